@@ -1,0 +1,35 @@
+"""What can go wrong, as one tree. A model's mistakes are not here: they are observations.
+
+    AgentDistillError
+    ├── UserError            bad input or settings: one clear line, exit status 2
+    │   ├── RecipeError      a recipe that cannot be run as written
+    │   ├── DataError        a file that cannot be read as problems, passages or traces
+    │   └── ModelError       a model or checkpoint that does not fit what was asked of it
+    └── InfrastructureError  the world failed (network, server, disk): recorded, unscored, tried again on resume
+"""
+
+from __future__ import annotations
+
+
+class AgentDistillError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class UserError(AgentDistillError):
+    """Something the user can mend. The message is one line that names the thing, the place and the way out."""
+
+
+class RecipeError(UserError):
+    """A recipe that cannot be run as written."""
+
+
+class DataError(UserError):
+    """A file that cannot be read as what it should be."""
+
+
+class ModelError(UserError):
+    """A model or checkpoint that does not fit what was asked of it."""
+
+
+class InfrastructureError(AgentDistillError):
+    """The world failed, not the model and not the user: recorded on the trace, unscored, tried again on resume."""
