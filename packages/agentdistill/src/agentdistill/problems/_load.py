@@ -1,0 +1,148 @@
+"""From rows to problems: field mapping, kinds, ids, and what is wrong with which row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from agentdistill.errors import DataError
+from agentdistill.problems._read import Row, Source, open_source
+from agentdistill.problems._value import answer_kind, as_text, as_texts
+from agentdistill.store import digest
+from agentdistill.types import Kind, Problem
+
+FIELDS = ("id", "question", "answer", "kind", "family", "aliases")
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The problems of a source, in its order, and one ``"file:line: reason"`` for each row that was left out."""
+
+    problems: tuple[Problem, ...]
+    skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.problems)
+
+
+class _BadRow(Exception):
+    """Why a row cannot be a problem."""
+
+
+def load_problems(
+    source: str | Path,
+    *,
+    fields: Mapping[str, str] | None = None,
+    kind: Kind | None = None,
+    family: str | None = None,
+    limit: int | None = None,
+    strict: bool = False,
+) -> Loaded:
+    """Read problems from JSONL, JSON (a list or ``{"examples": [...]}``), CSV, Parquet or a hub dataset.
+
+    A hub dataset is written ``"owner/name:split"`` or ``"owner/name/config:split"``. ``fields`` says which column holds
+    ``id``, ``question``, ``answer``, ``kind``, ``family`` or ``aliases``; by default a column of that name. ``kind`` and
+    ``family`` override the row's own; without either, the kind is ``math`` where the source's answers are all numbers
+    or mathematics and ``short`` otherwise, and the family is the source's name. Rows without an id get one from their
+    content. ``limit`` keeps the first so many good rows.
+
+    Raises DataError for a source that is missing, malformed or without one good row, for a field or kind that does not
+    exist, and, if ``strict``, for the first bad row.
+
+    >>> load_problems("questions.jsonl", fields={"question": "prompt"}).problems[0].question  # doctest: +SKIP
+    'Which river flows through Velmora?'
+    """
+    columns = _columns(fields or {})
+    if kind is not None and kind not in get_args(Kind):
+        raise DataError(f'no problem kind is called "{kind}"; there are: {", ".join(get_args(Kind))}')
+    opened = open_source(str(source))
+    problems, skipped = _collect(opened, columns, kind, family or opened.name, limit, strict)
+    if not problems:
+        raise _nothing(opened, skipped)
+    return Loaded(tuple(problems), tuple(skipped))
+
+
+def _columns(fields: Mapping[str, str]) -> dict[str, str]:
+    for name in fields:
+        if name not in FIELDS:
+            raise DataError(f'no problem field is called "{name}"; there are: {", ".join(FIELDS)}')
+    return {name: fields.get(name, name) for name in FIELDS}
+
+
+def _collect(
+    opened: Source, columns: dict[str, str], kind: Kind | None, family: str, limit: int | None, strict: bool
+) -> tuple[list[Problem], list[str]]:
+    drafts: dict[str, tuple[Problem, bool]] = {}
+    skipped: list[str] = []
+    for row in opened.rows:
+        if limit is not None and len(drafts) >= limit:
+            break
+        try:
+            problem, has_kind = _problem(row, columns, kind, family)
+            if problem.id in drafts:
+                raise _BadRow(f"id {problem.id!r} was there before")
+        except _BadRow as e:
+            if strict:
+                raise DataError(f"{row.where}: {e}") from None
+            skipped.append(f"{row.where}: {e}")
+            continue
+        drafts[problem.id] = (problem, has_kind)
+    problems = [p for p, _ in drafts.values()]
+    return _with_kind(problems, [h for _, h in drafts.values()]), skipped
+
+
+def _problem(row: Row, columns: dict[str, str], kind: Kind | None, family: str) -> tuple[Problem, bool]:
+    """One problem, and whether its kind was given rather than still to be found."""
+    if not isinstance(row.values, Mapping):
+        raise _BadRow(row.fault or f"expected an object, got {type(row.values).__name__}")
+    value = {name: row.values.get(column) for name, column in columns.items()}
+    question = as_text(value["question"])
+    answer, *more = _texts(value["answer"], "answer", columns) or [None]
+    if not question or answer is None:
+        missing = columns["answer" if question else "question"]
+        why = "is empty" if missing in row.values else _near(missing, row.values)
+        raise _BadRow(f'"{missing}" {why}' if missing in row.values else f'no "{missing}"{why}')
+    given = kind or as_text(value["kind"]) or None
+    if given is not None and given not in get_args(Kind):
+        raise _BadRow(f'kind "{given}" is not one of {", ".join(get_args(Kind))}')
+    aliases = dict.fromkeys([*more, *_texts(value["aliases"], "aliases", columns)])
+    identity = as_text(value["id"]) or digest([question, answer])
+    problem = Problem(
+        identity,
+        question,
+        answer,
+        given or "short",
+        as_text(value["family"]) or family,
+        tuple(a for a in aliases if a != answer),
+    )
+    return problem, given is not None
+
+
+def _texts(value: Any, name: str, columns: dict[str, str]) -> list[str]:
+    texts = as_texts(value)
+    if texts is None:
+        raise _BadRow(f'"{columns[name]}" holds {type(value).__name__}, not text')
+    return texts
+
+
+def _near(missing: str, values: Mapping[str, Any]) -> str:
+    shown = ", ".join(map(str, list(values)[:6]))
+    return f" (the row has: {shown})" if values else ""
+
+
+def _with_kind(problems: list[Problem], has_kind: list[bool]) -> list[Problem]:
+    """Give the problems that name no kind one for the whole source: one file mixes no two graders by accident."""
+    from dataclasses import replace
+
+    found = answer_kind([p.answer for p, known in zip(problems, has_kind, strict=True) if not known])
+    return [p if known else replace(p, kind=found) for p, known in zip(problems, has_kind, strict=True)]
+
+
+def _nothing(opened: Source, skipped: list[str]) -> DataError:
+    if not skipped:
+        return DataError(f"{opened.label}: no problems in it")
+    more = f"; and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+    return DataError(f"{opened.label}: none of its {len(skipped)} rows is a problem; {skipped[0]}{more}")

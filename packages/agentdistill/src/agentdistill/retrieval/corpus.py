@@ -1,0 +1,152 @@
+"""Reading a corpus: JSON, JSONL, Markdown and plain text, as a file, a folder or a glob."""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from agentdistill.errors import DataError
+from agentdistill.retrieval._passage import Passage
+from agentdistill.store import read_jsonl
+
+MAX_WORDS = 120
+"""Prose is cut at paragraphs into passages of at most about this many words, the size retrieval papers index."""
+
+_TEXT = {".md", ".markdown", ".txt", ".rst", ""}
+_JSON = {".json"}
+_LINES = {".jsonl", ".ndjson"}
+_SUFFIXES = _TEXT | _JSON | _LINES
+_HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
+_FENCE = re.compile(r"\s*(```|~~~)")
+
+
+def load_corpus(source: str | Path) -> list[Passage]:
+    """Every passage of a file, of the files a glob matches, or of the readable files below a folder, in name order.
+
+    ``.jsonl`` holds ``{"title", "text"}`` a line, ``.json`` a list of those or ``{title: text or [sentence, …]}``;
+    Markdown and text are cut at headings and paragraphs. Raises DataError naming file and line for what cannot be
+    read, and for a corpus without a passage.
+
+    >>> load_corpus("docs/*.md")[0].title  # doctest: +SKIP
+    'Tutorial'
+    """
+    passages = [p for path in _files(str(source)) for p in _read(path)]
+    if not passages:
+        raise DataError(f"{source}: no passages in this corpus")
+    return passages
+
+
+def _files(source: str) -> list[Path]:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        found = [p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in _SUFFIXES - {""}]
+    elif path.exists():
+        found = [path]
+    else:
+        found = [Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file()]
+    if not found:
+        what = "matches no file" if glob.has_magic(source) else "no such corpus file or folder"
+        raise DataError(f"{source}: {what}")
+    return sorted(found)
+
+
+def _read(path: Path) -> Iterator[Passage]:
+    suffix = path.suffix.lower()
+    if suffix in _LINES:
+        for n, row in read_jsonl(path):
+            yield _passage(row, f"{path}:{n}")
+    elif suffix in _JSON:
+        yield from _read_json(path)
+    elif suffix in _TEXT:
+        yield from split_text(_text(path), path.stem)
+    else:
+        raise DataError(f"{path}: cannot read a corpus from {suffix} (use .jsonl, .json, .md or .txt)")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as e:
+        raise DataError(f"{path}: {e.strerror or e}") from e
+    except UnicodeDecodeError as e:
+        raise DataError(f"{path}: not UTF-8 text ({e.reason} at byte {e.start})") from e
+
+
+def _read_json(path: Path) -> Iterator[Passage]:
+    text = _text(path)
+    try:
+        data = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as e:
+        where = f":{e.lineno}" if isinstance(e, json.JSONDecodeError) else ""
+        why = e.msg if isinstance(e, json.JSONDecodeError) else "nested too deeply"
+        raise DataError(f"{path}{where}: not JSON ({why})") from e
+    if isinstance(data, list):
+        for n, row in enumerate(data, 1):
+            yield _passage(row, f"{path}: passage {n}")
+    elif isinstance(data, dict):
+        for title, body in data.items():
+            yield _passage({"title": title, "text": body}, f"{path}: {title!r}")
+    else:
+        raise DataError(f"{path}: expected a list of passages or an object of titles, got {type(data).__name__}")
+
+
+def _passage(row: Any, where: str) -> Passage:
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: expected an object with title and text, got {type(row).__name__}")
+    title, body = row.get("title", ""), row.get("text", row.get("contents"))
+    if isinstance(body, list) and all(isinstance(s, str) for s in body):
+        body = "".join(s if s[:1].isspace() or not i else " " + s for i, s in enumerate(body))
+    if body is None:
+        raise DataError(f'{where}: no "text"')
+    if not isinstance(body, str) or not isinstance(title, str):
+        bad = "title" if isinstance(body, str) else "text"
+        raise DataError(f'{where}: "{bad}" is not a string')
+    if not body.strip() and not title.strip():
+        raise DataError(f'{where}: "title" and "text" are both empty')
+    return Passage(title.strip(), body.strip())
+
+
+def split_text(text: str, name: str) -> Iterator[Passage]:
+    """Cut Markdown or plain text into passages of whole paragraphs; the title is the path of headings, or ``name``."""
+    headings: list[str] = []
+    block: list[str] = []
+    for paragraph in _paragraphs(text):
+        heading = _HEADING.fullmatch(paragraph)
+        full = sum(len(p.split()) for p in block) + len(paragraph.split()) > MAX_WORDS
+        if block and (heading or full):
+            yield _section(headings, block, name)
+            block = []
+        if heading:
+            headings = [*headings[: len(heading[1]) - 1], heading[2]]
+        else:
+            block.append(paragraph)
+    if block:
+        yield _section(headings, block, name)
+
+
+def _section(headings: list[str], block: list[str], name: str) -> Passage:
+    return Passage(" › ".join(h for h in headings if h) or name, "\n\n".join(block))
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Blank-line separated blocks; a heading is one by itself, and a fenced block is never cut or read for headings."""
+    lines: list[str] = []
+    fenced = False
+    for line in [*text.splitlines(), ""]:
+        if _FENCE.match(line):
+            fenced = not fenced
+        is_heading = not fenced and _HEADING.fullmatch(line)
+        if not is_heading and (fenced or line.strip()):
+            lines.append(line)
+            continue
+        if lines:
+            yield "\n".join(lines)
+            lines = []
+        if is_heading:
+            yield line
+    if lines:
+        yield "\n".join(lines)
