@@ -1,0 +1,151 @@
+"""The host's end of a node: frames out, frames in, each by a deadline. What comes in was written by hostile code."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import select
+import socket
+import threading
+import time
+from typing import IO, Protocol
+
+from .inside import wire
+
+
+class Gone(Exception):
+    """The other side closed the channel or died."""
+
+
+class Late(Exception):
+    """The deadline passed with no whole frame."""
+
+
+class Oversize(Exception):
+    """The frame announced is longer than allowed."""
+
+
+class Channel(Protocol):
+    """Frames to and from one node. `deadline` is in time.monotonic() seconds."""
+
+    def send(self, frame: bytes, deadline: float) -> None:
+        """All of it; raises Gone or Late."""
+        ...
+
+    def receive(self, deadline: float, most: int) -> tuple[int, list[bytes]]:
+        """Kind and fields of the next frame; raises Gone, Late, Oversize or wire.Malformed."""
+        ...
+
+    def close(self) -> None:
+        """Give up the descriptors."""
+        ...
+
+
+class SocketChannel:
+    """Over a stream socket. A frame trickled byte by byte does not put its deadline off."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
+
+    def send(self, frame: bytes, deadline: float) -> None:
+        """All of it; raises Gone or Late."""
+        view = memoryview(frame)
+        while view:
+            try:
+                view = view[self._sock.send(view) :]
+            except BlockingIOError:
+                left = deadline - time.monotonic()
+                ready = select.poll()
+                ready.register(self._sock, select.POLLOUT)
+                if left <= 0 or not ready.poll(left * 1000):
+                    raise Late from None
+            except OSError:
+                raise Gone from None
+
+    def receive(self, deadline: float, most: int) -> tuple[int, list[bytes]]:
+        """Kind and fields of the next frame; raises Gone, Late, Oversize or wire.Malformed."""
+        kind, size = wire.HEADER.unpack(self._exactly(wire.HEADER.size, deadline))
+        if size > most:
+            raise Oversize(size)
+        return kind, wire.unpack(self._exactly(size, deadline))
+
+    def _exactly(self, size: int, deadline: float) -> bytes:
+        parts, left = [], size
+        while left:
+            wait = deadline - time.monotonic()
+            if wait <= 0 or not self._poll.poll(wait * 1000):
+                raise Late
+            try:
+                # Plain recv: descriptors a node might attach are dropped by the kernel.
+                data = self._sock.recv(min(left, 1 << 20))
+            except BlockingIOError:
+                continue
+            except OSError:
+                raise Gone from None
+            if not data:
+                raise Gone
+            parts.append(data)
+            left -= len(data)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def close(self) -> None:
+        """Give up the descriptor."""
+        self._sock.close()
+
+
+class PipeChannel:
+    """Over the two pipes of a child process, with a thread that reads: what works on every platform."""
+
+    def __init__(self, source: IO[bytes], sink: IO[bytes], most: int) -> None:
+        self._source, self._sink, self._most = source, sink, most
+        self._frames: queue.SimpleQueue[tuple[int, bytes] | Exception] = queue.SimpleQueue()
+        threading.Thread(target=self._read, name="sandbox-pipe", daemon=True).start()
+
+    def _read(self) -> None:
+        try:
+            while True:
+                head = self._source.read(wire.HEADER.size)
+                if len(head) < wire.HEADER.size:
+                    raise Gone
+                kind, size = wire.HEADER.unpack(head)
+                if size > self._most:
+                    raise Oversize(size)
+                payload = self._source.read(size)
+                if len(payload) < size:
+                    raise Gone
+                self._frames.put((kind, payload))
+        except (Gone, Oversize) as problem:
+            self._frames.put(problem)
+        except (OSError, ValueError):
+            self._frames.put(Gone())
+
+    def send(self, frame: bytes, deadline: float) -> None:
+        """All of it; raises Gone. Orders are small next to what a worker reads at once, so the deadline is not used."""
+        try:
+            self._sink.write(frame)
+            self._sink.flush()
+        except (OSError, ValueError):
+            raise Gone from None
+
+    def receive(self, deadline: float, most: int) -> tuple[int, list[bytes]]:
+        """Kind and fields of the next frame; raises Gone, Late, Oversize or wire.Malformed."""
+        try:
+            found = self._frames.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise Late from None
+        if isinstance(found, Exception):
+            self._frames.put(found)  # the next caller learns it too
+            raise found
+        kind, payload = found
+        if len(payload) > most:
+            raise Oversize(len(payload))
+        return kind, wire.unpack(payload)
+
+    def close(self) -> None:
+        """Give up the descriptors."""
+        for file in (self._sink, self._source):
+            with contextlib.suppress(OSError):
+                file.close()

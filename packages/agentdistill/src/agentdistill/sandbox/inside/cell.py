@@ -1,0 +1,281 @@
+"""Run one cell of model code in a namespace that lives on, and say what came of it.
+
+Runs inside the node, in the same interpreter as the model's code, so nothing here is a boundary: it only has to give
+good answers to honest code and to survive careless code. What holds hostile code is around the process, not in it.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import gc
+import io
+import linecache
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import CodeType, TracebackType
+from typing import Any
+
+globals()["__builtins__"] = dict(vars(builtins))  # see wire.py
+
+FLOOD = 50  # a cell that prints this many times its output limit is ended
+_FOLDER = __file__.removesuffix("cell.py")
+_ITIMER = hasattr(signal, "setitimer")
+
+
+class Final(BaseException):
+    """Ends the cell after final_answer; not an Exception, so that `except Exception` lets it through."""
+
+
+class Late(BaseException):
+    """The soft deadline passed."""
+
+
+class Flood(BaseException):
+    """The output limit was passed many times over."""
+
+
+@dataclass
+class Outcome:
+    """What a cell came to; the node turns it into a REPLY."""
+
+    stop: str = "ok"
+    value: str | None = None
+    error: tuple[str, str, int | None, str] | None = None
+    output: list[str] = field(default_factory=list)
+    truncated: bool = False
+
+
+class Capture(io.TextIOBase):
+    """Stands for stdout and stderr; keeps the first `limit` characters."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.left = self.limit = self.written = 0
+        self._bytes = _Bytes(self)
+
+    def start(self, limit: int) -> None:
+        """Forget what was kept."""
+        self.parts, self.left, self.limit, self.written = [], limit, limit, 0
+
+    def write(self, text: str) -> int:
+        """As of any text file; what does not fit is dropped, and a flood ends the cell."""
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        size = len(text)
+        self.written += size
+        if self.left:
+            kept = text[: self.left]
+            self.parts.append(str(kept))
+            self.left -= len(kept)
+            if len(self.parts) > 4096:
+                self.parts = ["".join(self.parts)]
+        elif self.written > self.limit * FLOOD:
+            raise Flood
+        return size
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """What `print` would encode to, were there bytes."""
+        return "utf-8"
+
+    @property
+    def buffer(self) -> _Bytes:
+        """For code that writes bytes to sys.stdout.buffer."""
+        return self._bytes
+
+
+class _Bytes(io.RawIOBase):
+    def __init__(self, text: Capture) -> None:
+        self._text = text
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        raw = bytes(data)
+        self._text.write(raw.decode("utf-8", "replace"))
+        return len(raw)
+
+
+class Runner:
+    """One namespace and the means to run cells in it. `deadline` and final answers are per cell."""
+
+    def __init__(self) -> None:
+        self.capture = Capture()
+        self.final: str | None = None
+        self.namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins, "__doc__": None}
+        self.namespace["final_answer"] = self.final_answer
+        self._armed = False
+
+    def final_answer(self, answer: object) -> None:
+        """Give `answer` as the final one and end the cell. A str counts as it is, anything else by its repr."""
+        self.final = answer if type(answer) is str else repr(answer)
+        raise Final
+
+    def run(self, source: str, number: int, soft_s: float, limit: int) -> Outcome:
+        """Run `source`; every exception ends up in the Outcome. The caller cuts texts to `limit`."""
+        self.final, outcome = None, Outcome()
+        self.capture.start(limit)
+        sys.stdout = sys.stderr = self.capture
+        name = f"<cell {number}>"
+        # Kept for good: a function of this cell may fail in a later one.
+        linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+        try:
+            self._arm(soft_s)
+            try:
+                outcome.value = self._run(source, name)
+            finally:
+                self._disarm()
+        except Final:
+            pass
+        except Late:
+            outcome.stop = "timeout"
+        except Flood:
+            outcome.stop = "output"
+        except BaseException as problem:  # whatever model code raises is data
+            outcome.stop = "memory" if isinstance(problem, MemoryError) else "error"
+            outcome.error = describe(problem, name, limit)
+        outcome.output = self.capture.parts
+        outcome.truncated = self.capture.written > limit
+        return outcome
+
+    def _run(self, source: str, name: str) -> str | None:
+        body, last = split(source, name)
+        if body is not None:
+            exec(body, self.namespace)
+        if last is None:
+            return None
+        value = eval(last, self.namespace)
+        return None if value is None else str(repr(value))
+
+    def _arm(self, soft_s: float) -> None:
+        sys.settrace(None)
+        sys.setprofile(None)
+        if _ITIMER and soft_s > 0:
+            signal.signal(signal.SIGALRM, self._ring)
+            self._armed = True
+            signal.setitimer(signal.ITIMER_REAL, soft_s, 0.05)
+
+    def _disarm(self) -> None:
+        self._armed = False
+        if _ITIMER:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def pause(self) -> float:
+        """Stop the soft deadline for the length of a tool call; returns what `resume` needs."""
+        return signal.setitimer(signal.ITIMER_REAL, 0)[0] if _ITIMER else 0.0
+
+    def resume(self, left: float) -> None:
+        """Let the soft deadline run on."""
+        if _ITIMER and left:
+            signal.setitimer(signal.ITIMER_REAL, left, 0.05)
+
+    def _ring(self, *_: object) -> None:
+        # Rings again every 50 ms: model code that swallows the first one gets another.
+        if self._armed:
+            raise Late
+
+
+def split(source: str, name: str) -> tuple[CodeType | None, CodeType | None]:
+    """Compiled statements, and the last one by itself when it is an expression."""
+    tree = compile(source, name, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+    assert isinstance(tree, ast.Module)
+    last = None
+    if tree.body and isinstance(tree.body[-1], ast.Expr):
+        tail = tree.body.pop()
+        assert isinstance(tail, ast.Expr)
+        last = compile(ast.Expression(tail.value), name, "eval", dont_inherit=True)
+    body = compile(tree, name, "exec", dont_inherit=True) if tree.body else None
+    return body, last
+
+
+def describe(problem: BaseException, name: str, limit: int) -> tuple[str, str, int | None, str]:
+    """Type, message, line in the cell and traceback text. Falls back to less when model code broke the means."""
+    kind = type(problem).__name__
+    message, line, text = "", None, kind
+    try:
+        message = str(problem)[:limit]
+        text = f"{kind}: {message}"
+        tb = problem.__traceback__
+        line = problem.lineno if isinstance(problem, SyntaxError) else _line(tb, name)
+        report = traceback.TracebackException(type(problem), problem, tb, limit=-40)
+        _hide_own(report)
+        text = "".join(report.format())
+    except BaseException:  # a hostile __str__, or a broken traceback module
+        pass
+    return kind, message, line, cut_middle(text, limit)
+
+
+def _hide_own(report: traceback.TracebackException | None) -> None:
+    """Drop the frames of this package: the model should see its own lines, and those of the libraries it called."""
+    while report is not None:
+        report.stack[:] = [frame for frame in report.stack if not frame.filename.startswith(_FOLDER)]
+        _hide_own(report.__cause__)
+        report = report.__context__
+
+
+def _line(tb: TracebackType | None, name: str) -> int | None:
+    line = None
+    while tb is not None:
+        if tb.tb_frame.f_code.co_filename == name:
+            line = tb.tb_lineno
+        tb = tb.tb_next
+    return line
+
+
+def cut_middle(text: str, limit: int) -> str:
+    """At most `limit` characters, the end of a traceback being worth as much as its beginning."""
+    if len(text) <= limit:
+        return text
+    half = max(1, (limit - 5) // 2)
+    return text[:half] + "\n...\n" + text[-half:]
+
+
+def seeded(seed: int) -> Callable[[], None]:
+    """A function that puts `random`, numpy's global generator and numpy's fresh generators at `seed`."""
+    import random
+
+    def reset() -> None:
+        random.seed(seed)
+        numpy_random = sys.modules.get("numpy.random")
+        if numpy_random is not None:
+            numpy_random.seed(seed)
+            source = random.Random(seed)
+            # default_rng() without a seed asks this for entropy; see numpy/random/bit_generator.pyx.
+            bits = sys.modules["numpy.random.bit_generator"]
+            if hasattr(bits, "randbits"):
+                bits.randbits = source.getrandbits  # type: ignore[attr-defined]
+
+    return reset
+
+
+def preload(modules: tuple[str, ...]) -> list[str]:
+    """Import what sessions should find warm; returns the names that are not installed."""
+    absent = []
+    for name in modules:
+        try:
+            __import__(name)
+        except ImportError:
+            absent.append(name)
+    gc.collect()
+    return absent
+
+
+def now() -> tuple[float, int]:
+    """CPU seconds of this process and its peak resident bytes (0 where the platform does not say)."""
+    try:
+        import resource
+    except ImportError:
+        return time.process_time(), 0
+    use = resource.getrusage(resource.RUSAGE_SELF)
+    scale = 1 if sys.platform == "darwin" else 1024
+    return use.ru_utime + use.ru_stime, use.ru_maxrss * scale

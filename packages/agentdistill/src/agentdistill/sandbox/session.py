@@ -1,0 +1,236 @@
+"""A session: one state that cells change, and that can be forked, kept or dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+from .step import Cell, Node, Step
+from .toolbox import Tools, checked
+from .types import Error, Limits, Result, SandboxBroken, SandboxClosed, Stop
+
+T = TypeVar("T")
+
+
+class Source(Protocol):
+    """What a session needs of its Sandbox."""
+
+    def spawn(self) -> Node:
+        """A fresh state; raises SandboxBroken or SandboxClosed."""
+        ...
+
+    @property
+    def threads(self) -> Executor:
+        """Where the async twins wait."""
+        ...
+
+
+@dataclass(frozen=True)
+class Done:
+    """One executed cell in the log: enough to do it again without the host's tools."""
+
+    number: int
+    source: str
+    answers: tuple[tuple[bool, str], ...]
+
+
+class Session:
+    """One stateful interpreter for untrusted code. Made by `Sandbox.session()`; safe to use from any thread.
+
+    Calls on one session take turns; different sessions run side by side. A state whose process is lost (killed for
+    time, crashed) is rebuilt at the next `exec` by replaying the log of the cells that left it alive, with the
+    recorded answers of their tools: time and true entropy are the only things a replay may see differently.
+    """
+
+    def __init__(self, source: Source, limits: Limits, tools: Tools, node: Node | None = None) -> None:
+        self.limits = limits
+        self._source = source
+        self._tools = checked(tools)
+        self._lock = threading.RLock()
+        self._kids: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._log: tuple[Done, ...] = ()
+        self._number = 0
+        self._wall_used = self._cpu_used = 0.0
+        self._closed = False
+        self._holder = _Holder(node)
+        weakref.finalize(self, self._holder.kill)  # a forgotten session leaves no process behind
+
+    def exec(self, code: str, *, wall_s: float | None = None, atomic: bool = False) -> Result:
+        """Run one cell and wait for it. Never raises for what the code does.
+
+        wall_s: this step's own deadline, if tighter or wider than the session's. atomic: run the cell on a fork and
+        keep it only if the process lives, so that a crash or timeout costs no replay (about 5 ms a step).
+        Raises SandboxClosed when the session was closed, dropped or committed.
+        """
+        with self._lock:
+            self._check()
+            wall, cpu = self._left(wall_s)
+            if wall <= 0:
+                return _without_run(Stop.TIMEOUT, "the session's wall clock is used up")
+            if cpu is not None and cpu <= 0:
+                return _without_run(Stop.CPU, "the session's CPU seconds are used up")
+            problem = self._ensure_live()
+            if problem is not None:
+                return problem
+            self._number += 1
+            cell = Cell(code, self._number, self.limits, self._tools, wall, cpu)
+            return self._run(cell, atomic)
+
+    def fork(self, n: int = 1) -> list[Session]:
+        """`n` sessions with this one's state, namespace, scratch files and random generators included.
+
+        They are independent of it and of each other from here on. Never raises for the state's sake: a child that
+        could not be forked is rebuilt by replay when first used.
+        """
+        with self._lock:
+            self._check()
+            if self._log or self._holder.node is not None:
+                self._ensure_live()
+            return [self._child() for _ in range(n)]
+
+    def commit(self, child: Session) -> None:
+        """Take over the state of `child`, a fork of this session; `child` is closed, the other forks live on."""
+        if child is self:
+            return
+        with self._lock, child._lock:
+            self._check()
+            child._check()
+            if child not in self._kids:
+                raise ValueError("commit() takes a session that came from this one's fork()")
+            self._holder.kill()
+            self._holder.node, child._holder.node = child._holder.node, None
+            self._log, self._number = child._log, child._number
+            self._wall_used, self._cpu_used = child._wall_used, child._cpu_used
+            child._closed = True
+            self._kids.discard(child)
+
+    def drop(self) -> None:
+        """End this state and its process; its forks live on. Harmless twice."""
+        with self._lock:
+            self._closed = True
+            self._holder.kill()
+
+    def close(self) -> None:
+        """Drop this session and every fork that descends from it. Harmless twice."""
+        for kid in list(self._kids):
+            kid.close()
+        self.drop()
+
+    @property
+    def log(self) -> tuple[str, ...]:
+        """The cells whose effects this state holds, in order: its portable snapshot."""
+        return tuple(done.source for done in self._log)
+
+    async def aexec(self, code: str, *, wall_s: float | None = None, atomic: bool = False) -> Result:
+        """As `exec`, without blocking the event loop. Cancelling it does not stop the cell before its deadline."""
+        return await self._later(lambda: self.exec(code, wall_s=wall_s, atomic=atomic))
+
+    async def afork(self, n: int = 1) -> list[Session]:
+        """As `fork`."""
+        return await self._later(lambda: self.fork(n))
+
+    async def acommit(self, child: Session) -> None:
+        """As `commit`."""
+        await self._later(lambda: self.commit(child))
+
+    async def adrop(self) -> None:
+        """As `drop`."""
+        await self._later(self.drop)
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        await self._later(self.close)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _later(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._source.threads, work)
+
+    def _check(self) -> None:
+        if self._closed:
+            raise SandboxClosed("this session was closed, dropped or committed")
+
+    def _left(self, wall_s: float | None) -> tuple[float, float | None]:
+        wall = self.limits.wall_s if wall_s is None else wall_s
+        if self.limits.session_wall_s is not None:
+            wall = min(wall, self.limits.session_wall_s - self._wall_used)
+        cpus = [] if self.limits.cpu_s is None else [self.limits.cpu_s]
+        if self.limits.session_cpu_s is not None:
+            cpus.append(self.limits.session_cpu_s - self._cpu_used)
+        return wall, min(cpus, default=None)
+
+    def _ensure_live(self) -> Result | None:
+        """Have a process that holds the state; a Result says why that cannot be."""
+        if self._holder.node is not None:
+            return None
+        try:
+            node = self._source.spawn()
+        except SandboxBroken as problem:
+            return _without_run(Stop.BROKEN, str(problem))
+        for done in self._log:
+            cell = Cell(done.source, done.number, self.limits, self._tools, self.limits.wall_s, None, done.answers)
+            if Step(node, cell).run().state_lost:
+                node.kill()
+                return _without_run(Stop.LOST, f"the state was lost and cell {done.number} could not be replayed")
+        self._holder.node = node
+        return None
+
+    def _run(self, cell: Cell, atomic: bool) -> Result:
+        node = self._holder.node
+        assert node is not None
+        trial = node.fork() if atomic else None
+        step = Step(trial or node, cell)
+        result = step.run()
+        self._wall_used += result.seconds
+        self._cpu_used += result.cpu_s
+        if result.state_lost and trial is not None:
+            return replace(result, state_lost=False)  # the fork is lost, the state is not
+        if result.state_lost:
+            self._holder.node = None
+            return result
+        if trial is not None:
+            self._holder.kill()
+            self._holder.node = trial
+        self._log = (*self._log, Done(cell.number, cell.source, tuple(step.answers)))
+        return result
+
+    def _child(self) -> Session:
+        node = self._holder.node.fork() if self._holder.node is not None else None
+        child = Session(self._source, self.limits, self._tools, node)
+        child._log, child._number = self._log, self._number
+        child._wall_used, child._cpu_used = self._wall_used, self._cpu_used
+        self._kids.add(child)
+        return child
+
+
+class _Holder:
+    """Owns the node apart from the session, so that a finalizer can end it."""
+
+    def __init__(self, node: Node | None) -> None:
+        self.node = node
+
+    def kill(self) -> None:
+        node, self.node = self.node, None
+        if node is not None:
+            node.kill()
+
+
+def _without_run(stop: Stop, why: str) -> Result:
+    kind = {Stop.TIMEOUT: "TimeoutError", Stop.CPU: "TimeoutError"}.get(stop, "SandboxFailure")
+    return Result(error=Error(kind, why, None, f"{kind}: {why}"), stop=stop)
