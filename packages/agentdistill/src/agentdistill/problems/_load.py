@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from agentdistill.errors import DataError
 from agentdistill.problems._read import Row, Source, open_source
@@ -43,11 +43,11 @@ def load_problems(
 ) -> Loaded:
     """Read problems from JSONL, JSON (a list or ``{"examples": [...]}``), CSV, Parquet or a hub dataset.
 
-    A hub dataset is written ``"owner/name:split"`` or ``"owner/name/config:split"``. ``fields`` says which column holds
-    ``id``, ``question``, ``answer``, ``kind``, ``family`` or ``aliases``; by default a column of that name. ``kind`` and
-    ``family`` override the row's own; without either, the kind is ``math`` where the source's answers are all numbers
-    or mathematics and ``short`` otherwise, and the family is the source's name. Rows without an id get one from their
-    content. ``limit`` keeps the first so many good rows.
+    A hub dataset is written ``"owner/name:split"`` or ``"owner/name/config:split"``. ``fields`` says which column
+    holds ``id``, ``question``, ``answer``, ``kind``, ``family`` or ``aliases``; by default the column of that name.
+    ``kind`` and ``family`` override the row's own. Without either, the family is the source's name, and the kind is
+    ``math`` where nine in ten of the answers are numbers or formulas, else ``short``. Rows without an id get one from
+    their content. ``limit`` keeps the first so many good rows.
 
     Raises DataError for a source that is missing, malformed or without one good row, for a field or kind that does not
     exist, and, if ``strict``, for the first bad row.
@@ -100,8 +100,8 @@ def _problem(row: Row, columns: dict[str, str], kind: Kind | None, family: str) 
         raise _BadRow(row.fault or f"expected an object, got {type(row.values).__name__}")
     value = {name: row.values.get(column) for name, column in columns.items()}
     question = as_text(value["question"])
-    answer, *more = _texts(value["answer"], "answer", columns) or [None]
-    if not question or answer is None:
+    answer, *more = _texts(value["answer"], "answer", columns) or [""]
+    if not question or not answer:
         missing = columns["answer" if question else "question"]
         why = "is empty" if missing in row.values else _near(missing, row.values)
         raise _BadRow(f'"{missing}" {why}' if missing in row.values else f'no "{missing}"{why}')
@@ -114,7 +114,7 @@ def _problem(row: Row, columns: dict[str, str], kind: Kind | None, family: str) 
         identity,
         question,
         answer,
-        given or "short",
+        cast(Kind, given or "short"),
         as_text(value["family"]) or family,
         tuple(a for a in aliases if a != answer),
     )
