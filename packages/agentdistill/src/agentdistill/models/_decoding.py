@@ -1,0 +1,280 @@
+"""Batched decoding of local weights: left-padded prefill, one token a step, finished rows dropped from the batch.
+
+Beside plain generation it saves what agents repeat. Prompts that begin alike (a system prompt, examples) have that part
+computed once; a prompt that continues one of the last call (the next step of an episode) starts from its keys and
+values. Attention holds are addressed by a mask, so kept keys, padding and new tokens may lie anywhere in the buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache
+
+from agentdistill.models._cache import Past, held, is_plain, new_cache
+from agentdistill.types import Sampling, StopReason
+
+_SHARED_AT_LEAST = 16  # tokens: below this a pass of its own costs more than it saves
+_TOP = 256  # nucleus candidates looked at before all of the vocabulary is sorted
+
+
+class Cancelled(Exception):
+    """The caller no longer waits for the result."""
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One sample being written: what it continues (``prefix`` ends ``prompt``), how, and what has been written."""
+
+    prompt: tuple[int, ...]
+    sampling: Sampling
+    max_new: int
+    uniforms: Sequence[float] = ()
+    prefix: tuple[int, ...] = ()
+    ids: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+    stop: StopReason | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """Rows with one prompt, and the past it starts from: its first ``n_past`` tokens are computed already."""
+
+    rows: list[Row]
+    past: Past | None = None
+    n_past: int = 0
+
+    @property
+    def n_left(self) -> int:
+        return len(self.rows[0].prompt) - self.n_past
+
+
+class Decoder:
+    """Writes rows to their end. ``stops`` is asked after each token whether a row has met a stop string.
+
+    ``kv_reuse_bytes`` bounds the keys and values kept from one call to the next; 0 keeps none.
+    """
+
+    def __init__(
+        self, model: Any, end_ids: Sequence[int], stops: Callable[[Row], bool], max_rows: int, kv_reuse_bytes: int
+    ) -> None:
+        self.model = model
+        self.end_ids = frozenset(end_ids)
+        self.stops = stops
+        self.max_rows = max_rows
+        self.cancelled = False
+        self._plain = is_plain(model)
+        self._budget = kv_reuse_bytes if self._plain else 0
+        self._left = 0
+        self._pasts: dict[tuple[int, ...], list[Past]] = {}
+        self._kept: dict[tuple[int, ...], list[Past]] = {}
+
+    def run(self, rows: Sequence[Row]) -> None:
+        """Fill ``ids``, ``logprob`` and ``stop`` of every row. The same calls in the same order give the same bits."""
+        self.cancelled = False
+        self._left, self._kept = self._budget, {}
+        with torch.inference_mode():
+            groups = [self._find_past(g) for g in _group(rows)]
+            groups.sort(key=lambda g: (g.past is None, -g.n_left))  # stable; alike together, so little is padding
+            for batch in _batches(groups, self.max_rows):
+                self._write(batch)
+        self._pasts = self._kept
+
+    def forget(self) -> None:
+        """Drop what was kept from earlier calls."""
+        self._pasts, self._kept = {}, {}
+
+    # --- where a prompt can start from ------------------------------------------------------------------------------
+
+    def _find_past(self, group: _Group) -> _Group:
+        """Let the group start from a row of the last call whose prompt it continues. Equal prompts start afresh."""
+        prompt = group.rows[0].prompt
+        for n in sorted({len(p) for p in self._pasts if len(p) < len(prompt)}, reverse=True):
+            for past in self._pasts.get(prompt[:n], ()):
+                n_past = min(_common(past.ids, prompt, n), len(prompt) - 1)
+                if n_past > group.n_past:
+                    group.past, group.n_past = past, n_past
+            if group.past:
+                break
+        return group
+
+    def _share_beginning(self, groups: list[_Group]) -> None:
+        """Compute once what all prompts of a batch begin with."""
+        prompts = [g.rows[0].prompt for g in groups]
+        first, last = min(prompts), max(prompts)
+        n = min(_common(first, last, 0), *(len(p) - 1 for p in prompts))
+        if len(groups) == 1 or n < _SHARED_AT_LEAST or not self._plain:
+            return
+        cache = new_cache(self.model, n)
+        tokens = self._tensor([first[:n]])
+        self._forward(tokens, torch.ones_like(tokens), self._tensor([list(range(n))]), cache)
+        past = Past(first[:n], [(k[0], v[0]) for k, v in held(cache)])
+        for g in groups:
+            g.past, g.n_past = past, n
+
+    def _keep(self, row: Row, i: int, cache: Cache, mask: Tensor) -> None:
+        """Copy row ``i`` of the batch for the next call, while there is room. Its last token has no keys yet."""
+        if self._left <= 0 or row.stop is StopReason.LENGTH:
+            return
+        slots = mask[i].nonzero().squeeze(1)
+        past = Past((*row.prompt, *row.ids[:-1]), [(k[i][:, slots], v[i][:, slots]) for k, v in held(cache)])
+        self._left -= past.n_bytes
+        self._kept.setdefault(row.prompt, []).append(past)
+
+    # --- one batch --------------------------------------------------------------------------------------------------
+
+    def _write(self, groups: list[_Group]) -> None:
+        if all(g.past is None for g in groups):
+            self._share_beginning(groups)
+        logits, mask, positions, cache = self._prefill(groups)
+        rows = [row for g in groups for row in g.rows]
+        if len(rows) > len(groups):
+            index = self._tensor([i for i, g in enumerate(groups) for _ in g.rows])
+            logits, mask, positions = logits[index], mask[index], positions[index]
+            cache.batch_select_indices(index)
+        draw = _Draw(rows, logits.device)
+        while True:
+            if self.cancelled:
+                raise Cancelled
+            tokens = self._advance(rows, draw, logits, cache, mask)
+            alive = [i for i, row in enumerate(rows) if row.stop is None]
+            if not alive:
+                return
+            if len(alive) <= len(rows) * 7 // 8:
+                index = self._tensor(alive)
+                rows, tokens, mask, positions = [rows[i] for i in alive], tokens[index], mask[index], positions[index]
+                cache.batch_select_indices(index)
+                draw.select(index)
+            positions = positions + 1
+            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
+            logits = self._forward(tokens[:, None], mask, positions[:, None], cache)
+
+    def _advance(self, rows: list[Row], draw: _Draw, logits: Tensor, cache: Cache, mask: Tensor) -> Tensor:
+        """Choose and record one token for every row that is still writing."""
+        tokens, logprobs = draw(logits)
+        for i, (row, token, logprob) in enumerate(zip(rows, tokens.tolist(), logprobs.tolist(), strict=True)):
+            if row.stop is not None:
+                continue
+            row.ids.append(token)
+            row.logprob += logprob
+            if token in self.end_ids:
+                row.stop = StopReason.END_TURN
+            elif row.sampling.stop and self.stops(row):
+                row.stop = StopReason.STOP_STRING
+            elif len(row.ids) >= row.max_new:
+                row.stop = StopReason.LENGTH
+            if row.stop is not None:
+                self._keep(row, i, cache, mask)
+        return tokens
+
+    def _prefill(self, groups: list[_Group]) -> tuple[Tensor, Tensor, Tensor, Any]:
+        """Run what is left of the prompts. Both parts are right-aligned: ``[pad, past | pad, rest of the prompt]``."""
+        n_past, n_left = max(g.n_past for g in groups), max(g.n_left for g in groups)
+        tokens = self._tensor([_left_pad(g.rows[0].prompt[g.n_past :], n_left) for g in groups])
+        masks = [_left_pad([1] * g.n_past, n_past) + _left_pad([1] * g.n_left, n_left) for g in groups]
+        positions = [_left_pad(range(g.n_past, g.n_past + g.n_left), n_left) for g in groups]
+        n_new = max(row.max_new for g in groups for row in g.rows)
+        cache = new_cache(self.model, n_past + n_left + min(n_new, 256), [(g.past, g.n_past) for g in groups])
+        mask, position = self._tensor(masks), self._tensor(positions)
+        return self._forward(tokens, mask, position, cache), mask, position[:, -1], cache
+
+    def _forward(self, tokens: Tensor, mask: Tensor, positions: Tensor, cache: Cache) -> Tensor:
+        """Logits of the last position, ``[rows, vocabulary]`` in float32."""
+        out = self.model(
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: Tensor = out.logits[:, -1].float()
+        return logits
+
+    def _tensor(self, values: Any) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=self.model.device)
+
+
+class _Draw:
+    """Chooses tokens, greedily at temperature 0, else by inverting each row's own cumulative distribution.
+
+    Every row brings its own uniform numbers, so what it draws does not depend on its neighbours.
+    """
+
+    def __init__(self, rows: Sequence[Row], device: torch.device) -> None:
+        self._sampled = any(r.sampling.temperature > 0 for r in rows)
+        if self._sampled:
+            n = max(len(r.uniforms) for r in rows)
+            uniforms = [[*r.uniforms, *[0.0] * (n - len(r.uniforms))] for r in rows]
+            self._uniforms = torch.tensor(uniforms, dtype=torch.float64).to(device, torch.float32)
+            self._temperature = torch.tensor([r.sampling.temperature for r in rows], device=device)
+            self._top_p = torch.tensor([r.sampling.top_p for r in rows], device=device)
+        self._step = 0
+
+    def select(self, index: Tensor) -> None:
+        if self._sampled:
+            self._uniforms, self._top_p = self._uniforms[index], self._top_p[index]
+            self._temperature = self._temperature[index]
+
+    def __call__(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens ``[rows]`` and their log-probabilities under the model itself (temperature 1)."""
+        tokens = logits.argmax(-1)
+        if self._sampled:
+            tokens = tokens.where(self._temperature == 0, self._nucleus(logits))
+            self._step += 1
+        chosen = logits.gather(1, tokens[:, None]).squeeze(1)
+        return tokens, chosen - logits.logsumexp(-1)
+
+    def _nucleus(self, logits: Tensor) -> Tensor:
+        scaled = logits / self._temperature.clamp(min=1e-6)[:, None]
+        total = scaled.logsumexp(-1, keepdim=True)
+        n = logits.shape[-1]
+        top, order = scaled.topk(min(_TOP, n), sorted=True)
+        if n > _TOP and bool(((top - total).exp().sum(-1) < self._top_p).any()):
+            top, order = scaled.sort(dim=-1, descending=True, stable=True)
+        probs = (top - total).exp()
+        before = probs.cumsum(-1) - probs
+        kept = probs * (before < self._top_p[:, None])  # the first is always kept: nothing comes before it
+        cumulative = kept.cumsum(-1)
+        point = self._uniforms[:, self._step, None] * cumulative[:, -1:]
+        # The smallest index whose cumulative mass exceeds the point; clamped where rounding leaves none.
+        choice = (cumulative <= point).sum(-1, keepdim=True).clamp(max=top.shape[-1] - 1)
+        choice = choice.minimum((kept > 0).sum(-1, keepdim=True) - 1)
+        return order.gather(1, choice).squeeze(1)
+
+
+def _group(rows: Sequence[Row]) -> list[_Group]:
+    """Rows by prompt, in the order they first appear."""
+    groups: dict[tuple[int, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.prompt, []).append(row)
+    return [_Group(same) for same in groups.values()]
+
+
+def _batches(groups: Sequence[_Group], max_rows: int) -> Iterator[list[_Group]]:
+    """Batches of at most ``max_rows`` rows; those with a past and those without are kept apart."""
+    batch: list[_Group] = []
+    for group in groups:
+        for start in range(0, len(group.rows), max_rows):
+            part = replace(group, rows=group.rows[start : start + max_rows])
+            n = sum(len(g.rows) for g in batch) + len(part.rows)
+            if batch and (n > max_rows or (part.past is None) != (batch[0].past is None)):
+                yield batch
+                batch = []
+            batch.append(part)
+    if batch:
+        yield batch
+
+
+def _common(a: Sequence[int], b: Sequence[int], start: int) -> int:
+    """How many ids two sequences begin with in common, knowing that the first ``start`` are."""
+    n = min(len(a), len(b))
+    return next((i for i in range(start, n) if a[i] != b[i]), n)
+
+
+def _left_pad(values: Sequence[int], n: int) -> list[int]:
+    return [*[0] * (n - len(values)), *values]

@@ -1,0 +1,150 @@
+"""From a folder or hub name to a model and its tokenizer, with every misfit told in one line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agentdistill.errors import ModelError
+
+
+def load_weights(path: str, adapter: str | None = None, device: str = "auto", dtype: str = "auto") -> tuple[Any, Any]:
+    """The model in evaluation mode, adapter merged, and its tokenizer. Raises ModelError."""
+    base, adapter = resolve(path, adapter)
+    tokenizer = load_tokenizer(path if _has_tokenizer(path) else base)
+    model = load_base(base, device, dtype)
+    check_vocabulary(base, model, tokenizer)
+    if adapter is not None:
+        model = _merge(model, adapter)
+    model.eval().requires_grad_(False)
+    return model, tokenizer
+
+
+def resolve(path: str, adapter: str | None = None) -> tuple[str, str | None]:
+    """Base and adapter: a folder that holds only an adapter names its base in ``adapter_config.json``."""
+    config = Path(path) / "adapter_config.json"
+    if adapter is not None or not config.is_file() or (Path(path) / "config.json").is_file():
+        return path, adapter
+    try:
+        base = json.loads(config.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        base = None
+    if not isinstance(base, str):
+        raise ModelError(f"{config} does not name its base model (base_model_name_or_path); give path and adapter")
+    beside = Path(path) / base
+    return (str(beside) if not Path(base).exists() and beside.is_dir() else base), path
+
+
+def load_tokenizer(path: str) -> Any:
+    """The tokenizer of a folder or hub name. Raises ModelError."""
+    from transformers import AutoTokenizer
+
+    _check_folder(path)
+    try:
+        return AutoTokenizer.from_pretrained(path)
+    except Exception as e:
+        raise ModelError(f"{path}: no tokenizer could be loaded ({_line(e)})") from e
+
+
+def load_base(path: str, device: str = "auto", dtype: str = "auto") -> Any:
+    """The weights alone. Raises ModelError where they are missing, incomplete or do not fit their config."""
+    from transformers import AutoModelForCausalLM
+
+    _check_folder(path)
+    try:
+        with quiet():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                path, dtype=_dtype(dtype, device), device_map=_placement(device), output_loading_info=True
+            )
+    except ModelError:
+        raise
+    except Exception as e:
+        raise ModelError(f"{path}: no causal language model could be loaded ({_line(e)})") from e
+    model, info = loaded
+    for what in ("missing_keys", "mismatched_keys"):
+        if info.get(what):
+            names = sorted(str(k[0] if isinstance(k, tuple) else k) for k in info[what])
+            raise ModelError(
+                f"{path}: the weights do not fit config.json: {len(names)} {what.split('_')[0]}, first {names[0]}"
+            )
+    return model
+
+
+def check_vocabulary(path: str, model: Any, tokenizer: Any) -> None:
+    """Raise ModelError where the tokenizer knows ids that the model has no embedding for."""
+    n_rows, n_ids = model.get_input_embeddings().weight.shape[0], len(tokenizer)
+    if n_ids > n_rows:
+        raise ModelError(f"{path}: the tokenizer has {n_ids} tokens but the model only {n_rows} embeddings")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the loaders' own progress bars and reports: what matters of them is raised."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _merge(model: Any, adapter: str) -> Any:
+    from peft import PeftModel
+
+    if not (Path(adapter) / "adapter_config.json").is_file() and Path(adapter).exists():
+        raise ModelError(f"{adapter}: not an adapter folder (no adapter_config.json)")
+    try:
+        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    except Exception as e:
+        raise ModelError(f"{adapter}: the adapter does not fit its base model ({_line(e)})") from e
+
+
+def _check_folder(path: str) -> None:
+    folder = Path(path)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise ModelError(f"{path}: not a checkpoint (no config.json)")
+    if folder.is_file() or (
+        not folder.is_dir() and (folder.is_absolute() or path.startswith(".") or path.count("/") > 1)
+    ):
+        raise ModelError(f"{path}: no such folder; give a checkpoint folder or a hub name such as owner/model")
+
+
+def _has_tokenizer(path: str) -> bool:
+    return (Path(path) / "tokenizer.json").is_file() or (Path(path) / "tokenizer_config.json").is_file()
+
+
+def _dtype(dtype: str, device: str) -> Any:
+    import torch
+
+    if dtype == "auto":
+        return (
+            "auto" if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()) else torch.float32
+        )
+    named = getattr(torch, dtype, None)
+    if not isinstance(named, torch.dtype):
+        raise ModelError(f"unknown dtype {dtype!r}; use auto, float32, bfloat16 or float16")
+    return named
+
+
+def _placement(device: str) -> Any:
+    import torch
+
+    if device == "auto":
+        return "auto" if torch.cuda.device_count() > 1 else "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f'device {device!r}: this machine has no CUDA GPU that torch can use; use device = "cpu"')
+    return device
+
+
+def _line(error: Exception) -> str:
+    """The first line of an error, without its tail."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]

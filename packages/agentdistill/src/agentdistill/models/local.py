@@ -1,0 +1,180 @@
+"""Hugging Face weights in this process, many episodes at a time, on CPU or GPU.
+
+The same calls in the same order give the same bits on the same machine. A sample's random numbers hang only on its
+request's seed and its place among the request's samples; which neighbours share its batch can still move a logit by a
+rounding error, so a tie that close may break the other way in another batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentdistill.errors import ModelError
+from agentdistill.types import Request, Sample, StopReason
+
+if TYPE_CHECKING:
+    from agentdistill.chat import ChatFormat
+    from agentdistill.models._decoding import Row
+
+
+def load(
+    path: str,
+    adapter: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int = 64,
+    threads: int | None = None,
+    chat_template: str | None = None,
+    context_length: int | None = None,
+    kv_reuse_gb: float = 2.0,
+    name: str | None = None,
+) -> LocalModel:
+    """Load weights from a folder or hub name; a folder with only a LoRA adapter brings its base along.
+
+    ``device`` is ``auto`` (a GPU if there is one; spread over several if there are), ``cpu``, ``cuda``, ``cuda:1``.
+    ``dtype`` ``auto`` is float32 on CPU and the checkpoint's own on a GPU. ``batch_size`` bounds the rows of a batch.
+    ``threads`` sets torch's threads for the whole process. ``chat_template`` names a Jinja file. ``kv_reuse_gb``
+    bounds the keys and values kept for an episode's next step; 0 computes every prompt from its beginning.
+    Raises ModelError, in one line, for a checkpoint that is missing, incomplete or of another shape.
+    """
+    from agentdistill.chat import ChatFormat, read_template
+    from agentdistill.models._weights import load_weights
+
+    if batch_size < 1 or (threads is not None and threads < 1):
+        raise ModelError(f"local model {path}: batch_size and threads must be at least 1")
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    model, tokenizer = load_weights(path, adapter, device, dtype)
+    limit = context_length or getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    return LocalModel(
+        name=name or Path(path).name,
+        model=model,
+        chat=ChatFormat(tokenizer, read_template(chat_template)),
+        batch_size=batch_size,
+        context_length=limit,
+        kv_reuse_gb=kv_reuse_gb,
+    )
+
+
+class LocalModel:
+    """A causal language model and its chat format. ``model`` is a ``transformers`` model in evaluation mode."""
+
+    lockstep = True
+
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        chat: ChatFormat,
+        batch_size: int = 64,
+        context_length: int | None = None,
+        kv_reuse_gb: float = 2.0,
+    ) -> None:
+        from agentdistill.models._decoding import Decoder
+
+        self.name = name
+        self.batch_size = batch_size
+        self.context_length = context_length
+        self.chat = chat
+        self._stopping: dict[str, frozenset[int] | None] = {}
+        self._busy = threading.Lock()
+        ends = {*chat.end_ids, *_configured_ends(model)}
+        self._decoder: Decoder | None = Decoder(
+            model, sorted(ends), self._meets_stop, batch_size, int(kv_reuse_gb * 2**30)
+        )
+
+    async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        """See :meth:`agentdistill.models.base.Model.generate`. Cancelling it stops the work at the next token."""
+        decoder = self._decoder
+        if decoder is None:
+            raise ModelError(f"{self.name} has been closed")
+        try:
+            return await asyncio.to_thread(self._generate, decoder, requests)
+        except asyncio.CancelledError:
+            decoder.cancelled = True
+            raise
+
+    async def aclose(self) -> None:
+        """Let go of the weights."""
+        self._decoder = None
+
+    def _generate(self, decoder: Any, requests: Sequence[Request]) -> list[list[Sample]]:
+        with self._busy:
+            rows = [self._rows(request) for request in requests]
+            decoder.run([row for some in rows for row in some if row.max_new > 0])
+            return [[self._sample(request, row) for row in some] for request, some in zip(requests, rows, strict=True)]
+
+    def _rows(self, request: Request) -> list[Row]:
+        from agentdistill.models._decoding import Row
+
+        prompt = tuple(self.chat.prompt_ids(request.messages, request.prefix))
+        max_new = request.sampling.max_new_tokens
+        if self.context_length is not None:
+            max_new = min(max_new, self.context_length - len(prompt))
+        sampled = request.sampling.temperature > 0
+        prefix = self.chat.prefix_ids(request.prefix)
+        return [
+            Row(prompt, request.sampling, max_new, _uniforms(request.seed, i, max_new) if sampled else (), prefix)
+            for i in range(request.n)
+        ]
+
+    def _sample(self, request: Request, row: Row) -> Sample:
+        n_prompt = len(row.prompt)
+        if row.max_new <= 0:
+            return Sample("", StopReason.LENGTH, n_prompt_tokens=n_prompt)
+        assert row.stop is not None, "a row was left unfinished"
+        ids = row.ids[:-1] if row.stop is StopReason.END_TURN else row.ids
+        text, kept = self.chat.decode(ids, row.prefix), len(row.ids)
+        if row.stop is StopReason.STOP_STRING:
+            text = text[: min(at for s in request.sampling.stop if (at := text.find(s)) >= 0)]
+            kept = self._clean_cut(ids, row.prefix, text)
+        return Sample(text, row.stop, n_prompt, len(row.ids), tuple(row.ids[:kept]), row.logprob)
+
+    def _clean_cut(self, ids: Sequence[int], before: Sequence[int], text: str) -> int:
+        """How many ids spell exactly ``text``; all of them where a token straddles its end."""
+        for n in range(len(ids), -1, -1):
+            spelt = self.chat.decode(ids[:n], before)
+            if spelt == text:
+                return n
+            if len(spelt) < len(text):
+                break
+        return len(ids)
+
+    def _meets_stop(self, row: Row) -> bool:
+        """Whether the newest token completes a stop string. The text is looked at only if its last character came."""
+        for stop in row.sampling.stop:
+            if stop not in self._stopping:
+                self._stopping[stop] = self._ids_with(stop[-1:])
+            ids = self._stopping[stop]
+            if (ids is None or row.ids[-1] in ids) and stop in self.chat.decode(row.ids, row.prefix):
+                return True
+        return False
+
+    def _ids_with(self, character: str) -> frozenset[int] | None:
+        """Every id whose text holds the character; None where that is not told by the ids alone."""
+        if not character.isascii() or character.isspace():
+            return None
+        n = len(self.chat.tokenizer)
+        texts = self.chat.tokenizer.batch_decode([[i] for i in range(n)])
+        return frozenset(i for i, text in enumerate(texts) if character in text)
+
+
+def _uniforms(seed: int, index: int, n: int) -> list[float]:
+    """``n`` numbers in [0, 1) that hang on nothing but the seed and the sample's place."""
+    import numpy as np
+
+    key = np.random.SeedSequence([seed % 2**63, index])
+    values: list[float] = np.random.Generator(np.random.Philox(key)).random(max(n, 0)).tolist()
+    return values
+
+
+def _configured_ends(model: Any) -> list[int]:
+    """The ids at which the checkpoint itself says that generation ends."""
+    ends = getattr(model.generation_config, "eos_token_id", None)
+    return [] if ends is None else [ends] if isinstance(ends, int) else list(ends)
