@@ -1,0 +1,136 @@
+"""Where actions run: a sandboxed Python session with the tools, and what it says back to the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from agentdistill.errors import InfrastructureError
+from agentdistill.sandbox import Limits, Result, Sandbox, SandboxError, Session, Stop
+from agentdistill.tools import Tool
+from agentdistill.types import StepStatus, ToolCall
+
+NO_CODE = "Error: no Python code block was found. Write one."
+_STATUS = {
+    Stop.OK: StepStatus.OK,
+    Stop.ERROR: StepStatus.EXCEPTION,
+    Stop.TIMEOUT: StepStatus.TIMEOUT,
+    Stop.CPU: StepStatus.TIMEOUT,
+}
+_FAULTS = (Stop.BROKEN, Stop.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What running an action gave: how it ended, what the model is told, and the final answer if it gave one."""
+
+    status: StepStatus
+    observation: str
+    answer: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+def error_text(kind: str, message: str, line: int | None) -> str:
+    """How an exception reads in an observation."""
+    return f"Error: {kind}: {message}" + (f" (line {line})" if line else "")
+
+
+def shorten(text: str, n_chars: int) -> str:
+    """At most about ``n_chars`` characters, the middle left out and said to be."""
+    if len(text) <= n_chars:
+        return text
+    half = n_chars // 2
+    return f"{text[:half]}\n[... {len(text) - 2 * half} characters left out ...]\n{text[-half:]}"
+
+
+def render(result: Result, n_chars: int) -> str:
+    """The observation that a result makes: what was printed, then the last value or the error."""
+    parts = [result.output.rstrip("\n")] if result.output.strip() else []
+    if result.error is not None:
+        parts.append(error_text(result.error.type, result.error.message, result.error.line))
+    elif not result.ok:
+        parts.append(f"Error: the code was stopped: {result.stop.value}")
+    elif not parts and result.value is not None:
+        parts.append(result.value)
+    if result.state_lost:
+        parts.append("Variables are as they were before this step.")
+    return shorten("\n".join(parts) or "(nothing was printed)", n_chars)
+
+
+class Workspace:
+    """One episode's session. ``run`` never raises for what model code does, only InfrastructureError."""
+
+    def __init__(self, session: Session, calls: list[ToolCall], observation_chars: int) -> None:
+        self._session = session
+        self._calls = calls
+        self._observation_chars = observation_chars
+
+    def run(self, code: str) -> Execution:
+        """Run one action in the session's state."""
+        self._calls.clear()
+        try:
+            result = self._session.exec(code)
+        except SandboxError as e:
+            raise InfrastructureError(f"the sandbox failed: {e}") from e
+        if result.stop in _FAULTS:
+            raise InfrastructureError(f"the sandbox failed: {result.stop.value}")
+        calls = tuple(self._calls)
+        if result.is_final:
+            return Execution(StepStatus.FINAL, render(result, self._observation_chars), result.final_answer, calls)
+        status = _STATUS.get(result.stop, StepStatus.LIMIT)
+        if result.error is not None and result.error.type in ("SyntaxError", "IndentationError", "TabError"):
+            status = StepStatus.SYNTAX
+        return Execution(status, render(result, self._observation_chars), None, calls)
+
+    def close(self) -> None:
+        """End the session."""
+        self._session.close()
+
+
+class Environment:
+    """A sandbox and the tools that code in it may call. Hands out one :class:`Workspace` an episode."""
+
+    def __init__(
+        self, tools: Sequence[Tool] = (), *, mode: str = "auto", limits: Limits | None = None, observation_chars: int = 8000
+    ) -> None:
+        self.tools = tuple(tools)
+        self._observation_chars = observation_chars
+        self._box = Sandbox(mode, limits=limits)  # type: ignore[arg-type]
+
+    def open(self) -> Workspace:
+        """A fresh session. Raises InfrastructureError where the sandbox cannot be had."""
+        calls: list[ToolCall] = []
+        try:
+            session = self._box.session(tools={t.name: _recorded(t, calls) for t in self.tools})
+        except SandboxError as e:
+            raise InfrastructureError(f"the sandbox failed: {e}") from e
+        return Workspace(session, calls, self._observation_chars)
+
+    def close(self) -> None:
+        """End the sandbox and every session in it."""
+        self._box.close()
+
+    def __enter__(self) -> Environment:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def _recorded(tool: Tool, calls: list[ToolCall]) -> Callable[..., Any]:
+    """The tool's function, keeping a record of every call on ``calls``."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        arguments = json.dumps({"args": args, **kwargs} if args else kwargs, ensure_ascii=False, default=str)
+        try:
+            result = tool.function(*args, **kwargs)
+        except Exception as e:
+            calls.append(ToolCall(tool.name, arguments, f"{type(e).__name__}: {e}", ok=False))
+            raise
+        calls.append(ToolCall(tool.name, arguments, str(result)))
+        return result
+
+    return call

@@ -1,0 +1,202 @@
+"""The training text of the ladder, as rows of tokens: what is in it, in which shares, and packed at which length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agentdistill.retrieval import Passage
+from agentdistill.tinyworld import documents as doc
+from agentdistill.tinyworld.facts import FACT_FAMILIES, FactQuestion, fact_question, is_held_out
+from agentdistill.tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
+from agentdistill.tinyworld.world import World
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+HOME_SEED, HOME_SIZE, HOME_HIDDEN = 1, 3000, 0.15
+ROW_LENGTHS = (256, 512, 1024)
+N_OPEN_ROWS = 40
+N_AGENT_FACT, N_AGENT_MATH = 0.72, 0.28
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How many documents of each sort. ``agent`` is zero for every student."""
+
+    articles: int
+    cot_facts: int
+    cot_math: int
+    reading: int
+    programs: int
+    arithmetic: int
+    agent: int = 0
+
+
+STUDENT_MIX = Mix(articles=90_000, cot_facts=34_000, cot_math=30_000, reading=9_000, programs=14_000, arithmetic=6_000)
+TEACHER_EXTRA = Mix(0, 0, 0, 0, 0, 0, agent=14_000)
+
+
+def home() -> World:
+    """The world that everything is asked about: the one whose encyclopaedia the models read and the index holds."""
+    return World(HOME_SEED, HOME_SIZE, hidden=HOME_HIDDEN)
+
+
+def _visible(q: FactQuestion, world: World, hidden: frozenset[str]) -> bool:
+    return not any(h.subject in hidden for h in q.hops)
+
+
+def hidden_names(world: World) -> frozenset[str]:
+    """Names of articles that no model reads."""
+    hidden = [e for e in world.entities if e.hidden]
+    return frozenset([e.name for e in hidden] + [e.alias for e in hidden if e.alias])
+
+
+def _weights(families: tuple[str, ...], first: float) -> list[float]:
+    return [first] + [(1 - first) / (len(families) - 1)] * (len(families) - 1)
+
+
+def _articles(rng: Random, world: World, n: int) -> Iterator[doc.Document]:
+    pool = [e for e in world.entities if not e.hidden]
+    for e in rng.choices(pool, [e.weight for e in pool], k=n):
+        yield doc.article(world.redirect(e) if e.alias and rng.random() < 0.25 else world.article(e, rng))
+
+
+def training_fact(rng: Random, world: World, family: str, hidden: frozenset[str]) -> FactQuestion:
+    """A question of the training side whose every article a model may have read."""
+    while True:
+        q = fact_question(rng, world, family, flat=0.0)
+        if not is_held_out(q.key) and _visible(q, world, hidden):
+            return q
+
+
+def training_math(rng: Random, family: str) -> MathQuestion:
+    """A problem of the training side."""
+    while True:
+        q = math_question(rng, family)
+        if not is_held_out(q.key):
+            return q
+
+
+def _math(rng: Random) -> MathQuestion:
+    return training_math(rng, rng.choices(MATH_FAMILIES, (0.45, 0.1, 0.25, 0.2))[0])
+
+
+MakeSearch = Callable[[list[Passage]], doc.Search]
+
+
+def _small_worlds(rng: Random, make_search: MakeSearch, per_world: int) -> Iterator[tuple[World, doc.Search]]:
+    """Endless fresh worlds, each with its own index, handed out ``per_world`` times."""
+    while True:
+        world = World(rng.getrandbits(40), rng.choice((90, 150, 300)))
+        search = make_search(world.encyclopaedia())
+        for _ in range(per_world):
+            yield world, search
+
+
+def _reading(rng: Random, n: int, make_search: MakeSearch) -> Iterator[doc.Document]:
+    worlds = _small_worlds(rng, make_search, 60)
+    for _ in range(n):
+        world, search = next(worlds)
+        q = fact_question(rng, world, rng.choices(FACT_FAMILIES, _weights(FACT_FAMILIES, 0.55))[0], flat=1.0)
+        needed = {h.subject for h in q.hops}
+        passages = [p for name in sorted(needed) for p in search(name, 4) if p.title == name][:4]
+        extra = [p for p in search(q.text, 3) if p.title not in needed][: max(0, 4 - len(passages))]
+        passages += extra
+        rng.shuffle(passages)
+        yield doc.reading(q, passages)
+
+
+def _agent(rng: Random, n: int, make_search: MakeSearch) -> Iterator[doc.Document]:
+    worlds = _small_worlds(rng, make_search, 60)
+    done = 0
+    while done < n:
+        if rng.random() < N_AGENT_MATH:
+            q = math_question(rng, rng.choices(MATH_FAMILIES, _weights(MATH_FAMILIES, 0.5))[0])
+            if is_held_out(q.key):
+                continue
+            made: doc.Document | None = doc.agent_math(rng, q)
+        else:
+            world, search = next(worlds)
+            made = doc.agent_facts(rng, fact_question(rng, world, rng.choices(FACT_FAMILIES, _weights(FACT_FAMILIES, 0.5))[0], flat=1.0), search)
+        if made is not None:
+            done += 1
+            yield made
+
+
+def documents(seed: int, mix: Mix, make_search: MakeSearch) -> Iterator[doc.Document]:
+    """Every document of a mix, sort by sort."""
+    rng = Random(f"corpus-{seed}")
+    world = home()
+    hidden = hidden_names(world)
+    yield from _articles(rng, world, mix.articles)
+    for _ in range(mix.cot_facts):
+        yield doc.cot(training_fact(rng, world, rng.choices(FACT_FAMILIES, _weights(FACT_FAMILIES, 0.4))[0], hidden))
+    for _ in range(mix.cot_math):
+        yield doc.cot(_math(rng))
+    yield from _reading(rng, mix.reading, make_search)
+    for _ in range(mix.programs):
+        q = _math(rng)
+        yield doc.program(q) if rng.random() < 0.75 else doc.output(q)
+    for _ in range(mix.arithmetic):
+        yield doc.arithmetic(rng)
+    yield from _agent(rng, mix.agent, make_search)
+
+
+Rows = dict[int, np.ndarray[Any, np.dtype[np.uint16]]]
+LEARN = 1 << 15
+"""The bit of a stored token that says that it is learned."""
+
+
+def encode(document: doc.Document, tokenizer: PreTrainedTokenizerFast) -> list[int]:
+    """Token ids of one document behind an end-of-text marker, learned ones with the ``LEARN`` bit set."""
+    from agentdistill.tinyworld.tokenizer import END, END_OF_TEXT, START
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False))
+
+    start, end, separator = (tokenizer.convert_tokens_to_ids(t) for t in (START, END, END_OF_TEXT))
+    out = [separator]
+    for role, text in document.turns:
+        body = ids(text)
+        if not role:
+            out += [i | LEARN for i in body] + [separator | LEARN]
+            continue
+        learn = LEARN if role == "assistant" else 0
+        out += [start, *ids(role + "\n"), *(i | learn for i in body), end | learn, *ids("\n")]
+    return out
+
+
+def pack(encoded: Iterator[list[int]], rng: Random, pad: int) -> Rows:
+    """Fill rows with whole documents, short documents in short rows. Documents longer than a row are left out."""
+    open_rows: list[tuple[int, list[int]]] = []
+    full: dict[int, list[list[int]]] = {n: [] for n in ROW_LENGTHS}
+    docs = list(encoded)
+    rng.shuffle(docs)
+    for ids in docs:
+        fitting = [(n - len(row), row) for n, row in open_rows if len(row) + len(ids) <= n]
+        if fitting:
+            min(fitting, key=lambda f: f[0])[1].extend(ids)
+            continue
+        length = next((n for n in ROW_LENGTHS if len(ids) <= n), None)
+        if length is None:
+            continue
+        open_rows.append((length, list(ids)))
+        if len(open_rows) > N_OPEN_ROWS:
+            i = min(range(len(open_rows)), key=lambda i: open_rows[i][0] - len(open_rows[i][1]))
+            n, row = open_rows.pop(i)
+            full[n].append(row)
+    for n, row in open_rows:
+        full[n].append(row)
+    return {n: np.array([r + [pad] * (n - len(r)) for r in rows], dtype=np.uint16).reshape(-1, n) for n, rows in full.items()}
+
+
+def save(rows: Rows, path: Path) -> None:
+    """Write rows as one NumPy archive."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **{str(n): a for n, a in rows.items()})

@@ -1,0 +1,145 @@
+"""Pretraining of one model of the ladder: a plain loop over packed rows, one thread, bf16 autocast.
+
+``python -m agentdistill.tinyworld.pretrain --size 0.3M --rows rows.npz --tokenizer DIR --out DIR``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from agentdistill.tinyworld.corpus import LEARN, Rows
+from agentdistill.tinyworld.ladder import SIZES
+
+if TYPE_CHECKING:
+    import torch
+
+BATCH_TOKENS = 4096
+
+
+def causal_attention(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float, **_: Any) -> Any:
+    """Causal attention written out: on one CPU thread its backward pass is faster than the fused kernel's on short rows."""
+    import torch
+
+    n = query.shape[-2]
+    mask = torch.full((n, n), float("-inf"), dtype=query.dtype).triu(1)
+    weights = torch.softmax((query @ key.transpose(-1, -2)) * scaling + mask, dim=-1)
+    return (weights @ value).transpose(1, 2), None
+
+
+def load_rows(paths: list[Path]) -> Rows:
+    """Rows of several archives, put together by length."""
+    parts: dict[int, list[Any]] = {}
+    for path in paths:
+        with np.load(path, allow_pickle=False) as archive:
+            for name in archive.files:
+                parts.setdefault(int(name), []).append(archive[name])
+    return {n: np.concatenate(arrays) for n, arrays in parts.items()}
+
+
+def batches(rows: Rows, n_tokens: int, seed: int) -> Iterator[Any]:
+    """Random batches of about ``BATCH_TOKENS`` tokens until ``n_tokens`` are read; each length passes over its rows in turn."""
+    rng = Random(seed)
+    order: dict[int, list[int]] = {n: [] for n in rows}
+    lengths, weights = list(rows), [a.size for a in rows.values()]
+    read = 0
+    while read < n_tokens:
+        (n,) = rng.choices(lengths, weights)
+        picked = []
+        while len(picked) < max(1, BATCH_TOKENS // n):
+            if not order[n]:
+                order[n] = list(range(len(rows[n])))
+                rng.shuffle(order[n])
+            picked.append(order[n].pop())
+        read += n * len(picked)
+        yield rows[n][picked]
+
+
+def rate(done: float) -> float:
+    """Learning-rate factor at a share of training: short warm-up, flat, then linear to zero over the last 40 %."""
+    return min(done / 0.02, 1.0) * min(1.0, (1.0 - done) / 0.4 + 0.01)
+
+
+def loss_of(model: Any, batch: Any) -> tuple[torch.Tensor, int]:
+    """Mean cross-entropy over the learned tokens of a batch, and how many they are."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    data = torch.from_numpy(batch.astype(np.int64))
+    ids, learned = data & (LEARN - 1), data >= LEARN
+    mask = learned[:, 1:]
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+        logits = model.lm_head(hidden[mask])
+    return cross_entropy(logits.float(), ids[:, 1:][mask]), int(mask.sum())
+
+
+def pretrain(size: str, rows: Rows, tokenizer: Any, out: Path, n_tokens: int, seed: int = 0, start: Path | None = None) -> None:
+    """Train one model of the ladder and save it in half precision beside its log."""
+    import torch
+    from transformers import AttentionInterface, LlamaForCausalLM
+
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    AttentionInterface.register("tinyworld_causal", causal_attention)
+    spec = SIZES[size]
+    model = LlamaForCausalLM(spec.config(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id))
+    model.set_attn_implementation("tinyworld_causal")
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}],
+        lr=spec.learning_rate, betas=(0.9, 0.98), fused=True,
+    )  # fmt: skip
+    n_params = sum(p.numel() for p in model.parameters())
+    log: list[dict[str, float]] = []
+    started, read, learned, total = time.perf_counter(), 0, 0, 0.0
+    for step, batch in enumerate(batches(rows, n_tokens, seed)):
+        for group in optimizer.param_groups:
+            group["lr"] = spec.learning_rate * rate(read / n_tokens)
+        loss, n = loss_of(model, batch)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+        read, learned, total = read + batch.size, learned + n, total + loss.item()
+        if step % 100 == 99:
+            log.append({"step": step + 1, "tokens": read, "loss": round(total / 100, 4)})
+            total = 0.0
+            print(f"{size} {log[-1]} {read / (time.perf_counter() - started):.0f} tok/s", flush=True)
+        if math.isnan(loss.item()):
+            raise RuntimeError(f"{size}: loss is not a number at step {step}")
+    out.mkdir(parents=True, exist_ok=True)
+    model.to(torch.float16).save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    facts = {"size": size, "n_parameters": n_params, "seed": seed, "n_tokens": read, "n_learned_tokens": learned, "log": log}
+    (out / "pretraining.json").write_text(json.dumps(facts, indent=1) + "\n")
+
+
+def main() -> int:
+    """Command line of the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", required=True, choices=sorted(SIZES))
+    parser.add_argument("--rows", required=True, nargs="+", type=Path)
+    parser.add_argument("--tokenizer", required=True, type=Path)
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--tokens", required=True, type=float, help="tokens to read, in millions")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
+    pretrain(args.size, load_rows(args.rows), tokenizer, args.out, int(args.tokens * 1e6), args.seed)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,83 @@
+"""Tools: a typed Python function with a docstring is a tool. It runs in this process, called from sandboxed code."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentdistill.errors import UserError
+
+__all__ = ["FINAL_ANSWER", "Tool", "describe", "load_functions"]
+
+FINAL_ANSWER = "final_answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that model code may call by ``name``. Arguments and results are plain JSON values."""
+
+    name: str
+    function: Callable[..., Any]
+    signature: str
+    doc: str
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], name: str | None = None) -> Tool:
+        """The tool that ``function`` is. Raises UserError where type hints or the docstring are missing.
+
+        >>> def double(x: float) -> float:
+        ...     "Twice x."
+        ...     return 2 * x
+        >>> Tool.of(double).signature
+        'double(x: float) -> float'
+        """
+        name = name or function.__name__
+        where = f"tool {name}"
+        if not name.isidentifier() or name == FINAL_ANSWER:
+            raise UserError(f'{where}: "{name}" cannot be the name of a tool')
+        doc = inspect.getdoc(function)
+        if not doc:
+            raise UserError(f"{where}: write a docstring; it is what the model is told about it")
+        signature = inspect.signature(function)
+        for p in signature.parameters.values():
+            if p.annotation is p.empty:
+                raise UserError(f'{where}: parameter "{p.name}" has no type hint')
+        return cls(name, function, name + _plain(signature), doc)
+
+
+def _plain(signature: inspect.Signature) -> str:
+    return str(signature).replace("typing.", "").replace("'", "")
+
+
+def describe(tools: Sequence[Tool]) -> str:
+    """The tools as Python stubs, the way a model is told of them; ``final_answer`` comes last."""
+    final = 'def final_answer(answer) -> None:\n    """Give the final answer and end."""'
+    stubs = [f'def {t.signature}:\n{textwrap.indent(_quoted(t.doc), "    ")}' for t in tools]
+    return "\n\n".join([*stubs, final])
+
+
+def _quoted(doc: str) -> str:
+    return f'"""{doc}"""' if "\n" not in doc else f'"""{doc}\n"""'
+
+
+def load_functions(path: Path) -> list[Tool]:
+    """Every public function that a user's Python file defines, in order. The file is the user's own code and is run."""
+    spec = importlib.util.spec_from_file_location(f"agentdistill_tools_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise UserError(f"{path}: no such Python file of tools")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as e:
+        raise UserError(f"{path}: cannot be loaded: {type(e).__name__}: {e}") from e
+    own = [
+        f for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__ and n[0] != "_"
+    ]
+    if not own:
+        raise UserError(f"{path}: defines no public function to use as a tool")
+    return [Tool.of(f) for f in own]
