@@ -1,0 +1,298 @@
+"""Any OpenAI-compatible server as a model: vLLM, SGLang, llama.cpp, Ollama, transformers serve, or a hosted one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, TypeVar, cast
+
+from agentdistill.errors import ModelError
+from agentdistill.models import _reply, _server
+from agentdistill.models._prefix import HELP, MODES, PROBE, LocalTemplate, Mode, chat_body, continues
+from agentdistill.models._retry import Policy, retrying
+from agentdistill.models.base import OUT_OF_CONTEXT
+from agentdistill.types import Request, Sample, Usage
+
+T = TypeVar("T")
+_SEED_STEP = 0x9E3779B1  # an odd step far from small numbers: the seeds of one request's samples meet no other's
+
+
+class Endpoint:
+    """A model behind an OpenAI-compatible server.
+
+    ``url`` ends in ``/v1`` for most servers; ``name`` is the server's name for the model. The key is read from the
+    environment variable ``api_key_env`` and kept nowhere else. At most ``concurrency`` requests are under way at once;
+    one that fails is tried again, ``tries`` times within ``patience_s`` at most, and waits as long as the server asks.
+    ``prefix_mode`` says how the server continues a given assistant prefix; ``"auto"`` finds out once, when the first
+    prefix is used, by a sentence to be continued in the middle of a word (``check_prefix = false`` leaves that out);
+    ``tokenizer`` (a folder or hub name) is needed for ``"completions"``. ``logprobs`` and ``token_ids`` ask for what
+    not every server gives. ``extra`` goes into every request body as it is. Prices are per million tokens.
+    """
+
+    lockstep = False
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        *,
+        api_key_env: str = "OPENAI_API_KEY",
+        concurrency: int = 16,
+        timeout_s: float = 300.0,
+        tries: int = 4,
+        patience_s: float = 600.0,
+        prefix_mode: Mode | Literal["auto"] = "auto",
+        check_prefix: bool = True,
+        tokenizer: str | None = None,
+        context_length: int | None = None,
+        logprobs: bool = False,
+        token_ids: bool = False,
+        send_seed: bool = True,
+        extra: Mapping[str, Any] | None = None,
+        price_in: float | None = None,
+        price_out: float | None = None,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ModelError(f'endpoint url "{url}" does not begin with http:// or https://')
+        if prefix_mode != "auto" and prefix_mode not in MODES:
+            raise ModelError(f'prefix_mode "{prefix_mode}" is not one of auto, {", ".join(MODES)}')
+        if prefix_mode == "completions" and not tokenizer:
+            raise ModelError('prefix_mode "completions" needs tokenizer = "the model\'s folder or name"')
+        if concurrency < 1:
+            raise ModelError(f"concurrency {concurrency} is less than 1")
+        self.name = name
+        self.url = url.rstrip("/")
+        self.batch_size = concurrency
+        self.context_length = context_length
+        self.price_in, self.price_out = price_in, price_out
+        self.usage = Usage()
+        self._key_variable = api_key_env
+        self._timeout_s = timeout_s
+        self._policy = Policy(tries=tries, patience_s=patience_s)
+        self._wanted_mode = prefix_mode
+        self._check_prefix = check_prefix
+        self._tokenizer = tokenizer
+        self._options: dict[str, Any] = dict(extra or {})
+        if logprobs:
+            self._options.setdefault("logprobs", True)
+        if token_ids:
+            self._options.setdefault("return_token_ids", True)
+        self._send_seed = send_seed
+        # What this server turned out to be like.
+        self._mode: Mode | None = prefix_mode if prefix_mode in ("none", "completions") else None  # type: ignore[assignment]
+        self._echoes = False
+        self._honours_n = True
+        self._takes_ids = True
+        self._length_field = "max_tokens"
+        self._template: LocalTemplate | None = None
+        # Of the event loop that is running: connections and locks cannot move to another.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._client: Any = None
+        self._slots = asyncio.Semaphore(concurrency)
+        self._probing = asyncio.Lock()
+
+        self.label = f"endpoint {self.url}"
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.name!r} at {self.url})"
+
+    def cost(self, usage: Usage | None = None) -> float | None:
+        """The price of ``usage``, by default of everything asked so far; None where no price was given."""
+        if self.price_in is None and self.price_out is None:
+            return None
+        spent = usage or self.usage
+        return (spent.n_prompt_tokens * (self.price_in or 0) + spent.n_new_tokens * (self.price_out or 0)) / 1e6
+
+    async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        """As :meth:`agentdistill.models.Model.generate`; may be called by many tasks at once."""
+        self._enter_loop()
+        if any(r.prefix for r in requests) and self._mode is None:
+            await self._find_mode()
+        return await _together([self._samples(r) for r in requests])
+
+    async def aclose(self) -> None:
+        """Close the connections. Calling it twice is harmless, and a later ``generate`` opens new ones."""
+        client, self._client = self._client, None
+        loop, self._loop = self._loop, None
+        if client is not None and loop is asyncio.get_running_loop():
+            await client.close()
+
+    def _enter_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if loop is self._loop:
+            return
+        from openai import AsyncOpenAI
+
+        self._loop = loop
+        self._slots, self._probing = asyncio.Semaphore(self.batch_size), asyncio.Lock()
+        self._client = AsyncOpenAI(
+            base_url=self.url,
+            api_key=os.environ.get(self._key_variable) or "none",
+            timeout=self._timeout_s,
+            max_retries=0,
+        )
+
+    # --- samples ----------------------------------------------------------------------------------------------------
+
+    async def _samples(self, request: Request) -> list[Sample]:
+        mode = self._mode or "none"
+        if request.prefix and mode == "none":
+            raise ModelError(f'{self.label} is asked to continue a prefix, but prefix_mode is "none"; {HELP}')
+        try:
+            found = await self._some(request, mode) if self._honours_n or request.n == 1 else []
+        except _server.Refused:
+            if request.n == 1:
+                raise
+            found = []  # llama.cpp, for one, refuses n > 1
+        if len(found) < request.n:
+            self._honours_n = self._honours_n and request.n == 1
+            rest = [self._some(_one(request, i), mode) for i in range(len(found), request.n)]
+            found += [s for samples in await _together(rest) for s in samples[:1]]
+        return found[: request.n]
+
+    async def _some(self, request: Request, mode: Mode) -> list[Sample]:
+        """The samples of one reply: as many as the request asks for, or as the server likes to give."""
+        try:
+            return await self._ask(request, mode)
+        except _server.TooLong as e:
+            room = e.room
+        if room is None or not 0 < room < request.sampling.max_new_tokens:
+            return [OUT_OF_CONTEXT] * request.n
+        # The prompt fits, but not with all the new tokens we allowed: then the context is the limit.
+        shorter = replace(request, sampling=replace(request.sampling, max_new_tokens=room))
+        try:
+            return await self._ask(shorter, mode)
+        except _server.TooLong:
+            return [OUT_OF_CONTEXT] * request.n
+
+    async def _ask(self, request: Request, mode: Mode) -> list[Sample]:
+        completes = mode == "completions" and bool(request.prefix)
+
+        async def attempt() -> list[Sample]:
+            path = "/completions" if completes else "/chat/completions"
+            body = self._completion(request) if completes else chat_body(request.messages, request.prefix, mode)
+            reply = await _server.post(
+                self._client, self.label, path, body | self._settings(request), self.name, self._key_variable
+            )
+            return _reply.samples(reply, request, echoes=bool(request.prefix) and self._repeats(request.prefix, mode))
+
+        async with self._slots:
+            while True:
+                form = self._form
+                try:
+                    samples = await retrying(self._policy, self.label, attempt)
+                    break
+                except _server.Refused as e:
+                    self._adapt(str(e), completes)
+                    if form == self._form:  # another request may have changed it already
+                        raise
+        new = sum(s.n_new_tokens for s in samples)
+        self.usage += Usage(n_requests=1, n_prompt_tokens=samples[0].n_prompt_tokens, n_new_tokens=new)
+        return samples
+
+    def _settings(self, request: Request) -> dict[str, Any]:
+        how = request.sampling
+        body = {"model": self.name, "temperature": how.temperature, self._length_field: how.max_new_tokens}
+        if how.top_p < 1:
+            body["top_p"] = how.top_p
+        if how.stop:
+            body["stop"] = list(how.stop)
+        if request.n > 1:
+            body["n"] = request.n
+        if self._send_seed:
+            body["seed"] = request.seed
+        return body | self._options
+
+    def _completion(self, request: Request) -> dict[str, Any]:
+        if self._template is None:
+            self._template = LocalTemplate(cast(str, self._tokenizer))
+        render = self._template.ids if self._takes_ids else self._template.text
+        return {"prompt": render(request.messages, request.prefix)}
+
+    @property
+    def _form(self) -> tuple[str, bool]:
+        return self._length_field, self._takes_ids
+
+    def _adapt(self, refusal: str, completes: bool) -> None:
+        """Change what the refusal objects to, if it is a known difference between servers; never back again."""
+        if "max_completion_tokens" in refusal:
+            self._length_field = "max_completion_tokens"
+        elif completes and "prompt" in refusal.lower():
+            self._takes_ids = False
+
+    def _repeats(self, prefix: str, mode: Mode) -> bool:
+        """Whether a reply that begins with the prefix repeats it: the probe saw it, or, unchecked, it is no chance."""
+        if mode == "completions":
+            return False
+        return self._echoes or (not self._check_prefix and len(prefix) >= 20)
+
+    # --- continuing a prefix ----------------------------------------------------------------------------------------
+
+    async def _find_mode(self) -> None:
+        async with self._probing:
+            if self._mode is not None:
+                return
+            if not self._check_prefix and self._wanted_mode != "auto":
+                self._mode = self._wanted_mode
+                return
+            tried: dict[Mode, str] = {}
+            for mode in self._candidates():
+                outcome = await self._probe(mode)
+                if not outcome:
+                    self._mode = mode
+                    return
+                tried[mode] = outcome
+        raise ModelError(_no_mode(self.label, self._wanted_mode, tried))
+
+    def _candidates(self) -> list[Mode]:
+        if self._wanted_mode != "auto":
+            return [self._wanted_mode]
+        chat: list[Mode] = ["continue_final_message", "prefix_flag", "prefill"]
+        return ["completions", *chat] if self._tokenizer else chat
+
+    async def _probe(self, mode: Mode) -> str:
+        """Why the mode does not work here; '' if it does."""
+        try:
+            (sample,) = (await self._some(PROBE, mode))[:1]
+        except ModelError as e:
+            if not isinstance(e, _server.Refused) and mode != "completions":
+                raise  # the key or the model is wrong: no mode will help
+            return "refused"
+        if mode == "completions":
+            return ""  # what completes text continues it: there is nothing to find out but that it is there
+        echoed = sample.text.startswith(PROBE.prefix)
+        rest = sample.text[len(PROBE.prefix) :] if echoed else sample.text
+        if not continues(rest):
+            return f"began again with {' '.join(rest.split())[:40]!r}"
+        self._echoes = echoed
+        return ""
+
+
+def _no_mode(label: str, wanted: str, tried: Mapping[Mode, str]) -> str:
+    what = "does not continue an assistant prefix"
+    how = "; ".join(f"{mode}: {outcome}" for mode, outcome in tried.items())
+    trust = "" if wanted == "auto" else "; or check_prefix = false, if the model is only too weak for this check"
+    return f"{label} {what} ({how}); {HELP}{trust}"
+
+
+def _one(request: Request, i: int) -> Request:
+    """The request for the ``i``-th sample alone, with a seed of its own."""
+    return replace(request, n=1, seed=(request.seed + i * _SEED_STEP) % 2**31)
+
+
+async def _together(calls: Sequence[Awaitable[T]]) -> list[T]:
+    """All results in order; at the first failure the others are called off, and it is raised."""
+    tasks = [asyncio.ensure_future(c) for c in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+load = Endpoint
+"""The model by the name ``endpoint``: the settings are the class's own."""
