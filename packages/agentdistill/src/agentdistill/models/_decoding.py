@@ -118,7 +118,7 @@ class Decoder:
 
     def _keep(self, row: Row, i: int, cache: Cache, mask: Tensor) -> None:
         """Copy row ``i`` of the batch for the next call, while there is room. Its last token has no keys yet."""
-        if self._left <= 0 or row.stop is StopReason.LENGTH:
+        if self._left <= 0:
             return
         slots = mask[i].nonzero().squeeze(1)
         past = Past((*row.prompt, *row.ids[:-1]), [(k[i][:, slots], v[i][:, slots]) for k, v in held(cache)])
