@@ -32,6 +32,10 @@ class Channel(Protocol):
         """All of it; raises Gone or Late."""
         ...
 
+    def wait(self, deadline: float) -> bool:
+        """True once something of a frame, or the end, has arrived; False if the deadline came first."""
+        ...
+
     def receive(self, deadline: float, most: int) -> tuple[int, list[bytes]]:
         """Kind and fields of the next frame; raises Gone, Late, Oversize or wire.Malformed."""
         ...
@@ -64,6 +68,10 @@ class SocketChannel:
                     raise Late from None
             except OSError:
                 raise Gone from None
+
+    def wait(self, deadline: float) -> bool:
+        """True once something of a frame, or the end, has arrived; False if the deadline came first."""
+        return bool(self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
     def receive(self, deadline: float, most: int) -> tuple[int, list[bytes]]:
         """Kind and fields of the next frame; raises Gone, Late, Oversize or wire.Malformed."""
@@ -102,6 +110,7 @@ class PipeChannel:
     def __init__(self, source: IO[bytes], sink: IO[bytes], most: int) -> None:
         self._source, self._sink, self._most = source, sink, most
         self._frames: queue.SimpleQueue[tuple[int, bytes] | Exception] = queue.SimpleQueue()
+        self._next: tuple[int, bytes] | Exception | None = None
         threading.Thread(target=self._read, name="sandbox-pipe", daemon=True).start()
 
     def _read(self) -> None:
@@ -130,12 +139,18 @@ class PipeChannel:
         except (OSError, ValueError):
             raise Gone from None
 
+    def wait(self, deadline: float) -> bool:
+        """True once something of a frame, or the end, has arrived; False if the deadline came first."""
+        if self._next is None:
+            with contextlib.suppress(queue.Empty):
+                self._next = self._frames.get(timeout=max(0.0, deadline - time.monotonic()))
+        return self._next is not None
+
     def receive(self, deadline: float, most: int) -> tuple[int, list[bytes]]:
         """Kind and fields of the next frame; raises Gone, Late, Oversize or wire.Malformed."""
-        try:
-            found = self._frames.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            raise Late from None
+        if not self.wait(deadline) or self._next is None:
+            raise Late
+        found, self._next = self._next, None
         if isinstance(found, Exception):
             self._frames.put(found)  # the next caller learns it too
             raise found

@@ -8,11 +8,13 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from types import TracebackType
 from typing import Literal, Protocol
 
+from .forked import ForkedBackend
+from .inside.kernel import supported as kernel_supported
 from .portable import PortableBackend
 from .session import Session
 from .step import Node
 from .toolbox import Tools, checked
-from .types import Capabilities, Limits, SandboxClosed, SandboxUnavailable
+from .types import Capabilities, Limits, SandboxBroken, SandboxClosed, SandboxUnavailable
 
 Mode = Literal["auto", "strict", "container", "process"]
 _STANDARD = "math random statistics itertools functools collections fractions decimal re json datetime"
@@ -23,6 +25,11 @@ class Backend(Protocol):
     """Where nodes come from."""
 
     capabilities: Capabilities
+
+    @property
+    def broken(self) -> bool:
+        """True once it can make no more nodes."""
+        ...
 
     def spawn(self) -> Node:
         """A fresh state; raises SandboxBroken."""
@@ -104,9 +111,16 @@ class Sandbox:
 
     def spawn(self) -> Node:
         """For sessions: a fresh node."""
-        backend = self._backend
-        if backend is None:
-            raise SandboxClosed("this Sandbox was closed")
+        with self._lock:
+            if self._backend is None:
+                raise SandboxClosed("this Sandbox was closed")
+            if self._backend.broken:  # the broker was killed from outside: a new one, and sessions replay their logs
+                self._backend.close()
+                try:
+                    self._backend = self._open()
+                except SandboxUnavailable as problem:
+                    raise SandboxBroken(str(problem)) from None
+            backend = self._backend
         return backend.spawn()
 
     @property
@@ -118,11 +132,23 @@ class Sandbox:
             return self._threads
 
     def _open(self) -> Backend:
-        if self._mode == "process" or (self._mode == "auto" and self._allow_weak):
-            return PortableBackend(self.limits, self._modules, self._seed)
+        wanted = ["strict", "container"] if self._mode == "auto" else [self._mode]
+        if self._mode == "auto" and self._allow_weak:
+            wanted.append("process")
+        problems = []
+        for mode in wanted:
+            if not kernel_supported():
+                if mode == "process":
+                    return PortableBackend(self.limits, self._modules, self._seed)
+                problems.append(f"{mode}: needs Linux on x86-64 or aarch64")
+                continue
+            try:
+                return ForkedBackend(mode, self.limits, self._modules, self._seed)
+            except SandboxUnavailable as problem:
+                problems.append(str(problem))
         raise SandboxUnavailable(
-            f"no {self._mode} sandbox on this machine (`agentdistill sandbox doctor` says why);"
-            " mode='process' gives a weak one"
+            f"no {self._mode} sandbox on this machine ({'; '.join(problems)}); "
+            "`agentdistill sandbox doctor` says more, mode='process' gives a weak one"
         )
 
     async def astart(self) -> Capabilities:

@@ -53,6 +53,10 @@ class PortableNode:
         """Not known."""
         return None
 
+    def scratch(self) -> int:
+        """Not counted."""
+        return 0
+
     def fork(self) -> None:
         """Not possible; the session replays its log instead."""
 
@@ -75,6 +79,11 @@ class PortableBackend:
         self._limits, self._modules, self._seed = limits, modules, seed
         missing = ("fork", "namespaces", "landlock", "seccomp")
         self.capabilities = Capabilities("process", ("rlimits",), missing, "WEAK: model code can do what the user can")
+
+    @property
+    def broken(self) -> bool:
+        """Never: each node stands alone."""
+        return False
 
     def spawn(self) -> PortableNode:
         """A fresh state; raises SandboxBroken."""

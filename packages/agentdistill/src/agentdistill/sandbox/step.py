@@ -11,6 +11,7 @@ from .inside import wire
 from .toolbox import MOST, Call, Tools
 from .types import Error, Limits, Result, Stop
 
+LOOK_S = 0.1  # between looks at what a long cell keeps in its scratch folder
 GRACE_S = 0.15  # between the soft deadline, which keeps the state, and the kill, which does not
 
 
@@ -43,6 +44,10 @@ class Node(Protocol):
 
     def cpu(self) -> float | None:
         """CPU seconds so far by the kernel's count; None where the platform does not tell."""
+        ...
+
+    def scratch(self) -> int:
+        """Bytes of scratch in use; 0 where nobody counts."""
         ...
 
     def fork(self) -> Node | None:
@@ -83,10 +88,14 @@ class Step:
         except UnicodeEncodeError:
             return self._refused("SyntaxError", "the code is not valid Unicode")
         try:
-            self.node.wake()
+            if self.node.channel.wait(0.0):
+                return self._killed(Stop.FORGED, "the state spoke out of turn")
             self._send(source)
+            self.node.wake()
             result = self._converse()
             self.node.rest()
+            if self._seconds() > LOOK_S / 2:
+                self._check_scratch()
             return result
         except (Late, TimeoutError):
             return self._killed(Stop.TIMEOUT, f"the cell ran longer than {self.cell.wall_s:g} s")
@@ -96,6 +105,8 @@ class Step:
             return self._killed(Stop.FORGED, "the reply is longer than allowed")
         except wire.Malformed as problem:
             return self._killed(Stop.FORGED, f"the reply is malformed: {problem}")
+        except _OverScratch:
+            return self._killed(Stop.SCRATCH, f"the state's files take more than {self.cell.limits.scratch_mb} MB")
         except _OverCpu:
             return self._killed(Stop.CPU, f"the cell used more than {self.cell.cpu_s:g} s of CPU")
         except _TooManyCalls:
@@ -122,20 +133,28 @@ class Step:
             self._answer(wire.decode(fields[0]), fields[1])
 
     def _receive(self, most: int) -> tuple[int, list[bytes]]:
-        cap = self.cell.cpu_s
-        if cap is None or self._cpu_before is None:
-            return self.node.channel.receive(self._deadline(), most)
-        while True:
-            # CPU time cannot grow faster than wall time, so nothing is missed by sleeping what is left of it.
-            left = cap - self._cpu_used()
-            if left <= 0:
+        """The next frame; meanwhile looks at CPU time and scratch, which no frame of the node's could be trusted on."""
+        deadline, look = self._deadline(), time.monotonic() + LOOK_S
+        while not self.node.channel.wait(min(deadline, look, self._cpu_deadline())):
+            now = time.monotonic()
+            if now >= deadline:
+                raise Late
+            if now >= self._cpu_deadline():
                 raise _OverCpu
-            slice_end = time.monotonic() + left + 0.001
-            try:
-                return self.node.channel.receive(min(self._deadline(), slice_end), most)
-            except Late:
-                if time.monotonic() >= self._deadline():
-                    raise
+            if now >= look:
+                self._check_scratch()
+                look = now + LOOK_S
+        return self.node.channel.receive(deadline, most)
+
+    def _cpu_deadline(self) -> float:
+        # CPU time does not grow faster than wall time, so nothing is missed by sleeping what is left of it.
+        if self.cell.cpu_s is None or self._cpu_before is None:
+            return float("inf")
+        return time.monotonic() + self.cell.cpu_s - self._cpu_used()
+
+    def _check_scratch(self) -> None:
+        if self.node.scratch() > self.cell.limits.scratch_mb << 20:
+            raise _OverScratch
 
     def _cpu_used(self) -> float:
         now = self.node.cpu()
@@ -198,6 +217,10 @@ class Step:
 
 
 class _OverCpu(Exception):
+    pass
+
+
+class _OverScratch(Exception):
     pass
 
 

@@ -42,14 +42,14 @@ class Node:
         self._tools = b""
         self._cpu = 0.0
 
-    def serve(self, fork: Callable[[], None] | None = None) -> None:
-        """Carry out orders until the other side goes away. `fork` carries out FORK orders, where there are any."""
+    def serve(self, fork: Callable[[int], None] | None = None) -> None:
+        """Carry out orders until the other side goes away. `fork` takes the payload of FORK orders by itself."""
         while True:
-            kind, fields = self._receive()
+            kind, size = wire.HEADER.unpack(self.pipe.read(wire.HEADER.size))
             if kind == wire.EXEC:
-                self._exec(*fields)
+                self._exec(*wire.unpack(self.pipe.read(size)))
             elif kind == wire.FORK and fork is not None:
-                fork()
+                fork(size)
             else:
                 raise wire.Malformed(f"order {kind}")
 

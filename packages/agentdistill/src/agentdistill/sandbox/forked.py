@@ -1,0 +1,322 @@
+"""The host's side of the Linux sandbox: one broker process, and the nodes it forks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import weakref
+from concurrent.futures import Future
+from typing import Any
+
+from .channel import Channel, SocketChannel
+from .inside import broker, wire
+from .inside.boot import command, environment
+from .step import Death
+from .types import Capabilities, Limits, SandboxBroken, SandboxUnavailable
+
+START_S = 150.0
+ANSWER_S = 30.0
+NEEDED = {"strict": ("namespaces", "private root", "seccomp"), "container": ("landlock", "seccomp"), "process": ()}
+
+
+class ForkedBackend:
+    """Starts the broker and asks it for states. Safe to use from any thread."""
+
+    def __init__(self, mode: str, limits: Limits, modules: tuple[str, ...], seed: int) -> None:
+        """Raises SandboxUnavailable where a layer that `mode` needs does not hold, SandboxBroken if nothing starts."""
+        self._lock = threading.Lock()
+        self._asked: dict[int, Future[tuple[bytes, tuple[int, ...]]]] = {}
+        self._fates: dict[int, Future[Death]] = {}
+        self._next = 0
+        self._alive = True
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        options = _options(mode, limits, modules, seed)
+        with theirs:
+            self._process = subprocess.Popen(
+                command("launcher", json.dumps(options), str(theirs.fileno())),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment(seed),
+                cwd="/",
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C in a terminal is the host's to handle
+            )
+        try:
+            self.capabilities = self._hear_ready(mode)
+        except BaseException:
+            self.close()
+            raise
+        self.can_signal = True
+        # The thread must not keep a forgotten backend alive: it holds the socket, not the object.
+        self._reader = threading.Thread(target=_read, args=(self._control, weakref.ref(self)), daemon=True)
+        self._reader.start()
+        weakref.finalize(self, _hang_up, self._control)
+
+    def _hear_ready(self, mode: str) -> Capabilities:
+        self._control.settimeout(START_S)
+        try:
+            _, size = wire.HEADER.unpack(_exactly(self._control, wire.HEADER.size))
+            (text,) = wire.unpack(_exactly(self._control, size))
+        except (OSError, EOFError, struct.error, ValueError) as problem:
+            raise SandboxBroken(f"the broker did not start: {problem!r}") from None
+        self._control.settimeout(None)
+        report: dict[str, Any] = json.loads(text)
+        if "problem" in report:
+            raise SandboxUnavailable(f"{mode}: {report['problem']}")
+        held = " ".join(report["on"])
+        lacking = [name for name in NEEDED[mode] if name not in held]
+        if lacking:
+            raise SandboxUnavailable(f"{mode}: {', '.join(lacking)} not in force: {'; '.join(report['off'])}")
+        note = "WEAK: model code can do what the user can" if mode == "process" else ""
+        return Capabilities(mode, ("rlimits", "fork", *report["on"]), tuple(report["off"]), note)
+
+    @property
+    def broken(self) -> bool:
+        """True once the broker is gone."""
+        return not self._alive
+
+    def spawn(self) -> ForkedNode:
+        """A fresh state; raises SandboxBroken."""
+        return self.make(broker.TEMPLATE)
+
+    def make(self, parent: int, *, rest_parent: bool = False) -> ForkedNode:
+        """A fork of a state; raises SandboxBroken with the broker's reason where there is none to be had."""
+        with self._lock:
+            self._next += 1
+            number = self._next
+            self._fates[number] = Future()
+        flags = broker.REST_PARENT if rest_parent else 0
+        try:
+            _, fds = self._ask(broker.MAKE, parent, number, flags)
+        except SandboxBroken:
+            self._fates.pop(number, None)
+            raise
+        return ForkedNode(self, number, socket.socket(fileno=fds[0]), fds[1])
+
+    def used(self, number: int) -> int:
+        """Bytes in a state's scratch folder."""
+        try:
+            payload, _ = self._ask(broker.USED, number)
+        except SandboxBroken:
+            return 0
+        return int(struct.unpack("!Q", payload)[0])
+
+    def kill(self, number: int) -> Death:
+        """End a state and wait until it is reaped."""
+        fate = self._fates.get(number)
+        if fate is None:
+            return Death()
+        with contextlib.suppress(SandboxBroken):
+            self._send(broker.KILL, 0, number)
+        try:
+            return fate.result(ANSWER_S)
+        except (SandboxBroken, TimeoutError):
+            return Death("the broker is gone")
+        finally:
+            self._fates.pop(number, None)
+
+    def close(self) -> None:
+        """End the broker and with it every state; returns once they are gone."""
+        self._alive = False
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+        try:
+            self._process.wait(ANSWER_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        reader = getattr(self, "_reader", None)
+        if reader is not None and reader is not threading.current_thread():
+            reader.join()
+        self._control.close()
+
+    def _ask(self, kind: int, *numbers: int) -> tuple[bytes, tuple[int, ...]]:
+        answer: Future[tuple[bytes, tuple[int, ...]]] = Future()
+        with self._lock:
+            self._next += 1
+            request = self._next
+            self._asked[request] = answer
+        try:
+            self._send(kind, request, *numbers)
+            return answer.result(ANSWER_S)
+        except TimeoutError:
+            raise SandboxBroken("the broker does not answer") from None
+        finally:
+            self._asked.pop(request, None)
+
+    def _send(self, kind: int, *numbers: int) -> None:
+        who = broker.WHO.pack(*(*numbers, 0, 0, 0, 0)[:4])
+        try:
+            with self._lock:
+                if not self._alive:
+                    raise SandboxBroken("the broker is gone")
+                self._control.sendall(wire.pack(kind, [who]))
+        except OSError:
+            raise SandboxBroken("the broker is gone") from None
+
+    def heard(self, kind: int, request: int, payload: bytes, fds: tuple[int, ...]) -> None:
+        """For the reading thread: one frame of the broker's."""
+        if kind == broker.DEAD:
+            number, status, cpu, peak = broker.FATE.unpack(payload)
+            fate = self._fates.get(number)
+            if fate is not None:
+                fate.set_result(_death(status, cpu, peak))
+            return
+        answer = self._asked.get(request)
+        if answer is None:
+            for fd in fds:
+                os.close(fd)
+        elif kind == broker.FAILED:
+            answer.set_exception(SandboxBroken(wire.decode(payload)))
+        else:
+            answer.set_result((payload, fds))
+
+    def lost(self) -> None:
+        """For the reading thread: the broker is gone; nobody must wait for it."""
+        with self._lock:
+            self._alive = False
+        waiting: list[Future[Any]] = [*self._asked.values(), *self._fates.values()]
+        for future in waiting:
+            if not future.done():
+                future.set_exception(SandboxBroken("the broker is gone"))
+
+
+class ForkedNode:
+    """One state, by its own socket and pidfd. `wake` and `rest` cost a system call each."""
+
+    def __init__(self, backend: ForkedBackend, number: int, sock: socket.socket, pidfd: int) -> None:
+        self._backend, self._number, self._pidfd = backend, number, pidfd
+        self.channel: Channel = SocketChannel(sock)
+        self.pid = _pid(pidfd)
+        # The kernel's number for "CPU time of process pid"; see clock_getcpuclockid(3).
+        self._clock = (~self.pid << 3) | 2
+        self._resting = False
+
+    def wake(self) -> None:
+        """Let it run."""
+        if self._resting:
+            self._signal(signal.SIGCONT)
+            self._resting = False
+
+    def rest(self) -> None:
+        """Stop it until the next order: a state that replied may not go on working."""
+        if self._backend.can_signal:
+            self._resting = self._signal(signal.SIGSTOP)
+
+    def _signal(self, number: int) -> bool:
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+            return True
+        except ProcessLookupError:
+            return False
+        except PermissionError:  # a host without CAP_KILL over another user
+            self._backend.can_signal = False
+            return False
+
+    def cpu(self) -> float | None:
+        """CPU seconds so far, by the kernel's count."""
+        try:
+            return time.clock_gettime(self._clock)
+        except OSError:
+            return None
+
+    def scratch(self) -> int:
+        """Bytes of scratch in use."""
+        return self._backend.used(self._number)
+
+    def fork(self) -> ForkedNode | None:
+        """A copy of the state; None if it could not be had."""
+        try:
+            child = self._backend.make(self._number, rest_parent=self._backend.can_signal)
+        except SandboxBroken:
+            return None
+        self._resting = self._backend.can_signal
+        return child
+
+    def kill(self) -> Death:
+        """End it and wait until it is reaped. Harmless twice."""
+        if self._pidfd < 0:
+            return Death()
+        death = self._backend.kill(self._number)
+        os.close(self._pidfd)
+        self._pidfd = -1
+        self.channel.close()
+        return death
+
+
+def _options(mode: str, limits: Limits, modules: tuple[str, ...], seed: int) -> dict[str, Any]:
+    scratch = limits.scratch_mb << 20
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "mode": mode,
+        "modules": modules,
+        "seed": seed,
+        "memory": limits.memory_mb << 20,
+        "scratch": scratch,
+        # Scratch lives in memory where there is a private root: all states together get a quarter of it at most.
+        "all_scratch": min(scratch * limits.n_states, memory // 4),
+        "n_states": limits.n_states,
+        "session_cpu": limits.session_cpu_s,
+        "folder": tempfile.gettempdir(),
+    }
+
+
+def _death(status: int, cpu: float, peak: int) -> Death:
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return Death(f"the process exited with status {code}", cpu, peak)
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return Death(f"the process was ended by {name}", cpu, peak, by_cpu_limit=-code in (signal.SIGXCPU, signal.SIGKILL))
+
+
+def _pid(pidfd: int) -> int:
+    with open(f"/proc/self/fdinfo/{pidfd}") as file:
+        return next((int(line[4:]) for line in file if line.startswith("Pid:")), -1)
+
+
+def _hang_up(control: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        control.shutdown(socket.SHUT_RDWR)
+
+
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        if not more:
+            raise EOFError("the broker closed its end")
+        data += more
+    return data
+
+
+def _read(control: socket.socket, owner: weakref.ref[ForkedBackend]) -> None:
+    try:
+        while True:
+            head, fds, _, _ = socket.recv_fds(control, wire.HEADER.size, 2)
+            if not head:
+                break
+            head += _exactly(control, wire.HEADER.size - len(head))
+            kind, size = wire.HEADER.unpack(head)
+            request, payload = wire.unpack(_exactly(control, size))
+            backend = owner()
+            if backend is None:
+                break
+            backend.heard(kind, struct.unpack("!I", request)[0], payload, tuple(fds))
+            del backend
+    except (OSError, EOFError):
+        pass
+    backend = owner()
+    if backend is not None:
+        backend.lost()

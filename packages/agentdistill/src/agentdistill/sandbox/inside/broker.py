@@ -1,0 +1,340 @@
+"""The broker: the parent of every node. It forks, kills, reaps, keeps scratch folders, and never runs model code.
+
+One thread, one loop, over: the host's control socket, the fork gate's listener, the pidfds of nodes, and the sockets of
+forks under way. What nodes send it is at most one short frame each, and the kernel says which process sent it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import wire
+from .scratch import Scratch, TooMuch
+
+# Orders of the host. Their first field is WHO: request number, state, other state, flags.
+READY, MAKE, KILL, USED, MADE, FAILED, DEAD = 20, 21, 22, 23, 24, 25, 26
+WHO = struct.Struct("!IIII")
+# DEAD: state, wait status, CPU seconds, peak bytes.
+FATE = struct.Struct("!IidQ")
+TEMPLATE = 0
+REST_PARENT = 1
+HELLO_S = 5.0
+_NOTIF_RECV, _NOTIF_SEND, _NOTIF_BYTES = 0xC0502100, 0xC0182101, 80
+_CREDENTIALS = struct.Struct("3i")
+
+
+@dataclass
+class State:
+    """A live node, as the broker knows it."""
+
+    number: int
+    pid: int
+    pidfd: int
+    line: socket.socket  # the host's end of its channel; the broker writes FORK orders to it
+    folder: str | None
+    credit: int = 0
+
+
+@dataclass
+class Birth:
+    """A fork that was ordered and has not said HELLO yet."""
+
+    request: int
+    number: int
+    parent: State
+    line: socket.socket
+    folder: str
+    until: float
+    rest_parent: bool
+
+
+class Broker:
+    """See the module. `listener` is -1 where there is no fork gate; then a process limit is lifted for each order."""
+
+    def __init__(self, control: socket.socket, scratch: Scratch, options: dict[str, int], gated: bool) -> None:
+        self._control, self._scratch = control, scratch
+        self._most, self._n_states = options["scratch"], options["n_states"]
+        self._gated = gated
+        self._states: dict[int, State] = {}
+        self._by_pid: dict[int, State] = {}
+        self._births: dict[int, Birth] = {}
+        self._poll = select.epoll()
+        self._work: dict[int, Callable[[], None]] = {}
+        self._last_sweep = 0.0
+        self._watch(control.fileno(), self._order)
+
+    def adopt(self, pid: int, line: socket.socket, listener: int) -> None:
+        """Take the template in as state 0."""
+        if listener >= 0:
+            self._watch(listener, lambda: self._gate(listener))
+        self._enter(State(TEMPLATE, pid, os.pidfd_open(pid), line, None))
+
+    def run(self) -> None:
+        """Serve until the host goes away or the template dies; every node is dead afterwards."""
+        try:
+            while TEMPLATE in self._states:
+                wait = 1.0 if self._births or len(self._states) > 1 else -1
+                for fd, _ in self._poll.poll(wait):
+                    if fd in self._work:
+                        self._work[fd]()
+                self._tick()
+        except (EOFError, ConnectionError):
+            pass  # the host closed its end or died
+        finally:
+            self._end_all()
+
+    def _watch(self, fd: int, work: Callable[[], None]) -> None:
+        self._poll.register(fd, select.EPOLLIN)
+        self._work[fd] = work
+
+    def _forget(self, fd: int) -> None:
+        self._poll.unregister(fd)
+        del self._work[fd]
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        for fd, birth in list(self._births.items()):
+            if now > birth.until:
+                self._fail(fd, birth, "the state did not fork in time")
+        if now > self._last_sweep + 1.0 and len(self._states) > 1:
+            self._last_sweep = now
+            self._scratch.sweep()
+
+    # Orders of the host
+
+    def _order(self) -> None:
+        kind, size = wire.HEADER.unpack(_exactly(self._control, wire.HEADER.size))
+        (who,) = wire.unpack(_exactly(self._control, size))
+        request, number, other, flags = WHO.unpack(who)
+        if kind == MAKE:
+            self._make(request, number, other, bool(flags & REST_PARENT))
+        elif kind == KILL and number in self._states:
+            _signal(self._states[number].pidfd, signal.SIGKILL)
+        elif kind == USED:
+            self._answer(MADE, request, struct.pack("!Q", self._used(number)))
+
+    def _answer(self, kind: int, request: int, payload: bytes, fds: tuple[int, ...] = ()) -> None:
+        frame = wire.pack(kind, [struct.pack("!I", request), payload])
+        if fds:
+            socket.send_fds(self._control, [frame], list(fds))
+        else:
+            self._control.sendall(frame)
+
+    def _used(self, number: int) -> int:
+        self._scratch.sweep()
+        state = self._states.get(number)
+        if state is None or state.folder is None:
+            return 0
+        try:
+            return self._scratch.used(state.folder)
+        except TooMuch:
+            return 1 << 62
+        except OSError:
+            return 0
+
+    def _make(self, request: int, parent: int, number: int, rest: bool) -> None:
+        state = self._states.get(parent)
+        if state is None:
+            return self._answer(FAILED, request, b"the state is gone")
+        if len(self._states) + len(self._births) > self._n_states:
+            return self._answer(FAILED, request, b"n_states live processes are running already")
+        try:
+            self._order_fork(request, state, number, rest)
+        except TooMuch:
+            self._answer(FAILED, request, b"the scratch folder is too large or too deep to copy")
+        except OSError as problem:
+            self._answer(FAILED, request, str(problem).encode())
+        return None
+
+    def _order_fork(self, request: int, state: State, number: int, rest: bool) -> None:
+        folder = self._scratch.make()
+        fds: list[int] = []
+        mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            fds = self._prepare_folder(state, folder)
+            mine.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            payload = wire.pack(wire.FORK, [])
+            state.line.sendall(payload[: wire.HEADER.size])
+            socket.send_fds(state.line, [payload[wire.HEADER.size :]], [theirs.fileno(), *fds])
+        except BaseException:
+            mine.close()
+            self._scratch.remove(folder)
+            raise
+        finally:
+            theirs.close()
+            for fd in fds:
+                os.close(fd)
+        state.credit += 1
+        if not self._gated:
+            _allow_forks(state.pid, True)
+        _signal(state.pidfd, signal.SIGCONT)
+        self._births[mine.fileno()] = Birth(request, number, state, mine, folder, time.monotonic() + HELLO_S, rest)
+        self._watch(mine.fileno(), lambda: self._hello(mine.fileno()))
+
+    def _prepare_folder(self, state: State, folder: str) -> list[int]:
+        """Descriptors for the child: its folder, and its parent's where there are files to find again."""
+        if state.folder is None:
+            return [self._scratch.open(folder)]
+        _signal(state.pidfd, signal.SIGSTOP)
+        copied = self._scratch.copy(state.folder, folder, self._most)
+        # The child knows its parent's folder by name; from now on the parent's has another one.
+        state.folder = self._scratch.move(state.folder)
+        fds = [self._scratch.open(folder)]
+        return [*fds, self._scratch.open(state.folder)] if copied else fds
+
+    # Forks under way
+
+    def _gate(self, listener: int) -> None:
+        """A node asks to fork: let it where the broker has ordered that, once for each order."""
+        notice = bytearray(_NOTIF_BYTES)
+        try:
+            fcntl.ioctl(listener, _NOTIF_RECV, notice)
+            ident, pid = struct.unpack_from("QI", notice)
+            state = self._by_pid.get(pid)
+            if state is not None and state.credit > 0:
+                state.credit -= 1
+                reply = struct.pack("Qqii", ident, 0, 0, 1)[:24]  # go on; the arguments are in registers, not in memory
+            else:
+                reply = struct.pack("Qqii", ident, 0, -1, 0)[:24]
+            fcntl.ioctl(listener, _NOTIF_SEND, bytearray(reply))
+        except OSError:
+            pass  # the asker died meanwhile
+
+    def _hello(self, fd: int) -> None:
+        birth = self._births[fd]
+        try:
+            data, extra, _, _ = birth.line.recvmsg(64, socket.CMSG_SPACE(_CREDENTIALS.size))
+        except OSError:
+            data, extra = b"", []
+        pid = next((_CREDENTIALS.unpack(raw)[0] for _, kind, raw in extra if kind == socket.SCM_CREDENTIALS), 0)
+        if data != wire.pack(wire.HELLO, []) or not self._newborn(pid):
+            return self._fail(fd, birth, "the state refused to fork")
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            return self._fail(fd, birth, "the fork died at once")
+        self._settle(fd, birth)
+        birth.line.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+        self._enter(State(birth.number, pid, pidfd, birth.line, birth.folder))
+        return self._answer(MADE, birth.request, b"", (birth.line.fileno(), pidfd))
+
+    def _newborn(self, pid: int) -> bool:
+        """True if `pid`, by the kernel's word the sender, is a child of the broker that is not accounted for."""
+        if pid <= 0 or pid in self._by_pid:
+            return False
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            return True
+        except ChildProcessError:
+            return False
+
+    def _settle(self, fd: int, birth: Birth) -> None:
+        self._forget(fd)
+        del self._births[fd]
+        if not self._gated:
+            _allow_forks(birth.parent.pid, False)
+        if birth.rest_parent and birth.parent.number in self._states:
+            _signal(birth.parent.pidfd, signal.SIGSTOP)
+
+    def _fail(self, fd: int, birth: Birth, why: str) -> None:
+        self._settle(fd, birth)
+        birth.line.close()
+        birth.parent.credit = 0
+        if birth.parent.number != TEMPLATE:
+            # It may have forked and kept quiet about it: a state that does not obey is not kept, nor its offspring.
+            _signal(birth.parent.pidfd, signal.SIGKILL)
+            self._kill_strays()
+        self._scratch.remove(birth.folder)
+        self._answer(FAILED, birth.request, why.encode())
+
+    def _kill_strays(self) -> None:
+        """End children that never said HELLO. There is no list of children to ask for, so numbers are tried."""
+        known = {state.pid for state in self._states.values()}
+        for pid in _children(max(known)):
+            if pid not in known:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+    # Life and death
+
+    def _enter(self, state: State) -> None:
+        self._states[state.number] = self._by_pid[state.pid] = state
+        self._watch(state.pidfd, lambda: self._reap(state))
+
+    def _reap(self, state: State) -> None:
+        pid, status, use = os.wait4(state.pid, os.WNOHANG)
+        if pid == 0:
+            return
+        self._forget(state.pidfd)
+        del self._states[state.number], self._by_pid[state.pid]
+        os.close(state.pidfd)
+        state.line.close()
+        if state.folder is not None:
+            self._scratch.remove(state.folder)
+        fate = FATE.pack(state.number, status, use.ru_utime + use.ru_stime, use.ru_maxrss * 1024)
+        self._answer(DEAD, 0, fate)
+
+    def _end_all(self) -> None:
+        for state in list(self._states.values()):
+            _signal(state.pidfd, signal.SIGKILL)
+        for state in list(self._states.values()):
+            os.waitpid(state.pid, 0)
+        for birth in self._births.values():
+            birth.line.close()
+        self._scratch.sweep()
+
+
+def _signal(pidfd: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, number)
+
+
+def _allow_forks(pid: int, allowed: bool) -> None:
+    try:
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NPROC)
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (hard if allowed else 0, hard))
+    except (OSError, ValueError):
+        pass
+
+
+def _children(beyond: int) -> list[int]:
+    """Process numbers of this process's children, from /proc where it is mounted, else by trying numbers."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        pass
+    found = []
+    for pid in range(2, beyond + 4096):
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            found.append(pid)
+        except ChildProcessError:
+            continue
+    return found
+
+
+def _exactly(sock: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        if not more:
+            raise EOFError
+        data += more
+    return data
+
+
+def ready(control: socket.socket, report: dict[str, object]) -> None:
+    """Tell the host how the start went."""
+    control.sendall(wire.pack(READY, [json.dumps(report).encode()]))

@@ -1,0 +1,174 @@
+"""The template and the nodes forked from it, on Linux: the socket a node lives on, and how a state is forked.
+
+The template imports, locks itself down and serves FORK orders; it is given no cells. A node is a fork of it, or of
+another node, and gets cells and FORK orders over a socket of its own, always descriptor 3.
+"""
+
+from __future__ import annotations
+
+import array
+import builtins
+import contextlib
+import fcntl
+import gc
+import json
+import os
+import select
+import socket
+import stat
+from typing import Any
+
+from . import cell, kernel, lockdown, namespaces, node, wire
+
+globals()["__builtins__"] = dict(vars(builtins))  # see wire.py
+
+CHANNEL, PROC, QUIET = 3, 4, 0
+# Bound now: model code may put others in their place.
+_read, _write, _exit = os.read, os.write, os._exit
+
+
+class Line:
+    """A node's socket, as a stream."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, CHANNEL)
+
+    def read(self, size: int) -> bytes:
+        """Exactly `size` bytes; EOFError when the host is gone."""
+        data = _read(CHANNEL, size)
+        while len(data) < size:
+            more = _read(CHANNEL, size - len(data))
+            if not more:
+                raise EOFError
+            data += more
+        return data
+
+    def write(self, data: bytes) -> None:
+        """All of `data`."""
+        done = _write(CHANNEL, data)
+        while done < len(data):
+            done += _write(CHANNEL, data[done:])
+
+    def take(self, size: int) -> tuple[bytes, list[int]]:
+        """`size` bytes and the descriptors sent with them."""
+        data, extra, _, _ = self.socket.recvmsg(size, socket.CMSG_SPACE(16))
+        fds = array.array("i")
+        for level, kind, raw in extra:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(raw[: len(raw) - len(raw) % fds.itemsize])
+        return data, list(fds)
+
+
+class Forker:
+    """Carries out FORK orders: the child moves to the socket and the scratch folder that came with the order."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._poll = select.poll()
+        for fd in range(CHANNEL + 1, lockdown.N_DESCRIPTORS):
+            self._poll.register(fd, 0)
+
+    def __call__(self, size: int) -> None:
+        """The parent returns at once; the child says HELLO on its own socket first."""
+        _, fds = self._line.take(size)
+        new, folder, *old = fds
+        try:
+            child = kernel.sibling() == 0
+        except OSError:
+            _write(new, wire.pack(wire.HELLO, [b"refused"]))
+            child = False
+        if child:
+            os.dup2(new, CHANNEL)
+            self._part(set(fds), folder, old[0] if old else None)
+            os.fchdir(folder)
+        for fd in fds:
+            os.close(fd)
+        if child:
+            self._line.write(wire.pack(wire.HELLO, []))
+
+    def _part(self, own: set[int], folder: int, old: int | None) -> None:
+        """Let go of every file shared with the parent: its scratch files are opened anew in this state's folder.
+
+        What has no copy of its own (pipes, sockets) becomes /dev/null: two states must not talk through it.
+        """
+        shut = {fd for fd, event in self._poll.poll(0) if event & select.POLLNVAL}
+        held = [fd for fd in range(CHANNEL + 1, lockdown.N_DESCRIPTORS) if fd not in shut and fd not in own]
+        if not held:
+            return
+        copies = _inodes(old) if old is not None else {}
+        for fd in held:
+            info = os.fstat(fd)
+            path = copies.get((info.st_dev, info.st_ino))
+            if path is not None:
+                _reopen(fd, path, folder)
+            elif not stat.S_ISREG(info.st_mode):
+                os.dup2(QUIET, fd)
+
+
+def _inodes(folder: int) -> dict[tuple[int, int], str]:
+    found = {}
+    for root, _, files, here in os.fwalk(".", dir_fd=folder):
+        info = os.fstat(here)
+        found[info.st_dev, info.st_ino] = root
+        for name in files:
+            info = os.stat(name, dir_fd=here, follow_symlinks=False)
+            found[info.st_dev, info.st_ino] = f"{root}/{name}"
+    return found
+
+
+def _reopen(fd: int, path: str, folder: int) -> None:
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL) & (os.O_ACCMODE | os.O_APPEND | os.O_DIRECTORY)
+    try:
+        fresh = os.open(path, flags, dir_fd=folder)
+    except OSError:
+        os.dup2(QUIET, fd)
+        return
+    if not flags & os.O_DIRECTORY:
+        os.lseek(fresh, os.lseek(fd, 0, os.SEEK_CUR), os.SEEK_SET)
+    os.dup2(fresh, fd)
+    os.close(fresh)
+
+
+def run(options: dict[str, Any], layers: lockdown.Layers, scratch: str) -> None:
+    """Become the template: never returns. Expects its socket at CHANNEL and a descriptor of /proc at PROC."""
+    try:
+        _serve(options, layers, scratch)
+    except BaseException as problem:
+        report = {"problem": f"{type(problem).__name__}: {problem}"}
+        with contextlib.suppress(OSError):
+            _write(CHANNEL, wire.pack(wire.HELLO, [json.dumps(report).encode()]))
+    finally:
+        _exit(0)
+
+
+def _serve(options: dict[str, Any], layers: lockdown.Layers, scratch: str) -> None:
+    readable = namespaces.readable()
+    namespaces.keep_paths()
+    absent = cell.preload(tuple(options["modules"]))
+    line = Line()
+    mine = node.Node(line)
+    _warm_up()
+    lockdown.spare_host(PROC)
+    mapped = lockdown.mapped_bytes(PROC)
+    os.close(PROC)
+    cell.seeded(options["seed"])()
+    weak = options["mode"] == "process"
+    forker = Forker(line)
+
+    def hand_over(listener: int) -> None:
+        socket.send_fds(line.socket, [wire.pack(wire.HELLO, [b"listener"])], [listener])
+
+    lockdown.limit(mapped, options["memory"], options["scratch"], options["session_cpu"])
+    lockdown.seal(layers, scratch, readable, hand_over, weak=weak)
+    report = {"absent": absent, "on": layers.on, "off": layers.off}
+    line.write(wire.pack(wire.HELLO, [json.dumps(report).encode()]))
+    gc.collect()
+    gc.freeze()
+    mine.serve(forker)
+
+
+def _warm_up() -> None:
+    """Touch what a first cell touches, so that its forks find it done and in shared memory."""
+    runner = cell.Runner()
+    runner.run("try:\n    1 / 0\nexcept Exception as e:\n    print(e)\n[1]", 0, 0.0, 1000)
+    runner.run("1 / 0", 0, 0.0, 1000)
