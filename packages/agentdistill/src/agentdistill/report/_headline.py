@@ -1,0 +1,123 @@
+"""The question the whole run is about: does a distilled agent reach the next size up distilled with chain of thought?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agentdistill.report._collections import as_dict
+from agentdistill.report._run import Part, values_by_problem
+from agentdistill.stats import paired_difference
+
+COT_DISTILL = "cot-distill"
+AGENT_DISTILL = "agent-distill"
+_SAME_SIZE_BASELINES = (COT_DISTILL, "cot-distill-rag", "agent", "cot")
+
+Values = Mapping[str, Mapping[str, float]]
+
+
+def is_agent_distilled(method: str) -> bool:
+    """True for ``agent-distill`` and its variants (``agent-distill+sag``, …)."""
+    return method.startswith(AGENT_DISTILL)
+
+
+def comparisons(evaluations: Sequence[Part]) -> list[dict[str, Any]]:
+    """Every agent-distilled student against CoT distillation of the next size up, then against its own size.
+
+    Differences are in accuracy (0..1), paired by problem, averaged over the families that both were scored on.
+    """
+    students = [p for p in evaluations if p.role != "teacher"]
+    values = {p.name: values_by_problem(p.traces) for p in students}
+    out = []
+    for part in (p for p in students if is_agent_distilled(p.method)):
+        for relation, baseline in _baselines(part, students):
+            if _share_a_problem(values[part.name], values[baseline.name]):
+                out.append(_compare(part, baseline, relation, values))
+    return sorted(out, key=lambda c: c["relation"] != "next_size_up")
+
+
+def _baselines(part: Part, students: Sequence[Part]) -> list[tuple[str, Part]]:
+    out = []
+    larger = [p for p in students if p.method == COT_DISTILL and (size(p) or 0) > (size(part) or 0)]
+    if larger and size(part) is not None:
+        out.append(("next_size_up", min(larger, key=lambda p: size(p) or 0)))
+    for method in (*_SAME_SIZE_BASELINES, AGENT_DISTILL):
+        for p in students:
+            if p.student == part.student and p.method == method and p.name != part.name:
+                out.append(("same_size", p))
+    return out
+
+
+def size(part: Part) -> int | None:
+    """What students are ordered by: parameters, or the manifest's ``order`` where those are not known."""
+    order = part.fact("order")
+    return part.n_parameters or (order if isinstance(order, int) and not isinstance(order, bool) else None)
+
+
+def _share_a_problem(a: Values, b: Values) -> bool:
+    return any(set(a[f]) & set(b.get(f, {})) for f in a)
+
+
+def _compare(part: Part, baseline: Part, relation: str, values: Mapping[str, Values]) -> dict[str, Any]:
+    a, b = values[part.name], values[baseline.name]
+    families = sorted(f for f in a if set(a[f]) & set(b.get(f, {})))
+    return {
+        "relation": relation,
+        "student": part.student,
+        "method": part.method,
+        "baseline_student": baseline.student,
+        "baseline_method": baseline.method,
+        "n_families": len(families),
+        **as_dict(paired_difference(a, b)),
+        "families": {f: as_dict(paired_difference({f: a[f]}, {f: b[f]})) for f in families},
+    }
+
+
+def reading(compared: Sequence[Mapping[str, Any]]) -> str:
+    """One plain sentence on what the comparisons show, and on what they do not."""
+    methods = list(dict.fromkeys(c["method"] for c in compared))
+    method = AGENT_DISTILL if AGENT_DISTILL in methods else next(iter(methods), AGENT_DISTILL)
+    against_cot = [c for c in compared if c["method"] == method and c["baseline_method"] == COT_DISTILL]
+    for relation, words in (("next_size_up", "of the next size up"), ("same_size", "of its own size")):
+        pairs = [c for c in against_cot if c["relation"] == relation]
+        if pairs:
+            return _sentence(pairs, words)
+    return (
+        "This run holds no agent-distilled student with a CoT-distilled student to compare it with, "
+        "so it says nothing about the difference between the two."
+    )
+
+
+def _sentence(pairs: Sequence[Mapping[str, Any]], words: str) -> str:
+    better = [c for c in pairs if c["difference"]["low"] > 0]
+    worse = [c for c in pairs if c["difference"]["high"] < 0]
+    open_ = [c for c in pairs if c not in better and c not in worse]
+    n_families = pairs[0]["n_families"]
+    average = "" if n_families == 1 else f" on the average of {n_families} families"
+    rival = f"the CoT-distilled student {words}{average}"
+    if len(better) == len(pairs):
+        who = "The agent-distilled student beats" if len(pairs) == 1 else "Every agent-distilled student beats"
+        return f"{who} {rival}: {_list(better)}."
+    if not better:
+        parts = [f"No agent-distilled student is shown to beat {rival}"]
+    else:
+        beat = "beats" if len(better) == 1 else "beat"
+        parts = [f"{len(better)} of {len(pairs)} agent-distilled students {beat} {rival} ({_list(better)})"]
+    if open_:
+        parts.append(f"the difference could be zero for {_list(open_)}")
+    if worse:
+        parts.append(f"worse than it: {_list(worse)}")
+    return "; ".join(parts) + "."
+
+
+def _list(pairs: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(
+        f"{c['student']} against {c['baseline_student']} {_points(c['difference']['estimate'])} points "
+        f"(95 % interval {_points(c['difference']['low'])} to {_points(c['difference']['high'])})"
+        for c in pairs
+    )
+
+
+def _points(share: float) -> str:
+    """A signed difference in percentage points, with a true minus sign."""
+    return f"{share * 100:+.1f}".replace("-", "−")

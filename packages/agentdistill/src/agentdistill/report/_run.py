@@ -1,0 +1,156 @@
+"""A run folder, read. Nothing here needs the stages that wrote it: the folder is the interface."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agentdistill.errors import DataError, UserError
+from agentdistill.store import read_traces
+from agentdistill.types import Trace
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One output of one stage: its traces and what its manifest and timing files say (empty where there is none)."""
+
+    stage: str
+    name: str
+    traces: tuple[Trace, ...] = ()
+    manifest: Facts = field(default_factory=dict)
+    timing: Facts = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """``stage/name``, as the folder is called."""
+        return f"{self.stage}/{self.name}"
+
+    def fact(self, name: str, default: Any = None) -> Any:
+        """A field of the manifest, at its top or among its settings."""
+        settings = self.manifest.get("settings")
+        if name not in self.manifest and isinstance(settings, dict):
+            return settings.get(name, default)
+        return self.manifest.get(name, default)
+
+    @property
+    def student(self) -> str:
+        """Who answered: the manifest's word, or the folder's name up to its ``--``."""
+        return str(self.fact("student") or self.name.partition("--")[0])
+
+    @property
+    def method(self) -> str:
+        """How it answered: the manifest's word, or the folder's name after its ``--``."""
+        return str(self.fact("method") or self.name.partition("--")[2] or self.name)
+
+    @property
+    def role(self) -> str:
+        """``teacher`` or ``student``."""
+        return str(self.fact("role") or ("teacher" if self.name.startswith("teacher--") else "student"))
+
+    @property
+    def n_parameters(self) -> int | None:
+        """The size of the model, where the manifest tells."""
+        n = self.fact("n_parameters")
+        return n if isinstance(n, int) and not isinstance(n, bool) and n > 0 else None
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that a run folder holds, each stage in a fixed order (students by size, then method)."""
+
+    path: Path
+    recipe: Facts
+    collections: tuple[Part, ...]
+    filters: tuple[Part, ...]
+    training: tuple[Part, ...]
+    evaluations: tuple[Part, ...]
+
+    @property
+    def traced(self) -> tuple[Part, ...]:
+        """The parts that hold episodes: evaluations first, then collections."""
+        return self.evaluations + self.collections
+
+    def trained_ids(self, name: str) -> frozenset[str]:
+        """The ids of the traces of ``collect/<name>`` that the filter kept, which is what students learn from."""
+        return frozenset(t.id for f in self.filters if f.name == name for t in f.traces)
+
+
+def read_run(path: Path | str) -> Run:
+    """Read a run folder. Raises UserError naming what is missing, and DataError for a file that cannot be read."""
+    path = Path(path)
+    if not path.is_dir():
+        raise UserError(f"{path}: no such run folder; a run is made by: agentdistill run RECIPE.toml")
+    run = Run(
+        path=path,
+        recipe=_read_object(path / "recipe.json"),
+        collections=_parts(path, "collect"),
+        filters=_parts(path, "filter"),
+        training=_parts(path, "train"),
+        evaluations=_parts(path, "evaluate"),
+    )
+    if not run.traced:
+        raise UserError(f"{path}: no traces in collect/ or evaluate/; is this a run folder? run a recipe into it first")
+    return run
+
+
+def _parts(run: Path, stage: str) -> tuple[Part, ...]:
+    root = run / stage
+    if not root.is_dir():
+        return ()
+    folders = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+    parts = [part for p in folders if (part := _part(stage, p)) is not None]
+    return tuple(sorted(parts, key=_order))
+
+
+def _part(stage: str, path: Path) -> Part | None:
+    """One output folder; None where the stage has not written it yet (a run can be looked at before it ends)."""
+    main = path / ("training.json" if stage == "train" else "traces.jsonl")
+    if not main.exists():
+        return None
+    traces = () if stage == "train" else tuple(read_traces(main))
+    manifest = _read_object(path / "manifest.json")
+    if stage == "train":
+        manifest = manifest | _read_object(main)
+    return Part(stage, path.name, traces, manifest, _read_object(path / "timing.json"))
+
+
+def _order(part: Part) -> tuple[Any, ...]:
+    """Students by size, the teacher last; a model of unknown size goes by the manifest's ``order``."""
+    order = part.fact("order")
+    return (
+        part.role == "teacher",
+        part.n_parameters or 0,
+        order if isinstance(order, int) else 0,
+        part.student,
+        part.method,
+        part.name,
+    )
+
+
+def _read_object(path: Path) -> Facts:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except OSError as e:
+        raise DataError(f"{path}: {e.strerror or e}") from e
+    except ValueError as e:
+        raise DataError(f"{path}: not JSON ({e}); delete it and run the same command again") from e
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: expected an object, got {type(value).__name__}")
+    return value
+
+
+def values_by_problem(traces: Sequence[Trace]) -> dict[str, dict[str, float]]:
+    """Family -> problem id -> the share of its scored traces that are right (0 or 1 where each has one trace)."""
+    verdicts: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+    for t in traces:
+        if t.correct is not None:
+            verdicts[t.problem.family][t.problem.id].append(t.correct)
+    return {f: {p: sum(v) / len(v) for p, v in problems.items()} for f, problems in verdicts.items()}

@@ -1,0 +1,138 @@
+"""From a run folder to the facts of its report, as plain JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agentdistill.report._cells import average, cell
+from agentdistill.report._collections import by_family, collection, filter_counts, prefix_effects
+from agentdistill.report._headline import comparisons, reading
+from agentdistill.report._run import Part, Run, read_run
+from agentdistill.stats import CONFIDENCE, N_RESAMPLES
+
+Report = dict[str, Any]
+
+_HOW = (
+    "One trace a problem: Wilson's score interval for a family. Averages over families and paired differences: "
+    f"percentile bootstrap over problems, stratified by family, {N_RESAMPLES:,} resamples, fixed seed. "
+    "Each interval stands for itself; they are not adjusted for how many there are."
+)
+
+
+def summarize(run_dir: Path | str) -> Report:
+    """Everything that ``report.json`` holds, from the files of a run. Reads only; the same files give the same dict.
+
+    Shares and accuracies are 0..1, differences are fractions too. Wall-clock figures stand only under ``timing``, the
+    last key, so that the rest of the file is the same bytes whenever the same run is made again. Raises UserError for
+    a folder that holds no traces and DataError for a file that cannot be read.
+    """
+    run = read_run(run_dir)
+    return summarize_run(run)
+
+
+def summarize_run(run: Run) -> Report:
+    """:func:`summarize` for a run that is already read."""
+    compared = comparisons(run.evaluations)
+    report: Report = {
+        "version": 1,
+        "name": run.path.resolve().name,
+        "confidence": CONFIDENCE,
+        "intervals": _HOW,
+        "reading": reading(compared),
+        "comparisons": compared,
+        "families": sorted({t.problem.family for p in run.evaluations for t in p.traces}),
+        "evaluations": [_evaluation(p) for p in run.evaluations],
+        "collections": [collection(p) for p in run.collections],
+        "prefix": prefix_effects(run),
+        "filters": [filter_counts(p) for p in run.filters],
+        "training": [_training(p) for p in run.training],
+        "costs": [_cost(p) for p in (*run.collections, *run.training, *run.evaluations)],
+        "recipe": run.recipe,
+        "warnings": _warnings(run),
+        "timing": _timing((*run.collections, *run.filters, *run.training, *run.evaluations)),
+    }
+    return {key: _rounded(value) for key, value in report.items()}
+
+
+def _evaluation(part: Part) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "student": part.student,
+        "role": part.role,
+        "method": part.method,
+        "n_parameters": part.n_parameters,
+        "trained_on": part.fact("trained_on"),
+        "average": average(part.traces),
+        "families": {f: cell(ts) for f, ts in by_family(part.traces).items()},
+    }
+
+
+def _training(part: Part) -> dict[str, Any]:
+    """Training facts as the stage wrote them; the loss curve is whichever list there holds steps and losses."""
+    counts, settings = part.manifest.get("counts"), part.manifest.get("settings")
+    return {
+        "name": part.name,
+        "student": part.student,
+        "method": part.method,
+        "n_parameters": part.n_parameters,
+        "trained_on": part.fact("trained_on"),
+        "counts": counts if isinstance(counts, dict) else {},
+        "settings": settings if isinstance(settings, dict) else {},
+        "loss": next((curve for v in part.manifest.values() if (curve := _loss_curve(v))), []),
+    }
+
+
+def _loss_curve(value: Any) -> list[dict[str, float]]:
+    if not isinstance(value, list) or not all(isinstance(r, dict) for r in value):
+        return []
+    rows = [r for r in value if isinstance(r.get("step"), int) and isinstance(r.get("loss"), (int, float))]
+    return [{"step": r["step"], "loss": float(r["loss"])} for r in rows]
+
+
+def _cost(part: Part) -> dict[str, Any]:
+    if part.stage == "train":
+        return {"part": part.key, "counts": part.manifest.get("counts") or {}}
+    usage = [t.usage for t in part.traces]
+    return {
+        "part": part.key,
+        "episodes": len(usage),
+        "requests": sum(u.n_requests for u in usage),
+        "prompt_tokens": sum(u.n_prompt_tokens for u in usage),
+        "new_tokens": sum(u.n_new_tokens for u in usage),
+    }
+
+
+def _timing(parts: Sequence[Part]) -> dict[str, Any]:
+    return {p.key: p.timing for p in parts if p.timing}
+
+
+def _warnings(run: Run) -> list[str]:
+    """What a reader of the accuracies must know: faults, unscored traces, families that one method lacks."""
+    out = []
+    families = {t.problem.family for p in run.evaluations for t in p.traces}
+    for p in run.traced:
+        facts = average(p.traces) if p.traces else None
+        if facts is None:
+            out.append(f"{p.key}: no traces")
+            continue
+        if facts["faults"]:
+            out.append(f"{p.key}: {facts['faults']} episodes failed for reasons of ours; not scored, retried on resume")
+        if facts["unscored"]:
+            out.append(f"{p.key}: {facts['unscored']} episodes ended but were not scored")
+        missing = families - {t.problem.family for t in p.traces if t.correct is not None}
+        if p.stage == "evaluate" and missing:
+            out.append(f"{p.key}: no scored trace of {', '.join(sorted(missing))}; its average leaves them out")
+    return out
+
+
+def _rounded(value: Any) -> Any:
+    """Six decimals: enough for any reader, and no last-bit noise between machines."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {str(k): _rounded(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(v) for v in value]
+    return value
