@@ -7,9 +7,8 @@ import re
 _ANSWER_IS = re.compile(r"^(?:so |thus,? |therefore,? )?(?:the )?(?:final )?answer(?: is|\s*:)\s*", re.I)
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"))
-_SPACING = re.compile(
-    r"(?<!\\)\\[!;: ]|~|\\q?quad\b|\\hspace\{[^{}]*\}|\\(?:left|right|displaystyle|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])\.?"
-)
+_SIZES = r"left|right|displaystyle|bigl?|bigr|Bigl?|Bigr"
+_SPACING = re.compile(rf"(?<!\\)\\[!;: ]|~|\\q?quad\b|\\hspace\{{[^{{}}]*\}}|\\(?:{_SIZES})(?![a-zA-Z])\.?")
 _THIN = re.compile(r"(?<!\\)\\,")
 _WRAP = re.compile(r"\\(?:text|textnormal|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 _AND_OR = re.compile(r"\s*(?:,\s*)?(?:\\text\s*\{\s*,?\s*(?:and|or)\s*\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z]))\s*")
@@ -19,15 +18,16 @@ _BARE_FRAC = re.compile(r"\\frac\s*(\\[a-zA-Z]+|\d)\s*(\d|\\[a-zA-Z]+(?![a-zA-Z{
 _SQRT = re.compile(r"\\sqrt\s*\(")
 _UNIT = re.compile(r"(?<=[\d}%)])\s*(?:\\(?:text|textnormal|mathrm|mbox)\s*\{[^{}]*\}(?:\s*\^\s*\{?\d\}?)?)$")
 _TRAILING_WORDS = re.compile(r"^([-+−]?\\?[$€£¥₹]?\s*[\d.,/]*\d)\s+([A-Za-z][A-Za-z ]*[A-Za-z])\.?$")
-_SCALE = {"hundred", "thousand", "million", "billion", "trillion", "dozen", "percent", "per cent", "half", "third",
-          "halves", "thirds", "quarter", "quarters", "pi", "squared", "cubed", "over", "plus", "minus", "times",
-          "sqrt", "root", "factorial", "in", "mod", "choose", "or", "and", "to"}  # fmt: skip
+# Words after a number that change its value, where others are its unit.
+_CHANGES = """hundred thousand million billion trillion dozen percent per half halves third thirds quarter quarters pi
+    squared cubed over plus minus times sqrt root factorial in mod choose or and to"""
+_SCALE = frozenset(_CHANGES.split())
 _SUBSCRIPT = re.compile(r"([0-9A-Za-z]+)_\{?(\d+)\}?")
-_FUNCTION = {"sin", "cos", "tan", "cot", "sec", "csc", "log", "exp", "sqrt", "abs", "arcsin", "arccos", "arctan", "sinh",
-             "cosh", "tanh", "asin", "acos", "atan", "min", "max", "gcd", "lcm", "mod", "Abs", "Rational", "Fraction",
-             "factorial", "binomial", "Matrix", "alpha", "beta", "gamma", "delta", "theta", "phi", "lambda", "omega",
-             "inf", "infinity", "zoo", "ceil", "floor", "Interval", "Union", "Eq", "FiniteSet", "Integer", "Float",
-             "begin", "end", "pmatrix", "bmatrix", "vmatrix", "matrix", "array", "cases"}  # fmt: skip
+# Words of mathematics: an answer with any other word in it is words.
+_KNOWN = """sin cos tan cot sec csc log exp sqrt abs arcsin arccos arctan sinh cosh tanh asin acos atan min max gcd lcm
+    mod Abs Rational Fraction factorial binomial comb Matrix FiniteSet Integer Float float set list alpha beta gamma
+    delta theta phi lambda omega sigma inf infinity ceil floor begin end pmatrix bmatrix vmatrix matrix array cases"""
+_FUNCTION = frozenset(_KNOWN.split())
 _LONG_WORD = re.compile(r"(?<![\\a-zA-Z])[A-Za-z]{3,}")
 
 
@@ -51,11 +51,10 @@ def clean(text: str) -> str:
 
 def _unbox(text: str) -> str:
     """The content of the last box, if there is one."""
-    last = None
-    for last in _BOX.finditer(text):
-        pass
-    if last is None:
+    boxes = list(_BOX.finditer(text))
+    if not boxes:
         return text
+    last = boxes[-1]
     end = _closing(text, last.end() - 1, "{", "}")
     return text[last.end() : end] if end is not None else text[last.end() :]
 
@@ -120,5 +119,5 @@ def subscript(text: str) -> tuple[str, str] | None:
 
 
 def squeezed(text: str) -> str:
-    """``text`` without white space and text wrappers, for comparing as text."""
-    return "".join(_WRAP.sub(r"\1", text).split())
+    """``text`` without text wrappers, and without white space that does not part two numbers: to compare as text."""
+    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", _WRAP.sub(r"\1", text))

@@ -1,4 +1,4 @@
-"""The worker that compares formulas: run as a script by ``_worker``, never imported by it, killed when it takes too long.
+"""The worker that compares formulas: run as a script by ``_worker``, which kills it when it takes too long.
 
 One JSON object a line in (``gold``, ``prediction``, ``limit_s``), one out (``correct``, ``reason``). It imports nothing
 of ours, and turns Python notation into LaTeX through a syntax tree of listed nodes: nothing is evaluated.
@@ -7,6 +7,7 @@ of ours, and turns Python notation into LaTeX through a syntax tree of listed no
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import logging
 import os
@@ -18,11 +19,18 @@ from typing import Any
 
 MEMORY_LIMIT = 2 << 30
 _IMPLICIT = re.compile(r"(?<=[\d)])\s*(?=[A-Za-z(])")
-_FUNCTIONS = {"sqrt": "\\sqrt{%s}", "Abs": "|%s|", "abs": "|%s|", "exp": "e^{%s}", "log": "\\ln(%s)", "ln": "\\ln(%s)",
-              "asin": "\\arcsin(%s)", "acos": "\\arccos(%s)", "atan": "\\arctan(%s)", "factorial": "(%s)!",
-              "Integer": "%s", "Float": "%s", "float": "%s", "Matrix": "%s", "FiniteSet": "%s", "set": "%s"}  # fmt: skip
-_FUNCTIONS |= {
-    f: f"\\{f}(%s)" for f in ("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh")
+_SAME_NAME = ("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh")
+_FUNCTIONS = {f: f"\\{f}(%s)" for f in _SAME_NAME} | {
+    "sqrt": "\\sqrt{%s}",
+    "exp": "e^{%s}",
+    "log": "\\ln(%s)",
+    "ln": "\\ln(%s)",
+    "asin": "\\arcsin(%s)",
+    "acos": "\\arccos(%s)",
+    "atan": "\\arctan(%s)",
+    "factorial": "(%s)!",
+    **dict.fromkeys(("Abs", "abs"), "|%s|"),
+    **dict.fromkeys(("Integer", "Float", "float", "set", "list"), "%s"),
 }
 _NAMES = {"pi": "\\pi", "E": "e", "I": "i", "oo": "\\infty", "inf": "\\infty", "infinity": "\\infty"}
 _NAMES |= {g: f"\\{g}" for g in ("alpha", "beta", "gamma", "delta", "theta", "phi", "lambda", "omega", "mu", "sigma")}
@@ -38,7 +46,9 @@ def latex_forms(text: str) -> list[str]:
         return [text]
     try:
         tree = ast.parse(_IMPLICIT.sub("*", text.replace("^", "**")), mode="eval").body
-        written = latex(tree)
+        # "1, 2" without parentheses is a list of answers; only Python sees a pair in it.
+        bare = isinstance(tree, ast.Tuple) and tree.elts and tree.elts[0].col_offset == tree.col_offset
+        written = latex(tree)[1:-1] if bare else latex(tree)
     except (NotMathematics, SyntaxError, ValueError, RecursionError, MemoryError):
         return [text]
     if isinstance(tree, ast.List):
@@ -162,7 +172,7 @@ def compare(gold: str, prediction: str) -> tuple[bool, str]:
 
 
 def close(a: Any, b: Any) -> bool:
-    """Whether two constants agree relatively, not only in absolute terms: verify holds 1/2004! and 1/2006! for equal."""
+    """Whether two constants agree relatively, not only absolutely: verify holds 1/2004! and 1/2006! for equal."""
     from sympy import Expr, Float
 
     if not (isinstance(a, Expr) and isinstance(b, Expr)) or a.free_symbols or b.free_symbols:
@@ -197,10 +207,8 @@ def main() -> None:
     os.dup2(2, 1)
     logging.disable(logging.CRITICAL)
     parsed("1")  # the first parse loads the grammar; only then are we ready
-    try:
+    with contextlib.suppress(ValueError, OSError):  # some systems cannot limit it; the time limit still holds
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
-    except (ValueError, OSError):
-        pass  # some systems cannot limit it; the time limit still holds
     print("ready", file=replies, flush=True)
     for line in sys.stdin:
         print(json.dumps(answer(line)), file=replies, flush=True)
