@@ -51,6 +51,7 @@ class SocketChannel:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self._held = b""
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
 
@@ -71,33 +72,44 @@ class SocketChannel:
 
     def wait(self, deadline: float) -> bool:
         """True once something of a frame, or the end, has arrived; False if the deadline came first."""
-        return bool(self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+        return bool(self._held) or bool(self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
 
     def receive(self, deadline: float, most: int) -> tuple[int, list[bytes]]:
         """Kind and fields of the next frame; raises Gone, Late, Oversize or wire.Malformed."""
-        kind, size = wire.HEADER.unpack(self._exactly(wire.HEADER.size, deadline))
+        self._fill(wire.HEADER.size, deadline)
+        kind, size = wire.HEADER.unpack_from(self._held)
         if size > most:
             raise Oversize(size)
-        return kind, wire.unpack(self._exactly(size, deadline))
+        whole = wire.HEADER.size + size
+        self._fill(whole, deadline)
+        payload, self._held = self._held[wire.HEADER.size : whole], self._held[whole:]
+        return kind, wire.unpack(payload)
 
-    def _exactly(self, size: int, deadline: float) -> bytes:
-        parts, left = [], size
-        while left:
-            wait = deadline - time.monotonic()
-            if wait <= 0 or not self._poll.poll(wait * 1000):
-                raise Late
-            try:
-                # Plain recv: descriptors a node might attach are dropped by the kernel.
-                data = self._sock.recv(min(left, 1 << 20))
-            except BlockingIOError:
-                continue
-            except OSError:
-                raise Gone from None
-            if not data:
-                raise Gone
-            parts.append(data)
-            left -= len(data)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    def _fill(self, size: int, deadline: float) -> None:
+        """Have at least `size` bytes in hand."""
+        if len(self._held) >= size:
+            return
+        parts, have = [self._held], len(self._held)
+        try:
+            while have < size:
+                try:
+                    # Plain recv: descriptors a node might attach are dropped by the kernel.
+                    data = self._sock.recv(max(1 << 16, min(size - have, 1 << 20)))
+                except BlockingIOError:
+                    wait = deadline - time.monotonic()
+                    if wait <= 0 or not self._poll.poll(wait * 1000):
+                        raise Late from None
+                    continue
+                except OSError:
+                    raise Gone from None
+                if not data:
+                    raise Gone
+                if time.monotonic() > deadline:
+                    raise Late
+                parts.append(data)
+                have += len(data)
+        finally:
+            self._held = b"".join(parts)
 
     def close(self) -> None:
         """Give up the descriptor."""

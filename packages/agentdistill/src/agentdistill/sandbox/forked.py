@@ -11,14 +11,13 @@ import struct
 import subprocess
 import tempfile
 import threading
-import time
 import weakref
 from concurrent.futures import Future
 from typing import Any
 
-from .channel import Channel, SocketChannel
 from .inside import broker, wire
 from .inside.boot import command, environment
+from .state import ForkedNode, Janitor
 from .step import Death
 from .types import Capabilities, Limits, SandboxBroken, SandboxUnavailable
 
@@ -56,10 +55,11 @@ class ForkedBackend:
             self.close()
             raise
         self.can_signal = True
+        self.janitor = Janitor()
         # The thread must not keep a forgotten backend alive: it holds the socket, not the object.
         self._reader = threading.Thread(target=_read, args=(self._control, weakref.ref(self)), daemon=True)
         self._reader.start()
-        weakref.finalize(self, _hang_up, self._control)
+        weakref.finalize(self, _hang_up, self._control, self.janitor)
 
     def _hear_ready(self, mode: str) -> Capabilities:
         self._control.settimeout(START_S)
@@ -127,6 +127,9 @@ class ForkedBackend:
     def close(self) -> None:
         """End the broker and with it every state; returns once they are gone."""
         self._alive = False
+        janitor = getattr(self, "janitor", None)
+        if janitor is not None:
+            janitor.close()
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_RDWR)
         try:
@@ -190,69 +193,6 @@ class ForkedBackend:
                 future.set_exception(SandboxBroken("the broker is gone"))
 
 
-class ForkedNode:
-    """One state, by its own socket and pidfd. `wake` and `rest` cost a system call each."""
-
-    def __init__(self, backend: ForkedBackend, number: int, sock: socket.socket, pidfd: int) -> None:
-        self._backend, self._number, self._pidfd = backend, number, pidfd
-        self.channel: Channel = SocketChannel(sock)
-        self.pid = _pid(pidfd)
-        # The kernel's number for "CPU time of process pid"; see clock_getcpuclockid(3).
-        self._clock = (~self.pid << 3) | 2
-        self._resting = False
-
-    def wake(self) -> None:
-        """Let it run."""
-        if self._resting:
-            self._signal(signal.SIGCONT)
-            self._resting = False
-
-    def rest(self) -> None:
-        """Stop it until the next order: a state that replied may not go on working."""
-        if self._backend.can_signal:
-            self._resting = self._signal(signal.SIGSTOP)
-
-    def _signal(self, number: int) -> bool:
-        try:
-            signal.pidfd_send_signal(self._pidfd, number)
-            return True
-        except ProcessLookupError:
-            return False
-        except PermissionError:  # a host without CAP_KILL over another user
-            self._backend.can_signal = False
-            return False
-
-    def cpu(self) -> float | None:
-        """CPU seconds so far, by the kernel's count."""
-        try:
-            return time.clock_gettime(self._clock)
-        except OSError:
-            return None
-
-    def scratch(self) -> int:
-        """Bytes of scratch in use."""
-        return self._backend.used(self._number)
-
-    def fork(self) -> ForkedNode | None:
-        """A copy of the state; None if it could not be had."""
-        try:
-            child = self._backend.make(self._number, rest_parent=self._backend.can_signal)
-        except SandboxBroken:
-            return None
-        self._resting = self._backend.can_signal
-        return child
-
-    def kill(self) -> Death:
-        """End it and wait until it is reaped. Harmless twice."""
-        if self._pidfd < 0:
-            return Death()
-        death = self._backend.kill(self._number)
-        os.close(self._pidfd)
-        self._pidfd = -1
-        self.channel.close()
-        return death
-
-
 def _options(mode: str, limits: Limits, modules: tuple[str, ...], seed: int) -> dict[str, Any]:
     scratch = limits.scratch_mb << 20
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -281,12 +221,8 @@ def _death(status: int, cpu: float, peak: int) -> Death:
     return Death(f"the process was ended by {name}", cpu, peak, by_cpu_limit=-code in (signal.SIGXCPU, signal.SIGKILL))
 
 
-def _pid(pidfd: int) -> int:
-    with open(f"/proc/self/fdinfo/{pidfd}") as file:
-        return next((int(line[4:]) for line in file if line.startswith("Pid:")), -1)
-
-
-def _hang_up(control: socket.socket) -> None:
+def _hang_up(control: socket.socket, janitor: Janitor) -> None:
+    janitor.close()
     with contextlib.suppress(OSError):
         control.shutdown(socket.SHUT_RDWR)
 

@@ -54,7 +54,7 @@ class Session:
         self._tools = checked(tools)
         self._lock = threading.RLock()
         self._kids: weakref.WeakSet[Session] = weakref.WeakSet()
-        self._log: tuple[Done, ...] = ()
+        self._log: list[Done] = []
         self._number = 0
         self._wall_used = self._cpu_used = 0.0
         self._closed = False
@@ -207,13 +207,13 @@ class Session:
         if trial is not None:
             self._holder.kill()
             self._holder.node = trial
-        self._log = (*self._log, Done(cell.number, cell.source, tuple(step.answers)))
+        self._log.append(Done(cell.number, cell.source, tuple(step.answers)))
         return result
 
     def _child(self) -> Session:
         node = self._holder.node.fork() if self._holder.node is not None else None
         child = Session(self._source, self.limits, self._tools, node)
-        child._log, child._number = self._log, self._number
+        child._log, child._number = list(self._log), self._number
         child._wall_used, child._cpu_used = self._wall_used, self._cpu_used
         self._kids.add(child)
         return child

@@ -12,6 +12,7 @@ from .toolbox import MOST, Call, Tools
 from .types import Error, Limits, Result, Stop
 
 LOOK_S = 0.1  # between looks at what a long cell keeps in its scratch folder
+_STOPS = tuple(Stop(name) for name in wire.STOPS)
 GRACE_S = 0.15  # between the soft deadline, which keeps the state, and the kill, which does not
 
 
@@ -181,14 +182,17 @@ class Step:
         if code >= len(wire.STOPS) or not 0 <= cpu < 1e9:
             raise wire.Malformed("a reply out of range")
         limit = self.cell.limits.output_chars
-        output, value, final, kind, message, text = (wire.decode(part)[: limit + 16] for part in fields[1:])
+        texts = [wire.decode(part)[: limit + 16] if part else "" for part in fields[1:]]
+        output, value, final, kind, message, text = texts
         error = Error(kind, message, line if flags & wire.HAS_LINE else None, text) if flags & wire.HAS_ERROR else None
-        stop = Stop(wire.STOPS[code])
+        stop = _STOPS[code]
         if error is None and stop in (Stop.TIMEOUT, Stop.OUTPUT):
             error = _stopped(stop, self.cell)
-        result = Result(output, value if flags & wire.HAS_VALUE else None, None, False, error, stop)
-        return replace(
-            result,
+        return Result(
+            output=output,
+            value=value if flags & wire.HAS_VALUE else None,
+            error=error,
+            stop=stop,
             final_answer=final if flags & wire.IS_FINAL else None,
             is_final=bool(flags & wire.IS_FINAL),
             seconds=self._seconds(),

@@ -20,11 +20,19 @@ from dataclasses import dataclass, field
 from types import CodeType, TracebackType
 from typing import Any
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 globals()["__builtins__"] = dict(vars(builtins))  # see wire.py
 
 FLOOD = 50  # a cell that prints this many times its output limit is ended
 _FOLDER = __file__.removesuffix("cell.py")
 _ITIMER = hasattr(signal, "setitimer")
+_SIGALRM = int(getattr(signal, "SIGALRM", 0))
+# Without the wrapper that turns numbers into enum members, which costs more than all the rest of arming the timer.
+_getsignal = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
 
 
 class Final(BaseException):
@@ -161,7 +169,8 @@ class Runner:
         sys.settrace(None)
         sys.setprofile(None)
         if _ITIMER and soft_s > 0:
-            signal.signal(signal.SIGALRM, self._ring)
+            if _getsignal(_SIGALRM) != self._ring:
+                signal.signal(signal.SIGALRM, self._ring)
             self._armed = True
             signal.setitimer(signal.ITIMER_REAL, soft_s, 0.05)
 
@@ -272,9 +281,7 @@ def preload(modules: tuple[str, ...]) -> list[str]:
 
 def now() -> tuple[float, int]:
     """CPU seconds of this process and its peak resident bytes (0 where the platform does not say)."""
-    try:
-        import resource
-    except ImportError:
+    if resource is None:
         return time.process_time(), 0
     use = resource.getrusage(resource.RUSAGE_SELF)
     scale = 1 if sys.platform == "darwin" else 1024

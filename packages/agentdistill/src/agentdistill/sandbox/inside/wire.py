@@ -1,6 +1,6 @@
 """Frames between host, broker and nodes: kind and length, then a few byte fields. No pickle, nothing that runs code.
 
-A frame is `!BI` (kind, payload length) and a payload of fields: `!H` count, then `!I` length and bytes for each.
+A frame is `!BI` (kind, payload length) and a payload: `!B` count of fields, `!I` length of each, then their bytes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 globals()["__builtins__"] = dict(vars(builtins))
 
 HEADER = struct.Struct("!BI")
-_COUNT = struct.Struct("!H")
-_LENGTH = struct.Struct("!I")
+MAX_FIELDS = 16
+_LENGTHS = [struct.Struct(f"!B{count}I") for count in range(MAX_FIELDS + 1)]
 
 EXEC, ANSWER, FORK, HELLO, REPLY, CALL = 1, 2, 3, 10, 11, 12
 
@@ -25,8 +25,6 @@ VERDICT = struct.Struct("!BBIdQ")
 IS_FINAL, TRUNCATED, HAS_VALUE, HAS_ERROR, HAS_LINE = 1, 2, 4, 8, 16
 STOPS = ("ok", "error", "timeout", "memory", "output")
 
-MAX_FIELDS = 16
-
 
 class Malformed(ValueError):
     """The bytes are not a payload."""
@@ -34,33 +32,27 @@ class Malformed(ValueError):
 
 def pack(kind: int, fields: Sequence[bytes]) -> bytes:
     """One frame, ready to send."""
-    parts = [_COUNT.pack(len(fields))]
-    for field in fields:
-        parts.append(_LENGTH.pack(len(field)))
-        parts.append(field)
-    payload = b"".join(parts)
-    return HEADER.pack(kind, len(payload)) + payload
+    body = b"".join(fields)
+    count = len(fields)
+    lengths = _LENGTHS[count].pack(count, *map(len, fields))
+    return HEADER.pack(kind, len(lengths) + len(body)) + lengths + body
 
 
 def unpack(payload: bytes) -> list[bytes]:
     """The fields of a payload. Raises Malformed unless the lengths add up exactly; never reads past the end."""
-    if len(payload) < _COUNT.size:
-        raise Malformed("no field count")
-    (count,) = _COUNT.unpack_from(payload)
-    if count > MAX_FIELDS:
-        raise Malformed("too many fields")
-    at, fields = _COUNT.size, []
-    for _ in range(count):
-        if at + _LENGTH.size > len(payload):
-            raise Malformed("cut short")
-        (length,) = _LENGTH.unpack_from(payload, at)
-        at += _LENGTH.size
-        if length > len(payload) - at:
-            raise Malformed("field runs past the end")
+    if not payload or payload[0] >= len(_LENGTHS):
+        raise Malformed("no such number of fields")
+    shape = _LENGTHS[payload[0]]
+    at = shape.size
+    if len(payload) < at:
+        raise Malformed("cut short")
+    lengths = shape.unpack_from(payload)[1:]
+    if at + sum(lengths) != len(payload):
+        raise Malformed("the lengths do not add up")
+    fields = []
+    for length in lengths:
         fields.append(payload[at : at + length])
         at += length
-    if at != len(payload):
-        raise Malformed("bytes left over")
     return fields
 
 
