@@ -11,7 +11,9 @@ from typing import Any
 from agentdistill.errors import ModelError
 
 
-def load_weights(path: str, adapter: str | None = None, device: str = "auto", dtype: str = "auto") -> tuple[Any, Any]:
+def load_weights(
+    path: str, adapter: str | None = None, device: str | None = "auto", dtype: str = "auto"
+) -> tuple[Any, Any]:
     """The model in evaluation mode, adapter merged, and its tokenizer. Raises ModelError."""
     base, adapter = resolve(path, adapter)
     tokenizer = load_tokenizer(path if _has_tokenizer(path) else base)
@@ -49,11 +51,16 @@ def load_tokenizer(path: str) -> Any:
         raise ModelError(f"{path}: no tokenizer could be loaded ({_line(e)})") from e
 
 
-def load_base(path: str, device: str = "auto", dtype: str = "auto") -> Any:
-    """The weights alone. Raises ModelError where they are missing, incomplete or do not fit their config."""
+def load_base(path: str, device: str | None = "auto", dtype: str = "auto") -> Any:
+    """The weights alone, in plain memory where ``device`` is None.
+
+    Raises ModelError where they are missing, incomplete or do not fit their config.
+    """
     from transformers import AutoModelForCausalLM
 
     _check_folder(path)
+    if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
+        raise ModelError(f"{path}: not a checkpoint (no config.json)")
     try:
         with quiet():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -110,8 +117,6 @@ def _merge(model: Any, adapter: str) -> Any:
 
 def _check_folder(path: str) -> None:
     folder = Path(path)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        raise ModelError(f"{path}: not a checkpoint (no config.json)")
     if folder.is_file() or (
         not folder.is_dir() and (folder.is_absolute() or path.startswith(".") or path.count("/") > 1)
     ):
@@ -122,12 +127,14 @@ def _has_tokenizer(path: str) -> bool:
     return (Path(path) / "tokenizer.json").is_file() or (Path(path) / "tokenizer_config.json").is_file()
 
 
-def _dtype(dtype: str, device: str) -> Any:
+def _dtype(dtype: str, device: str | None) -> Any:
     import torch
 
     if dtype == "auto":
         return (
-            "auto" if device.startswith("cuda") or (device == "auto" and torch.cuda.is_available()) else torch.float32
+            "auto"
+            if (device or "").startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+            else torch.float32
         )
     named = getattr(torch, dtype, None)
     if not isinstance(named, torch.dtype):
@@ -135,9 +142,11 @@ def _dtype(dtype: str, device: str) -> Any:
     return named
 
 
-def _placement(device: str) -> Any:
+def _placement(device: str | None) -> Any:
     import torch
 
+    if device is None:
+        return None
     if device == "auto":
         return "auto" if torch.cuda.device_count() > 1 else "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():

@@ -1,0 +1,6 @@
+"""The train stage: supervised fine-tuning on exactly what a model wrote."""
+
+from agentdistill.training.settings import TrainSettings
+from agentdistill.training.trainer import TrainResult, read_result, train
+
+__all__ = ["TrainResult", "TrainSettings", "read_result", "train"]

@@ -1,0 +1,171 @@
+"""From settings to a trainer that is ready to start, and from a trained one to a folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate.state import AcceleratorState
+from datasets import Dataset
+from peft import LoraConfig
+from transformers.trainer_callback import PrinterCallback
+from trl.trainer.sft_config import SFTConfig
+
+from agentdistill.errors import ModelError, RecipeError
+from agentdistill.models._weights import check_vocabulary, load_base, load_weights, resolve
+from agentdistill.training._keeper import Keeper, Progress
+from agentdistill.training._launch import is_first, is_launched, n_processes, wait
+from agentdistill.training._sft import SequenceTrainer, collate
+from agentdistill.training.dataset import TrainingData, reading_order
+from agentdistill.training.settings import TrainSettings
+
+
+def build(
+    data: TrainingData,
+    tokenizer: Any,
+    base: str,
+    checkpoints: Path,
+    settings: TrainSettings,
+    on_progress: Progress | None,
+) -> tuple[SequenceTrainer, Keeper]:
+    """The trainer, and the callback that keeps its checkpoints."""
+    if not is_launched():  # a run before this one, in this process, may have had another device or precision
+        AcceleratorState._reset_state(reset_partial_state=True)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    gpu = settings.device != "cpu" and torch.cuda.is_available()
+    if settings.device == "cuda" and not gpu:
+        raise ModelError('train.device = "cuda": this machine has no CUDA GPU that torch can use; use "cpu"')
+    lengths = [len(e.input_ids) for e in data.examples]
+    order = reading_order(lengths, settings.epochs, settings.batch_size, settings.seed)
+    n_tokens = _cumulative([lengths[i] for i in order], settings.batch_size)
+    keeper = Keeper(checkpoints, settings.save_every_s, n_tokens, on_progress)
+    pad_id = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    trainer = SequenceTrainer(
+        order=order,
+        args=_arguments(settings, checkpoints, gpu, len(n_tokens)),
+        model=_load(base, tokenizer, settings, gpu),
+        train_dataset=_rows(data),
+        processing_class=tokenizer,
+        data_collator=lambda rows: collate(rows, pad_id),
+        peft_config=_lora(settings) if settings.method == "lora" else None,
+        callbacks=[keeper],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer, keeper
+
+
+def _cumulative(lengths: Sequence[int], batch_size: int) -> list[int]:
+    out, total = [], 0
+    for start in range(0, len(lengths), batch_size):
+        total += sum(lengths[start : start + batch_size])
+        out.append(total)
+    return out
+
+
+def _rows(data: TrainingData) -> Dataset:
+    labels = [[i if t else -100 for i, t in zip(e.input_ids, e.trained, strict=True)] for e in data.examples]
+    return Dataset.from_dict({"input_ids": [list(e.input_ids) for e in data.examples], "labels": labels})
+
+
+def _load(base: str, tokenizer: Any, settings: TrainSettings, gpu: bool) -> Any:
+    """The base model, adapters merged. A frozen base may be of half precision, weights that learn may not."""
+    path, adapter = resolve(base)
+    half = settings.method == "lora" and _bfloat16(settings, gpu)
+    dtype = "bfloat16" if half else "float32"
+    if adapter is None:
+        model = load_base(path, None, dtype)
+        check_vocabulary(path, model, tokenizer)
+        return model
+    if settings.method == "lora":
+        raise ModelError(f"{base} is an adapter: a second one needs whole weights as its base; merge it, or train full")
+    return load_weights(path, adapter, None, dtype)[0].requires_grad_(True)
+
+
+def _bfloat16(settings: TrainSettings, gpu: bool) -> bool:
+    return settings.precision == "bfloat16" or (settings.precision == "auto" and gpu)
+
+
+def _lora(settings: TrainSettings) -> LoraConfig:
+    return LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _arguments(settings: TrainSettings, checkpoints: Path, gpu: bool, n_steps: int) -> SFTConfig:
+    world = n_processes()
+    if settings.batch_size % world:
+        raise RecipeError(f"train.batch_size {settings.batch_size} cannot be shared evenly by {world} processes")
+    each = settings.batch_size // world
+    micro = min(settings.micro_batch_size or each, each)
+    if each % micro:
+        raise RecipeError(f"train.micro_batch_size {micro} does not divide the {each} sequences of one process")
+    checkpointing = gpu if settings.gradient_checkpointing is None else settings.gradient_checkpointing
+    args = SFTConfig(
+        output_dir=str(checkpoints),
+        max_length=None,  # its default cuts at 1,024; ours are dropped and counted before
+        dataset_kwargs={"skip_prepare_dataset": True},
+        packing=False,
+        remove_unused_columns=False,
+        num_train_epochs=1,  # the order holds all epochs
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=each // micro,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type={"constant": "constant_with_warmup"}.get(settings.schedule, settings.schedule),
+        warmup_steps=round(settings.warmup * n_steps),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        optim="adamw_torch_fused",
+        bf16=_bfloat16(settings, gpu),
+        use_cpu=not gpu,
+        activation_checkpointing=checkpointing,
+        logging_steps=settings.log_every,
+        logging_first_step=n_steps < settings.log_every,
+        logging_nan_inf_filter=False,
+        save_strategy="no",  # the keeper decides
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=gpu,
+        seed=settings.seed,
+        data_seed=settings.seed,
+    )
+    args._n_gpu = min(args.n_gpu, 1)  # one process drives one device; several need `distributed`
+    return args
+
+
+def save(trainer: SequenceTrainer, tokenizer: Any, out: Path, base: str) -> None:
+    """Write model and tokenizer beside ``out`` and move the files in, so that each is whole. All processes call it."""
+    partial = out / "checkpoints" / "result"
+    if is_first():
+        shutil.rmtree(partial, ignore_errors=True)
+    wait()
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "peft_config"):
+        folder = Path(resolve(base)[0])
+        model.peft_config["default"].base_model_name_or_path = str(folder.resolve()) if folder.is_dir() else base
+    elif n_processes() == 1:
+        _in_stored_dtype(model, resolve(base)[0])
+    trainer.save_model(str(partial))
+    if is_first():
+        tokenizer.save_pretrained(partial)
+        for extra in ("README.md", "training_args.bin"):
+            (partial / extra).unlink(missing_ok=True)
+        for path in sorted(partial.iterdir()):
+            path.replace(out / path.name)
+    wait()
+
+
+def _in_stored_dtype(model: Any, base: str) -> None:
+    """Full weights go back to the number format of the base's file."""
+    from transformers import AutoConfig
+
+    dtype = AutoConfig.from_pretrained(base).dtype
+    if dtype is not None:
+        model.to(dtype)

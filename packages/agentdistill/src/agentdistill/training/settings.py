@@ -1,0 +1,70 @@
+"""How to train: one frozen value, checked when it is made. The defaults are the paper's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from agentdistill.errors import RecipeError
+
+_CHOICES = {
+    "method": ("lora", "full"),
+    "schedule": ("constant", "linear", "cosine"),
+    "precision": ("auto", "float32", "bfloat16"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """Settings of one training run.
+
+    ``batch_size`` is in sequences per update, over all devices; ``micro_batch_size`` in sequences per forward pass on
+    one device (None: the whole batch). ``max_length`` is in tokens: longer examples are dropped and counted, never
+    cut. ``warmup`` is a fraction of the updates. ``precision`` ``auto`` is bfloat16 on a GPU and float32 on CPU.
+    ``gradient_checkpointing`` None means on a GPU only. ``distributed`` names a launch: ``ddp``, ``fsdp``, ``zero3``
+    or a path to an ``accelerate`` config. ``save_every_s`` is at least how long lies between checkpoints.
+    Raises RecipeError for a value that makes no sense.
+    """
+
+    method: Literal["lora", "full"] = "lora"
+    lora_rank: int = 64
+    lora_alpha: int = 128
+    lora_dropout: float = 0.05
+    learning_rate: float = 2e-4
+    epochs: int = 2
+    batch_size: int = 8
+    micro_batch_size: int | None = None
+    max_length: int = 10_240
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    warmup: float = 0.1
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    gradient_checkpointing: bool | None = None
+    chat_template: str | None = None
+    distributed: str | None = None
+    threads: int | None = None
+    seed: int = 0
+    log_every: int = 10
+    save_every_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name, choices in (*_CHOICES.items(), ("device", ("auto", "cpu", "cuda"))):
+            if getattr(self, name) not in choices:
+                raise RecipeError(f"train.{name}: {getattr(self, name)!r} is not one of {', '.join(choices)}")
+        for name in ("lora_rank", "lora_alpha", "epochs", "batch_size", "micro_batch_size", "threads", "log_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise RecipeError(f"train.{name} must be at least 1, got {value}")
+        for name, low, high in (("lora_dropout", 0, 1), ("warmup", 0, 1), ("weight_decay", 0, 1)):
+            if not low <= getattr(self, name) < high:
+                raise RecipeError(f"train.{name} must lie in [{low}, {high}), got {getattr(self, name)}")
+        if self.max_length < 2:
+            raise RecipeError(f"train.max_length must be at least 2 tokens, got {self.max_length}")
+        if not self.learning_rate > 0 or not self.max_grad_norm >= 0:
+            raise RecipeError("train.learning_rate must be above 0 and train.max_grad_norm at least 0")
+        if self.micro_batch_size is not None and self.batch_size % self.micro_batch_size:
+            raise RecipeError(
+                f"train.batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
+            )
