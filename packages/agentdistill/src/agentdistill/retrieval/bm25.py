@@ -7,6 +7,7 @@ from 0.60/0.77/0.90 to 0.64/0.78/0.90; removing stop words lowered it, so none a
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 import tempfile
@@ -84,6 +85,7 @@ class BM25:
     def _build(self, *, title_weight: int, k1: float, b: float) -> Any:
         import bm25s
 
+        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it asks for DEBUG, whatever the program around it wants
         terms = [tokens(p.title) * title_weight + tokens(p.text) for p in self.passages]
         columns = {t: i for i, t in enumerate(dict.fromkeys(t for row in terms for t in row))}
         if not columns:
