@@ -21,6 +21,7 @@ from .state import ForkedNode, Janitor
 from .step import Death
 from .types import Capabilities, Limits, SandboxBroken, SandboxUnavailable
 
+Answer = Future[tuple[bytes, tuple[int, ...]]]
 START_S = 150.0
 ANSWER_S = 30.0
 NEEDED = {"strict": ("namespaces", "private root", "seccomp"), "container": ("landlock", "seccomp"), "process": ()}
@@ -32,7 +33,7 @@ class ForkedBackend:
     def __init__(self, mode: str, limits: Limits, modules: tuple[str, ...], seed: int) -> None:
         """Raises SandboxUnavailable where a layer that `mode` needs does not hold, SandboxBroken if nothing starts."""
         self._lock = threading.Lock()
-        self._asked: dict[int, Future[tuple[bytes, tuple[int, ...]]]] = {}
+        self._asked: dict[int, Answer] = {}
         self._fates: dict[int, Future[Death]] = {}
         self._next = 0
         self._alive = True
@@ -86,39 +87,47 @@ class ForkedBackend:
 
     def spawn(self) -> ForkedNode:
         """A fresh state; raises SandboxBroken."""
-        return self.make(broker.TEMPLATE)
+        (node,) = self.make(broker.TEMPLATE, 1)
+        if isinstance(node, SandboxBroken):
+            raise node
+        return node
 
-    def make(self, parent: int, *, rest_parent: bool = False) -> ForkedNode:
-        """A fork of a state; raises SandboxBroken with the broker's reason where there is none to be had."""
-        with self._lock:
-            self._next += 1
-            number = self._next
-            self._fates[number] = Future()
+    def make(self, parent: int, n: int, *, rest_parent: bool = False) -> list[ForkedNode | SandboxBroken]:
+        """Forks of a state, ordered all at once; the broker's reason in place of one that is not to be had."""
         flags = broker.REST_PARENT if rest_parent else 0
+        births = []
+        for _ in range(n):
+            with self._lock:
+                self._next += 1
+                number = self._next
+                self._fates[number] = Future()
+            births.append((number, self._ask(broker.MAKE, parent, number, flags)))
+        return [self._born(number, answer) for number, answer in births]
+
+    def _born(self, number: int, answer: Answer) -> ForkedNode | SandboxBroken:
         try:
-            _, fds = self._ask(broker.MAKE, parent, number, flags)
-        except SandboxBroken:
+            _, fds = self._await(answer)
+        except SandboxBroken as problem:
             self._fates.pop(number, None)
-            raise
-        return ForkedNode(self, number, socket.socket(fileno=fds[0]), fds[1])
+            return problem
+        return ForkedNode(self, number, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fds[0]), fds[1])
 
     def used(self, number: int) -> int:
         """Bytes in a state's scratch folder."""
         try:
-            payload, _ = self._ask(broker.USED, number)
+            payload, _ = self._await(self._ask(broker.USED, number))
         except SandboxBroken:
             return 0
         return int(struct.unpack("!Q", payload)[0])
 
-    def kill(self, number: int) -> Death:
-        """End a state and wait until it is reaped."""
+    def kill(self, number: int, *, wait: bool) -> Death:
+        """End a state, and wait until it is reaped if asked to."""
         fate = self._fates.get(number)
         if fate is None:
             return Death()
-        with contextlib.suppress(SandboxBroken):
-            self._send(broker.KILL, 0, number)
         try:
-            return fate.result(ANSWER_S)
+            self._send(broker.KILL, 0, number)
+            return fate.result(ANSWER_S) if wait else Death()
         except (SandboxBroken, TimeoutError):
             return Death("the broker is gone")
         finally:
@@ -142,19 +151,25 @@ class ForkedBackend:
             reader.join()
         self._control.close()
 
-    def _ask(self, kind: int, *numbers: int) -> tuple[bytes, tuple[int, ...]]:
-        answer: Future[tuple[bytes, tuple[int, ...]]] = Future()
+    def _ask(self, kind: int, *numbers: int) -> Answer:
+        answer: Answer = Future()
         with self._lock:
             self._next += 1
             request = self._next
             self._asked[request] = answer
         try:
             self._send(kind, request, *numbers)
+        except SandboxBroken as problem:
+            self._asked.pop(request, None)
+            if not answer.done():
+                answer.set_exception(problem)
+        return answer
+
+    def _await(self, answer: Answer) -> tuple[bytes, tuple[int, ...]]:
+        try:
             return answer.result(ANSWER_S)
         except TimeoutError:
             raise SandboxBroken("the broker does not answer") from None
-        finally:
-            self._asked.pop(request, None)
 
     def _send(self, kind: int, *numbers: int) -> None:
         who = broker.WHO.pack(*(*numbers, 0, 0, 0, 0)[:4])
@@ -174,7 +189,7 @@ class ForkedBackend:
             if fate is not None:
                 fate.set_result(_death(status, cpu, peak))
             return
-        answer = self._asked.get(request)
+        answer = self._asked.pop(request, None)
         if answer is None:
             for fd in fds:
                 os.close(fd)

@@ -57,8 +57,13 @@ class PortableNode:
         """Not counted."""
         return 0
 
-    def fork(self) -> None:
+    def fork(self, n: int) -> list[None]:
         """Not possible; the session replays its log instead."""
+        return [None] * n
+
+    def drop(self) -> None:
+        """As `kill`: a child process has to be waited for."""
+        self.kill()
 
     def kill(self) -> Death:
         """End the process and remove its folder."""

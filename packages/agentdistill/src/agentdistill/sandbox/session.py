@@ -59,7 +59,7 @@ class Session:
         self._wall_used = self._cpu_used = 0.0
         self._closed = False
         self._holder = _Holder(node)
-        weakref.finalize(self, self._holder.kill)  # a forgotten session leaves no process behind
+        weakref.finalize(self, self._holder.drop)  # a forgotten session leaves no process behind
 
     def exec(self, code: str, *, wall_s: float | None = None, atomic: bool = False) -> Result:
         """Run one cell and wait for it. Never raises for what the code does.
@@ -92,7 +92,8 @@ class Session:
             self._check()
             if self._log or self._holder.node is not None:
                 self._ensure_live()
-            return [self._child() for _ in range(n)]
+            node = self._holder.node
+            return [self._child(copy) for copy in ([None] * n if node is None else node.fork(n))]
 
     def commit(self, child: Session) -> None:
         """Take over the state of `child`, a fork of this session; `child` is closed, the other forks live on."""
@@ -103,7 +104,7 @@ class Session:
             child._check()
             if child not in self._kids:
                 raise ValueError("commit() takes a session that came from this one's fork()")
-            self._holder.kill()
+            self._holder.drop()
             self._holder.node, child._holder.node = child._holder.node, None
             self._log, self._number = child._log, child._number
             self._wall_used, self._cpu_used = child._wall_used, child._cpu_used
@@ -114,7 +115,7 @@ class Session:
         """End this state and its process; its forks live on. Harmless twice."""
         with self._lock:
             self._closed = True
-            self._holder.kill()
+            self._holder.drop()
 
     def close(self) -> None:
         """Drop this session and every fork that descends from it. Harmless twice."""
@@ -186,7 +187,7 @@ class Session:
         for done in self._log:
             cell = Cell(done.source, done.number, self.limits, self._tools, self.limits.wall_s, None, done.answers)
             if Step(node, cell).run().state_lost:
-                node.kill()
+                node.drop()
                 return _without_run(Stop.LOST, f"the state was lost and cell {done.number} could not be replayed")
         self._holder.node = node
         return None
@@ -194,7 +195,7 @@ class Session:
     def _run(self, cell: Cell, atomic: bool) -> Result:
         node = self._holder.node
         assert node is not None
-        trial = node.fork() if atomic else None
+        trial = node.fork(1)[0] if atomic else None
         step = Step(trial or node, cell)
         result = step.run()
         self._wall_used += result.seconds
@@ -205,13 +206,12 @@ class Session:
             self._holder.node = None
             return result
         if trial is not None:
-            self._holder.kill()
+            self._holder.drop()
             self._holder.node = trial
         self._log.append(Done(cell.number, cell.source, tuple(step.answers)))
         return result
 
-    def _child(self) -> Session:
-        node = self._holder.node.fork() if self._holder.node is not None else None
+    def _child(self, node: Node | None) -> Session:
         child = Session(self._source, self.limits, self._tools, node)
         child._log, child._number = list(self._log), self._number
         child._wall_used, child._cpu_used = self._wall_used, self._cpu_used
@@ -225,10 +225,10 @@ class _Holder:
     def __init__(self, node: Node | None) -> None:
         self.node = node
 
-    def kill(self) -> None:
+    def drop(self) -> None:
         node, self.node = self.node, None
         if node is not None:
-            node.kill()
+            node.drop()
 
 
 def _without_run(stop: Stop, why: str) -> Result:

@@ -23,16 +23,16 @@ class Broker(Protocol):
     can_signal: bool
     janitor: Janitor
 
-    def make(self, parent: int, *, rest_parent: bool = False) -> ForkedNode:
-        """A fork of a state; raises SandboxBroken."""
+    def make(self, parent: int, n: int, *, rest_parent: bool) -> list[ForkedNode | SandboxBroken]:
+        """Forks of a state, or why there is none."""
         ...
 
     def used(self, number: int) -> int:
         """Bytes in a state's scratch folder."""
         ...
 
-    def kill(self, number: int) -> Death:
-        """End a state and wait until it is reaped."""
+    def kill(self, number: int, *, wait: bool) -> Death:
+        """End a state, and wait until it is reaped if asked to."""
         ...
 
 
@@ -123,24 +123,28 @@ class ForkedNode:
         """Bytes of scratch in use."""
         return self._backend.used(self._number)
 
-    def fork(self) -> ForkedNode | None:
-        """A copy of the state; None if it could not be had."""
+    def fork(self, n: int) -> list[ForkedNode | None]:
+        """`n` copies of the state; None in place of one that could not be had."""
         with self._guard:
-            try:
-                child = self._backend.make(self._number, rest_parent=self._backend.can_signal)
-            except SandboxBroken:
-                return None
+            children = self._backend.make(self._number, n, rest_parent=self._backend.can_signal)
             self._stopped = self._backend.can_signal  # the broker did it
-        return child
+        return [None if isinstance(child, SandboxBroken) else child for child in children]
 
     def kill(self) -> Death:
         """End it and wait until it is reaped. Harmless twice."""
-        if self._pidfd < 0:
-            return Death()
-        death = self._backend.kill(self._number)
+        return self._end(wait=True)
+
+    def drop(self) -> None:
+        """End it; the broker reaps it and removes its files."""
+        self._end(wait=False)
+
+    def _end(self, *, wait: bool) -> Death:
         with self._guard:
+            if self._pidfd < 0:
+                return Death()
             os.close(self._pidfd)
             self._pidfd = -1
+        death = self._backend.kill(self._number, wait=wait)
         self.channel.close()
         return death
 

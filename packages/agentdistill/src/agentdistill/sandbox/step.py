@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -51,8 +52,12 @@ class Node(Protocol):
         """Bytes of scratch in use; 0 where nobody counts."""
         ...
 
-    def fork(self) -> Node | None:
-        """A copy of the state as a new node; None where that cannot be done."""
+    def drop(self) -> None:
+        """As `kill`, without waiting for the end of it."""
+        ...
+
+    def fork(self, n: int) -> Sequence[Node | None]:
+        """`n` copies of the state as new nodes; None in place of one that could not be had."""
         ...
 
 

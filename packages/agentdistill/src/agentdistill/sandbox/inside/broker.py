@@ -44,6 +44,7 @@ class State:
     line: socket.socket  # the host's end of its channel; the broker writes FORK orders to it
     folder: str | None
     credit: int = 0
+    dying: bool = False
 
 
 @dataclass
@@ -120,6 +121,7 @@ class Broker:
         if kind == MAKE:
             self._make(request, number, other, bool(flags & REST_PARENT))
         elif kind == KILL and number in self._states:
+            self._states[number].dying = True
             _signal(self._states[number].pidfd, signal.SIGKILL)
         elif kind == USED:
             self._answer(MADE, request, struct.pack("!Q", self._used(number)))
@@ -147,7 +149,7 @@ class Broker:
         state = self._states.get(parent)
         if state is None:
             return self._answer(FAILED, request, b"the state is gone")
-        if len(self._states) + len(self._births) > self._n_states:
+        if sum(not other.dying for other in self._states.values()) + len(self._births) > self._n_states:
             return self._answer(FAILED, request, b"n_states live processes are running already")
         try:
             self._order_fork(request, state, number, rest)
@@ -244,7 +246,8 @@ class Broker:
         del self._births[fd]
         if not self._gated:
             _allow_forks(birth.parent.pid, False)
-        if birth.rest_parent and birth.parent.number in self._states:
+        more = any(other.parent is birth.parent for other in self._births.values())
+        if birth.rest_parent and not more and birth.parent.number in self._states:
             _signal(birth.parent.pidfd, signal.SIGSTOP)
 
     def _fail(self, fd: int, birth: Birth, why: str) -> None:
