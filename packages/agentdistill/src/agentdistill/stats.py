@@ -5,7 +5,7 @@ the families' means (the number that papers print), and every family is resample
 
 Two choices that matter for small families:
 
-- Each resample draws ``n - 1`` of a family's ``n`` problems. Drawing ``n`` gives a variance too small by ``(n - 1) / n``.
+- Each resample draws ``n - 1`` of a family's ``n`` problems. Drawing ``n`` gives a variance ``(n - 1) / n`` too small.
 - A family whose values are all the same looks certain to a bootstrap. What it has not shown yet is bounded instead by
   the Wilson interval of 0 in ``n``: that share of its problems may still behave otherwise. The bound joins the
   percentile limits as a sum of squares, so a method at 0 of 100 gets an interval, not a point.
@@ -100,7 +100,7 @@ def mean_interval(
     all agree adds nothing to the width). The same arguments give the same interval, whatever the order of families or
     problems. Raises ValueError when there is no value at all, or a value outside the bounds.
     """
-    families = {name: np.sort(np.asarray(values, dtype=float)) for name, values in sorted(strata.items()) if len(values)}
+    families = {f: np.sort(np.asarray(values, dtype=float)) for f, values in sorted(strata.items()) if len(values)}
     if not families:
         raise ValueError("no scored problem to average")
     if bounds is not None and any(v[0] < bounds[0] or v[-1] > bounds[1] for v in families.values()):

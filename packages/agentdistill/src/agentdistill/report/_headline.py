@@ -1,4 +1,4 @@
-"""The question the whole run is about: does a distilled agent reach the next size up distilled with chain of thought?"""
+"""What the whole run is about: does a distilled agent reach the next size up distilled with chain of thought?"""
 
 from __future__ import annotations
 

@@ -1,0 +1,227 @@
+"""The pictures of a report, as inline SVG: the ladder, its small multiples by family, and loss curves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from agentdistill.report import _svg as svg
+
+Report = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model of a line: its place across, its name and its accuracy with limits (shares)."""
+
+    x: float
+    name: str
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method across model sizes."""
+
+    method: str
+    tone: int
+    points: tuple[Point, ...]
+
+    @property
+    def main(self) -> bool:
+        """The two methods that the run compares; the others are drawn behind them."""
+        return self.method in ("agent-distill", "cot-distill")
+
+
+def lines(report: Report, family: str | None = None) -> list[Line]:
+    """A line for every student method, over model sizes on a log axis (over their order where sizes are unknown)."""
+    students = [e for e in report["evaluations"] if e["role"] != "teacher"]
+    methods = list(dict.fromkeys(e["method"] for e in students))
+    known = all(e["n_parameters"] for e in students)
+    names = list(dict.fromkeys(e["student"] for e in students))
+    out = []
+    for method in sorted(methods, key=lambda m: (svg.tone(m, methods), m), reverse=True):
+        points = []
+        for e in (e for e in students if e["method"] == method):
+            cell = e["average"] if family is None else e["families"].get(family)
+            if cell is None or cell["accuracy"] is None:
+                continue
+            accuracy = cell["accuracy"]
+            x = math.log10(e["n_parameters"]) if known else float(names.index(e["student"]))
+            points.append(Point(x, e["student"], accuracy["estimate"], accuracy["low"], accuracy["high"]))
+        if points:
+            out.append(Line(method, svg.tone(method, methods), tuple(sorted(points, key=lambda p: p.x))))
+    return out
+
+
+def ladder(report: Report, width: float = 760, height: float = 420, *, legend: bool = False, style: str = "") -> Markup:
+    """Accuracy against model size, one line a method, intervals drawn, the teacher as dashed lines.
+
+    A dotted line carries each distilled agent across to the next size up, where it meets what CoT reached there.
+    ``legend`` puts the names below instead of at the lines' ends, for narrow pages.
+    """
+    drawn = lines(report)
+    if not drawn:
+        return Markup("")
+    teachers = _teachers(report)
+    names = [(svg.method_label(line.method), line.tone, line.points[-1].estimate) for line in drawn]
+    highest = max([p.high for line in drawn for p in line.points] + [a for _, _, a in teachers])
+    below = 46 + (18 * (len(names) + len(teachers)) + 8 if legend else 0)
+    height += below - 46
+    frame, every = _frame(drawn, width, height, 42, 12 if legend else 196, highest, below)
+    body = svg.share_axis(frame, every, unit=" %")
+    body += _size_axis(frame, drawn)
+    for _, tone, accuracy in teachers:
+        y = frame.y(accuracy)
+        body.append(svg.element("line", x1=frame.left, x2=frame.right, y1=y, y2=y, class_=f"teacher stroke{tone}"))
+    body += _carried(frame, drawn)
+    for i, line in enumerate(drawn):
+        body += _line(frame, line, dodge=(i - len(drawn) / 2 + 0.5) * 3.0)
+    body += _legend(frame, names, teachers) if legend else _end_labels(frame, names, teachers, drawn)
+    return svg.figure(width, height, "Accuracy against model size, by method, with 95 % intervals", body, style)
+
+
+Names = Sequence[tuple[str, int, float]]
+"""Label, colour number and accuracy of what a figure names."""
+
+
+def _teachers(report: Report) -> Names:
+    out = []
+    for e in report["evaluations"]:
+        if e["role"] == "teacher" and e["average"]["accuracy"] is not None and e["method"] in ("agent", "cot"):
+            label = f"Teacher, {svg.method_label(e['method'])}"
+            out.append((label, 0 if e["method"] == "agent" else 1, e["average"]["accuracy"]["estimate"]))
+    return out
+
+
+def _frame(
+    drawn: Sequence[Line], width: float, height: float, left: float, right: float, highest: float, below: float = 46
+) -> tuple[svg.Frame, float]:
+    top, every = svg.nice_top(highest)
+    xs = [p.x for line in drawn for p in line.points]
+    pad = max((max(xs) - min(xs)) * 0.09, 0.1)
+    return svg.Frame(left, width - right, 14, height - below, min(xs) - pad, max(xs) + pad, top), every
+
+
+def _size_axis(frame: svg.Frame, drawn: Sequence[Line], *, title: bool = True) -> list[Markup]:
+    ticks = sorted({(p.x, p.name) for line in drawn for p in line.points})
+    out, last = [], -math.inf
+    for x, name in ticks:
+        at = frame.x(x)
+        out.append(svg.element("line", x1=at, x2=at, y1=frame.lower, y2=frame.lower + 4, class_="axis"))
+        if at - last >= 26:
+            out.append(svg.text_label(name, at, frame.lower + 17, "tick", "middle"))
+            last = at
+    if title:
+        middle = (frame.left + frame.right) / 2
+        out.append(svg.text_label("parameters of the student, log scale", middle, frame.lower + 36, "title", "middle"))
+    return out
+
+
+def _carried(frame: svg.Frame, drawn: Sequence[Line]) -> list[Markup]:
+    """Each distilled agent's height, carried to the next size that CoT distillation has."""
+    by_method = {line.method: line for line in drawn}
+    if "agent-distill" not in by_method or "cot-distill" not in by_method:
+        return []
+    out = []
+    for p in by_method["agent-distill"].points:
+        larger = [q.x for q in by_method["cot-distill"].points if q.x > p.x]
+        if larger:
+            y = frame.y(p.estimate)
+            out.append(svg.element("line", x1=frame.x(p.x), x2=frame.x(min(larger)), y1=y, y2=y, class_="carried"))
+    return out
+
+
+def _line(frame: svg.Frame, line: Line, dodge: float = 0.0, size: float = 4.6) -> list[Markup]:
+    weight = "main" if line.main else "minor"
+    at = [(frame.x(p.x) + dodge, p) for p in line.points]
+    path = " ".join(f"{x:.2f},{frame.y(p.estimate):.2f}" for x, p in at)
+    out = [svg.element("polyline", points=path, class_=f"line {weight} stroke{line.tone}")]
+    for x, p in at:
+        limits = {"x1": x, "x2": x, "y1": frame.y(p.low), "y2": frame.y(p.high)}
+        out.append(svg.element("line", class_=f"whisker stroke{line.tone}", **limits))
+    for x, p in at:
+        said = f"{p.name} · {svg.method_label(line.method)}: {p.estimate:.1%} ({p.low:.1%} to {p.high:.1%})"
+        mark = svg.marker(x, frame.y(p.estimate), line.tone, f"mark fill{line.tone}", size)
+        out.append(svg.element("g", svg.join([svg.element("title", said), mark])))
+    return out
+
+
+def _end_labels(frame: svg.Frame, names: Names, teachers: Names, drawn: Sequence[Line]) -> list[Markup]:
+    """The names beside the lines' last points, pushed apart where they would overlap."""
+    rows = [*names, *teachers]
+    wanted = [frame.y(accuracy) for _, _, accuracy in rows]
+    placed = svg.spread(wanted, 17, frame.upper + 4, frame.lower)
+    ends = [frame.x(line.points[-1].x) for line in drawn] + [frame.right] * len(teachers)
+    out = []
+    for (label, tone, accuracy), y, want, end in zip(rows, placed, wanted, ends, strict=True):
+        path = f"{end + 8:.2f},{want:.2f} {frame.right + 2:.2f},{want:.2f} {frame.right + 9:.2f},{y:.2f}"
+        out.append(svg.element("polyline", points=path, class_=f"leader stroke{tone}"))
+        out.append(svg.text_label(f"{label} {accuracy:.0%}", frame.right + 12, y + 4, f"label ink{tone}"))
+    return out
+
+
+def _legend(frame: svg.Frame, names: Names, teachers: Names) -> list[Markup]:
+    """The same names below the plot, best first."""
+    out: list[Markup] = []
+    rows = [(row, True) for row in names] + [(row, False) for row in teachers]
+    for i, ((label, tone, accuracy), is_line) in enumerate(sorted(rows, key=lambda r: -r[0][2])):
+        x, y = frame.left + 4, frame.lower + 62 + 18 * i
+        if is_line:
+            out.append(svg.marker(x + 8, y - 4, tone, f"mark fill{tone}"))
+        else:
+            out.append(svg.element("line", x1=x, x2=x + 18, y1=y - 4, y2=y - 4, class_=f"teacher stroke{tone}"))
+        out.append(svg.text_label(f"{label} {accuracy:.0%}", x + 26, y, f"label ink{tone}"))
+    return out
+
+
+def family_panels(report: Report, width: float = 232, height: float = 168) -> list[Markup]:
+    """The ladder for each family, all on the same axes so that they can be compared at a glance."""
+    everything = [p for f in report["families"] for line in lines(report, f) for p in line.points]
+    if not everything:
+        return []
+    top, every = svg.nice_top(max(p.high for p in everything))
+    low, high = min(p.x for p in everything), max(p.x for p in everything)
+    pad = max((high - low) * 0.09, 0.1)
+    out = []
+    for family in report["families"]:
+        drawn = lines(report, family)
+        frame = svg.Frame(30, width - 8, 26, height - 24, low - pad, high + pad, top)
+        body = [svg.text_label(family, 4, 14, "panel"), *svg.share_axis(frame, every)]
+        body += _size_axis(frame, drawn, title=False)
+        for i, line in enumerate(drawn):
+            body += _line(frame, line, dodge=(i - len(drawn) / 2 + 0.5) * 2.4, size=3.2)
+        out.append(svg.figure(width, height, f"{family}: accuracy in per cent against model size", body))
+    return out
+
+
+def loss_panels(report: Report, width: float = 232, height: float = 132) -> list[Markup]:
+    """Training loss against optimiser step, one panel a student and method, the loss axis shared."""
+    curves = [t for t in report["training"] if len(t["loss"]) > 1]
+    if not curves:
+        return []
+    top = max(r["loss"] for t in curves for r in t["loss"] if math.isfinite(r["loss"]))
+    out = []
+    for t in curves:
+        rows = [r for r in t["loss"] if math.isfinite(r["loss"])]
+        frame = svg.Frame(30, width - 8, 26, height - 22, rows[0]["step"], rows[-1]["step"], top or 1.0)
+        tone = svg.tone(t["method"], [u["method"] for u in curves])
+        path = " ".join(f"{frame.x(r['step']):.2f},{frame.y(r['loss']):.2f}" for r in rows)
+        title = f"{t['student']} · {svg.method_label(t['method'])}"
+        body = [
+            svg.text_label(title, 4, 14, "panel"),
+            svg.text_label(f"{rows[-1]['loss']:.3f}", width - 8, 30, f"label ink{tone}", "end"),
+            svg.element("line", x1=frame.left, x2=frame.right, y1=frame.lower, y2=frame.lower, class_="axis"),
+            svg.text_label("0", frame.left - 6, frame.lower + 3.5, "tick", "end"),
+            svg.text_label(f"{top:.2g}", frame.left - 6, frame.upper + 3.5, "tick", "end"),
+            svg.text_label(f"step {rows[-1]['step']}", frame.right, frame.lower + 15, "tick", "end"),
+            svg.element("polyline", points=path, class_=f"line main stroke{tone}"),
+        ]
+        out.append(svg.figure(width, height, f"Training loss of {title}, last {rows[-1]['loss']:.3f}", body))
+    return out

@@ -1,0 +1,20 @@
+"""The ladder as a picture of its own, for a README or a slide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agentdistill.report._figures import ladder
+
+_ASSETS = Path(__file__).parent / "assets"
+
+
+def ladder_svg(report: Mapping[str, Any]) -> str:
+    """Accuracy against model size as a standalone SVG with its own colours, on white or on a dark page.
+
+    Empty text where the report holds no scored student.
+    """
+    rules = "".join((_ASSETS / name).read_text(encoding="utf-8") for name in ("ladder.css", "figures.css"))
+    return str(ladder(report, 760, 420, style=f"<style>{rules}</style>"))
