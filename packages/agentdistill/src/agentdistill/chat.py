@@ -58,11 +58,12 @@ class ChatFormat:
         self.tokenizer = tokenizer
         self._template: str = _FIXED_DATE + template if "strftime_now" in template else template
         self._n_ids = len(tokenizer)
-        self._special_ids = frozenset(tokenizer.all_special_ids)
+        special = {i: t.content for i, t in tokenizer.added_tokens_decoder.items() if t.special}
+        self._special_ids = frozenset(special)
         self._render = lru_cache(maxsize=4096)(self._render_anew)
         self._encode = lru_cache(maxsize=16384)(self._encode_anew)
         self._sampled_ids = lru_cache(maxsize=16384)(self._sampled_ids_anew)
-        self._special = _pattern(t.content for t in tokenizer.added_tokens_decoder.values() if t.special)
+        self._special = _pattern(special.values())
         self._control = self._special  # widened once the template has shown which markers it uses
         self._has_system = self._shows(("system", _PROBE + "a"), ("user", _PROBE + "b"))
         self._has_neighbours = self._shows(("user", _PROBE + "a"), ("user", _PROBE + "b"))
