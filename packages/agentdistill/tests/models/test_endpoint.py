@@ -1,6 +1,7 @@
 """The endpoint model against a real HTTP server on the loopback that behaves as servers do: badly, at times."""
 
 import asyncio
+import copy
 import json
 import socket
 import threading
@@ -295,7 +296,9 @@ def test_a_slow_server_times_out(monkeypatch):
         ask(model(server, timeout_s=0.2, tries=2))
 
 
-def test_retry_after_is_waited_for_and_costs_no_try():
+def test_retry_after_is_waited_for_and_costs_no_try(monkeypatch):
+    quick(monkeypatch)
+
     def behave(body, n):
         return (429, {"Retry-After": "0.1"}, {"error": "busy"}) if n < 6 else said("at last")
 
@@ -303,6 +306,14 @@ def test_retry_after_is_waited_for_and_costs_no_try():
         started = time.monotonic()
         assert ask(model(server, tries=2))[0][0].text == "at last"
         assert 0.6 <= time.monotonic() - started < 5
+
+
+def test_a_server_that_says_to_come_back_at_once_is_not_asked_without_end(monkeypatch):
+    quick(monkeypatch)
+    with Server(lambda body, n: (429, {"Retry-After": "0"}, {})) as server:
+        with pytest.raises(InfrastructureError, match="answered 429"):
+            ask(model(server, patience_s=0.2))
+        assert len(server.bodies) < 100
 
 
 def test_a_wait_longer_than_our_patience_is_not_begun():
@@ -539,6 +550,45 @@ def test_many_tasks_with_a_prefix_probe_once():
     with Server(vllm) as server:
         assert asyncio.run(go(model(server))) == {" jumps over the lazy dog.": 12}
         assert len(server.bodies) == 13
+
+
+@pytest.mark.parametrize("name", ["qwen2_5", "qwen3", "llama3", "phi4", "gemma", "mistral", "smollm2"])
+def test_a_prompt_as_text_is_read_as_the_ids_a_local_model_is_given(name, tmp_path):
+    from tiny_models import CONVENTIONS, build_tokenizer
+    from tokenizers.processors import TemplateProcessing
+
+    from agentdistill.models._prefix import LocalTemplate
+
+    tokenizer = copy.deepcopy(build_tokenizer(name))
+    if bos := CONVENTIONS[name].bos:  # as the real ones: it begins every text with its marker
+        ids = [(bos, tokenizer.convert_tokens_to_ids(bos))]
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"{bos} $A", special_tokens=ids)
+    tokenizer.save_pretrained(tmp_path)
+    template = LocalTemplate(str(tmp_path))
+    for messages, prefix in ((QUESTION, "Thought: I will"), (PREFIXED.messages, ""), (QUESTION[1:], "a\n\n b")):
+        assert tokenizer(template.text(messages, prefix)).input_ids == template.ids(messages, prefix)
+
+
+def test_completions_get_ids_or_text_as_the_server_likes(tmp_path):
+    from tiny_models import build_tokenizer
+
+    build_tokenizer("smollm2").save_pretrained(tmp_path)
+
+    def behave(body, n):
+        if not isinstance(body["prompt"], str):
+            return 400, {}, {"detail": "prompt must be a string."}
+        choice = {"text": f"{body['prompt'][-5:]}!", "finish_reason": "stop", "logprobs": {"token_logprobs": [-1, -2]}}
+        return {"choices": [choice]}
+
+    with Server(behave) as server:
+        endpoint = model(server, prefix_mode="completions", tokenizer=str(tmp_path), logprobs=True)
+        first, second = ask(endpoint, PREFIXED, PREFIXED)
+    assert first == second
+    assert (first[0].text, first[0].logprob) == ("n fox!", -3)
+    assert {b["logprobs"] for b in server.bodies} == {1}
+    assert set(server.paths) == {"/v1/completions"}
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        ask(model(server, prefix_mode="completions", tokenizer=str(tmp_path / "nothing")), PREFIXED)
 
 
 def test_samples_of_an_endpoint_survive_storage():

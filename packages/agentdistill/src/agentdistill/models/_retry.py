@@ -20,7 +20,8 @@ T = TypeVar("T")
 class Policy:
     """``tries`` of one request at most, within ``patience_s`` of its first. Waits double from ``first_wait_s``.
 
-    A server that says when to come back (Retry-After) is waited for, and that does not use up a try.
+    A server that says when to come back (Retry-After) is waited for, and that does not use up a try; only, it is not
+    asked again sooner than after the first wait, whatever it says.
     """
 
     tries: int = 4
@@ -51,9 +52,9 @@ async def retrying(policy: Policy, label: str, attempt: Callable[[], Awaitable[T
             return await attempt()
         except Passing as fault:
             n_counted += fault.wait_s is None
-            wait_s = fault.wait_s if fault.wait_s is not None else _backoff(policy, n_counted)
+            wait_s = max(fault.wait_s or 0.0, _backoff(policy, max(1, n_counted)))
             too_late = time.monotonic() + wait_s - started > policy.patience_s
-            if n_counted >= policy.tries or too_late:
+            if (n_counted >= policy.tries and fault.wait_s is None) or too_late:
                 tries = "1 try" if n_calls == 1 else f"{n_calls} tries"
                 asked = f"; it asks to wait {fault.wait_s:.0f} s" if too_late and fault.wait_s else ""
                 raise InfrastructureError(f"{label} {fault.what} ({tries}{asked})") from fault

@@ -174,7 +174,7 @@ class Endpoint:
             path = "/completions" if completes else "/chat/completions"
             body = self._completion(request) if completes else chat_body(request.messages, request.prefix, mode)
             reply = await _server.post(
-                self._client, self.label, path, body | self._settings(request), self.name, self._key_variable
+                self._client, self.label, path, self._settings(request) | body, self.name, self._key_variable
             )
             return _reply.samples(reply, request, echoes=bool(request.prefix) and self._repeats(request.prefix, mode))
 
@@ -209,7 +209,8 @@ class Endpoint:
         if self._template is None:
             self._template = LocalTemplate(cast(str, self._tokenizer))
         render = self._template.ids if self._takes_ids else self._template.text
-        return {"prompt": render(request.messages, request.prefix)}
+        body: dict[str, Any] = {"prompt": render(request.messages, request.prefix)}
+        return body | ({"logprobs": 1} if self._options.get("logprobs") else {})  # a count here, a flag in chat
 
     @property
     def _form(self) -> tuple[str, bool]:
