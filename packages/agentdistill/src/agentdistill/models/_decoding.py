@@ -240,7 +240,8 @@ class _Draw:
         before = probs.cumsum(-1) - probs
         kept = probs * (before < self._top_p[:, None])  # the first is always kept: nothing comes before it
         cumulative = kept.cumsum(-1)
-        point = self._uniforms[:, self._step, None] * cumulative[:, -1:]
+        step = min(self._step, self._uniforms.shape[1] - 1)  # greedy rows may outlive all that are sampled
+        point = self._uniforms[:, step, None] * cumulative[:, -1:]
         # The smallest index whose cumulative mass exceeds the point; clamped where rounding leaves none.
         choice = (cumulative <= point).sum(-1, keepdim=True).clamp(max=top.shape[-1] - 1)
         choice = choice.minimum((kept > 0).sum(-1, keepdim=True) - 1)
