@@ -21,7 +21,8 @@ def command(module: str, *args: str, python: str = sys.executable) -> list[str]:
     """argv that runs `main(args)` of a module in this folder, isolated from the caller's environment and paths."""
     folder = Path(__file__).resolve().parent
     text = _TEXT.format(init=str(folder / "__init__.py"), folder=str(folder), module=module)
-    return [python, "-I", "-c", text, *args]
+    # Not -I: that would ignore PYTHONHASHSEED too, and `environment` is all there is to ignore.
+    return [python, "-s", "-P", "-c", text, *args]
 
 
 def environment(seed: int) -> dict[str, str]:

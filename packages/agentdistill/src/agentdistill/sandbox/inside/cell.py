@@ -270,6 +270,8 @@ def seeded(seed: int) -> Callable[[], None]:
 def preload(modules: tuple[str, ...]) -> list[str]:
     """Import what sessions should find warm; returns the names that are not installed."""
     absent = []
+    if "numpy" in modules:  # loaded late by itself, and then seeded from the system's entropy
+        modules = (*modules, "numpy.random")
     for name in modules:
         try:
             __import__(name)
