@@ -10,6 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from agentdistill.report import _svg as svg
+from agentdistill.report._headline import COT_DISTILL, is_agent_distilled
 
 Report = Mapping[str, Any]
 
@@ -36,7 +37,7 @@ class Line:
     @property
     def main(self) -> bool:
         """The two methods that the run compares; the others are drawn behind them."""
-        return self.method in ("agent-distill", "cot-distill")
+        return self.method == COT_DISTILL or is_agent_distilled(self.method)
 
 
 def lines(report: Report, family: str | None = None) -> list[Line]:
@@ -60,7 +61,7 @@ def lines(report: Report, family: str | None = None) -> list[Line]:
     return out
 
 
-def ladder(report: Report, width: float = 760, height: float = 420, *, legend: bool = False, style: str = "") -> Markup:
+def ladder(report: Report, width: float = 900, height: float = 440, *, legend: bool = False, style: str = "") -> Markup:
     """Accuracy against model size, one line a method, intervals drawn, the teacher as dashed lines.
 
     A dotted line carries each distilled agent across to the next size up, where it meets what CoT reached there.
@@ -74,7 +75,7 @@ def ladder(report: Report, width: float = 760, height: float = 420, *, legend: b
     highest = max([p.high for line in drawn for p in line.points] + [a for _, _, a in teachers])
     below = 46 + (18 * (len(names) + len(teachers)) + 8 if legend else 0)
     height += below - 46
-    frame, every = _frame(drawn, width, height, 42, 12 if legend else 196, highest, below)
+    frame, every = _frame(drawn, width, height, 42, 12 if legend else 226, highest, below)
     body = svg.share_axis(frame, every, unit=" %")
     body += _size_axis(frame, drawn)
     for _, tone, accuracy in teachers:
@@ -95,7 +96,7 @@ def _teachers(report: Report) -> Names:
     out = []
     for e in report["evaluations"]:
         if e["role"] == "teacher" and e["average"]["accuracy"] is not None and e["method"] in ("agent", "cot"):
-            label = f"Teacher, {svg.method_label(e['method'])}"
+            label = "Teacher as agent" if e["method"] == "agent" else "Teacher with CoT"
             out.append((label, 0 if e["method"] == "agent" else 1, e["average"]["accuracy"]["estimate"]))
     return out
 
@@ -126,15 +127,15 @@ def _size_axis(frame: svg.Frame, drawn: Sequence[Line], *, title: bool = True) -
 
 def _carried(frame: svg.Frame, drawn: Sequence[Line]) -> list[Markup]:
     """Each distilled agent's height, carried to the next size that CoT distillation has."""
-    by_method = {line.method: line for line in drawn}
-    if "agent-distill" not in by_method or "cot-distill" not in by_method:
-        return []
+    sizes = [p.x for line in drawn if line.method == COT_DISTILL for p in line.points]
     out = []
-    for p in by_method["agent-distill"].points:
-        larger = [q.x for q in by_method["cot-distill"].points if q.x > p.x]
-        if larger:
-            y = frame.y(p.estimate)
-            out.append(svg.element("line", x1=frame.x(p.x), x2=frame.x(min(larger)), y1=y, y2=y, class_="carried"))
+    for line in (line for line in drawn if is_agent_distilled(line.method)):
+        for p in line.points:
+            larger = [x for x in sizes if x > p.x]
+            if larger:
+                y = frame.y(p.estimate)
+                ends = {"x1": frame.x(p.x), "x2": frame.x(min(larger)), "y1": y, "y2": y}
+                out.append(svg.element("line", class_=f"carried stroke{line.tone}", **ends))
     return out
 
 
@@ -163,7 +164,7 @@ def _end_labels(frame: svg.Frame, names: Names, teachers: Names, drawn: Sequence
     for (label, tone, accuracy), y, want, end in zip(rows, placed, wanted, ends, strict=True):
         path = f"{end + 8:.2f},{want:.2f} {frame.right + 2:.2f},{want:.2f} {frame.right + 9:.2f},{y:.2f}"
         out.append(svg.element("polyline", points=path, class_=f"leader stroke{tone}"))
-        out.append(svg.text_label(f"{label} {accuracy:.0%}", frame.right + 12, y + 4, f"label ink{tone}"))
+        out.append(svg.text_label(f"{label} {accuracy * 100:.0f} %", frame.right + 12, y + 4, f"label ink{tone}"))
     return out
 
 
@@ -177,7 +178,7 @@ def _legend(frame: svg.Frame, names: Names, teachers: Names) -> list[Markup]:
             out.append(svg.marker(x + 8, y - 4, tone, f"mark fill{tone}"))
         else:
             out.append(svg.element("line", x1=x, x2=x + 18, y1=y - 4, y2=y - 4, class_=f"teacher stroke{tone}"))
-        out.append(svg.text_label(f"{label} {accuracy:.0%}", x + 26, y, f"label ink{tone}"))
+        out.append(svg.text_label(f"{label} {accuracy * 100:.0f} %", x + 26, y, f"label ink{tone}"))
     return out
 
 
@@ -210,13 +211,13 @@ def loss_panels(report: Report, width: float = 232, height: float = 132) -> list
     out = []
     for t in curves:
         rows = [r for r in t["loss"] if math.isfinite(r["loss"])]
-        frame = svg.Frame(30, width - 8, 26, height - 22, rows[0]["step"], rows[-1]["step"], top or 1.0)
+        frame = svg.Frame(30, width - 8, 32, height - 22, rows[0]["step"], rows[-1]["step"], top or 1.0)
         tone = svg.tone(t["method"], [u["method"] for u in curves])
         path = " ".join(f"{frame.x(r['step']):.2f},{frame.y(r['loss']):.2f}" for r in rows)
         title = f"{t['student']} · {svg.method_label(t['method'])}"
         body = [
             svg.text_label(title, 4, 14, "panel"),
-            svg.text_label(f"{rows[-1]['loss']:.3f}", width - 8, 30, f"label ink{tone}", "end"),
+            svg.text_label(f"{rows[-1]['loss']:.3f}", width - 8, 36, f"label ink{tone}", "end"),
             svg.element("line", x1=frame.left, x2=frame.right, y1=frame.lower, y2=frame.lower, class_="axis"),
             svg.text_label("0", frame.left - 6, frame.lower + 3.5, "tick", "end"),
             svg.text_label(f"{top:.2g}", frame.left - 6, frame.upper + 3.5, "tick", "end"),

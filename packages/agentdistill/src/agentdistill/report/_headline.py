@@ -91,31 +91,37 @@ def reading(compared: Sequence[Mapping[str, Any]]) -> str:
 def _sentence(pairs: Sequence[Mapping[str, Any]], words: str) -> str:
     better = [c for c in pairs if c["difference"]["low"] > 0]
     worse = [c for c in pairs if c["difference"]["high"] < 0]
-    open_ = [c for c in pairs if c not in better and c not in worse]
+    unsettled = [c for c in pairs if c not in better and c not in worse]
     n_families = pairs[0]["n_families"]
     average = "" if n_families == 1 else f" on the average of {n_families} families"
     rival = f"the CoT-distilled student {words}{average}"
-    if len(better) == len(pairs):
-        who = "The agent-distilled student beats" if len(pairs) == 1 else "Every agent-distilled student beats"
-        return f"{who} {rival}: {_list(better)}."
     if not better:
         parts = [f"No agent-distilled student is shown to beat {rival}"]
+    elif len(pairs) == 1:
+        parts = [f"The agent-distilled student beats {rival}: {_pair(pairs[0])}"]
+    elif len(better) == len(pairs):
+        parts = [f"Every agent-distilled student ({len(pairs)} of {len(pairs)}) beats {rival}, {_range(better)}"]
     else:
-        beat = "beats" if len(better) == 1 else "beat"
-        parts = [f"{len(better)} of {len(pairs)} agent-distilled students {beat} {rival} ({_list(better)})"]
-    if open_:
-        parts.append(f"the difference could be zero for {_list(open_)}")
+        beat = "student beats" if len(better) == 1 else "students beat"
+        parts = [f"{len(better)} of {len(pairs)} agent-distilled {beat} {rival}, {_range(better)}"]
+    if unsettled:
+        parts.append(f"not settled: {', '.join(_pair(c) for c in unsettled)}")
     if worse:
-        parts.append(f"worse than it: {_list(worse)}")
+        parts.append(f"worse: {', '.join(_pair(c) for c in worse)}")
     return "; ".join(parts) + "."
 
 
-def _list(pairs: Sequence[Mapping[str, Any]]) -> str:
-    return ", ".join(
-        f"{c['student']} against {c['baseline_student']} {_points(c['difference']['estimate'])} points "
-        f"(95 % interval {_points(c['difference']['low'])} to {_points(c['difference']['high'])})"
-        for c in pairs
-    )
+def _pair(c: Mapping[str, Any]) -> str:
+    d = c["difference"]
+    interval = f"95 % interval {_points(d['low'])} to {_points(d['high'])}"
+    return f"{c['student']} against {c['baseline_student']} {_points(d['estimate'])} points ({interval})"
+
+
+def _range(pairs: Sequence[Mapping[str, Any]]) -> str:
+    points = sorted(c["difference"]["estimate"] * 100 for c in pairs)
+    if len(points) == 1:
+        return f"by {points[0]:.1f} points"
+    return f"by {points[0]:.1f} to {points[-1]:.1f} points"
 
 
 def _points(share: float) -> str:

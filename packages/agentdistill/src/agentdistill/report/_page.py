@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ def render(report: Mapping[str, Any], run_dir: Path | str) -> str:
         methods=_methods(report),
         error_kinds={k: _ERROR_WORDS[k] for k in ERROR_KINDS},
         funnels=[_funnel(f) for f in report["filters"]],
+        stages=_stages(report),
     )
 
 
@@ -83,7 +84,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=_percent, points=_points, count=_count, method=method_label, pretty=_pretty, decimal=_decimal
+        axis=_axis,
+        ratio=_ratio,
+        percent=_percent,
+        points=_points,
+        count=_count,
+        method=method_label,
+        pretty=_pretty,
+        decimal=_decimal,
     )
     return environment
 
@@ -102,6 +110,17 @@ def _count(n: float | None) -> str:
 
 def _decimal(value: float | None, places: int = 1) -> str:
     return "–" if value is None else f"{value:,.{places}f}".replace("-", "−")
+
+
+def _ratio(value: float | None) -> str:
+    return "–" if value is None else f"× {value:.2f}" if value < 10 else f"× {value:,.0f}"
+
+
+def _axis(paired: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """The reach of a picture of differences: zero and every limit, with some room."""
+    limits = [0.0, *(p["difference"][end] for p in paired for end in ("low", "high"))]
+    room = max(max(limits) - min(limits), 0.02) * 0.05
+    return {"low": min(limits) - room, "high": max(limits) + room}
 
 
 def _pretty(value: Any) -> str:
@@ -124,7 +143,7 @@ def _methods(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     methods = list(dict.fromkeys(e["method"] for e in report["evaluations"]))
     students = list(dict.fromkeys(e["method"] for e in report["evaluations"] if e["role"] != "teacher"))
     ordered = sorted(methods, key=lambda m: (m not in students, tone(m, methods), m))
-    return [{"name": m, "label": method_label(m), "tone": tone(m, students) if m in students else 7} for m in ordered]
+    return [{"name": m, "label": method_label(m), "tone": tone(m, methods), "trained": m in students} for m in ordered]
 
 
 def _funnel(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -137,3 +156,16 @@ def _funnel(facts: Mapping[str, Any]) -> dict[str, Any]:
         for k, n in ordered
     ]
     return {"name": facts["name"], "total": total, "bars": bars}
+
+
+def _stages(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Costs added up by stage; None where no part of the stage has the figure."""
+    out: dict[str, dict[str, Any]] = {}
+    for cost in report["costs"]:
+        row = out.setdefault(cost["stage"], {"stage": cost["stage"], "parts": 0})
+        row["parts"] += 1
+        seconds = report["timing"].get(cost["part"], {}).get("seconds")
+        for key, value in {**cost, "seconds": seconds}.items():
+            if isinstance(value, (int, float)):
+                row[key] = row.get(key, 0) + value
+    return list(out.values())

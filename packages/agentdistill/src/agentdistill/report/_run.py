@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import DataError, UserError
-from agentdistill.store import read_traces
+from agentdistill.store import from_dict, read_traces
 from agentdistill.types import Trace
 
 Facts = dict[str, Any]
+
+_MOVED_ASIDE = re.compile(r"\.old-\d+$")  # what a stage renames a folder to when its settings change
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class Part:
     traces: tuple[Trace, ...] = ()
     manifest: Facts = field(default_factory=dict)
     timing: Facts = field(default_factory=dict)
+    finished: bool = True
 
     @property
     def key(self) -> str:
@@ -104,20 +108,30 @@ def _parts(run: Path, stage: str) -> tuple[Part, ...]:
     if not root.is_dir():
         return ()
     folders = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".")]
-    parts = [part for p in folders if (part := _part(stage, p)) is not None]
+    current = [p for p in folders if not _MOVED_ASIDE.search(p.name)]
+    parts = [part for p in current if (part := _part(stage, p)) is not None]
     return tuple(sorted(parts, key=_order))
 
 
 def _part(stage: str, path: Path) -> Part | None:
-    """One output folder; None where the stage has not written it yet (a run can be looked at before it ends)."""
-    main = path / ("training.json" if stage == "train" else "traces.jsonl")
-    if not main.exists():
-        return None
-    traces = () if stage == "train" else tuple(read_traces(main))
-    manifest = _read_object(path / "manifest.json")
+    """One output folder; None where the stage has written nothing yet (a run can be looked at before it ends)."""
+    manifest, timing = _read_object(path / "manifest.json"), _read_object(path / "timing.json")
     if stage == "train":
-        manifest = manifest | _read_object(main)
-    return Part(stage, path.name, traces, manifest, _read_object(path / "timing.json"))
+        training = _read_object(path / "training.json")
+        return Part(stage, path.name, (), manifest | training, timing) if training else None
+    if (path / "traces.jsonl").exists():
+        return Part(stage, path.name, tuple(read_traces(path / "traces.jsonl")), manifest, timing)
+    partial = path / "traces.partial.jsonl"
+    return Part(stage, path.name, _read_partial(partial), manifest, timing, False) if partial.exists() else None
+
+
+def _read_partial(path: Path) -> tuple[Trace, ...]:
+    """The traces that a stage still at work has written, without the line it may be writing just now."""
+    lines = path.read_bytes().split(b"\n")[:-1]
+    try:
+        return tuple(from_dict(Trace, json.loads(line)) for line in lines if line.strip())
+    except (ValueError, DataError) as e:
+        raise DataError(f"{path}: not traces ({e})") from e
 
 
 def _order(part: Part) -> tuple[Any, ...]:

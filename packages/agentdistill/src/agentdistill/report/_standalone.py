@@ -17,4 +17,4 @@ def ladder_svg(report: Mapping[str, Any]) -> str:
     Empty text where the report holds no scored student.
     """
     rules = "".join((_ASSETS / name).read_text(encoding="utf-8") for name in ("ladder.css", "figures.css"))
-    return str(ladder(report, 760, 420, style=f"<style>{rules}</style>"))
+    return str(ladder(report, style=f"<style>{rules}</style>"))

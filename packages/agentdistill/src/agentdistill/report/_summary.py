@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -70,32 +71,48 @@ def _evaluation(part: Part) -> dict[str, Any]:
 
 
 def _training(part: Part) -> dict[str, Any]:
-    """Training facts as the stage wrote them; the loss curve is whichever list there holds steps and losses."""
-    counts, settings = part.manifest.get("counts"), part.manifest.get("settings")
+    """Training facts as the stage wrote them, the loss curve apart from the counts."""
+    facts = _counts(part)
+    settings = part.manifest.get("settings")
     return {
         "name": part.name,
         "student": part.student,
         "method": part.method,
         "n_parameters": part.n_parameters,
         "trained_on": part.fact("trained_on"),
-        "counts": counts if isinstance(counts, dict) else {},
+        "counts": facts,
         "settings": settings if isinstance(settings, dict) else {},
-        "loss": next((curve for v in part.manifest.values() if (curve := _loss_curve(v))), []),
+        "loss": _loss_curve(part),
     }
 
 
-def _loss_curve(value: Any) -> list[dict[str, float]]:
-    if not isinstance(value, list) or not all(isinstance(r, dict) for r in value):
-        return []
-    rows = [r for r in value if isinstance(r.get("step"), int) and isinstance(r.get("loss"), (int, float))]
-    return [{"step": r["step"], "loss": float(r["loss"])} for r in rows]
+def _counts(part: Part) -> dict[str, Any]:
+    """The plain numbers of a training record, wherever it keeps them."""
+    for name in ("counts", "result"):
+        found = part.manifest.get(name)
+        if isinstance(found, dict):
+            return {k: v for k, v in found.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
+    return {}
+
+
+def _loss_curve(part: Part) -> list[dict[str, float]]:
+    """Steps with losses, from pairs or from objects."""
+    result = part.manifest.get("result")
+    rows = (result if isinstance(result, dict) else part.manifest).get("loss_curve")
+    out = []
+    for row in rows if isinstance(rows, list) else []:
+        step, loss = (row.get("step"), row.get("loss")) if isinstance(row, dict) else tuple(row)[:2]
+        if isinstance(step, int) and isinstance(loss, (int, float)) and math.isfinite(loss):
+            out.append({"step": step, "loss": float(loss)})
+    return out
 
 
 def _cost(part: Part) -> dict[str, Any]:
     if part.stage == "train":
-        return {"part": part.key, "counts": part.manifest.get("counts") or {}}
+        return {"stage": part.stage, "part": part.key, "trained": _counts(part).get("n_tokens")}
     usage = [t.usage for t in part.traces]
     return {
+        "stage": part.stage,
         "part": part.key,
         "episodes": len(usage),
         "requests": sum(u.n_requests for u in usage),
@@ -113,6 +130,8 @@ def _warnings(run: Run) -> list[str]:
     out = []
     families = {t.problem.family for p in run.evaluations for t in p.traces}
     for p in run.traced:
+        if not p.finished:
+            out.append(f"{p.key}: still at work, {len(p.traces)} episodes so far")
         facts = average(p.traces) if p.traces else None
         if facts is None:
             out.append(f"{p.key}: no traces")

@@ -12,11 +12,13 @@ _LABELS = {
     "cot": "CoT prompted",
     "cot-distill": "CoT distilled",
     "cot-distill-rag": "CoT distilled + retrieval",
+    "cot-rag": "CoT + retrieval",
     "agent": "Agent prompted",
-    "agent-prefix": "Agent + first-thought prefix",
+    "agent-prefix": "Agent + prefix",
     "agent-distill": "Agent distilled",
+    "agent-distill-prefix": "Agent distilled + prefix",
 }
-_TONES = {"agent-distill": 0, "cot-distill": 1, "cot-distill-rag": 2, "agent": 3, "cot": 4}
+_TONES = {"agent-distill": 0, "cot-distill": 1, "cot-distill-rag": 2, "agent": 3, "cot": 4, "agent-distill-prefix": 5}
 _N_TONES = 8
 _SHAPES = 4
 
