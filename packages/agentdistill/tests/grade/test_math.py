@@ -1,10 +1,12 @@
 import asyncio
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,9 @@ from hypothesis import strategies as st
 from agentdistill.grade import _worker, grade, math
 from agentdistill.grade._clean import clean
 from agentdistill.grade._number import parse_number
+
+SOLUTIONS = Path(__file__).parents[4].parent / "shared" / "data" / "math" / "gsm8k_model_solutions_first660.jsonl"
+needs_solutions = pytest.mark.skipif(not SOLUTIONS.is_file(), reason=f"the model solutions are not at {SOLUTIONS}")
 
 SAME = [
     ("5.0", "5"),
@@ -52,6 +57,14 @@ SAME = [
     ("270/7", r"\frac{270}7\text{ degrees}"),
     ("3*I", "3i"),
     ("2007 + pi/2", r"2007 + \frac\pi 2"),
+    # as sympy prints
+    ("Interval.open(-2, oo)", r"(-2, \infty)"),
+    ("Interval(3, 193 - 132*sqrt(2))", r"[3,193-132\sqrt{2}]"),
+    ("Union(Interval.Ropen(3, 4), Interval.Lopen(4, 64/11))", r"[3, 4) \cup \left(4, \frac{64}{11}\right]"),
+    ("Interval(0, 1, False, True)", "[0, 1)"),
+    ("Eq(2*x - y + 2*z, 18)", "2x - y + 2z - 18 = 0"),
+    ("{3, -sqrt(2)}", r"-\sqrt{2}, 3"),
+    ("32*sqrt(3)*I - 32", r"-32 + 32i \sqrt{3}"),
     # text
     ("Evelyn", r"\text{Evelyn}"),
     ("C", r"\text{(C)}"),
@@ -76,6 +89,7 @@ DIFFERENT = [
     ("(1, 2)", "(2, 1)"),
     ("[1, 2)", "[1, 2]"),
     ("x+1", "x-1"),
+    ("Interval(3, 4)", "[3, 4)"),
     ("5 5", "55"),
     ("1,2", "12"),
     ("None", "5"),
@@ -129,17 +143,31 @@ def test_cleaning_never_fails_and_any_text_is_the_same_as_itself(text):
     assert grade("math", text, text).correct is bool(text.strip())
 
 
+@needs_solutions
+def test_verdicts_on_real_model_solutions_agree_with_the_published_ones():
+    n = 0
+    for line in SOLUTIONS.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        gold = row["ground_truth"].rpartition("A: ")[2]
+        for solution in (s for s in row.values() if isinstance(s, dict)):
+            before, _, said = solution["solution"].rpartition("A: ")
+            assert grade("math", said if before else None, gold).correct is bool(solution["is_correct"]), (said, gold)
+            n += 1
+    assert n == 4 * 660
+
+
 HOSTILE = ["9**9**9", "9^{9^{9}}", "2**(10**9)", "factorial(10**9)", "(" * 900 + "1" + ")" * 900]
 
 
 @pytest.mark.parametrize("prediction", HOSTILE)
 def test_a_hostile_answer_is_wrong_within_its_limit_and_the_next_one_is_graded(prediction, monkeypatch):
-    monkeypatch.setattr(math, "TIME_LIMIT_S", 1.0)
+    monkeypatch.setattr(math, "TIME_LIMIT_S", 20.0)
     assert grade("math", "sqrt(2)", r"\sqrt{2}").correct  # the worker is up
+    monkeypatch.setattr(math, "TIME_LIMIT_S", 1.0)
     started = time.monotonic()
     score = grade("math", prediction, r"\sqrt{5}")
     assert not score.correct
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 10
     monkeypatch.setattr(math, "TIME_LIMIT_S", 20.0)
     assert grade("math", "sqrt(3)", r"\sqrt{3}").correct
 
@@ -150,7 +178,7 @@ def test_a_hostile_answer_is_wrong_within_its_limit_and_the_next_one_is_graded(p
 def test_an_enormous_answer_is_wrong_at_once(prediction):
     started = time.monotonic()
     assert not grade("math", prediction, "5").correct
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 def test_text_is_never_run(tmp_path):

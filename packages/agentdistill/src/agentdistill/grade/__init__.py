@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Sequence
+from functools import cache
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -36,9 +37,14 @@ def grade(kind: str, prediction: str | None, answer: str, aliases: Sequence[str]
     >>> grade("short", "The Eiffel Tower.", "Eiffel tower").correct
     True
     """
-    if kind not in kinds():
-        raise UserError(f'no grader is called "{kind}"; there are: {", ".join(kinds())}')
-    grader = cast(Grader, import_module(f"agentdistill.grade.{kind}"))
+    grader = _grader(kind)
     if prediction is None:
         return Score(correct=False, extracted="", grader=kind, reason="no answer")
     return grader.grade(prediction, answer, tuple(aliases))
+
+
+@cache
+def _grader(kind: str) -> Grader:
+    if kind not in kinds():
+        raise UserError(f'no grader is called "{kind}"; there are: {", ".join(kinds())}')
+    return cast(Grader, import_module(f"agentdistill.grade.{kind}"))

@@ -26,7 +26,8 @@ _SUBSCRIPT = re.compile(r"([0-9A-Za-z]+)_\{?(\d+)\}?")
 # Words of mathematics: an answer with any other word in it is words.
 _KNOWN = """sin cos tan cot sec csc log exp sqrt abs arcsin arccos arctan sinh cosh tanh asin acos atan min max gcd lcm
     mod Abs Rational Fraction factorial binomial comb Matrix FiniteSet Integer Float float set list alpha beta gamma
-    delta theta phi lambda omega sigma inf infinity ceil floor begin end pmatrix bmatrix vmatrix matrix array cases"""
+    delta theta phi lambda omega sigma inf infinity ceil floor begin end pmatrix bmatrix vmatrix matrix array cases
+    Interval open Lopen Ropen Union True False"""
 _FUNCTION = frozenset(_KNOWN.split())
 _LONG_WORD = re.compile(r"(?<![\\a-zA-Z])[A-Za-z]{3,}")
 

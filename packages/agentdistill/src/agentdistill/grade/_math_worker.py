@@ -18,6 +18,7 @@ import sys
 from typing import Any
 
 MEMORY_LIMIT = 2 << 30
+_IMAGINARY = re.compile(r"(?<=\d)i(?![a-zA-Z])")
 _IMPLICIT = re.compile(r"(?<=[\d)])\s*(?=[A-Za-z(])")
 _SAME_NAME = ("sin", "cos", "tan", "cot", "sec", "csc", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh")
 _FUNCTIONS = {f: f"\\{f}(%s)" for f in _SAME_NAME} | {
@@ -32,6 +33,7 @@ _FUNCTIONS = {f: f"\\{f}(%s)" for f in _SAME_NAME} | {
     **dict.fromkeys(("Abs", "abs"), "|%s|"),
     **dict.fromkeys(("Integer", "Float", "float", "set", "list"), "%s"),
 }
+_RELATIONS = {ast.Lt: "<", ast.LtE: "\\le", ast.Gt: ">", ast.GtE: "\\ge", ast.Eq: "=", ast.NotEq: "\\ne"}
 _NAMES = {"pi": "\\pi", "E": "e", "I": "i", "oo": "\\infty", "inf": "\\infty", "infinity": "\\infty"}
 _NAMES |= {g: f"\\{g}" for g in ("alpha", "beta", "gamma", "delta", "theta", "phi", "lambda", "omega", "mu", "sigma")}
 
@@ -80,6 +82,10 @@ def latex(node: ast.expr) -> str:
             return "\\{" + ", ".join(map(latex, items)) + "\\}"
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             return _call(name, arguments)
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="Interval"), attr=ends), args=[start, end], keywords=[]):
+            return _interval(start, end, ends in ("open", "Lopen"), ends in ("open", "Ropen"))
+        case ast.Compare(left=first, ops=ops, comparators=rest) if all(type(op) in _RELATIONS for op in ops):
+            return latex(first) + "".join(f" {_RELATIONS[type(o)]} {latex(r)}" for o, r in zip(ops, rest, strict=True))
     raise NotMathematics
 
 
@@ -126,11 +132,26 @@ def _call(name: str, arguments: list[ast.expr]) -> str:
         return f"\\frac{{{latex(arguments[0])}}}{{{latex(arguments[1])}}}"
     if name in ("binomial", "comb") and len(arguments) == 2:
         return f"\\binom{{{latex(arguments[0])}}}{{{latex(arguments[1])}}}"
+    if name == "Union" and arguments:
+        return " \\cup ".join(map(latex, arguments))
+    if name == "Eq" and len(arguments) == 2:
+        return f"{latex(arguments[0])} = {latex(arguments[1])}"
+    if name == "Interval" and len(arguments) >= 2:
+        opened = [isinstance(a, ast.Constant) and a.value is True for a in arguments[2:4]] + [False, False]
+        return _interval(arguments[0], arguments[1], opened[0], opened[1])
     if name in _FUNCTIONS and len(arguments) == 1:
         return _FUNCTIONS[name] % latex(arguments[0])
     if len(name) == 1 and len(arguments) == 1:
         return f"{name}({latex(arguments[0])})"
     raise NotMathematics
+
+
+def _interval(start: ast.expr, end: ast.expr, left_open: bool, right_open: bool) -> str:
+    """sympy prints an infinite end as closed; written down it is open."""
+    first, last = latex(start), latex(end)
+    opening = "(" if left_open or first == "-\\infty" else "["
+    closing = ")" if right_open or last == "\\infty" else "]"
+    return f"{opening}{first}, {last}{closing}"
 
 
 def _matrix(rows: list[ast.expr]) -> str:
@@ -143,6 +164,7 @@ def parsed(text: str) -> list[Any]:
     from math_verify import LatexExtractionConfig, parse
 
     config = LatexExtractionConfig(boxed_match_priority=0)
+    text = _IMAGINARY.sub(" i", text)  # math-verify takes 3i for real and 3 i for complex, and they would differ
     return list(
         parse(
             f"\\boxed{{{text}}}",

@@ -84,29 +84,31 @@ def _json(path: Path) -> Iterator[Row]:
     rows = data.get("examples", data.get("data")) if isinstance(data, dict) else data
     if not isinstance(rows, list):
         raise DataError(f'{path}: expected a list of problems, or an object with "examples"')
-    lines = _lines_of_items(text, len(rows))
+    lines = _lines_of_items(text, rows)
     for n, row in enumerate(rows):
         yield Row(f"{path}:{lines[n]}" if lines else f"{path}: item {n + 1}", row)
 
 
-def _lines_of_items(text: str, n_rows: int) -> list[int]:
-    """The line on which each object of the list starts, or nothing where that cannot be told."""
+def _lines_of_items(text: str, rows: list[Any]) -> list[int]:
+    """The line on which each item of the list starts, or nothing where that cannot be told."""
     match = (
         re.search(r'"(?:examples|data)"\s*:\s*\[', text) if text.lstrip().startswith("{") else re.search(r"\[", text)
     )
     if match is None:
         return []
     decoder, lines, at, line, seen = json.JSONDecoder(), [], match.end(), 1, 0
-    for _ in range(n_rows):
+    for row in rows:
         while at < len(text) and text[at] in " \t\r\n,":
             at += 1
         line += text.count("\n", seen, at)
         seen = at
         lines.append(line)
         try:
-            _, at = decoder.raw_decode(text, at)
+            item, at = decoder.raw_decode(text, at)
         except ValueError:
             return []
+        if item != row:
+            return []  # another list of the same name stands before ours
     return lines
 
 

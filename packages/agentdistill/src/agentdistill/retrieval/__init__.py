@@ -20,7 +20,10 @@ __all__ = ["Passage", "Retriever", "build_retriever", "kinds", "load_corpus"]
 class Retriever(Protocol):
     """Finds the passages that fit a query, best first. The same query always gives the same passages."""
 
-    passages: Sequence[Passage]
+    @property
+    def passages(self) -> Sequence[Passage]:
+        """The corpus, in its order."""
+        ...
 
     def search(self, query: str, k: int) -> list[Passage]:
         """At most ``k`` passages; fewer where fewer fit, none for an empty query."""
