@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from agentdistill.report._outcome import ERROR_KINDS, Outcome, error_kinds, outcome
-from agentdistill.report._run import values_by_problem
+from agentdistill.report.outcome import ERROR_KINDS, Outcome, error_kinds, outcome
+from agentdistill.report.run import values_by_problem
 from agentdistill.stats import Interval, Weighting, mean_interval, wilson
 from agentdistill.types import StepStatus, Trace
 

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from agentdistill.report._cells import average, cell, n_calls
-from agentdistill.report._outcome import Outcome, outcome
-from agentdistill.report._run import Part, Run
+from agentdistill.report.outcome import Outcome, outcome
+from agentdistill.report.run import Part, Run
 from agentdistill.stats import Paired, Weighting, paired_difference
 from agentdistill.types import Trace
 

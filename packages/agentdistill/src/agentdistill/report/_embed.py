@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from agentdistill.report._outcome import error_kinds, outcome, tools_used
-from agentdistill.report._run import Part, Run
 from agentdistill.report._svg import method_label
+from agentdistill.report.outcome import error_kinds, outcome, tools_used
+from agentdistill.report.run import Part, Run
 from agentdistill.store import digest
 from agentdistill.types import Step, Trace
 

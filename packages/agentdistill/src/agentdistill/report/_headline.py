@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentdistill.report._collections import as_dict
-from agentdistill.report._run import Part, values_by_problem
+from agentdistill.report.run import Part, values_by_problem
 from agentdistill.stats import paired_difference
 
 COT_DISTILL = "cot-distill"

@@ -14,10 +14,10 @@ from markupsafe import Markup
 
 from agentdistill.report import _figures
 from agentdistill.report._embed import embed, script_json
-from agentdistill.report._outcome import ERROR_KINDS
-from agentdistill.report._run import read_run
 from agentdistill.report._summary import summarize
 from agentdistill.report._svg import method_label, tone
+from agentdistill.report.outcome import ERROR_KINDS
+from agentdistill.report.run import read_run
 from agentdistill.store import write_atomic, write_json
 
 _ASSETS = Path(__file__).parent / "assets"

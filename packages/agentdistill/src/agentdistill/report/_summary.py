@@ -10,7 +10,7 @@ from typing import Any
 from agentdistill.report._cells import average, cell
 from agentdistill.report._collections import by_family, collection, filter_counts, prefix_effects
 from agentdistill.report._headline import comparisons, reading
-from agentdistill.report._run import Part, Run, read_run
+from agentdistill.report.run import Part, Run, read_run
 from agentdistill.stats import CONFIDENCE, N_RESAMPLES
 
 Report = dict[str, Any]

@@ -140,7 +140,7 @@
     for (const b of $('list').querySelectorAll('button')) b.setAttribute('aria-current', String(b.trace === t));
     history.replaceState(null, '', '#episode=' + encodeURIComponent(`${source.key}/${t.i}`));
     node.scrollTop = 0;
-    if (focus && matchMedia('(max-width: 800px)').matches) node.scrollIntoView();
+    if (focus && matchMedia('(max-width: 800px)').matches) node.scrollIntoView({ behavior: 'instant' });
   }
 
   function row(t) {

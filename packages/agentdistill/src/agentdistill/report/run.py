@@ -103,6 +103,15 @@ def read_run(path: Path | str) -> Run:
     return run
 
 
+def read_part(path: Path | str) -> Part:
+    """Read one part's folder (``…/evaluate/NAME``). Raises UserError where it holds no traces."""
+    path = Path(path).resolve()
+    part = _part(path.parent.name, path) if path.is_dir() else None
+    if part is None or part.stage == "train":
+        raise UserError(f"{path}: no traces.jsonl there; name a folder below collect/ or evaluate/ of a run")
+    return part
+
+
 def _parts(run: Path, stage: str) -> tuple[Part, ...]:
     root = run / stage
     if not root.is_dir():
