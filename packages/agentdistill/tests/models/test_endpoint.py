@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import json
+import random
 import socket
 import threading
 import time
@@ -331,6 +332,30 @@ def test_waits_double_and_are_spread():
     for n, full in ((1, 1), (2, 2), (3, 4), (5, 10), (5000, 10)):
         waits = [_backoff(policy, n) for _ in range(50)]
         assert full / 2 <= min(waits) < max(waits) <= full
+
+
+def test_a_server_that_fails_in_every_way_loses_nothing_and_doubles_nothing(monkeypatch):
+    quick(monkeypatch)
+    chance = random.Random(0)
+
+    def behave(body, n):
+        kind = chance.random()
+        if kind < 0.08:
+            raise Drop
+        failures = [(500, {}, {}), (429, {"Retry-After": "0.01"}, {}), "<html>", {"choices": []}]
+        return failures[int(kind * 100) % 4] if kind < 0.3 else said(body["messages"][0]["content"])
+
+    async def go(endpoint):
+        calls = (endpoint.generate([Request((Message("user", f"q{i}"),))]) for i in range(80))
+        out = await asyncio.gather(*calls)
+        await endpoint.aclose()
+        return [s.text for ((s,),) in out]
+
+    with Server(behave) as server:
+        endpoint = model(server, tries=12)
+        assert asyncio.run(go(endpoint)) == [f"q{i}" for i in range(80)]
+    assert len(server.bodies) > 90
+    assert endpoint.usage.n_requests == 80
 
 
 # --- failures that stay ---------------------------------------------------------------------------------------------

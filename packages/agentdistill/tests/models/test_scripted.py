@@ -31,6 +31,11 @@ def test_a_function_sees_the_request_and_the_index_of_the_sample():
     assert [s.text for s in ask(model, question("a", n=2, seed=9))[0]] == ["Question: a 0 9", "Question: a 1 9"]
 
 
+def test_one_reply_is_always_given_and_defaults_of_a_function_are_its_own():
+    assert [s.text for s in ask(Scripted("same"), question("a", n=3))[0]] == ["same"] * 3
+    assert ask(Scripted(lambda request, word="mine": word), question("a"))[0][0].text == "mine"
+
+
 def test_an_async_function_and_finished_samples():
     async def reply(request):
         await asyncio.sleep(0)
@@ -47,6 +52,8 @@ def test_a_mapping_answers_by_question_and_turn_in_any_order():
     assert ask(model, second)[0][0].text == "there"
     assert ask(model, first)[0][0].text == "look"
     assert ask(model, question("Where? And when?"))[0][0].text == "then"
+    shown = (Message("user", "Example: how?"), Message("assistant", "so"))  # worked examples come before the question
+    assert ask(model, Request(shown + second.messages[1:]))[0][0].text == "there"
     with pytest.raises(ModelError, match="at its end: it has 2 replies"):
         ask(model, Request((*second.messages, Message("assistant", "there"))))
     with pytest.raises(ModelError, match="no reply to"):

@@ -13,6 +13,7 @@ from agentdistill.types import Request, Sample, StopReason
 Reply: TypeAlias = str | Sample | Exception
 """What to say: a text, a finished sample, or an exception to raise in its place."""
 Script: TypeAlias = Callable[..., "Reply | Awaitable[Reply]"]
+Replies: TypeAlias = Script | Reply | Sequence[Reply] | Mapping[str, Reply | Sequence[Reply]]
 
 
 class Scripted:
@@ -20,10 +21,11 @@ class Scripted:
 
     ``replies`` is one of
       - a function of the request, or of the request and the index of the sample (0 … n-1), which may be async;
+      - one reply, always given;
       - a list, used up in order, one item a sample: the episode's first reply, its second, …;
       - a mapping from question to a reply or a list of replies: the reply with the index of the turn is given, so that
-        it does not matter in which order episodes are run. The question is a key that the first user message contains
-        (the longest one, if several do).
+        it does not matter in which order episodes are run. The question is the longest key that a user message
+        contains, the first message that contains one; turns are counted from there.
 
     Replies are the whole assistant turn: where a request has a prefix and the reply begins with it, the rest is
     returned. They are cut at a stop string and at ``max_new_tokens`` words; tokens are counted as words.
@@ -31,7 +33,7 @@ class Scripted:
 
     def __init__(
         self,
-        replies: Script | Sequence[Reply] | Mapping[str, Reply | Sequence[Reply]],
+        replies: Replies,
         *,
         name: str = "scripted",
         batch_size: int = 16,
@@ -67,11 +69,14 @@ class Scripted:
         """Nothing to let go of."""
 
 
-def _script(replies: Script | Sequence[Reply] | Mapping[str, Reply | Sequence[Reply]]) -> Script:
+def _script(replies: Replies) -> Script:
+    if isinstance(replies, str | Sample | Exception):
+        always = replies
+        return lambda request, i: always
     if callable(replies):
-        wants = len(inspect.signature(replies).parameters)
         say = replies
-        return say if wants > 1 else lambda request, i: say(request)
+        needed = [p for p in inspect.signature(say).parameters.values() if p.default is p.empty]
+        return say if len(needed) > 1 else lambda request, i: say(request)
     if isinstance(replies, Mapping):
         return _by_question(replies)
     rest = iter(replies)
@@ -89,14 +94,15 @@ def _by_question(replies: Mapping[str, Reply | Sequence[Reply]]) -> Script:
     keys = sorted(replies, key=len, reverse=True)
 
     def by_question(request: Request, i: int) -> Reply:
-        question = next((m.content for m in request.messages if m.role == "user"), "")
-        key = next((k for k in keys if k in question), None)
-        if key is None:
-            raise ModelError(f"the script has no reply to {question[-80:]!r}")
+        asked = [(t, m.content) for t, m in enumerate(request.messages) if m.role == "user"]
+        found = next(((t, k) for t, content in asked for k in keys if k in content), None)
+        if found is None:
+            raise ModelError(f"the script has no reply to {asked[0][1][-80:] if asked else ''!r}")
+        start, key = found
         turns = replies[key]
         if isinstance(turns, str | Sample | Exception):
             return turns
-        turn = sum(m.role == "assistant" for m in request.messages)
+        turn = sum(m.role == "assistant" for m in request.messages[start:])
         if turn >= len(turns):
             raise ModelError(f"the script for {key!r} is at its end: it has {len(turns)} replies")
         return turns[turn]
@@ -122,7 +128,7 @@ def _sample(reply: str, request: Request, n_prompt: int) -> Sample:
 
 def load(
     *,
-    replies: Script | Sequence[Reply] | Mapping[str, Reply | Sequence[Reply]],
+    replies: Replies,
     name: str = "scripted",
     batch_size: int = 16,
     lockstep: bool = False,
