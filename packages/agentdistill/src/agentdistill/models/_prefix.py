@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 from agentdistill.types import Message, Request, Sampling
 
 Mode = Literal["continue_final_message", "prefill", "prefix_flag", "completions", "none"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+COMPLETIONS = 'prefix_mode = "completions" with tokenizer = "the model\'s folder or name"'
 HELP = (
-    'set prefix_mode to "continue_final_message" (vLLM, SGLang), "prefill" (llama.cpp, Ollama), "prefix_flag" '
-    '(DeepSeek, Mistral), or "completions" with tokenizer = "the model\'s folder or name" (any server with '
-    "/v1/completions)"
+    'set prefix_mode to "continue_final_message" (vLLM, SGLang), "prefill" (llama.cpp, Ollama) or "prefix_flag" '
+    f"(DeepSeek, Mistral), or {COMPLETIONS} (any server with /v1/completions)"
 )
 
 # A reply that continues begins in the middle of a word. One that starts over, or begins a new turn, does not; and as no
@@ -44,6 +44,18 @@ def chat_body(messages: Sequence[Message], prefix: str, mode: Mode) -> dict[str,
     if mode == "continue_final_message":
         body |= {"add_generation_prompt": False, "continue_final_message": True}
     return body
+
+
+def no_mode(label: str, wanted: str, tried: Mapping[Mode, str]) -> str:
+    """What to say of a server on which every mode that was tried came to nothing."""
+    how = "; ".join(f"{mode}: {outcome}" for mode, outcome in tried.items())
+    what = f"{label} does not continue an assistant prefix ({how})"
+    if wanted != "auto":
+        return f"{what}; {HELP}; or, if the model is only too weak for this check, set check_prefix = false"
+    return (
+        f"{what}; {COMPLETIONS} works with any server that has /v1/completions; or, if the model is only too weak for "
+        "this check, set prefix_mode to the server's own way and check_prefix = false"
+    )
 
 
 class LocalTemplate:

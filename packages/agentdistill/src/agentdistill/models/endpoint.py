@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from agentdistill.errors import ModelError
 from agentdistill.models import _reply, _server
-from agentdistill.models._prefix import HELP, MODES, PROBE, LocalTemplate, Mode, chat_body, continues
+from agentdistill.models._prefix import HELP, MODES, PROBE, LocalTemplate, Mode, chat_body, continues, no_mode
 from agentdistill.models._retry import Policy, retrying
 from agentdistill.models.base import OUT_OF_CONTEXT
 from agentdistill.types import Request, Sample, Usage
@@ -245,7 +245,7 @@ class Endpoint:
                     self._mode = mode
                     return
                 tried[mode] = outcome
-        raise ModelError(_no_mode(self.label, self._wanted_mode, tried))
+        raise ModelError(no_mode(self.label, self._wanted_mode, tried))
 
     def _candidates(self) -> list[Mode]:
         if self._wanted_mode != "auto":
@@ -269,13 +269,6 @@ class Endpoint:
             return f"began again with {' '.join(rest.split())[:40]!r}"
         self._echoes = echoed
         return ""
-
-
-def _no_mode(label: str, wanted: str, tried: Mapping[Mode, str]) -> str:
-    what = "does not continue an assistant prefix"
-    how = "; ".join(f"{mode}: {outcome}" for mode, outcome in tried.items())
-    trust = "" if wanted == "auto" else "; or check_prefix = false, if the model is only too weak for this check"
-    return f"{label} {what} ({how}); {HELP}{trust}"
 
 
 def _one(request: Request, i: int) -> Request:
