@@ -11,6 +11,8 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.models import is_out_of_context, load_model
@@ -356,6 +358,34 @@ def test_a_server_that_fails_in_every_way_loses_nothing_and_doubles_nothing(monk
         assert asyncio.run(go(endpoint)) == [f"q{i}" for i in range(80)]
     assert len(server.bodies) > 90
     assert endpoint.usage.n_requests == 80
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({}, None),
+        ({"retry-after": "2.5"}, 2.5),
+        ({"retry-after-ms": "1500", "retry-after": "9"}, 1.5),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "-3"}, None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+    ],
+)
+def test_retry_after_in_all_its_forms(headers, wait):
+    from agentdistill.models._retry import retry_after
+
+    assert retry_after(headers) == wait
+
+
+@given(st.integers(0, 10_000), st.lists(st.integers(0, 500), min_size=1, max_size=9))
+def test_tokens_of_all_choices_are_shared_out_without_loss(total, lengths):
+    from agentdistill.models._reply import _shares
+
+    shares = _shares(total, lengths)
+    assert sum(shares) == total
+    assert min(shares) >= 0
+    assert len(shares) == len(lengths)
 
 
 # --- failures that stay ---------------------------------------------------------------------------------------------

@@ -102,6 +102,15 @@ def test_the_index_is_built_once_and_found_again(tmp_path, monkeypatch):
     assert [folder] == list(tmp_path.iterdir())
 
 
+def test_an_index_built_by_several_at_once_is_one_index(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as pool:
+        retrievers = list(pool.map(lambda _: build_retriever("bm25", TOWN, cache=tmp_path), range(16)))
+    assert len(list(tmp_path.iterdir())) == 1
+    assert all(r.search("river", 3) == retrievers[0].search("river", 3) for r in retrievers)
+
+
 def test_another_corpus_or_setting_is_another_index(tmp_path):
     build_retriever("bm25", TOWN, cache=tmp_path)
     changed = [*TOWN[:-1], Passage("東京", "changed")]
