@@ -199,6 +199,14 @@ def test_the_key_comes_from_the_environment_and_stays_out_of_everything_shown(mo
     assert "secret" not in f"{caught.value} {endpoint!r} {vars(endpoint)}"
 
 
+def test_the_openai_key_is_not_told_to_other_servers(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    with Server(lambda body, n: said("x")) as server:
+        ask(model(server))
+        ask(model(server, api_key_env="OPENAI_API_KEY"))
+    assert server.keys == ["Bearer none", "Bearer sk-very-secret"]
+
+
 # --- n samples ------------------------------------------------------------------------------------------------------
 
 
@@ -394,7 +402,7 @@ def test_tokens_of_all_choices_are_shared_out_without_loss(total, lengths):
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        ((401, {"error": {"message": "no"}}), "set the environment variable OPENAI_API_KEY"),
+        ((401, {"error": {"message": "no"}}), "refused the key (401); name its variable: api_key_env"),
         ((403, {"error": {"message": "no"}}), "refused the key (403)"),
         ((400, {"error": {"message": "temperature must be below 2"}}), "temperature must be below 2"),
         ((422, {"detail": [{"msg": "extra fields", "loc": ["body"]}]}), "extra fields"),

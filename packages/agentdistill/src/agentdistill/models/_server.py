@@ -31,7 +31,9 @@ class Refused(ModelError):
     """The server understood and will not do it (400, 422): another try is of no use, another form may be."""
 
 
-async def post(client: Any, label: str, path: str, body: Mapping[str, Any], model: str, key_variable: str) -> Any:
+async def post(
+    client: Any, label: str, path: str, body: Mapping[str, Any], model: str, key_variable: str | None
+) -> Any:
     """The decoded JSON object a POST answers with.
 
     Raises Passing for what may pass, TooLong for a prompt without room, Refused for a form of request the server does
@@ -82,14 +84,15 @@ def _connection_fault(error: BaseException) -> str:
     return "dropped the connection"
 
 
-def _status_fault(error: Any, label: str, model: str, key_variable: str) -> Exception:
+def _status_fault(error: Any, label: str, model: str, key_variable: str | None) -> Exception:
     status, message = error.status_code, _message(error.body)
     if status in (400, 413, 422) and _TOO_LONG.search(f"{message} {error.code or ''}"):
         return TooLong(_room(message))
     if status in (400, 405, 413, 422, 501):
         return Refused(f"{label} refused the request ({status}: {message})")
     if status in (401, 403):
-        return ModelError(f"{label} refused the key ({status}); set the environment variable {key_variable}")
+        way = f"set the environment variable {key_variable}" if key_variable else 'name its variable: api_key_env = "…"'
+        return ModelError(f"{label} refused the key ({status}); {way}")
     if status == 402 or "insufficient_quota" in f"{error.code} {message}":
         return ModelError(f"{label} says that the account has no credit left ({status}: {message})")
     if status in (408, 409, 425, 429) or status >= 500:

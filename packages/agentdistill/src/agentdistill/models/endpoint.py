@@ -7,6 +7,7 @@ import os
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, TypeVar, cast
+from urllib.parse import urlsplit
 
 from agentdistill.errors import ModelError
 from agentdistill.models import _reply, _server
@@ -23,7 +24,8 @@ class Endpoint:
     """A model behind an OpenAI-compatible server.
 
     ``url`` ends in ``/v1`` for most servers; ``name`` is the server's name for the model. The key is read from the
-    environment variable ``api_key_env`` and kept nowhere else. At most ``concurrency`` requests are under way at once;
+    environment variable ``api_key_env`` (by default OPENAI_API_KEY at openai.com and none anywhere else, so that no
+    other server is told that key) and kept nowhere else. At most ``concurrency`` requests are under way at once;
     one that fails is tried again, ``tries`` times within ``patience_s`` at most, and waits as long as the server asks.
     ``prefix_mode`` says how the server continues a given assistant prefix; ``"auto"`` finds out once, when the first
     prefix is used, by a sentence to be continued in the middle of a word (``check_prefix = false`` leaves that out);
@@ -38,7 +40,7 @@ class Endpoint:
         url: str,
         name: str,
         *,
-        api_key_env: str = "OPENAI_API_KEY",
+        api_key_env: str | None = None,
         concurrency: int = 16,
         timeout_s: float = 300.0,
         tries: int = 4,
@@ -68,7 +70,8 @@ class Endpoint:
         self.context_length = context_length
         self.price_in, self.price_out = price_in, price_out
         self.usage = Usage()
-        self._key_variable = api_key_env
+        is_openai = (urlsplit(url).hostname or "").endswith(".openai.com")
+        self._key_variable = api_key_env or ("OPENAI_API_KEY" if is_openai else None)
         self._timeout_s = timeout_s
         self._policy = Policy(tries=tries, patience_s=patience_s)
         self._wanted_mode = prefix_mode
@@ -129,7 +132,7 @@ class Endpoint:
         self._slots, self._probing = asyncio.Semaphore(self.batch_size), asyncio.Lock()
         self._client = AsyncOpenAI(
             base_url=self.url,
-            api_key=os.environ.get(self._key_variable) or "none",
+            api_key=os.environ.get(self._key_variable or "") or "none",
             timeout=self._timeout_s,
             max_retries=0,
         )
