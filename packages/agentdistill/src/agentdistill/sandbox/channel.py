@@ -46,14 +46,20 @@ class Channel(Protocol):
 
 
 class SocketChannel:
-    """Over a stream socket. A frame trickled byte by byte does not put its deadline off."""
+    """Over a stream socket. A frame trickled byte by byte does not put its deadline off.
 
-    def __init__(self, sock: socket.socket) -> None:
+    `pidfd`: the process on the other end. Its death is noticed by this, not by the end of the stream: its parent may
+    hold on to a copy of its socket.
+    """
+
+    def __init__(self, sock: socket.socket, pidfd: int) -> None:
         sock.setblocking(False)
+        self._pidfd = pidfd
         self._sock = sock
         self._held = b""
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
+        self._poll.register(pidfd, select.POLLIN)
 
     def send(self, frame: bytes, deadline: float) -> None:
         """All of it; raises Gone or Late."""
@@ -97,8 +103,11 @@ class SocketChannel:
                     data = self._sock.recv(max(1 << 16, min(size - have, 1 << 20)))
                 except BlockingIOError:
                     wait = deadline - time.monotonic()
-                    if wait <= 0 or not self._poll.poll(wait * 1000):
+                    ready = self._poll.poll(wait * 1000) if wait > 0 else []
+                    if not ready:
                         raise Late from None
+                    if [fd for fd, _ in ready] == [self._pidfd]:
+                        raise Gone from None
                     continue
                 except OSError:
                     raise Gone from None

@@ -37,6 +37,7 @@ class ForkedBackend:
         self._fates: dict[int, Future[Death]] = {}
         self._next = 0
         self._alive = True
+        self._session_cpu = limits.session_cpu_s
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         options = _options(mode, limits, modules, seed)
         with theirs:
@@ -187,7 +188,7 @@ class ForkedBackend:
             number, status, cpu, peak = broker.FATE.unpack(payload)
             fate = self._fates.get(number)
             if fate is not None:
-                fate.set_result(_death(status, cpu, peak))
+                fate.set_result(_death(status, cpu, peak, self._session_cpu))
             return
         answer = self._asked.pop(request, None)
         if answer is None:
@@ -225,7 +226,7 @@ def _options(mode: str, limits: Limits, modules: tuple[str, ...], seed: int) -> 
     }
 
 
-def _death(status: int, cpu: float, peak: int) -> Death:
+def _death(status: int, cpu: float, peak: int, session_cpu: float | None) -> Death:
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return Death(f"the process exited with status {code}", cpu, peak)
@@ -233,7 +234,8 @@ def _death(status: int, cpu: float, peak: int) -> Death:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    return Death(f"the process was ended by {name}", cpu, peak, by_cpu_limit=-code in (signal.SIGXCPU, signal.SIGKILL))
+    spent = session_cpu is not None and cpu >= session_cpu
+    return Death(f"the process was ended by {name}", cpu, peak, by_cpu_limit=spent)
 
 
 def _hang_up(control: socket.socket, janitor: Janitor) -> None:

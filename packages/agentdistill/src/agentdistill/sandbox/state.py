@@ -73,7 +73,7 @@ class ForkedNode:
 
     def __init__(self, backend: Broker, number: int, sock: socket.socket, pidfd: int) -> None:
         self._backend, self._number, self._pidfd = backend, number, pidfd
-        self.channel: Channel = SocketChannel(sock)
+        self.channel: Channel = SocketChannel(sock, pidfd)
         self.pid = _pid(pidfd)
         # The kernel's number for "CPU time of process pid"; see clock_getcpuclockid(3).
         self._clock = (~self.pid << 3) | 2
@@ -142,10 +142,10 @@ class ForkedNode:
         with self._guard:
             if self._pidfd < 0:
                 return Death()
-            os.close(self._pidfd)
-            self._pidfd = -1
+            pidfd, self._pidfd = self._pidfd, -1
         death = self._backend.kill(self._number, wait=wait)
         self.channel.close()
+        os.close(pidfd)
         return death
 
 

@@ -122,7 +122,7 @@ class Runner:
         self.final: str | None = None
         self.namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins, "__doc__": None}
         self.namespace["final_answer"] = self.final_answer
-        self._armed = False
+        self._armed = self._rang = False
 
     def final_answer(self, answer: object) -> None:
         """Give `answer` as the final one and end the cell. A str counts as it is, anything else by its repr."""
@@ -131,7 +131,7 @@ class Runner:
 
     def run(self, source: str, number: int, soft_s: float, limit: int) -> Outcome:
         """Run `source`; every exception ends up in the Outcome. The caller cuts texts to `limit`."""
-        self.final, outcome = None, Outcome()
+        self.final, outcome, self._rang = None, Outcome(), False
         self.capture.start(limit)
         sys.stdout = sys.stderr = self.capture
         name = f"<cell {number}>"
@@ -152,6 +152,8 @@ class Runner:
         except BaseException as problem:  # whatever model code raises is data
             outcome.stop = "memory" if isinstance(problem, MemoryError) else "error"
             outcome.error = describe(problem, name, limit)
+        if self._rang and outcome.stop == "ok":
+            outcome.stop = "timeout"  # it swallowed the bell, or the bell rang where exceptions are lost
         outcome.output = self.capture.parts
         outcome.truncated = self.capture.written > limit
         return outcome
@@ -191,6 +193,7 @@ class Runner:
     def _ring(self, *_: object) -> None:
         # Rings again every 50 ms: model code that swallows the first one gets another.
         if self._armed:
+            self._rang = True
             raise Late
 
 
@@ -209,9 +212,10 @@ def split(source: str, name: str) -> tuple[CodeType | None, CodeType | None]:
 
 def describe(problem: BaseException, name: str, limit: int) -> tuple[str, str, int | None, str]:
     """Type, message, line in the cell and traceback text. Falls back to less when model code broke the means."""
-    kind = type(problem).__name__
-    message, line, text = "", None, kind
+    kind = text = "Exception"
+    message, line = "", None
     try:
+        kind = text = str(type(problem).__name__)[:1000]
         message = str(problem)[:limit]
         text = f"{kind}: {message}"
         tb = problem.__traceback__

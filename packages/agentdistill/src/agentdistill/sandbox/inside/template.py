@@ -132,16 +132,19 @@ def _reopen(fd: int, path: str, folder: int) -> None:
 def run(options: dict[str, Any], layers: lockdown.Layers, scratch: str) -> None:
     """Become the template: never returns. Expects its socket at CHANNEL and a descriptor of /proc at PROC."""
     try:
-        _serve(options, layers, scratch)
+        mine, forker = _prepare(options, layers, scratch)
     except BaseException as problem:
         report = {"problem": f"{type(problem).__name__}: {problem}"}
         with contextlib.suppress(OSError):
             _write(CHANNEL, wire.pack(wire.HELLO, [json.dumps(report).encode()]))
+        _exit(1)
+    try:
+        mine.serve(forker)
     finally:
-        _exit(0)
+        _exit(0)  # never atexit functions: those are the model's
 
 
-def _serve(options: dict[str, Any], layers: lockdown.Layers, scratch: str) -> None:
+def _prepare(options: dict[str, Any], layers: lockdown.Layers, scratch: str) -> tuple[node.Node, Forker]:
     readable = namespaces.readable()
     namespaces.keep_paths()
     absent = cell.preload(tuple(options["modules"]))
@@ -164,7 +167,7 @@ def _serve(options: dict[str, Any], layers: lockdown.Layers, scratch: str) -> No
     line.write(wire.pack(wire.HELLO, [json.dumps(report).encode()]))
     gc.collect()
     gc.freeze()
-    mine.serve(forker)
+    return mine, forker
 
 
 def _warm_up() -> None:
