@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from trl.trainer.sft_config import SFTConfig
 
 from agentdistill.errors import ModelError, RecipeError
 from agentdistill.models._weights import check_vocabulary, load_base, load_weights, resolve
+from agentdistill.store import write_json
 from agentdistill.training._keeper import Keeper, Progress
 from agentdistill.training._launch import is_first, is_launched, n_processes, wait
 from agentdistill.training._sft import SequenceTrainer, collate
@@ -125,6 +127,7 @@ def _arguments(settings: TrainSettings, checkpoints: Path, gpu: bool, n_steps: i
         optim="adamw_torch_fused",
         bf16=_bfloat16(settings, gpu),
         use_cpu=not gpu,
+        ddp_find_unused_parameters=False,
         activation_checkpointing=checkpointing,
         logging_steps=settings.log_every,
         logging_first_step=n_steps < settings.log_every,
@@ -155,6 +158,7 @@ def save(trainer: SequenceTrainer, tokenizer: Any, out: Path, base: str) -> None
     trainer.save_model(str(partial))
     if is_first():
         tokenizer.save_pretrained(partial)
+        _sort_lists(partial / "adapter_config.json")
         for extra in ("README.md", "training_args.bin"):
             (partial / extra).unlink(missing_ok=True)
         for path in sorted(partial.iterdir()):
@@ -169,3 +173,11 @@ def _in_stored_dtype(model: Any, base: str) -> None:
     dtype = AutoConfig.from_pretrained(base).dtype
     if dtype is not None:
         model.to(dtype)
+
+
+def _sort_lists(path: Path) -> None:
+    """PEFT writes sets as lists in an order that differs from run to run."""
+    if path.is_file():
+        config = json.loads(path.read_text(encoding="utf-8"))
+        tidy = {k: sorted(v) if isinstance(v, list) else v for k, v in sorted(config.items())}
+        write_json(path, tidy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -63,16 +64,14 @@ def launch(
     from agentdistill.training.trainer import read_result
 
     config = config_file(settings.distributed or "ddp")
-    out.mkdir(parents=True, exist_ok=True)
-    write_jsonl(out / "launch" / "traces.jsonl", traces)
-    arguments = out / "launch" / "arguments.json"
+    folder = out / "launch"
+    write_jsonl(folder / "traces.jsonl", traces)
     inner = asdict(replace(settings, distributed=None))
-    write_json(
-        arguments, {"traces": str(out / "launch" / "traces.jsonl"), "base": base, "out": str(out), "settings": inner}
-    )
+    arguments = {"traces": str(folder / "traces.jsonl"), "base": base, "out": str(out), "settings": inner}
+    write_json(folder / "arguments.json", arguments)
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
     process = subprocess.Popen(
-        [*command, "-m", "agentdistill.training", str(arguments)], stdout=subprocess.PIPE, text=True
+        [*command, "-m", "agentdistill.training", str(folder / "arguments.json")], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     with process.stdout as lines:
@@ -82,4 +81,5 @@ def launch(
     result = read_result(out) if process.wait() == 0 else None
     if result is None:
         raise InfrastructureError(f"training of {out} ended with status {process.returncode}; the same call goes on")
+    shutil.rmtree(folder)
     return result
