@@ -102,8 +102,8 @@ def _sentence(pairs: Sequence[Mapping[str, Any]], words: str) -> str:
     elif len(better) == len(pairs):
         parts = [f"Every agent-distilled student ({len(pairs)} of {len(pairs)}) beats {rival}, {_range(better)}"]
     else:
-        beat = "student beats" if len(better) == 1 else "students beat"
-        parts = [f"{len(better)} of {len(pairs)} agent-distilled {beat} {rival}, {_range(better)}"]
+        beat = "beats" if len(better) == 1 else "beat"
+        parts = [f"{len(better)} of {len(pairs)} agent-distilled students {beat} {rival}, {_range(better)}"]
     if unsettled:
         parts.append(f"not settled: {', '.join(_pair(c) for c in unsettled)}")
     if worse:

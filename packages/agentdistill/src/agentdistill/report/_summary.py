@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from agentdistill.report._cells import average, cell
 from agentdistill.report._collections import by_family, collection, filter_counts, prefix_effects
 from agentdistill.report._headline import comparisons, reading
+from agentdistill.report.outcome import Outcome, outcome
 from agentdistill.report.run import Part, Run, read_run
 from agentdistill.stats import CONFIDENCE, N_RESAMPLES
 
@@ -131,19 +133,20 @@ def _warnings(run: Run) -> list[str]:
     families = {t.problem.family for p in run.evaluations for t in p.traces}
     for p in run.traced:
         if not p.finished:
-            out.append(f"{p.key}: still at work, {len(p.traces)} episodes so far")
-        facts = average(p.traces) if p.traces else None
-        if facts is None:
-            out.append(f"{p.key}: no traces")
-            continue
-        if facts["faults"]:
-            out.append(f"{p.key}: {facts['faults']} episodes failed for reasons of ours; not scored, retried on resume")
-        if facts["unscored"]:
-            out.append(f"{p.key}: {facts['unscored']} episodes ended but were not scored")
+            out.append(f"{p.key}: still at work, {len(p.traces)} {_episodes(len(p.traces))} so far")
+        outcomes = Counter(outcome(t) for t in p.traces)
+        if n := outcomes[Outcome.FAULT]:
+            out.append(f"{p.key}: {n} {_episodes(n)} failed for reasons of ours; not scored, tried again on resume")
+        if n := outcomes[Outcome.UNSCORED]:
+            out.append(f"{p.key}: {n} {_episodes(n)} ended without being scored")
         missing = families - {t.problem.family for t in p.traces if t.correct is not None}
         if p.stage == "evaluate" and missing:
             out.append(f"{p.key}: no scored trace of {', '.join(sorted(missing))}; its average leaves them out")
     return out
+
+
+def _episodes(n: int) -> str:
+    return "episode" if n == 1 else "episodes"
 
 
 def _rounded(value: Any) -> Any:

@@ -80,6 +80,20 @@ class Run:
         """The parts that hold episodes: evaluations first, then collections."""
         return self.evaluations + self.collections
 
+    def named(self, word: str | None) -> tuple[Part, ...]:
+        """The parts with episodes that are called ``word``, else those with it in their name; None means all.
+
+        Raises UserError where there is none.
+        """
+        if word is None:
+            return self.traced
+        found = tuple(p for p in self.traced if word in (p.key, p.name))
+        found = found or tuple(p for p in self.traced if word in p.key)
+        if not found:
+            keys = ", ".join(p.key for p in self.traced)
+            raise UserError(f'{self.path}: no part is called "{word}"; there are: {keys}')
+        return found
+
     def trained_ids(self, name: str) -> frozenset[str]:
         """The ids of the traces of ``collect/<name>`` that the filter kept, which is what students learn from."""
         return frozenset(t.id for f in self.filters if f.name == name for t in f.traces)

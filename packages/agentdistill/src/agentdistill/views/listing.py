@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +25,10 @@ MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which episodes to list; None lets all pass. ``part`` and ``family`` match any piece of the name."""
+    """Which episodes to list; None lets all pass.
+
+    ``part`` is a part's name or a piece of it, ``family`` a piece of a family's name, ``text`` is sought anywhere.
+    """
 
     part: str | None = None
     family: str | None = None
@@ -43,12 +45,11 @@ class Filters:
             if value is not None and value not in known:
                 raise UserError(f'no {name} is called "{value}"; there are: {", ".join(known)}')
 
-    def keeps(self, part: Part, trace: Trace) -> bool:
-        """Whether an episode passes."""
+    def keeps(self, trace: Trace) -> bool:
+        """Whether an episode passes, its part apart."""
         kinds = error_kinds(trace)
         return (
-            (self.part is None or self.part in part.key)
-            and (self.family is None or self.family in trace.problem.family)
+            (self.family is None or self.family in trace.problem.family)
             and (self.outcome is None or outcome(trace) == self.outcome)
             and (self.error is None or (not kinds if self.error == "none" else self.error in kinds))
             and (self.tool is None or self.tool in tools_used(trace))
@@ -72,7 +73,7 @@ def list_traces(run_dir: Path | str, filters: Filters = Filters(), limit: int | 
     """
     run = read_run(run_dir)
     _check_names(run, filters)
-    rows = [_row(part, trace) for part, trace in _matching(run, filters)]
+    rows = [_row(p, t) for p in run.named(filters.part) for t in p.traces if filters.keeps(t)]
     return {
         "run": str(run.path),
         "n_total": sum(len(p.traces) for p in run.traced),
@@ -83,21 +84,12 @@ def list_traces(run_dir: Path | str, filters: Filters = Filters(), limit: int | 
     }
 
 
-def _matching(run: Run, filters: Filters) -> Iterator[tuple[Part, Trace]]:
-    return ((part, t) for part in run.traced for t in part.traces if filters.keeps(part, t))
-
-
 def _check_names(run: Run, filters: Filters) -> None:
     """A name that nothing in the run has is a slip: say so instead of listing nothing."""
     traces = [t for p in run.traced for t in p.traces]
-    parts = [p.key for p in run.traced]
     families = sorted({t.problem.family for t in traces})
     tools = sorted({name for t in traces for name in tools_used(t)})
-    for what, wanted, known in (
-        ("part", filters.part, parts),
-        ("family", filters.family, families),
-        ("tool", filters.tool, tools),
-    ):
+    for what, wanted, known in (("family", filters.family, families), ("tool", filters.tool, tools)):
         if wanted is not None and not any(wanted in name for name in known):
             raise UserError(f'{run.path}: no {what} is called "{wanted}"; there are: {", ".join(known) or "none"}')
 
@@ -129,18 +121,23 @@ def show_run(
 
     console = console or Console()
     found = list_traces(run_dir, filters, limit)
+    parts = {row["part"] for row in found["traces"]}
+    columns = {"part": 3, "id": 3, "answer": 2, "gold": 2, "errors": 2}
+    if len(parts) == 1:
+        console.print(Text(next(iter(parts)), style="bold"))
+        del columns["part"]
     table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
     table.add_column("", width=1)
-    for name, ratio in (("part", 3), ("id", 3), ("answer", 2), ("gold", 2), ("errors", 2)):
+    for name, ratio in columns.items():
         table.add_column(name, ratio=ratio, no_wrap=True, overflow="ellipsis")
     table.add_column("steps", justify="right", width=5)
     for row in found["traces"]:
         mark, colour = MARKS[Outcome(row["outcome"])]
         said = row["fault"] if row["fault"] else row["answer"] or f"({row['end'].replace('_', ' ')})"
-        cells = [row["part"], row["id"], said, row["gold"], ", ".join(row["errors"])]
-        table.add_row(Text(mark, colour), *[Text(one_line(c)) for c in cells], str(row["n_steps"]))
+        cells = row | {"answer": said, "errors": ", ".join(row["errors"])}
+        table.add_row(Text(mark, style=colour), *[Text(one_line(cells[name])) for name in columns], str(row["n_steps"]))
     console.print(table)
-    console.print(Text(_footer(found), "dim"))
+    console.print(Text(_footer(found), style="dim"))
 
 
 def _footer(found: dict[str, Any]) -> str:

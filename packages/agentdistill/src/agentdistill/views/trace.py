@@ -23,14 +23,12 @@ _GIVEN = "italic yellow"
 
 
 def find_trace(run_dir: Path | str, trace_id: str, part: str | None = None) -> tuple[Run, Part, Trace]:
-    """The episode called ``trace_id``, or ``PART/ID``; ``part`` narrows it down by any piece of the part's name.
+    """The episode called ``trace_id``, or ``PART/ID``; ``part`` narrows it down by a part's name or a piece of it.
 
     Raises UserError for an id that the run does not hold (naming the nearest) or that several parts hold.
     """
     run = read_run(run_dir)
-    parts = [p for p in run.traced if part is None or part in p.key]
-    if not parts:
-        raise UserError(f'{run.path}: no part is called "{part}"; there are: {", ".join(p.key for p in run.traced)}')
+    parts = run.named(part)
     found = [(p, t) for p in parts for t in p.traces if trace_id in (t.id, f"{p.key}/{t.id}")]
     if not found:
         ids = sorted({t.id for p in parts for t in p.traces})
