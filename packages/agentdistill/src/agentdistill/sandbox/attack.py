@@ -57,12 +57,16 @@ class Canaries:
             file.write(self.secret)
         os.chmod(self._folder.name, 0o755)  # readable for anyone: what holds must not be the file's mode
         os.utime(self.file, (1e9, 1e9))
-        self._looks = os.stat(self.file)[:9], os.stat(self._folder.name)[:3]
+        self._looks = self._look()
         self._process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
         self._port = socket.create_server(("127.0.0.1", 0))
         self._port.setblocking(False)
         os.environ["CANARY_TOKEN"] = self.secret
         self._n_fds: int | None = None
+
+    def _look(self) -> tuple[float, ...]:
+        file, folder = os.stat(self.file), os.stat(self._folder.name)
+        return file.st_mode, file.st_uid, file.st_size, file.st_mtime, folder.st_mode, folder.st_mtime
 
     def where(self) -> dict[str, object]:
         """What model code is told, so that it can try."""
@@ -71,7 +75,7 @@ class Canaries:
     def problems(self) -> Iterator[str]:
         """What has been touched."""
         with open(self.file) as file:
-            if file.read() != self.secret or self._looks != (os.stat(self.file)[:9], os.stat(self._folder.name)[:3]):
+            if file.read() != self.secret or self._looks != self._look():
                 yield "the host's file was changed"
         if self._process.poll() is not None:
             yield "a process of the host was killed"
@@ -224,7 +228,7 @@ def _print(report: dict[str, list[Verdict]], absent: dict[str, str]) -> None:
         print(f"{mode}: {held} of {len(verdicts)} contained{'  (WEAK: its claims only)' if mode == 'process' else ''}")
         for verdict in verdicts:
             if verdict.problems:
-                print(f"  NOT CONTAINED  {verdict.name} ({verdict.stop}): {'; '.join(verdict.problems)}")
+                print(f"  NOT CONTAINED  {verdict.name} ({verdict.stop}): {'; '.join(verdict.problems)[:1000]}")
     for mode, why in absent.items():
         print(f"{mode}: not available: {why}")
 

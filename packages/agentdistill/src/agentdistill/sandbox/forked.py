@@ -37,6 +37,7 @@ class ForkedBackend:
         self._fates: dict[int, Future[Death]] = {}
         self._next = 0
         self._alive = True
+        self.epitaph = ""
         self._session_cpu = limits.session_cpu_s
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         options = _options(mode, limits, modules, seed)
@@ -177,10 +178,10 @@ class ForkedBackend:
         try:
             with self._lock:
                 if not self._alive:
-                    raise SandboxBroken("the broker is gone")
+                    raise SandboxBroken(f"the broker is gone {self.epitaph}")
                 self._control.sendall(wire.pack(kind, [who]))
         except OSError:
-            raise SandboxBroken("the broker is gone") from None
+            raise SandboxBroken(f"the broker is gone {self.epitaph}") from None
 
     def heard(self, kind: int, request: int, payload: bytes, fds: tuple[int, ...]) -> None:
         """For the reading thread: one frame of the broker's."""
@@ -206,7 +207,7 @@ class ForkedBackend:
         waiting: list[Future[Any]] = [*self._asked.values(), *self._fates.values()]
         for future in waiting:
             if not future.done():
-                future.set_exception(SandboxBroken("the broker is gone"))
+                future.set_exception(SandboxBroken(f"the broker is gone {self.epitaph}"))
 
 
 def _options(mode: str, limits: Limits, modules: tuple[str, ...], seed: int) -> dict[str, Any]:
@@ -262,13 +263,16 @@ def _read(control: socket.socket, owner: weakref.ref[ForkedBackend]) -> None:
                 break
             head += _exactly(control, wire.HEADER.size - len(head))
             kind, size = wire.HEADER.unpack(head)
-            request, payload = wire.unpack(_exactly(control, size))
+            fields = wire.unpack(_exactly(control, size))
             backend = owner()
             if backend is None:
                 break
-            backend.heard(kind, struct.unpack("!I", request)[0], payload, tuple(fds))
+            if kind == broker.READY:  # only ever sent again as the broker's last word
+                backend.epitaph = json.loads(fields[0]).get("problem", "")
+                break
+            backend.heard(kind, struct.unpack("!I", fields[0])[0], fields[1], tuple(fds))
             del backend
-    except (OSError, EOFError):
+    except (OSError, EOFError, ValueError):
         pass
     backend = owner()
     if backend is not None:

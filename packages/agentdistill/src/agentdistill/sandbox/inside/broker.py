@@ -73,7 +73,7 @@ class Broker:
         self._poll = select.epoll()
         self._work: dict[int, Callable[[], None]] = {}
         self._last_sweep = 0.0
-        self._watch(control.fileno(), self._order)
+        self._poll.register(control, select.EPOLLIN)
 
     def adopt(self, pid: int, line: socket.socket, listener: int) -> None:
         """Take the template in as state 0."""
@@ -87,8 +87,11 @@ class Broker:
             while TEMPLATE in self._states:
                 wait = 1.0 if self._births or len(self._states) > 1 else -1
                 for fd, _ in self._poll.poll(wait):
-                    if fd in self._work:
-                        self._work[fd]()
+                    if fd == self._control.fileno():
+                        self._order()
+                    elif fd in self._work:
+                        with contextlib.suppress(OSError):  # one state's trouble is not the others'
+                            self._work[fd]()
                 self._tick()
         except (EOFError, ConnectionError):
             pass  # the host closed its end or died
@@ -247,16 +250,18 @@ class Broker:
         if not self._gated:
             _allow_forks(birth.parent.pid, False)
         more = any(other.parent is birth.parent for other in self._births.values())
-        if birth.rest_parent and not more and birth.parent.number in self._states:
+        if birth.rest_parent and not more and self._states.get(birth.parent.number) is birth.parent:
             _signal(birth.parent.pidfd, signal.SIGSTOP)
 
     def _fail(self, fd: int, birth: Birth, why: str) -> None:
         self._settle(fd, birth)
         birth.line.close()
-        birth.parent.credit = 0
-        if birth.parent.number != TEMPLATE:
+        parent = birth.parent
+        parent.credit = 0
+        if parent.number != TEMPLATE:
             # It may have forked and kept quiet about it: a state that does not obey is not kept, nor its offspring.
-            _signal(birth.parent.pidfd, signal.SIGKILL)
+            if self._states.get(parent.number) is parent:  # its pidfd is closed when it is reaped
+                _signal(parent.pidfd, signal.SIGKILL)
             self._kill_strays()
         self._scratch.remove(birth.folder)
         self._answer(FAILED, birth.request, why.encode())
@@ -266,8 +271,9 @@ class Broker:
         known = {state.pid for state in self._states.values()}
         for pid in _children(max(known)):
             if pid not in known:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+                with contextlib.suppress(OSError):
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
 
     # Life and death
 

@@ -30,7 +30,7 @@ set_robust_list epoll_pwait fallocate eventfd2 epoll_create1 dup3 pipe2 preadv p
 copy_file_range preadv2 pwritev2 statx rseq close_range faccessat2 epoll_pwait2
 """
 _PLAIN = tuple(_NAMES.split())
-# Accepted and ignored, for shutil and zipfile call them: Landlock does not guard modes and times, so a node could change
+# Accepted and ignored, for shutil and zipfile call them: Landlock guards neither, so a node could change
 # those of any file of its user's, or lock the broker out of a folder. (truncate by path is not allowed for the like.)
 _IGNORED = ("chmod", "fchmod", "fchmodat", "fchmodat2", "utimes", "utimensat")
 # glibc takes ENOSYS as "try the older call".
