@@ -95,3 +95,31 @@ def test_without_a_larger_student_the_same_size_speaks():
 def test_nothing_to_compare_is_said():
     assert "says nothing about" in reading(comparisons([part("S", "agent", 1)]))
     assert "says nothing about" in reading([])
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("Qwen2.5-0.5B-Instruct", 500_000_000),
+        ("Qwen/Qwen2.5-7B", 7_000_000_000),
+        ("Llama-3.2-1B-Instruct", 1_000_000_000),
+        ("SmolLM2-135M", 135_000_000),
+        ("0.3M", 300_000),
+        ("Phi-4-mini", None),
+        ("gpt-4o", None),
+        ("model-3", None),
+    ],
+)
+def test_a_size_that_only_the_name_gives_is_used(name, size):
+    assert Part("evaluate", f"{name}--agent").n_parameters == size
+    assert Part("evaluate", f"{name}--agent", manifest={"n_parameters": 5}).n_parameters == 5
+
+
+def test_without_any_size_no_next_size_is_claimed():
+    parts = [part("mini", "agent-distill", 30), part("maxi", "cot-distill", 10), part("mini", "cot-distill", 10)]
+    assert [c["relation"] for c in comparisons(parts)] == ["same_size"]
+
+
+def test_a_folder_name_is_read_from_its_end():
+    odd = Part("train", "a--b--cot-distill")
+    assert (odd.student, odd.method) == ("a--b", "cot-distill")

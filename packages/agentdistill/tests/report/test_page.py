@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import random
 import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from synthetic_run import HOSTILE, _problem, episode, write_run
 
 from agentdistill.report import ladder_svg, render, summarize, write_report
+from agentdistill.report._svg import spread
 from agentdistill.store import write_json, write_jsonl
 
 
@@ -89,6 +93,22 @@ def test_hostile_names_are_text_everywhere(tmp_path):
     assert not {"img", "iframe", "object"} & set(page.tags)
     assert page.open == []
     assert "<svg onload" not in html
+
+
+def test_the_funnel_says_why_and_not_which_filter(html):
+    assert '<span class="name">wrong answer</span>' in html
+    assert '<span class="name">failed scored</span>' in html
+    assert '<span class="name">right answer</span>' not in html
+
+
+@settings(max_examples=200)
+@given(st.lists(st.floats(0, 300), max_size=12), st.floats(5, 20))
+def test_labels_are_spread_apart_and_stay_in_their_frame(wanted, gap):
+    placed = spread(wanted, gap, 0, 300)
+    assert all(b - a >= gap - 1e-6 for a, b in itertools.pairwise(sorted(placed)))
+    assert [p for _, p in sorted(zip(wanted, placed, strict=True))] == sorted(placed), "their order stays"
+    if gap * len(wanted) <= 300:
+        assert all(-1e-6 <= p <= 300 + 1e-6 for p in placed)
 
 
 @pytest.mark.parametrize("missing", ["collect", "evaluate", "train", "filter", "recipe.json"])

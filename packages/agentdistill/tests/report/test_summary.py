@@ -193,7 +193,7 @@ def test_a_run_still_at_work_can_be_read(small):
     with partial.open("ab") as f:
         f.write(dumps(trace("b2", False)).encode()[:40])
     report = summarize(small)
-    assert [e["average"]["n"] for e in report["evaluations"]] == [2, 5]
+    assert [e["average"]["n"] for e in report["evaluations"]] == [5, 2]
     assert any("2M--agent: still at work, 2 episodes so far" in w for w in report["warnings"])
 
 
@@ -218,3 +218,13 @@ def test_a_bad_folder_gets_one_clear_line(tmp_path, make, error, words):
 def _break_manifest(run):
     evaluate(run, "x--agent", [trace("a1", True)])
     (run / "evaluate/x--agent/manifest.json").write_text("{", encoding="utf-8")
+
+
+def test_keys_in_the_recipe_are_not_passed_on(small):
+    teacher = {"url": "http://me:hush@host/v1", "api_key": "sk-123", "headers": {"Authorization": "Bearer 456"}}
+    write_json(small / "recipe.json", {"teacher": teacher, "collect": {"max_new_tokens": 64, "auth_token": "789"}})
+    recipe = summarize(small)["recipe"]
+    assert recipe["teacher"]["url"] == "http://host/v1"
+    assert recipe["collect"]["max_new_tokens"] == 64
+    page = write_report(small).read_text(encoding="utf-8") + (small / "report.json").read_text(encoding="utf-8")
+    assert not [secret for secret in ("hush", "sk-123", "456", "789") if secret in page]

@@ -113,8 +113,9 @@ def as_dict(paired: Paired) -> dict[str, Any]:
 
 
 def filter_counts(part: Part) -> dict[str, Any]:
-    """What a filter kept and what it dropped, by reason, in the manifest's own words."""
+    """How many traces were kept, and how many each filter rejected (a count bears the name of its filter)."""
     counts = part.fact("counts")
     if not isinstance(counts, dict) or not counts:
         counts = {"kept": len(part.traces)}
-    return {"name": part.name, "counts": counts}
+    filters = part.fact("keep")
+    return {"name": part.name, "filters": filters if isinstance(filters, list) else [], "counts": counts}

@@ -38,20 +38,16 @@ def comparisons(evaluations: Sequence[Part]) -> list[dict[str, Any]]:
 
 def _baselines(part: Part, students: Sequence[Part]) -> list[tuple[str, Part]]:
     out = []
-    larger = [p for p in students if p.method == COT_DISTILL and (size(p) or 0) > (size(part) or 0)]
-    if larger and size(part) is not None:
-        out.append(("next_size_up", min(larger, key=lambda p: size(p) or 0)))
+    size = part.n_parameters
+    if size is not None:
+        larger = [(n, p) for p in students if p.method == COT_DISTILL and (n := p.n_parameters or 0) > size]
+        if larger:
+            out.append(("next_size_up", min(larger, key=lambda pair: pair[0])[1]))
     for method in (*_SAME_SIZE_BASELINES, AGENT_DISTILL):
         for p in students:
             if p.student == part.student and p.method == method and p.name != part.name:
                 out.append(("same_size", p))
     return out
-
-
-def size(part: Part) -> int | None:
-    """What students are ordered by: parameters, or the manifest's ``order`` where those are not known."""
-    order = part.fact("order")
-    return part.n_parameters or (order if isinstance(order, int) and not isinstance(order, bool) else None)
 
 
 def _share_a_problem(a: Values, b: Values) -> bool:

@@ -14,10 +14,10 @@ from markupsafe import Markup
 
 from agentdistill.report import _figures
 from agentdistill.report._embed import embed, script_json
-from agentdistill.report._summary import summarize
+from agentdistill.report._summary import summarize_run
 from agentdistill.report._svg import method_label, tone
 from agentdistill.report.outcome import ERROR_KINDS
-from agentdistill.report.run import read_run
+from agentdistill.report.run import Run, read_run
 from agentdistill.store import write_atomic, write_json
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -36,7 +36,10 @@ def render(report: Mapping[str, Any], run_dir: Path | str) -> str:
     The page loads nothing: style, script, figures and data are inside, and its content security policy forbids any
     request and any script but its own. Text from traces is only ever text. Raises as :func:`summarize` does.
     """
-    run = read_run(run_dir)
+    return _render(report, read_run(run_dir))
+
+
+def _render(report: Mapping[str, Any], run: Run) -> str:
     packed = embed(run)
     script = _asset("browser.js")
     page = _environment().get_template("page.html")
@@ -62,11 +65,11 @@ def render(report: Mapping[str, Any], run_dir: Path | str) -> str:
 
 def write_report(run_dir: Path | str) -> Path:
     """Write ``report.json`` and ``report.html`` into the run folder; returns the path of the page."""
-    run_dir = Path(run_dir)
-    report = summarize(run_dir)
-    write_json(run_dir / "report.json", report)
-    page = run_dir / "report.html"
-    write_atomic(page, render(report, run_dir))
+    run = read_run(run_dir)
+    report = summarize_run(run)
+    write_json(run.path / "report.json", report)
+    page = run.path / "report.html"
+    write_atomic(page, _render(report, run))
     return page
 
 
@@ -146,13 +149,23 @@ def _methods(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"name": m, "label": method_label(m), "tone": tone(m, methods), "trained": m in students} for m in ordered]
 
 
+_REJECTED = {"right_answer": "wrong answer", "no_parse_error": "parse error", "within_steps": "out of steps"}
+"""What failing a filter means, in words; a filter is named for what it wants."""
+
+
+def _reason(name: str, filters: Iterable[str]) -> str:
+    if name in filters:
+        return _REJECTED.get(name, f"failed {name.replace('_', ' ')}")
+    return name.replace("_", " ")
+
+
 def _funnel(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Filter counts as bars: kept first, then the reasons by size, each as a share of what came in."""
     counts = {k: n for k, n in facts["counts"].items() if isinstance(n, int) and not isinstance(n, bool)}
     total = counts.pop("total", None) or counts.pop("collected", None) or sum(counts.values())
     ordered = sorted(counts.items(), key=lambda kv: (kv[0] != "kept", -kv[1], kv[0]))
     bars = [
-        {"reason": k.replace("_", " "), "n": n, "share": n / total if total else 0.0, "kept": k == "kept"}
+        {"reason": _reason(k, facts["filters"]), "n": n, "share": n / total if total else 0.0, "kept": k == "kept"}
         for k, n in ordered
     ]
     return {"name": facts["name"], "total": total, "bars": bars}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ def summarize_run(run: Run) -> Report:
         "filters": [filter_counts(p) for p in run.filters],
         "training": [_training(p) for p in run.training],
         "costs": [_cost(p) for p in (*run.collections, *run.training, *run.evaluations)],
-        "recipe": run.recipe,
+        "recipe": _without_secrets(run.recipe),
         "warnings": _warnings(run),
         "timing": _timing((*run.collections, *run.filters, *run.training, *run.evaluations)),
     }
@@ -143,6 +144,21 @@ def _warnings(run: Run) -> list[str]:
         if p.stage == "evaluate" and missing:
             out.append(f"{p.key}: no scored trace of {', '.join(sorted(missing))}; its average leaves them out")
     return out
+
+
+_SECRET = re.compile(r"(api_?key|secret|password|passwd|credential|authori[sz]ation|(^|_)token)$", re.IGNORECASE)
+_USER_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def _without_secrets(value: Any, name: str = "") -> Any:
+    """A recipe as it may be shown to others: a report is made to be passed on, a key is not."""
+    if isinstance(value, dict):
+        return {k: _without_secrets(v, str(k)) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(v, name) for v in value]
+    if isinstance(value, str):
+        return "(not shown)" if value and _SECRET.search(name) else _USER_IN_URL.sub("", value)
+    return value
 
 
 def _episodes(n: int) -> str:

@@ -19,6 +19,20 @@ Facts = dict[str, Any]
 _MOVED_ASIDE = re.compile(r"\.old-\d+$")  # what a stage renames a folder to when its settings change
 
 
+_SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([KMBT])(?![a-z0-9])", re.IGNORECASE)
+_UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+
+def _size_in(name: str) -> int | None:
+    """The number of parameters that a model's name gives, such as ``SmolLM2-135M``; the last one where there are more.
+
+    >>> _size_in("Llama-3.2-1B-Instruct")
+    1000000000
+    """
+    found = _SIZE.findall(name)
+    return int(float(found[-1][0]) * _UNITS[found[-1][1].upper()]) if found else None
+
+
 @dataclass(frozen=True)
 class Part:
     """One output of one stage: its traces and what its manifest and timing files say (empty where there is none)."""
@@ -45,12 +59,12 @@ class Part:
     @property
     def student(self) -> str:
         """Who answered: the manifest's word, or the folder's name up to its ``--``."""
-        return str(self.fact("student") or self.name.partition("--")[0])
+        return str(self.fact("student") or self.name.rpartition("--")[0] or self.name)
 
     @property
     def method(self) -> str:
         """How it answered: the manifest's word, or the folder's name after its ``--``."""
-        return str(self.fact("method") or self.name.partition("--")[2] or self.name)
+        return str(self.fact("method") or self.name.rpartition("--")[2])
 
     @property
     def role(self) -> str:
@@ -59,9 +73,9 @@ class Part:
 
     @property
     def n_parameters(self) -> int | None:
-        """The size of the model, where the manifest tells."""
+        """The size of the model: the manifest's, else what its name says (``Qwen2.5-0.5B``), else None."""
         n = self.fact("n_parameters")
-        return n if isinstance(n, int) and not isinstance(n, bool) and n > 0 else None
+        return n if isinstance(n, int) and not isinstance(n, bool) and n > 0 else _size_in(self.student)
 
 
 @dataclass(frozen=True)

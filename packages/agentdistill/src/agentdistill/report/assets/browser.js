@@ -112,7 +112,7 @@
     box.id = 'trained';
     box.checked = highlight;
     box.addEventListener('change', () => { highlight = box.checked; $('episode').classList.toggle('highlight', highlight); });
-    label.append(box, ' mark what students were trained on');
+    label.append(box, ' mark what students were trained on', el('span', 'key', 'sampled by the teacher'), el('span', 'key given', 'given to it as a first thought'));
     return label;
   }
 
