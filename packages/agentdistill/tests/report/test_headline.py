@@ -81,6 +81,14 @@ def test_a_gap_of_zero_is_called_not_settled():
     assert "beats" not in sentence
 
 
+def test_the_method_with_most_pairs_speaks():
+    prefix = [part(s, "agent-distill-prefix", 30) for s in "SM"]
+    cot = [part(s, "cot-distill", 5) for s in "SML"]
+    assert "(2 of 2)" in reading(comparisons([*prefix, part("S", "agent-distill", 1), *cot]))
+    both = comparisons([*prefix, *(part(s, "agent-distill", 1) for s in "SM"), *cot])
+    assert reading(both).startswith("No agent-distilled student"), "a tie goes to the plain method"
+
+
 def test_a_single_pair_carries_its_interval():
     sentence = reading(comparisons([part("S", "agent-distill", 30), part("M", "cot-distill", 10)]))
     assert sentence.startswith("The agent-distilled student beats the CoT-distilled student of the next size up")

@@ -97,6 +97,12 @@ def test_the_average_is_the_mean_of_the_families_means(small):
     assert average["tool_calls_per_episode"]["search"] == round((2 / 3 + 2 / 3) / 2, 6)
 
 
+def test_a_single_family_is_its_own_average(tmp_path):
+    evaluate(tmp_path, "1M--agent", [trace(f"a{i}", i < 9) for i in range(12)])
+    (evaluation,) = summarize(tmp_path)["evaluations"]
+    assert evaluation["average"]["accuracy"] == evaluation["families"]["a"]["accuracy"]
+
+
 def test_faults_and_unscored_traces_are_said_aloud(small):
     warnings = summarize(small)["warnings"]
     assert any("1 episode failed for reasons of ours" in w for w in warnings)

@@ -94,6 +94,12 @@ def test_the_table_prints_marks_and_counts(run_dir, console):
     assert "✗" in printed
 
 
+def test_every_part_has_its_heading_once(run_dir, console):
+    show_run(run_dir, limit=None, console=console)
+    printed = console.file.getvalue()
+    assert all(printed.count(f"{p.key}\x1b") == 1 for p in read_run(run_dir).traced)
+
+
 def test_no_text_of_a_model_steers_the_terminal(run_dir, console):
     show_run(run_dir, Filters(outcome="wrong", part="0.1M--agent"), limit=None, console=console)
     printed = console.file.getvalue()

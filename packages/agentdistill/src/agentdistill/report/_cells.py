@@ -29,15 +29,19 @@ def cell(traces: Sequence[Trace]) -> Cell:
 
 
 def average(traces: Sequence[Trace], weighting: Weighting = "family") -> Cell:
-    """All families together: counts add up; accuracy and means weigh by family or by problem, as asked."""
+    """All families together: counts add up; accuracy and means weigh by family or by problem, as asked.
+
+    A single family is its own average, interval included.
+    """
     whole = [t for t in traces if outcome(t) is not Outcome.FAULT]
     by_family: dict[str, list[Trace]] = defaultdict(list)
     for t in whole:
         by_family[t.problem.family].append(t)
     groups = [by_family[f] for f in sorted(by_family)] if weighting == "family" else [whole]
     values = {f: list(v.values()) for f, v in values_by_problem(whole).items()}
+    accuracy = mean_interval(values, weighting=weighting) if len(values) > 1 else _accuracy(whole)
     return {
-        "accuracy": asdict(mean_interval(values, weighting=weighting)) if values else None,
+        "accuracy": None if accuracy is None else asdict(accuracy),
         "n": sum(t.correct is not None for t in whole),
         "n_families": len(values),
         **_counts(traces),

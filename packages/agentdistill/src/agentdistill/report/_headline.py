@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,9 +72,11 @@ def _compare(part: Part, baseline: Part, relation: str, values: Mapping[str, Val
 
 def reading(compared: Sequence[Mapping[str, Any]]) -> str:
     """One plain sentence on what the comparisons show, and on what they do not."""
-    methods = list(dict.fromkeys(c["method"] for c in compared))
-    method = AGENT_DISTILL if AGENT_DISTILL in methods else next(iter(methods), AGENT_DISTILL)
-    against_cot = [c for c in compared if c["method"] == method and c["baseline_method"] == COT_DISTILL]
+    against_cot = [c for c in compared if c["baseline_method"] == COT_DISTILL]
+    n_pairs = Counter(c["method"] for c in against_cot)
+    # Where several agent methods were distilled, the one with most pairs speaks; the plain one where that is a tie.
+    method = max(n_pairs, key=lambda m: (n_pairs[m], m == AGENT_DISTILL), default=AGENT_DISTILL)
+    against_cot = [c for c in against_cot if c["method"] == method]
     for relation, words in (("next_size_up", "of the next size up"), ("same_size", "of its own size")):
         pairs = [c for c in against_cot if c["relation"] == relation]
         if pairs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ MARKS = {
     Outcome.UNSCORED: ("?", "yellow"),
     Outcome.FAULT: ("!", "yellow"),
 }
+
+
+_COLUMNS = {"id": 4, "answer": 3, "gold": 3, "errors": 3}
+"""The texts of a line and how they share its width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,29 +119,28 @@ def _row(part: Part, trace: Trace) -> dict[str, Any]:
 def show_run(
     run_dir: Path | str, filters: Filters = Filters(), limit: int | None = 40, console: Console | None = None
 ) -> None:
-    """Print :func:`list_traces` as a table, one line an episode."""
+    """Print :func:`list_traces`, one line an episode, below the name of its part."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = console or Console()
     found = list_traces(run_dir, filters, limit)
-    parts = {row["part"] for row in found["traces"]}
-    columns = {"part": 3, "id": 3, "answer": 2, "gold": 2, "errors": 2}
-    if len(parts) == 1:
-        console.print(Text(next(iter(parts)), style="bold"))
-        del columns["part"]
-    table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
-    table.add_column("", width=1)
-    for name, ratio in columns.items():
-        table.add_column(name, ratio=ratio, no_wrap=True, overflow="ellipsis")
-    table.add_column("steps", justify="right", width=5)
-    for row in found["traces"]:
-        mark, colour = MARKS[Outcome(row["outcome"])]
-        said = row["fault"] if row["fault"] else row["answer"] or f"({row['end'].replace('_', ' ')})"
-        cells = row | {"answer": said, "errors": ", ".join(row["errors"])}
-        table.add_row(Text(mark, style=colour), *[Text(one_line(cells[name])) for name in columns], str(row["n_steps"]))
-    console.print(table)
+    for part, rows in groupby(found["traces"], key=lambda row: str(row["part"])):
+        console.print(Text(part, style="bold"))
+        table = Table(box=None, pad_edge=False, header_style="dim", expand=True)
+        table.add_column("", width=1)
+        for name, ratio in _COLUMNS.items():
+            table.add_column(name, ratio=ratio, no_wrap=True, overflow="ellipsis")
+        table.add_column("steps", justify="right", width=5)
+        for row in rows:
+            mark, colour = MARKS[Outcome(row["outcome"])]
+            said = row["fault"] if row["fault"] else row["answer"] or f"({row['end'].replace('_', ' ')})"
+            cells = row | {"answer": said, "errors": ", ".join(row["errors"])}
+            table.add_row(
+                Text(mark, style=colour), *[Text(one_line(cells[name])) for name in _COLUMNS], str(row["n_steps"])
+            )
+        console.print(table)
     console.print(Text(_footer(found), style="dim"))
 
 

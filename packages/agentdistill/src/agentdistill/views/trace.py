@@ -100,9 +100,9 @@ def _print_head(console: Console, part: Part, trace: Trace) -> None:
     if trace.fault is not None:
         console.print(Text(f"fault: {plain(trace.fault)}", "yellow"))
     usage = trace.usage
-    cut = f", {usage.n_truncated:,} replies cut off" if usage.n_truncated else ""
-    tokens = f"{usage.n_prompt_tokens:,} prompt tokens, {usage.n_new_tokens:,} new tokens{cut}"
-    console.print(Text(f"{usage.n_requests:,} requests, {tokens}", "dim"))
+    cut = f" · replies cut off: {usage.n_truncated:,}" if usage.n_truncated else ""
+    tokens = f"prompt tokens: {usage.n_prompt_tokens:,} · new tokens: {usage.n_new_tokens:,}{cut}"
+    console.print(Text(f"requests: {usage.n_requests:,} · {tokens}", "dim"))
 
 
 def _reply(step: Step, trained: bool) -> Text:

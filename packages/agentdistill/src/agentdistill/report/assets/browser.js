@@ -100,7 +100,7 @@
     if (t.x !== undefined) add('Fault', text(t.x), 'fault');
     add('Ended', ENDS[t.n] || t.n);
     const [requests, prompt, fresh, cut] = t.u.map((n) => n.toLocaleString('en'));
-    add('Used', `${requests} requests, ${prompt} prompt tokens, ${fresh} new tokens` + (t.u[3] ? `, ${cut} cut off` : ''));
+    add('Used', `requests ${requests} · prompt tokens ${prompt} · new tokens ${fresh}` + (t.u[3] ? ` · replies cut off ${cut}` : ''));
     add('Id', t.i);
     return list;
   }
@@ -164,7 +164,7 @@
     $('list').replaceChildren(...shown.slice(page * PAGE, (page + 1) * PAGE).map(row));
     const right = shown.filter((t) => t.o === 'right').length;
     const scored = shown.filter((t) => t.o === 'right' || t.o === 'wrong').length;
-    $('count').textContent = `${shown.length.toLocaleString('en')} episodes` + (scored ? `, ${right.toLocaleString('en')} of ${scored.toLocaleString('en')} scored are right` : '');
+    $('count').textContent = `${shown.length.toLocaleString('en')} episode${shown.length === 1 ? '' : 's'}` + (scored ? `, ${right.toLocaleString('en')} of ${scored.toLocaleString('en')} scored are right` : '');
     $('page').textContent = `${page + 1} of ${pages}`;
     $('previous').disabled = page === 0;
     $('next').disabled = page === pages - 1;
