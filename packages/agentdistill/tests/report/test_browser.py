@@ -152,6 +152,16 @@ def test_the_page_fits_its_screen_in_either_theme(page, width, height, dark, tmp
     assert page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]") < 128
 
 
+def test_it_prints_light_whole_and_without_controls(page):
+    page.emulate(790, 1100, dark=True, media="print")
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    shown = "(id) => getComputedStyle(document.querySelector(id)).display !== 'none'"
+    assert page.evaluate(f"['#ladder', '#families', '#collection', '.wide'].every({shown})")
+    assert not page.evaluate(f"['.bar', '#episodes', '.narrow'].some({shown})")
+    page.emulate(1280, 900)
+
+
 LOW_CONTRAST = """(() => {
   const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
   const css = getComputedStyle(document.documentElement);

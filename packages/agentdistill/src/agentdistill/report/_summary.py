@@ -20,7 +20,8 @@ Report = dict[str, Any]
 
 _HOW = (
     "One trace a problem: Wilson's score interval for a family. Averages over families and paired differences: "
-    f"percentile bootstrap over problems, stratified by family, {N_RESAMPLES:,} resamples, fixed seed. "
+    f"percentile bootstrap over problems, stratified by family, {N_RESAMPLES:,} resamples, fixed seed; a family whose "
+    "values all agree adds Wilson's bound on what it has not shown. "
     "Each interval stands for itself; they are not adjusted for how many there are."
 )
 
