@@ -70,6 +70,66 @@ def test_batched_and_cached_is_what_the_plain_loop_gives(network: Any) -> None:
         assert (sample.n_prompt_tokens, sample.n_new_tokens) == (len(prompt), len(ids))
 
 
+ARCHITECTURES = {
+    "Qwen2": {},
+    "Qwen3": {"head_dim": 8},
+    "Phi3": {},
+    "Mistral": {"sliding_window": 16},
+    "Gemma2": {"head_dim": 8, "sliding_window": 16, "query_pre_attn_scalar": 8},
+    "Olmo2": {},
+    "GPTNeoX": {},
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_other_architectures(name: str) -> None:
+    """Some attend in a window, some number positions or cap logits in their own way."""
+    import transformers
+
+    config = getattr(transformers, f"{name}Config")(
+        vocab_size=len(build_tokenizer("smollm2")),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.3,
+        pad_token_id=0,
+        eos_token_id=2,
+        **ARCHITECTURES[name],
+    )
+    torch.manual_seed(0)
+    network = getattr(transformers, f"{name}ForCausalLM")(config).eval()
+    model = local(network)
+    talks = [list(question(i).messages) for i in range(5)]
+    for _ in range(2):
+        samples = ask(model, *[Request(tuple(talk), GREEDY) for talk in talks])
+        for talk, (sample,) in zip(talks, samples, strict=True):
+            assert sample.token_ids == plainly(network, model.chat.prompt_ids(talk), 12, model.chat.end_ids)[0]
+            talk.append(Message("assistant", sample.text, Source.MODEL, "", sample.token_ids, sample.stop))
+            talk.append(Message("user", "Observation: 7 people", Source.ENVIRONMENT))
+
+
+def test_a_batch_too_large_for_memory_is_split(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = local(network)
+    requests = [question(i, n=2, sampling=Sampling(1.0, 1.0, 8), seed=i) for i in range(4)]
+    expected = ask(model, *requests)
+    forward, limit = network.forward, 3
+
+    def small(**inputs: Any) -> Any:
+        if inputs["input_ids"].shape[0] > limit:
+            raise torch.OutOfMemoryError("no room")
+        return forward(**inputs)
+
+    monkeypatch.setattr(network, "forward", small)
+    got = ask(local(network), *requests)
+    assert [[s.token_ids for s in some] for some in got] == [[s.token_ids for s in some] for some in expected]
+    limit = 0
+    with pytest.raises(ModelError, match="does not fit into the device's memory"):
+        ask(local(network), *requests)
+
+
 def test_next_steps_start_from_kept_keys_and_give_the_same(network: Any) -> None:
     """Three rounds of four episodes, of which some end early: with what was kept, and without."""
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_traces import made_trace, made_traces
+from made_traces import made_trace, made_traces, source_environment
 from tiny_models import build_tokenizer
 
 from agentdistill.chat import ChatFormat
@@ -98,3 +100,12 @@ def test_the_defaults_are_the_papers() -> None:
     s = TrainSettings()
     assert (s.method, s.lora_rank, s.lora_alpha, s.lora_dropout) == ("lora", 64, 128, 0.05)
     assert (s.learning_rate, s.batch_size, s.epochs, s.max_length) == (2e-4, 8, 2, 10_240)
+
+
+def test_importing_is_light() -> None:
+    """Neither torch nor its company is loaded before it is needed: the command line imports all of these."""
+    modules = "agentdistill.chat, agentdistill.models.local, agentdistill.training, agentdistill.bench.training"
+    heavy = "{'torch', 'transformers', 'trl', 'datasets', 'peft', 'jinja2', 'numpy'} & set(sys.modules)"
+    code = f"import sys, {modules}; print({heavy})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=source_environment())
+    assert done.stdout == "set()\n", done.stderr

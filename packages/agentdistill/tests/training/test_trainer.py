@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from made_traces import made_traces
+from made_traces import made_traces, source_environment
 from safetensors.torch import load_file
 from tiny_models import build_tokenizer, save_checkpoint
 
@@ -93,6 +92,21 @@ def test_full_weights(base: str, tmp_path: Path) -> None:
     assert "seconds" not in json.dumps(record)
 
 
+def test_half_precision_stays_and_the_end_of_turn_is_known(base: str, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    half = tmp_path / "half"
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float16)
+    model.generation_config.eos_token_id = 0  # as a base model has it that was never taught turns
+    model.save_pretrained(half)
+    build_tokenizer("smollm2").save_pretrained(half)
+    train(made_traces(8), str(half), tmp_path / "out", FULL)
+    before, after = (load_file(folder / "model.safetensors") for folder in (half, tmp_path / "out"))
+    assert {t.dtype for t in after.values()} == {torch.float16}
+    assert any(not torch.equal(before[k], after[k]) for k in before)
+    assert GenerationConfig.from_pretrained(tmp_path / "out").eos_token_id == [2, 0]
+
+
 def test_an_adapter(base: str, tmp_path: Path) -> None:
     result = train(made_traces(16), base, tmp_path, replace(LORA, learning_rate=1e-2, epochs=6, precision="bfloat16"))
     config = json.loads((tmp_path / "adapter_config.json").read_text())
@@ -134,7 +148,7 @@ PROGRAM = """
 import json, sys
 sys.path.insert(0, sys.argv[4])
 import torch
-from made_traces import made_traces
+from made_traces import made_traces, source_environment
 from agentdistill.training import TrainSettings, train
 torch.set_num_threads(1)
 settings = TrainSettings(**json.loads(sys.argv[3]))
@@ -162,8 +176,7 @@ def test_kills_change_nothing(base: str, tmp_path: Path) -> None:
     train(made_traces(40), base, tmp_path / "calm", settings)
     disturbed = tmp_path / "disturbed"
     arguments = [base, str(disturbed), json.dumps(asdict(settings)), str(Path(__file__).parents[1] / "fixtures")]
-    source = str(Path(sys.modules["agentdistill"].__file__ or "").parents[1])
-    environment = {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
+    environment = source_environment()
     command = [sys.executable, "-c", PROGRAM, *arguments]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
@@ -187,8 +200,7 @@ def test_two_processes_learn_what_one_does(base: str, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "traces.jsonl", made_traces(16))
     arguments = {"traces": str(tmp_path / "traces.jsonl"), "base": base, "out": str(tmp_path / "two")}
     write_json(tmp_path / "arguments.json", {**arguments, "settings": asdict(FULL)})
-    source = str(Path(sys.modules["agentdistill"].__file__ or "").parents[1])
-    environment = {**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1"}
+    environment = source_environment()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
     done = subprocess.run(
         [*command, "agentdistill.training", str(tmp_path / "arguments.json")],
@@ -206,8 +218,7 @@ def test_two_processes_learn_what_one_does(base: str, tmp_path: Path) -> None:
 
 
 def test_accelerate_starts_it(base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = str(Path(sys.modules["agentdistill"].__file__ or "").parents[1])
-    monkeypatch.setenv("PYTHONPATH", source)
+    monkeypatch.setenv("PYTHONPATH", source_environment()["PYTHONPATH"])
     config = tmp_path / "cpu.yaml"
     config.write_text("compute_environment: LOCAL_MACHINE\ndistributed_type: 'NO'\nnum_processes: 1\nuse_cpu: true\n")
     seen: list[tuple] = []

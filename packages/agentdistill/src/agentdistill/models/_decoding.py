@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
+from agentdistill.errors import ModelError
 from agentdistill.models._cache import Past, held, is_plain, new_cache
+from agentdistill.models._drawing import Draw
 from agentdistill.types import Sampling, StopReason
 
 _SHARED_AT_LEAST = 16  # tokens: below this a pass of its own costs more than it saves
-_TOP = 256  # nucleus candidates looked at before all of the vocabulary is sorted
 
 
 class Cancelled(Exception):
@@ -81,7 +82,7 @@ class Decoder:
             groups = [self._find_past(g) for g in _group(rows)]
             groups.sort(key=lambda g: (g.past is None, -g.n_left))  # stable; alike together, so little is padding
             for batch in _batches(groups, self.max_rows):
-                self._write(batch)
+                self._write_or_split(batch)
         self._pasts = self._kept
 
     def forget(self) -> None:
@@ -125,6 +126,27 @@ class Decoder:
         self._left -= past.n_bytes
         self._kept.setdefault(row.prompt, []).append(past)
 
+    def _write_or_split(self, groups: list[_Group]) -> None:
+        """Write a batch; where the device's memory is too small for it, its halves, and nothing is kept any more."""
+        try:
+            return self._write(groups)
+        except torch.OutOfMemoryError:
+            n_rows = sum(len(g.rows) for g in groups)
+            if n_rows == 1:
+                raise ModelError(
+                    "one sequence alone does not fit into the device's memory; lower max_new_tokens"
+                ) from None
+        self._left = 0
+        self.forget()
+        for g in groups:
+            g.past, g.n_past = None, 0
+            for row in g.rows:
+                row.ids, row.logprob, row.stop = [], 0.0, None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        for half in _batches(groups, (n_rows + 1) // 2):
+            self._write_or_split(half)
+
     # --- one batch --------------------------------------------------------------------------------------------------
 
     def _write(self, groups: list[_Group]) -> None:
@@ -136,7 +158,7 @@ class Decoder:
             index = self._tensor([i for i, g in enumerate(groups) for _ in g.rows])
             logits, mask, positions = logits[index], mask[index], positions[index]
             cache.batch_select_indices(index)
-        draw = _Draw(rows, logits.device)
+        draw = Draw([r.sampling for r in rows], [r.uniforms for r in rows], logits.device)
         while True:
             if self.cancelled:
                 raise Cancelled
@@ -153,7 +175,7 @@ class Decoder:
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
             logits = self._forward(tokens[:, None], mask, positions[:, None], cache)
 
-    def _advance(self, rows: list[Row], draw: _Draw, logits: Tensor, cache: Cache, mask: Tensor) -> Tensor:
+    def _advance(self, rows: list[Row], draw: Draw, logits: Tensor, cache: Cache, mask: Tensor) -> Tensor:
         """Choose and record one token for every row that is still writing."""
         tokens, logprobs = draw(logits)
         for i, (row, token, logprob) in enumerate(zip(rows, tokens.tolist(), logprobs.tolist(), strict=True)):
@@ -197,55 +219,6 @@ class Decoder:
 
     def _tensor(self, values: Any) -> Tensor:
         return torch.tensor(values, dtype=torch.long, device=self.model.device)
-
-
-class _Draw:
-    """Chooses tokens, greedily at temperature 0, else by inverting each row's own cumulative distribution.
-
-    Every row brings its own uniform numbers, so what it draws does not depend on its neighbours.
-    """
-
-    def __init__(self, rows: Sequence[Row], device: torch.device) -> None:
-        self._sampled = any(r.sampling.temperature > 0 for r in rows)
-        if self._sampled:
-            n = max(len(r.uniforms) for r in rows)
-            uniforms = [[*r.uniforms, *[0.0] * (n - len(r.uniforms))] for r in rows]
-            self._uniforms = torch.tensor(uniforms, dtype=torch.float64).to(device, torch.float32)
-            self._temperature = torch.tensor([r.sampling.temperature for r in rows], device=device)
-            self._top_p = torch.tensor([r.sampling.top_p for r in rows], device=device)
-        self._step = 0
-
-    def select(self, index: Tensor) -> None:
-        if self._sampled:
-            self._uniforms, self._top_p = self._uniforms[index], self._top_p[index]
-            self._temperature = self._temperature[index]
-
-    def __call__(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens ``[rows]`` and their log-probabilities under the model itself (temperature 1)."""
-        tokens = logits.argmax(-1)
-        if self._sampled:
-            tokens = tokens.where(self._temperature == 0, self._nucleus(logits))
-            self._step += 1
-        chosen = logits.gather(1, tokens[:, None]).squeeze(1)
-        return tokens, chosen - logits.logsumexp(-1)
-
-    def _nucleus(self, logits: Tensor) -> Tensor:
-        scaled = logits / self._temperature.clamp(min=1e-6)[:, None]
-        total = scaled.logsumexp(-1, keepdim=True)
-        n = logits.shape[-1]
-        top, order = scaled.topk(min(_TOP, n), sorted=True)
-        if n > _TOP and bool(((top - total).exp().sum(-1) < self._top_p).any()):
-            top, order = scaled.sort(dim=-1, descending=True, stable=True)
-        probs = (top - total).exp()
-        before = probs.cumsum(-1) - probs
-        kept = probs * (before < self._top_p[:, None])  # the first is always kept: nothing comes before it
-        cumulative = kept.cumsum(-1)
-        step = min(self._step, self._uniforms.shape[1] - 1)  # greedy rows may outlive all that are sampled
-        point = self._uniforms[:, step, None] * cumulative[:, -1:]
-        # The smallest index whose cumulative mass exceeds the point; clamped where rounding leaves none.
-        choice = (cumulative <= point).sum(-1, keepdim=True).clamp(max=top.shape[-1] - 1)
-        choice = choice.minimum((kept > 0).sum(-1, keepdim=True) - 1)
-        return order.gather(1, choice).squeeze(1)
 
 
 def _group(rows: Sequence[Row]) -> list[_Group]:

@@ -15,6 +15,7 @@ from peft import LoraConfig
 from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 
+from agentdistill.chat import ChatFormat
 from agentdistill.errors import ModelError, RecipeError
 from agentdistill.models._weights import check_vocabulary, load_base, load_weights, resolve
 from agentdistill.store import write_json
@@ -153,8 +154,10 @@ def save(trainer: SequenceTrainer, tokenizer: Any, out: Path, base: str) -> None
     if hasattr(model, "peft_config"):
         folder = Path(resolve(base)[0])
         model.peft_config["default"].base_model_name_or_path = str(folder.resolve()) if folder.is_dir() else base
-    elif n_processes() == 1:
-        _in_stored_dtype(model, resolve(base)[0])
+    else:
+        _stop_at(model, ChatFormat(tokenizer).end_ids)
+        if n_processes() == 1:
+            _in_stored_dtype(model, resolve(base)[0])
     trainer.save_model(str(partial))
     if is_first():
         tokenizer.save_pretrained(partial)
@@ -164,6 +167,13 @@ def save(trainer: SequenceTrainer, tokenizer: Any, out: Path, base: str) -> None
         for path in sorted(partial.iterdir()):
             path.replace(out / path.name)
     wait()
+
+
+def _stop_at(model: Any, end_ids: Sequence[int]) -> None:
+    """Let whoever serves the weights stop at the marker that was learned, beside what stopped the base."""
+    known = model.generation_config.eos_token_id
+    before = [] if known is None else [known] if isinstance(known, int) else list(known)
+    model.generation_config.eos_token_id = list(dict.fromkeys([*end_ids, *before]))
 
 
 def _in_stored_dtype(model: Any, base: str) -> None:
