@@ -159,6 +159,8 @@ def test_it_prints_light_whole_and_without_controls(page):
     shown = "(id) => getComputedStyle(document.querySelector(id)).display !== 'none'"
     assert page.evaluate(f"['#ladder', '#families', '#collection', '.wide'].every({shown})")
     assert not page.evaluate(f"['.bar', '#episodes', '.narrow'].some({shown})")
+    # The picture of a printed sheet is as wide as what is on it.
+    assert page.evaluate("Math.max(...[...document.querySelectorAll('table')].map((t) => t.scrollWidth))") <= 790
     page.emulate(1280, 900)
 
 
