@@ -40,6 +40,10 @@ class Channel(Protocol):
         """Kind and fields of the next frame; raises Gone, Late, Oversize or wire.Malformed."""
         ...
 
+    def ended(self) -> bool:
+        """True if the other side is gone and left nothing to read."""
+        ...
+
     def close(self) -> None:
         """Give up the descriptors."""
         ...
@@ -120,6 +124,15 @@ class SocketChannel:
         finally:
             self._held = b"".join(parts)
 
+    def ended(self) -> bool:
+        """True if the other side is gone and left nothing to read."""
+        if self._held or not self._poll.poll(0):
+            return False
+        try:
+            return not self._sock.recv(1, socket.MSG_PEEK)
+        except OSError:  # nothing to read, so it is the pidfd that is ready
+            return True
+
     def close(self) -> None:
         """Give up the descriptor."""
         self._sock.close()
@@ -179,6 +192,10 @@ class PipeChannel:
         if len(payload) > most:
             raise Oversize(len(payload))
         return kind, wire.unpack(payload)
+
+    def ended(self) -> bool:
+        """True if the other side is gone and left nothing to read."""
+        return self.wait(0.0) and isinstance(self._next, Gone)
 
     def close(self) -> None:
         """Give up the descriptors."""

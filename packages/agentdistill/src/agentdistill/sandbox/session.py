@@ -124,6 +124,11 @@ class Session:
         self.drop()
 
     @property
+    def pid(self) -> int | None:
+        """The host's number of the process that holds the state now; None where there is none or it is not known."""
+        return getattr(self._holder.node, "pid", None)
+
+    @property
     def log(self) -> tuple[str, ...]:
         """The cells whose effects this state holds, in order: its portable snapshot."""
         return tuple(done.source for done in self._log)
@@ -178,8 +183,14 @@ class Session:
 
     def _ensure_live(self) -> Result | None:
         """Have a process that holds the state; a Result says why that cannot be."""
-        if self._holder.node is not None:
-            return None
+        node = self._holder.node
+        if node is not None:
+            if not node.channel.wait(0.0):
+                return None
+            ended = node.channel.ended()  # it died while nothing was asked of it, or spoke out of turn
+            self._holder.drop()
+            if not ended:
+                return replace(_without_run(Stop.FORGED, "the state spoke out of turn"), state_lost=True)
         try:
             node = self._source.spawn()
         except SandboxBroken as problem:

@@ -94,8 +94,6 @@ class Step:
         except UnicodeEncodeError:
             return self._refused("SyntaxError", "the code is not valid Unicode")
         try:
-            if self.node.channel.wait(0.0):
-                return self._killed(Stop.FORGED, "the state spoke out of turn")
             self._send(source)
             self.node.wake()
             result = self._converse()

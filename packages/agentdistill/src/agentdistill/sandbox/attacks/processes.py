@@ -92,7 +92,7 @@ time.sleep(10)""", _DEAD, weak=True),
 sys.setrecursionlimit(10**9)
 x = []
 for _ in range(10**6): x = [x]
-repr(x)""", (Stop.CRASH, Stop.ERROR, Stop.MEMORY), weak=True, wall_s=3.0),
+repr(x)""", (Stop.CRASH, Stop.ERROR, Stop.MEMORY, Stop.TIMEOUT), weak=True, wall_s=3.0),
     Case("overflow of the C stack by classes", """
 sys.setrecursionlimit(10**9)
 class A:

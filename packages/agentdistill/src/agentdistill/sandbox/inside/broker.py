@@ -10,7 +10,6 @@ import contextlib
 import fcntl
 import json
 import os
-import resource
 import select
 import signal
 import socket
@@ -20,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import wire
+from .processes import allow_forks, children, exactly, send_signal
 from .scratch import Scratch, TooMuch
 
 # Orders of the host. Their first field is WHO: request number, state, other state, flags.
@@ -118,14 +118,14 @@ class Broker:
     # Orders of the host
 
     def _order(self) -> None:
-        kind, size = wire.HEADER.unpack(_exactly(self._control, wire.HEADER.size))
-        (who,) = wire.unpack(_exactly(self._control, size))
+        kind, size = wire.HEADER.unpack(exactly(self._control, wire.HEADER.size))
+        (who,) = wire.unpack(exactly(self._control, size))
         request, number, other, flags = WHO.unpack(who)
         if kind == MAKE:
             self._make(request, number, other, bool(flags & REST_PARENT))
         elif kind == KILL and number in self._states:
             self._states[number].dying = True
-            _signal(self._states[number].pidfd, signal.SIGKILL)
+            send_signal(self._states[number].pidfd, signal.SIGKILL)
         elif kind == USED:
             self._answer(MADE, request, struct.pack("!Q", self._used(number)))
 
@@ -182,8 +182,8 @@ class Broker:
                 os.close(fd)
         state.credit += 1
         if not self._gated:
-            _allow_forks(state.pid, True)
-        _signal(state.pidfd, signal.SIGCONT)
+            allow_forks(state.pid, True)
+        send_signal(state.pidfd, signal.SIGCONT)
         self._births[mine.fileno()] = Birth(request, number, state, mine, folder, time.monotonic() + HELLO_S, rest)
         self._watch(mine.fileno(), lambda: self._hello(mine.fileno()))
 
@@ -191,7 +191,7 @@ class Broker:
         """Descriptors for the child: its folder, and its parent's where there are files to find again."""
         if state.folder is None:
             return [self._scratch.open(folder)]
-        _signal(state.pidfd, signal.SIGSTOP)
+        send_signal(state.pidfd, signal.SIGSTOP)
         copied = self._scratch.copy(state.folder, folder, self._most)
         # The child knows its parent's folder by name; from now on the parent's has another one.
         state.folder = self._scratch.move(state.folder)
@@ -248,10 +248,10 @@ class Broker:
         self._forget(fd)
         del self._births[fd]
         if not self._gated:
-            _allow_forks(birth.parent.pid, False)
+            allow_forks(birth.parent.pid, False)
         more = any(other.parent is birth.parent for other in self._births.values())
         if birth.rest_parent and not more and self._states.get(birth.parent.number) is birth.parent:
-            _signal(birth.parent.pidfd, signal.SIGSTOP)
+            send_signal(birth.parent.pidfd, signal.SIGSTOP)
 
     def _fail(self, fd: int, birth: Birth, why: str) -> None:
         self._settle(fd, birth)
@@ -261,7 +261,7 @@ class Broker:
         if parent.number != TEMPLATE:
             # It may have forked and kept quiet about it: a state that does not obey is not kept, nor its offspring.
             if self._states.get(parent.number) is parent:  # its pidfd is closed when it is reaped
-                _signal(parent.pidfd, signal.SIGKILL)
+                send_signal(parent.pidfd, signal.SIGKILL)
             self._kill_strays()
         self._scratch.remove(birth.folder)
         self._answer(FAILED, birth.request, why.encode())
@@ -269,7 +269,7 @@ class Broker:
     def _kill_strays(self) -> None:
         """End children that never said HELLO. There is no list of children to ask for, so numbers are tried."""
         known = {state.pid for state in self._states.values()}
-        for pid in _children(max(known)):
+        for pid in children(max(known)):
             if pid not in known:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
@@ -296,52 +296,12 @@ class Broker:
 
     def _end_all(self) -> None:
         for state in list(self._states.values()):
-            _signal(state.pidfd, signal.SIGKILL)
+            send_signal(state.pidfd, signal.SIGKILL)
         for state in list(self._states.values()):
             os.waitpid(state.pid, 0)
         for birth in self._births.values():
             birth.line.close()
         self._scratch.sweep()
-
-
-def _signal(pidfd: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, number)
-
-
-def _allow_forks(pid: int, allowed: bool) -> None:
-    try:
-        _, hard = resource.prlimit(pid, resource.RLIMIT_NPROC)
-        resource.prlimit(pid, resource.RLIMIT_NPROC, (hard if allowed else 0, hard))
-    except (OSError, ValueError):
-        pass
-
-
-def _children(beyond: int) -> list[int]:
-    """Process numbers of this process's children, from /proc where it is mounted, else by trying numbers."""
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:
-            return [int(word) for word in file.read().split()]
-    except OSError:
-        pass
-    found = []
-    for pid in range(2, beyond + 4096):
-        try:
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            found.append(pid)
-        except ChildProcessError:
-            continue
-    return found
-
-
-def _exactly(sock: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        more = sock.recv(size - len(data))
-        if not more:
-            raise EOFError
-        data += more
-    return data
 
 
 def ready(control: socket.socket, report: dict[str, object]) -> None:

@@ -15,6 +15,9 @@ from . import cell, wire
 globals()["__builtins__"] = dict(vars(builtins))  # see wire.py
 
 
+MOST_ASKED = 4 << 20  # bytes of JSON; the host takes no longer frames than this
+
+
 class ToolError(RuntimeError):
     """What a failed tool raises in the model's code."""
 
@@ -89,6 +92,8 @@ class Node:
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Have the host run a tool; its answer, or ToolError with the host's words."""
         asked = json.dumps([args, kwargs]).encode()
+        if len(asked) > MOST_ASKED:
+            raise ToolError(f"the arguments are longer than {MOST_ASKED} bytes")
         left = self.runner.pause()  # also keeps the soft deadline from cutting a frame in two
         try:
             self.pipe.write(wire.pack(wire.CALL, [name.encode(), asked]))

@@ -1,0 +1,112 @@
+"""Forks: what they share with the state they came from, and what they must not."""
+
+from __future__ import annotations
+
+import pytest
+
+from agentdistill.sandbox import Limits, Sandbox, Stop
+
+from .conftest import need
+
+
+def test_fork_commit_drop(box: Sandbox) -> None:
+    with box.session() as s:
+        s.exec("x = [1]")
+        kids = s.fork(4)
+        for n, kid in enumerate(kids):
+            assert kid.exec(f"x.append({n}); x").value == f"[1, {n}]"
+        assert s.exec("x").value == "[1]"
+        s.commit(kids[3])
+        kids[0].drop()
+        assert s.exec("x").value == "[1, 3]"
+        assert kids[1].exec("x").value == "[1, 1]"
+        assert s.log == ("x = [1]", "x.append(3); x", "x")
+
+
+def test_a_fork_of_a_fork_of_a_fork(box: Sandbox) -> None:
+    with box.session() as s:
+        s.exec("x = 0")
+        for _ in range(20):
+            (kid,) = s.fork()
+            kid.exec("x += 1")
+            s.commit(kid)
+        assert s.exec("x").value == "20"
+
+
+def test_only_a_fork_can_be_committed(box: Sandbox) -> None:
+    with box.session() as s, box.session() as other, pytest.raises(ValueError, match="fork"):
+        s.commit(other)
+
+
+@pytest.mark.parametrize("mode", ["strict", "container"])
+def test_scratch_is_forked_with_open_files(mode: str) -> None:
+    need(mode)
+    with Sandbox(mode, modules=()) as box, box.session() as s:
+        s.exec("import os\nos.mkdir('d')\nf = open('d/log', 'w+')\nf.write('one ')\nf.flush()\nr, w = os.pipe()")
+        a, b = s.fork(2)
+        for kid, word in ((a, "A"), (b, "B"), (s, "S")):
+            kid.exec(f"f.write({word!r}); f.flush()")
+        for kid, word in ((a, "A"), (b, "B"), (s, "S")):
+            assert kid.exec("f.seek(0), f.read(), open('d/log').read()").value == f"(0, 'one {word}', 'one {word}')"
+        a.exec("os.write(w, b'from the fork')")
+        assert s.exec("os.set_blocking(r, False)\nos.read(r, 100)").error.type == "BlockingIOError"  # type: ignore[union-attr]
+
+
+def test_timeout_and_crash_lose_no_state(box: Sandbox) -> None:
+    with box.session() as s:
+        s.exec("x = add(1, 1)\nimport random\ny = random.random()")
+        before = s.exec("y").value
+        result = s.exec("x = 99\nsum(range(10**12))", wall_s=0.2)
+        assert (result.stop, result.state_lost) == (Stop.TIMEOUT, True)
+        assert s.exec("x, y").value == f"(2, {before})"
+        assert s.exec("import os; os._exit(1)").stop is Stop.CRASH
+        assert s.exec("x, y").value == f"(2, {before})"
+
+
+def test_soft_timeout_keeps_what_was_done(box: Sandbox) -> None:
+    with box.session() as s:
+        result = s.exec("x = 5\nwhile True: pass", wall_s=0.2)
+        assert (result.stop, result.state_lost) == (Stop.TIMEOUT, False)
+        assert 0.15 < result.seconds < 1.5
+        assert s.exec("x").value == "5"
+
+
+def test_atomic_steps_need_no_replay(best: Sandbox) -> None:
+    with best.session() as s:
+        s.exec("import time; x = time.time()")
+        before = s.exec("x").value
+        result = s.exec("import os; os._exit(1)", atomic=True)
+        assert (result.stop, result.state_lost) == (Stop.CRASH, False)
+        assert s.exec("x", atomic=True).value == before
+
+
+def test_replay_does_not_call_tools_again(box: Sandbox) -> None:
+    calls = []
+
+    def count() -> int:
+        calls.append(1)
+        return len(calls)
+
+    with box.session(tools={"count": count}) as s:
+        s.exec("x = [count(), count()]")
+        s.exec("import os; os._exit(1)")
+        assert s.exec("x").value == "[1, 2]"
+        assert len(calls) == 2
+
+
+def test_limits_of_a_session_run_out(box: Sandbox) -> None:
+    with box.session(limits=Limits(session_wall_s=0.4)) as s:
+        assert s.exec("x = 1").ok
+        assert s.exec("while True: pass").stop is Stop.TIMEOUT
+        assert s.exec("while True: pass").stop is Stop.TIMEOUT
+        assert s.exec("x").stop is Stop.TIMEOUT
+
+
+def test_too_many_states_is_a_result_not_an_exception() -> None:
+    need("strict")
+    with Sandbox("strict", modules=(), limits=Limits(n_states=3)) as box, box.session() as s:
+        s.exec("x = 1")
+        results = [kid.exec("x") for kid in s.fork(5)]
+        assert [result.value for result in results[:2]] == ["1", "1"]
+        assert results[4].stop is Stop.BROKEN
+        assert s.exec("x").value == "1"

@@ -1,0 +1,73 @@
+"""As an ordinary user, and where namespaces are refused as in a default container."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import need
+
+_PROBE = """
+import sys
+{before}
+from agentdistill.sandbox import Sandbox, SandboxUnavailable
+try:
+    Sandbox("strict", modules=()).start()
+    print("strict works")
+except SandboxUnavailable as problem:
+    print("strict refused:", problem)
+with Sandbox(modules=()) as box, box.session() as s:
+    s.exec("x = 20")
+    (kid,) = s.fork()
+    print(box.capabilities.mode, kid.exec("x + 1").value)
+    for hostile in ("open('/etc/passwd')", "__import__('os').fork()", "__import__('socket').socket()"):
+        print(kid.exec(hostile).error.type)
+"""
+# What a default container's own filter does: no namespaces, whoever asks.
+_NO_NAMESPACES = """
+from agentdistill.sandbox.inside import kernel, seccomp
+kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+op = seccomp._op
+seccomp.install([op(0x20, 0), op(0x15, kernel.NUMBERS["unshare"], 0, 1), op(6, seccomp.DENY), op(6, seccomp.ALLOW)])
+"""
+
+
+def _run(before: str = "", **options: object) -> str:
+    command = [sys.executable, "-c", _PROBE.format(before=before)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout)
+
+
+def _contained(text: str, mode: str) -> None:
+    assert f"{mode} 21" in text
+    assert "PermissionError\nPermissionError\n" in text
+
+
+def test_without_namespaces() -> None:
+    need("container")
+    text = _run(_NO_NAMESPACES)
+    assert "strict refused" in text
+    assert "unshare" in text
+    _contained(text, "container")
+
+
+def _readable_by_others() -> bool:
+    code = f"import os; os.setuid(65534); os.execv({sys.executable!r}, ['python', '-c', 'import agentdistill'])"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root to become someone else")
+@pytest.mark.parametrize("before", ["", _NO_NAMESPACES], ids=["as it is", "without namespaces"])
+def test_as_an_ordinary_user(before: str) -> None:
+    need("container")
+    if not _readable_by_others():
+        pytest.skip("this Python installation can be read by root only")
+    text = _run(before, user=65534, group=65534, extra_groups=[], cwd="/")
+    if before:
+        _contained(text, "container")
+    else:
+        _contained(text, "strict" if "strict works" in text else "container")
