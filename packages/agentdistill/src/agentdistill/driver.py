@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
 from agentdistill.models import Model
@@ -21,7 +21,7 @@ class _Rounds:
     """
 
     def __init__(self, model: Model, n: int) -> None:
-        self._model = model
+        self.model = model
         self._n_live = n
         self._waiting: dict[int, tuple[Sequence[Request], asyncio.Future[list[list[Sample]]]]] = {}
         self._flush: asyncio.Task[None] | None = None
@@ -44,7 +44,7 @@ class _Rounds:
     async def _run(self, waiting: dict[int, tuple[Sequence[Request], asyncio.Future[list[list[Sample]]]]]) -> None:
         batch = [waiting[place] for place in sorted(waiting)]
         try:
-            samples = iter(await self._model.generate([r for requests, _ in batch for r in requests]))
+            samples = iter(await self.model.generate([r for requests, _ in batch for r in requests]))
         except BaseException as e:
             for _, future in batch:
                 if not future.done():
@@ -71,32 +71,47 @@ class _Seat:
         """The model belongs to the driver's caller."""
 
 
-async def drive(model: Model, episodes: Sequence[Episode[T]], on_done: Callable[[int, T], None]) -> None:
-    """Run every episode; ``on_done(index, result)`` is called in this thread as each ends.
+Groups = list[list[tuple[int, Episode[T]]]]
+
+
+def groups_of(model: Model, episodes: Sequence[Episode[T]], missing: Iterable[int]) -> Groups[T]:
+    """The episodes to run so that the ``missing`` ones get done, in groups that run together.
+
+    In lockstep the groups are fixed slices of ``episodes`` and one missing episode brings its whole group: what a
+    batch gives may hang on who shares it, so a run taken up again has to form the same batches.
+    """
+    wanted = set(missing)
+    if not model.lockstep:
+        return [[(i, episodes[i]) for i in sorted(wanted)]]
+    slices = [range(i, min(i + model.batch_size, len(episodes))) for i in range(0, len(episodes), model.batch_size)]
+    return [[(i, episodes[i]) for i in part] for part in slices if not wanted.isdisjoint(part)]
+
+
+async def drive(model: Model, groups: Groups[T], on_done: Callable[[int, T], None]) -> None:
+    """Run every group of episodes; ``on_done(index, result)`` is called in this thread as each episode ends.
 
     An exception out of an episode or out of ``on_done`` ends the others and is raised; what was done is done.
     """
-    if not model.lockstep:
-        gate = asyncio.Semaphore(model.batch_size)
+    for group in groups:
+        if model.lockstep:
+            rounds = _Rounds(model, len(group))
+            await _all([_seated(rounds, place, i, e, on_done) for place, (i, e) in enumerate(group)])
+        else:
+            gate = asyncio.Semaphore(model.batch_size)
+            await _all([_gated(gate, model, i, e, on_done) for i, e in group])
 
-        async def one(i: int) -> None:
-            async with gate:
-                on_done(i, await episodes[i](model))
 
-        await _all([one(i) for i in range(len(episodes))])
-        return
-    for start in range(0, len(episodes), model.batch_size):
-        group = episodes[start : start + model.batch_size]
-        rounds = _Rounds(model, len(group))
+async def _gated(gate: asyncio.Semaphore, model: Model, i: int, episode: Episode[T], on_done: Callable[[int, T], None]) -> None:
+    async with gate:
+        on_done(i, await episode(model))
 
-        async def seated(i: int, episode: Episode[T], rounds: _Rounds = rounds, start: int = start) -> None:
-            try:
-                result = await episode(_Seat(model, rounds, i))
-            finally:
-                rounds.leave()
-            on_done(start + i, result)
 
-        await _all([seated(i, e) for i, e in enumerate(group)])
+async def _seated(rounds: _Rounds, place: int, i: int, episode: Episode[T], on_done: Callable[[int, T], None]) -> None:
+    try:
+        result = await episode(_Seat(rounds.model, rounds, place))
+    finally:
+        rounds.leave()
+    on_done(i, result)
 
 
 async def _all(coroutines: Sequence[Awaitable[None]]) -> None:

@@ -136,13 +136,15 @@ def _private_mb(session: Session) -> float | None:
 
 
 def _loop_ratio(session: Session) -> float:
-    """Best of several, turn by turn, so that other work on the machine falls on both alike."""
+    """Median of ratios of CPU time, turn by turn, so that other work on the machine falls on both alike."""
     code = compile(_LOOP, "<loop>", "exec")
-    inside, native = [], []
-    for _ in range(9):
-        native.append(p50(lambda: exec(code, {}), 1))
-        inside.append(session.exec(_LOOP).seconds)
-    return min(inside) / min(native)
+    found = []
+    for _ in range(15):
+        began = time.thread_time()
+        exec(code, {})
+        native = time.thread_time() - began
+        found.append(session.exec(_LOOP).cpu_s / native)
+    return sorted(found)[7]
 
 
 def _bare_fork_ms() -> float | None:

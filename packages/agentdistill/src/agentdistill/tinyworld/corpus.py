@@ -12,7 +12,7 @@ import numpy as np
 
 from agentdistill.retrieval import Passage
 from agentdistill.tinyworld import documents as doc
-from agentdistill.tinyworld.facts import FACT_FAMILIES, FactQuestion, fact_question, is_held_out
+from agentdistill.tinyworld.facts import FACT_FAMILIES, FactQuestion, chain_question, fact_question, is_held_out
 from agentdistill.tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
 from agentdistill.tinyworld.world import World
 
@@ -38,8 +38,8 @@ class Mix:
     agent: int = 0
 
 
-STUDENT_MIX = Mix(articles=90_000, cot_facts=34_000, cot_math=30_000, reading=9_000, programs=14_000, arithmetic=6_000)
-TEACHER_EXTRA = Mix(0, 0, 0, 0, 0, 0, agent=14_000)
+STUDENT_MIX = Mix(articles=110_000, cot_facts=34_000, cot_math=24_000, reading=44_000, programs=12_000, arithmetic=6_000)
+TEACHER_EXTRA = Mix(0, 0, 0, 0, 0, 0, agent=24_000)
 
 
 def home() -> World:
@@ -100,16 +100,25 @@ def _small_worlds(rng: Random, make_search: MakeSearch, per_world: int) -> Itera
 
 
 def _reading(rng: Random, n: int, make_search: MakeSearch) -> Iterator[doc.Document]:
+    """Questions with the passages that answer them, in fresh worlds: what teaches a model to copy."""
     worlds = _small_worlds(rng, make_search, 60)
     for _ in range(n):
         world, search = next(worlds)
-        q = fact_question(rng, world, rng.choices(FACT_FAMILIES, _weights(FACT_FAMILIES, 0.55))[0], flat=1.0)
+        q = _one_hop(rng, world) if rng.random() < 0.7 else _any_fact(rng, world)
         needed = {h.subject for h in q.hops}
-        passages = [p for name in sorted(needed) for p in search(name, 4) if p.title == name][:4]
-        extra = [p for p in search(q.text, 3) if p.title not in needed][: max(0, 4 - len(passages))]
-        passages += extra
+        passages = [p for name in sorted(needed) for p in search(name, 4) if p.title == name]
+        others = [p for p in search(q.text, 3) if p.title not in needed]
+        passages += others[: 1 if len(needed) == 1 else 2]
         rng.shuffle(passages)
         yield doc.reading(q, passages)
+
+
+def _any_fact(rng: Random, world: World) -> FactQuestion:
+    return fact_question(rng, world, rng.choices(FACT_FAMILIES, _weights(FACT_FAMILIES, 0.5))[0], flat=1.0)
+
+
+def _one_hop(rng: Random, world: World) -> FactQuestion:
+    return chain_question(rng, world, "hop1", flat=1.0)
 
 
 def _agent(rng: Random, n: int, make_search: MakeSearch) -> Iterator[doc.Document]:
@@ -123,7 +132,7 @@ def _agent(rng: Random, n: int, make_search: MakeSearch) -> Iterator[doc.Documen
             made: doc.Document | None = doc.agent_math(rng, q)
         else:
             world, search = next(worlds)
-            made = doc.agent_facts(rng, fact_question(rng, world, rng.choices(FACT_FAMILIES, _weights(FACT_FAMILIES, 0.5))[0], flat=1.0), search)
+            made = doc.agent_facts(rng, _any_fact(rng, world), search)
         if made is not None:
             done += 1
             yield made

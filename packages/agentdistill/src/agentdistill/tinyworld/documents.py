@@ -142,7 +142,9 @@ def agent_facts(rng: Random, q: FactQuestion, search: Search) -> Document | None
 
 def _look_up(rng: Random, episode: _Episode, thought: str, hop: Hop, noun: str, search: Search) -> bool:
     """Search for a hop's article, a second time by its bare name if the first query does not bring it up."""
-    queries = [hop.subject if rng.random() < 0.4 else f"{hop.subject} {noun}", hop.subject]
+    queries = [f"{noun} of {hop.subject}", f"about {hop.subject}"]
+    if rng.random() < 0.3:
+        queries.reverse()
     for query in queries:
         found = search(query, N_PASSAGES)
         episode.act(thought, f"print(search({_quoted(query)}))")

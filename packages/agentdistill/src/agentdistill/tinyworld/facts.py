@@ -113,9 +113,11 @@ _CLOSERS = ("", "", " No guesses please.", " Not the name next to it.", " One an
 
 def chain_question(rng: Random, world: World, family: str, flat: float = 0.3) -> FactQuestion:
     """A question that follows a path of relations: two hops, three to four, or one to three in unusual words."""
-    depth = {"hop2": (2,), "hop3": (3, 3, 4), "riddle": (1, 2, 2, 3)}[family]
-    p_rare = {"hop2": 0.05, "hop3": 0.05, "riddle": 0.75}[family]
-    kinds = ("work", "firm", "person") if max(depth) > 2 else ("work", "firm", "person", "city", "river")
+    depth = {"hop1": (1,), "hop2": (2,), "hop3": (3, 3, 4), "riddle": (1, 2, 2, 3)}[family]
+    p_rare = {"hop1": 0.1, "hop2": 0.05, "hop3": 0.05, "riddle": 0.75}[family]
+    kinds: tuple[str, ...] = ("work", "firm", "person")
+    if max(depth) <= 2:
+        kinds += ("city", "river", "mountain", "country") if family == "hop1" else ("city", "river")
     e = _start(rng, world, kinds, flat)
     path = rng.choice(chains(e.kind, rng.choice(depth)))
     called = _called(rng, e, 0.6 if family == "riddle" else 0.15)

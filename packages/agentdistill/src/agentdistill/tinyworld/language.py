@@ -120,7 +120,7 @@ RELATIONS: dict[str, Relation] = {
 
 JOBS = ("painter", "doctor", "singer", "baker", "pilot", "judge", "farmer", "poet", "sailor", "teacher")
 PRODUCTS = ("shoes", "clocks", "tea", "boats", "paper", "bread", "lamps", "bikes", "soap", "toys")
-FORMS = ("novel", "opera", "film", "song", "play")
+MONEY = ("crown", "shell", "mark", "pearl", "florin", "penny", "thaler", "bead")
 
 
 def relations_of(kind: str) -> tuple[Relation, ...]:

@@ -57,7 +57,7 @@ def _number(rng: Random, large: bool, small: tuple[int, int]) -> int:
 
 
 def _boxes(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
-    who, item, box = word(rng, 2), rng.choice(_ITEMS), rng.choice(_BOXES)
+    who, item, box = word(rng), rng.choice(_ITEMS), rng.choice(_BOXES)
     n, each = rng.randint(3, 12) if not big else rng.randint(12, 999), _number(rng, big, (3, 30))
     k = _number(rng, big, (2, 40)) if not big else rng.randint(100, n * each)
     k = min(k, n * each - 1)
@@ -77,7 +77,7 @@ def _boxes(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
 
 
 def _share(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
-    who, item = word(rng, 2), rng.choice(_ITEMS)
+    who, item = word(rng), rng.choice(_ITEMS)
     m, each = rng.randint(2, 9) if not big else rng.randint(11, 99), _number(rng, big, (3, 20))
     a = rng.randint(1, m * each - 1)
     text = rng.choice((
@@ -88,7 +88,7 @@ def _share(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
 
 
 def _trade(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
-    who, item = word(rng, 2), rng.choice(_ITEMS)
+    who, item = word(rng), rng.choice(_ITEMS)
     a, b = _number(rng, big, (5, 60)), _number(rng, big, (5, 60))
     c = rng.randint(1, a + b - 1)
     text = rng.choice((
@@ -100,7 +100,7 @@ def _trade(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
 
 
 def _price(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
-    who, item = word(rng, 2), rng.choice(_ITEMS)
+    who, item = word(rng), rng.choice(_ITEMS)
     p, n = _number(rng, big, (2, 20)), rng.randint(2, 12) if not big else rng.randint(12, 999)
     text = rng.choice((
         "{i} cost {p} each. {w} buys {n} and pays {k} for the way. What does {w} pay in all?",
@@ -120,7 +120,7 @@ _EVENTS: dict[str, tuple[str, ...]] = {
 
 
 def _long_story(rng: Random) -> tuple[str, int, list[Op]]:
-    who, item = word(rng, 2), rng.choice(_ITEMS)
+    who, item = word(rng), rng.choice(_ITEMS)
     start = value = rng.randint(5, 60)
     ops: list[Op] = []
     for _ in range(rng.randint(4, 6)):

@@ -1,19 +1,30 @@
-"""Names built from syllables: endless, pronounceable, and never the same in two worlds."""
+"""Names out of a fixed stock of made-up words: every world combines them anew.
+
+Each word of the stock is one token, so a name is one or two. What a name stands for differs from world to world, so a
+model cannot learn it by heart from small worlds: it has to copy.
+"""
 
 from __future__ import annotations
 
 from random import Random
 
-_ONSETS = ("b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z")
-_VOWELS = ("a", "e", "i", "o", "u")
-_CODAS = ("", "", "", "", "n", "r", "l", "s")
+_CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
+N_WORDS = 640
 
 
-def word(rng: Random, n_syllables: int | None = None) -> str:
-    """A capitalised made-up word of two or three syllables."""
-    n = n_syllables or rng.choice((2, 2, 3))
-    body = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(n))
-    return (body + rng.choice(_CODAS)).capitalize()
+def _stock() -> tuple[str, ...]:
+    syllables = [c + v for c in _CONSONANTS for v in _VOWELS]
+    words = sorted({(a + b).capitalize() for a in syllables for b in syllables})
+    return tuple(sorted(Random("stock of names").sample(words, N_WORDS)))
+
+
+STOCK = _stock()
+"""Every made-up word there is."""
+
+
+def word(rng: Random) -> str:
+    """A made-up word of the stock."""
+    return rng.choice(STOCK)
 
 
 class Namer:
@@ -25,14 +36,14 @@ class Namer:
     def __init__(self, rng: Random, n_people: int) -> None:
         self._rng = rng
         self._used: set[str] = set()
-        pool = max(4, int(1.6 * n_people**0.5))
-        self._first = [word(rng, 2) for _ in range(pool)]
-        self._last = [word(rng) for _ in range(2 * pool)]
+        pool = max(6, int(2 * n_people**0.5))
+        self._first = rng.sample(STOCK, min(pool, N_WORDS))
+        self._last = rng.sample(STOCK, min(2 * pool, N_WORDS))
         self._places: list[str] = []
 
     def name(self, kind: str) -> str:
         """A fresh name for an entity of ``kind``."""
-        for _ in range(1000):
+        for _ in range(10_000):
             name = self._draw(kind)
             if name not in self._used:
                 self._used.add(name)

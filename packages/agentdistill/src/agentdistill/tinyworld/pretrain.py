@@ -22,7 +22,8 @@ from agentdistill.tinyworld.ladder import SIZES
 if TYPE_CHECKING:
     import torch
 
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 2048
+MUON_RATE = 0.02
 
 
 def causal_attention(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float, **_: Any) -> Any:
@@ -82,37 +83,45 @@ def loss_of(model: Any, batch: Any) -> tuple[torch.Tensor, int]:
     return cross_entropy(logits.float(), ids[:, 1:][mask]), int(mask.sum())
 
 
+def _optimizers(model: Any, learning_rate: float) -> list[tuple[torch.optim.Optimizer, float]]:
+    """Muon for the matrices of the layers, AdamW for embeddings and norms; each with its peak learning rate."""
+    import torch
+
+    inner = [p for n, p in model.named_parameters() if p.dim() > 1 and "embed" not in n]
+    outer = [p for n, p in model.named_parameters() if p.dim() <= 1 or "embed" in n]
+    muon = torch.optim.Muon(inner, lr=MUON_RATE, weight_decay=0.01, adjust_lr_fn="original")
+    adam = torch.optim.AdamW(outer, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    return [(muon, MUON_RATE), (adam, learning_rate)]
+
+
 def pretrain(size: str, rows: Rows, tokenizer: Any, out: Path, n_tokens: int, seed: int = 0, start: Path | None = None) -> None:
     """Train one model of the ladder and save it in half precision beside its log."""
     import torch
-    from transformers import AttentionInterface, LlamaForCausalLM
+    from transformers import AttentionInterface, Qwen3ForCausalLM
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     AttentionInterface.register("tinyworld_causal", causal_attention)
     spec = SIZES[size]
-    model = LlamaForCausalLM(spec.config(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id))
+    model = Qwen3ForCausalLM(spec.config(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id))
     model.set_attn_implementation("tinyworld_causal")
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": 0.05}, {"params": vectors, "weight_decay": 0.0}],
-        lr=spec.learning_rate, betas=(0.9, 0.98), fused=True,
-    )  # fmt: skip
+    optimizers = _optimizers(model, spec.learning_rate)
     n_params = sum(p.numel() for p in model.parameters())
     log: list[dict[str, float]] = []
     started, read, learned, total = time.perf_counter(), 0, 0, 0.0
     for step, batch in enumerate(batches(rows, n_tokens, seed)):
-        for group in optimizer.param_groups:
-            group["lr"] = spec.learning_rate * rate(read / n_tokens)
+        for optimizer, learning_rate in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate * rate(read / n_tokens)
         loss, n = loss_of(model, batch)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=False)
+        for optimizer, _ in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=False)
         read, learned, total = read + batch.size, learned + n, total + loss.item()
-        if step % 100 == 99:
-            log.append({"step": step + 1, "tokens": read, "loss": round(total / 100, 4)})
+        if step % 200 == 199:
+            log.append({"step": step + 1, "tokens": read, "loss": round(total / 200, 4)})
             total = 0.0
             print(f"{size} {log[-1]} {read / (time.perf_counter() - started):.0f} tok/s", flush=True)
         if math.isnan(loss.item()):

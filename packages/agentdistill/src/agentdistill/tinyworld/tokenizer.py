@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING
+
+from agentdistill.tinyworld.names import STOCK
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-VOCABULARY = 1280
+VOCABULARY = 2432
+_PIECES = (r"\d", r" ?[A-Za-z_]+", r"\n+", r" ?[^\sA-Za-z_\d]+", r"\s+")
 END_OF_TEXT, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -19,14 +23,14 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Learn the vocabulary from ``texts``. They should come from many worlds, so that no name becomes one token."""
+    """Learn the vocabulary from ``texts``, every word of the stock of names one token, with a blank before it or not."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r"\d| ?[A-Za-z_]+|\n+| ?[^\sA-Za-z_\d]+|\s+"), "isolated"),
+            pre_tokenizers.Split(Regex("|".join(_PIECES)), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -37,7 +41,8 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    stock = [w for name in STOCK for w in (name, " " + name)] * 400
+    tokenizer.train_from_iterator(chain(texts, stock), trainer)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token=END, pad_token=END_OF_TEXT, model_max_length=1024, padding_side="left"
     )

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from agentdistill.retrieval import Passage
-from agentdistill.tinyworld.language import JOBS, PRODUCTS, RELATIONS, relations_of
-from agentdistill.tinyworld.names import Namer, word
+from agentdistill.tinyworld.language import JOBS, MONEY, PRODUCTS, RELATIONS, relations_of
+from agentdistill.tinyworld.names import Namer
 
 _SHARES = {"country": 1, "city": 10, "mountain": 3, "river": 5, "person": 32, "firm": 13, "work": 26}
 _RANGES = {"year": (1800, 1999), "born": (1800, 1979), "people": (1000, 99999), "length": (20, 990), "height": (200, 8900)}
@@ -64,7 +64,7 @@ class World:
             elif r.numeric:
                 e.facts[r.name] = str(rng.randint(*_RANGES[r.name]))
             elif r.name == "money":
-                e.facts[r.name] = word(rng, 2).lower()
+                e.facts[r.name] = rng.choice(MONEY)
             else:
                 e.facts[r.name] = rng.choice(JOBS if r.name == "job" else PRODUCTS)
 

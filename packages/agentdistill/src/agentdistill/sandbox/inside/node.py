@@ -43,7 +43,7 @@ class Node:
         self.pipe = pipe
         self.runner = cell.Runner()
         self._tools = b""
-        self._cpu = 0.0
+        self._cpu = cell.now()[0]
 
     def serve(self, fork: Callable[[int], None] | None = None) -> None:
         """Carry out orders until the other side goes away. `fork` takes the payload of FORK orders by itself."""
@@ -64,10 +64,11 @@ class Node:
         number, soft_s, limit = wire.ORDER.unpack(head)
         if tools != self._tools:
             self._set_tools(tools)
-        cpu, _ = cell.now()
         outcome = self.runner.run(source.decode(), number, soft_s, limit)
         used, peak = cell.now()
-        self.pipe.write(self._reply(outcome, used - cpu, peak, limit))
+        # Nothing runs between cells, so the last count is where this cell began (but a fork's own count starts at 0).
+        spent, self._cpu = max(0.0, used - self._cpu), used
+        self.pipe.write(self._reply(outcome, spent, peak, limit))
 
     def _reply(self, outcome: cell.Outcome, cpu: float, peak: int, limit: int) -> bytes:
         final, value, error = self.runner.final, outcome.value, outcome.error

@@ -1,0 +1,78 @@
+"""The command line. Every verb is one module here, ``cli/<verb>.py``, with ``add(parser)`` and ``main(args) -> int``.
+
+Nothing heavy is imported before a verb runs, so that ``--help`` and completion stay quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from agentdistill import __version__
+from agentdistill.errors import InfrastructureError, UserError
+
+VERBS = {
+    "init": "write a recipe by answering five questions",
+    "run": "run a recipe: collect, filter, train, evaluate, report",
+    "collect": "let the teacher solve the training problems",
+    "filter": "keep the trajectories worth learning from",
+    "train": "train the students",
+    "evaluate": "test students and teacher",
+    "report": "write report.json and report.html of a run",
+    "ask": "talk to a distilled student, its steps shown live",
+    "show": "list a run's traces, or print one",
+    "compare": "paired differences between two runs",
+    "recipe": "print a recipe with every default",
+    "grade": "grade stored predictions",
+    "sandbox": "what the sandbox holds on this machine, and attacks on it",
+    "bench": "benchmarks, as ratios in one run",
+    "completion": "print a script for tab completion",
+}
+
+
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The whole parser; with ``only``, the arguments of just that verb, which is quicker to build."""
+    parser = argparse.ArgumentParser(
+        prog="agentdistill", description="Distil a strong model's tool-using behaviour into small language models."
+    )
+    parser.add_argument("--version", action="version", version=f"agentdistill {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name, about in VERBS.items():
+        sub = verbs.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
+        if only in (None, name):
+            importlib.import_module(f"{__name__}.{_MODULES.get(name, name)}").add(sub, name)
+    return parser
+
+
+_MODULES = {"collect": "run", "filter": "run", "train": "run", "evaluate": "run"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Exit status: 0 done, 1 the world failed, 2 the user's mistake, 130 interrupted."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    verb = next((a for a in argv if a in VERBS), None)
+    args = build_parser(only=verb or "").parse_args(argv)
+    try:
+        return int(importlib.import_module(f"{__name__}.{_MODULES.get(args.verb, args.verb)}").main(args))
+    except UserError as e:
+        print(f"agentdistill: {e}", file=sys.stderr)
+        return 2
+    except InfrastructureError as e:
+        print(f"agentdistill: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        kept = "what was done is kept; the same command goes on from there" if args.verb in _RESUMABLE else ""
+        print(f"\nagentdistill: interrupted{f'; {kept}' if kept else ''}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 141
+    except OSError as e:
+        where = f"{e.filename}: " if e.filename else ""
+        print(f"agentdistill: {where}{e.strerror or e}", file=sys.stderr)
+        return 1
+
+
+_RESUMABLE = ("run", "collect", "filter", "train", "evaluate", "report")

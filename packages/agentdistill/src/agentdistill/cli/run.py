@@ -1,0 +1,113 @@
+"""``run`` and its stages: ``collect``, ``filter``, ``train``, ``evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentdistill.errors import UserError
+
+if TYPE_CHECKING:
+    from agentdistill.progress import Terminal
+    from agentdistill.recipe import Recipe
+
+
+def add(parser: argparse.ArgumentParser, verb: str) -> None:
+    """Declare the arguments."""
+    parser.add_argument("recipe", type=Path, help="a recipe, as `agentdistill init` writes it")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (runs/)")
+    parser.add_argument("--name", help="name of the run's folder (the recipe's own)")
+    parser.add_argument("--jobs", type=int, help="processes side by side (the recipe's own)")
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="a dry run: N problems, the trajectories shown, the whole projected"
+    )
+    parser.add_argument("--json", action="store_true", help="print what came out as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the recipe up to the verb's stage."""
+    from agentdistill.progress import Terminal
+    from agentdistill.recipe import load_recipe
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    recipe = load_recipe(args.recipe)
+    if args.jobs is not None:
+        recipe = dataclasses.replace(recipe, jobs=args.jobs)
+    if args.name:
+        recipe = dataclasses.replace(recipe, name=args.name)
+    if recipe.jobs < 1:
+        raise UserError("--jobs has to be at least 1")
+    if args.limit is not None:
+        return _dry_run(args, recipe)
+    folder = args.runs / recipe.name
+    until = "report" if args.verb == "run" else args.verb
+    with Terminal() as progress:
+        from agentdistill.pipeline import run_recipe
+
+        run_recipe(recipe, folder, progress, until)
+    if args.json:
+        print(json.dumps(_facts(folder, until), indent=2))
+    elif until == "report":
+        from agentdistill.cli.report import print_summary
+
+        print_summary(folder, recipe)
+    return 0
+
+
+def _facts(folder: Path, until: str) -> dict[str, Any]:
+    if until == "report":
+        facts: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+        return facts
+    manifests = sorted((folder / until).glob("*/manifest.json")) + sorted((folder / until).glob("*/training.json"))
+    return {m.parent.name: json.loads(m.read_text(encoding="utf-8")) for m in manifests if ".old-" not in m.parent.name}
+
+
+def _dry_run(args: argparse.Namespace, recipe: Recipe) -> int:
+    """Collect a few trajectories, show them, and say what the whole would take."""
+    from agentdistill.pipeline import run_recipe
+    from agentdistill.progress import Terminal
+    from agentdistill.run import Run
+
+    if args.limit < 1:
+        raise UserError("--limit has to be at least 1")
+    whole = len(Run(recipe, args.runs / recipe.name).problems("train"))
+    limited = dataclasses.replace(
+        recipe, problems=dataclasses.replace(recipe.problems, limit_train=args.limit, limit_test=args.limit)
+    )
+    folder = args.runs / f"{recipe.name}.dry-run"
+    with Terminal() as progress:
+        run_recipe(limited, folder, progress, "collect")
+        _show(folder, progress)
+        _project(folder, whole * recipe.collect.samples, progress)
+    return 0
+
+
+def _show(folder: Path, progress: Terminal) -> None:
+    from agentdistill.store import read_traces
+    from agentdistill.views import show_trace
+
+    for traces in sorted(folder.glob("collect/*/traces.jsonl")):
+        if ".old-" in traces.parent.name:
+            continue
+        for trace in read_traces(traces):
+            show_trace(folder, trace.id, part=f"collect/{traces.parent.name}")
+
+
+def _project(folder: Path, whole: int, progress: Terminal) -> None:
+    """Tokens and seconds of the whole collection, projected from the few."""
+    for manifest in sorted(folder.glob("collect/*/manifest.json")):
+        if ".old-" in manifest.parent.name:
+            continue
+        facts = json.loads(manifest.read_text(encoding="utf-8"))
+        timing = json.loads((manifest.parent / "timing.json").read_text(encoding="utf-8"))
+        factor = whole / max(facts["n"], 1)
+        usage = facts["usage"]
+        progress.say(
+            f"collect/{manifest.parent.name}: all {whole} would read about {usage['n_prompt_tokens'] * factor:,.0f} and "
+            f"write {usage['n_new_tokens'] * factor:,.0f} tokens, in about {timing['seconds'] * factor / 60:.0f} min "
+            "at this pace (more at once go faster)"
+        )

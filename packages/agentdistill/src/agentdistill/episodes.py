@@ -1,0 +1,24 @@
+"""From a method and a problem to an episode that waits for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from agentdistill.environment import Environment
+from agentdistill.methods import Method
+from agentdistill.models import Model
+from agentdistill.rollout import RolloutSettings, chain_of_thought, rollout
+from agentdistill.run import Run
+from agentdistill.types import Problem, Trace
+
+
+def episode(
+    run: Run, m: Method, environment: Environment, settings: RolloutSettings, problem: Problem, trace_id: str
+) -> Callable[[Model], Awaitable[Trace]]:
+    """The episode that ``m`` makes of a problem."""
+    if m.loop == "agent":
+        return lambda model: rollout(model, problem, environment, run.style, settings, method=m.name, trace_id=trace_id)
+    found = run.retriever.search(problem.question, run.recipe.tools.k) if m.passages and run.retriever else []
+    return lambda model: chain_of_thought(
+        model, problem, run.style, settings, passages=found, method=m.name, trace_id=trace_id
+    )

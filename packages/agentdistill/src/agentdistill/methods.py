@@ -1,0 +1,46 @@
+"""The methods that are compared: how a model is prompted, and what its student was trained on."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from agentdistill.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """``loop`` is ``agent`` or ``cot``. ``learns`` names the collection a student is trained on, None for prompting.
+
+    ``passages`` puts retrieved passages beside the question; ``prefix`` begins the agent with its own first thought.
+    """
+
+    name: str
+    loop: str
+    learns: str | None = None
+    passages: bool = False
+    prefix: bool = False
+
+
+METHODS: dict[str, Method] = {
+    m.name: m
+    for m in (
+        Method("cot", "cot"),
+        Method("cot-rag", "cot", passages=True),
+        Method("agent", "agent"),
+        Method("agent-prefix", "agent", prefix=True),
+        Method("cot-distill", "cot", learns="cot"),
+        Method("cot-distill-rag", "cot", learns="cot-rag", passages=True),
+        Method("agent-distill", "agent", learns="agent"),
+        Method("agent-distill-prefix", "agent", learns="agent-prefix"),
+    )
+}
+
+
+def method(name: str) -> Method:
+    """The method called ``name``. Raises UserError naming the nearest for an unknown one."""
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, n=1)
+        hint = f'; did you mean "{near[0]}"?' if near else ""
+        raise UserError(f'no method is called "{name}"{hint} (there are: {", ".join(METHODS)})')
+    return METHODS[name]

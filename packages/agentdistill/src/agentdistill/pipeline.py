@@ -1,0 +1,182 @@
+"""The stages in order, their independent parts side by side in worker processes where the recipe asks for that."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from agentdistill.methods import METHODS
+from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
+from agentdistill.recipe import Recipe
+from agentdistill.run import Run
+
+STAGES = ("collect", "filter", "train", "evaluate", "report")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An independent part of a stage: the name of a function of this module, and its arguments besides the run."""
+
+    work: str
+    arguments: tuple[Any, ...]
+
+
+def run_recipe(recipe: Recipe, folder: Path, progress: Progress | None = None, until: str = "report") -> Path:
+    """Run the stages up to ``until`` and return the run's folder. What is done already is not done again.
+
+    Raises UserError for what the user can mend and InfrastructureError where the world failed; what was done is kept
+    and the same call goes on from there.
+    """
+    progress = progress or Silent()
+    run = Run(recipe, folder)
+    run.problems("train")  # bad input is found before anything is spent
+    run.save_recipe()
+    for stage in STAGES[: STAGES.index(until) + 1]:
+        _do(run, parts(run, stage), progress)
+    return folder
+
+
+def parts(run: Run, stage: str) -> list[Part]:
+    """What a stage consists of."""
+    from agentdistill.stages.collect import collections
+    from agentdistill.stages.evaluating import jobs
+
+    if stage == "collect":
+        return [Part("collect", (name,)) for name in collections(run)]
+    if stage == "filter":
+        return [Part("filter", (name,)) for name in collections(run)]
+    if stage == "train":
+        return [Part("train", t) for t in _trainings(run)]
+    if stage == "evaluate":
+        return [Part("evaluate", (job,)) for job in jobs(run)] if run.problems("test") else []
+    return [Part("report", ())]
+
+
+def _trainings(run: Run) -> list[tuple[int, str]]:
+    """One training a student and collection, the larger students first so that the last one to end is small."""
+    out: dict[tuple[int, str], tuple[int, str]] = {}
+    for i, student in enumerate(run.recipe.students):
+        for m in student.methods:
+            learns = METHODS[m].learns
+            if learns:
+                out.setdefault((i, learns), (i, m))
+    return list(out.values())
+
+
+def _collect(run: Run, progress: Progress, name: str) -> None:
+    from agentdistill.stages.collect import collect
+
+    collect(run, name, progress)
+
+
+def _filter(run: Run, progress: Progress, name: str) -> None:
+    from agentdistill.stages.filtering import filter_collection
+
+    filter_collection(run, name, progress)
+
+
+def _train(run: Run, progress: Progress, student: int, method: str) -> None:
+    from agentdistill.stages.training import train_student
+
+    train_student(run, run.recipe.students[student], method, progress)
+
+
+def _evaluate(run: Run, progress: Progress, job: Any) -> None:
+    from agentdistill.stages.evaluating import evaluate
+
+    evaluate(run, job, progress)
+
+
+def _report(run: Run, progress: Progress) -> None:
+    from agentdistill.stages.reporting import write_report
+
+    write_report(run.folder, progress)
+
+
+_WORK: dict[str, Callable[..., None]] = {
+    "collect": _collect,
+    "filter": _filter,
+    "train": _train,
+    "evaluate": _evaluate,
+    "report": _report,
+}
+
+
+def _do(run: Run, stage_parts: Sequence[Part], progress: Progress) -> None:
+    n_jobs = min(run.recipe.jobs, len(stage_parts))
+    if n_jobs <= 1 or stage_parts[0].work == "filter":
+        for part in stage_parts:
+            _WORK[part.work](run, progress, *part.arguments)
+        return
+    _side_by_side(run, stage_parts, progress, n_jobs)
+
+
+def _side_by_side(run: Run, stage_parts: Sequence[Part], progress: Progress, n_jobs: int) -> None:
+    """Every part in one of ``n_jobs`` worker processes. The first error ends the others and is raised."""
+    context = get_context("spawn")
+    events = context.Queue()
+    tasks: dict[int, Task] = {}
+    pool = ProcessPoolExecutor(n_jobs, mp_context=context, initializer=_start_worker, initargs=(events, os.getpid()))
+    futures: set[Future[None]] = set()
+    try:
+        futures = {pool.submit(_in_worker, run.recipe, run.folder, part, i) for i, part in enumerate(stage_parts)}
+        pending = futures
+        while pending:
+            finished, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+            _drain(events, progress, tasks)
+            for future in finished:
+                future.result()
+        _drain(events, progress, tasks)
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _drain(events: Any, progress: Progress, tasks: dict[int, Task]) -> None:
+    while True:
+        try:
+            event: Event = events.get_nowait()
+        except Empty:
+            return
+        replay(event, progress, tasks)
+
+
+_events: Any = None
+
+
+def _start_worker(events: Any, parent: int) -> None:
+    """A worker ends with its parent, even one that was killed, and uses one thread: more stall each other."""
+    import torch
+
+    global _events
+    _events = events
+    _end_with_parent(parent)
+    torch.set_num_threads(1)
+
+
+def _end_with_parent(parent: int) -> None:
+    import ctypes
+    import signal
+    import sys
+
+    if sys.platform != "linux":
+        return
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before we asked
+        os._exit(1)
+
+
+def _in_worker(recipe: Recipe, folder: Path, part: Part, number: int) -> None:
+    _WORK[part.work](Run(recipe, folder), Relay(_events.put, number), *part.arguments)

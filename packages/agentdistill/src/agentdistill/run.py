@@ -1,0 +1,142 @@
+"""A run: a recipe, its folder, and what the stages need to be handed: problems, tools, prompts, models."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from agentdistill.checkpoints import locate
+from agentdistill.environment import Environment
+from agentdistill.errors import RecipeError, UserError
+from agentdistill.models import Model, load_model
+from agentdistill.problems import load_problems
+from agentdistill.prompts import Style, load_style
+from agentdistill.recipe import Recipe, RolloutTable
+from agentdistill.retrieval import Retriever, build_retriever, load_corpus
+from agentdistill.rollout import RolloutSettings
+from agentdistill.sandbox import Limits
+from agentdistill.store import digest, to_dict, write_json
+from agentdistill.tasks import find_task
+from agentdistill.tools import Tool, load_functions
+from agentdistill.types import Kind, Problem, Sampling
+
+
+class Run:
+    """What every stage of one run shares. Made in each process that works on it; nothing in it is written twice."""
+
+    def __init__(self, recipe: Recipe, folder: Path) -> None:
+        self.recipe = recipe
+        self.folder = folder
+
+    def save_recipe(self) -> None:
+        """Keep the resolved recipe beside the results."""
+        write_json(self.folder / "recipe.json", dataclasses.asdict(self.recipe))
+
+    def problems(self, split: str) -> tuple[Problem, ...]:
+        """The problems of ``train`` or ``test``. Raises UserError where they cannot be read or share an id."""
+        return self._problems[split]
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """One line for every row of the problem files that was left out."""
+        return self._loaded[1]
+
+    @property
+    def _problems(self) -> dict[str, tuple[Problem, ...]]:
+        return self._loaded[0]
+
+    @cached_property
+    def _loaded(self) -> tuple[dict[str, tuple[Problem, ...]], tuple[str, ...]]:
+        settings = self.recipe.problems
+        found: dict[str, tuple[Problem, ...]] = {}
+        skipped: list[str] = []
+        for split, source, limit in (
+            ("train", settings.train, settings.limit_train),
+            ("test", settings.test or "", settings.limit_test),
+        ):
+            if not source:
+                found[split] = ()
+                continue
+            found[split], bad = self._load(source, limit)
+            skipped += bad
+        return found, tuple(skipped)
+
+    def _load(self, source: str, limit: int | None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
+        task = find_task(source)
+        if task is not None:
+            module, split = task
+            return tuple(module.problems(split))[:limit], ()
+        settings = self.recipe.problems
+        kind: Kind | None = settings.kind  # type: ignore[assignment]  # checked by the loader
+        loaded = load_problems(source, fields=settings.fields, kind=kind, limit=limit, strict=settings.strict)
+        return loaded.problems, loaded.skipped
+
+    @cached_property
+    def style(self) -> Style:
+        """The prompts."""
+        return load_style(self.recipe.style)
+
+    @cached_property
+    def retriever(self) -> Retriever | None:
+        """The index of the corpus that search looks through; None where the recipe has none."""
+        tools = self.recipe.tools
+        if tools.search is None:
+            return None
+        task = find_task(tools.search)
+        if task is not None and not hasattr(task[0], "corpus"):
+            raise RecipeError(f'task "{tools.search}" brings no corpus to search')
+        passages = task[0].corpus() if task is not None else load_corpus(tools.search)
+        return build_retriever(tools.retriever, passages, cache=self.folder / "index")
+
+    @cached_property
+    def tools(self) -> tuple[Tool, ...]:
+        """The functions that model code may call, search first."""
+        from agentdistill.tools.search import search_tool
+
+        own = load_functions(Path(self.recipe.tools.functions)) if self.recipe.tools.functions else []
+        search = [search_tool(self.retriever, self.recipe.tools.k)] if self.retriever is not None else []
+        names = [t.name for t in [*search, *own]]
+        if len(set(names)) < len(names):
+            raise UserError(f'{self.recipe.tools.functions}: the name "search" is taken by the search tool')
+        return (*search, *own)
+
+    def environment(self, table: RolloutTable) -> Environment:
+        """A fresh sandbox with the recipe's tools and limits. The caller closes it."""
+        s = self.recipe.sandbox
+        limits = Limits(wall_s=s.wall_s, memory_mb=s.memory_mb)
+        return Environment(self.tools, mode=s.mode, limits=limits, observation_chars=table.observation_chars)
+
+    def rollout_settings(self, table: RolloutTable, *, prefix: bool = False) -> RolloutSettings:
+        """How episodes of a stage are sampled."""
+        sampling = Sampling(table.temperature, table.top_p, table.max_new_tokens)
+        return RolloutSettings(table.max_steps, sampling, prefix, self.recipe.seed)
+
+    def teacher(self) -> Model:
+        """The teacher, loaded anew."""
+        settings = dict(self.recipe.teacher.settings)
+        if self.recipe.teacher.model == "local" and "path" in settings:
+            settings.setdefault("name", settings["path"])
+            settings["path"] = locate(settings["path"])
+        return load_model(self.recipe.teacher.model, **settings)
+
+    def rollout_inputs(self, split: str) -> dict[str, str]:
+        """Hashes of what episodes hang on besides their settings: problems, corpus, tools, teacher."""
+        inputs = {"problems": digest(self.problems(split)), "style": self.recipe.style}
+        if self.retriever is not None:
+            inputs["corpus"] = digest([(p.title, p.text) for p in self.retriever.passages])
+        functions = self.recipe.tools.functions
+        if functions:
+            inputs["functions"] = digest(Path(functions).read_text(encoding="utf-8"))
+        return inputs
+
+    def rollout_key(self, table: RolloutTable) -> dict[str, Any]:
+        """The settings that episodes hang on."""
+        tools = self.recipe.tools
+        return {
+            "rollout": to_dict(dataclasses.asdict(table)),
+            "tools": [tools.retriever, tools.k, [t.signature for t in self.tools]],
+            "sandbox": dataclasses.asdict(self.recipe.sandbox),
+            "seed": self.recipe.seed,
+        }

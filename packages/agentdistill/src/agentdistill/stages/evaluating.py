@@ -1,0 +1,126 @@
+"""Evaluate: the students, and the teacher where it is asked for, answer the test problems."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentdistill.checkpoints import locate
+from agentdistill.episodes import episode
+from agentdistill.layout import evaluated, trained
+from agentdistill.methods import method
+from agentdistill.models import Model, load_model
+from agentdistill.progress import Progress
+from agentdistill.recipe import StudentSettings, student_name
+from agentdistill.run import Run
+from agentdistill.stages.folder import StageFolder
+from agentdistill.stages.rollouts import Plan, run_rollouts
+from agentdistill.store import digest, file_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One evaluation: a student or, with None, the teacher, by one method. ``order`` is its place in the report."""
+
+    student: StudentSettings | None
+    method: str
+    order: int
+
+    @property
+    def model(self) -> str:
+        """The name it goes by."""
+        return student_name(self.student) if self.student else "teacher"
+
+
+def jobs(run: Run) -> list[Job]:
+    """Every evaluation that the recipe asks for, the teacher's first."""
+    pairs: list[tuple[StudentSettings | None, str]] = [(None, m) for m in run.recipe.evaluate.teacher]
+    pairs += [(s, m) for s in run.recipe.students for m in s.methods]
+    return [Job(s, m, i) for i, (s, m) in enumerate(pairs)]
+
+
+def evaluate(run: Run, job: Job, progress: Progress) -> Path:
+    """Run one evaluation and return its folder. Does nothing where it is there already."""
+    settings, m = run.recipe.evaluate, method(job.method)
+    inputs = {**run.rollout_inputs("test"), "weights": _weights_digest(run, job)}
+    key = {"model": job.model, "method": job.method, **run.rollout_key(settings)}
+    folder = StageFolder(evaluated(run.folder, job.model, job.method), "evaluate", key, inputs)
+    with run.environment(settings) as environment:
+        rollouts = run.rollout_settings(settings, prefix=m.prefix)
+        plans = [Plan(p.id, episode(run, m, environment, rollouts, p, p.id)) for p in run.problems("test")]
+        what = f"{job.model} · {job.method} · {len(plans)} questions"
+        run_rollouts(folder, plans, lambda: _model(run, job), progress, what, _facts(run, job))
+    return folder.path
+
+
+def _source(run: Run, job: Job) -> Path | str:
+    """Where the student's weights lie: what was trained, or the base as it came."""
+    assert job.student is not None
+    if method(job.method).learns:
+        return trained(run.folder, job.student, job.method)
+    return locate(job.student.base)
+
+
+def _model(run: Run, job: Job) -> Model:
+    if job.student is None:
+        return run.teacher()
+    settings = run.recipe.evaluate
+    return load_model(
+        "local",
+        path=str(_source(run, job)),
+        name=f"{job.model} {job.method}",
+        device=settings.device,
+        batch_size=settings.batch_size,
+        chat_template=run.recipe.train.chat_template,
+    )
+
+
+def _weights_digest(run: Run, job: Job) -> str:
+    if job.student is None:
+        return digest(repr(run.recipe.teacher))
+    source = Path(_source(run, job))
+    weights = sorted(source.glob("*.safetensors"))
+    return digest([str(source.name), [file_digest(w) for w in weights]]) if weights else str(source)
+
+
+def _facts(run: Run, job: Job) -> dict[str, Any]:
+    """What the report says of the model."""
+    learns = method(job.method).learns
+    return {
+        "student": job.model,
+        "method": job.method,
+        "order": job.order,
+        "role": "student" if job.student else "teacher",
+        "trained_on": f"filter/{learns}" if learns else None,
+        "n_parameters": _n_parameters(_source(run, job)) if job.student else _teacher_parameters(run),
+    }
+
+
+def _teacher_parameters(run: Run) -> int | None:
+    path = run.recipe.teacher.settings.get("path")
+    return _n_parameters(locate(path)) if isinstance(path, str) else None
+
+
+def _n_parameters(source: Path | str) -> int | None:
+    """Parameters of a folder's weights, its base's included; None where that is not to be seen without loading."""
+    folder = Path(source)
+    adapter = folder / "adapter_config.json"
+    if adapter.exists():
+        base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")
+        return _n_parameters(base) if isinstance(base, str) else None
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        return None
+    from safetensors import safe_open
+
+    total = 0
+    for file in files:
+        with safe_open(file, "pt") as f:
+            for name in f.keys():  # noqa: SIM118  a safetensors handle is no dict
+                n = 1
+                for size in f.get_slice(name).get_shape():
+                    n *= size
+                total += n
+    return total

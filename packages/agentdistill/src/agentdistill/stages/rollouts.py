@@ -1,0 +1,145 @@
+"""Running episodes into a folder: what collection and evaluation share. Resumable at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentdistill.driver import Episode, drive, groups_of
+from agentdistill.errors import InfrastructureError
+from agentdistill.models import Model
+from agentdistill.progress import Progress, Task
+from agentdistill.stages.folder import StageFolder
+from agentdistill.store import append_jsonl, read_traces, repair_jsonl, write_jsonl
+from agentdistill.types import End, Trace, Usage
+
+TRACES = "traces.jsonl"
+PARTIAL = "traces.partial.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An episode to run: the id its trace will have, and how to run it."""
+
+    trace_id: str
+    run: Episode[Trace]
+
+
+def run_rollouts(
+    folder: StageFolder,
+    plans: Sequence[Plan],
+    model: Callable[[], Model],
+    progress: Progress,
+    what: str,
+    about: dict[str, object] | None = None,
+) -> list[Trace]:
+    """Every plan's trace, in order, from disk where it is there already. ``model`` is made only if one is missing.
+
+    ``about`` goes into the manifest as it is. Traces are appended to a partial file as they end and put in order when all are there, so that a run that was
+    killed and taken up again leaves the same file as one that was not. Raises InfrastructureError when the world has
+    failed so often in a row that going on is useless; what was collected stays.
+    """
+    if folder.is_done:
+        return read_traces(folder.path / TRACES)
+    folder.begin()
+    partial = folder.path / PARTIAL
+    _reopen(folder.path, partial)
+    done = {t.id: t for t in read_traces(partial)} if partial.exists() else {}
+    started = time.monotonic()
+    task = progress.task(folder.stage, what, len(plans))
+    task.advance(len(done), _note(list(done.values())))
+    if len(done) < len(plans):
+        asyncio.run(_run_missing(plans, done, partial, model, task))
+    traces = [done[p.trace_id] for p in plans]
+    write_jsonl(folder.path / TRACES, traces)
+    folder.finish({**(about or {}), **facts(traces)}, time.monotonic() - started)
+    partial.unlink(missing_ok=True)
+    task.done(f"{len(traces)}/{len(plans)}  {_note(traces)}")
+    folder.release()
+    return traces
+
+
+def _reopen(path: Path, partial: Path) -> None:
+    """Mend a torn line, and take up a finished file whose faults are to be tried again."""
+    if not partial.exists() and (path / TRACES).exists():
+        write_jsonl(partial, read_traces(path / TRACES))
+    if repair_jsonl(partial) or partial.exists():
+        kept = {t.id: t for t in read_traces(partial) if t.end is not End.FAULT}
+        write_jsonl(partial, kept.values())
+
+
+async def _run_missing(
+    plans: Sequence[Plan], done: dict[str, Trace], partial: Path, make: Callable[[], Model], task: Task
+) -> None:
+    model = make()
+    breaker = _Breaker(limit=max(8, model.batch_size), n_plans=len(plans))
+    try:
+        for _ in range(2):  # faults get one more try before the stage ends
+            missing = {i for i, p in enumerate(plans) if p.trace_id not in done or done[p.trace_id].end is End.FAULT}
+
+            def keep(i: int, trace: Trace, missing: set[int] = missing) -> None:
+                if i not in missing:
+                    return  # run again only to keep its batch the same
+                new = trace.id not in done
+                done[trace.id] = trace
+                if trace.end is not End.FAULT:
+                    append_jsonl(partial, [trace])
+                task.advance(int(new), _note(list(done.values())))
+                breaker.saw(trace, done)
+
+            groups = groups_of(model, [p.run for p in plans], missing)
+            await drive(model, groups, keep)
+    finally:
+        await model.aclose()
+
+
+class _Breaker:
+    """Gives up when nothing but faults comes back."""
+
+    def __init__(self, limit: int, n_plans: int) -> None:
+        self._limit, self._n_plans, self._in_a_row = limit, n_plans, 0
+
+    def saw(self, trace: Trace, done: dict[str, Trace]) -> None:
+        self._in_a_row = self._in_a_row + 1 if trace.end is End.FAULT else 0
+        if self._in_a_row >= self._limit:
+            saved = sum(t.end is not End.FAULT for t in done.values())
+            raise InfrastructureError(
+                f"{trace.fault}; {saved} of {self._n_plans} trajectories are saved, run the same command to go on"
+            )
+
+
+def usage_of(traces: Sequence[Trace]) -> Usage:
+    """What the traces cost together."""
+    return sum((t.usage for t in traces), Usage())
+
+
+def facts(traces: Sequence[Trace]) -> dict[str, object]:
+    """Counts for a manifest."""
+    usage = usage_of(traces)
+    return {
+        "n": len(traces),
+        "n_correct": sum(bool(t.correct) for t in traces),
+        "n_faults": sum(t.end is End.FAULT for t in traces),
+        "n_truncated": usage.n_truncated,
+        "ends": {e.value: n for e in End if (n := sum(t.end is e for t in traces))},
+        "usage": {
+            "n_requests": usage.n_requests,
+            "n_prompt_tokens": usage.n_prompt_tokens,
+            "n_new_tokens": usage.n_new_tokens,
+        },
+    }
+
+
+def _note(traces: Sequence[Trace]) -> str:
+    scored = [t for t in traces if t.score is not None]
+    if not scored:
+        return ""
+    right = sum(bool(t.correct) for t in scored) / len(scored)
+    steps = sum(len(t.steps) for t in scored) / len(scored)
+    n_faults = len(traces) - len(scored)
+    n_truncated = sum(t.usage.n_truncated for t in traces)
+    extra = (f"  {n_faults} faults" if n_faults else "") + (f"  {n_truncated} cut off" if n_truncated else "")
+    return f"{right:.1%} right  {steps:.1f} steps{extra}"

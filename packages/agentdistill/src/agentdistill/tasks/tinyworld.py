@@ -1,0 +1,48 @@
+"""The embedded miniature: eight families of questions about a fictional world, and its encyclopaedia.
+
+Splits: ``train`` (two-hop look-ups and word problems, as the paper trains on HotpotQA and MATH) and ``test`` (all eight
+families, none of whose questions is in any training text). ``train:300`` and ``test:50`` say how many a family.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from agentdistill.errors import UserError
+from agentdistill.retrieval import Passage
+from agentdistill.tinyworld.corpus import home
+from agentdistill.tinyworld.facts import FACT_FAMILIES, FactQuestion, fact_question, is_held_out
+from agentdistill.tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
+from agentdistill.tinyworld.world import World
+from agentdistill.types import Problem
+
+IN_DOMAIN = ("hop2", "word")
+PER_FAMILY = {"train": 300, "test": 100}
+
+
+def corpus() -> list[Passage]:
+    """The whole encyclopaedia, articles that no model has read included."""
+    return home().encyclopaedia()
+
+
+def problems(split: str = "test") -> list[Problem]:
+    """The problems of a split, family by family. Raises UserError for a split that does not exist."""
+    name, _, count = split.partition(":")
+    if name not in PER_FAMILY or (count and not count.isdigit()):
+        raise UserError(f'tinyworld has no split "{split}"; there are: train, test, and train:N, test:N')
+    n = int(count or PER_FAMILY[name])
+    families = IN_DOMAIN if name == "train" else (*FACT_FAMILIES, *MATH_FAMILIES)
+    world = home()
+    return [p for family in families for p in _family(world, family, name, n)]
+
+
+def _family(world: World, family: str, split: str, n: int) -> list[Problem]:
+    rng = Random(f"tinyworld-{split}-{family}")
+    out: dict[str, Problem] = {}
+    while len(out) < n:
+        q: FactQuestion | MathQuestion
+        q = fact_question(rng, world, family) if family in FACT_FAMILIES else math_question(rng, family)
+        if is_held_out(q.key) == (split == "test") and q.text not in out:
+            kind = "math" if q.answer.isdigit() else "short"
+            out[q.text] = Problem(f"{split}-{family}-{len(out):04}", q.text, q.answer, kind, family)
+    return list(out.values())
