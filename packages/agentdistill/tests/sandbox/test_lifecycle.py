@@ -27,10 +27,16 @@ for s in sessions:
 kids = sessions[0].fork(3)
 print(box._backend._process.pid, *[s.pid for s in sessions + kids], flush=True)
 import threading
-threading.Thread(target=lambda: kids[1].exec("import signal\\nfor n in range(1, 65):\\n try: signal.signal(n, signal.SIG_IGN)"
-    "\\n except Exception: pass\\nwhile True: pass", wall_s=60), daemon=True).start()
+threading.Thread(target=lambda: kids[1].exec({hostile!r}, wall_s=60), daemon=True).start()
 time.sleep(0.2)
 {end}
+"""
+_HOSTILE = """
+import signal
+for n in range(1, 65):
+    try: signal.signal(n, signal.SIG_IGN)
+    except Exception: pass
+while True: pass
 """
 
 
@@ -64,7 +70,7 @@ def test_no_process_or_file_outlives_the_host(mode: str, end: str) -> None:
     need(mode)
     before = _folders()
     host = subprocess.Popen(
-        [sys.executable, "-c", _HOST.format(mode=mode, end=end)],
+        [sys.executable, "-c", _HOST.format(mode=mode, end=end, hostile=_HOSTILE)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
