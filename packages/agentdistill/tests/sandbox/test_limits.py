@@ -13,6 +13,17 @@ def test_memory(box: Sandbox) -> None:
         assert s.exec("x = bytearray(100 << 20); len(x)").value == str(100 << 20)
 
 
+def test_memory_of_one_session() -> None:
+    need("container")
+    with Sandbox("container", modules=(), limits=Limits(memory_mb=256)) as box:
+        with box.session(limits=Limits(memory_mb=64)) as s:
+            (kid,) = s.fork()
+            for each in (s, kid):
+                assert each.exec("x = bytearray(100 << 20)").stop is Stop.MEMORY
+        with box.session() as s:
+            assert s.exec("x = bytearray(100 << 20)").ok
+
+
 def test_output_is_cut_and_a_flood_is_ended(box: Sandbox) -> None:
     with box.session() as s:
         result = s.exec("print('x' * 5000)")

@@ -9,7 +9,7 @@ from agentdistill.sandbox import Limits, Sandbox, SandboxUnavailable, Stop, pool
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "kernel_supported", lambda: False)
+    monkeypatch.setattr(pool, "has_linux_layers", lambda: False)
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import platform
+import sys
 import threading
 from concurrent.futures import Executor, ThreadPoolExecutor
 from types import TracebackType
 from typing import Literal, Protocol
 
-from .forked import ForkedBackend
-from .inside.kernel import supported as kernel_supported
 from .portable import PortableBackend
 from .session import Session
 from .step import Node
@@ -19,6 +19,11 @@ from .types import Capabilities, Limits, SandboxBroken, SandboxClosed, SandboxUn
 Mode = Literal["auto", "strict", "container", "process"]
 _STANDARD = "math random statistics itertools functools collections fractions decimal re json datetime"
 MODULES = (*_STANDARD.split(), "numpy", "sympy")
+
+
+def has_linux_layers() -> bool:
+    """True where the system calls are known that everything but the portable weak mode is made of."""
+    return sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
 
 
 class Backend(Protocol):
@@ -137,11 +142,13 @@ class Sandbox:
             wanted.append("process")
         problems = []
         for mode in wanted:
-            if not kernel_supported():
+            if not has_linux_layers():
                 if mode == "process":
                     return PortableBackend(self.limits, self._modules, self._seed)
                 problems.append(f"{mode}: needs Linux on x86-64 or aarch64")
                 continue
+            from .forked import ForkedBackend  # late: on other systems it cannot even be imported
+
             try:
                 return ForkedBackend(mode, self.limits, self._modules, self._seed)
             except SandboxUnavailable as problem:

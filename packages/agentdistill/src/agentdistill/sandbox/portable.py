@@ -53,6 +53,9 @@ class PortableNode:
         """Not known."""
         return None
 
+    def cut_memory(self, by: int) -> None:
+        """Not done: a portable node keeps the Sandbox's limit."""
+
     def scratch(self) -> int:
         """Not counted."""
         return 0

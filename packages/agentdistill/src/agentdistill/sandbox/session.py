@@ -21,6 +21,8 @@ T = TypeVar("T")
 class Source(Protocol):
     """What a session needs of its Sandbox."""
 
+    limits: Limits
+
     def spawn(self) -> Node:
         """A fresh state; raises SandboxBroken or SandboxClosed."""
         ...
@@ -195,6 +197,9 @@ class Session:
             node = self._source.spawn()
         except SandboxBroken as problem:
             return _without_run(Stop.BROKEN, str(problem))
+        spare = self._source.limits.memory_mb - self.limits.memory_mb
+        if spare > 0:
+            node.cut_memory(spare << 20)
         for done in self._log:
             cell = Cell(done.source, done.number, self.limits, self._tools, self.limits.wall_s, None, done.answers)
             if Step(node, cell).run().state_lost:

@@ -48,6 +48,10 @@ class Node(Protocol):
         """CPU seconds so far by the kernel's count; None where the platform does not tell."""
         ...
 
+    def cut_memory(self, by: int) -> None:
+        """Lower the limit on its address space by so many bytes."""
+        ...
+
     def scratch(self) -> int:
         """Bytes of scratch in use; 0 where nobody counts."""
         ...
