@@ -35,6 +35,16 @@ seccomp.install([op(0x20, 0), op(0x15, kernel.NUMBERS["unshare"], 0, 1), op(6, s
 """
 
 
+# Somebody else's listener is installed already: there can be no second one, so no fork gate.
+_NO_GATE = """
+from agentdistill.sandbox.inside import kernel, seccomp
+kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+op = seccomp._op
+code = [op(0x20, 0), op(0x15, kernel.NUMBERS["memfd_create"], 0, 1), op(6, seccomp.NOTIFY), op(6, seccomp.ALLOW)]
+listener = seccomp.install(code, listen=True)
+"""
+
+
 def _run(before: str = "", **options: object) -> str:
     command = [sys.executable, "-c", _PROBE.format(before=before)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
@@ -45,6 +55,7 @@ def _run(before: str = "", **options: object) -> str:
 def _contained(text: str, mode: str) -> None:
     assert f"{mode} 21" in text
     assert "PermissionError\nPermissionError\n" in text
+    assert "None" not in text
 
 
 def test_without_namespaces() -> None:
@@ -53,6 +64,13 @@ def test_without_namespaces() -> None:
     assert "strict refused" in text
     assert "unshare" in text
     _contained(text, "container")
+
+
+def test_without_a_fork_gate() -> None:
+    need("strict")
+    text = _run(_NO_GATE)
+    assert "strict works" in text
+    _contained(text.replace("BlockingIOError", "PermissionError"), "strict")
 
 
 def _readable_by_others() -> bool:

@@ -24,7 +24,12 @@ from .types import Capabilities, Limits, SandboxBroken, SandboxUnavailable
 Answer = Future[tuple[bytes, tuple[int, ...]]]
 START_S = 150.0
 ANSWER_S = 30.0
-NEEDED = {"strict": ("namespaces", "private root", "seccomp"), "container": ("landlock", "seccomp"), "process": ()}
+_FORKS = "fork gate or fork limit"
+NEEDED = {
+    "strict": ("namespaces", "private root", "seccomp", _FORKS),
+    "container": ("landlock", "seccomp", _FORKS),
+    "process": (),
+}
 
 
 class ForkedBackend:
@@ -76,7 +81,7 @@ class ForkedBackend:
         if "problem" in report:
             raise SandboxUnavailable(f"{mode}: {report['problem']}")
         held = " ".join(report["on"])
-        lacking = [name for name in NEEDED[mode] if name not in held]
+        lacking = [name for name in NEEDED[mode] if not any(word in held for word in name.split(" or "))]
         if lacking:
             raise SandboxUnavailable(f"{mode}: {', '.join(lacking)} not in force: {'; '.join(report['off'])}")
         note = "WEAK: model code can do what the user can" if mode == "process" else ""

@@ -25,7 +25,7 @@ class Case:
     stops: tuple[Stop, ...] = ENDED
     weak: bool = False
     fork_after: bool = False
-    wall_s: float = 0.25
+    wall_s: float = 0.2
 
 
 PRELUDE = """

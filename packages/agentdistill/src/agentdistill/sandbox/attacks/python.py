@@ -11,7 +11,7 @@ _ANY = (Stop.OK, Stop.ERROR, Stop.TIMEOUT, Stop.CRASH)
 _LOOP = "\n    while True: pass"
 
 
-def _case(name: str, code: str, stops: tuple[Stop, ...] = _ANY, wall_s: float = 0.25) -> Case:
+def _case(name: str, code: str, stops: tuple[Stop, ...] = _ANY, wall_s: float = 0.2) -> Case:
     return Case(name, code, stops, weak=True, fork_after=True, wall_s=wall_s)
 
 

@@ -61,12 +61,12 @@ class Birth:
 
 
 class Broker:
-    """See the module. `listener` is -1 where there is no fork gate; then a process limit is lifted for each order."""
+    """See the module. `limits_forks`: there is no fork gate, and a process limit is lifted for each order instead."""
 
-    def __init__(self, control: socket.socket, scratch: Scratch, options: dict[str, int], gated: bool) -> None:
+    def __init__(self, control: socket.socket, scratch: Scratch, options: dict[str, int], limits_forks: bool) -> None:
         self._control, self._scratch = control, scratch
         self._most, self._n_states = options["scratch"], options["n_states"]
-        self._gated = gated
+        self._limits_forks = limits_forks
         self._states: dict[int, State] = {}
         self._by_pid: dict[int, State] = {}
         self._births: dict[int, Birth] = {}
@@ -181,7 +181,7 @@ class Broker:
             for fd in fds:
                 os.close(fd)
         state.credit += 1
-        if not self._gated:
+        if self._limits_forks:
             allow_forks(state.pid, True)
         send_signal(state.pidfd, signal.SIGCONT)
         self._births[mine.fileno()] = Birth(request, number, state, mine, folder, time.monotonic() + HELLO_S, rest)
@@ -230,6 +230,8 @@ class Broker:
         except OSError:
             return self._fail(fd, birth, "the fork died at once")
         self._settle(fd, birth)
+        if self._limits_forks:
+            allow_forks(pid, False)
         birth.line.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
         self._enter(State(birth.number, pid, pidfd, birth.line, birth.folder))
         return self._answer(MADE, birth.request, b"", (birth.line.fileno(), pidfd))
@@ -247,9 +249,9 @@ class Broker:
     def _settle(self, fd: int, birth: Birth) -> None:
         self._forget(fd)
         del self._births[fd]
-        if not self._gated:
-            allow_forks(birth.parent.pid, False)
         more = any(other.parent is birth.parent for other in self._births.values())
+        if self._limits_forks and not more:
+            allow_forks(birth.parent.pid, False)
         if birth.rest_parent and not more and self._states.get(birth.parent.number) is birth.parent:
             send_signal(birth.parent.pidfd, signal.SIGSTOP)
 

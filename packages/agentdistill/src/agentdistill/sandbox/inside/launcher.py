@@ -108,7 +108,7 @@ def _broker(
     theirs.close()
     os.close(proc)
     report, listener = _hear_template(mine)
-    broker = Broker(control, store, options, listener >= 0)
+    broker = Broker(control, store, options, "fork limit" in report.get("on", ()))
     broker.adopt(pid, mine, listener)
     ready(control, report)
     if "problem" not in report:

@@ -84,6 +84,18 @@ def change_user(uid: int) -> None:
     os.setresuid(uid, uid, uid)
 
 
+def _limit_forks() -> None:
+    """Without a listener, forks are held by a process limit that the broker lifts for one order at a time."""
+    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, hard))
+    try:
+        if kernel.sibling() == 0:
+            os._exit(0)
+    except BlockingIOError:
+        return
+    raise OSError("process limits do not hold for root")
+
+
 def seal(layers: Layers, scratch: str, readable: list[str], hand_over: Callable[[int], None], *, weak: bool) -> None:
     """Give up every privilege, then Landlock, then seccomp, which comes last because it forbids the rest.
 
@@ -103,7 +115,5 @@ def seal(layers: Layers, scratch: str, readable: list[str], hand_over: Callable[
 
     gated = layers.attempt("fork gate", gate)
     if not gated:
-        # Without a listener, forks are held by a limit that the broker lifts for one order at a time.
-        hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
-        layers.attempt("fork limit", lambda: resource.setrlimit(resource.RLIMIT_NPROC, (0, hard)))
+        layers.attempt("fork limit", _limit_forks)
     layers.attempt("seccomp", lambda: seccomp.install(seccomp.program()))
