@@ -174,6 +174,19 @@ def load_recipe(path: Path) -> Recipe:
     return _recipe(data, _Source(path, text))
 
 
+def recipe_from_json(data: dict[str, Any], path: Path) -> Recipe:
+    """The recipe that a run keeps as ``recipe.json``. Raises RecipeError where it does not fit this version."""
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: no recipe")
+    return _build(Recipe, _without_none(data), _Source(path, ""), "")
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return [_without_none(v) for v in value] if isinstance(value, list) else value
+
+
 def _recipe(data: dict[str, Any], source: _Source) -> Recipe:
     data = {"name": source.path.stem, **data}
     if "student" in data:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from agentdistill.environment import NO_CODE, Environment, Execution, Workspace
@@ -82,11 +82,13 @@ async def rollout(
     *,
     method: str = "agent",
     trace_id: str | None = None,
+    on_step: Callable[[Step], None] | None = None,
 ) -> Trace:
     """One agent episode: thought, action, observation, until ``final_answer`` or a limit.
 
-    The model's mistakes become observations. Never raises for them, nor for faults of the world, which end the episode
-    as ``End.FAULT``; raises ModelError and programmer's mistakes.
+    The model's mistakes become observations. ``on_step`` is called with every step as it ends. Never raises for
+    mistakes, nor for faults of the world, which end the episode as ``End.FAULT``; raises ModelError and programmer's
+    mistakes.
     """
     trace = _blank(model, problem, method, settings, trace_id)
     policy = _Policy(model, seed_of(settings.seed, trace.id), settings.sampling)
@@ -104,6 +106,8 @@ async def rollout(
                 break
             step, execution = await _act(_reply(sample, prefix), workspace, style)
             steps.append(step)
+            if on_step is not None:
+                on_step(step)
             prefix = ""
             if execution.answer is not None:
                 end, answer = End.ANSWERED, execution.answer

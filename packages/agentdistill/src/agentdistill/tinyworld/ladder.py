@@ -13,12 +13,13 @@ CONTEXT_LENGTH = 1024
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Width, depth and heads of one model, and the learning rate it is pretrained with."""
+    """Width, depth and heads of one model; the learning rate and the number of tokens it is pretrained with."""
 
     width: int
     n_layers: int
     n_heads: int
     learning_rate: float
+    n_tokens: int
     is_teacher: bool = False
 
     def config(self, vocabulary: int, pad: int, end: int) -> Qwen3Config:
@@ -44,9 +45,9 @@ class Size:
 
 
 SIZES: dict[str, Size] = {
-    "0.1M": Size(32, 3, 2, 4e-3),
-    "0.3M": Size(64, 4, 4, 3e-3),
-    "0.9M": Size(112, 5, 4, 2.5e-3),
-    "2.5M": Size(192, 5, 6, 2e-3),
-    "teacher": Size(224, 6, 7, 2e-3, is_teacher=True),
+    "0.1M": Size(32, 2, 2, 4e-3, 6_000_000),
+    "0.3M": Size(64, 4, 4, 3e-3, 8_000_000),
+    "1M": Size(112, 5, 4, 2.5e-3, 6_000_000),
+    "2.3M": Size(160, 6, 5, 2e-3, 5_000_000),
+    "teacher": Size(192, 6, 6, 2e-3, 10_000_000, is_teacher=True),
 }

@@ -22,7 +22,7 @@ from agentdistill.tinyworld.ladder import SIZES
 if TYPE_CHECKING:
     import torch
 
-BATCH_TOKENS = 2048
+BATCH_TOKENS = 2048  # doubled for wide models, where an update of Muon costs as much as a forward pass
 MUON_RATE = 0.02
 
 
@@ -46,8 +46,8 @@ def load_rows(paths: list[Path]) -> Rows:
     return {n: np.concatenate(arrays) for n, arrays in parts.items()}
 
 
-def batches(rows: Rows, n_tokens: int, seed: int) -> Iterator[Any]:
-    """Random batches of about ``BATCH_TOKENS`` tokens until ``n_tokens`` are read; each length passes over its rows in turn."""
+def batches(rows: Rows, n_tokens: int, seed: int, batch_tokens: int = BATCH_TOKENS) -> Iterator[Any]:
+    """Random batches of about ``batch_tokens`` tokens until ``n_tokens`` are read; each length passes over its rows in turn."""
     rng = Random(seed)
     order: dict[int, list[int]] = {n: [] for n in rows}
     lengths, weights = list(rows), [a.size for a in rows.values()]
@@ -55,7 +55,7 @@ def batches(rows: Rows, n_tokens: int, seed: int) -> Iterator[Any]:
     while read < n_tokens:
         (n,) = rng.choices(lengths, weights)
         picked = []
-        while len(picked) < max(1, BATCH_TOKENS // n):
+        while len(picked) < max(1, batch_tokens // n):
             if not order[n]:
                 order[n] = list(range(len(rows[n])))
                 rng.shuffle(order[n])
@@ -69,8 +69,8 @@ def rate(done: float) -> float:
     return min(done / 0.02, 1.0) * min(1.0, (1.0 - done) / 0.4 + 0.01)
 
 
-def loss_of(model: Any, batch: Any) -> tuple[torch.Tensor, int]:
-    """Mean cross-entropy over the learned tokens of a batch, and how many they are."""
+def loss_of(model: Any, batch: Any, body: Any = None) -> tuple[torch.Tensor, int]:
+    """Mean cross-entropy over the learned tokens of a batch, and how many they are. ``body`` is a compiled ``model.model``."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -78,7 +78,7 @@ def loss_of(model: Any, batch: Any) -> tuple[torch.Tensor, int]:
     ids, learned = data & (LEARN - 1), data >= LEARN
     mask = learned[:, 1:]
     with torch.autocast("cpu", torch.bfloat16):
-        hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+        hidden = (model.model if body is None else body)(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
         logits = model.lm_head(hidden[mask])
     return cross_entropy(logits.float(), ids[:, 1:][mask]), int(mask.sum())
 
@@ -94,7 +94,7 @@ def _optimizers(model: Any, learning_rate: float) -> list[tuple[torch.optim.Opti
     return [(muon, MUON_RATE), (adam, learning_rate)]
 
 
-def pretrain(size: str, rows: Rows, tokenizer: Any, out: Path, n_tokens: int, seed: int = 0, start: Path | None = None) -> None:
+def pretrain(size: str, rows: Rows, tokenizer: Any, out: Path, n_tokens: int, seed: int = 0, compiled: bool = False) -> None:
     """Train one model of the ladder and save it in half precision beside its log."""
     import torch
     from transformers import AttentionInterface, Qwen3ForCausalLM
@@ -109,11 +109,13 @@ def pretrain(size: str, rows: Rows, tokenizer: Any, out: Path, n_tokens: int, se
     n_params = sum(p.numel() for p in model.parameters())
     log: list[dict[str, float]] = []
     started, read, learned, total = time.perf_counter(), 0, 0, 0.0
-    for step, batch in enumerate(batches(rows, n_tokens, seed)):
+    body = torch.compile(model.model, dynamic=False) if compiled else None
+    batch_tokens = BATCH_TOKENS * (2 if spec.width > 150 else 1)
+    for step, batch in enumerate(batches(rows, n_tokens, seed, batch_tokens)):
         for optimizer, learning_rate in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate * rate(read / n_tokens)
-        loss, n = loss_of(model, batch)
+        loss, n = loss_of(model, batch, body)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, _ in optimizers:
@@ -142,11 +144,12 @@ def main() -> int:
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--tokens", required=True, type=float, help="tokens to read, in millions")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--compile", action="store_true", help="a fifth faster on wide models; needs a C++ compiler")
     args = parser.parse_args()
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
-    pretrain(args.size, load_rows(args.rows), tokenizer, args.out, int(args.tokens * 1e6), args.seed)
+    pretrain(args.size, load_rows(args.rows), tokenizer, args.out, int(args.tokens * 1e6), args.seed, args.compile)
     return 0
 
 

@@ -1,0 +1,135 @@
+"""``ask``: a conversation with a distilled student, its steps shown as they happen."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentdistill.errors import UserError
+
+if TYPE_CHECKING:
+    from agentdistill.models import Model
+    from agentdistill.run import Run
+    from agentdistill.types import Trace
+
+
+def add(parser: argparse.ArgumentParser, verb: str) -> None:
+    """Declare the arguments."""
+    parser.add_argument("run", type=Path, help="a run's folder")
+    parser.add_argument("question", nargs="?", help="a question; without one, questions are read line by line")
+    parser.add_argument("--student", help="which student, as NAME--METHOD (the first that was distilled as an agent)")
+    parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
+    parser.add_argument("--json", action="store_true", help="print the trace as JSON instead of the steps")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Answer one question, or one a line until the input ends."""
+    import os
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    run = _open(args.run)
+    if args.max_steps is not None:
+        if args.max_steps < 1:
+            raise UserError("--max-steps has to be at least 1")
+        evaluate = dataclasses.replace(run.recipe.evaluate, max_steps=args.max_steps)
+        run = type(run)(dataclasses.replace(run.recipe, evaluate=evaluate), run.folder)
+    student = _student(run, args.student)
+    questions = [args.question] if args.question else _typed()
+    model = _load(run, student)
+    with run.environment(run.recipe.evaluate) as environment:
+        for question in questions:
+            if question.strip():
+                trace = asyncio.run(_answer(run, model, environment, question.strip(), live=not args.json))
+                _print(trace, as_json=args.json)
+    return 0
+
+
+def _open(folder: Path) -> Run:
+    from agentdistill.recipe import recipe_from_json
+    from agentdistill.run import Run
+
+    try:
+        data = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        raise UserError(f"{folder}: no run is there (no readable recipe.json); give a folder such as runs/tinyworld") from e
+    return Run(recipe_from_json(data, folder / "recipe.json"), folder)
+
+
+def _student(run: Run, wanted: str | None) -> Path:
+    from agentdistill.layout import trained
+    from agentdistill.methods import METHODS
+
+    found = {
+        f"{trained(run.folder, s, m).name}": trained(run.folder, s, m)
+        for s in run.recipe.students
+        for m in s.methods
+        if METHODS[m].learns and METHODS[m].loop == "agent"
+    }
+    ready = {name: path for name, path in found.items() if (path / "training.json").exists()}
+    if not ready:
+        raise UserError(f"{run.folder}: no student has been distilled as an agent yet; run the recipe first")
+    if wanted is None:
+        return next(iter(ready.values()))
+    if wanted not in ready:
+        raise UserError(f'{run.folder}: no student is called "{wanted}" (there are: {", ".join(ready)})')
+    return ready[wanted]
+
+
+def _load(run: Run, student: Path) -> Model:
+    from agentdistill.models import load_model
+
+    e = run.recipe.evaluate
+    return load_model("local", path=str(student), device=e.device, chat_template=run.recipe.train.chat_template)
+
+
+def _typed() -> Any:
+    import sys
+
+    while True:
+        if sys.stdin.isatty():
+            print("\n? ", end="", flush=True)
+        line = sys.stdin.readline()
+        if not line:
+            return
+        yield line
+
+
+async def _answer(run: Run, model: Model, environment: Any, question: str, live: bool) -> Trace:
+    from agentdistill.rollout import rollout
+    from agentdistill.types import Problem
+
+    problem = Problem("ask", question, "")
+    settings = run.rollout_settings(run.recipe.evaluate)
+    watch = _show_step if live else None
+    return await rollout(model, problem, environment, run.style, settings, method="ask", on_step=watch)
+
+
+def _show_step(step: Any) -> None:
+    from rich.console import Console
+    from rich.syntax import Syntax
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    thought = step.reply.content.split("Code:")[0].split("```")[0].strip()
+    console.print(Text(thought or "(no thought)", style="bold"))
+    if step.code is not None:
+        console.print(Syntax(step.code, "python", background_color="default", word_wrap=True))
+    if step.observation is not None:
+        console.print(Text(step.observation.content, style="dim"))
+
+
+def _print(trace: Trace, as_json: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    from agentdistill.store import dumps
+
+    if as_json:
+        print(dumps(dataclasses.replace(trace, score=None)))
+        return
+    answer = trace.answer if trace.answer is not None else f"no answer ({trace.end.value.replace('_', ' ')})"
+    Console(highlight=False).print(Text(f"→ {answer}", style="bold green" if trace.answer is not None else "bold red"))

@@ -1,0 +1,88 @@
+"""Rebuilds everything that ships of TinyWorld: tokenizer, training text, and the ladder of models.
+
+``python -m agentdistill.tinyworld.build --work build/tinyworld`` does all of it; ``--size`` only one model. Every step
+leaves files that the next one reads, and is skipped where they are there already. One model takes one thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from agentdistill.retrieval import build_retriever
+from agentdistill.tinyworld import corpus
+from agentdistill.tinyworld.documents import Document
+from agentdistill.tinyworld.ladder import SIZES
+from agentdistill.tinyworld.pretrain import load_rows, pretrain
+from agentdistill.tinyworld.tokenizer import train_tokenizer
+from agentdistill.tinyworld.world import World
+
+WEIGHTS = Path(__file__).parent / "weights"
+_SAMPLE = corpus.Mix(articles=0, cot_facts=1500, cot_math=1500, reading=700, programs=700, arithmetic=300, agent=1200)
+
+
+def _search(passages: Any) -> Any:
+    return build_retriever("bm25", passages).search
+
+
+def _text(document: Document) -> str:
+    return "\n".join(text for _, text in document.turns)
+
+
+def build_tokenizer(out: Path) -> Any:
+    """The tokenizer, from a sample of every sort of document and of articles of many small worlds."""
+    from transformers import AutoTokenizer
+
+    if not (out / "tokenizer.json").exists():
+        texts = [_text(d) for d in corpus.documents(99, _SAMPLE, _search)]
+        for i in range(30):
+            world, rng = World(10**6 + i, 200), Random(i)
+            texts += [world.article(e, rng).text for e in world.entities]
+        train_tokenizer(texts).save_pretrained(out)
+    return AutoTokenizer.from_pretrained(out)
+
+
+def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
+    """The packed training text: ``student`` for all, ``teacher`` (agent transcripts) for the teacher besides."""
+    path = out / f"rows-{name}.npz"
+    if not path.exists():
+        mix, seed = (corpus.STUDENT_MIX, 1) if name == "student" else (corpus.TEACHER_EXTRA, 2)
+        encoded = (corpus.encode(d, tokenizer) for d in corpus.documents(seed, mix, _search))
+        corpus.save(corpus.pack(encoded, Random(3), tokenizer.pad_token_id), path)
+    return path
+
+
+def build_model(size: str, tokenizer: Any, work: Path, out: Path) -> None:
+    """Pretrain one model. The teacher reads its agent transcripts twice as often as what it shares with the students."""
+    spec = SIZES[size]
+    names = ["student", "teacher", "teacher"] if spec.is_teacher else ["student"]
+    rows = load_rows([build_rows(name, tokenizer, work) for name in names])
+    pretrain(size, rows, tokenizer, out / size, spec.n_tokens)
+
+
+def main() -> int:
+    """Command line of the module."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("build/tinyworld"), help="where tokenizer and rows are kept")
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the weights go")
+    parser.add_argument("--size", choices=sorted(SIZES), help="only this model")
+    args = parser.parse_args()
+    tokenizer = build_tokenizer(args.work / "tokenizer")
+    if args.size:
+        build_model(args.size, tokenizer, args.work, args.out)
+        return 0
+    build_rows("student", tokenizer, args.work)
+    build_rows("teacher", tokenizer, args.work)
+    # A fresh process for each: the allocator of a long run does not give memory back.
+    command = [sys.executable, "-m", "agentdistill.tinyworld.build", "--work", str(args.work), "--out", str(args.out)]
+    for size in SIZES:
+        subprocess.run([*command, "--size", size], check=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
