@@ -1,0 +1,65 @@
+# Two commands set everything up on a fresh machine: `make demo` and `make test`.
+# Needed: Python 3.11 or later with venv and pip, make. Nothing is installed outside $(VENV).
+
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11 python,$(shell $(p) -c \
+	'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
+VENV ?= .venv
+WORKERS ?= 2
+RECIPE ?= recipes/tinyworld.toml
+RUNS ?= runs
+
+PACKAGE := packages/agentdistill
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+CODE := $(PACKAGE)/src
+
+# Two threads on a busy machine are slower than one; parallel work is done by processes.
+export OMP_NUM_THREADS := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help demo test check lint types bench clean distclean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+demo: $(VENV)/.installed ## distil TinyWorld's teacher into small students: collect, filter, train, evaluate, report
+	$(BIN)/agentdistill run $(RECIPE) --runs $(RUNS)
+
+test: $(VENV)/.installed-dev ## all tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PACKAGE)/tests $(ARGS)
+
+check: lint types test ## linter, type checker, tests
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy $(CODE)
+
+bench: $(VENV)/.installed-dev ## benchmarks, as ratios within one run
+	$(BIN)/agentdistill bench all
+
+clean: ## remove caches and builds; runs and the virtual environment stay
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis $(PACKAGE)/dist $(PACKAGE)/.mypy_cache
+	find $(PACKAGE) -type d -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## remove the virtual environment too
+	rm -rf $(VENV)
+
+# One stamp for each set of extras, so that a second call installs nothing.
+$(VENV)/.installed: constraints.txt $(PACKAGE)/pyproject.toml | $(BIN)/python
+	@echo "Installing agentdistill and its libraries into $(VENV) (a few minutes, once)"
+	@$(INSTALL) -e $(PACKAGE)
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing what the tests need into $(VENV)"
+	@$(INSTALL) -e "$(PACKAGE)[dev]"
+	@touch $@
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later was found; install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments; install its venv package (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
