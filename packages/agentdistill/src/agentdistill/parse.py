@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 
-_FENCE = re.compile(r"```[ \t]*(?:py|python|python3)?[ \t]*\n(.*?)(?:\n[ \t]*)?```", re.DOTALL | re.IGNORECASE)
-_OPEN = re.compile(r"```[ \t]*(?:py|python|python3)[ \t]*\n(.*)\Z", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```[ \t]*([\w+-]*)[ \t]*\r?\n(.*?)```", re.DOTALL)
+_OPEN = re.compile(r"```[ \t]*(?:py|python|python3)[ \t]*\r?\n((?:(?!```).)*)\Z", re.DOTALL | re.IGNORECASE)
 _TAGGED = re.compile(r"<code>\s*\n?(.*?)\n?\s*</code>", re.DOTALL)
-_ANSWER = re.compile(r"(?:^|\n|\*\*)[ \t]*(?:the )?(?:final )?answer(?: is)?[ \t]*:?[ \t]*(?:\*\*)?[ \t]*(.+)", re.IGNORECASE)
+_PYTHON = ("", "py", "python", "python3")
+# At the start of a line or of bold text, or "the (final) answer" anywhere; then "is" or a colon, and the answer itself.
+_ANSWER = re.compile(
+    r"(?:^[ \t]*|\*\*[ \t]*|\bthe[ \t]+)(?:final[ \t]+)?answer[ \t*]*(?:is\b[ \t*]*:?|:)[\s*]*(\S[^\n]*)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_BOLD_END = re.compile(r"\*\*[.!]?\Z")
 
 
 def parse_action(text: str) -> str | None:
@@ -19,11 +25,9 @@ def parse_action(text: str) -> str | None:
     >>> parse_action("Thought: add.\\nCode:\\n```py\\nprint(1 + 1)\\n```")
     'print(1 + 1)'
     """
-    for pattern in (_FENCE, _TAGGED, _OPEN):
-        found = pattern.search(text)
-        if found and found.group(1).strip():
-            return found.group(1).rstrip()
-    return None
+    fenced = [code for language, code in _FENCE.findall(text) if language.lower() in _PYTHON]
+    found = [*fenced, *_TAGGED.findall(text), *_OPEN.findall(text)]
+    return next((code.rstrip() for code in found if code.strip()), None)
 
 
 def extract_answer(text: str) -> str | None:
@@ -38,7 +42,7 @@ def extract_answer(text: str) -> str | None:
     found = _ANSWER.findall(text)
     if not found:
         return None
-    answer: str = found[-1].strip().strip("*").strip()
+    answer: str = _BOLD_END.sub("", found[-1].strip()).strip()
     return answer or None
 
 
