@@ -24,10 +24,12 @@ class TrainingData:
 
     @property
     def n_tokens(self) -> int:
+        """Tokens of all sequences, read or learned."""
         return sum(len(e.input_ids) for e in self.examples)
 
     @property
     def n_trained_tokens(self) -> int:
+        """Tokens that are learned."""
         return sum(sum(e.trained) for e in self.examples)
 
     def digest(self) -> str:

@@ -1,0 +1,166 @@
+"""The arrows between modules run one way, as docs/architecture.md draws them, and importing anything stays light."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import agentdistill
+
+SOURCE = Path(agentdistill.__file__).parent
+DRAWING = Path(__file__).parents[3] / "docs" / "architecture.md"
+HEAVY = ("torch", "transformers", "trl", "datasets", "openai", "peft", "accelerate", "sympy", "sentence_transformers")
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(path): path for path in sorted(SOURCE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8"), str(path)) for name, path in FILES.items()}
+PUBLIC = [n for n in FILES if not re.search(r"\._", n) and ".sandbox.inside" not in n and not n.endswith("__main__")]
+
+
+def layers() -> dict[str, int]:
+    """The drawing's modules and the line each stands on."""
+    drawing = re.search(r"```layers\n(.*?)```", DRAWING.read_text(encoding="utf-8"), re.DOTALL)
+    assert drawing, f"{DRAWING} has no block of layers"
+    return {name: i for i, line in enumerate(drawing[1].splitlines()) for name in line.split()}
+
+
+def imports_of(name: str) -> set[str]:
+    """Every module of ours that ``name`` imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = name.split(".") if FILES[name].name == "__init__.py" else name.split(".")[:-1]
+                base = ".".join([*package[: len(package) - node.level + 1], *([base] if base else [])])
+            found |= {full if (full := f"{base}.{a.name}") in FILES else base for a in node.names}
+    return {f for f in found if f.split(".")[0] == "agentdistill"}
+
+
+def place_of(name: str, drawn: dict[str, int]) -> str:
+    """What a module is called in the drawing: its own name, or its package's."""
+    short = name.removeprefix("agentdistill.")
+    return short if short in drawn else short.split(".")[0]
+
+
+def upward(drawn: dict[str, int], found: dict[str, set[str]]) -> list[str]:
+    """Imports that do not point to a line above."""
+    wrong = []
+    for name, targets in found.items():
+        place = place_of(name, drawn)
+        for target in targets:
+            there = place_of(target, drawn)
+            if "agentdistill" in (place, there) or place in ("__main__", there):
+                continue
+            if drawn[there] >= drawn[place]:
+                wrong.append(f"{name} imports {target}")
+    return wrong
+
+
+def test_every_module_has_its_place_in_the_drawing():
+    drawn = layers()
+    places = {place_of(n, drawn) for n in FILES} - {"agentdistill", "__main__"}
+    assert places - drawn.keys() == set()
+    assert drawn.keys() - places == set(), "drawn, but there is no such module"
+
+
+def test_imports_point_one_way():
+    assert upward(layers(), {n: imports_of(n) for n in FILES}) == []
+
+
+@pytest.mark.parametrize("name, target", [("types", "store"), ("rollout", "stages.collect"), ("models.local", "cli")])
+def test_an_arrow_the_other_way_would_be_seen(name, target):
+    assert upward(layers(), {f"agentdistill.{name}": {f"agentdistill.{target}"}})
+
+
+def test_types_errors_and_sandbox_import_nothing_of_ours():
+    for name in FILES:
+        if name in ("agentdistill.types", "agentdistill.errors"):
+            assert imports_of(name) == set()
+        if name.startswith("agentdistill.sandbox"):
+            assert {i for i in imports_of(name) if not i.startswith("agentdistill.sandbox")} == set(), name
+
+
+def test_stages_meet_through_files():
+    shared = {"agentdistill.stages.folder", "agentdistill.stages.rollouts"}
+    for name in FILES:
+        if name.startswith("agentdistill.stages.") and name not in shared:
+            assert {i for i in imports_of(name) if i.startswith("agentdistill.stages")} <= shared, name
+
+
+def test_every_function_says_what_it_returns():
+    silent = [
+        f"{name}:{node.lineno} {node.name}"
+        for name, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.returns is None
+    ]
+    assert silent == []
+
+
+def test_every_module_and_everything_public_has_a_docstring():
+    def bare(owner: ast.Module | ast.ClassDef, name: str) -> list[str]:
+        out = [] if ast.get_docstring(owner) else [name]
+        for node in owner.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name[0] != "_":
+                out += bare(node, f"{name}.{node.name}") if isinstance(node, ast.ClassDef) else []
+                out += [f"{name}.{node.name}"] if not ast.get_docstring(node) else []
+        return out
+
+    assert [b for name in PUBLIC for b in dict.fromkeys(bare(TREES[name], name))] == []
+
+
+def test_nothing_is_done_at_import():
+    """Modules define and assign. What a statement could do besides (a bare call, a loop, a file opened) is not there."""
+    definitions = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    plain = (*definitions, ast.Assign, ast.AnnAssign, ast.AugAssign)
+    doing = []
+    for name, tree in TREES.items():
+        if ".sandbox.inside" in name:
+            continue  # runs in the sandboxed child, whose start is its business
+        for node in tree.body:
+            docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            guarded = isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "__name__ == '__main__'")
+            if not (isinstance(node, plain) or docstring or guarded):
+                doing.append(f"{name}:{node.lineno} {ast.unparse(node)[:60]}")
+    assert doing == []
+
+
+def modules_after(code: str) -> set[str]:
+    """The top-level names of what a fresh interpreter has imported once ``code`` has run."""
+    listing = "\nimport json, sys; print('\\n' + json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    run = subprocess.run([sys.executable, "-c", code + listing], capture_output=True, text=True, check=True)
+    return set(json.loads(run.stdout.splitlines()[-1]))
+
+
+def test_importing_every_public_module_loads_no_deep_learning_library():
+    loaded = modules_after("import importlib\n" + "\n".join(f"importlib.import_module({n!r})" for n in PUBLIC))
+    assert "agentdistill" in loaded
+    assert loaded & set(HEAVY) == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_loads_the_standard_library_and_nothing_else(arguments):
+    """What makes help quick, told by what it imports: seconds would tell of the machine."""
+    code = f"""
+from agentdistill.cli import main
+try:
+    main({arguments!r})
+except SystemExit as e:
+    assert not e.code, e.code
+"""
+    extra = modules_after(code) - modules_after("pass") - set(sys.stdlib_module_names)
+    assert extra == {"agentdistill"}
