@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from agentdistill.sandbox import Limits, Sandbox, Stop
@@ -110,3 +112,29 @@ def test_too_many_states_is_a_result_not_an_exception() -> None:
         assert [result.value for result in results[:2]] == ["1", "1"]
         assert results[4].stop is Stop.BROKEN
         assert s.exec("x").value == "1"
+
+
+_QUIET = """
+import sys
+template = sys.modules["_sandbox.template"]
+def hide(self, size):
+    self._line.take(size)
+    if sys.modules["_sandbox.kernel"].sibling() == 0:
+        while True: pass
+template.Forker.__call__ = hide
+"""
+
+
+def test_a_state_that_forks_in_secret_costs_nobody_else_a_fork(best: Sandbox) -> None:
+    with best.session() as hostile, best.session() as honest:
+        hostile.exec(_QUIET)
+        honest.exec("x = 1")
+        broken = threading.Thread(target=lambda: hostile.fork(1))
+        broken.start()
+        while broken.is_alive():
+            (kid,) = honest.fork()
+            assert kid.exec("x").value == "1"
+            assert kid.log == ("x = 1", "x")
+            kid.drop()
+        broken.join()
+        assert honest.exec("x").value == "1"

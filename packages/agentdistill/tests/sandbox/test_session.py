@@ -108,9 +108,9 @@ def test_many_threads_at_once(box: Sandbox) -> None:
             for kid in kids:
                 kid.exec("x += add(1, 1)")
             s.commit(kids[1])
-            value = s.exec("x").value
-            if value != str(n + 2):
-                wrong.append((n, value))
+            result = s.exec("x")
+            if result.value != str(n + 2):
+                wrong.append((n, result))
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(24)]
     for thread in threads:

@@ -73,6 +73,8 @@ class Broker:
         self._poll = select.epoll()
         self._work: dict[int, Callable[[], None]] = {}
         self._last_sweep = 0.0
+        self._strays_due = False
+        self._deferred: list[tuple[int, int, int, bool]] = []
         self._poll.register(control, select.EPOLLIN)
 
     def adopt(self, pid: int, line: socket.socket, listener: int) -> None:
@@ -111,6 +113,8 @@ class Broker:
         for fd, birth in list(self._births.items()):
             if now > birth.until:
                 self._fail(fd, birth, "the state did not fork in time")
+        if self._strays_due and not self._births:
+            self._kill_strays()
         if now > self._last_sweep + 1.0 and len(self._states) > 1:
             self._last_sweep = now
             self._scratch.sweep()
@@ -149,6 +153,9 @@ class Broker:
             return 0
 
     def _make(self, request: int, parent: int, number: int, rest: bool) -> None:
+        if self._strays_due:
+            self._deferred.append((request, parent, number, rest))
+            return None
         state = self._states.get(parent)
         if state is None:
             return self._answer(FAILED, request, b"the state is gone")
@@ -219,7 +226,10 @@ class Broker:
     def _hello(self, fd: int) -> None:
         birth = self._births[fd]
         try:
-            data, extra, _, _ = birth.line.recvmsg(64, socket.CMSG_SPACE(_CREDENTIALS.size))
+            space = socket.CMSG_SPACE(_CREDENTIALS.size)
+            data, extra, _, _ = birth.line.recvmsg(64, space, socket.MSG_DONTWAIT)
+        except BlockingIOError:  # woken for a socket that had this number before
+            return None
         except OSError:
             data, extra = b"", []
         pid = next((_CREDENTIALS.unpack(raw)[0] for _, kind, raw in extra if kind == socket.SCM_CREDENTIALS), 0)
@@ -258,24 +268,24 @@ class Broker:
     def _fail(self, fd: int, birth: Birth, why: str) -> None:
         self._settle(fd, birth)
         birth.line.close()
-        parent = birth.parent
-        parent.credit = 0
-        if parent.number != TEMPLATE:
-            # It may have forked and kept quiet about it: a state that does not obey is not kept, nor its offspring.
-            if self._states.get(parent.number) is parent:  # its pidfd is closed when it is reaped
-                send_signal(parent.pidfd, signal.SIGKILL)
-            self._kill_strays()
+        birth.parent.credit = 0
+        # The parent may have forked and kept quiet about it. The parent itself is kept: it may just have been slow.
+        self._strays_due = True
         self._scratch.remove(birth.folder)
         self._answer(FAILED, birth.request, why.encode())
 
     def _kill_strays(self) -> None:
-        """End children that never said HELLO. There is no list of children to ask for, so numbers are tried."""
+        """End children that never said HELLO. Only while no fork is under way, for those have not said it either."""
+        self._strays_due = False
         known = {state.pid for state in self._states.values()}
-        for pid in children(max(known)):
+        for pid in children(max(known, default=1)):
             if pid not in known:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
+        deferred, self._deferred = self._deferred, []
+        for order in deferred:
+            self._make(*order)
 
     # Life and death
 

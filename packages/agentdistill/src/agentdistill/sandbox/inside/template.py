@@ -75,7 +75,8 @@ class Forker:
         try:
             child = kernel.sibling() == 0
         except OSError:
-            _write(new, wire.pack(wire.HELLO, [b"refused"]))
+            with contextlib.suppress(OSError):
+                _write(new, wire.pack(wire.HELLO, [b"refused"]))
             child = False
         if child:
             os.dup2(new, CHANNEL)
