@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,9 +41,14 @@ while True: pass
 """
 
 
-def _folders() -> set[str]:
-    import tempfile
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sandboxes of these tests, and of their hosts, keep their scratch where no other program's is."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
 
+
+def _folders() -> set[str]:
     return {name for name in os.listdir(tempfile.gettempdir()) if name.startswith("sandbox-")}
 
 
@@ -176,3 +182,17 @@ def test_thousands_of_sessions_leak_nothing() -> None:
         assert after[what] <= before[what], (what, before, after)
     for what in ("host KB", "broker KB"):
         assert after[what] - before[what] < 4096, (what, before, after)
+
+
+def test_launcher_and_broker_killed_together() -> None:
+    need("container")
+    with Sandbox("container", modules=()) as box:
+        session = box.session()
+        session.exec("x = 1")
+        pid, launcher = session.pid or 0, box._backend._process.pid
+        broker = int(Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()[0])
+        os.kill(launcher, signal.SIGKILL)
+        assert _eventually(lambda: not _alive(broker))
+        assert session.exec("x + 1").value == "2"  # by the old process or by replay in a new one
+        session.close()
+        assert _eventually(lambda: not _alive(pid))

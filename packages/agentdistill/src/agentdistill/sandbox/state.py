@@ -151,6 +151,8 @@ class ForkedNode:
             if self._pidfd < 0:
                 return Death()
             pidfd, self._pidfd = self._pidfd, -1
+            with contextlib.suppress(OSError):  # by itself too: the broker may be gone
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         death = self._backend.kill(self._number, wait=wait)
         self.channel.close()
         os.close(pidfd)

@@ -117,9 +117,10 @@ def _broker(
 
 def _change_user(layers: lockdown.Layers, folder: str, uid: int) -> None:
     """Give up root, if Python can still be read without it, and take the scratch folder along."""
-    if not _public(namespaces.readable()):
-        layers.off.append("own user (the Python installation can be read by root only)")
-        return
+    for what, paths in (("Python", namespaces.readable()), ("the scratch folder", [os.path.dirname(folder)])):
+        if not _public(paths):
+            layers.off.append(f"own user (where {what} lies is open to root only)")
+            return
     layers.attempt("own user", lambda: _become_other(folder, uid))
 
 
