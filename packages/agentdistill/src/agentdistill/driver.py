@@ -41,6 +41,11 @@ class _Rounds:
             waiting, self._waiting = self._waiting, {}
             self._flush = asyncio.get_running_loop().create_task(self._run(waiting))
 
+    def cancel(self) -> None:
+        """Stop a round that nobody waits for any more."""
+        if self._flush is not None:
+            self._flush.cancel()
+
     async def _run(self, waiting: dict[int, tuple[Sequence[Request], asyncio.Future[list[list[Sample]]]]]) -> None:
         batch = [waiting[place] for place in sorted(waiting)]
         try:
@@ -95,13 +100,18 @@ async def drive(model: Model, groups: Groups[T], on_done: Callable[[int, T], Non
     for group in groups:
         if model.lockstep:
             rounds = _Rounds(model, len(group))
-            await _all([_seated(rounds, place, i, e, on_done) for place, (i, e) in enumerate(group)])
+            try:
+                await _all([_seated(rounds, place, i, e, on_done) for place, (i, e) in enumerate(group)])
+            finally:
+                rounds.cancel()
         else:
             gate = asyncio.Semaphore(model.batch_size)
             await _all([_gated(gate, model, i, e, on_done) for i, e in group])
 
 
-async def _gated(gate: asyncio.Semaphore, model: Model, i: int, episode: Episode[T], on_done: Callable[[int, T], None]) -> None:
+async def _gated(
+    gate: asyncio.Semaphore, model: Model, i: int, episode: Episode[T], on_done: Callable[[int, T], None]
+) -> None:
     async with gate:
         on_done(i, await episode(model))
 

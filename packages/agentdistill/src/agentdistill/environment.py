@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from agentdistill.errors import InfrastructureError
-from agentdistill.sandbox import Limits, Result, Sandbox, SandboxError, Session, Stop
+from agentdistill.errors import InfrastructureError, UserError
+from agentdistill.sandbox import Limits, Result, Sandbox, SandboxError, SandboxUnavailable, Session, Stop
 from agentdistill.tools import Tool
 from agentdistill.types import StepStatus, ToolCall
 
@@ -21,6 +22,7 @@ _STATUS = {
     Stop.CPU: StepStatus.TIMEOUT,
 }
 _FAULTS = (Stop.BROKEN, Stop.LOST)
+_PLACE = re.compile(r" \(<cell \d+>, line \d+\)\Z")  # Python's own word on where; ours follows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def render(result: Result, n_chars: int) -> str:
     """The observation that a result makes: what was printed, then the last value or the error."""
     parts = [result.output.rstrip("\n")] if result.output.strip() else []
     if result.error is not None:
-        parts.append(error_text(result.error.type, result.error.message, result.error.line))
+        parts.append(error_text(result.error.type, _PLACE.sub("", result.error.message), result.error.line))
     elif not result.ok:
         parts.append(f"Error: the code was stopped: {result.stop.value}")
     elif not parts and result.value is not None:
@@ -94,17 +96,24 @@ class Environment:
     """A sandbox and the tools that code in it may call. Hands out one :class:`Workspace` an episode."""
 
     def __init__(
-        self, tools: Sequence[Tool] = (), *, mode: str = "auto", limits: Limits | None = None, observation_chars: int = 8000
+        self,
+        tools: Sequence[Tool] = (),
+        *,
+        mode: str = "auto",
+        limits: Limits | None = None,
+        observation_chars: int = 8000,
     ) -> None:
         self.tools = tuple(tools)
         self._observation_chars = observation_chars
         self._box = Sandbox(mode, limits=limits)  # type: ignore[arg-type]
 
     def open(self) -> Workspace:
-        """A fresh session. Raises InfrastructureError where the sandbox cannot be had."""
+        """A fresh session. Raises UserError where this machine has no such sandbox, else InfrastructureError."""
         calls: list[ToolCall] = []
         try:
             session = self._box.session(tools={t.name: _recorded(t, calls) for t in self.tools})
+        except SandboxUnavailable as e:
+            raise UserError(str(e)) from e
         except SandboxError as e:
             raise InfrastructureError(f"the sandbox failed: {e}") from e
         return Workspace(session, calls, self._observation_chars)

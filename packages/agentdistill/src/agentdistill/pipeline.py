@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from agentdistill.checkpoints import locate
+from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.methods import METHODS
 from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
 from agentdistill.recipe import Recipe
 from agentdistill.run import Run
+from agentdistill.store import locked, sweep
 
 STAGES = ("collect", "filter", "train", "evaluate", "report")
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +39,37 @@ class Part:
 def run_recipe(recipe: Recipe, folder: Path, progress: Progress | None = None, until: str = "report") -> Path:
     """Run the stages up to ``until`` and return the run's folder. What is done already is not done again.
 
-    Raises UserError for what the user can mend and InfrastructureError where the world failed; what was done is kept
-    and the same call goes on from there.
+    Raises UserError for what the user can mend, another process at work in the folder included, and
+    InfrastructureError where the world failed; what was done is kept and the same call goes on from there.
     """
     progress = progress or Silent()
     run = Run(recipe, folder)
-    run.problems("train")  # bad input is found before anything is spent
-    run.save_recipe()
-    for stage in STAGES[: STAGES.index(until) + 1]:
-        _do(run, parts(run, stage), progress)
+    _check(run, progress)  # bad input is found before anything is spent
+    with locked(folder / ".lock", folder):
+        _tidy(folder)
+        run.save_recipe()
+        for stage in STAGES[: STAGES.index(until) + 1]:
+            _do(run, parts(run, stage), progress)
     return folder
+
+
+def _check(run: Run, progress: Progress) -> None:
+    run.problems("train")
+    for line in run.skipped[:_SHOWN]:
+        progress.say(f"{line}; row skipped (strict = true stops instead)")
+    if len(run.skipped) > _SHOWN:
+        progress.say(f"and {len(run.skipped) - _SHOWN} more rows skipped")
+    for student in run.recipe.students:
+        base = locate(student.base)
+        if base.startswith(("/", ".", "~")) and not Path(base).is_dir():
+            raise ModelError(f"{base}: no such folder; give a checkpoint folder or a hub name such as owner/model")
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a killed run left half written; nobody else is at work here."""
+    sweep(folder)
+    for half in (folder / "index").glob(".*"):
+        shutil.rmtree(half, ignore_errors=True)
 
 
 def parts(run: Run, stage: str) -> list[Part]:
@@ -108,13 +138,26 @@ _WORK: dict[str, Callable[..., None]] = {
 }
 
 
+def _is_done(run: Run, part: Part) -> bool:
+    from agentdistill.stages import collect, evaluating, filtering, reporting, training
+
+    if part.work == "report":
+        return reporting.is_reported(run.folder)
+    if part.work == "train":
+        student, method = part.arguments
+        return training.folder_of(run, run.recipe.students[student], method).is_done
+    folder_of: Any = {"collect": collect, "filter": filtering, "evaluate": evaluating}[part.work].folder_of
+    return bool(folder_of(run, *part.arguments).is_done)
+
+
 def _do(run: Run, stage_parts: Sequence[Part], progress: Progress) -> None:
-    n_jobs = min(run.recipe.jobs, len(stage_parts))
-    if n_jobs <= 1 or stage_parts[0].work == "filter":
-        for part in stage_parts:
+    missing = [part for part in stage_parts if not _is_done(run, part)]
+    n_jobs = min(run.recipe.jobs, len(missing))
+    if n_jobs <= 1 or missing[0].work == "filter":
+        for part in missing:
             _WORK[part.work](run, progress, *part.arguments)
         return
-    _side_by_side(run, stage_parts, progress, n_jobs)
+    _side_by_side(run, missing, progress, n_jobs)
 
 
 def _side_by_side(run: Run, stage_parts: Sequence[Part], progress: Progress, n_jobs: int) -> None:
@@ -125,14 +168,21 @@ def _side_by_side(run: Run, stage_parts: Sequence[Part], progress: Progress, n_j
     pool = ProcessPoolExecutor(n_jobs, mp_context=context, initializer=_start_worker, initargs=(events, os.getpid()))
     futures: set[Future[None]] = set()
     try:
-        futures = {pool.submit(_in_worker, run.recipe, run.folder, part, i) for i, part in enumerate(stage_parts)}
+        with _without_interrupts():
+            futures = {pool.submit(_in_worker, run.recipe, run.folder, part, i) for i, part in enumerate(stage_parts)}
         pending = futures
         while pending:
             finished, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
             _drain(events, progress, tasks)
             for future in finished:
                 future.result()
+        pool.shutdown(wait=True)  # a worker that ends sends what it still had to say
         _drain(events, progress, tasks)
+    except BrokenProcessPool as e:
+        raise InfrastructureError(
+            f"{run.folder}: a worker process was killed (is there enough memory for jobs = {n_jobs}?); what was done "
+            "is kept, run the same command to go on"
+        ) from e
     except BaseException:
         for future in futures:
             future.cancel()
@@ -141,6 +191,16 @@ def _side_by_side(run: Run, stage_parts: Sequence[Part], progress: Progress, n_j
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold back Ctrl-C, for processes started here too: it is for this process, which ends its workers itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _drain(events: Any, progress: Progress, tasks: dict[int, Task]) -> None:
@@ -157,18 +217,19 @@ _events: Any = None
 
 def _start_worker(events: Any, parent: int) -> None:
     """A worker ends with its parent, even one that was killed, and uses one thread: more stall each other."""
-    import torch
-
     global _events
     _events = events
     _end_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+    import torch
+
     torch.set_num_threads(1)
 
 
 def _end_with_parent(parent: int) -> None:
     import ctypes
-    import signal
-    import sys
 
     if sys.platform != "linux":
         return

@@ -25,6 +25,9 @@ class Progress(Protocol):
     def task(self, stage: str, what: str, total: int) -> Task:
         """A piece of work of ``total`` parts begins."""
 
+    def say(self, text: str) -> None:
+        """A line between pieces of work."""
+
 
 class Silent:
     """Says nothing."""
@@ -32,6 +35,9 @@ class Silent:
     def task(self, stage: str, what: str, total: int) -> Task:
         """See :class:`Progress`."""
         return self
+
+    def say(self, text: str) -> None:
+        """See :class:`Progress`."""
 
     def advance(self, n: int = 1, note: str = "") -> None:
         """See :class:`Task`."""
@@ -68,8 +74,15 @@ class Terminal:
         return _Line(self, stage, what, total)
 
     def say(self, text: str) -> None:
-        """A line between stages."""
-        self._console.print(text, soft_wrap=True)
+        """See :class:`Progress`."""
+        self._console.print(text, soft_wrap=True, markup=False)
+
+    def print_done(self, stage: str, what: str, took: str) -> None:
+        """The line that stays of a finished task."""
+        from rich.text import Text
+
+        line = Text.assemble((f"{stage:<9}", "bold"), f" {what}  ", (took, "dim"))
+        self._console.print(line, soft_wrap=True)
 
     @property
     def bars(self) -> Any:
@@ -108,14 +121,15 @@ class _Line:
             self._terminal.bars.update(self._id, advance=n, note=note, rate=rate)
         elif now - self._said > 20:
             self._said = now
-            print(f"{self._stage:<9} {self._what}  {self._n}/{self._total}  {note}  {rate}", file=sys.stderr, flush=True)
+            text = f"{self._stage:<9} {self._what}  {self._n}/{self._total}  {note}  {rate}"
+            print(text, file=sys.stderr, flush=True)
 
     def done(self, summary: str) -> None:
         """See :class:`Task`."""
         if self._terminal.bars is not None:
             self._terminal.bars.remove_task(self._id)
         took = _took(time.monotonic() - self._started)
-        self._terminal.say(f"[bold]{self._stage:<9}[/] {self._what}  {summary}  [dim]{took}[/]")
+        self._terminal.print_done(self._stage, f"{self._what}  {summary}".strip(), took)
 
 
 Event = tuple[int, str, tuple[Any, ...]]
@@ -134,6 +148,10 @@ class Relay:
         self._send((key, "task", (stage, what, total)))
         return _RelayTask(self._send, key)
 
+    def say(self, text: str) -> None:
+        """See :class:`Progress`."""
+        self._send((0, "say", (text,)))
+
 
 class _RelayTask:
     def __init__(self, send: Callable[[Event], None], key: int) -> None:
@@ -151,7 +169,9 @@ class _RelayTask:
 def replay(event: Event, progress: Progress, tasks: dict[int, Task]) -> None:
     """Do in the parent what a worker's task was told."""
     key, what, args = event
-    if what == "task":
+    if what == "say":
+        progress.say(*args)
+    elif what == "task":
         tasks[key] = progress.task(*args)
     elif what == "advance":
         tasks[key].advance(*args)

@@ -5,23 +5,19 @@ A recipe is read into frozen dataclasses; a key that does not exist is refused w
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import re
 import tomllib
-import types
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_args, get_origin
+from typing import Any, Literal
 
+from agentdistill._toml import Source, build, check_call, unknown
 from agentdistill.errors import RecipeError
 from agentdistill.filters import DEFAULT, filters
 from agentdistill.methods import METHODS
 from agentdistill.prompts import styles
+from agentdistill.retrieval import kinds as retrievers
 from agentdistill.training.settings import TrainSettings
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +60,7 @@ class ToolsSettings:
 class SandboxSettings:
     """Limits of one step of model code. ``mode`` ``process`` is weak and has to be asked for by name."""
 
-    mode: str = "auto"
+    mode: Literal["auto", "strict", "container", "process"] = "auto"
     wall_s: float = 10.0
     memory_mb: int = 512
 
@@ -118,7 +114,7 @@ class EvaluateSettings(RolloutTable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A whole run. ``jobs`` processes work side by side where models are local and on CPU; ``style`` names the prompts."""
+    """A whole run. ``jobs`` processes work side by side, where models are local and on CPU; ``style`` names prompts."""
 
     name: str
     problems: ProblemsSettings
@@ -128,35 +124,12 @@ class Recipe:
     sandbox: SandboxSettings = SandboxSettings()
     collect: CollectSettings = CollectSettings()
     filter: FilterSettings = FilterSettings()
-    train: TrainSettings = TrainSettings()
+    train: TrainSettings = TrainSettings()  # noqa: RUF009  frozen
     train_cot: TrainSettings | None = None
     evaluate: EvaluateSettings = EvaluateSettings()
     style: str = "standard"
     seed: int = 0
     jobs: int = 1
-
-
-class _Source:
-    """A recipe's text, to say on which line something stands."""
-
-    def __init__(self, path: Path, text: str) -> None:
-        self.path, self._lines = path, text.splitlines()
-
-    def error(self, message: str, table: str = "", key: str = "") -> RecipeError:
-        line = self._line(table, key)
-        return RecipeError(f"{self.path}{f':{line}' if line else ''}: {message}")
-
-    def _line(self, table: str, key: str) -> int | None:
-        inside = not table
-        header = None
-        for n, line in enumerate(self._lines, 1):
-            found = re.match(r"\s*\[+\s*([\w.\-\"]+)\s*\]+", line)
-            if found:
-                inside = found.group(1).strip('"') == table
-                header = n if inside and header is None else header
-            elif inside and key and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
-                return n
-        return header
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -171,14 +144,14 @@ def load_recipe(path: Path) -> Recipe:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
         raise RecipeError(f"{path}: not TOML: {e}") from e
-    return _recipe(data, _Source(path, text))
+    return _recipe(data, Source(path, text))
 
 
 def recipe_from_json(data: dict[str, Any], path: Path) -> Recipe:
     """The recipe that a run keeps as ``recipe.json``. Raises RecipeError where it does not fit this version."""
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: no recipe")
-    return _build(Recipe, _without_none(data), _Source(path, ""), "")
+    return build(Recipe, _without_none(data), Source(path, ""), "")
 
 
 def _without_none(value: Any) -> Any:
@@ -187,124 +160,115 @@ def _without_none(value: Any) -> Any:
     return [_without_none(v) for v in value] if isinstance(value, list) else value
 
 
-def _recipe(data: dict[str, Any], source: _Source) -> Recipe:
+def _recipe(data: dict[str, Any], source: Source) -> Recipe:
     data = {"name": source.path.stem, **data}
     if "student" in data:
         if "students" in data:
             raise source.error("give either [student] or [[students]], not both", "students")
         data["students"] = [data.pop("student")]
-    for needed, example in (("problems", 'train = "questions.jsonl"'), ("teacher", 'model = "endpoint"'), ("students", "")):
+    for needed, header, example in (
+        ("problems", "problems", 'train = "questions.jsonl"'),
+        ("teacher", "teacher", 'model = "endpoint"'),
+        ("students", "student", 'base = "owner/model"'),
+    ):
         if needed not in data:
-            table = "[student]" if needed == "students" else f"[{needed}]"
-            raise source.error(f"no {table} table{f', for example with {example}' if example else ''}")
+            raise source.error(f"no [{header}] table, for example with {example}")
     if isinstance(data["teacher"], dict):
         data["teacher"] = _teacher(dict(data["teacher"]), source)
     train = data.get("train")
     if isinstance(train, dict) and isinstance(train.get("cot"), dict):
         own = dict(train)
         data["train"], data["train_cot"] = own, {**own, **own.pop("cot")}
-    recipe = _build(Recipe, data, source, "")
-    _check_names(recipe, source)
+    recipe = build(Recipe, data, source, "")
+    _check(recipe, source)
     return recipe
 
 
-def _teacher(table: dict[str, Any], source: _Source) -> dict[str, Any]:
+def _teacher(table: dict[str, Any], source: Source) -> dict[str, Any]:
     import importlib
-    import inspect
 
     from agentdistill.models import kinds
 
     kind = table.pop("model", "endpoint")
     if kind not in kinds():
-        raise source.error(_unknown("model kind", kind, kinds()), "teacher", "model")
-    known = set(inspect.signature(importlib.import_module(f"agentdistill.models.{kind}").load).parameters)
-    for key in table:
-        if key not in known:
-            raise source.error(_unknown("key", key, [*known, "model"], "[teacher]"), "teacher", key)
+        raise source.error(unknown("model kind", kind, kinds()), "teacher", "model")
+    check_call(importlib.import_module(f"agentdistill.models.{kind}").load, table, source, "teacher")
     return {"model": kind, "settings": table}
 
 
-def _unknown(what: str, name: object, known: typing.Iterable[str], where: str = "") -> str:
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.5)
-    place = f" in {where}" if where else ""
-    return f'unknown {what} "{name}"{place}' + (f'; did you mean "{near[0]}"?' if near else f" (there are: {', '.join(sorted(known))})")
-
-
-def _build(cls: type[T], data: Any, source: _Source, table: str) -> T:
-    """A settings dataclass out of a TOML table, every key and type checked."""
-    if not isinstance(data, dict):
-        raise source.error(f"[{table}] has to be a table", table)
-    hints = typing.get_type_hints(cls)
-    values = {}
-    for key, value in data.items():
-        if key not in hints:
-            raise source.error(_unknown("key", key, hints, f"[{table}]" if table else ""), table, key)
-        values[key] = _value(hints[key], value, source, table, key)
-    for f in dataclasses.fields(cast(Any, cls)):
-        if f.name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
-            raise source.error(f'[{table}] needs "{f.name}"', table)
-    try:
-        return cls(**values)
-    except RecipeError as e:
-        raise source.error(str(e), table) from e
-
-
-def _value(hint: Any, value: Any, source: _Source, table: str, key: str) -> Any:
-    origin = get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        hint = next(a for a in get_args(hint) if a is not type(None))
-        origin = get_origin(hint)
-    inner_table = f"{table}.{key}" if table else key
-    if dataclasses.is_dataclass(hint):
-        return _build(cast("type[Any]", hint), value, source, inner_table)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise source.error(f"{key} has to be a list", table, key)
-        return tuple(_value(get_args(hint)[0], v, source, inner_table, key) for v in value)
-    if origin is typing.Literal:
-        if value not in get_args(hint):
-            raise source.error(_unknown(key, value, map(str, get_args(hint))), table, key)
-        return value
-    wanted = dict if origin is dict else hint
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
-        raise source.error(f"{key} has to be {_TYPE_NAMES.get(wanted, wanted.__name__)}, got {value!r}", table, key)
-    return value
-
-
-_TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "a table"}
-
-
-def _check_names(recipe: Recipe, source: _Source) -> None:
+def _check(recipe: Recipe, source: Source) -> None:
     """Names that have to exist, and numbers that have to make sense."""
+    _check_name(recipe.name, source, "")
     if recipe.style not in styles():
-        raise source.error(_unknown("style", recipe.style, styles()), "", "style")
+        raise source.error(unknown("style", recipe.style, styles()), "", "style")
+    if recipe.tools.retriever not in retrievers():
+        raise source.error(unknown("retriever", recipe.tools.retriever, retrievers()), "tools", "retriever")
     for name in recipe.filter.keep:
         if name not in filters():
-            raise source.error(_unknown("filter", name, filters()), "filter", "keep")
-    for table, names in [("students", s.methods) for s in recipe.students] + [("evaluate", recipe.evaluate.teacher)]:
-        for name in names:
-            if name not in METHODS:
-                raise source.error(_unknown("method", name, METHODS), table, "methods" if table == "students" else "teacher")
+            raise source.error(unknown("filter", name, filters()), "filter", "keep")
+    _check_students(recipe, source)
+    _check_methods(recipe.evaluate.teacher, recipe, source, "evaluate", "teacher")
     for name in recipe.evaluate.teacher:
         if METHODS[name].learns:
             raise source.error(f'"{name}" is for students: the teacher is not trained', "evaluate", "teacher")
-    if not re.fullmatch(r"[\w.\-]+", recipe.name):
-        raise source.error(f'name "{recipe.name}" has to be letters, digits, ".", "-" or "_"', "", "name")
-    for owner, where in ((recipe.collect, "collect"), (recipe.evaluate, "evaluate")):
-        for key in ("max_steps", "max_new_tokens", "observation_chars"):
-            if getattr(owner, key) < 1:
-                raise source.error(f"{key} has to be at least 1", where, key)
-        if not 0 < owner.top_p <= 1 or owner.temperature < 0:
-            raise source.error("temperature has to be at least 0 and top_p above 0 and at most 1", where)
-    if recipe.collect.samples < 1 or (recipe.collect.samples > 1 and recipe.collect.temperature == 0):
-        raise source.error("samples above 1 need a temperature above 0", "collect", "samples")
-    if recipe.jobs < 1 or recipe.tools.k < 1:
-        raise source.error("jobs and k have to be at least 1")
+    _check_numbers(recipe, source)
+
+
+def _check_name(name: str, source: Source, table: str) -> None:
+    """Names become folders."""
+    if not re.fullmatch(r"\w[\w.\-]*", name) or ".old-" in name:
+        raise source.error(f'name "{name}" has to be letters, digits, ".", "-" or "_"', table, "name")
+
+
+def _check_students(recipe: Recipe, source: Source) -> None:
+    if not recipe.students:
+        raise source.error("no student to teach", "", "students")
+    for i, student in enumerate(recipe.students):
+        _check_name(student_name(student), source, f"students#{i}")
+        _check_methods(student.methods, recipe, source, f"students#{i}", "methods")
     names = [student_name(s) for s in recipe.students]
-    if len(set(names)) < len(names):
-        raise source.error(f'two students are called "{max(names, key=names.count)}"; give them names', "students")
+    twice = max(names, key=names.count)
+    if names.count(twice) > 1:
+        raise source.error(f'two students are called "{twice}"; give them names', "students")
+    if "teacher" in names and recipe.evaluate.teacher:
+        raise source.error('a student cannot be called "teacher" where the teacher is evaluated too', "students")
+
+
+def _check_methods(methods: tuple[str, ...], recipe: Recipe, source: Source, table: str, key: str) -> None:
+    for name in methods:
+        if name not in METHODS:
+            raise source.error(unknown("method", name, METHODS), table, key)
+        if methods.count(name) > 1:
+            raise source.error(f'method "{name}" is there twice', table, key)
+        if METHODS[name].passages and recipe.tools.search is None:
+            raise source.error(f'method "{name}" needs passages: name a corpus as search in [tools]', table, key)
+
+
+_AT_LEAST_1 = {
+    "": ("jobs",),
+    "tools": ("k",),
+    "problems": ("limit_train", "limit_test"),
+    "collect": ("max_steps", "max_new_tokens", "observation_chars", "samples"),
+    "evaluate": ("max_steps", "max_new_tokens", "observation_chars", "batch_size"),
+}
+
+
+def _check_numbers(recipe: Recipe, source: Source) -> None:
+    for table, keys in _AT_LEAST_1.items():
+        for key in keys:
+            value = getattr(getattr(recipe, table) if table else recipe, key)
+            if value is not None and value < 1:
+                raise source.error(f"{key} has to be at least 1", table, key)
+    for table in ("collect", "evaluate"):
+        owner = getattr(recipe, table)
+        if not 0 < owner.top_p <= 1 or not 0 <= owner.temperature < float("inf"):
+            raise source.error("temperature has to be at least 0 and top_p above 0 and at most 1", table)
+    if recipe.collect.samples > 1 and recipe.collect.temperature == 0:
+        raise source.error("samples above 1 need a temperature above 0", "collect", "samples")
+    if not recipe.sandbox.wall_s > 0 or recipe.sandbox.memory_mb < 1:
+        raise source.error("wall_s and memory_mb have to be above 0", "sandbox")
+    if not 0 <= recipe.seed < 2**32:
+        raise source.error("seed has to be from 0 to 4294967295", "", "seed")
 
 
 def student_name(student: StudentSettings) -> str:

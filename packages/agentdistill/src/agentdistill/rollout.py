@@ -39,7 +39,7 @@ class RolloutSettings:
     """Limits of an episode and how its policy samples. The defaults are the paper's."""
 
     max_steps: int = 5
-    sampling: Sampling = Sampling()
+    sampling: Sampling = Sampling()  # noqa: RUF009  frozen
     first_thought_prefix: bool = False
     seed: int = 0
 
@@ -139,7 +139,7 @@ async def _act(reply: Message, workspace: Workspace, style: Style) -> tuple[Step
 
 
 async def _first_thought_prefix(policy: _Policy, problem: Problem, style: Style) -> str:
-    """y1 of arXiv 2505.17612 section 3.1: the first step of the model's own chain of thought, to begin the agent's with."""
+    """y1 of arXiv 2505.17612 section 3.1: the first step of the model's own chain of thought, to begin an agent's."""
     sample = await policy.ask(style.cot(problem.question), stop=("\n\n",))
     thought = first_thought(sample.text)
     return style.THOUGHT + thought if thought else ""

@@ -17,7 +17,7 @@ from agentdistill.recipe import Recipe, RolloutTable
 from agentdistill.retrieval import Retriever, build_retriever, load_corpus
 from agentdistill.rollout import RolloutSettings
 from agentdistill.sandbox import Limits
-from agentdistill.store import digest, to_dict, write_json
+from agentdistill.store import digest, json_text, to_dict, write_json
 from agentdistill.tasks import find_task
 from agentdistill.tools import Tool, load_functions
 from agentdistill.types import Kind, Problem, Sampling
@@ -31,8 +31,10 @@ class Run:
         self.folder = folder
 
     def save_recipe(self) -> None:
-        """Keep the resolved recipe beside the results."""
-        write_json(self.folder / "recipe.json", dataclasses.asdict(self.recipe))
+        """Keep the resolved recipe beside the results; a file that says the same already is left alone."""
+        resolved, path = dataclasses.asdict(self.recipe), self.folder / "recipe.json"
+        if not path.is_file() or path.read_bytes() != json_text(resolved).encode():
+            write_json(path, resolved)
 
     def problems(self, split: str) -> tuple[Problem, ...]:
         """The problems of ``train`` or ``test``. Raises UserError where they cannot be read or share an id."""

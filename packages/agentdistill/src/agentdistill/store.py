@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
+import time
 import types
 import typing
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, Union, cast
 
-from agentdistill.errors import DataError
+from agentdistill.errors import DataError, InfrastructureError, UserError
 from agentdistill.types import Trace
 
 T = TypeVar("T")
+LOCK_WAIT_S = 5.0
+"""A killed run's children end within moments; whoever holds a lock for longer is at work."""
 
 
 def to_dict(value: Any) -> Any:
@@ -89,20 +95,54 @@ def _decode(hint: Any, value: Any, where: str) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """One line of JSON, the same bytes for the same value."""
-    return json.dumps(to_dict(value), ensure_ascii=False, separators=(",", ":"))
+    """One line of JSON, the same bytes for the same value. Half a surrogate pair is escaped, so it can be encoded."""
+    return _json(to_dict(value), separators=(",", ":"))
+
+
+def _json(value: Any, **style: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, **style)
+    return text if text.isascii() or _encodable(text) else json.dumps(value, **style)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What the disk refuses is the world's fault, told with the file's name."""
+    try:
+        yield
+    except OSError as e:
+        why = f"cannot be written: {e.strerror or e}"
+        raise InfrastructureError(f"{path}: {why}; mend that and run the same command to go on") from e
 
 
 def append_jsonl(path: Path, values: Iterable[Any]) -> None:
-    """Append one line each, flushed and synced, so that a killed process loses at most the line being written."""
-    text = "".join(dumps(v) + "\n" for v in values)
-    if not text:
+    """Append one line each, flushed and synced, so that a killed process loses at most the line being written.
+
+    Raises InfrastructureError where the disk refuses; the file is then as it was before.
+    """
+    data = "".join(dumps(v) + "\n" for v in values).encode()
+    if not data:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as f:
-        f.write(text.encode())
-        f.flush()
-        os.fsync(f.fileno())
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as f:
+            size = f.seek(0, os.SEEK_END)
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[f.write(rest) :]
+                os.fsync(f.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    f.truncate(size)
+                raise
 
 
 def repair_jsonl(path: Path) -> int:
@@ -151,17 +191,47 @@ def read_traces(path: Path) -> list[Trace]:
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:
-    """Replace ``path`` in one step: a reader, or a run after a kill, sees the old file or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Replace ``path`` in one step: a reader, or a run after a kill, sees the old file or the new one, never half.
+
+    Raises InfrastructureError where the disk refuses; the old file is then still there.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as f:
-            f.write(data.encode() if isinstance(data, str) else data)
-            f.flush()
-            os.fsync(f.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as f:
+                f.write(data.encode() if isinstance(data, str) else data)
+                f.flush()
+                os.fsync(f.fileno())
+            temporary.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, what: Path) -> Iterator[None]:
+    """Hold the lock file ``path``, which stands for ``what``. Raises UserError while another process holds it."""
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    with file:
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise UserError(f"{what}: another process is working there; wait for it or end it") from None
+                time.sleep(0.05)
+        yield
+
+
+def sweep(folder: Path) -> None:
+    """Remove what writers that were killed left half done anywhere below ``folder``, whose lock the caller holds."""
+    for leftover in folder.rglob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def write_jsonl(path: Path, values: Iterable[Any]) -> None:
@@ -169,15 +239,20 @@ def write_jsonl(path: Path, values: Iterable[Any]) -> None:
     write_atomic(path, "".join(dumps(v) + "\n" for v in values))
 
 
+def json_text(value: Any) -> str:
+    """Indented JSON for people, the same bytes for the same value."""
+    return _json(to_dict(value), indent=2) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file atomically, indented for people."""
-    write_atomic(path, json.dumps(to_dict(value), ensure_ascii=False, indent=2) + "\n")
+    """Replace a JSON file atomically by :func:`json_text`."""
+    write_atomic(path, json_text(value))
 
 
 def digest(value: Any) -> str:
     """A short content hash of any JSON-able value or dataclass, independent of key order."""
     text = json.dumps(to_dict(value), ensure_ascii=False, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def file_digest(path: Path) -> str:

@@ -1,1 +1,1 @@
-"""The stages of a run: collect, filter, train, evaluate, report. They meet through files, never by importing one another."""
+"""The stages of a run: collect, filter, train, evaluate, report. They meet through files alone."""

@@ -32,8 +32,9 @@ def folder_of(run: Run, name: str) -> StageFolder:
 
 def collect(run: Run, name: str, progress: Progress) -> Path:
     """Collect one of :func:`collections` and return its traces' file. Does nothing where it is there already."""
-    settings = run.recipe.collect
-    m = method(name)
+    settings, m, folder = run.recipe.collect, method(name), folder_of(run, name)
+    if folder.is_done:
+        return collected(run.folder, name)
     with run.environment(settings) as environment:
         rollout_settings = run.rollout_settings(settings, prefix=m.prefix)
         ids = [
@@ -43,7 +44,6 @@ def collect(run: Run, name: str, progress: Progress) -> Path:
         ]
         plans = [Plan(i, episode(run, m, environment, rollout_settings, p, i)) for p, i in ids]
         what = f"teacher · {len(plans)} questions · {_WORDS[name]}"
-        folder = folder_of(run, name)
         run_rollouts(folder, plans, run.teacher, progress, what)
     return collected(run.folder, name)
 

@@ -41,12 +41,21 @@ def jobs(run: Run) -> list[Job]:
     return [Job(s, m, i) for i, (s, m) in enumerate(pairs)]
 
 
+def folder_of(run: Run, job: Job) -> StageFolder:
+    """The folder of one evaluation. A student that is evaluated has to be trained by now."""
+    inputs = {**run.rollout_inputs("test"), "weights": _weights_digest(run, job)}
+    template = run.recipe.train.chat_template
+    if job.student is not None and template is not None:
+        inputs["chat_template"] = file_digest(Path(template))
+    key = {"model": job.model, "method": job.method, **run.rollout_key(run.recipe.evaluate)}
+    return StageFolder(evaluated(run.folder, job.model, job.method), "evaluate", key, inputs)
+
+
 def evaluate(run: Run, job: Job, progress: Progress) -> Path:
     """Run one evaluation and return its folder. Does nothing where it is there already."""
-    settings, m = run.recipe.evaluate, method(job.method)
-    inputs = {**run.rollout_inputs("test"), "weights": _weights_digest(run, job)}
-    key = {"model": job.model, "method": job.method, **run.rollout_key(settings)}
-    folder = StageFolder(evaluated(run.folder, job.model, job.method), "evaluate", key, inputs)
+    settings, m, folder = run.recipe.evaluate, method(job.method), folder_of(run, job)
+    if folder.is_done:
+        return folder.path
     with run.environment(settings) as environment:
         rollouts = run.rollout_settings(settings, prefix=m.prefix)
         plans = [Plan(p.id, episode(run, m, environment, rollouts, p, p.id)) for p in run.problems("test")]

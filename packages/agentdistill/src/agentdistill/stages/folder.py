@@ -6,20 +6,18 @@ says that the stage is done. A folder whose key differs is moved aside, never ov
 
 from __future__ import annotations
 
-import fcntl
 import json
 import platform
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from agentdistill import __version__
-from agentdistill.errors import UserError
-from agentdistill.store import digest, write_json
+from agentdistill.store import digest, locked, sweep, write_json
 
-LOCK_WAIT_S = 5.0
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "openai", "bm25s")
 
 
@@ -42,7 +40,6 @@ class StageFolder:
     stage: str
     settings: dict[str, Any]
     inputs: dict[str, str] = field(default_factory=dict)
-    _lock_file: IO[str] | None = None
 
     @property
     def key(self) -> str:
@@ -61,38 +58,24 @@ class StageFolder:
         found = self.manifest
         return found is not None and not found.get("n_faults")
 
-    def begin(self) -> None:
-        """Claim the folder for this key. What another key left there is moved aside.
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Have the folder for this key and to oneself. What another key left there is moved aside.
 
-        Raises UserError while another process works in it, a child of a killed run included.
+        The lock lies beside the folder, so that moving the folder does not move it. Raises UserError while another
+        process works in it, a child of a killed run included.
         """
-        begun = _read(self.path / "begun.json")
-        if begun is not None and begun.get("key") != self.key:
-            self.path.rename(_free(self.path))
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock()
-        write_json(self.path / "begun.json", {"key": self.key, "stage": self.stage})
-
-    def _lock(self) -> None:
-        self._lock_file = (self.path / ".lock").open("a")
-        deadline = time.monotonic() + LOCK_WAIT_S
-        while True:
-            try:
-                fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise UserError(f"{self.path}: another process is working there; wait for it or end it") from None
-                time.sleep(0.05)
-
-    def release(self) -> None:
-        """Let other processes work in the folder."""
-        if self._lock_file is not None:
-            self._lock_file.close()
-            self._lock_file = None
+        with locked(self.path.with_name(f".{self.path.name}.lock"), self.path):
+            begun = _read(self.path / "begun.json")
+            if begun is not None and begun.get("key") != self.key:
+                self.path.rename(_free(self.path))
+            self.path.mkdir(parents=True, exist_ok=True)
+            sweep(self.path)
+            write_json(self.path / "begun.json", {"key": self.key, "stage": self.stage})
+            yield
 
     def finish(self, facts: dict[str, Any], seconds: float | None = None) -> None:
-        """Write the manifest: the stage is done. Wall clock goes into a file of its own, so the rest is reproducible."""
+        """Write the manifest: the stage is done. Wall clock goes into a file of its own; the rest is reproducible."""
         if seconds is not None:
             timing = _read(self.path / "timing.json") or {}
             write_json(self.path / "timing.json", {**timing, "seconds": round(seconds, 2)})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,27 +38,29 @@ def run_rollouts(
 ) -> list[Trace]:
     """Every plan's trace, in order, from disk where it is there already. ``model`` is made only if one is missing.
 
-    ``about`` goes into the manifest as it is. Traces are appended to a partial file as they end and put in order when all are there, so that a run that was
-    killed and taken up again leaves the same file as one that was not. Raises InfrastructureError when the world has
-    failed so often in a row that going on is useless; what was collected stays.
+    ``about`` goes into the manifest as it is. Traces are appended to a partial file as they end and put in order when
+    all are there, so that a run that was killed and taken up again leaves the same file as one that was not. Raises
+    InfrastructureError when the world has failed so often that going on is useless; what was collected stays.
     """
     if folder.is_done:
         return read_traces(folder.path / TRACES)
-    folder.begin()
-    partial = folder.path / PARTIAL
-    _reopen(folder.path, partial)
-    done = {t.id: t for t in read_traces(partial)} if partial.exists() else {}
-    started = time.monotonic()
-    task = progress.task(folder.stage, what, len(plans))
-    task.advance(len(done), _note(list(done.values())))
-    if len(done) < len(plans):
-        asyncio.run(_run_missing(plans, done, partial, model, task))
-    traces = [done[p.trace_id] for p in plans]
-    write_jsonl(folder.path / TRACES, traces)
-    folder.finish({**(about or {}), **facts(traces)}, time.monotonic() - started)
-    partial.unlink(missing_ok=True)
-    task.done(f"{len(traces)}/{len(plans)}  {_note(traces)}")
-    folder.release()
+    with folder.claimed():
+        if folder.is_done:  # by the process that was waited for
+            return read_traces(folder.path / TRACES)
+        partial = folder.path / PARTIAL
+        _reopen(folder.path, partial)
+        done = {t.id: t for t in read_traces(partial)} if partial.exists() else {}
+        started = time.monotonic()
+        task = progress.task(folder.stage, what, len(plans))
+        tally = Tally(done.values())
+        task.advance(len(done), str(tally))
+        if len(done) < len(plans):
+            asyncio.run(_run_missing(plans, done, partial, model, task, tally))
+        traces = [done[p.trace_id] for p in plans]
+        write_jsonl(folder.path / TRACES, traces)
+        partial.unlink(missing_ok=True)
+        folder.finish({**(about or {}), **facts(traces)}, time.monotonic() - started)
+    task.done(f"{len(traces)}/{len(plans)}  {Tally(traces)}")
     return traces
 
 
@@ -72,7 +74,12 @@ def _reopen(path: Path, partial: Path) -> None:
 
 
 async def _run_missing(
-    plans: Sequence[Plan], done: dict[str, Trace], partial: Path, make: Callable[[], Model], task: Task
+    plans: Sequence[Plan],
+    done: dict[str, Trace],
+    partial: Path,
+    make: Callable[[], Model],
+    task: Task,
+    tally: Tally,
 ) -> None:
     model = make()
     breaker = _Breaker(limit=max(8, model.batch_size), n_plans=len(plans))
@@ -83,15 +90,17 @@ async def _run_missing(
             def keep(i: int, trace: Trace, missing: set[int] = missing) -> None:
                 if i not in missing:
                     return  # run again only to keep its batch the same
-                new = trace.id not in done
+                before = done.get(trace.id)
                 done[trace.id] = trace
                 if trace.end is not End.FAULT:
                     append_jsonl(partial, [trace])
-                task.advance(int(new), _note(list(done.values())))
-                breaker.saw(trace, done)
+                tally.count(trace, before)
+                task.advance(int(before is None), str(tally))
+                breaker.saw(trace, tally)
 
             groups = groups_of(model, [p.run for p in plans], missing)
             await drive(model, groups, keep)
+        breaker.check_any(done.values(), tally)
     finally:
         await model.aclose()
 
@@ -102,13 +111,21 @@ class _Breaker:
     def __init__(self, limit: int, n_plans: int) -> None:
         self._limit, self._n_plans, self._in_a_row = limit, n_plans, 0
 
-    def saw(self, trace: Trace, done: dict[str, Trace]) -> None:
+    def saw(self, trace: Trace, tally: Tally) -> None:
+        """Raise InfrastructureError where this is one fault in a row too many."""
         self._in_a_row = self._in_a_row + 1 if trace.end is End.FAULT else 0
         if self._in_a_row >= self._limit:
-            saved = sum(t.end is not End.FAULT for t in done.values())
-            raise InfrastructureError(
-                f"{trace.fault}; {saved} of {self._n_plans} trajectories are saved, run the same command to go on"
-            )
+            raise self._error(trace, tally)
+
+    def check_any(self, traces: Iterable[Trace], tally: Tally) -> None:
+        """Raise InfrastructureError where every trace is a fault."""
+        last = next(iter(traces), None)
+        if last is not None and tally.n == tally.n_faults:
+            raise self._error(last, tally)
+
+    def _error(self, trace: Trace, tally: Tally) -> InfrastructureError:
+        saved = f"{tally.n - tally.n_faults} of {self._n_plans} trajectories are saved"
+        return InfrastructureError(f"{trace.fault}; {saved}, run the same command to go on")
 
 
 def usage_of(traces: Sequence[Trace]) -> Usage:
@@ -133,13 +150,33 @@ def facts(traces: Sequence[Trace]) -> dict[str, object]:
     }
 
 
-def _note(traces: Sequence[Trace]) -> str:
-    scored = [t for t in traces if t.score is not None]
-    if not scored:
-        return ""
-    right = sum(bool(t.correct) for t in scored) / len(scored)
-    steps = sum(len(t.steps) for t in scored) / len(scored)
-    n_faults = len(traces) - len(scored)
-    n_truncated = sum(t.usage.n_truncated for t in traces)
-    extra = (f"  {n_faults} faults" if n_faults else "") + (f"  {n_truncated} cut off" if n_truncated else "")
-    return f"{right:.1%} right  {steps:.1f} steps{extra}"
+class Tally:
+    """Running counts of traces, as one line: what share is right, mean steps, faults, truncations."""
+
+    def __init__(self, traces: Iterable[Trace] = ()) -> None:
+        self.n = self.n_faults = 0
+        self._n_right = self._n_steps = self._n_truncated = 0
+        for trace in traces:
+            self.count(trace)
+
+    def count(self, trace: Trace, instead_of: Trace | None = None) -> None:
+        """Add a trace; ``instead_of`` is an earlier try of the same episode, which no longer counts."""
+        self._add(trace, 1)
+        if instead_of is not None:
+            self._add(instead_of, -1)
+
+    def _add(self, trace: Trace, sign: int) -> None:
+        self.n += sign
+        self.n_faults += sign * (trace.end is End.FAULT)
+        self._n_truncated += sign * trace.usage.n_truncated
+        if trace.end is not End.FAULT:
+            self._n_right += sign * bool(trace.correct)
+            self._n_steps += sign * len(trace.steps)
+
+    def __str__(self) -> str:
+        n_scored = self.n - self.n_faults
+        extra = f"  {self.n_faults} faults" if self.n_faults else ""
+        extra += f"  {self._n_truncated} cut off" if self._n_truncated else ""
+        if not n_scored:
+            return extra.strip()
+        return f"{self._n_right / n_scored:.1%} right  {self._n_steps / n_scored:.1f} steps{extra}"

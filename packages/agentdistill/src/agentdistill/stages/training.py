@@ -9,44 +9,79 @@ from agentdistill.checkpoints import locate
 from agentdistill.errors import DataError
 from agentdistill.layout import collected, filtered, trained
 from agentdistill.methods import method
-from agentdistill.progress import Progress
+from agentdistill.progress import Progress, Task
 from agentdistill.recipe import StudentSettings, student_name
 from agentdistill.run import Run
-from agentdistill.store import read_traces
+from agentdistill.stages.folder import StageFolder
+from agentdistill.store import file_digest, read_traces
+from agentdistill.training.settings import TrainSettings
+
+_HOW_ONLY = ("save_every_s", "threads", "distributed", "chat_template")
+"""Settings that change how training goes on, not what comes of it; the template's text is an input of its own."""
+
+
+def folder_of(run: Run, student: StudentSettings, method_name: str) -> StageFolder:
+    """The folder of one trained student, whose trajectories have to be filtered by now."""
+    learns = method(method_name).learns
+    assert learns is not None, f"{method_name} is not trained"
+    settings = dataclasses.asdict(_settings(run, method_name))
+    base = Path(locate(student.base))
+    inputs = {
+        "traces": file_digest(filtered(run.folder, learns)),
+        "base": file_digest(base) if base.is_dir() else student.base,
+    }
+    if settings["chat_template"] is not None:
+        inputs["chat_template"] = file_digest(Path(settings["chat_template"]))
+    key = {k: v for k, v in settings.items() if k not in _HOW_ONLY}
+    return StageFolder(trained(run.folder, student, method_name), "train", key, inputs)
 
 
 def train_student(run: Run, student: StudentSettings, method_name: str, progress: Progress) -> Path:
     """Train one student for one method and return its folder. Does nothing where it is there already."""
-    from agentdistill.training import train
-    from agentdistill.training.trainer import read_result
+    folder = folder_of(run, student, method_name)
+    if folder.is_done:
+        return folder.path
+    with folder.claimed():
+        if not folder.is_done:
+            _train(run, student, method_name, folder, progress)
+    return folder.path
 
-    learns = method(method_name).learns
-    assert learns is not None, f"{method_name} is not trained"
-    out = trained(run.folder, student, method_name)
+
+def _settings(run: Run, method_name: str) -> TrainSettings:
+    cot = run.recipe.train_cot
+    settings = cot if cot is not None and method(method_name).loop == "cot" else run.recipe.train
+    return dataclasses.replace(settings, seed=run.recipe.seed)
+
+
+def _train(run: Run, student: StudentSettings, method_name: str, folder: StageFolder, progress: Progress) -> None:
+    from agentdistill.training import train
+
+    learns = method(method_name).learns or ""
     traces = read_traces(filtered(run.folder, learns))
     if not traces:
         raise DataError(
             f"nothing to train on: no trajectory of {collected(run.folder, learns)} passed the filter; look at them "
             f"with: agentdistill show {run.folder}"
         )
-    cot = run.recipe.train_cot
-    settings = cot if cot is not None and method(method_name).loop == "cot" else run.recipe.train
-    settings = dataclasses.replace(settings, seed=run.recipe.seed)
-    before = read_result(out)
-    task = None
-
-    def on_progress(step: int, n_steps: int, loss: float, tokens_per_s: float) -> None:
-        nonlocal task, told
-        if task is None:
-            task = progress.task("train", what, n_steps)
-        task.advance(step - told, f"loss {loss:.3f}  {tokens_per_s / 1000:.1f}k tok/s")
-        told = step
-
-    told = 0
+    settings = _settings(run, method_name)
     what = f"{student_name(student)} · {method_name} · {len(traces)} trajectories · {settings.epochs} epochs"
-    result = train(traces, locate(student.base), out, settings, on_progress=on_progress)
-    if before != result:
-        dropped = f"  {result.n_too_long} too long" if result.n_too_long else ""
-        task = task or progress.task("train", what, result.n_steps)
-        task.done(f"loss {result.final_loss:.3f}  {result.tokens_per_s / 1000:.1f}k tok/s{dropped}")
-    return out
+    line = _Line(progress, what)
+    result = train(traces, locate(student.base), folder.path, settings, on_progress=line)
+    folder.finish({"trained_on": f"filter/{learns}"})
+    dropped = f"  {result.n_too_long} too long" if result.n_too_long else ""
+    task = line.task or progress.task("train", what, result.n_steps)
+    task.done(f"loss {result.final_loss:.3f}  {result.tokens_per_s / 1000:.1f}k tok/s{dropped}")
+
+
+class _Line:
+    """Training's own reports as a line of progress, opened when the first one comes."""
+
+    def __init__(self, progress: Progress, what: str) -> None:
+        self.task: Task | None = None
+        self._progress, self._what, self._told = progress, what, 0
+
+    def __call__(self, step: int, n_steps: int, loss: float, tokens_per_s: float) -> None:
+        if self.task is None:
+            self.task = self._progress.task("train", self._what, n_steps)
+        self.task.advance(step - self._told, f"loss {loss:.3f}  {tokens_per_s / 1000:.1f}k tok/s")
+        self._told = step

@@ -1,0 +1,139 @@
+"""From a TOML table to a settings dataclass, every key and type checked, every error with its line."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar, cast, get_args, get_origin
+
+from agentdistill.errors import RecipeError
+
+T = TypeVar("T")
+_TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "a table"}
+
+
+_OTHER_NAMES = {"students": "student", "train_cot": "train.cot"}
+"""Tables that may be written in another way than the settings name them."""
+
+
+class Source:
+    """A recipe's text, to say on which line something stands.
+
+    A table is called by its header; ``students#1`` is the second of several ``[[students]]``.
+    """
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path, self._lines = path, text.splitlines()
+
+    def error(self, message: str, table: str = "", key: str = "") -> RecipeError:
+        """The error with file and line: the line of ``key`` in ``table``, else the table's, else none."""
+        line = self._line(table, key)
+        return RecipeError(f"{self.path}{f':{line}' if line else ''}: {message}")
+
+    def shown(self, table: str) -> str:
+        """The table's header as the recipe writes it."""
+        name = table.partition("#")[0]
+        other = _OTHER_NAMES.get(name, name)
+        name = other if any(h == other for _, h in self._headers()) else name
+        return f"[[{name}]]" if "#" in table and name == "students" else f"[{name}]"
+
+    def _headers(self) -> list[tuple[int, str]]:
+        found = ((n, re.match(r"\s*\[+\s*([\w.\-\"]+)\s*\]+", line)) for n, line in enumerate(self._lines, 1))
+        return [(n, m.group(1).replace('"', "")) for n, m in found if m]
+
+    def _line(self, table: str, key: str) -> int | None:
+        name, _, place = table.partition("#")
+        headers = self._headers()
+        names = (name, _OTHER_NAMES.get(name))
+        own = [n for n, header in headers if header in names] if table else [0]
+        if not own:
+            return None
+        header = own[min(int(place or 0), len(own) - 1)]
+        end = min((n for n, _ in headers if n > header), default=len(self._lines) + 1)
+        for n in range(header + 1, end):
+            if key and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", self._lines[n - 1]):
+                return n
+        return header or None
+
+
+def unknown(what: str, name: object, known: Iterable[str], where: str = "") -> str:
+    """The message for a name that does not exist: the nearest that does, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    place = f" in {where}" if where else ""
+    way_out = f'; did you mean "{near[0]}"?' if near else f" (there are: {', '.join(sorted(known))})"
+    return f'unknown {what} "{name}"{place}{way_out}'
+
+
+def build(cls: type[T], data: Any, source: Source, table: str) -> T:
+    """A settings dataclass out of a TOML table, every key and type checked."""
+    if not isinstance(data, dict):
+        raise source.error(f"{table} has to be a table, got {data!r}", "", table)
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for key, value in data.items():
+        if key not in hints:
+            raise source.error(unknown("key", key, hints, source.shown(table) if table else ""), table, key)
+        values[key] = _value(hints[key], value, source, table, key)
+    for f in dataclasses.fields(cast(Any, cls)):
+        if f.name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise source.error(f'{source.shown(table)} needs "{f.name}"', table)
+    try:
+        return cls(**values)
+    except RecipeError as e:
+        raise source.error(str(e), table) from e
+
+
+def _value(hint: Any, value: Any, source: Source, table: str, key: str) -> Any:
+    origin = get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        hint = next(a for a in get_args(hint) if a is not type(None))
+        origin = get_origin(hint)
+    inner_table = f"{table}.{key}" if table else key
+    if dataclasses.is_dataclass(hint):
+        return build(cast("type[Any]", hint), value, source, inner_table)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise source.error(f"{key} has to be a list", table, key)
+        item = get_args(hint)[0]
+        if dataclasses.is_dataclass(item):
+            return tuple(build(cast("type[Any]", item), v, source, f"{inner_table}#{i}") for i, v in enumerate(value))
+        return tuple(_value(item, v, source, table, key) for v in value)
+    if origin is typing.Literal:
+        if value not in get_args(hint):
+            raise source.error(unknown(key, value, map(str, get_args(hint))), table, key)
+        return value
+    if origin is dict and isinstance(value, dict) and get_args(hint)[1] is not Any:
+        return {k: _value(get_args(hint)[1], v, source, inner_table, k) for k, v in value.items()}
+    wanted = dict if origin is dict else hint
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+        raise source.error(f"{key} has to be {_TYPE_NAMES.get(wanted, wanted.__name__)}, got {value!r}", table, key)
+    return value
+
+
+def check_call(function: Callable[..., object], given: dict[str, Any], source: Source, table: str) -> None:
+    """Raise RecipeError unless a table fits a function's parameters: their names, plain types, and those needed."""
+    parameters = inspect.signature(function).parameters
+    hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    for key, value in given.items():
+        if key not in parameters:
+            raise source.error(unknown("key", key, [*parameters, "model"], source.shown(table)), table, key)
+        if _is_plain(hints.get(key)):
+            _value(hints[key], value, source, table, key)
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in given:
+            raise source.error(f'{source.shown(table)} needs "{name}"', table)
+
+
+def _is_plain(hint: Any) -> bool:
+    """Whether a hint is str, int, float or bool, or one of them or None."""
+    kinds = [a for a in get_args(hint) if a is not type(None)] if isinstance(hint, types.UnionType) else [hint]
+    return len(kinds) == 1 and kinds[0] in (str, int, float, bool)
