@@ -17,7 +17,7 @@ CODE := $(PACKAGE)/src
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help demo test check lint types bench clean distclean
+.PHONY: help demo figure test check lint types bench clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,6 +25,10 @@ help: ## list the targets
 
 demo: $(VENV)/.installed ## distil TinyWorld's teacher into small students: collect, filter, train, evaluate, report
 	$(BIN)/agentdistill run $(RECIPE) --runs $(RUNS)
+
+figure: $(VENV)/.installed ## draw docs/ladder.svg, the README's picture, from the demo's run
+	$(BIN)/python -c 'from agentdistill.report import ladder_svg, summarize; print(ladder_svg(summarize("$(RUNS)/tinyworld")))' \
+		> docs/ladder.svg.new && mv docs/ladder.svg.new docs/ladder.svg
 
 test: $(VENV)/.installed-dev ## all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PACKAGE)/tests $(ARGS)
