@@ -55,7 +55,8 @@ def _open(folder: Path) -> Run:
     try:
         data = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
-        raise UserError(f"{folder}: no run is there (no readable recipe.json); give a folder such as runs/tinyworld") from e
+        why = "no run is there (no readable recipe.json)"
+        raise UserError(f"{folder}: {why}; give a folder such as runs/tinyworld") from e
     return Run(recipe_from_json(data, folder / "recipe.json"), folder)
 
 

@@ -7,7 +7,8 @@ import argparse
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
-    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help='for bash: eval "$(agentdistill completion bash)"')
+    about = 'for bash: eval "$(agentdistill completion bash)"'
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help=about)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -30,6 +30,7 @@ def main(args: argparse.Namespace) -> int:
         score = grade(args.kind, prediction, as_text(row["answer"]), row.get("aliases") or ())
         rows.append({"line": n, **to_dict(score), "correct": score.correct})
     n_correct = sum(r["correct"] for r in rows)
-    totals = {"kind": args.kind, "n": len(rows), "n_correct": n_correct, "accuracy": n_correct / len(rows) if rows else None}
+    accuracy = n_correct / len(rows) if rows else None
+    totals = {"kind": args.kind, "n": len(rows), "n_correct": n_correct, "accuracy": accuracy}
     print(json.dumps({**totals, "rows": rows}, ensure_ascii=False, indent=2))
     return 0

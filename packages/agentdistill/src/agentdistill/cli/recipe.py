@@ -24,13 +24,13 @@ def main(args: argparse.Namespace) -> int:
         print(json.dumps(resolved, indent=2, ensure_ascii=False))
         return 0
     for key, value in resolved.items():
-        if not isinstance(value, (dict, tuple)):
+        if not isinstance(value, (dict, tuple, type(None))):
             print(f"{key} = {_toml(value)}")
     for key, value in resolved.items():
         for table, header in _tables(key, value):
             print(f"\n{header}")
             for name, item in table.items():
-                print(f"# {name} = not set" if item is None else f"{name} = {_toml(item)}")
+                print(f"# {name} = not set" if item is None else f"{_key(name)} = {_toml(item)}")
     return 0
 
 
@@ -46,5 +46,12 @@ def _tables(key: str, value: object) -> list[tuple[dict[str, object], str]]:
 
 def _toml(value: object) -> str:
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + "}"
-    return json.dumps(value, ensure_ascii=False)
+        return "{" + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    bare = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    return name if bare else json.dumps(name, ensure_ascii=False)

@@ -106,8 +106,8 @@ def _project(folder: Path, whole: int, progress: Terminal) -> None:
         timing = json.loads((manifest.parent / "timing.json").read_text(encoding="utf-8"))
         factor = whole / max(facts["n"], 1)
         usage = facts["usage"]
+        n_read, n_written = usage["n_prompt_tokens"] * factor, usage["n_new_tokens"] * factor
         progress.say(
-            f"collect/{manifest.parent.name}: all {whole} would read about {usage['n_prompt_tokens'] * factor:,.0f} and "
-            f"write {usage['n_new_tokens'] * factor:,.0f} tokens, in about {timing['seconds'] * factor / 60:.0f} min "
-            "at this pace (more at once go faster)"
+            f"collect/{manifest.parent.name}: all {whole} would read about {n_read:,.0f} and write {n_written:,.0f} "
+            f"tokens, in about {timing['seconds'] * factor / 60:.0f} min at this pace (more at once go faster)"
         )
