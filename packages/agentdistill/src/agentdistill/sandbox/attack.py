@@ -24,7 +24,7 @@ from .attacks import PRELUDE, Case, cases, numbers
 from .inside import kernel, seccomp
 from .pool import Mode, Sandbox
 from .session import Session
-from .types import Limits, Result, SandboxUnavailable
+from .types import Limits, Result, SandboxUnavailable, Stop
 
 _CHECK = "x, open('note').read(), handle.tell(), sorted(os.listdir('.'))"
 _SETUP = """
@@ -139,7 +139,8 @@ class Range:
         told = f"{result.output} {result.value} {result.final_answer}"
         if "BREACH:" in told or self._canaries.secret in told:
             yield f"got through: {told[:300]}"
-        if result.stop not in case.stops:
+        # On a slow machine the deadline may come before the end that was expected: that is containment, too.
+        if result.stop not in (*case.stops, Stop.TIMEOUT):
             yield f"ended with {result.stop.value}: {result.error.message[:200] if result.error else ''}"
         if result.seconds > case.wall_s + _GRACE_S or (seconds > 20 * _GRACE_S):
             yield f"took {seconds:.2f} s with a deadline of {case.wall_s} s"
