@@ -63,3 +63,13 @@ def test_numpy_and_sympy(box: Sandbox) -> None:
     with box.session() as s:
         assert s.exec("import sympy; x = sympy.Symbol('x'); sympy.integrate(x**2, x)").value == "x**3/3"
         assert s.exec("import numpy as np; np.linalg.det(np.eye(50))").value == "np.float64(1.0)"
+
+
+def test_the_bell_at_the_very_end_of_a_cell_ends_no_process(best: Sandbox) -> None:
+    with best.session() as s:
+        s.exec("x = 1")
+        for n in range(40):
+            # Ends about when the bell rings, now before and now after.
+            spin = f"import time\nend = time.monotonic() + {0.018 + n * 0.0001}\nwhile time.monotonic() < end: pass"
+            assert s.exec(spin, wall_s=0.02).stop in (Stop.OK, Stop.TIMEOUT)
+        assert s.exec("x").value == "1"

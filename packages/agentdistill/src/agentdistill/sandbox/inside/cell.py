@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import CodeType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 try:
@@ -29,6 +29,7 @@ globals()["__builtins__"] = dict(vars(builtins))  # see wire.py
 
 FLOOD = 50  # a cell that prints this many times its output limit is ended
 _FOLDER = __file__.removesuffix("cell.py")
+_UNDISTURBED = frozenset({"run", "_arm", "_disarm", "_ring", "pause", "resume"})
 _ITIMER = hasattr(signal, "setitimer")
 _SIGALRM = int(getattr(signal, "SIGALRM", 0))
 # Without the wrapper that turns numbers into enum members, which costs more than all the rest of arming the timer.
@@ -190,9 +191,11 @@ class Runner:
         if _ITIMER and left:
             signal.setitimer(signal.ITIMER_REAL, left, 0.05)
 
-    def _ring(self, *_: object) -> None:
-        # Rings again every 50 ms: model code that swallows the first one gets another.
-        if self._armed:
+    def _ring(self, _: int, frame: FrameType | None) -> None:
+        # Rings again every 50 ms: model code that swallows the first one gets another. Not inside this class's own
+        # steps, where nothing would catch it and the node would end.
+        ours = frame is not None and frame.f_code.co_filename == __file__ and frame.f_code.co_name in _UNDISTURBED
+        if self._armed and not ours:
             self._rang = True
             raise Late
 
