@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ def print_summary(folder: Path, recipe: Recipe | None = None) -> None:
     from rich.table import Table
 
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in _HEADINGS:
         left = heading in ("model", "method", "95 %")
