@@ -1,6 +1,7 @@
 """The train stage: supervised fine-tuning on exactly what a model wrote."""
 
+from agentdistill.training.result import TrainResult, read_result
 from agentdistill.training.settings import TrainSettings
-from agentdistill.training.trainer import TrainResult, read_result, train
+from agentdistill.training.trainer import train
 
 __all__ = ["TrainResult", "TrainSettings", "read_result", "train"]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from agentdistill.errors import InfrastructureError, RecipeError
 from agentdistill.store import write_json, write_jsonl
+from agentdistill.training.result import TrainResult, read_result
 from agentdistill.training.settings import TrainSettings
 from agentdistill.types import Trace
 
 if TYPE_CHECKING:
     from agentdistill.training._keeper import Progress
-    from agentdistill.training.trainer import TrainResult
 
 CONFIGS = Path(__file__).parent / "accelerate"
 PROGRESS = "progress "  # begins the lines by which the first process tells how far it is
@@ -61,8 +61,6 @@ def launch(
     traces: Sequence[Trace], base: str, out: Path, settings: TrainSettings, on_progress: Progress | None
 ) -> TrainResult:
     """Run :func:`agentdistill.training.train` in the processes that the accelerate config asks for."""
-    from agentdistill.training.trainer import read_result
-
     config = config_file(settings.distributed or "ddp")
     folder = out / "launch"
     write_jsonl(folder / "traces.jsonl", traces)

@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from agentdistill.models._weights import load_tokenizer, quiet, resolve
 from agentdistill.store import digest, file_digest, write_atomic, write_json
 from agentdistill.training._launch import is_first, is_launched, launch, wait
 from agentdistill.training.dataset import TrainingData, prepare
+from agentdistill.training.result import TrainResult, read_result
 from agentdistill.training.settings import TrainSettings
 from agentdistill.types import Trace
 
@@ -25,28 +26,6 @@ if TYPE_CHECKING:
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 _NOT_RECORDED = ("save_every_s", "threads", "distributed")  # they change how, not what
 _TIMING = ("seconds", "tokens_per_s", "resumed_from")
-
-
-@dataclass(frozen=True, slots=True)
-class TrainResult:
-    """What came of a run.
-
-    ``loss_curve`` holds ``(update, mean loss since the last point)``. ``seconds``, ``tokens_per_s`` (read, not only
-    learned) and ``resumed_from`` (an update) tell of the process that finished it.
-    """
-
-    out: Path
-    n_traces: int
-    n_examples: int
-    n_tokens: int
-    n_trained_tokens: int
-    n_too_long: int
-    n_steps: int
-    final_loss: float
-    loss_curve: tuple[tuple[int, float], ...]
-    seconds: float = 0.0
-    tokens_per_s: float = 0.0
-    resumed_from: int | None = None
 
 
 def train(
@@ -82,21 +61,6 @@ def train(
         return _run(data, tokenizer, base, out, settings, manifest, on_progress)
     except OSError as e:
         raise InfrastructureError(f"{e.filename or out}: {e.strerror or e}; the last checkpoint is kept") from e
-
-
-def read_result(out: Path) -> TrainResult | None:
-    """The result of a finished run, from its ``training.json``; None where there is none."""
-    try:
-        record = json.loads((out / "training.json").read_text(encoding="utf-8"))
-        result: dict[str, Any] = record["result"]
-    except (OSError, ValueError, KeyError):
-        return None
-    try:
-        timing = json.loads((out / "timing.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        timing = {}
-    curve = tuple((int(step), float(loss)) for step, loss in result.pop("loss_curve"))
-    return TrainResult(out=out, loss_curve=curve, **result, **timing)
 
 
 def _key_of(out: Path) -> str:
