@@ -82,12 +82,12 @@ async def _run_missing(
     tally: Tally,
 ) -> None:
     model = make()
-    breaker = _Breaker(limit=max(8, model.batch_size), n_plans=len(plans))
     try:
         for _ in range(2):  # faults get one more try before the stage ends
+            breaker = _Breaker(limit=max(8, model.batch_size), n_plans=len(plans))
             missing = {i for i, p in enumerate(plans) if p.trace_id not in done or done[p.trace_id].end is End.FAULT}
 
-            def keep(i: int, trace: Trace, missing: set[int] = missing) -> None:
+            def keep(i: int, trace: Trace, missing: set[int] = missing, breaker: _Breaker = breaker) -> None:
                 if i not in missing:
                     return  # run again only to keep its batch the same
                 before = done.get(trace.id)
