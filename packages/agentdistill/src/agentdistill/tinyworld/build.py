@@ -52,7 +52,7 @@ def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
     if not path.exists():
         mix, seed = (corpus.STUDENT_MIX, 1) if name == "student" else (corpus.TEACHER_EXTRA, 2)
         encoded = (corpus.encode(d, tokenizer) for d in corpus.documents(seed, mix, _search))
-        corpus.save(corpus.pack(encoded, Random(3), tokenizer.pad_token_id), path)
+        corpus.save(corpus.bucket(encoded, Random(3), tokenizer.pad_token_id), path)
     return path
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 BATCH_TOKENS = 2048  # doubled for wide models, where an update of Muon costs as much as a forward pass
 MUON_RATE = 0.02
+SHORT, SHORT_SHARE = 128, 0.25
 
 
 def causal_attention(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float, **_: Any) -> Any:
@@ -47,13 +48,16 @@ def load_rows(paths: list[Path]) -> Rows:
 
 
 def batches(rows: Rows, n_tokens: int, seed: int, batch_tokens: int = BATCH_TOKENS) -> Iterator[Any]:
-    """Random batches of about ``batch_tokens`` tokens until ``n_tokens`` are read; each length passes over its rows in turn."""
+    """Random batches of about ``batch_tokens`` tokens until ``n_tokens`` are read, short documents alone at first.
+
+    Copying out of the context is learned soonest where the context is short. Each length passes over its rows in turn.
+    """
     rng = Random(seed)
     order: dict[int, list[int]] = {n: [] for n in rows}
-    lengths, weights = list(rows), [a.size for a in rows.values()]
     read = 0
     while read < n_tokens:
-        (n,) = rng.choices(lengths, weights)
+        lengths = [n for n in rows if n <= SHORT or read >= SHORT_SHARE * n_tokens]
+        (n,) = rng.choices(lengths, [rows[m].size for m in lengths])
         picked = []
         while len(picked) < max(1, batch_tokens // n):
             if not order[n]:
