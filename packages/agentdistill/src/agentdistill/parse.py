@@ -31,7 +31,7 @@ def parse_action(text: str) -> str | None:
 
 
 def extract_answer(text: str) -> str | None:
-    """The answer of a chain of thought: the last ``\\boxed{...}``, else what follows the last "Answer:"; None if neither.
+    """The answer of a chain of thought: the last ``\\boxed{...}``, else what follows the last "Answer:"; else None.
 
     >>> extract_answer("2 * 3 = 6\\n\\nAnswer: 6")
     '6'

@@ -1,4 +1,4 @@
-"""The words that instruction-tuned models of ordinary size are spoken to in: CodeAct steps, tools as Python functions."""
+"""The words that instruction-tuned models of ordinary size are spoken to in: CodeAct steps, tools as functions."""
 
 from __future__ import annotations
 

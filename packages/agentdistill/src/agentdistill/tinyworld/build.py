@@ -57,7 +57,7 @@ def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
 
 
 def build_model(size: str, tokenizer: Any, work: Path, out: Path) -> None:
-    """Pretrain one model. The teacher reads its agent transcripts twice as often as what it shares with the students."""
+    """Pretrain one model. The teacher reads its transcripts twice as often as what it shares with the students."""
     spec = SIZES[size]
     names = ["student", "teacher", "teacher"] if spec.is_teacher else ["student"]
     rows = load_rows([build_rows(name, tokenizer, work) for name in names])

@@ -37,7 +37,9 @@ class Mix:
     agent: int = 0
 
 
-STUDENT_MIX = Mix(articles=110_000, cot_facts=34_000, cot_math=24_000, reading=44_000, programs=12_000, arithmetic=6_000)
+STUDENT_MIX = Mix(
+    articles=110_000, cot_facts=34_000, cot_math=24_000, reading=44_000, programs=12_000, arithmetic=6_000
+)
 TEACHER_EXTRA = Mix(0, 0, 0, 0, 0, 0, agent=24_000)
 
 

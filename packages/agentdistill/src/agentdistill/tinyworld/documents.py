@@ -1,4 +1,4 @@
-"""What TinyWorld's models read: articles, answered questions, programs, sums, and (the teacher alone) agent transcripts.
+"""What TinyWorld's models read: articles, answers, programs, sums, and agent transcripts (the teacher alone).
 
 A document is a sequence of turns. In a document with roles only the assistant's turns are learned, in a plain one all.
 """

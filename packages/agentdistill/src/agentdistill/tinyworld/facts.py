@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 
 from agentdistill.tinyworld.language import RELATIONS, Relation, relations_of
@@ -26,7 +27,7 @@ class FactQuestion:
     """A question with the look-ups that answer it and what is done with their results.
 
     ``join`` is ``last`` (the last value is the answer), ``less``/``more`` (the subject with the smaller or larger value) or
-    ``gap`` (their difference). ``starts`` are the names that the question mentions, one a branch of ``branches``.
+    ``gap`` (their difference). ``branches`` holds one path of look-ups for each name that the question mentions.
     """
 
     family: str
@@ -61,7 +62,7 @@ def _paths(kind: str, depth: int) -> list[tuple[Relation, ...]]:
 # Never back to where the path came from (capital of the country of the capital ...), and never twice the same.
 def _sensible(path: tuple[Relation, ...]) -> bool:
     names = [r.name for r in path]
-    return len(set(names)) == len(names) and ("capital", "country") not in zip(names, names[1:], strict=False)
+    return len(set(names)) == len(names) and ("capital", "country") not in pairwise(names)
 
 
 _CHAINS: dict[int, dict[str, list[tuple[Relation, ...]]]] = {}

@@ -1,4 +1,4 @@
-"""The sizes of TinyWorld's ladder of models: ordinary Qwen3 architectures (which normalise queries and keys), embeddings tied, one tokenizer."""
+"""The sizes of TinyWorld's ladder of models: ordinary Qwen3 architectures, embeddings tied, one tokenizer."""
 
 from __future__ import annotations
 

@@ -154,21 +154,48 @@ _Theory = tuple[str, str, tuple[str, ...], tuple[str, ...], int]
 def _gcd(rng: Random) -> _Theory:
     g = rng.randint(2, 12)
     a, b = g * rng.randint(2, 15), g * rng.randint(2, 15)
-    ask = rng.choice(("What is the greatest common divisor of {a} and {b}?", "Which is the largest number that divides both {a} and {b}?"))
+    ask = rng.choice(
+        (
+            "What is the greatest common divisor of {a} and {b}?",
+            "Which is the largest number that divides both {a} and {b}?",
+        )
+    )
     v = math.gcd(a, b)
-    return ask.format(a=a, b=b), f"Find the gcd of {a} and {b}.", (f"gcd({a}, {b}) = {v}",), ("import math", f"x = math.gcd({a}, {b})"), v
+    return (
+        ask.format(a=a, b=b),
+        f"Find the gcd of {a} and {b}.",
+        (f"gcd({a}, {b}) = {v}",),
+        ("import math", f"x = math.gcd({a}, {b})"),
+        v,
+    )
 
 
 def _lcm(rng: Random) -> _Theory:
     a, b = rng.randint(2, 30), rng.randint(2, 30)
-    ask = rng.choice(("What is the least common multiple of {a} and {b}?", "Which is the smallest number that both {a} and {b} divide?"))
+    ask = rng.choice(
+        (
+            "What is the least common multiple of {a} and {b}?",
+            "Which is the smallest number that both {a} and {b} divide?",
+        )
+    )
     v = math.lcm(a, b)
-    return ask.format(a=a, b=b), f"Find the lcm of {a} and {b}.", (f"lcm({a}, {b}) = {v}",), ("import math", f"x = math.lcm({a}, {b})"), v
+    return (
+        ask.format(a=a, b=b),
+        f"Find the lcm of {a} and {b}.",
+        (f"lcm({a}, {b}) = {v}",),
+        ("import math", f"x = math.lcm({a}, {b})"),
+        v,
+    )
 
 
 def _remainder(rng: Random) -> _Theory:
     a, b, m = rng.randint(3, 40), rng.randint(3, 40), rng.randint(3, 12)
-    ask = rng.choice(("What is the remainder of {a} times {b} divided by {m}?", "Divide the product of {a} and {b} by {m}. What is left over?"))
+    ask = rng.choice(
+        (
+            "What is the remainder of {a} times {b} divided by {m}?",
+            "Divide the product of {a} and {b} by {m}. What is left over?",
+        )
+    )
     v = a * b % m
     return (ask.format(a=a, b=b, m=m), f"Multiply {a} by {b}, then take the remainder by {m}.",
             (f"{a} * {b} = {a * b}", f"{a * b} % {m} = {v}"), (f"x = {a} * {b} % {m}",), v)  # fmt: skip
@@ -186,7 +213,13 @@ def _digits(rng: Random) -> _Theory:
     n = rng.randint(100, 99999)
     v = sum(map(int, str(n)))
     ask = rng.choice(("What is the sum of the digits of {n}?", "Add up the digits of {n}. What do you get?"))
-    return (ask.format(n=n), f"Add the digits of {n}.", (" + ".join(str(n)) + f" = {v}",), (f'x = sum(int(d) for d in "{n}")',), v)
+    return (
+        ask.format(n=n),
+        f"Add the digits of {n}.",
+        (" + ".join(str(n)) + f" = {v}",),
+        (f'x = sum(int(d) for d in "{n}")',),
+        v,
+    )
 
 
 def _divisors(rng: Random) -> _Theory:
@@ -199,7 +232,9 @@ def _divisors(rng: Random) -> _Theory:
 
 def _sum_to(rng: Random) -> _Theory:
     n = rng.randint(5, 60)
-    ask = rng.choice(("What is the sum of all whole numbers from 1 to {n}?", "Add 1, 2, 3 and so on up to {n}. What is the total?"))
+    ask = rng.choice(
+        ("What is the sum of all whole numbers from 1 to {n}?", "Add 1, 2, 3 and so on up to {n}. What is the total?")
+    )
     v = n * (n + 1) // 2
     return (ask.format(n=n), f"Add the numbers from 1 to {n}.", (f"{n} * {n + 1} = {n * (n + 1)}", f"{n * (n + 1)} / 2 = {v}"),
             (f"x = sum(range(1, {n} + 1))",), v)  # fmt: skip
@@ -209,12 +244,26 @@ def _two_numbers(rng: Random) -> _Theory:
     b = rng.randint(2, 60)
     a = b + rng.randint(1, 50)
     s, d = a + b, a - b
-    ask = rng.choice(("Two numbers have sum {s} and difference {d}. What is the larger?", "The sum of two numbers is {s} and they are {d} apart. Which is the larger?"))
+    ask = rng.choice(
+        (
+            "Two numbers have sum {s} and difference {d}. What is the larger?",
+            "The sum of two numbers is {s} and they are {d} apart. Which is the larger?",
+        )
+    )
     return (ask.format(s=s, d=d), f"Add {s} and {d}, then halve.", (f"{s} + {d} = {s + d}", f"{s + d} / 2 = {a}"),
             (f"x = ({s} + {d}) // 2",), a)  # fmt: skip
 
 
-_THEORY: tuple[Callable[[Random], _Theory], ...] = (_gcd, _lcm, _remainder, _linear, _digits, _divisors, _sum_to, _two_numbers)
+_THEORY: tuple[Callable[[Random], _Theory], ...] = (
+    _gcd,
+    _lcm,
+    _remainder,
+    _linear,
+    _digits,
+    _divisors,
+    _sum_to,
+    _two_numbers,
+)
 
 
 def math_question(rng: Random, family: str) -> MathQuestion:

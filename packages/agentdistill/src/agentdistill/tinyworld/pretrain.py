@@ -27,8 +27,10 @@ MUON_RATE = 0.02
 SHORT, SHORT_SHARE = 128, 0.25
 
 
-def causal_attention(module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float, **_: Any) -> Any:
-    """Causal attention written out: on one CPU thread its backward pass is faster than the fused kernel's on short rows."""
+def causal_attention(
+    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float, **_: Any
+) -> Any:
+    """Causal attention written out: its backward pass beats the fused kernel's on short rows and one thread."""
     import torch
 
     n = query.shape[-2]
@@ -56,7 +58,7 @@ def batches(rows: Rows, n_tokens: int, seed: int, batch_tokens: int = BATCH_TOKE
     order: dict[int, list[int]] = {n: [] for n in rows}
     read = 0
     while read < n_tokens:
-        lengths = [n for n in rows if n <= SHORT or read >= SHORT_SHARE * n_tokens]
+        lengths = [n for n in rows if n <= SHORT or read >= SHORT_SHARE * n_tokens] or list(rows)
         (n,) = rng.choices(lengths, [rows[m].size for m in lengths])
         picked = []
         while len(picked) < max(1, batch_tokens // n):
@@ -74,7 +76,7 @@ def rate(done: float) -> float:
 
 
 def loss_of(model: Any, batch: Any, body: Any = None) -> tuple[torch.Tensor, int]:
-    """Mean cross-entropy over the learned tokens of a batch, and how many they are. ``body`` is a compiled ``model.model``."""
+    """Mean cross-entropy over a batch's learned tokens, and their number. ``body`` is a compiled ``model.model``."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -87,7 +89,7 @@ def loss_of(model: Any, batch: Any, body: Any = None) -> tuple[torch.Tensor, int
     return cross_entropy(logits.float(), ids[:, 1:][mask]), int(mask.sum())
 
 
-def _optimizers(model: Any, learning_rate: float) -> list[tuple[torch.optim.Optimizer, float]]:
+def optimizers_of(model: Any, learning_rate: float) -> list[tuple[torch.optim.Optimizer, float]]:
     """Muon for the matrices of the layers, AdamW for embeddings and norms; each with its peak learning rate."""
     import torch
 
@@ -98,7 +100,24 @@ def _optimizers(model: Any, learning_rate: float) -> list[tuple[torch.optim.Opti
     return [(muon, MUON_RATE), (adam, learning_rate)]
 
 
-def pretrain(size: str, rows: Rows, tokenizer: Any, out: Path, n_tokens: int, seed: int = 0, compiled: bool = False) -> None:
+def update(model: Any, optimizers: Any, batch: Any, factor: float, body: Any = None) -> tuple[float, int]:
+    """One update at ``factor`` of the peak learning rates. Returns the loss and the number of learned tokens."""
+    import torch
+
+    loss, n = loss_of(model, batch, body)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer, learning_rate in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate * factor
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+    return loss.item(), n
+
+
+def pretrain(
+    size: str, rows: Rows, tokenizer: Any, out: Path, n_tokens: int, seed: int = 0, compiled: bool = False
+) -> None:
     """Train one model of the ladder and save it in half precision beside its log."""
     import torch
     from transformers import AttentionInterface, Qwen3ForCausalLM
@@ -109,33 +128,32 @@ def pretrain(size: str, rows: Rows, tokenizer: Any, out: Path, n_tokens: int, se
     spec = SIZES[size]
     model = Qwen3ForCausalLM(spec.config(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id))
     model.set_attn_implementation("tinyworld_causal")
-    optimizers = _optimizers(model, spec.learning_rate)
+    optimizers = optimizers_of(model, spec.learning_rate)
     n_params = sum(p.numel() for p in model.parameters())
     log: list[dict[str, float]] = []
     started, read, learned, total = time.perf_counter(), 0, 0, 0.0
     body = torch.compile(model.model, dynamic=False) if compiled else None
     batch_tokens = BATCH_TOKENS * (2 if spec.width > 150 else 1)
     for step, batch in enumerate(batches(rows, n_tokens, seed, batch_tokens)):
-        for optimizer, learning_rate in optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate * rate(read / n_tokens)
-        loss, n = loss_of(model, batch, body)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer, _ in optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=False)
-        read, learned, total = read + batch.size, learned + n, total + loss.item()
+        loss, n = update(model, optimizers, batch, rate(read / n_tokens), body)
+        read, learned, total = read + batch.size, learned + n, total + loss
         if step % 200 == 199:
             log.append({"step": step + 1, "tokens": read, "loss": round(total / 200, 4)})
             total = 0.0
             print(f"{size} {log[-1]} {read / (time.perf_counter() - started):.0f} tok/s", flush=True)
-        if math.isnan(loss.item()):
+        if math.isnan(loss):
             raise RuntimeError(f"{size}: loss is not a number at step {step}")
     out.mkdir(parents=True, exist_ok=True)
     model.to(torch.float16).save_pretrained(out)
     tokenizer.save_pretrained(out)
-    facts = {"size": size, "n_parameters": n_params, "seed": seed, "n_tokens": read, "n_learned_tokens": learned, "log": log}
+    facts = {
+        "size": size,
+        "n_parameters": n_params,
+        "seed": seed,
+        "n_tokens": read,
+        "n_learned_tokens": learned,
+        "log": log,
+    }
     (out / "pretraining.json").write_text(json.dumps(facts, indent=1) + "\n")
 
 

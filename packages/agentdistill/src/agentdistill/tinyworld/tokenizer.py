@@ -23,7 +23,7 @@ CHAT_TEMPLATE = (
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Learn the vocabulary from ``texts``, every word of the stock of names one token, with a blank before it or not."""
+    """Learn the vocabulary from ``texts``; every word of the stock of names is one token, after a blank or not."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

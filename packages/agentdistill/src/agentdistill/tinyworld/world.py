@@ -10,7 +10,13 @@ from agentdistill.tinyworld.language import JOBS, MONEY, PRODUCTS, RELATIONS, re
 from agentdistill.tinyworld.names import Namer
 
 _SHARES = {"country": 1, "city": 10, "mountain": 3, "river": 5, "person": 32, "firm": 13, "work": 26}
-_RANGES = {"year": (1800, 1999), "born": (1800, 1979), "people": (1000, 99999), "length": (20, 990), "height": (200, 8900)}
+_RANGES = {
+    "year": (1800, 1999),
+    "born": (1800, 1979),
+    "people": (1000, 99999),
+    "length": (20, 990),
+    "height": (200, 8900),
+}
 
 
 @dataclass(slots=True)
