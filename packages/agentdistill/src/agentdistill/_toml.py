@@ -50,16 +50,20 @@ class Source:
     def _line(self, table: str, key: str) -> int | None:
         name, _, place = table.partition("#")
         headers = self._headers()
-        names = (name, _OTHER_NAMES.get(name))
-        own = [n for n, header in headers if header in names] if table else [0]
+        if not table:
+            own = [n for n, header in headers if header.partition(".")[0] == key]
+            return self._key_line(0, headers, key) or next(iter(own), None)
+        own = [n for n, header in headers if header in (name, _OTHER_NAMES.get(name))]
         if not own:
             return None
         header = own[min(int(place or 0), len(own) - 1)]
+        return self._key_line(header, headers, key) or header
+
+    def _key_line(self, header: int, headers: list[tuple[int, str]], key: str) -> int | None:
+        """The line between a header and the next one that sets ``key``."""
         end = min((n for n, _ in headers if n > header), default=len(self._lines) + 1)
-        for n in range(header + 1, end):
-            if key and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", self._lines[n - 1]):
-                return n
-        return header or None
+        wanted = re.compile(rf"\s*\"?{re.escape(key)}\"?\s*=")
+        return next((n for n in range(header + 1, end) if key and wanted.match(self._lines[n - 1])), None)
 
 
 def unknown(what: str, name: object, known: Iterable[str], where: str = "") -> str:
@@ -87,7 +91,8 @@ def build(cls: type[T], data: Any, source: Source, table: str) -> T:
     try:
         return cls(**values)
     except RecipeError as e:
-        raise source.error(str(e), table) from e
+        named = re.match(r"\w+\.(\w+)", str(e))
+        raise source.error(str(e), table, named.group(1) if named else "") from e
 
 
 def _value(hint: Any, value: Any, source: Source, table: str, key: str) -> Any:

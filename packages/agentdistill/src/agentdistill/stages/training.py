@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 from agentdistill.checkpoints import locate
-from agentdistill.errors import DataError
+from agentdistill.errors import AgentDistillError, DataError, InfrastructureError
 from agentdistill.layout import collected, filtered, trained
 from agentdistill.methods import method
 from agentdistill.progress import Progress, Task
@@ -66,11 +67,21 @@ def _train(run: Run, student: StudentSettings, method_name: str, folder: StageFo
     settings = _settings(run, method_name)
     what = f"{student_name(student)} · {method_name} · {len(traces)} trajectories · {settings.epochs} epochs"
     line = _Line(progress, what)
-    result = train(traces, locate(student.base), folder.path, settings, on_progress=line)
+    try:
+        result = train(traces, locate(student.base), folder.path, settings, on_progress=line)
+    except Exception as e:
+        if not isinstance(e, AgentDistillError) and _DISK.search(str(e)):
+            why = str(e).strip().splitlines()[0]
+            raise InfrastructureError(f"{folder.path}: cannot be written: {why}; the last checkpoint is kept") from e
+        raise
     folder.finish({"trained_on": f"filter/{learns}"})
     dropped = f"  {result.n_too_long} too long" if result.n_too_long else ""
     task = line.task or progress.task("train", what, result.n_steps)
     task.done(f"loss {result.final_loss:.3f}  {result.tokens_per_s / 1000:.1f}k tok/s{dropped}")
+
+
+_DISK = re.compile(r"I/O error|No space left|file too large|quota exceeded|write failed", re.IGNORECASE)
+"""What the libraries that write weights say of a disk that refuses: they raise no OSError."""
 
 
 class _Line:
