@@ -175,7 +175,7 @@ def test_ten_kills_of_the_real_command_with_workers(inputs: Path, calm: Path) ->
     n_killed = 0
     while n_killed < 10:
         process = start(inputs, runs, "run", mark)
-        wait_for(lambda: process.poll() is not None, rng.uniform(0.1, 0.6) * whole)  # noqa: B023
+        wait_for(lambda: process.poll() is not None, rng.uniform(0.3, 0.9) * whole)  # noqa: B023
         if process.poll() is not None:
             break
         kill(process, mark)

@@ -177,8 +177,8 @@ def _recipe(data: dict[str, Any], source: Source) -> Recipe:
         data["teacher"] = _teacher(dict(data["teacher"]), source)
     train = data.get("train")
     if isinstance(train, dict) and isinstance(train.get("cot"), dict):
-        own = dict(train)
-        data["train"], data["train_cot"] = own, {**own, **own.pop("cot")}
+        data["train"] = {k: v for k, v in train.items() if k != "cot"}
+        data["train_cot"] = {**data["train"], **train["cot"]}
     recipe = build(Recipe, data, source, "")
     _check(recipe, source)
     return recipe
@@ -215,9 +215,16 @@ def _check(recipe: Recipe, source: Source) -> None:
 
 
 def _check_name(name: str, source: Source, table: str) -> None:
-    """Names become folders."""
-    if not re.fullmatch(r"\w[\w.\-]*", name) or ".old-" in name:
-        raise source.error(f'name "{name}" has to be letters, digits, ".", "-" or "_"', table, "name")
+    if not is_name(name):
+        raise source.error(f'name "{name}" {A_NAME}', table, "name")
+
+
+A_NAME = 'has to be letters, digits, ".", "-" or "_", the first a letter or digit'
+
+
+def is_name(text: str) -> bool:
+    """Whether a run or a student may be called so: names become folders."""
+    return re.fullmatch(r"\w[\w.\-]*", text) is not None and ".old-" not in text
 
 
 def _check_students(recipe: Recipe, source: Source) -> None:

@@ -31,13 +31,15 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the recipe up to the verb's stage."""
     from agentdistill.progress import Terminal
-    from agentdistill.recipe import load_recipe
+    from agentdistill.recipe import A_NAME, is_name, load_recipe
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     recipe = load_recipe(args.recipe)
     if args.jobs is not None:
         recipe = dataclasses.replace(recipe, jobs=args.jobs)
-    if args.name:
+    if args.name is not None:
+        if not is_name(args.name):
+            raise UserError(f'--name "{args.name}" {A_NAME}')
         recipe = dataclasses.replace(recipe, name=args.name)
     if recipe.jobs < 1:
         raise UserError("--jobs has to be at least 1")

@@ -1,0 +1,179 @@
+"""The command line: quick help, every verb, JSON where a script wants it, and statuses."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from made_traces import source_environment
+from small_run import write_inputs
+
+import agentdistill.cli
+from agentdistill.cli import VERBS, build_parser, main
+from agentdistill.cli.bench import benches
+
+COMMAND = [sys.executable, "-c", "import sys; from agentdistill.cli import main; sys.exit(main(sys.argv[1:]))"]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_inputs(tmp_path_factory.mktemp("inputs"), n_train=4, n_test=2)
+
+
+@pytest.fixture(scope="module")
+def run(inputs: Path) -> Path:
+    assert main(["run", str(inputs), "--runs", str(inputs.parent / "runs")]) == 0
+    return inputs.parent / "runs" / "small"
+
+
+def test_every_verb_has_its_module_and_every_module_its_verb() -> None:
+    modules = {m.name for m in pkgutil.iter_modules(agentdistill.cli.__path__)}
+    assert modules <= set(VERBS)
+    assert set(VERBS) - modules == {"collect", "filter", "train", "evaluate"}  # stages of `run`
+    text = build_parser().format_help()
+    assert all(verb in text for verb in VERBS)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+def test_help_is_quick_because_nothing_heavy_is_imported(arguments: list[str]) -> None:
+    """Counted in modules and CPU time: wall clock says little on a busy machine."""
+    before = os.times()
+    code = COMMAND[2].replace("sys.exit(main(sys.argv[1:]))", "")
+    tail = "\ntry:\n    main(sys.argv[1:])\nexcept SystemExit:\n    print(sorted(sys.modules), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", code + tail, *arguments], capture_output=True, text=True, env=source_environment()
+    )
+    after = os.times()
+    heavy = {"torch", "transformers", "trl", "datasets", "openai", "numpy", "rich", "bm25s", "jinja2", "sympy"}
+    assert done.stdout
+    assert not heavy & set(re.findall(r"'(\w+)'", done.stderr))
+    assert after.children_user - before.children_user < 0.5
+
+
+def test_a_wrong_verb_is_refused() -> None:
+    with pytest.raises(SystemExit) as e:
+        main(["rum"])
+    assert e.value.code == 2
+
+
+def test_a_run_ends_with_its_table(run: Path, inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", str(inputs), "--runs", str(run.parent)]) == 0
+    out = capsys.readouterr().out
+    for word in ("model", "accuracy", "95 %", "errors", "cut off", "agent-distill", "report.html", "agentdistill ask"):
+        assert word in out
+    assert "…" not in out
+
+
+def test_json_for_scripts(run: Path, inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def said(*arguments: str) -> object:
+        assert main([*arguments, "--json"]) == 0
+        captured = capsys.readouterr()
+        return json.loads(captured.out)
+
+    runs = str(run.parent)
+    whole = said("run", str(inputs), "--runs", runs)
+    assert whole == json.loads((run / "report.json").read_text())
+    assert set(said("collect", str(inputs), "--runs", runs)) == {"agent", "agent-prefix", "cot"}  # type: ignore[call-overload]
+    assert set(said("train", str(inputs), "--runs", runs)) == {"base--agent-distill", "base--cot-distill"}  # type: ignore[call-overload]
+    assert said("report", str(run)) == whole
+    assert said("recipe", "show", str(inputs))["name"] == "small"  # type: ignore[index]
+    assert said("show", str(run))
+    assert said("compare", str(run), str(run))
+
+
+def test_a_dry_run_shows_trajectories_and_the_whole(run: Path, inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted(run.rglob("*"))
+    assert main(["run", str(inputs), "--runs", str(run.parent), "--limit", "2"]) == 0
+    captured = capsys.readouterr()
+    assert "final_answer(401)" in captured.out
+    assert re.search(r"collect/agent: all 4 would read about [\d,]+ and write [\d,]+ tokens", captured.err)
+    assert sorted(run.rglob("*")) == before
+    assert main(["run", str(inputs), "--limit", "0"]) == 2
+    assert main(["run", str(inputs), "--jobs", "0"]) == 2
+
+
+def test_another_name_another_folder(inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["filter", str(inputs), "--runs", str(tmp_path), "--name", "other"]) == 0
+    assert (tmp_path / "other" / "filter" / "agent" / "traces.jsonl").exists()
+    capsys.readouterr()
+    assert main(["filter", str(inputs), "--runs", str(tmp_path), "--name", "../../other"]) == 2
+    assert '--name "../../other" has to be letters' in capsys.readouterr().err
+
+
+def test_ask(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", str(run), "How long is the Aren 1 in km?", "--max-steps", "1", "--json"]) == 0
+    trace = json.loads(capsys.readouterr().out)
+    assert trace["prompt"][-1]["content"] == "How long is the Aren 1 in km?"
+    assert "score" not in trace
+    assert main(["ask", str(run.parent), "?"]) == 2
+    assert "no run is there" in capsys.readouterr().err
+    assert main(["ask", str(run), "?", "--student", "nobody"]) == 2
+    assert 'no student is called "nobody"' in capsys.readouterr().err
+
+
+def test_grade(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"prediction": "4.0", "answer": "4"}, {"prediction": None, "answer": 5}, {"prediction": "x", "answer": "6"}]
+    path = tmp_path / "said.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    assert main(["grade", str(path), "--kind", "math"]) == 0
+    out = json.loads(capsys.readouterr().out)
+    assert (out["n"], out["n_correct"]) == (3, 1)
+    assert [r["correct"] for r in out["rows"]] == [True, False, False]
+    path.write_text('{"prediction": "1"}\n')
+    assert main(["grade", str(path), "--kind", "math"]) == 2
+    assert 'said.jsonl:1: no "answer"' in capsys.readouterr().err
+
+
+def test_init_writes_a_recipe_that_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from agentdistill.recipe import load_recipe
+
+    path = tmp_path / "new.toml"
+    assert main(["init", str(path), "--problems", 'q"1.jsonl', "--search", "docs"]) == 0
+    recipe = load_recipe(path)
+    assert (recipe.problems.train, recipe.tools.search) == ('q"1.jsonl', "docs")
+    assert main(["init", str(path)]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    out = capsys.readouterr().out
+    assert "agentdistill" in out
+    assert "evaluate" in out
+
+
+def test_benchmarks_are_found_by_name() -> None:
+    assert {"loop", "training", "sandbox"} <= set(benches())
+    for module in benches().values():
+        assert callable(importlib.import_module(module).main)
+
+
+def test_a_closed_pipe_is_no_error(run: Path) -> None:
+    """As in `agentdistill show RUN | head -0`."""
+    process = subprocess.Popen(
+        [*COMMAND, "show", str(run)], env=source_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    said = process.stderr.read()
+    process.wait()
+    process.stderr.close()
+    assert "Traceback" not in said
+
+
+def test_imports_are_light() -> None:
+    started = time.process_time()
+    code = "import sys, agentdistill; print(len(sys.modules)); assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=source_environment())
+    assert done.returncode == 0, done.stderr
+    assert time.process_time() - started < 5
