@@ -47,11 +47,15 @@ def build_tokenizer(out: Path) -> Any:
 
 
 def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
-    """The packed training text: ``student`` for all, ``teacher`` (agent transcripts) for the teacher besides."""
+    """Training text as rows: ``first`` and ``student`` for all, ``teacher`` (agent transcripts) for it alone."""
     path = out / f"rows-{name}.npz"
     if not path.exists():
-        mix, seed = (corpus.STUDENT_MIX, 1) if name == "student" else (corpus.TEACHER_EXTRA, 2)
-        encoded = (corpus.encode(d, tokenizer) for d in corpus.documents(seed, mix, _search))
+        made = {
+            "first": lambda: corpus.first_documents(3, corpus.N_FIRST, _search),
+            "student": lambda: corpus.documents(1, corpus.STUDENT_MIX, _search),
+            "teacher": lambda: corpus.documents(2, corpus.TEACHER_EXTRA, _search),
+        }[name]()
+        encoded = (corpus.encode(d, tokenizer) for d in made)
         corpus.save(corpus.bucket(encoded, Random(3), tokenizer.pad_token_id), path)
     return path
 
@@ -61,7 +65,8 @@ def build_model(size: str, tokenizer: Any, work: Path, out: Path) -> None:
     spec = SIZES[size]
     names = ["student", "teacher", "teacher"] if spec.is_teacher else ["student"]
     rows = load_rows([build_rows(name, tokenizer, work) for name in names])
-    pretrain(size, rows, tokenizer, out / size, spec.n_tokens)
+    first = load_rows([build_rows("first", tokenizer, work)])
+    pretrain(size, rows, first, tokenizer, out / size, spec.n_tokens)
 
 
 def main() -> int:
@@ -75,8 +80,8 @@ def main() -> int:
     if args.size:
         build_model(args.size, tokenizer, args.work, args.out)
         return 0
-    build_rows("student", tokenizer, args.work)
-    build_rows("teacher", tokenizer, args.work)
+    for name in ("first", "student", "teacher"):
+        build_rows(name, tokenizer, args.work)
     # A fresh process for each: the allocator of a long run does not give memory back.
     command = [sys.executable, "-m", "agentdistill.tinyworld.build", "--work", str(args.work), "--out", str(args.out)]
     for size in SIZES:

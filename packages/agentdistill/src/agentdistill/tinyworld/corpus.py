@@ -40,6 +40,7 @@ class Mix:
 STUDENT_MIX = Mix(
     articles=110_000, cot_facts=34_000, cot_math=24_000, reading=44_000, programs=12_000, arithmetic=6_000
 )
+N_FIRST = 20_000
 TEACHER_EXTRA = Mix(0, 0, 0, 0, 0, 0, agent=24_000)
 
 
@@ -114,6 +115,20 @@ def _reading(rng: Random, n: int, make_search: MakeSearch) -> Iterator[doc.Docum
         yield doc.reading(q, passages)
 
 
+def first_documents(seed: int, n: int, make_search: MakeSearch) -> Iterator[doc.Document]:
+    """What every model reads first: one passage about a fresh world, one question, its answer.
+
+    Nothing teaches copying out of the context sooner, and all else stands on that (``experiments/copying.py``).
+    """
+    rng = Random(f"first-{seed}")
+    worlds = _small_worlds(rng, make_search, 60)
+    for _ in range(n):
+        world, search = next(worlds)
+        q = _one_hop(rng, world)
+        needed = {h.subject for h in q.hops}
+        yield doc.reading(q, [p for name in sorted(needed) for p in search(name, 4) if p.title == name])
+
+
 def _any_fact(rng: Random, world: World) -> FactQuestion:
     return fact_question(rng, world, rng.choices(FACT_FAMILIES, _weights(FACT_FAMILIES, 0.5))[0], flat=1.0)
 
@@ -185,8 +200,8 @@ def encode(document: doc.Document, tokenizer: PreTrainedTokenizerFast) -> list[i
 def bucket(encoded: Iterable[list[int]], rng: Random, pad: int) -> Rows:
     """One document a row, rows of about the same length together. Documents longer than the longest row are left out.
 
-    Documents are not packed behind each other: with strangers in the same row, learning to copy a name out of the
-    context took more than six times the tokens (docs/experiments.md).
+    Documents are not packed behind each other: with strangers in the same row a model learns to copy out of its
+    context later and less well (``experiments/copying.py``).
     """
     rows: dict[int, list[list[int]]] = {n: [] for n in ROW_LENGTHS}
     for ids in encoded:

@@ -1,15 +1,12 @@
-"""Pretraining of one model of the ladder: a plain loop over packed rows, one thread, bf16 autocast.
-
-``python -m agentdistill.tinyworld.pretrain --size 0.3M --rows rows.npz --tokenizer DIR --out DIR``
-"""
+"""Pretraining of one model of the ladder: a plain loop over packed rows, one thread, bf16 autocast."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 
 BATCH_TOKENS = 2048  # doubled for wide models, where an update of Muon costs as much as a forward pass
 MUON_RATE = 0.02
-SHORT, SHORT_SHARE = 128, 0.25
+FIRST_TOKENS = 1_500_000
 
 
 def causal_attention(
@@ -50,17 +47,14 @@ def load_rows(paths: list[Path]) -> Rows:
 
 
 def batches(rows: Rows, n_tokens: int, seed: int, batch_tokens: int = BATCH_TOKENS) -> Iterator[Any]:
-    """Random batches of about ``batch_tokens`` tokens until ``n_tokens`` are read, short documents alone at first.
-
-    Copying out of the context is learned soonest where the context is short. Each length passes over its rows in turn.
-    """
+    """Random batches of about ``batch_tokens`` tokens until ``n_tokens`` are read; each length takes turns."""
     rng = Random(seed)
     order: dict[int, list[int]] = {n: [] for n in rows}
+    lengths, weights = list(rows), [a.size for a in rows.values()]
     read = 0
     while read < n_tokens:
-        lengths = [n for n in rows if n <= SHORT or read >= SHORT_SHARE * n_tokens] or list(rows)
-        (n,) = rng.choices(lengths, [rows[m].size for m in lengths])
-        picked = []
+        (n,) = rng.choices(lengths, weights)
+        picked: list[int] = []
         while len(picked) < max(1, batch_tokens // n):
             if not order[n]:
                 order[n] = list(range(len(rows[n])))
@@ -105,7 +99,7 @@ def update(model: Any, optimizers: Any, batch: Any, factor: float, body: Any = N
     import torch
 
     loss, n = loss_of(model, batch, body)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer, learning_rate in optimizers:
         for group in optimizer.param_groups:
@@ -116,9 +110,12 @@ def update(model: Any, optimizers: Any, batch: Any, factor: float, body: Any = N
 
 
 def pretrain(
-    size: str, rows: Rows, tokenizer: Any, out: Path, n_tokens: int, seed: int = 0, compiled: bool = False
+    size: str, rows: Rows, first: Rows, tokenizer: Any, out: Path, n_tokens: int, seed: int = 0, compiled: bool = False
 ) -> None:
-    """Train one model of the ladder and save it in half precision beside its log."""
+    """Train one model of the ladder and save it in half precision beside its log.
+
+    ``FIRST_TOKENS`` of ``first`` are read before the rest; ``n_tokens`` counts both.
+    """
     import torch
     from transformers import AttentionInterface, Qwen3ForCausalLM
 
@@ -134,8 +131,12 @@ def pretrain(
     started, read, learned, total = time.perf_counter(), 0, 0, 0.0
     body = torch.compile(model.model, dynamic=False) if compiled else None
     batch_tokens = BATCH_TOKENS * (2 if spec.width > 150 else 1)
-    for step, batch in enumerate(batches(rows, n_tokens, seed, batch_tokens)):
-        loss, n = update(model, optimizers, batch, rate(read / n_tokens), body)
+    reading = chain(
+        batches(first, min(FIRST_TOKENS, n_tokens), seed, batch_tokens),
+        batches(rows, max(0, n_tokens - FIRST_TOKENS), seed, batch_tokens),
+    )
+    for step, batch in enumerate(reading):
+        loss, n = update(model, optimizers, batch, rate(min(1.0, read / n_tokens)), body)
         read, learned, total = read + batch.size, learned + n, total + loss
         if step % 200 == 199:
             log.append({"step": step + 1, "tokens": read, "loss": round(total / 200, 4)})
@@ -144,7 +145,7 @@ def pretrain(
         if math.isnan(loss):
             raise RuntimeError(f"{size}: loss is not a number at step {step}")
     out.mkdir(parents=True, exist_ok=True)
-    model.to(torch.float16).save_pretrained(out)
+    model.half().save_pretrained(out)
     tokenizer.save_pretrained(out)
     facts = {
         "size": size,
@@ -155,25 +156,3 @@ def pretrain(
         "log": log,
     }
     (out / "pretraining.json").write_text(json.dumps(facts, indent=1) + "\n")
-
-
-def main() -> int:
-    """Command line of the module."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", required=True, choices=sorted(SIZES))
-    parser.add_argument("--rows", required=True, nargs="+", type=Path)
-    parser.add_argument("--tokenizer", required=True, type=Path)
-    parser.add_argument("--out", required=True, type=Path)
-    parser.add_argument("--tokens", required=True, type=float, help="tokens to read, in millions")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--compile", action="store_true", help="a fifth faster on wide models; needs a C++ compiler")
-    args = parser.parse_args()
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(args.tokenizer)
-    pretrain(args.size, load_rows(args.rows), tokenizer, args.out, int(args.tokens * 1e6), args.seed, args.compile)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
