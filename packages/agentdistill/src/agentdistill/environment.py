@@ -112,6 +112,7 @@ class Environment:
         calls: list[ToolCall] = []
         try:
             session = self._box.session(tools={t.name: _recorded(t, calls) for t in self.tools})
+            session.start_soon()  # while the model writes its first step
         except SandboxUnavailable as e:
             raise UserError(str(e)) from e
         except SandboxError as e:

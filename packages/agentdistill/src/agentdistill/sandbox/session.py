@@ -84,6 +84,15 @@ class Session:
             cell = Cell(code, self._number, self.limits, self._tools, wall, cpu)
             return self._run(cell, atomic)
 
+    def start_soon(self) -> None:
+        """Start the process on another thread, so that the first `exec` finds it there. Harmless at any time."""
+        self._source.threads.submit(self._start)
+
+    def _start(self) -> None:
+        with self._lock:
+            if not self._closed:
+                self._ensure_live()
+
     def fork(self, n: int = 1) -> list[Session]:
         """`n` sessions with this one's state, namespace, scratch files and random generators included.
 
