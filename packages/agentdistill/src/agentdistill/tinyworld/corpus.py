@@ -185,7 +185,7 @@ def encode(document: doc.Document, tokenizer: PreTrainedTokenizerFast) -> list[i
     def ids(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
-    start, end, separator = (tokenizer.convert_tokens_to_ids(t) for t in (START, END, END_OF_TEXT))
+    start, end, separator = (ids(t)[0] for t in (START, END, END_OF_TEXT))
     out = [separator]
     for role, text in document.turns:
         body = ids(text)
@@ -216,4 +216,4 @@ def bucket(encoded: Iterable[list[int]], rng: Random, pad: int) -> Rows:
 def save(rows: Rows, path: Path) -> None:
     """Write rows as one NumPy archive."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **{str(n): a for n, a in rows.items()})
+    np.savez(path, allow_pickle=False, **{str(n): a for n, a in rows.items()})

@@ -145,7 +145,7 @@ def pretrain(
         if math.isnan(loss):
             raise RuntimeError(f"{size}: loss is not a number at step {step}")
     out.mkdir(parents=True, exist_ok=True)
-    model.half().save_pretrained(out)
+    model.half().save_pretrained(out)  # type: ignore[no-untyped-call]
     tokenizer.save_pretrained(out)
     facts = {
         "size": size,

@@ -43,7 +43,7 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     )
     stock = [w for name in STOCK for w in (name, " " + name)] * 400
     tokenizer.train_from_iterator(chain(texts, stock), trainer)
-    fast = PreTrainedTokenizerFast(
+    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, eos_token=END, pad_token=END_OF_TEXT, model_max_length=1024, padding_side="left"
     )
     fast.chat_template = CHAT_TEMPLATE
