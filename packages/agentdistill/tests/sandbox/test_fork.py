@@ -138,3 +138,20 @@ def test_a_state_that_forks_in_secret_costs_nobody_else_a_fork(best: Sandbox) ->
             kid.drop()
         broken.join()
         assert honest.exec("x").value == "1"
+
+
+def test_a_replay_is_not_held_to_the_speed_of_the_first_run() -> None:
+    need("container")
+    with Sandbox("container", modules=(), limits=Limits(wall_s=0.2)) as box, box.session() as s:
+        assert s.exec("import time; time.sleep(0.6); x = 1", wall_s=20.0).ok
+        assert s.exec("import os; os._exit(3)", wall_s=20.0).state_lost
+        assert s.exec("x", wall_s=20.0).value == "1"
+
+
+def test_files_a_short_cell_left_do_not_prevent_its_replay() -> None:
+    need("container")
+    with Sandbox("container", modules=(), limits=Limits(scratch_mb=1)) as box, box.session() as s:
+        assert not s.exec("try: open('big', 'wb').write(bytes(3 << 20))\nexcept OSError: y = 1").state_lost
+        assert s.exec("import time; time.sleep(0.3); y").value == "1"  # long enough to be looked at
+        assert s.exec("import os; os._exit(3)").state_lost
+        assert s.exec("y").value == "1"

@@ -11,6 +11,7 @@ import time
 from typing import IO, Protocol
 
 from .inside import wire
+from .inside.spin import Spin
 
 
 class Gone(Exception):
@@ -64,6 +65,7 @@ class SocketChannel:
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN)
         self._poll.register(pidfd, select.POLLIN)
+        self._spin = Spin(lambda: self._poll.poll(0))
 
     def send(self, frame: bytes, deadline: float) -> None:
         """All of it; raises Gone or Late."""
@@ -82,7 +84,14 @@ class SocketChannel:
 
     def wait(self, deadline: float) -> bool:
         """True once something of a frame, or the end, has arrived; False if the deadline came first."""
-        return bool(self._held) or bool(self._poll.poll(max(0.0, deadline - time.monotonic()) * 1000))
+        if self._held or self._poll.poll(0):
+            return True
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        if self._spin():
+            return True
+        return bool(self._poll.poll(left * 1000))
 
     def receive(self, deadline: float, most: int) -> tuple[int, list[bytes]]:
         """Kind and fields of the next frame; raises Gone, Late, Oversize or wire.Malformed."""

@@ -23,7 +23,7 @@ from .types import Capabilities, Limits, SandboxBroken, SandboxUnavailable
 
 Answer = Future[tuple[bytes, tuple[int, ...]]]
 START_S = 150.0
-ANSWER_S = 30.0
+ANSWER_S = 60.0  # longer than the broker itself waits for a fork
 _FORKS = "fork gate or fork limit"
 NEEDED = {
     "strict": ("namespaces", "private root", "seccomp", _FORKS),

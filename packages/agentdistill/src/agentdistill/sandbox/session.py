@@ -16,6 +16,8 @@ from .toolbox import Tools, checked
 from .types import Error, Limits, Result, SandboxBroken, SandboxClosed, Stop
 
 T = TypeVar("T")
+# A replay must not be lost to a machine that is slower now than when the cell ran.
+REPLAY_S, REPLAY_TIMES, REPLAY_GRACE_S = 30.0, 4, 10.0
 
 
 class Source(Protocol):
@@ -40,6 +42,20 @@ class Done:
     number: int
     source: str
     answers: tuple[tuple[bool, str], ...]
+    wall_s: float
+    stop: Stop
+
+    def again(self, limits: Limits, tools: Tools) -> Cell:
+        """The cell to replay. Only one that its deadline ended is held to it: the machine may be slower now."""
+        wall = self.wall_s if self.stop is Stop.TIMEOUT else max(REPLAY_S, REPLAY_TIMES * self.wall_s)
+        cell = Cell(self.source, self.number, limits, tools, wall, None, self.answers, grace_s=REPLAY_GRACE_S)
+        # A short cell may have left more files than allowed, unseen so far; the next long one will be ended for it.
+        return replace(cell, scratch_bytes=REPLAY_TIMES * limits.scratch_mb << 20)
+
+    def came_out(self, result: Result) -> bool:
+        """Whether a replay ended as the cell did, so far as its state is concerned."""
+        cut = {Stop.TIMEOUT, Stop.OUTPUT, Stop.MEMORY}
+        return not result.state_lost and (result.stop == self.stop or not {result.stop, self.stop} & cut)
 
 
 class Session:
@@ -210,8 +226,7 @@ class Session:
         if spare > 0:
             node.cut_memory(spare << 20)
         for done in self._log:
-            cell = Cell(done.source, done.number, self.limits, self._tools, self.limits.wall_s, None, done.answers)
-            if Step(node, cell).run().state_lost:
+            if not done.came_out(Step(node, done.again(self.limits, self._tools)).run()):
                 node.drop()
                 return _without_run(Stop.LOST, f"the state was lost and cell {done.number} could not be replayed")
         self._holder.node = node
@@ -233,7 +248,7 @@ class Session:
         if trial is not None:
             self._holder.drop()
             self._holder.node = trial
-        self._log.append(Done(cell.number, cell.source, tuple(step.answers)))
+        self._log.append(Done(cell.number, cell.source, tuple(step.answers), cell.wall_s, result.stop))
         return result
 
     def _child(self, node: Node | None) -> Session:

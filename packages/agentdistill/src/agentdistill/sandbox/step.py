@@ -76,6 +76,8 @@ class Cell:
     wall_s: float
     cpu_s: float | None
     recorded: tuple[tuple[bool, str], ...] | None = None
+    grace_s: float = GRACE_S
+    scratch_bytes: int | None = None  # None: as the limits say
 
 
 @dataclass
@@ -127,7 +129,7 @@ class Step:
         self.node.channel.send(wire.pack(wire.EXEC, [order, source, names]), self._deadline())
 
     def _deadline(self) -> float:
-        return self._began + self.cell.wall_s + GRACE_S + self._in_tools
+        return self._began + self.cell.wall_s + self.cell.grace_s + self._in_tools
 
     def _converse(self) -> Result:
         most = max(MOST, 0) + 64 if self.cell.tools else 0
@@ -161,7 +163,8 @@ class Step:
         return time.monotonic() + self.cell.cpu_s - self._cpu_used()
 
     def _check_scratch(self) -> None:
-        if self.node.scratch() > self.cell.limits.scratch_mb << 20:
+        most = self.cell.scratch_bytes
+        if self.node.scratch() > (self.cell.limits.scratch_mb << 20 if most is None else most):
             raise _OverScratch
 
     def _cpu_used(self) -> float:

@@ -29,7 +29,8 @@ WHO = struct.Struct("!IIII")
 FATE = struct.Struct("!IidQ")
 TEMPLATE = 0
 REST_PARENT = 1
-HELLO_S = 5.0
+HELLO_S = 5.0  # for a state, which ran model code and may refuse; counted from its latest fork
+TEMPLATE_HELLO_S = 40.0  # the template only ever is slow: many orders wait in turn for it, on a starved machine
 _NOTIF_RECV, _NOTIF_SEND, _NOTIF_BYTES = 0xC0502100, 0xC0182101, 80
 _CREDENTIALS = struct.Struct("3i")
 
@@ -191,8 +192,12 @@ class Broker:
         if self._limits_forks:
             allow_forks(state.pid, True)
         send_signal(state.pidfd, signal.SIGCONT)
-        self._births[mine.fileno()] = Birth(request, number, state, mine, folder, time.monotonic() + HELLO_S, rest)
+        self._births[mine.fileno()] = Birth(request, number, state, mine, folder, self._until(state), rest)
         self._watch(mine.fileno(), lambda: self._hello(mine.fileno()))
+
+    @staticmethod
+    def _until(parent: State) -> float:
+        return time.monotonic() + (TEMPLATE_HELLO_S if parent.number == TEMPLATE else HELLO_S)
 
     def _prepare_folder(self, state: State, folder: str) -> list[int]:
         """Descriptors for the child: its folder, and its parent's where there are files to find again."""
@@ -259,7 +264,10 @@ class Broker:
     def _settle(self, fd: int, birth: Birth) -> None:
         self._forget(fd)
         del self._births[fd]
-        more = any(other.parent is birth.parent for other in self._births.values())
+        others = [other for other in self._births.values() if other.parent is birth.parent]
+        for other in others:  # they wait for their turn, and it has just come nearer
+            other.until = self._until(birth.parent)
+        more = bool(others)
         if self._limits_forks and not more:
             allow_forks(birth.parent.pid, False)
         if birth.rest_parent and not more and self._states.get(birth.parent.number) is birth.parent:
@@ -268,7 +276,9 @@ class Broker:
     def _fail(self, fd: int, birth: Birth, why: str) -> None:
         self._settle(fd, birth)
         birth.line.close()
-        birth.parent.credit = 0
+        # One credit for each order still open: the others of this parent are not to suffer.
+        pending = sum(other.parent is birth.parent for other in self._births.values())
+        birth.parent.credit = min(birth.parent.credit, pending)
         # The parent may have forked and kept quiet about it. The parent itself is kept: it may just have been slow.
         self._strays_due = True
         self._scratch.remove(birth.folder)
