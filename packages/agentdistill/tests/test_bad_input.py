@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from made_traces import source_environment
 from small_run import files, write_inputs
 from tiny_models import save_checkpoint
 from unwell import Unwell, serve
-from warm import Nursery, wait_for
+from warm import Nursery, shared_nursery, wait_for
 
 from agentdistill import store
 from agentdistill.cli import main
 
+pytestmark = pytest.mark.xdist_group("nursery")
 Fails = Callable[..., str]
 
 
@@ -31,9 +31,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    with Nursery(tmp_path_factory.mktemp("nursery"), source_environment()) as made:
-        yield made
+def nursery() -> Nursery:
+    return shared_nursery()
 
 
 @pytest.fixture(scope="module")
@@ -120,15 +119,27 @@ def test_corpora(fails: Fails, tmp_path: Path, text: str | None) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("max_new_tokens = 200", "max_new_tokns = 200", r'toml:16: unknown key "max_new_tokns" in \[collect\]; did you'),
+        (
+            "max_new_tokens = 200",
+            "max_new_tokns = 200",
+            r'toml:16: unknown key "max_new_tokns" in \[collect\]; did you',
+        ),
         (r"\[collect\]", "[colect]", r'toml:15: unknown key "colect"; did you mean "collect"\?'),
         ("epochs = 1", 'epochs = "one"', r"toml:20: epochs has to be a whole number, got 'one'"),
         ("epochs = 1", "epochs = 0", r"toml:20: train.epochs must be at least 1, got 0"),
         ('style = "tiny"', 'style = "tinny"', r'toml:2: unknown style "tinny"; did you mean "tiny"\?'),
         ('"cot-distill"', '"cot-distil"', r'toml:35: unknown method "cot-distil"; did you mean "cot-distill"\?'),
-        (r"\[train\]", '[filter]\nkeep = ["rihgt_answer"]\n[train]', r'toml:19: unknown filter "rihgt_answer"; did you'),
+        (
+            r"\[train\]",
+            '[filter]\nkeep = ["rihgt_answer"]\n[train]',
+            r'toml:19: unknown filter "rihgt_answer"; did you',
+        ),
         ('mode = "process"', 'mode = "proces"', r'toml:13: unknown mode "proces"; did you mean "process"\?'),
-        ('model = "scripted"', 'model = "scriptd"', r'toml:38: unknown model kind "scriptd"; did you mean "scripted"\?'),
+        (
+            'model = "scripted"',
+            'model = "scriptd"',
+            r'toml:38: unknown model kind "scriptd"; did you mean "scripted"\?',
+        ),
         ('name = "small"', 'name = "../small"', r"toml:1: name"),
         ('name = "small"', 'name = "sm', r"small.toml: not TOML"),
         ("search = ", 'retriever = "bm52"\nsearch = ', r'toml:10: unknown retriever "bm52"; did you mean "bm25"\?'),
@@ -150,7 +161,9 @@ def test_an_endpoint_that_is_down(fails: Fails) -> None:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     line = fails(endpoint(f"http://127.0.0.1:{port}/v1"), verb="collect", status=1)
-    assert re.search(rf"endpoint http://127.0.0.1:{port}/v1 .*; 0 of 8 trajectories are saved, run the same", line), line
+    assert re.search(rf"endpoint http://127.0.0.1:{port}/v1 .*; 0 of 8 trajectories are saved, run the same", line), (
+        line
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,7 +184,7 @@ def test_an_endpoint_that_misbehaves(
     well = {f"How long is the Aren {i} in km?" for i in range(3)}
     unwell.refuse = {f"How long is the Aren {i} in km?" for i in range(3, 8)}
     change = endpoint(unwell.url, **settings)
-    plain = (r'methods = \[[^\]]*\]', 'methods = ["cot-distill"]')
+    plain = (r"methods = \[[^\]]*\]", 'methods = ["cot-distill"]')
     run = tmp_path / "runs" / "small" / "collect" / "cot"
     recipe = tmp_path / "small.toml"
     try:
@@ -225,7 +238,10 @@ def test_a_checkpoint_of_another_model(fails: Fails, inputs: Path, tmp_path: Pat
         ('model = "local"\npath = 5\n', r"toml:\d+: path has to be text, got 5"),
         ('model = "endpoint"\nname = "t"\n', r'toml:\d+: \[teacher\] needs "url"'),
         ('model = "endpoint"\nname = "t"\nurl = "localhost"\n', r'url "localhost" does not begin with http'),
-        ('model = "endpoint"\nname = "t"\nurl = "http://x"\ntires = 2\n', r'key "tires" in \[teacher\]; did you mean "tries"'),
+        (
+            'model = "endpoint"\nname = "t"\nurl = "http://x"\ntires = 2\n',
+            r'key "tires" in \[teacher\]; did you mean "tries"',
+        ),
         ('model = "scripted"\nreplies = {"another question" = "x"}\n', r"the script has no reply to"),
     ],
 )
@@ -264,10 +280,10 @@ def test_two_at_once(fails: Fails, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert "another process is working there; wait for it or end it" in fails()
 
 
-@pytest.mark.parametrize("limit", [3_000, 60_000])
-def test_a_full_disk(nursery: Nursery, inputs: Path, tmp_path: Path, limit: int) -> None:
+@pytest.mark.parametrize(("limit", "verb"), [(3_000, "collect"), (60_000, "train")])
+def test_a_full_disk(nursery: Nursery, inputs: Path, tmp_path: Path, limit: int, verb: str) -> None:
     """Files may not grow beyond a limit: told, and with room again the same command ends the work."""
-    arguments = ("run", inputs, "--runs", tmp_path / "runs")
+    arguments = (verb, inputs, "--runs", tmp_path / "runs", "--json")
     status, said = nursery.run(*arguments, limit=limit)
     assert status == 1, said
     line = one_line(said)
@@ -278,7 +294,7 @@ def test_a_full_disk(nursery: Nursery, inputs: Path, tmp_path: Path, limit: int)
     assert status == 0, said
     assert before <= {f"q{i}" for i in range(8)}
     assert not list(tmp_path.rglob(".*.tmp"))
-    assert (tmp_path / "runs" / "small" / "report.html").exists()
+    assert len(list((tmp_path / "runs" / "small" / verb).glob("*/manifest.json"))) == {"collect": 3, "train": 2}[verb]
 
 
 def whole_lines(path: Path) -> Iterator[tuple[int, store.Trace]]:
@@ -289,11 +305,11 @@ def whole_lines(path: Path) -> Iterator[tuple[int, store.Trace]]:
 def test_interrupted_at_random_moments(nursery: Nursery, inputs: Path, tmp_path: Path) -> None:
     """Ctrl-C says what is kept; the same command goes on; the files are those of a run in peace."""
     rng = random.Random(3)
-    calm = nursery.run("run", inputs, "--runs", tmp_path / "calm")
+    calm = nursery.run("train", inputs, "--runs", tmp_path / "calm", "--json")
     assert calm[0] == 0, calm[1]
     n_interrupted = 0
-    for part in ("collect/agent", "train/base--agent-distill", "evaluate/base--agent"):
-        command = nursery.start("run", inputs, "--runs", tmp_path / "runs")
+    for part in ("collect/agent", "collect/cot", "train/base--agent-distill"):
+        command = nursery.start("train", inputs, "--runs", tmp_path / "runs", "--json")
         begun = tmp_path / "runs" / "small" / part / "begun.json"
         wait_for(lambda: begun.exists() or not command.is_running)  # noqa: B023
         wait_for(lambda: False, rng.uniform(0, 0.2))
@@ -305,9 +321,9 @@ def test_interrupted_at_random_moments(nursery: Nursery, inputs: Path, tmp_path:
             n_interrupted += 1
             assert one_line(said).endswith("interrupted; what was done is kept; the same command goes on from there")
     assert n_interrupted >= 2
-    status, said = nursery.run("run", inputs, "--runs", tmp_path / "runs")
+    status, said = nursery.run("train", inputs, "--runs", tmp_path / "runs", "--json")
     assert status == 0, said
-    clock = ("timing.json", "report.json", "report.html")
+    clock = ("timing.json",)
     assert files(tmp_path / "runs", clock) == files(tmp_path / "calm", clock)
 
 

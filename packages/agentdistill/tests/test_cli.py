@@ -89,7 +89,9 @@ def test_json_for_scripts(run: Path, inputs: Path, capsys: pytest.CaptureFixture
     assert said("compare", str(run), str(run))
 
 
-def test_a_dry_run_shows_trajectories_and_the_whole(run: Path, inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_shows_trajectories_and_the_whole(
+    run: Path, inputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = sorted(run.rglob("*"))
     assert main(["run", str(inputs), "--runs", str(run.parent), "--limit", "2"]) == 0
     captured = capsys.readouterr()
@@ -160,7 +162,11 @@ def test_benchmarks_are_found_by_name() -> None:
 def test_a_closed_pipe_is_no_error(run: Path) -> None:
     """As in `agentdistill show RUN | head -0`."""
     process = subprocess.Popen(
-        [*COMMAND, "show", str(run)], env=source_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "show", str(run)],
+        env=source_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     process.stdout.close()

@@ -44,7 +44,11 @@ def workspace(environment: Environment) -> Iterator[Workspace]:
         ("print('a')\n3 * 7", StepStatus.OK, "a"),
         ("x = (", StepStatus.SYNTAX, "Error: SyntaxError: '(' was never closed (line 1)"),
         ("if 1:\nx", StepStatus.SYNTAX, "Error: IndentationError: "),
-        ("print('a')\nundefined", StepStatus.EXCEPTION, "a\nError: NameError: name 'undefined' is not defined (line 2)"),
+        (
+            "print('a')\nundefined",
+            StepStatus.EXCEPTION,
+            "a\nError: NameError: name 'undefined' is not defined (line 2)",
+        ),
         ("int('x')", StepStatus.EXCEPTION, "Error: ValueError: "),
         ("import sys; sys.exit(1)", StepStatus.EXCEPTION, "Error: SystemExit: 1"),
         ("print(look('nowhere'))", StepStatus.EXCEPTION, "KeyError"),

@@ -76,6 +76,8 @@ def test_boxes_are_read_to_their_own_brace(inside: str) -> None:
 
 
 def test_the_first_thought_ends_at_an_empty_line() -> None:
-    assert first_thought("\n\nFind the river.\n then its length.\n \t\nThe river") == "Find the river.\n then its length."
+    assert (
+        first_thought("\n\nFind the river.\n then its length.\n \t\nThe river") == "Find the river.\n then its length."
+    )
     assert first_thought("") == first_thought("\n \n") == ""
     assert first_thought("one line") == "one line"

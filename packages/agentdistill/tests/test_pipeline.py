@@ -13,7 +13,7 @@ from small_run import files, question, recipe_with, replies, states, write_input
 from unwell import Unwell, serve
 
 from agentdistill import pipeline, store
-from agentdistill.errors import DataError, InfrastructureError, ModelError, RecipeError, UserError
+from agentdistill.errors import DataError, InfrastructureError, ModelError, UserError
 from agentdistill.pipeline import run_recipe
 from agentdistill.progress import Silent
 from agentdistill.recipe import Recipe, load_recipe
@@ -174,7 +174,7 @@ def test_until_stops_there(done: tuple[Path, Path], tmp_path: Path) -> None:
 def test_nothing_right_is_told_with_the_way_to_look(done: tuple[Path, Path], tmp_path: Path) -> None:
     wrong = {question(i): replies(0) for i in range(8)}
     recipe = recipe_with(done[0], teacher={"settings": {"replies": wrong}})
-    with pytest.raises(DataError, match="nothing to train on: no trajectory of .* passed the filter; look at them"):
+    with pytest.raises(DataError, match=r"nothing to train on: no trajectory of .* passed the filter; look at them"):
         run_recipe(recipe, tmp_path / "run")
 
 
@@ -216,9 +216,7 @@ def test_one_run_at_a_time(done: tuple[Path, Path], tmp_path: Path, monkeypatch:
     assert not (run / "recipe.json").exists()
 
 
-def test_faults_are_tried_again_and_nothing_is_doubled(
-    done: tuple[Path, Path], tmp_path: Path, unwell: Unwell
-) -> None:
+def test_faults_are_tried_again_and_nothing_is_doubled(done: tuple[Path, Path], tmp_path: Path, unwell: Unwell) -> None:
     """Two questions meet a broken server. They are unscored, and only they are asked again once it is mended."""
     settings = {"url": unwell.url, "name": "t", "tries": 1, "concurrency": 2, "check_prefix": False}
     recipe = recipe_with(
@@ -262,4 +260,3 @@ def test_a_server_that_is_down_ends_the_run_with_what_is_saved(
     unwell.refuse = {question(i) for i in range(3, 8)}
     run_recipe(recipe, tmp_path / "run", until="collect")  # five faults of eight: told, and tried again next time
     assert len(store.read_traces(tmp_path / "run" / "collect" / "agent" / "traces.jsonl")) == 8
-

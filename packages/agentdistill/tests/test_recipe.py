@@ -17,7 +17,9 @@ from agentdistill.cli import main
 from agentdistill.errors import RecipeError
 from agentdistill.recipe import Recipe, load_recipe, recipe_from_json, student_name
 
-SMALLEST = '[problems]\ntrain = "q.jsonl"\n[teacher]\nurl = "http://x/v1"\nname = "t"\n[student]\nbase = "owner/Small-0.5B"\n'
+SMALLEST = (
+    '[problems]\ntrain = "q.jsonl"\n[teacher]\nurl = "http://x/v1"\nname = "t"\n[student]\nbase = "owner/Small-0.5B"\n'
+)
 
 
 def load(folder: Path, text: str) -> Recipe:
@@ -84,9 +86,9 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, add: str, why: str)
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        ("[problems]\ntrain = \"q.jsonl\"", "", r"mine.toml: no \[problems\] table, for example with train = "),
+        ('[problems]\ntrain = "q.jsonl"', "", r"mine.toml: no \[problems\] table, for example with train = "),
         ("[teacher]", "[teachr]", r"no \[teacher\] table"),
-        ("train = \"q.jsonl\"", "", r'mine.toml:1: \[problems\] needs "train"'),
+        ('train = "q.jsonl"', "", r'mine.toml:1: \[problems\] needs "train"'),
         ("base = ", "bass = ", r'mine.toml:7: unknown key "bass" in \[student\]; did you mean "base"'),
         ("[problems]\n", "problems = 3\n[problem]\n", r"mine.toml:1: problems has to be a table, got 3"),
         ("[problems]\n", "jobs = 0\n[problems]\n", r"mine.toml:1: jobs has to be at least 1"),
@@ -97,7 +99,7 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, add: str, why: str)
         ("base = ", "methods = ['agent', 'agent']\nbase = ", r'mine.toml:7: method "agent" is there twice'),
         ("base = ", "methods = ['cot-distill-rag']\nbase = ", r"mine.toml:7: method .* needs passages"),
         ("url = ", "ulr = ", r'mine.toml:4: unknown key "ulr" in \[teacher\]; did you mean "url"'),
-        ("name = \"t\"", "name = 5", r"mine.toml:5: name has to be text, got 5"),
+        ('name = "t"', "name = 5", r"mine.toml:5: name has to be text, got 5"),
     ],
 )
 def test_what_is_wrong_in_its_tables(tmp_path: Path, old: str, new: str, why: str) -> None:
@@ -140,7 +142,9 @@ def shown(path: Path) -> str:
 
 
 @given(
-    st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6), st.text("ab\"\\\n#\x7fé")),
+    st.dictionaries(
+        st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6), st.text('ab"\\\n#\x7fé')
+    ),
     st.sampled_from(["", "[train]\nepochs = 3\n[train.cot]\nepochs = 4\n"]),
     st.integers(1, 9),
 )
@@ -148,7 +152,7 @@ def shown(path: Path) -> str:
 def test_what_is_shown_is_a_recipe_and_the_same(
     tmp_path_factory: pytest.TempPathFactory, replies: dict[str, str], train: str, k: int
 ) -> None:
-    folder = tmp_path_factory.mktemp("shown")
+    folder = tmp_path_factory.getbasetemp()
     teacher = '[teacher]\nmodel = "scripted"\n[teacher.replies]\n'
     teacher += "".join(f"{toml(key)} = {toml(value)}\n" for key, value in replies.items())
     recipe = load(folder, f"[problems]\ntrain = 'q.jsonl'\n[student]\nbase = 'b'\n[tools]\nk = {k}\n{train}{teacher}")
@@ -165,5 +169,5 @@ def test_a_run_keeps_its_recipe(tmp_path: Path) -> None:
     recipe = load(tmp_path, SMALLEST)
     data: Any = json.loads(json.dumps(dataclasses.asdict(recipe)))
     assert recipe_from_json(data, tmp_path / "recipe.json") == recipe
-    with pytest.raises(RecipeError, match='recipe.json: unknown key "jbs"; did you mean "jobs"'):
+    with pytest.raises(RecipeError, match=r'recipe\.json: unknown key "jbs"; did you mean "jobs"'):
         recipe_from_json({**data, "jbs": 2}, tmp_path / "recipe.json")

@@ -10,13 +10,12 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from made_traces import source_environment
 from small_run import files, write_inputs
-from warm import KILLED, Nursery, wait_for
+from warm import KILLED, Nursery, shared_nursery, wait_for
 
 from agentdistill import report, store
 
@@ -24,6 +23,7 @@ PARTS = [
     "collect/agent", "collect/agent-prefix", "collect/cot", "filter/cot", "train/base--agent-distill",
     "train/base--cot-distill", "evaluate/base--agent", "evaluate/base--agent-distill", "evaluate/base--cot-distill",
 ]  # fmt: skip
+pytestmark = pytest.mark.xdist_group("nursery")
 LONG = bool(os.environ.get("AGENTDISTILL_LONG_TESTS"))
 
 
@@ -33,9 +33,8 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    with Nursery(tmp_path_factory.mktemp("nursery"), source_environment()) as made:
-        yield made
+def nursery() -> Nursery:
+    return shared_nursery()
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +53,9 @@ def same(disturbed: Path, calm: Path) -> None:
     assert different == []
     for path in disturbed.rglob(".*"):
         assert path.name in (".lock", ".report.key") or path.name.endswith(".lock"), path
-    reports = [json.loads((run / "report.json").read_text()) for run in (disturbed, calm)]
-    assert [r.pop("timing").keys() for r in reports][0]
-    assert reports[0] == reports[1]
+    mine, theirs = (json.loads((run / "report.json").read_text()) for run in (disturbed, calm))
+    assert mine.pop("timing").keys() == theirs.pop("timing").keys()
+    assert mine == theirs
     for timing in calm.rglob("timing.json"):  # with the same clock even the page is the same
         store.write_atomic(disturbed / timing.relative_to(calm), timing.read_bytes())
     report.write_report(disturbed)

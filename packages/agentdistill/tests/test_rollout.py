@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -157,7 +158,9 @@ def test_stop_reasons_ids_and_costs_are_kept(environment: Environment) -> None:
 
 def test_the_first_thought_is_the_models_own(environment: Environment) -> None:
     """y1 is asked for by the chain-of-thought prompt up to the first empty line, and begins the first turn alone."""
-    model = Scripted(["Find the river.\n\nIt is 412.", "Thought: Find the river. Look.\nCode:\n```py\nx = 1\n```", DONE])
+    model = Scripted(
+        ["Find the river.\n\nIt is 412.", "Thought: Find the river. Look.\nCode:\n```py\nx = 1\n```", DONE]
+    )
     trace = run(model, environment, first_thought_prefix=True)
     thought, first, second = model.requests
     assert thought.messages == tiny.cot(PROBLEM.question)
@@ -229,7 +232,7 @@ def test_whatever_a_model_says_its_trace_is_whole(
     """Turns alternate, only the last step lacks an observation, and the store gives the same trace back."""
     trace = run(Scripted(replies), environment, max_steps=n, first_thought_prefix=prefix)
     roles = [m.role for m in trace.messages if m.role != "system"]
-    assert all(a != b for a, b in zip(roles, roles[1:], strict=False))
+    assert all(a != b for a, b in pairwise(roles))
     assert [s.observation is None for s in trace.steps[:-1]] == [False] * max(0, len(trace.steps) - 1)
     assert (trace.end is End.ANSWERED) == (trace.answer is not None)
     assert (trace.end is End.FAULT) == (trace.fault is not None) == (trace.score is None)
@@ -259,7 +262,9 @@ def test_local_weights_give_ids_stops_and_counts(environment: Environment) -> No
 
     tokenizer = build_tokenizer("smollm2")
     local = LocalModel("tiny", tiny_llama(len(tokenizer)), ChatFormat(tokenizer), context_length=512)
-    trace = run(_Told(local, [act("x = 412"), act("final_answer(x)")]), environment, sampling=Sampling(max_new_tokens=6))
+    trace = run(
+        _Told(local, [act("x = 412"), act("final_answer(x)")]), environment, sampling=Sampling(max_new_tokens=6)
+    )
     assert trace.correct
     for step in trace.steps:
         assert step.reply.token_ids

@@ -122,18 +122,9 @@ def _limited(path: Path, size: int) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     store.append_jsonl(path, [made_trace(0)])
-    for write in (
-        lambda: store.append_jsonl(path, made_traces(40)),
-        lambda: store.write_jsonl(path, made_traces(40)),
-    ):
-        try:
-            write()
-        except InfrastructureError as e:
-            assert str(path) in str(e)
-            assert "File too large" in str(e)
-            assert "\n" not in str(e)
-        else:
-            raise AssertionError("the limit was not met")
+    for write in (store.append_jsonl, store.write_jsonl):
+        with pytest.raises(InfrastructureError, match=f"^{path}: cannot be written: File too large[^\\n]*$"):
+            write(path, made_traces(40))
 
 
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
@@ -159,7 +150,7 @@ def test_atomic_writes_leave_the_old_file_or_the_new(tmp_path: Path) -> None:
         store.write_json(path, {"a": object()})
     assert json.loads(path.read_text()) == {"a": 1}
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InfrastructureError, match="file/f.json"):
+    with pytest.raises(InfrastructureError, match=r"file/f\.json"):
         store.write_json(tmp_path / "file" / "f.json", {})
     (path.parent / ".f.json.123.tmp").write_text("half")
     store.sweep(tmp_path)

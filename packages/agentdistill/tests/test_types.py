@@ -45,4 +45,4 @@ def test_every_shared_value_is_frozen_and_hashable() -> None:
 def test_error_kinds_do_not_overlap() -> None:
     assert not types.PARSE_ERRORS & types.EXECUTION_ERRORS
     harmless = {types.StepStatus.OK, types.StepStatus.FINAL}
-    assert types.PARSE_ERRORS | types.EXECUTION_ERRORS == set(types.StepStatus) - harmless
+    assert set(types.StepStatus) - harmless == types.PARSE_ERRORS | types.EXECUTION_ERRORS

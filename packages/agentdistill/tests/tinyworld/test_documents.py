@@ -23,7 +23,9 @@ from agentdistill.tools.search import search_tool
 
 
 def question(world: World, seed: int, family: str) -> FactQuestion | MathQuestion:
-    return fact_question(Random(seed), world, family) if family in FACT_FAMILIES else math_question(Random(seed), family)
+    return (
+        fact_question(Random(seed), world, family) if family in FACT_FAMILIES else math_question(Random(seed), family)
+    )
 
 
 @given(st.integers(0, 2**30), st.sampled_from((*FACT_FAMILIES, *MATH_FAMILIES)))
