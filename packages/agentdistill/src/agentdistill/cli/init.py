@@ -48,7 +48,7 @@ def _ask(about: str, default: str) -> str:
 
 def recipe_text(answers: dict[str, str]) -> str:
     """The recipe that the answers make."""
-    quoted = {k: json.dumps(v, ensure_ascii=False) for k, v in answers.items()}
+    quoted = {k: json.dumps(v, ensure_ascii=False).replace("\x7f", "\\u007f") for k, v in answers.items()}
     search = f"search = {quoted['search']}\n" if answers["search"] else '# search = "docs/*.md"\n'
     return f"""\
 # Every other setting has a default: agentdistill recipe show FILE prints them all.
