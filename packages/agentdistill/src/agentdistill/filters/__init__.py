@@ -38,7 +38,7 @@ def load_filter(name: str) -> Callable[[Trace], bool]:
 def filter_traces(traces: Sequence[Trace], names: Sequence[str] = DEFAULT) -> tuple[list[Trace], dict[str, int]]:
     """The traces that pass every filter, and how many each one rejected (a trace counts for the first that did)."""
     predicates = [(name, load_filter(name)) for name in names]
-    kept, counts = [], Counter({"kept": 0, **{name: 0 for name in names}})
+    kept, counts = [], Counter({"kept": 0, **dict.fromkeys(names, 0)})
     for trace in traces:
         why = next((name for name, keep in predicates if not keep(trace)), None)
         counts[why or "kept"] += 1
