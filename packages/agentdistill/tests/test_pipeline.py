@@ -20,6 +20,8 @@ from agentdistill.recipe import Recipe, load_recipe
 from agentdistill.types import End
 
 
+pytestmark = pytest.mark.xdist_group("pipeline")
+
 class Log(Silent):
     """Remembers what was begun and said."""
 

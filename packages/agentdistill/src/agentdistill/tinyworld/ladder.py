@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from transformers import Qwen3Config
 
 CONTEXT_LENGTH = 1024
+HEAD_WIDTH = 32
+"""Narrower heads cannot tell 640 names apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Size:
             num_hidden_layers=self.n_layers,
             num_attention_heads=self.n_heads,
             num_key_value_heads=self.n_heads,
-            head_dim=self.width // self.n_heads,
+            head_dim=HEAD_WIDTH,
             max_position_embeddings=CONTEXT_LENGTH,
             rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
             tie_word_embeddings=True,
@@ -46,8 +48,8 @@ class Size:
 
 SIZES: dict[str, Size] = {
     "0.1M": Size(32, 3, 1, 4e-3, 6_000_000),
-    "0.3M": Size(64, 4, 2, 3e-3, 8_000_000),
-    "1M": Size(128, 4, 4, 2.5e-3, 6_000_000),
-    "2.3M": Size(160, 6, 5, 2e-3, 5_000_000),
-    "teacher": Size(192, 6, 6, 2e-3, 10_000_000, is_teacher=True),
+    "0.3M": Size(64, 4, 2, 3e-3, 7_000_000),
+    "0.9M": Size(112, 4, 4, 2.5e-3, 7_000_000),
+    "2.2M": Size(192, 4, 6, 2e-3, 6_000_000),
+    "teacher": Size(256, 4, 8, 2e-3, 8_000_000, is_teacher=True),
 }
