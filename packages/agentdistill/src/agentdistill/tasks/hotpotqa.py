@@ -1,0 +1,24 @@
+"""HotpotQA (Yang et al. 2018, arXiv 1809.09600): questions that need two Wikipedia articles. CC BY-SA 4.0.
+
+The agent-distillation paper trains on 1,000 questions of ``train`` and tests on 500; its own files hold exactly those.
+From the hub, ``test`` is the whole validation split (the test answers are not public).
+"""
+
+from __future__ import annotations
+
+from agentdistill.tasks._benchmark import Benchmark, Part
+from agentdistill.types import Problem
+
+HOTPOTQA = Benchmark(
+    "hotpotqa",
+    "short",
+    {
+        "test": (Part(("hotpotqa_500*.json", "hotpot_dev_*.json"), ("hotpotqa/hotpot_qa/distractor:validation",)),),
+        "train": (Part(("hotpotqa_1000*.json", "hotpot_train_*.json"), ("hotpotqa/hotpot_qa/distractor:train",)),),
+    },
+)
+
+
+def problems(split: str = "test") -> list[Problem]:
+    """The problems of ``SPLIT[:N][@PATH]``; splits: test, train."""
+    return HOTPOTQA.problems(split)
