@@ -20,8 +20,9 @@ from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import standard, tiny
 from agentdistill.retrieval import Passage
-from agentdistill.rollout import RolloutSettings, chain_of_thought, rollout, seed_of
+from agentdistill.rollout import RolloutSettings, chain_of_thought, rollout
 from agentdistill.sandbox import Limits
+from agentdistill.seeds import seed_of
 from agentdistill.tools import Tool
 from agentdistill.types import End, Problem, Request, Sample, Sampling, Source, StepStatus, StopReason, Trace
 

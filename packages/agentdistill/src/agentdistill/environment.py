@@ -65,8 +65,9 @@ def render(result: Result, n_chars: int) -> str:
 class Workspace:
     """One episode's session. ``run`` never raises for what model code does, only InfrastructureError."""
 
-    def __init__(self, session: Session, calls: list[ToolCall], observation_chars: int) -> None:
+    def __init__(self, session: Session, tools: Sequence[Tool], calls: list[ToolCall], observation_chars: int) -> None:
         self._session = session
+        self._tools = tools
         self._calls = calls
         self._observation_chars = observation_chars
 
@@ -87,8 +88,24 @@ class Workspace:
             status = StepStatus.SYNTAX
         return Execution(status, render(result, self._observation_chars), None, calls)
 
+    def fork(self, n: int = 1) -> list[Workspace]:
+        """``n`` workspaces that start in this one's state. What they do is not seen here, nor by each other."""
+        calls: list[list[ToolCall]] = [[] for _ in range(n)]
+        try:
+            sessions = self._session.fork(n, tools=[_recording(self._tools, own) for own in calls])
+        except SandboxError as e:
+            raise InfrastructureError(f"the sandbox failed: {e}") from e
+        return [Workspace(s, self._tools, c, self._observation_chars) for s, c in zip(sessions, calls, strict=True)]
+
+    def commit(self, fork: Workspace) -> None:
+        """Go on from the state that ``fork``, one of this one's forks, is in; the fork is closed."""
+        try:
+            self._session.commit(fork._session)
+        except SandboxError as e:
+            raise InfrastructureError(f"the sandbox failed: {e}") from e
+
     def close(self) -> None:
-        """End the session."""
+        """End the session and its forks."""
         self._session.close()
 
 
@@ -111,13 +128,13 @@ class Environment:
         """A fresh session. Raises UserError where this machine has no such sandbox, else InfrastructureError."""
         calls: list[ToolCall] = []
         try:
-            session = self._box.session(tools={t.name: _recorded(t, calls) for t in self.tools})
+            session = self._box.session(tools=_recording(self.tools, calls))
             session.start_soon()  # while the model writes its first step
         except SandboxUnavailable as e:
             raise UserError(str(e)) from e
         except SandboxError as e:
             raise InfrastructureError(f"the sandbox failed: {e}") from e
-        return Workspace(session, calls, self._observation_chars)
+        return Workspace(session, self.tools, calls, self._observation_chars)
 
     def close(self) -> None:
         """End the sandbox and every session in it."""
@@ -128,6 +145,10 @@ class Environment:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+
+def _recording(tools: Sequence[Tool], calls: list[ToolCall]) -> dict[str, Callable[..., Any]]:
+    return {t.name: _recorded(t, calls) for t in tools}
 
 
 def _recorded(tool: Tool, calls: list[ToolCall]) -> Callable[..., Any]:

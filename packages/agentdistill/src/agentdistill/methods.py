@@ -13,6 +13,7 @@ class Method:
     """``loop`` is ``agent`` or ``cot``. ``learns`` names the collection a student is trained on, None for prompting.
 
     ``passages`` puts retrieved passages beside the question; ``prefix`` begins the agent with its own first thought.
+    ``votes`` lets it act by self-consistent action generation.
     """
 
     name: str
@@ -20,6 +21,7 @@ class Method:
     learns: str | None = None
     passages: bool = False
     prefix: bool = False
+    votes: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -33,6 +35,9 @@ METHODS: dict[str, Method] = {
         Method("cot-distill-rag", "cot", learns="cot-rag", passages=True),
         Method("agent-distill", "agent", learns="agent"),
         Method("agent-distill-prefix", "agent", learns="agent-prefix"),
+        Method("agent-sag", "agent", votes=True),
+        Method("agent-distill-sag", "agent", learns="agent", votes=True),
+        Method("agent-distill-prefix-sag", "agent", learns="agent-prefix", votes=True),
     )
 }
 

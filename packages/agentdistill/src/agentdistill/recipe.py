@@ -18,6 +18,7 @@ from agentdistill.methods import METHODS
 from agentdistill.prompts import styles
 from agentdistill.retrieval import kinds as retrievers
 from agentdistill.training.settings import TrainSettings
+from agentdistill.types import Consistency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,11 +106,15 @@ class StudentSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateSettings(RolloutTable):
-    """Evaluation on the test problems. ``teacher`` names the methods that the teacher itself is evaluated with."""
+    """Evaluation on the test problems. ``teacher`` names the methods that the teacher itself is evaluated with.
+
+    ``consistency`` is how the methods that vote on their actions (``…-sag``) do so.
+    """
 
     teacher: tuple[str, ...] = ()
     device: str = "auto"
     batch_size: int = 64
+    consistency: Consistency = Consistency()  # noqa: RUF009  frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +275,10 @@ def _check_numbers(recipe: Recipe, source: Source) -> None:
         owner = getattr(recipe, table)
         if not 0 < owner.top_p <= 1 or not 0 <= owner.temperature < float("inf"):
             raise source.error("temperature has to be at least 0 and top_p above 0 and at most 1", table)
+    vote = recipe.evaluate.consistency
+    if vote.n < 1 or not 0 < vote.top_p <= 1 or not 0 <= vote.temperature < float("inf"):
+        why = "n has to be at least 1, temperature at least 0, top_p above 0 and at most 1"
+        raise source.error(why, "evaluate.consistency")
     if recipe.collect.samples > 1 and recipe.collect.temperature == 0:
         raise source.error("samples above 1 need a temperature above 0", "collect", "samples")
     if not recipe.sandbox.wall_s > 0 or recipe.sandbox.memory_mb < 1:

@@ -10,6 +10,7 @@ from typing import Any
 from agentdistill.checkpoints import locate
 from agentdistill.environment import Environment
 from agentdistill.errors import RecipeError, UserError
+from agentdistill.methods import Method
 from agentdistill.models import Model, load_model
 from agentdistill.problems import load_problems
 from agentdistill.prompts import Style, load_style
@@ -110,10 +111,11 @@ class Run:
         limits = Limits(wall_s=s.wall_s, memory_mb=s.memory_mb)
         return Environment(self.tools, mode=s.mode, limits=limits, observation_chars=table.observation_chars)
 
-    def rollout_settings(self, table: RolloutTable, *, prefix: bool = False) -> RolloutSettings:
-        """How episodes of a stage are sampled."""
+    def rollout_settings(self, table: RolloutTable, m: Method) -> RolloutSettings:
+        """How episodes of a stage are sampled for a method."""
         sampling = Sampling(table.temperature, table.top_p, table.max_new_tokens)
-        return RolloutSettings(table.max_steps, sampling, prefix, self.recipe.seed)
+        vote = self.recipe.evaluate.consistency if m.votes else None
+        return RolloutSettings(table.max_steps, sampling, m.prefix, self.recipe.seed, vote)
 
     def teacher(self) -> Model:
         """The teacher, loaded anew."""
@@ -133,11 +135,14 @@ class Run:
             inputs["functions"] = digest(Path(functions).read_text(encoding="utf-8"))
         return inputs
 
-    def rollout_key(self, table: RolloutTable) -> dict[str, Any]:
-        """The settings that episodes hang on."""
+    def rollout_key(self, table: RolloutTable, m: Method) -> dict[str, Any]:
+        """The settings that a method's episodes hang on."""
         tools = self.recipe.tools
+        rollout = dataclasses.asdict(table)
+        if not m.votes:
+            rollout.pop("consistency", None)
         return {
-            "rollout": to_dict(dataclasses.asdict(table)),
+            "rollout": to_dict(rollout),
             "tools": [tools.retriever, tools.k, [t.signature for t in self.tools]],
             "sandbox": dataclasses.asdict(self.recipe.sandbox),
             "seed": self.recipe.seed,

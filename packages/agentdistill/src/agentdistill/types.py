@@ -96,14 +96,32 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class Consistency:
+    """How many candidates each step of an agent has when it acts by vote, and how they are drawn: the paper's settings.
+
+    ``adaptive`` stops sampling as soon as no further candidate could change the outcome.
+    """
+
+    n: int = 8
+    temperature: float = 0.4
+    top_p: float = 0.8
+    adaptive: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """Ask a model for ``n`` continuations of ``messages``; with ``prefix``, of an assistant turn that begins so."""
+    """Ask a model for ``n`` continuations of ``messages``; with ``prefix``, of an assistant turn that begins so.
+
+    ``first`` is the place of the first sample: asking for 8 gives the same samples as asking for 5, and then for 3 with
+    ``first`` 5, where a model draws by seed.
+    """
 
     messages: tuple[Message, ...]
     sampling: Sampling = Sampling()
     n: int = 1
     prefix: str = ""
     seed: int = 0
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +170,17 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What an episode cost. Counts add up over requests; wall clock is kept apart so that traces stay reproducible."""
+    """What an episode cost. Counts add up over requests; wall clock is kept apart so that traces stay reproducible.
+
+    ``n_candidates`` were sampled for votes on actions, ``n_spared`` were not since the vote was settled.
+    """
 
     n_requests: int = 0
     n_prompt_tokens: int = 0
     n_new_tokens: int = 0
     n_truncated: int = 0
+    n_candidates: int = 0
+    n_spared: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -165,6 +188,8 @@ class Usage:
             self.n_prompt_tokens + other.n_prompt_tokens,
             self.n_new_tokens + other.n_new_tokens,
             self.n_truncated + other.n_truncated,
+            self.n_candidates + other.n_candidates,
+            self.n_spared + other.n_spared,
         )
 
 

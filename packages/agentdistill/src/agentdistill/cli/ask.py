@@ -23,6 +23,7 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("question", nargs="?", help="a question; without one, questions are read line by line")
     parser.add_argument("--student", help="which student, as NAME--METHOD (the first that was distilled as an agent)")
     parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
+    parser.add_argument("--vote", action="store_true", help="take every step by a vote among several candidates")
     parser.add_argument("--json", action="store_true", help="print the trace as JSON instead of the steps")
 
 
@@ -43,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
     with run.environment(run.recipe.evaluate) as environment:
         for question in questions:
             if question.strip():
-                trace = asyncio.run(_answer(run, model, environment, question.strip(), live=not args.json))
+                trace = asyncio.run(_answer(run, model, environment, question.strip(), args.vote, live=not args.json))
                 _print(trace, as_json=args.json)
     return 0
 
@@ -99,12 +100,13 @@ def _typed() -> Any:
         yield line
 
 
-async def _answer(run: Run, model: Model, environment: Any, question: str, live: bool) -> Trace:
+async def _answer(run: Run, model: Model, environment: Any, question: str, vote: bool, live: bool) -> Trace:
+    from agentdistill.methods import method
     from agentdistill.rollout import rollout
     from agentdistill.types import Problem
 
     problem = Problem("ask", question, "")
-    settings = run.rollout_settings(run.recipe.evaluate)
+    settings = run.rollout_settings(run.recipe.evaluate, method("agent-sag" if vote else "agent"))
     watch = _show_step if live else None
     return await rollout(model, problem, environment, run.style, settings, method="ask", on_step=watch)
 

@@ -121,7 +121,7 @@ class LocalModel:
         prefix = self.chat.prefix_ids(request.prefix)
         return [
             Row(prompt, request.sampling, max_new, _uniforms(request.seed, i, max_new) if sampled else (), prefix)
-            for i in range(request.n)
+            for i in range(request.first, request.first + request.n)
         ]
 
     def _sample(self, request: Request, row: Row) -> Sample:

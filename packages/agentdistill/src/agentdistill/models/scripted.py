@@ -20,7 +20,7 @@ class Scripted:
     """A model whose replies are given.
 
     ``replies`` is one of
-      - a function of the request, or of the request and the index of the sample (0 … n-1), which may be async;
+      - a function of the request, or of the request and the place of the sample (0 … n-1), which may be async;
       - one reply, always given;
       - a list, used up in order, one item a sample: the episode's first reply, its second, …;
       - a mapping from question to a reply or a list of replies: the reply with the index of the turn is given, so that
@@ -57,7 +57,7 @@ class Scripted:
         if self.context_length is not None and n_prompt >= self.context_length:
             return [OUT_OF_CONTEXT] * request.n
         samples = []
-        for i in range(request.n):
+        for i in range(request.first, request.first + request.n):
             said = self._say(request, i)
             reply = await said if inspect.isawaitable(said) else said
             if isinstance(reply, Exception):

@@ -72,6 +72,8 @@ def _counts(traces: Sequence[Trace]) -> Cell:
         "errors": {k: kinds[k] for k in ERROR_KINDS},
         "steps": {s.value: statuses[s] for s in StepStatus if statuses[s]},
         "truncations": sum(t.usage.n_truncated for t in traces),
+        "candidates": sum(t.usage.n_candidates for t in traces),
+        "candidates_spared": sum(t.usage.n_spared for t in traces),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -109,9 +109,10 @@ class Session:
             if not self._closed:
                 self._ensure_live()
 
-    def fork(self, n: int = 1) -> list[Session]:
+    def fork(self, n: int = 1, *, tools: Sequence[Tools] | None = None) -> list[Session]:
         """`n` sessions with this one's state, namespace, scratch files and random generators included.
 
+        tools: one mapping for each, of the same names as this session's, to answer their calls instead of its own.
         They are independent of it and of each other from here on. Never raises for the state's sake: a child that
         could not be forked is rebuilt by replay when first used.
         """
@@ -120,7 +121,10 @@ class Session:
             if self._log or self._holder.node is not None:
                 self._ensure_live()
             node = self._holder.node
-            return [self._child(copy) for copy in ([None] * n if node is None else node.fork(n))]
+            kids = [self._child(copy) for copy in ([None] * n if node is None else node.fork(n))]
+            for kid, own in zip(kids, tools or (), strict=tools is not None):
+                kid._tools = checked(own)
+            return kids
 
     def commit(self, child: Session) -> None:
         """Take over the state of `child`, a fork of this session; `child` is closed, the other forks live on."""
@@ -164,9 +168,9 @@ class Session:
         """As `exec`, without blocking the event loop. Cancelling it does not stop the cell before its deadline."""
         return await self._later(lambda: self.exec(code, wall_s=wall_s, atomic=atomic))
 
-    async def afork(self, n: int = 1) -> list[Session]:
+    async def afork(self, n: int = 1, *, tools: Sequence[Tools] | None = None) -> list[Session]:
         """As `fork`."""
-        return await self._later(lambda: self.fork(n))
+        return await self._later(lambda: self.fork(n, tools=tools))
 
     async def acommit(self, child: Session) -> None:
         """As `commit`."""

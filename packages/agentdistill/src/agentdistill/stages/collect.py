@@ -26,7 +26,8 @@ def collections(run: Run) -> tuple[str, ...]:
 
 def folder_of(run: Run, name: str) -> StageFolder:
     """The folder of one collection."""
-    settings = {"name": name, **run.rollout_key(run.recipe.collect), "teacher": dataclasses.asdict(run.recipe.teacher)}
+    rollout = run.rollout_key(run.recipe.collect, method(name))
+    settings = {"name": name, **rollout, "teacher": dataclasses.asdict(run.recipe.teacher)}
     return StageFolder(collected(run.folder, name).parent, "collect", settings, run.rollout_inputs("train"))
 
 
@@ -36,7 +37,7 @@ def collect(run: Run, name: str, progress: Progress) -> Path:
     if folder.is_done:
         return collected(run.folder, name)
     with run.environment(settings) as environment:
-        rollout_settings = run.rollout_settings(settings, prefix=m.prefix)
+        rollout_settings = run.rollout_settings(settings, m)
         ids = [
             (p, f"{p.id}/{k}" if settings.samples > 1 else p.id)
             for p in run.problems("train")

@@ -47,7 +47,7 @@ def folder_of(run: Run, job: Job) -> StageFolder:
     template = run.recipe.train.chat_template
     if job.student is not None and template is not None:
         inputs["chat_template"] = file_digest(Path(template))
-    key = {"model": job.model, "method": job.method, **run.rollout_key(run.recipe.evaluate)}
+    key = {"model": job.model, "method": job.method, **run.rollout_key(run.recipe.evaluate, method(job.method))}
     return StageFolder(evaluated(run.folder, job.model, job.method), "evaluate", key, inputs)
 
 
@@ -57,7 +57,7 @@ def evaluate(run: Run, job: Job, progress: Progress) -> Path:
     if folder.is_done:
         return folder.path
     with run.environment(settings) as environment:
-        rollouts = run.rollout_settings(settings, prefix=m.prefix)
+        rollouts = run.rollout_settings(settings, m)
         plans = [Plan(p.id, episode(run, m, environment, rollouts, p, p.id)) for p in run.problems("test")]
         what = f"{job.model} · {job.method} · {len(plans)} questions"
         run_rollouts(folder, plans, lambda: _model(run, job), progress, what, _facts(run, job))

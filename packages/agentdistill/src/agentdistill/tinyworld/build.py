@@ -22,7 +22,7 @@ from agentdistill.tinyworld.tokenizer import train_tokenizer
 from agentdistill.tinyworld.world import World
 
 WEIGHTS = Path(__file__).parent / "weights"
-_SAMPLE = corpus.Mix(articles=0, cot_facts=1500, cot_math=1500, reading=700, programs=700, arithmetic=300, agent=1200)
+_SAMPLE = corpus.Mix(cot_facts=1500, cot_math=1500, reading=700, programs=700, arithmetic=300, agent=1200)
 
 
 def _search(passages: Any) -> Any:

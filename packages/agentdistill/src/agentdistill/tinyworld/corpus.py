@@ -12,6 +12,7 @@ import numpy as np
 
 from agentdistill.retrieval import Passage
 from agentdistill.tinyworld import documents as doc
+from agentdistill.tinyworld import exercises
 from agentdistill.tinyworld.facts import FACT_FAMILIES, FactQuestion, chain_question, fact_question, is_held_out
 from agentdistill.tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
 from agentdistill.tinyworld.world import World
@@ -28,20 +29,31 @@ N_AGENT_FACT, N_AGENT_MATH = 0.72, 0.28
 class Mix:
     """How many documents of each sort. ``agent`` is zero for every student."""
 
-    articles: int
-    cot_facts: int
-    cot_math: int
-    reading: int
-    programs: int
-    arithmetic: int
+    articles: int = 0
+    cot_facts: int = 0
+    cot_math: int = 0
+    reading: int = 0
+    talks: int = 0
+    notes: int = 0
+    names_in_python: int = 0
+    programs: int = 0
+    arithmetic: int = 0
     agent: int = 0
 
 
 STUDENT_MIX = Mix(
-    articles=110_000, cot_facts=34_000, cot_math=24_000, reading=44_000, programs=12_000, arithmetic=6_000
+    articles=60_000,
+    cot_facts=20_000,
+    cot_math=14_000,
+    reading=6_000,
+    talks=6_000,
+    notes=7_000,
+    names_in_python=13_000,
+    programs=7_000,
+    arithmetic=3_000,
 )
 N_FIRST = 20_000
-TEACHER_EXTRA = Mix(0, 0, 0, 0, 0, 0, agent=24_000)
+TEACHER_EXTRA = Mix(agent=24_000)
 
 
 def home() -> World:
@@ -122,11 +134,25 @@ def first_documents(seed: int, n: int, make_search: MakeSearch) -> Iterator[doc.
     """
     rng = Random(f"first-{seed}")
     worlds = _small_worlds(rng, make_search, 60)
-    for _ in range(n):
+    for i in range(n):
         world, search = next(worlds)
         q = _one_hop(rng, world)
         needed = {h.subject for h in q.hops}
-        yield doc.reading(q, [p for name in sorted(needed) for p in search(name, 4) if p.title == name])
+        passages = [p for name in sorted(needed) for p in search(name, 4) if p.title == name]
+        yield exercises.notes(world, passages[:1]) if i % 3 == 0 and passages else doc.reading(q, passages)
+
+
+def _exercises(rng: Random, mix: Mix, make_search: MakeSearch) -> Iterator[doc.Document]:
+    worlds = _small_worlds(rng, make_search, 60)
+    for _ in range(mix.talks):
+        world, search = next(worlds)
+        yield exercises.talk(rng, world, _any_fact(rng, world), search)
+    for _ in range(mix.notes):
+        world, search = next(worlds)
+        found = search(rng.choice(world.entities).name, 3)
+        yield exercises.notes(world, rng.sample(list(found), min(len(found), rng.randint(1, 3))))
+    for _ in range(mix.names_in_python):
+        yield exercises.python_on_names(rng, next(worlds)[0])
 
 
 def _any_fact(rng: Random, world: World) -> FactQuestion:
@@ -165,6 +191,7 @@ def documents(seed: int, mix: Mix, make_search: MakeSearch) -> Iterator[doc.Docu
     for _ in range(mix.cot_math):
         yield doc.cot(_math(rng))
     yield from _reading(rng, mix.reading, make_search)
+    yield from _exercises(rng, mix, make_search)
     for _ in range(mix.programs):
         q = _math(rng)
         yield doc.program(q) if rng.random() < 0.75 else doc.output(q)

@@ -31,13 +31,11 @@ class Muon(torch.optim.Optimizer):
     Matrices of one shape are worked on together.
     """
 
-    def __init__(
-        self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.01
-    ) -> None:
+    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.01) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update from the gradients that lie on the parameters."""
         for group in self.param_groups:
             shapes: dict[torch.Size, list[Tensor]] = defaultdict(list)
@@ -50,6 +48,7 @@ class Muon(torch.optim.Optimizer):
     def _step(self, group: dict[str, Any], params: list[Tensor], scale: float) -> None:
         updates = []
         for p in params:
+            assert p.grad is not None
             state = self.state[p]
             if "momentum" not in state:
                 state["momentum"] = torch.zeros_like(p)

@@ -1,0 +1,103 @@
+"""Texts that teach a model to carry names and numbers over: notes from passages, talks about them, Python on names.
+
+Most of their learned tokens stand in the context already. Without them a small model learns copying for one form of
+text alone and loses it when it is fine-tuned on another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from agentdistill.prompts import format_passages
+from agentdistill.retrieval import Passage
+from agentdistill.tinyworld.documents import Document, Search, statement
+from agentdistill.tinyworld.facts import FactQuestion, Hop
+from agentdistill.tinyworld.language import relations_of
+from agentdistill.tinyworld.world import Entity, World
+
+
+def facts_of(world: World, e: Entity) -> list[Hop]:
+    """Every fact that the article of ``e`` states."""
+    return [Hop(e.name, r.noun, world.value(e, r.name)) for r in relations_of(e.kind)]
+
+
+def notes(world: World, passages: Sequence[Passage]) -> Document:
+    """Passages, and every fact in them as one plain sentence."""
+    by_title = {e.name: e for e in world.entities} | {e.alias: e for e in world.entities if e.alias}
+    lines = []
+    for p in passages:
+        e = by_title[p.title]
+        lines += [Hop(p.title, "other name", e.name)] if p.title != e.name else facts_of(world, e)
+    text = format_passages(passages) if len(passages) > 1 else passages[0].text
+    told = "\n".join(map(statement, lines))
+    return Document((("system", "List the facts."), ("user", text), ("assistant", told)))
+
+
+def _asked(rng: Random, hop: Hop) -> str:
+    ask = rng.choice(("What is the {n} of {s}?", "{s}: {n}?", "Tell me the {n} of {s}."))
+    return ask.format(n=hop.noun, s=hop.subject)
+
+
+def talk(rng: Random, world: World, q: FactQuestion, search: Search) -> Document:
+    """A conversation that follows a question's look-ups: passages come, one fact is asked for, often a second one."""
+    by_name = {e.name: e for e in world.entities}
+    turns = [("system", "Answer from the text.")]
+    for hop in q.hops:
+        found = [p for p in search(f"{hop.noun} of {hop.subject}", 3) if p.title != hop.subject]
+        passages = [p for p in search(hop.subject, 4) if p.title == hop.subject] + found[: rng.randint(0, 2)]
+        rng.shuffle(passages)
+        turns.append(("user", f"{format_passages(passages)}\n{_asked(rng, hop)}"))
+        turns.append(("assistant", statement(hop)))
+        others = [h for p in passages if p.title in by_name for h in facts_of(world, by_name[p.title]) if h != hop]
+        for other in rng.sample(others, min(len(others), rng.randint(0, 2))):
+            turns += [("user", _asked(rng, other)), ("assistant", statement(other))]
+    return Document(tuple(turns))
+
+
+def _quoted(text: str) -> str:
+    return '"' + text + '"'
+
+
+def python_on_names(rng: Random, world: World) -> Document:
+    """A few lines of Python with names in them, to be written or to be read."""
+    some = [rng.choice(facts_of(world, e)) for e in rng.sample(world.entities, rng.randint(2, 4))]
+    return rng.choice((_call, _list, _choice, _table))(rng, some)
+
+
+def _written(ask: str, code: str) -> Document:
+    return Document((("system", "Write Python."), ("user", ask), ("assistant", f"```py\n{code}\n```")))
+
+
+def _read(code: str, prints: str) -> Document:
+    return Document((("system", "What does it print?"), ("user", code), ("assistant", prints)))
+
+
+def _call(rng: Random, some: Sequence[Hop]) -> Document:
+    h = some[0]
+    name = rng.choice(("get", "table", "read"))
+    ask = rng.choice(("Print the {n} of {s}.", "Show the {n} of {s}, please.", "{s}: print its {n}."))
+    return _written(ask.format(n=h.noun, s=h.subject), f"print({name}({_quoted(h.subject)}, {_quoted(h.noun)}))")
+
+
+def _list(rng: Random, some: Sequence[Hop]) -> Document:
+    names = [rng.choice((h.subject, h.value)) for h in some]
+    ask = rng.choice(("Make a list of {s}.", "Print {s} as a list.", "Put {s} into a list."))
+    told = ", ".join(names[:-1]) + " and " + names[-1]
+    return _written(ask.format(s=told), f"x = [{', '.join(map(_quoted, names))}]\nprint(x)")
+
+
+def _choice(rng: Random, some: Sequence[Hop]) -> Document:
+    a, b = some[0].subject, some[1].subject
+    x, y = rng.randint(20, 9999), rng.randint(20, 9999)
+    word, sign = rng.choice((("smaller", "<"), ("larger", ">")))
+    ask = rng.choice(("{a} has {x} and {b} has {y}. Print the {w}.", "Which is {w}, {a} with {x} or {b} with {y}?"))
+    code = f"print({_quoted(a)} if {x} {sign} {y} else {_quoted(b)})"
+    return _written(ask.format(a=a, b=b, x=x, y=y, w=word), code)
+
+
+def _table(rng: Random, some: Sequence[Hop]) -> Document:
+    rows = {h.subject: h.value for h in some}
+    wanted = rng.choice(list(rows))
+    table = ", ".join(f"{_quoted(k)}: {_quoted(v)}" for k, v in rows.items())
+    return _read(f"d = {{{table}}}\nprint(d[{_quoted(wanted)}])", rows[wanted])
