@@ -5,6 +5,8 @@
     ├── SkeletonError  joints that make no skeleton, or a joint that a skeleton does not have
     ├── ClipError      arrays that make no clip for their skeleton
     └── SettingsError  an option with a value that cannot be honoured
+
+``FileWarning`` is for files that contradict themselves in a way that leaves no doubt about the motion.
 """
 
 from __future__ import annotations
@@ -28,3 +30,7 @@ class ClipError(AnyrigError):
 
 class SettingsError(AnyrigError):
     """An option with a value that cannot be honoured."""
+
+
+class FileWarning(UserWarning):
+    """A file contradicts itself, but can be read: what was made of it."""

@@ -1,0 +1,1 @@
+"""Skeletons and clips in and out of files: BVH."""

@@ -1,0 +1,56 @@
+"""Biovision hierarchies: ``HIERARCHY`` with offsets and channels, then ``MOTION`` with a line of numbers a frame.
+
+What dialects disagree on, and what is done here:
+
+- Any number of channels in any order, position channels on any joint, several roots, joint names with blanks, any line
+  ends, numbers in scientific notation, a hierarchy on one line.
+- A position channel replaces the joint's offset along its axis and does not add to it (as in Blender, MotionBuilder).
+- Rotation channels apply in their order, each in the frame the ones before it left: ``Z X Y`` is the matrix ``Z X Y``.
+- An ``End Site`` becomes a joint called after its parent with ``_end`` at the end, and is written back as an End Site;
+  one that adds no length is dropped.
+- The rest pose has no rotations. A skeleton that has some is written with other joint frames (``conform.reframed``):
+  positions, at rest and in motion, stay; the axes of its joints do not.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from anyrig import conform
+from anyrig import rotations as rot
+from anyrig.errors import FileError
+from anyrig.io import _bvh_read, _bvh_write
+from anyrig.io._files import read_bytes, write_bytes
+from anyrig.io._model import Model
+from anyrig.skeleton import Clip
+
+MAX_BYTES = 1 << 28
+
+
+def read_bvh(path: str | os.PathLike[str]) -> Clip:
+    """The motion in a BVH file, named after the file, in the file's own unit and axes. Raises FileError."""
+    model = read_bvh_model(path)
+    if not model.clips:
+        raise FileError(f"{path} has a skeleton but no frames of motion")
+    return model.clips[0]
+
+
+def read_bvh_model(path: str | os.PathLike[str]) -> Model:
+    """As :func:`read_bvh`, for a file that may be a skeleton without motion, too."""
+    data = read_bytes(path, MAX_BYTES)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    return _bvh_read.parse(text, Path(path))
+
+
+def write_bvh(clip: Clip, path: str | os.PathLike[str], *, order: str = "ZXY") -> None:
+    """Writes the clip. Every joint gets three rotation channels in ``order``; roots, and joints whose translation
+    changes or is not their offset, get three position channels before them. Numbers have ten significant digits.
+
+    Raises SettingsError for an order that is not x, y and z once each, and FileError where the disk refuses.
+    """
+    frames = conform.reframed(clip, rot.IDENTITY)
+    write_bytes(path, _bvh_write.render(frames, order).encode("utf-8"))
