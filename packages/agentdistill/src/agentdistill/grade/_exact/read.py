@@ -1,0 +1,183 @@
+"""From an answer's text to the tree that is compared."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from agentdistill.grade._exact import names
+from agentdistill.grade._exact.formula import Formula
+from agentdistill.grade._exact.text import spelled
+from agentdistill.grade._exact.tokens import tokenize
+from agentdistill.grade._exact.tree import (
+    INFINITY,
+    Assigned,
+    Based,
+    Braces,
+    Call,
+    Listing,
+    Node,
+    Num,
+    Quantity,
+    Relation,
+    Seq,
+    Sym,
+    TooMuch,
+    Union,
+    Unread,
+    Words,
+    symbols,
+)
+from agentdistill.grade._units import parse_unit
+from agentdistill.grade._words import number_in_words
+
+MAX_CHARS = 2000
+_BASED = re.compile(r"([0-9A-Za-z]+)\s*_\s*\{?\s*(\d{1,2})\s*\}?")
+_LONG = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
+_PERCENT = re.compile(r"\s*(?:percent|per cent)$", re.I)
+_NOTHING = (
+    "no solution",
+    "no solutions",
+    "no real solution",
+    "no real solutions",
+    "empty set",
+    "the empty set",
+    "none",
+)
+_OPPOSITE = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
+_NEGATIVE = Call("neg", (INFINITY,))
+
+
+def read(text: str) -> Node:
+    """The tree of an answer. Raises Unread where it is no answer of any form that is known here."""
+    if len(text) > MAX_CHARS:
+        raise TooMuch(f"longer than {MAX_CHARS} characters")
+    bare = spelled(text)
+    if not bare:
+        raise Unread("empty")
+    based = _BASED.fullmatch(bare)
+    if based and based[1][0].isdigit():
+        return Based(based[1].upper(), int(based[2]))
+    said = number_in_words(_PERCENT.sub("", bare))
+    if said is not None:
+        return Call("percent", (Num(said),)) if _PERCENT.search(bare) else Num(said)
+    try:
+        python = "*" in bare or any(f"{name}(" in bare for name in names.PYTHON)
+        return normal(Formula(tokenize(bare), python=python and "\\" not in bare).answer())
+    except TooMuch:
+        raise
+    except Unread:
+        if not _is_words(bare):
+            raise
+    words = " ".join(re.findall(r"\w+", bare.lower()))
+    return Braces(()) if words in _NOTHING else Words(words)
+
+
+def _is_words(text: str) -> bool:
+    """Whether a text is a name or a sentence, with no mathematics in it."""
+    if re.search(r"[\d\\^=<>{}+*/|]", text):
+        return False
+    return any(w not in names.FUNCTIONS for w in _LONG.findall(text))
+
+
+# --- one form for what can be written in several --------------------------------------------------------------------
+
+
+def normal(node: Node) -> Node:
+    """Both values of ±, inequalities as intervals, equations of a system as its solution, degrees as a quantity."""
+    if isinstance(node, Listing):
+        return _listing(node)
+    if isinstance(node, Braces):
+        return Braces(tuple(n for i in node.items for n in _expanded(i)))
+    if isinstance(node, Relation):
+        return _relation(node)
+    if isinstance(node, Call):
+        both = _expanded(node)
+        return Listing(both) if len(both) > 1 else _quantity(node)
+    return node
+
+
+def _listing(node: Listing) -> Node:
+    items = [normal(i) for i in node.items]
+    if all(isinstance(i, Union) for i in items) and node.word == "or":
+        return Union(tuple(p for i in items if isinstance(i, Union) for p in i.parts))
+    equations = [i for i in items if isinstance(i, Relation) and i.ops == ("=",) and isinstance(i.sides[0], Sym)]
+    if len(equations) == len(items):
+        named = {i.sides[0].name for i in equations if isinstance(i.sides[0], Sym)}
+        if len(named) == len(items):
+            pairs = [(i.sides[0].name, i.sides[1]) for i in equations if isinstance(i.sides[0], Sym)]
+            return Assigned(tuple(sorted(pairs, key=lambda p: p[0])))
+        if len(named) == 1:
+            items = [normal(i.sides[1]) for i in equations]
+    flat = [n for i in items for n in (i.items if isinstance(i, Listing) else (i,))]
+    return Listing(tuple(flat), node.word)
+
+
+def _relation(node: Relation) -> Node:
+    if node.ops == ("in",):
+        return normal(node.sides[1])
+    if node.ops == ("=",) and isinstance(node.sides[1], Sym) and not isinstance(node.sides[0], Sym):
+        node = Relation(node.ops, node.sides[::-1])
+    if "in" in node.ops:
+        raise Unread("a chain with ∈ in it")
+    return _interval(node) or node
+
+
+def _interval(node: Relation) -> Node | None:
+    """An inequality of one variable as the interval that it is; None for any other relation."""
+    at = [i for i, side in enumerate(node.sides) if isinstance(side, Sym) and symbols(side) and side != INFINITY]
+    others = [s for i, s in enumerate(node.sides) if i not in at]
+    if len(at) != 1 or "=" in node.ops or any(symbols(o) - {INFINITY.name} for o in others):
+        return None
+    if node.ops == ("!=",):
+        (value,) = others
+        return Union((Seq("(", ")", (_NEGATIVE, value)), Seq("(", ")", (value, INFINITY))))
+    low: Node = _NEGATIVE
+    high: Node = INFINITY
+    opening, closing = "(", ")"
+    ends: dict[str, tuple[Node, str]] = {}
+    for i, op in enumerate(node.ops):
+        if at[0] not in (i, i + 1) or op == "!=":
+            return None
+        value, facing = (node.sides[i + 1], op) if at[0] == i else (node.sides[i], _OPPOSITE[op])
+        if facing[0] in ends:
+            return None
+        ends[facing[0]] = value, facing
+    low, opening = (ends[">"][0], "[" if ends[">"][1] == ">=" else "(") if ">" in ends else (low, opening)
+    high, closing = (ends["<"][0], "]" if ends["<"][1] == "<=" else ")") if "<" in ends else (high, closing)
+    return Union((Seq(opening, closing, (low, high)),))
+
+
+def _quantity(node: Call) -> Node:
+    """``60^\\circ`` standing alone is a quantity; inside a function it is a number."""
+    if node.name == "degree":
+        return Quantity(node.args[0], parse_unit("degree"))
+    if node.name == "neg":
+        inner = _quantity(node.args[0]) if isinstance(node.args[0], Call) else node.args[0]
+        if isinstance(inner, Quantity):
+            return Quantity(Call("neg", (inner.amount,)), inner.unit)
+    return node
+
+
+def _expanded(node: Node) -> tuple[Node, ...]:
+    """Both values of an expression with one ±; of an expression without, itself."""
+    n = _count(node)
+    if n == 0:
+        return (node,)
+    if n > 1:
+        raise Unread("several ±")
+    return _chosen(node, 1), _chosen(node, -1)
+
+
+def _count(node: Node) -> int:
+    return (node.name == "pm") + sum(map(_count, node.args)) if isinstance(node, Call) else 0
+
+
+def _chosen(node: Node, sign: int) -> Node:
+    if not isinstance(node, Call):
+        return node
+    args = tuple(_chosen(a, sign) for a in node.args)
+    if node.name != "pm":
+        return Call(node.name, args)
+    right = args[1] if sign > 0 else Call("neg", (args[1],))
+    return right if args[0] == Num(Fraction(0)) else Call("+", (args[0], right))
