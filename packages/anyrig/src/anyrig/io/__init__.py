@@ -1,1 +1,132 @@
-"""Skeletons and clips in and out of files: BVH."""
+"""Skeletons and clips in and out of files: glTF (``.glb``, ``.gltf``), BVH and NumPy archives, by suffix."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from anyrig import conform
+from anyrig.errors import FileError
+from anyrig.io._model import Model
+from anyrig.io.bvh import read_bvh, read_bvh_model, write_bvh
+from anyrig.io.glb import read_glb, write_glb
+from anyrig.io.npz import read_npz, write_npz
+from anyrig.skeleton import Clip
+
+__all__ = [
+    "SUFFIXES",
+    "Model",
+    "load",
+    "read_bvh",
+    "read_bvh_model",
+    "read_glb",
+    "read_npz",
+    "save",
+    "write_bvh",
+    "write_glb",
+    "write_npz",
+]
+
+SUFFIXES = (".glb", ".gltf", ".bvh", ".npz")
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    fps: float | None = None,
+    in_place: bool = False,
+    loop: bool = False,
+    up: str = "y",
+    unit: str = "m",
+) -> Model:
+    """The model in a file, brought to this package's y up and metres.
+
+    ``up`` ("x", "y", "z") and ``unit`` ("m", "cm", "mm", "in", "ft") say what the file's numbers mean. ``fps``
+    resamples the clips, ``in_place`` takes away their travel over the ground, ``loop`` makes their last pose the first.
+    Raises FileError for a file that cannot be read and SettingsError for an option that cannot be honoured.
+    """
+    suffix = _suffix(path)
+    if suffix in (".glb", ".gltf"):
+        model = read_glb(path, up=up, unit=unit)
+    else:
+        model = _to_metres(read_bvh_model(path) if suffix == ".bvh" else read_npz(path), up, unit, suffix == ".bvh")
+    return _changed(model, fps, in_place, loop)
+
+
+def save(
+    what: Model | Clip,
+    path: str | os.PathLike[str],
+    *,
+    fps: float | None = None,
+    in_place: bool = False,
+    loop: bool = False,
+    up: str = "y",
+    unit: str = "m",
+) -> None:
+    """Writes a model or a clip; the options are :func:`load`'s, and ``up`` and ``unit`` say what the file shall have.
+
+    A BVH file holds one clip. Raises FileError where the disk refuses or the format cannot hold it, and SettingsError
+    for an option that cannot be honoured.
+    """
+    suffix = _suffix(path)
+    model = _changed(Model(what.skeleton, (what,)) if isinstance(what, Clip) else what, fps, in_place, loop)
+    if suffix in (".glb", ".gltf"):
+        write_glb(model, path, up=up, unit=unit)
+    elif suffix == ".npz":
+        write_npz(_from_metres(model, up, unit), path)
+    elif len(model.clips) == 1:
+        write_bvh(_from_metres(model, up, unit).clips[0], path)
+    else:
+        raise FileError(f"{path} cannot be written: a BVH file holds one clip, and there are {len(model.clips)}")
+
+
+def _suffix(path: str | os.PathLike[str]) -> str:
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise FileError(f"{path}: the name ends in {suffix or 'no suffix'!r}, not in one of {', '.join(SUFFIXES)}")
+    return suffix
+
+
+def _changed(model: Model, fps: float | None, in_place: bool, loop: bool) -> Model:
+    """The model with its clips changed; a clip that is not changed stays the same object, so its keys are kept."""
+    clips = []
+    for clip in model.clips:
+        if fps is not None:
+            clip = clip.resampled(fps)
+        if in_place:
+            clip = clip.in_place()
+        if loop:
+            clip = conform.looped(clip)
+        clips.append(clip)
+    return replace(model, clips=tuple(clips))
+
+
+def _to_metres(model: Model, up: str, unit: str, plain_axes: bool) -> Model:
+    """``plain_axes``: joints keep the axes that they rest in, without rotation, as in every BVH file."""
+    turn, factor = conform.upright(up), conform.metres(unit)
+    if up == "y" and factor == 1.0:
+        return model
+    change = [conform.scaled(conform.turned(c, turn), factor) for c in _with_rest(model)]
+    if plain_axes:
+        change = [conform.reframed(c, [1.0, 0.0, 0.0, 0.0]) for c in change]
+    return _regrouped(change)
+
+
+def _from_metres(model: Model, up: str, unit: str) -> Model:
+    turn, factor = conform.upright(up), conform.metres(unit)
+    if up == "y" and factor == 1.0:
+        return model
+    undo = turn * [1.0, -1.0, -1.0, -1.0]
+    return _regrouped([conform.turned(conform.scaled(c, 1.0 / factor), undo) for c in _with_rest(model)])
+
+
+def _with_rest(model: Model) -> list[Clip]:
+    """The rest pose as a clip, then the model's, so that all can be changed alike."""
+    s = model.skeleton
+    return [Clip(s, s.rest[None], s.offsets, 1.0), *model.clips]
+
+
+def _regrouped(clips: list[Clip]) -> Model:
+    skeleton = clips[0].skeleton
+    return Model(skeleton, tuple(replace(c, skeleton=skeleton) for c in clips[1:]))
