@@ -32,7 +32,8 @@ from agentdistill.grade._units import parse_unit
 from agentdistill.grade._words import number_in_words
 
 MAX_CHARS = 2000
-_BASED = re.compile(r"([0-9A-Za-z]+)\s*_\s*\{?\s*(\d{1,2})\s*\}?")
+_BASED = re.compile(r"(-?(?=[0-9A-Z]*\d)[0-9A-Z]+)\s*_\s*\{?\s*(\d{1,2})\s*\}?")
+_CHOICE = re.compile(r"\(?[A-Za-z]\)?")
 _LONG = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _PERCENT = re.compile(r"\s*(?:percent|per cent)$", re.I)
 _NOTHING = (
@@ -56,8 +57,10 @@ def read(text: str) -> Node:
     if not bare:
         raise Unread("empty")
     based = _BASED.fullmatch(bare)
-    if based and based[1][0].isdigit():
-        return Based(based[1].upper(), int(based[2]))
+    if based:
+        return Based(based[1], int(based[2]))
+    if _CHOICE.fullmatch(bare) and ("(" in bare or "\\text" in text):
+        return Words(bare.strip("()").lower())
     said = number_in_words(_PERCENT.sub("", bare))
     if said is not None:
         return Call("percent", (Num(said),)) if _PERCENT.search(bare) else Num(said)

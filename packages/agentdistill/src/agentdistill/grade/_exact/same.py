@@ -19,6 +19,7 @@ from agentdistill.grade._exact.tree import (
     Matrix,
     Node,
     Num,
+    Quantity,
     Ratio,
     Relation,
     Seq,
@@ -48,7 +49,7 @@ class Comparison:
         a, b = _without_name(a, b), _without_name(b, a)
         for x, y in ((a, b), (b, a)):
             if isinstance(x, Words):
-                return isinstance(y, Words) and x.text == y.text
+                return x.text == (y.text if isinstance(y, Words) else _letter(y))
             if isinstance(x, Based):
                 return _same_numeral(x, y)
             if isinstance(x, Assigned):
@@ -176,7 +177,7 @@ class Comparison:
     def _intervals(self, a: Node, b: Node) -> bool | None:
         xs, ys = self._pieces(a), self._pieces(b)
         if xs is None or ys is None:
-            return None
+            return False if _is_constant(a) or _is_constant(b) else None
         if len(xs) != len(ys):
             return False
         for x, y in zip(xs, ys, strict=True):
@@ -192,7 +193,7 @@ class Comparison:
         if node == REALS:
             node = Seq("(", ")", (_NEGATIVE, INFINITY))
         found: list[_Piece] = []
-        for part in node.parts if isinstance(node, Union) else (node,):
+        for part in node.parts if isinstance(node, Union) else node.items if isinstance(node, Listing) else (node,):
             if isinstance(part, Union):
                 found += self._pieces(part) or []
             elif isinstance(part, Braces):
@@ -258,12 +259,22 @@ def _is_name(node: Node) -> bool:
     return isinstance(node, Sym)
 
 
+def _letter(node: Node) -> str | None:
+    """A single letter, which may be the name of a choice."""
+    return node.name.lstrip("\\").lower() if isinstance(node, Sym) else None
+
+
 def _same_numeral(a: Based, b: Node) -> bool | None:
     if isinstance(b, Based):
         return (a.digits, a.base) == (b.digits, b.base)
-    if isinstance(b, Num) and b.value.denominator == 1:
+    if isinstance(b, Num):
         return a.digits == str(b.value)
-    return None
+    return False if _is_constant(b) else None
+
+
+def _is_constant(node: Node) -> bool:
+    """A single value without variables."""
+    return isinstance(node, Num | Call | Quantity) and not symbols(node)
 
 
 def _difference(relation: Relation) -> Node:
