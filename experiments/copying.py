@@ -1,8 +1,10 @@
-"""How soon does a small model learn to copy a name out of its context? One document a row against packed rows.
+"""How soon does a small model learn to copy a name out of its context? One document a row against packed rows, and with
+or without repeating names and numbers first.
 
-``python experiments/copying.py --rows single`` (or ``packed``) trains the 0.3M model on one-passage questions about
-fresh worlds and prints, a dozen times, the share of name tokens of unseen documents that it predicts. Needs a
-tokenizer: ``python -m agentdistill.tinyworld.build`` makes it in its work folder.
+``python experiments/copying.py --rows single`` (or ``packed``, or ``--repetitions 1.2``) trains the 0.3M model on
+one-passage questions about fresh worlds and prints, a dozen times, the share of name tokens of unseen documents that it
+predicts; after the bar, of those alone that stand once in the context and follow another name's token, which only
+copying from behind the last token can give. Needs a tokenizer: ``python -m agentdistill.tinyworld.build`` makes it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -53,17 +56,20 @@ def rows_of(documents: list[list[int]], length: int, pad: int) -> Any:
     return np.array([r + [pad] * (length - len(r)) for r in rows if r], dtype=np.uint16)
 
 
-def copied(model: Any, rows: Any, names: Any) -> float:
-    """The share of learned name tokens that the model predicts."""
+def copied(model: Any, rows: Any, names: Any) -> tuple[float, float]:
+    """The share of learned name tokens that the model predicts: of all, and of second tokens that stand there once."""
     import torch
 
     data = torch.from_numpy(rows.astype(np.int64))
     ids, learned = data & (corpus.LEARN - 1), data >= corpus.LEARN
     with torch.no_grad():
         guess = model(input_ids=ids[:, :-1], use_cache=False).logits.argmax(-1)
-    target = ids[:, 1:]
+    before, target = ids[:, :-1], ids[:, 1:]
+    n_before = (target[:, :, None] == before[:, None, :]).tril().sum(-1)
     asked = learned[:, 1:] & names[target]
-    return float((guess == target)[asked].float().mean())
+    second = asked & names[before] & (n_before == 1)
+    right = (guess == target).float()
+    return float(right[asked].mean()), float(right[second].mean())
 
 
 def main() -> int:
@@ -75,6 +81,7 @@ def main() -> int:
     parser.add_argument("--rows", choices=("single", "packed"), required=True)
     parser.add_argument("--tokenizer", type=Path, default=Path("build/tinyworld/tokenizer"))
     parser.add_argument("--tokens", type=float, default=2.0, help="millions to read")
+    parser.add_argument("--repetitions", type=float, default=0.0, help="millions of tokens of repetitions read first")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -93,14 +100,21 @@ def main() -> int:
     model.set_attn_implementation("tinyworld_causal")
     total, read, shown, started = int(args.tokens * 1e6), 0, 0, time.perf_counter()
     optimizers = pretrain.optimizers_of(model, spec.learning_rate)
-    for batch in pretrain.batches(rows, total, args.seed):
+    again = [corpus.encode(d, tokenizer) for d in corpus.repetitions(args.seed, 17_000)]
+    repetitions = corpus.bucket(again, Random(args.seed), tokenizer.pad_token_id)
+    reading = chain(
+        pretrain.batches(repetitions, int(args.repetitions * 1e6), args.seed), pretrain.batches(rows, total, args.seed)
+    )
+    total += int(args.repetitions * 1e6)
+    for batch in reading:
         pretrain.update(model, optimizers, batch, pretrain.rate(read / total))
         read += batch.size
         if read >= shown:
             shown += total // 12
             rate = read / (time.perf_counter() - started)
-            share = copied(model, unseen, names)
-            print(f"{args.rows} {read / 1e6:.2f}M tokens: {share:.3f} of names copied, {rate:.0f} tok/s", flush=True)
+            share, second = copied(model, unseen, names)
+            told = f"{share:.3f} | {second:.3f} copied, {rate:.0f} tok/s"
+            print(f"{args.rows} {read / 1e6:.2f}M tokens: {told}", flush=True)
     return 0
 
 

@@ -47,10 +47,11 @@ def build_tokenizer(out: Path) -> Any:
 
 
 def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
-    """Training text as rows: ``first`` and ``student`` for all, ``teacher`` (agent transcripts) for it alone."""
+    """Training text as rows; all models read the first three sorts, ``teacher`` (agent transcripts) is for it alone."""
     path = out / f"rows-{name}.npz"
     if not path.exists():
         made = {
+            "repetitions": lambda: corpus.repetitions(4, corpus.N_REPETITIONS),
             "first": lambda: corpus.first_documents(3, corpus.N_FIRST, _search),
             "student": lambda: corpus.documents(1, corpus.STUDENT_MIX, _search),
             "teacher": lambda: corpus.documents(2, corpus.TEACHER_EXTRA, _search),
@@ -60,13 +61,13 @@ def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
     return path
 
 
-def build_model(size: str, tokenizer: Any, work: Path, out: Path) -> None:
+def build_model(size: str, tokenizer: Any, work: Path, out: Path, start: Path | None) -> None:
     """Pretrain one model. The teacher reads its transcripts twice as often as what it shares with the students."""
     spec = SIZES[size]
     names = ["student", "teacher", "teacher"] if spec.is_teacher else ["student"]
     rows = load_rows([build_rows(name, tokenizer, work) for name in names])
-    first = load_rows([build_rows("first", tokenizer, work)])
-    pretrain(size, rows, first, tokenizer, out / size, spec.n_tokens)
+    before = [load_rows([build_rows(name, tokenizer, work)]) for name in ("repetitions", "first")]
+    pretrain(size, [*before, rows], tokenizer, out / size, start=start)
 
 
 def main() -> int:
@@ -75,12 +76,13 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("build/tinyworld"), help="where tokenizer and rows are kept")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the weights go")
     parser.add_argument("--size", choices=sorted(SIZES), help="only this model")
+    parser.add_argument("--start", type=Path, help="a folder with weights to start that model from")
     args = parser.parse_args()
     tokenizer = build_tokenizer(args.work / "tokenizer")
     if args.size:
-        build_model(args.size, tokenizer, args.work, args.out)
+        build_model(args.size, tokenizer, args.work, args.out, args.start)
         return 0
-    for name in ("first", "student", "teacher"):
+    for name in ("repetitions", "first", "student", "teacher"):
         build_rows(name, tokenizer, args.work)
     # A fresh process for each: the allocator of a long run does not give memory back.
     command = [sys.executable, "-m", "agentdistill.tinyworld.build", "--work", str(args.work), "--out", str(args.out)]

@@ -36,6 +36,7 @@ class Mix:
     talks: int = 0
     notes: int = 0
     names_in_python: int = 0
+    repetitions: int = 0
     programs: int = 0
     arithmetic: int = 0
     agent: int = 0
@@ -52,7 +53,7 @@ STUDENT_MIX = Mix(
     programs=7_000,
     arithmetic=3_000,
 )
-N_FIRST = 20_000
+N_REPETITIONS, N_FIRST = 17_000, 20_000
 TEACHER_EXTRA = Mix(agent=24_000)
 
 
@@ -127,19 +128,22 @@ def _reading(rng: Random, n: int, make_search: MakeSearch) -> Iterator[doc.Docum
         yield doc.reading(q, passages)
 
 
-def first_documents(seed: int, n: int, make_search: MakeSearch) -> Iterator[doc.Document]:
-    """What every model reads first: one passage about a fresh world, one question, its answer.
+def repetitions(seed: int, n: int) -> Iterator[doc.Document]:
+    """What every model reads first. Nothing teaches copying sooner, and all else stands on that."""
+    rng = Random(f"repetitions-{seed}")
+    for _ in range(n):
+        yield exercises.repetition(rng)
 
-    Nothing teaches copying out of the context sooner, and all else stands on that (``experiments/copying.py``).
-    """
+
+def first_documents(seed: int, n: int, make_search: MakeSearch) -> Iterator[doc.Document]:
+    """What every model reads next: one passage about a fresh world, one question, its answer."""
     rng = Random(f"first-{seed}")
     worlds = _small_worlds(rng, make_search, 60)
-    for i in range(n):
+    for _ in range(n):
         world, search = next(worlds)
         q = _one_hop(rng, world)
         needed = {h.subject for h in q.hops}
-        passages = [p for name in sorted(needed) for p in search(name, 4) if p.title == name]
-        yield exercises.notes(world, passages[:1]) if i % 3 == 0 and passages else doc.reading(q, passages)
+        yield doc.reading(q, [p for name in sorted(needed) for p in search(name, 4) if p.title == name])
 
 
 def _exercises(rng: Random, mix: Mix, make_search: MakeSearch) -> Iterator[doc.Document]:
@@ -153,6 +157,8 @@ def _exercises(rng: Random, mix: Mix, make_search: MakeSearch) -> Iterator[doc.D
         yield exercises.notes(world, rng.sample(list(found), min(len(found), rng.randint(1, 3))))
     for _ in range(mix.names_in_python):
         yield exercises.python_on_names(rng, next(worlds)[0])
+    for _ in range(mix.repetitions):
+        yield exercises.repetition(rng)
 
 
 def _any_fact(rng: Random, world: World) -> FactQuestion:

@@ -14,7 +14,21 @@ from agentdistill.retrieval import Passage
 from agentdistill.tinyworld.documents import Document, Search, statement
 from agentdistill.tinyworld.facts import FactQuestion, Hop
 from agentdistill.tinyworld.language import relations_of
+from agentdistill.tinyworld.names import word
 from agentdistill.tinyworld.world import Entity, World
+
+
+def repetition(rng: Random) -> Document:
+    """Names and numbers out of the blue, said again word for word: every learned token is copied from one place."""
+
+    def item() -> str:
+        kind = rng.random()
+        if kind < 0.25:
+            return str(rng.randint(1, 10 ** rng.randint(1, 5)))
+        return word(rng) if kind < 0.4 else f"{word(rng)} {word(rng)}"
+
+    said = rng.choice((", ", " ", "\n", ". ")).join(item() for _ in range(rng.randint(4, 12)))
+    return Document((("system", "Repeat."), ("user", said), ("assistant", said)))
 
 
 def facts_of(world: World, e: Entity) -> list[Hop]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BATCH_TOKENS = 2048  # doubled for wide models, where an update of Muon costs as much as a forward pass
 MUON_RATE = 0.02
-FIRST_TOKENS = 1_500_000
+
 
 
 def causal_attention(
@@ -78,8 +78,8 @@ def has_fast_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
-def loss_of(model: Any, batch: Any, body: Any = None) -> tuple[torch.Tensor, int]:
-    """Mean cross-entropy over a batch's learned tokens, and their number. ``body`` is a compiled ``model.model``."""
+def loss_of(model: Any, batch: Any) -> tuple[torch.Tensor, int]:
+    """Mean cross-entropy over a batch's learned tokens, and their number."""
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -87,7 +87,7 @@ def loss_of(model: Any, batch: Any, body: Any = None) -> tuple[torch.Tensor, int
     ids, learned = data & (LEARN - 1), data >= LEARN
     mask = learned[:, 1:]
     with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
-        hidden = (model.model if body is None else body)(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+        hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
         logits = model.lm_head(hidden[mask])
     return cross_entropy(logits.float(), ids[:, 1:][mask]), int(mask.sum())
 
@@ -105,11 +105,11 @@ def optimizers_of(model: Any, learning_rate: float) -> list[tuple[torch.optim.Op
     return [(muon, MUON_RATE), (adam, learning_rate)]
 
 
-def update(model: Any, optimizers: Any, batch: Any, factor: float, body: Any = None) -> tuple[float, int]:
+def update(model: Any, optimizers: Any, batch: Any, factor: float) -> tuple[float, int]:
     """One update at ``factor`` of the peak learning rates. Returns the loss and the number of learned tokens."""
     import torch
 
-    loss, n = loss_of(model, batch, body)
+    loss, n = loss_of(model, batch)
     loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer, learning_rate in optimizers:
@@ -133,11 +133,12 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
 
 
 def pretrain(
-    size: str, rows: Rows, first: Rows, tokenizer: Any, out: Path, n_tokens: int, seed: int = 0, compiled: bool = False
+    size: str, stages: Sequence[Rows], tokenizer: Any, out: Path, seed: int = 0, start: Path | None = None
 ) -> None:
     """Train one model of the ladder and save it in half precision beside its log.
 
-    ``FIRST_TOKENS`` of ``first`` are read before the rest; ``n_tokens`` counts both.
+    ``stages`` are read one after the other, as far as the model's :class:`Size` says. ``start`` is a folder with the
+    weights to start from; without one they are random.
     """
     import torch
     from transformers import AttentionInterface, Qwen3ForCausalLM
@@ -146,20 +147,21 @@ def pretrain(
     torch.manual_seed(seed)
     AttentionInterface.register("tinyworld_causal", causal_attention)
     spec = SIZES[size]
-    model = Qwen3ForCausalLM(spec.config(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id))
+    if start is None:
+        model = Qwen3ForCausalLM(spec.config(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id))
+    else:
+        model = Qwen3ForCausalLM.from_pretrained(start, dtype=torch.float32).train()
     model.set_attn_implementation("tinyworld_causal")
     optimizers = optimizers_of(model, spec.learning_rate)
     n_params = sum(p.numel() for p in model.parameters())
     log: list[dict[str, float]] = []
     started, read, learned, total = time.perf_counter(), 0, 0, 0.0
-    body = torch.compile(model.model, dynamic=False) if compiled else None
     batch_tokens = BATCH_TOKENS * (2 if spec.width > 150 else 1)
-    reading = chain(
-        batches(first, min(FIRST_TOKENS, n_tokens), seed),
-        batches(rows, max(0, n_tokens - FIRST_TOKENS), seed, batch_tokens),
-    )
+    shares = [*spec.first_tokens, spec.n_tokens - sum(spec.first_tokens)]
+    widths = [BATCH_TOKENS] * len(spec.first_tokens) + [batch_tokens]
+    reading = chain(*(batches(r, n, seed, w) for r, n, w in zip(stages, shares, widths, strict=True)))
     for step, batch in enumerate(reading):
-        loss, n = update(model, optimizers, batch, rate(min(1.0, read / n_tokens)), body)
+        loss, n = update(model, optimizers, batch, rate(min(1.0, read / spec.n_tokens)))
         read, learned, total = read + batch.size, learned + n, total + loss
         if step % 200 == 199:
             log.append({"step": step + 1, "tokens": read, "loss": round(total / 200, 4)})
@@ -171,6 +173,7 @@ def pretrain(
     save(model, tokenizer, out)
     facts = {
         "size": size,
+        "start": str(start) if start else "random weights",
         "n_parameters": n_params,
         "seed": seed,
         "n_tokens": read,
