@@ -172,6 +172,8 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     row = json.loads(line)
                 except json.JSONDecodeError as e:
                     raise DataError(f"{path}:{n}: not JSON ({e.msg} at column {e.colno})") from e
+                except (ValueError, RecursionError) as e:
+                    raise DataError(f"{path}:{n}: a number too long, or nested too deeply") from e
                 if not isinstance(row, dict):
                     raise DataError(f"{path}:{n}: expected an object, got {type(row).__name__}")
                 yield n, row

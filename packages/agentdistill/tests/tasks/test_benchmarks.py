@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agentdistill.errors import DataError, UserError
-from agentdistill.grade import grade
+from agentdistill.grade import _exact, grade
 from agentdistill.tasks import find_task, tasks
 from agentdistill.tasks._benchmark import FOLDER_VARIABLE, parse_spec
 from agentdistill.tasks.math import last_box
@@ -75,6 +75,17 @@ def test_every_gold_answer_passes_its_own_grader(name: str) -> None:
     made = problems_of(f"{name}:test@{SHARED}")
     wrong = [p.answer for p in made if not grade(p.kind, p.answer, p.answer, p.aliases).correct]
     assert wrong == []
+    # The same in other clothes, so that it is not the text that is compared.
+    dressed = [rf"$\boxed{{{p.answer} }}$." if p.kind == "math" else f"The answer is: {p.answer}." for p in made]
+    wrong = [s for s, p in zip(dressed, made, strict=True) if not grade(p.kind, s, p.answer, p.aliases).correct]
+    assert wrong == []
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["math500", "gsm_hard", "aime", "olymmath"])
+def test_the_exact_grader_reads_every_gold_answer(name: str) -> None:
+    made = problems_of(f"{name}:test@{SHARED}")
+    assert [p.answer for p in made if not _exact.compare(rf"\boxed{{{p.answer}}}", p.answer).correct] == []
 
 
 @needs_shared

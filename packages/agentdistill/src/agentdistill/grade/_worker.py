@@ -86,8 +86,8 @@ class _Worker:
 
 
 @lru_cache(maxsize=4096)
-def compare(gold: str, prediction: str, limit_s: float) -> tuple[bool, str]:
-    """Whether two formulas have the same value, and why; at the time limit they have not.
+def compare(gold: str, prediction: str, limit_s: float) -> tuple[bool | None, str]:
+    """Whether two formulas have the same value, and why; None where that was not found out within the limits.
 
     May be called from any thread. Raises InfrastructureError where the worker cannot be started.
     """
@@ -99,10 +99,10 @@ def compare(gold: str, prediction: str, limit_s: float) -> tuple[bool, str]:
             reply = _worker.ask({"gold": gold, "prediction": prediction, "limit_s": limit_s}, limit_s)
         except _Died:
             _stop()
-            return False, "too large to compare (the worker died)"
+            return None, "too large to compare (the worker died)"
         if reply is None:
             _stop()
-            return False, f"not compared within {limit_s:g} s"
+            return None, f"not compared within {limit_s:g} s"
         return bool(reply["correct"]), str(reply["reason"])
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from agentdistill.errors import DataError, InfrastructureError
 
 _HUB = re.compile(r"(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:/(?P<config>[\w.-]+))?:(?P<split>[\w.\[\]%:+-]+)")
+_TOO_MUCH = "a number too long, or nested too deeply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +71,17 @@ def _jsonl(path: Path) -> Iterator[Row]:
                 continue
             try:
                 yield Row(f"{path}:{n}", json.loads(line))
-            except (json.JSONDecodeError, RecursionError) as e:
-                yield Row(f"{path}:{n}", None, f"not JSON ({getattr(e, 'msg', 'nested too deeply')})")
+            except (ValueError, RecursionError) as e:
+                yield Row(f"{path}:{n}", None, f"not JSON ({getattr(e, 'msg', _TOO_MUCH)})")
 
 
 def _json(path: Path) -> Iterator[Row]:
     text = path.read_text(encoding="utf-8-sig")
     try:
         data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as e:
+    except (ValueError, RecursionError) as e:
         line = f":{e.lineno}" if isinstance(e, json.JSONDecodeError) else ""
-        raise DataError(f"{path}{line}: not JSON ({getattr(e, 'msg', 'nested too deeply')})") from e
+        raise DataError(f"{path}{line}: not JSON ({getattr(e, 'msg', _TOO_MUCH)})") from e
     rows = data.get("examples", data.get("data")) if isinstance(data, dict) else data
     if not isinstance(rows, list):
         raise DataError(f'{path}: expected a list of problems, or an object with "examples"')

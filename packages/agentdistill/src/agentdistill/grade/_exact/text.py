@@ -33,7 +33,7 @@ def spelled(text: str) -> str:
     """``text`` unwrapped (boxes, dollar signs, markdown, lead-ins) and in one spelling of signs and spaces.
 
     >>> spelled("The answer is **$x ≤ ½$**.")
-    'x <= (1/2)'
+    'x <=(1/2)'
     """
     out = "".join(" " if unicodedata.category(c) in ("Cc", "Cf") else c for c in text)
     out = _last_box(_LEAD.sub("", out.strip()))
