@@ -39,14 +39,14 @@ def contact_sheet(
     frames: int = 8,
     cell: int = 200,
     azimuth: float = -60.0,
-    elevation: float = 14.0,
+    elevation: float | None = None,
 ) -> None:
     """Writes a PNG with one row a clip: ``frames`` poses spread over it, its name and short caption above.
 
     Each cell is ``cell`` pixels square. The camera stands ``azimuth`` degrees round from where a creature looks (+z) to
-    its left (+x), ``elevation`` degrees up, and goes along with it; the grid stays on the ground, so that lines that
-    pass show speed. Blue is what rests on the left, orange on the right; the grey shape is the shadow. Raises
-    SettingsError where there is nothing to draw, FileError where the file cannot be written.
+    its left (+x), ``elevation`` degrees up (None: higher the flatter it is), and goes along with it; the grid stays on
+    the ground, so that lines that pass show speed. Blue is what rests on the left, orange on the right; the grey shape
+    is the shadow. Raises SettingsError where there is nothing to draw, FileError where the file cannot be written.
     """
     if not clips or frames < 1 or cell < 16:
         raise SettingsError("a contact sheet needs a clip at least, a frame a row and cells of 16 pixels")
@@ -91,7 +91,7 @@ def _draw_row(
     corner: tuple[int, int],
     cell: int,
     azimuth: float,
-    elevation: float,
+    elevation: float | None,
 ) -> None:
     shown = np.round(np.linspace(0, clip.n_frames - 1, frames)).astype(int)
     places = clip.world()[0]
@@ -99,8 +99,10 @@ def _draw_row(
     follow = places.mean(axis=1) * ground
     around = places - follow[:, None]
     low, high = around[shown].min(axis=(0, 1)), around[shown].max(axis=(0, 1))
-    low[1] = min(low[1], 0.0) if low[1] < 1.5 * (high[1] - low[1]) else low[1]
     middle, radius = (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-6)
+    if elevation is None:
+        flat = (high[1] - low[1]) / max(high[0] - low[0], high[2] - low[2], 1e-9)
+        elevation = 14.0 + 28.0 * min(1.0, max(0.0, 1.0 - flat / 0.55))
     turn = _turn(azimuth, elevation)
     zoom, shift = _fit(_Camera(turn, middle, 4.0 * radius, 1.0, (0.0, 0.0)), around[shown], cell)
     colours = _colours(clip)

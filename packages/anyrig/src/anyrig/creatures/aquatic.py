@@ -57,8 +57,7 @@ def undulate(motion: Motion, cycles: Array, amount: Curve = 1.0) -> None:
         motion.angles[:, j, axis] += slopes[j] - before
     aside = amount * _envelope(at[rig.root], eel) * rig.length * wave(cycles, at[rig.root] / length)
     if axis == YAW:
-        motion.place[:, 0] += aside * np.cos(motion.heading)
-        motion.place[:, 2] -= aside * np.sin(motion.heading)
+        motion.shift(left=aside)
     else:
         motion.place[:, 1] += aside
     _trail(motion, cycles, axis, amount, length)

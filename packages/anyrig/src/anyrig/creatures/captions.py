@@ -6,6 +6,7 @@ Short: the action. Mid: how the parts of the body move. Long: the creature and i
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass
 
 from anyrig.creatures.plans import Plan
@@ -47,16 +48,25 @@ _BEARING = {
 def captions(plan: Plan, telling: Telling, style: Style, rng: random.Random) -> tuple[str, str, str]:
     """The short, the mid and the long caption."""
     verb = choose(rng.choice(telling.verbs), rng)
-    adverb = _adverb(telling, style, rng)
+    adverb = _adverb(plan, telling, style, rng)
     parts = [choose(part, rng) for part in telling.parts]
-    return _short(plan, verb, adverb, rng), _mid(parts, rng), _long(plan, telling, verb, adverb, parts, style, rng)
+    texts = _short(plan, verb, adverb, rng), _mid(parts, rng), _long(plan, telling, verb, adverb, parts, style, rng)
+    sex = {"man": 0, "woman": 1, "person": rng.randrange(2), "human": rng.randrange(2)}.get(plan.noun)
+    short, mid, long = texts if sex is None else (_person(text, sex) for text in texts)
+    return short, mid, long
 
 
-def _adverb(telling: Telling, style: Style, rng: random.Random) -> str:
+def _person(text: str, sex: int) -> str:
+    """Calls people he or she, not it."""
+    words = {"it": ("he", "she"), "its": ("his", "her"), "It": ("He", "She"), "Its": ("His", "Her")}
+    return re.sub(r"\b([Ii]ts?)\b", lambda found: words[found[1]][sex], text)
+
+
+def _adverb(plan: Plan, telling: Telling, style: Style, rng: random.Random) -> str:
     options = []
     if telling.paced and style.pace:
         options.append(rng.choice(_PACE[style.pace]))
-    if telling.moody and style.mood != "neutral":
+    if telling.moody and plan.legs and style.mood != "neutral":
         options.append(rng.choice(_MOOD[style.mood]))
     options = [o for o in options if o]
     if len(options) == 2 and rng.random() < 0.5:
@@ -77,7 +87,9 @@ def _short(plan: Plan, verb: str, adverb: str, rng: random.Random) -> str:
 
 
 def _mid(parts: list[str], rng: random.Random) -> str:
-    keep = parts if len(parts) <= 3 or rng.random() < 0.5 else [parts[0], *rng.sample(parts[1:], 2)]
+    keep = parts
+    if len(parts) > 3 and rng.random() < 0.5:  # the clauses are in the order of what happens
+        keep = [parts[k] for k in sorted(rng.sample(range(len(parts)), 3))]
     return sentence(join(keep, rng))
 
 
@@ -121,7 +133,9 @@ def _traits(plan: Plan) -> list[str]:
         ratio = plan.tail.length / plan.size if plan.tail else 0.0
         words.append("with a long tail" if ratio > 1.0 else "with a short tail" if 0 < ratio < 0.3 else "")
     legs = {2: "two-legged", 4: "four-legged", 6: "six-legged", 8: "eight-legged"}.get(plan.n_legs, "")
-    words.append(legs if legs not in plan.noun and plan.kind not in ("bird",) else "")
+    words.append(
+        legs if plan.kind not in ("bird", "biped") and legs not in plan.noun and "ped" not in plan.noun else ""
+    )
     if plan.wings is not None and plan.kind in ("hexapod", "dragon") and "wing" not in plan.noun:
         words.append("winged")
     if "sting" in plan.habits:

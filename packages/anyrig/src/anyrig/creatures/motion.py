@@ -107,6 +107,20 @@ class Motion:
             self.angles[:, joint] += turned
         self.chest = self.chest + ends[1]
 
+    def tilt(self, pitch: Curve) -> None:
+        """Pitches the whole trunk (nose down) about the pelvis, which stays where it is."""
+        arm = self.rig.natural[self.rig.root] - self.rig.natural[self.rig.pelvis]
+        turned = rot.rotate(rot.about("x", np.broadcast_to(pitch, self.times.shape)), arm)
+        self.place += rot.rotate(rot.about("y", self.heading), turned - arm)
+        self.trunk((pitch, 0.0, 0.0), (pitch, 0.0, 0.0))
+
+    def shift(self, *, forward: Curve = 0.0, left: Curve = 0.0, up: Curve = 0.0) -> None:
+        """Moves the body by so many metres along the axes of its heading."""
+        sine, cosine = np.sin(self.heading), np.cos(self.heading)
+        self.place[:, 0] += forward * sine + left * cosine
+        self.place[:, 1] += up
+        self.place[:, 2] += forward * cosine - left * sine
+
     def heave(self, pelvis: Curve, chest: Curve) -> None:
         """Raises the pelvis and the chest by so many metres, which pitches the trunk."""
         at = dict(self.rig.trunk)[self.rig.root]

@@ -32,9 +32,7 @@ def skeleton(
     """
     turns = _turns(plan, natural, parts)
     moved, world = _pose(parents, natural, turns)
-    grounded = plan.rest.ground
-    lift = np.array([0.0, -float(moved[1 if grounded else 0 :, 1].min()), 0.0])
-    moved[1 if grounded else 0 :] += lift
+    moved[:, 1] -= moved[1 if plan.rest.ground else 0 :, 1].min()
     axes = _axes(plan, parents, moved)
     # In the natural pose a joint is turned as at rest, less the turn that leads from the natural pose to the rest pose.
     frames = rot.multiply(rot.inverse(world), axes)

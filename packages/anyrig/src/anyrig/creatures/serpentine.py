@@ -118,10 +118,8 @@ def lay(motion: Motion, body: Spine, places: Array, *, nod: Curve = 0.0, roll: C
         angles = np.stack(np.broadcast_arrays(yaw[:, k], tilt, np.asarray(roll)), axis=-1)
         world[joint] = rot.from_euler(angles, "YXZ")
     for joint in body.joints:
-        parent = rig.skeleton.parents[joint]
-        motion.exact[joint] = (
-            world[joint] if joint == rig.root else rot.multiply(rot.inverse(world[parent]), world[joint])
-        )
+        above = rot.about("y", motion.heading) if joint == rig.root else world[rig.skeleton.parents[joint]]
+        motion.exact[joint] = rot.multiply(rot.inverse(above), world[joint])
     motion.place[:] = _root_place(motion, body, places)
 
 
@@ -149,8 +147,8 @@ def slither(motion: Motion, rng: random.Random, *, quick: float = 1.0, turn: flo
     head = line_wave * (rng.random() + n * motion.progress)
     flat = along(line, body, head)
     places = _upright(flat - flat[:1, -1:], float(motion.rig.natural[motion.rig.root, 1]))
+    motion.heading += turn * motion.progress
     lay(motion, body, places)
-    motion.look(pitch=0.0)
     motion.speed = n * line_wave / motion.seconds
     return motion.speed
 
@@ -259,4 +257,5 @@ def strike(motion: Motion, rng: random.Random) -> Telling:
          "[the head shoots forward with open jaws|it lunges with its mouth wide open]",
          "[then it pulls back|afterwards the neck is drawn back in]"),
         "[lies with its front raised|has its head reared up]",
+        paced=False,
     )  # fmt: skip

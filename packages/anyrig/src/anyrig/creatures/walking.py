@@ -13,7 +13,7 @@ from anyrig.creatures import posture
 from anyrig.creatures.curves import TAU, bump, smooth, track
 from anyrig.creatures.feet import Feet
 from anyrig.creatures.gaits import Gait, Step
-from anyrig.creatures.motion import PITCH, YAW, Motion
+from anyrig.creatures.motion import Motion
 
 Array = NDArray[np.float64]
 
@@ -52,9 +52,11 @@ def follow(motion: Motion, path: Path) -> None:
     motion.heading += heading
 
 
-def step_along(motion: Motion, gait: Gait, step: Step, path: Path, cycles: Array, *, narrow: float = 1.0) -> None:
+def step_along(
+    motion: Motion, gait: Gait, step: Step, path: Path, cycles: Array, *, narrow: float = 1.0, roll: float = 1.0
+) -> None:
     """Sets the feet's targets for a body on ``path``. ``cycles`` (T,) is the phase, 1 a cycle; ``narrow`` below 1 draws
-    the feet under the body."""
+    the feet under the body, ``roll`` scales how far they roll over their balls."""
     rig, feet = motion.rig, motion.feet
     start = float(cycles[0])
     for k, leg in enumerate(rig.legs):
@@ -62,12 +64,11 @@ def step_along(motion: Motion, gait: Gait, step: Step, path: Path, cycles: Array
         index = np.floor(phase + 1e-9)
         part = np.clip(phase - index, 0.0, 1.0)
         home = (leg.home - rig.centre) * np.array([narrow, 1.0, 1.0])
-        from_, from_yaw = _foothold(
-            path, home, (index + gait.offsets[k] + gait.duty / 2 - start) * step.period, rig.centre
-        )
-        to, to_yaw = _foothold(
-            path, home, (index + 1 + gait.offsets[k] + gait.duty / 2 - start) * step.period, rig.centre
-        )
+        middle = (
+            index + gait.offsets[k] + gait.duty / 2 - start
+        ) * step.period  # of the stance; there the hip is above
+        from_, from_yaw = _foothold(path, home, middle, rig.centre)
+        to, to_yaw = _foothold(path, home, middle + step.period, rig.centre)
         swing = np.clip((part - gait.duty) / (1.0 - gait.duty), 0.0, 1.0)
         share = smooth(swing)
         far = np.linalg.norm(to - from_, axis=-1) + 0.3 * np.abs(to_yaw - from_yaw) * np.linalg.norm(home)
@@ -76,7 +77,8 @@ def step_along(motion: Motion, gait: Gait, step: Step, path: Path, cycles: Array
         feet.point[:, k, 1] = height * motion.style.energy**0.5 * bump(swing, 0.8)
         feet.yaw[:, k] = from_yaw + share * (to_yaw - from_yaw)
         feet.planted[:, k] = part <= gait.duty
-        _roll(motion, k, gait, np.clip(part / gait.duty, 0.0, 1.0), swing, np.clip(far / (0.5 * step.height), 0.0, 1.0))
+        strength = roll * np.clip(far / (0.5 * step.height), 0.0, 1.0)
+        _roll(motion, k, gait, np.clip(part / gait.duty, 0.0, 1.0), swing, strength)
     keep_toes_up(motion, feet)
 
 
@@ -163,25 +165,16 @@ def _twist(motion: Motion, gait: Gait, beat: _Beat, front: int, hind: int, amoun
     rig = motion.rig
     if len(rig.legs) > 4:
         sway = 0.02 * rig.hip_height * amount * beat.side(hind)
-        _shift(motion, sway)
+        motion.shift(left=sway)
         motion.trunk((0, 0.02 * amount * beat.ahead(hind), 0), (0, 0.02 * amount * beat.ahead(hind), 0))
         return
     sprawls = "sprawls" in rig.plan.habits
     yaw = 0.26 if sprawls else 0.05 + 0.06 * rig.plan.trunk.flex
     roll = 0.03 if sprawls else 0.045
     upright = len(rig.legs) == 2
-    _shift(motion, amount * (0.03 if upright else 0.018) * rig.hip_height * beat.side(hind))
+    motion.shift(left=amount * (0.03 if upright else 0.018) * rig.hip_height * beat.side(hind))
     pelvis = (0.0, -yaw * amount * beat.ahead(hind), roll * amount * beat.side(hind))
     if upright:  # the shoulders turn against the hips
         motion.trunk(pelvis, (0.0, 0.8 * yaw * amount * beat.ahead(hind), -0.3 * roll * amount * beat.side(hind)))
     else:
         motion.trunk(pelvis, (0.0, -yaw * amount * beat.ahead(front), roll * amount * beat.side(front)))
-
-
-def _shift(motion: Motion, left: Array) -> None:
-    """Moves the body to its left by so many metres."""
-    motion.place[:, 0] += left * np.cos(motion.heading)
-    motion.place[:, 2] -= left * np.sin(motion.heading)
-
-
-__all__ = ["PITCH", "YAW", "Path", "follow", "keep_toes_up", "ride", "step_along"]

@@ -11,9 +11,8 @@ __all__ = ["a", "choose", "gerund", "join", "sentence", "third"]
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _THIRD = {"do": "does", "go": "goes", "have": "has", "be": "is"}
 _GERUND = {"die": "dying", "lie": "lying", "be": "being", "flee": "fleeing", "canoe": "canoeing"}
-# Verbs of one syllable that end in one consonant double it: running, hopping; these others do too, or do not.
-_DOUBLED = {"run", "hop", "trot", "jog", "swim", "flap", "spin", "stop", "nod", "sit", "get", "put", "dip", "bob",
-            "hit", "chop", "plod", "drop", "whip", "skip", "step", "snap", "grab", "slip", "tap", "wag"}  # fmt: skip
+# Verbs of one short syllable double their last letter: running, hopping, jabbing.
+_SHORT = re.compile(r"^[^aeiou]*[aeiou][^aeiouwxy]$")
 
 
 def choose(text: str, rng: random.Random) -> str:
@@ -56,7 +55,7 @@ def _third(verb: str) -> str:
 def _gerund(verb: str) -> str:
     if verb in _GERUND:
         return _GERUND[verb]
-    if verb in _DOUBLED:
+    if _SHORT.match(verb) or verb.endswith("step"):
         return f"{verb}{verb[-1]}ing"
     if verb.endswith("e") and not verb.endswith("ee"):
         return f"{verb[:-1]}ing"

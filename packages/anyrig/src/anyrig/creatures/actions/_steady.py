@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import numpy as np
@@ -39,7 +40,9 @@ def go(
     motion.cyclic, motion.speed = stepping.cyclic, stepping.speed
     posture.stance(motion)
     follow(motion, path)
-    step_along(motion, chosen, stepping, path, cycles, narrow=0.75 if len(motion.rig.legs) == 2 else 0.95)
+    narrow = 0.75 if len(motion.rig.legs) == 2 else 0.95
+    # A foot rolls over its ball when it goes forward.
+    step_along(motion, chosen, stepping, path, cycles, narrow=narrow, roll=max(0.3, math.cos(slip)))
     ride(motion, chosen, cycles)
     if "upright" in motion.rig.plan.habits:
         lean = {"walk": 0.03, "trot": 0.12, "run": 0.2}[name] * np.cos(slip)

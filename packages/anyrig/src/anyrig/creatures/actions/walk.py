@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from anyrig.creatures.actions import _steady
+from anyrig.creatures.actions.sidestep import sideways
 from anyrig.creatures.captions import Telling
 from anyrig.creatures.motion import Motion
 from anyrig.creatures.plans import Plan
@@ -16,7 +17,9 @@ def able(plan: Plan) -> bool:
 
 
 def act(motion: Motion, rng: random.Random) -> Telling:
-    """A walk straight on."""
+    """A walk straight on; a crab's goes sideways."""
+    if "sideways" in motion.rig.plan.habits:
+        return sideways(motion, rng, 0.9)
     chosen = _steady.go(motion, "walk", rng)
     crawls = "sprawls" in motion.rig.plan.habits or len(motion.rig.legs) > 4
     verbs = (
