@@ -21,7 +21,7 @@ _PATTERNS = tuple(
         rf"(?P<month>{_NAME})\.?,?\s+(?P<year>\d{{3,4}}){_ERA}",
         rf"(?P<month>{_NAME})\.?\s+{_DAY}",
         rf"{_DAY}(?:\s+of)?\s+(?P<month>{_NAME})\.?",
-        r"(?P<year>\d{4})-(?P<m>\d{1,2})-(?P<day>\d{1,2})",
+        r"(?P<year>\d{4})[-/](?P<m>\d{1,2})[-/](?P<day>\d{1,2})",
         r"(?P<day>\d{1,2})\.\s?(?P<m>\d{1,2})\.\s?(?P<year>\d{4})",
         r"(?P<first>\d{1,2})/(?P<second>\d{1,2})/(?P<year>\d{4})",
         rf"(?P<era>a\.?d\.?)\s*{_YEAR}",

@@ -31,3 +31,8 @@ New South Wales, Queensland, South Australia, Tasmania, Victoria, Western Austra
 """
 REGIONS = frozenset(" ".join(name.split()).lower() for name in _REGIONS.replace("\n", " ").split(","))
 """Countries, the states of the United States and Australia, the provinces of Canada; lower case."""
+
+_CODES = """AL AK AZ AR CA CO CT DE FL GA HI ID IL IN IA KS KY LA ME MD MA MI MN MS MO MT NE NV NH NJ NM NY NC ND OH OK
+    OR PA RI SC SD TN TX UT VT VA WA WV WI WY DC D.C"""
+STATE_CODES = frozenset(_CODES.split())
+"""The postal codes of the states of the United States."""

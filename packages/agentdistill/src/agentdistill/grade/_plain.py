@@ -14,9 +14,11 @@ _TOKEN = re.compile(
     r"|(?P<word>[^\W_]+(?:['’][^\W_]+)*)|(?P<sign>[&%$€£¥°])",
     re.IGNORECASE,
 )
-_ROMAN = re.compile(r"(?=[IVX]{2})X{0,3}(?:IX|IV|V?I{0,3})")
+_ROMAN = re.compile(r"(?=[IVX])X{0,3}(?:IX|IV|V?I{0,3})")
+_NUMBERED = re.compile(r"(?:#|№|\b[Nn]o\.\s*)(?=\d)")
+_TEMPERATURE = re.compile(r"(?:°|\bdegrees?)\s*(C|F|[Cc]elsius|[Ff]ahrenheit)\b")
 _ROMAN_VALUE = {"I": 1, "V": 5, "X": 10}
-_ABBREVIATION = {"st": "saint", "mt": "mount", "vs": "versus"}
+_ABBREVIATION = {"st": "saint", "mt": "mount", "vs": "versus", "ft": "fort"}
 _SIGN = {"&": "and", "%": "percent", "$": "dollar", "€": "euro", "£": "pound", "¥": "yen", "°": "degree"}
 _NUMBER_WORDS = frozenset((*UNITS, *TENS, *SCALES, "hundred", "dozen"))
 _ARTICLES = frozenset(("a", "an", "the"))
@@ -30,10 +32,14 @@ def plain(text: str) -> str:
     """
     folded = unicodedata.normalize("NFKC", text)
     joined = _INITIALS.sub(lambda m: re.sub(r"[.\s]", "", m[0]) + " ", folded)
-    words = [_word(m, i) for i, m in enumerate(_TOKEN.finditer(joined))]
+    joined = _TEMPERATURE.sub(lambda m: " celsius" if m[1][0] in "Cc" else " fahrenheit", joined)
+    tokens = list(_TOKEN.finditer(_NUMBERED.sub("number ", joined)))
+    words = [_word(m, i, i == len(tokens) - 1) for i, m in enumerate(tokens)]
     spoken = _in_digits(words)
     kept = [w for i, w in enumerate(spoken) if w not in _ARTICLES or i == len(spoken) - 1]
-    return " ".join(_ABBREVIATION.get(w, w) if i < len(kept) - 1 else w for i, w in enumerate(kept))
+    # An abbreviation stands before a name: at the end St is a street, after a number ft is feet.
+    names = (i < len(kept) - 1 and not (i and kept[i - 1][-1].isdigit()) for i in range(len(kept)))
+    return " ".join(_ABBREVIATION.get(w, w) if is_name else w for w, is_name in zip(kept, names, strict=True))
 
 
 def same_plain(a: str, b: str) -> bool:
@@ -41,7 +47,7 @@ def same_plain(a: str, b: str) -> bool:
     return bool(a) and re.sub(r"(?<!\d) | (?!\d)", "", a) == re.sub(r"(?<!\d) | (?!\d)", "", b)
 
 
-def _word(match: re.Match[str], place: int) -> str:
+def _word(match: re.Match[str], place: int, is_last: bool) -> str:
     if match["number"]:
         suffix = (match["suffix"] or "").lower()
         digits = match["number"].replace(",", "").replace("−", "-").lower().removesuffix(suffix)
@@ -49,7 +55,7 @@ def _word(match: re.Match[str], place: int) -> str:
     if match["sign"]:
         return _SIGN[match["sign"]]
     word = match["word"]
-    if place and _ROMAN.fullmatch(word):
+    if place and (len(word) > 1 or is_last) and _ROMAN.fullmatch(word):
         return str(_roman(word))
     bare = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
     return re.sub("['’]", "", bare.casefold())

@@ -47,7 +47,9 @@ euro 1: euro eur €
 sterling 1: gbp £
 yen 1: yen jpy ¥
 angle 1: rad radian
-temperature 1: kelvin
+kelvin 1: kelvin
+celsius 1: celsius
+fahrenheit 1: fahrenheit
 """
 _LITRES = ("l", "liter", "litre")
 _MILLILITRES = ("ml", "milliliter", "millilitre")
@@ -55,7 +57,7 @@ _ABBREVIATED = """mm cm dm m km ft in mi yd ms s min h hr mg g kg lb oz l ml rad
 _NO_PLURAL = frozenset(_ABBREVIATED.split())
 _WHOLE = {"mph": "mi/h", "kph": "km/h", "kmph": "km/h", "kmh": "km/h", "sqft": "ft^2", "cc": "cm^3", "fps": "ft/s"}
 _POWERS = {"square": 2, "sq": 2, "cubic": 3, "squared": 2, "cubed": 3}
-_PIECE = re.compile(r"[A-Za-z€£¥]+|\^|\d+|/|\*|-")
+_PIECE = re.compile(r"[A-Za-z€£¥]+|\^|-?\d+|/|\*|-")
 
 
 @cache
@@ -78,7 +80,7 @@ def _names() -> dict[str, Unit]:
 def unit_named(name: str) -> Unit | None:
     """The unit of one word, singular or plural, abbreviated or not; ``M`` and ``KM`` are nobody's metres."""
     names = _names()
-    return names.get(name) or (names.get(name.lower()) if len(name) > 2 or name in ("Km", "L") else None)
+    return names.get(name) or (names.get(name.lower()) if len(name) > 2 or name in ("Km", "L", "mL") else None)
 
 
 @cache
@@ -120,7 +122,7 @@ def _power(piece: str, pieces: list[str], at: int) -> tuple[int | None, int]:
     if piece in _POWERS:
         return _POWERS[piece], at
     digits = pieces[at] if at < len(pieces) else ""
-    return (int(digits), at + 1) if digits in ("1", "2", "3") else (None, at)
+    return (int(digits), at + 1) if digits in ("1", "2", "3", "-1", "-2", "-3") else (None, at)
 
 
 def _times(dimensions: Counter[str], size: Fraction, unit: Unit, power: int) -> tuple[Counter[str], Fraction]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from agentdistill.grade._dates import parse_dates
-from agentdistill.grade._places import REGIONS
+from agentdistill.grade._places import REGIONS, STATE_CODES
 from agentdistill.grade._plain import plain, same_plain
 from agentdistill.grade._units import Unit, parse_unit
 from agentdistill.types import Score
@@ -33,14 +33,21 @@ MAX_CHARS = 20_000
 _MAX_CAREFUL = 300
 """Longer texts are sentences, which only the papers' measures are taken of."""
 _LEAD = re.compile(
-    r"^(?:(?:so|thus|therefore),?\s+)?(?:(?:the\s+)?(?:(?:final|correct)\s+)?answer(?:\s+is|\s+was|\s*:)|it\s+(?:is|was))"
+    r"^(?:(?:so|thus|therefore),?\s+)?(?:(?:the\s+)?(?:(?:final|correct)\s+)?answer(?:\s+is|\s+was|\s*:)|it(?:\s+is|\s+was|['’]s))"
     r"\s*:?\s+",
     re.I,
 )
 _HEDGE = re.compile(
     r"^(?:about|approximately|approx\.?|around|roughly|nearly|almost|circa|ca?\.|~)\s*(?=[\d$€¥])", re.I
 )
-_TITLE = re.compile(r"^(?:sir|dame|dr|mr|mrs|ms|president|professor|prof)\.?\s+(?=\S+\s+\S)", re.I)
+_TITLE = re.compile(
+    r"^(?:sir|dame|dr|mr|mrs|ms|president|professor|prof|king|queen|pope|emperor|empress|lord|lady|captain|general|senator)"
+    r"\.?\s+(?=\S+\s+\S)",
+    re.I,
+)
+_APPOSITION = re.compile(r",\s+(?:the|an?|who|which|born)\s.*$")
+_SURNAME_FIRST = re.compile(r"([A-Z][\w'’-]+),\s+([A-Z][\w'’-]+(?:\s[A-Z]\.?)?)")
+_FEET = re.compile(r"(\d+)\s*['′’]\s*(\d+)\s*(?:\"|″|”|''|’’)")
 _REMARK = re.compile(r"(?<=\S)\s*\([^()]*\)\.?$")
 _YES_NO = re.compile(r"(yes|no|true|false)(?=$|[\s]*[,.;:!–—-])", re.I)
 _NOUN = re.compile(r"(?P<number>-?\d+(?:\.\d+)?)(?: [a-z]+){1,3}")
@@ -140,12 +147,12 @@ def _how_same(prediction: str, gold: str) -> str:
         return "exact match"
     if max(len(said), len(meant)) > _MAX_CAREFUL:
         return "exact match" if exact_match(said, meant) else ""
-    said, meant = _LEAD.sub("", said), _LEAD.sub("", meant)
+    said, meant = (_FEET.sub(r"\1 feet \2 inches", _LEAD.sub("", t)) for t in (said, meant))
     verdict = _same_yes_no(said, meant)
     if verdict is None:
         verdict = _same_date(said, meant)
     if verdict is None:
-        verdict = _same_quantity(said, meant)
+        verdict = _same_quantity(_HEDGE.sub("", said), _HEDGE.sub("", meant))
     if verdict is not None:
         return "same value" if verdict else ""
     return _same_words(said, meant)
@@ -181,12 +188,15 @@ def _same_words(said: str, meant: str) -> str:
 
 def _shorter(text: str) -> Iterator[str]:
     """``text`` without what may be left out: a remark, an office, a hedge, the region a place is in."""
-    for pattern in (_REMARK, _TITLE, _HEDGE):
+    for pattern in (_REMARK, _TITLE, _HEDGE, _APPOSITION):
         bare = pattern.sub("", text)
         if bare != text:
             yield bare
+    surname_first = _SURNAME_FIRST.fullmatch(text)
+    if surname_first:
+        yield f"{surname_first[2]} {surname_first[1]}"
     head, comma, tail = text.rstrip(".").rpartition(",")
-    while comma and " ".join(tail.lower().split()) in REGIONS:
+    while comma and (" ".join(tail.lower().split()) in REGIONS or tail.strip() in STATE_CODES):
         yield head
         head, comma, tail = head.rpartition(",")
 

@@ -30,7 +30,7 @@ GREEK = frozenset(_GREEK.split())
 VARIANTS = {"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "ell": "l"}
 
 _PYTHON = """Rational Fraction Matrix FiniteSet Interval Union Eq Abs binomial comb Integer Float set list tuple
-    sqrt exp EmptySet Reals frozenset"""
+    sqrt exp array EmptySet Reals frozenset"""
 PYTHON = frozenset(_PYTHON.split())
 """What sympy and Python print."""
 

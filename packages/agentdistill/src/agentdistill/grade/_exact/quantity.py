@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from agentdistill.grade._exact import names
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from agentdistill.grade._exact.formula import Formula
 
 _ENDS = frozenset((",", ";", ")", "]", "}", "and", "or", "=", "<", ">", "<=", ">="))
+_SCALES = {**SCALES, "hundred": 100, "dozen": 12}
+# Words after a number that change its value, where others are what is counted.
+_NO_NOUNS = """half halves third thirds quarter quarters squared cubed over plus minus times root factorial base in mod
+    modulo choose to of per by is equals"""
+_CHANGES = frozenset(_NO_NOUNS.split())
+_POWER = re.compile(r"\{ (-? ?\d) \}")
 _MAX_NOUN = 4
 _MAX_PIECES = 16
 
@@ -24,9 +31,9 @@ def with_unit(formula: Formula, node: Node) -> Node | None:
     if token.kind != "word":
         return None
     word = token.text.lower()
-    if word in SCALES and isinstance(node, Num):
+    if word in _SCALES and isinstance(node, Num):
         formula.take()
-        scaled = Num(node.value * SCALES[word])
+        scaled = Num(node.value * _SCALES[word])
         return with_unit(formula, scaled) or scaled
     if word == "percent" or (word == "per" and formula.peek(1).text == "cent"):
         formula.skip(1 if word == "percent" else 2)
@@ -46,7 +53,7 @@ def _quantity(formula: Formula, node: Node) -> Node | None:
     following = formula.peek(n_pieces)
     if following.number is not None and known is not None:  # 5 ft 11 in
         formula.skip(n_pieces)
-        return _compound(Quantity(node, known), formula.product())
+        return compound(Quantity(node, known), formula.product())
     if following is not STOP and following.text not in _ENDS:
         return None
     product = Call("*", (node, formula.ahead(formula.power))) if lone else None
@@ -67,9 +74,9 @@ def _unit_text(pieces: list[Token]) -> tuple[str, int]:
         elif token.text == "^" and following.number is not None:
             words += ["^", following.text]
             at += 1
-        elif token.text == "^" and [t.text for t in pieces[at + 1 : at + 4 : 2]] == ["{", "}"]:
-            words += ["^", pieces[at + 2].text]
-            at += 3
+        elif token.text == "^" and (power := _POWER.match(" ".join(t.text for t in pieces[at + 1 : at + 5]))):
+            words += ["^", power[1].replace(" ", "")]
+            at += len(power[0].split())
         else:
             break
         at += 1
@@ -83,12 +90,12 @@ def _is_noun(text: str) -> bool:
         all(w.isalpha() for w in words)
         and len(words) <= _MAX_NOUN
         and any(len(w) >= 3 for w in words)
-        and not (names.FUNCTIONS | names.CONSTANTS.keys() | names.GREEK) & set(words)
+        and not (_CHANGES | _SCALES.keys() | names.FUNCTIONS | names.CONSTANTS.keys() | names.GREEK) & set(words)
     )
 
 
-def _compound(first: Quantity, rest: Node) -> Node:
-    """``5 ft 11 in`` in the first unit."""
+def compound(first: Quantity, rest: Node) -> Node:
+    """``5 ft 11 in`` as one quantity in the first unit. Raises Unread where the two are not of one kind."""
     if not isinstance(rest, Quantity) or first.unit is None or rest.unit is None:
         raise Unread("two quantities beside each other")
     if first.unit.dimensions != rest.unit.dimensions:

@@ -7,10 +7,12 @@ from fractions import Fraction
 
 from agentdistill.grade._exact import names
 from agentdistill.grade._exact.formula import Formula
+from agentdistill.grade._exact.quantity import compound
 from agentdistill.grade._exact.text import spelled
 from agentdistill.grade._exact.tokens import tokenize
 from agentdistill.grade._exact.tree import (
     INFINITY,
+    REALS,
     Assigned,
     Based,
     Braces,
@@ -29,10 +31,14 @@ from agentdistill.grade._exact.tree import (
     symbols,
 )
 from agentdistill.grade._units import parse_unit
-from agentdistill.grade._words import number_in_words
+from agentdistill.grade._words import cardinal, number_in_words
 
 MAX_CHARS = 2000
-_BASED = re.compile(r"(-?(?=[0-9A-Z]*\d)[0-9A-Z]+)\s*_\s*\{?\s*(\d{1,2})\s*\}?")
+_BASED = re.compile(
+    r"(?P<numeral>-?(?=[0-9A-Z]*\d)[0-9A-Z]+)\s*(?:_\s*\{?|\(?\s*(?:in\s+)?base[-\s])\s*(?P<base>\d{1,2}|[a-z]+)\s*[})]?"
+)
+_BUILDER = re.compile(r"\\?\{\s*[a-z]\s*(?:\\in\s*\\mathbb\s*\{?R\}?\s*)?(?:\\mid|\\vert|\||:)(.*)\\?\}", re.DOTALL)
+_WITH_CHOICE = re.compile(r"\(([A-Z])\)\s+[^-+*/^=].*")
 _CHOICE = re.compile(r"\(?[A-Za-z]\)?")
 _LONG = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{3,}")
 _PERCENT = re.compile(r"\s*(?:percent|per cent)$", re.I)
@@ -45,6 +51,7 @@ _NOTHING = (
     "the empty set",
     "none",
 )
+_EVERYTHING = ("all real numbers", "all reals", "the real numbers", "real numbers", "any real number")
 _OPPOSITE = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _NEGATIVE = Call("neg", (INFINITY,))
 
@@ -58,9 +65,15 @@ def read(text: str) -> Node:
         raise Unread("empty")
     based = _BASED.fullmatch(bare)
     if based:
-        return Based(based[1], int(based[2]))
+        base = cardinal([based["base"]]) if based["base"].isalpha() else int(based["base"])
+        if base:
+            return Based(based["numeral"], base)
     if _CHOICE.fullmatch(bare) and ("(" in bare or "\\text" in text):
         return Words(bare.strip("()").lower())
+    if with_choice := _WITH_CHOICE.fullmatch(bare):
+        return Words(with_choice[1].lower())
+    if builder := _BUILDER.fullmatch(bare):
+        bare = builder[1].removesuffix("\\")
     said = number_in_words(_PERCENT.sub("", bare))
     if said is not None:
         return Call("percent", (Num(said),)) if _PERCENT.search(bare) else Num(said)
@@ -73,7 +86,7 @@ def read(text: str) -> Node:
         if not _is_words(bare):
             raise
     words = " ".join(re.findall(r"\w+", bare.lower()))
-    return Braces(()) if words in _NOTHING else Words(words)
+    return Braces(()) if words in _NOTHING else REALS if words in _EVERYTHING else Words(words)
 
 
 def _is_words(text: str) -> bool:
@@ -104,6 +117,10 @@ def _listing(node: Listing) -> Node:
     items = [normal(i) for i in node.items]
     if all(isinstance(i, Union) for i in items) and node.word == "or":
         return Union(tuple(p for i in items if isinstance(i, Union) for p in i.parts))
+    if node.word == "and":
+        both = _overlap(items) or _sum(items)
+        if both is not None:
+            return both
     equations = [i for i in items if isinstance(i, Relation) and i.ops == ("=",) and isinstance(i.sides[0], Sym)]
     if len(equations) == len(items):
         named = {i.sides[0].name for i in equations if isinstance(i.sides[0], Sym)}
@@ -116,11 +133,39 @@ def _listing(node: Listing) -> Node:
     return Listing(tuple(flat), node.word)
 
 
+def _overlap(items: list[Node]) -> Node | None:
+    """``x > 1 and x < 3``: two rays that face each other."""
+    rays = [i.parts[0] for i in items if isinstance(i, Union) and len(i.parts) == 1]
+    rays = [r for r in rays if isinstance(r, Seq)]
+    if len(rays) != 2 or len(items) != 2:
+        return None
+    up = [r for r in rays if isinstance(r, Seq) and r.items[1] == INFINITY]
+    down = [r for r in rays if isinstance(r, Seq) and r.items[0] == _NEGATIVE]
+    if len(up) != 1 or len(down) != 1:
+        return None
+    return Union((Seq(up[0].opening, down[0].closing, (up[0].items[0], down[0].items[1])),))
+
+
+def _sum(items: list[Node]) -> Node | None:
+    """``1 hour and 30 minutes``: quantities of one kind in units that grow smaller."""
+    quantities = [i for i in items if isinstance(i, Quantity) and i.unit is not None]
+    if len(quantities) != 2 or len(items) != 2:
+        return None
+    first, second = quantities
+    if first.unit is None or second.unit is None or first.unit.dimensions != second.unit.dimensions:
+        return None
+    if first.unit.size <= second.unit.size:
+        return None
+    return compound(first, second)
+
+
 def _relation(node: Relation) -> Node:
     if node.ops == ("in",):
         return normal(node.sides[1])
     if node.ops == ("=",) and isinstance(node.sides[1], Sym) and not isinstance(node.sides[0], Sym):
         node = Relation(node.ops, node.sides[::-1])
+    if node.ops == ("=",):
+        node = Relation(node.ops, (node.sides[0], normal(node.sides[1])))
     if "in" in node.ops:
         raise Unread("a chain with ∈ in it")
     return _interval(node) or node

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
+from agentdistill.grade._exact.matrices import as_matrix, rows_of
 from agentdistill.grade._exact.scalar import DIGITS, proportional, same_scalar
 from agentdistill.grade._exact.tree import (
     INFINITY,
@@ -60,7 +60,7 @@ class Comparison:
             return self._relations(a, b)
         if isinstance(a, Union) or isinstance(b, Union) or REALS in (a, b):
             return self._intervals(a, b)
-        m, n = _matrix(a), _matrix(b)
+        m, n = as_matrix(a), as_matrix(b)
         if m is not None or n is not None:
             return self._matrices(m or a, n or b)
         if isinstance(a, Seq | Braces | Listing) or isinstance(b, Seq | Braces | Listing):
@@ -97,6 +97,8 @@ class Comparison:
         if not isinstance(b, Seq | Braces | Listing):
             if len(a.items) == 1 and not (isinstance(a, Seq) and a.opening == "("):
                 return self.same(a.items[0], b)
+            if not isinstance(a, Seq) and a.items and all(self.same(i, b) for i in a.items):
+                return True  # one answer, said in several ways
             return None if symbols(b) else False
         if isinstance(a, Seq) and isinstance(b, Seq):
             return self._sequences(a, b)
@@ -149,7 +151,7 @@ class Comparison:
         if not isinstance(a, Matrix):
             return self._matrices(b, a)
         if isinstance(b, Seq):
-            b = _rows_of(b, a) or b
+            b = rows_of(b, a) or b
         if not isinstance(b, Matrix):
             if len(a.rows) == len(a.rows[0]) == 1:
                 return self.same(a.rows[0][0], b)
@@ -177,6 +179,8 @@ class Comparison:
     def _intervals(self, a: Node, b: Node) -> bool | None:
         xs, ys = self._pieces(a), self._pieces(b)
         if xs is None or ys is None:
+            if isinstance(a, Union) and isinstance(b, Union) and self._unordered(a.parts, b.parts):
+                return True
             return False if _is_constant(a) or _is_constant(b) else None
         if len(xs) != len(ys):
             return False
@@ -279,32 +283,3 @@ def _is_constant(node: Node) -> bool:
 
 def _difference(relation: Relation) -> Node:
     return Call("+", (relation.sides[0], Call("neg", (relation.sides[1],))))
-
-
-def _matrix(node: Node) -> Matrix | None:
-    """A matrix, or a number times a matrix, or its negative; None for anything else."""
-    if isinstance(node, Matrix):
-        return node
-    if not isinstance(node, Call) or node.name not in ("*", "/", "neg"):
-        return None
-    inner = [_matrix(a) for a in node.args]
-    if node.name == "neg" and inner[0] is not None:
-        return _scaled(inner[0], Num(Fraction(-1)))
-    if node.name == "*" and (inner[0] is None) != (inner[1] is None):
-        matrix, factor = (inner[0], node.args[1]) if inner[0] is not None else (inner[1], node.args[0])
-        return _scaled(matrix, factor) if matrix is not None else None
-    return None
-
-
-def _scaled(matrix: Matrix, factor: Node) -> Matrix:
-    return Matrix(tuple(tuple(Call("*", (factor, n)) for n in row) for row in matrix.rows))
-
-
-def _rows_of(seq: Seq, like: Matrix) -> Matrix | None:
-    """A sequence of rows, or a vector that stands or lies as the other one does."""
-    if all(isinstance(i, Seq) for i in seq.items):
-        rows = tuple(i.items for i in seq.items if isinstance(i, Seq))
-        return Matrix(rows) if rows and len({len(r) for r in rows}) == 1 and rows[0] else None
-    if len(like.rows) == 1:
-        return Matrix((seq.items,))
-    return Matrix(tuple((i,) for i in seq.items)) if seq.items else None

@@ -47,7 +47,7 @@ def _plain(name: str, items: tuple[Node, ...]) -> Node:
     match name, items:
         case (("Rational" | "Fraction"), (top, bottom)):
             return Call("/", (top, bottom))
-        case "Matrix", (Seq(items=rows),):
+        case (("Matrix" | "array"), (Seq(items=rows),)):
             return _matrix(rows)
         case "Union", _ if items:
             return Union(items)

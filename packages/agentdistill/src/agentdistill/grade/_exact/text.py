@@ -26,6 +26,12 @@ _BOLD = re.compile(r"\\(?:mathbf|vec|hat|boldsymbol|overrightarrow|bm)\s*\{\s*\\
 _THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\,|\\!,|,\\!|[\u00a0\u202f])(?=\d{3}(?!\d))")
 _SIZES = re.compile(r"(?<!\\)\\(?:left|right|displaystyle|textstyle|limits|[bB]igg?[lrm]?)(?![a-zA-Z])\s*(?:\.(?!\d))?")
 _SPACES = re.compile(r"(?<!\\)\\[,;:! ]|~|\\q?quad(?![a-zA-Z])|\\hspace\*?\s*\{[^{}]*\}|\\thinspace(?![a-zA-Z])")
+_HEDGE = re.compile(r"^(?:approximately|approx\.?|about|roughly|\\approx|\\sim|≈|~)\s*(?=[\d$\\.-])", re.I)
+_ENDLESS = re.compile(r"(?P<head>\d*\.\d*?)(?P<digit>\d)(?P=digit)+(?:\.\.\.|…|\\[lc]?dots)(?![\w.])")
+_TEMPERATURE = re.compile(
+    r"(?:\^\s*\{?\s*\\circ\s*\}?|degrees?)\s*(?:\\[a-z]+\s*\{\s*)?(C|F|[Cc]elsius|[Ff]ahrenheit)\b\s*\}?"
+)
+_IN_WORDS_TOO = re.compile(r"(?<=\d)\s*\([a-z][a-z -]+\)$")  # 7 (seven)
 _FRACTION_CHARS = re.compile("(?P<whole>(?<!\\d)\\d*)\\s*(?P<part>[¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞])")
 
 
@@ -36,15 +42,18 @@ def spelled(text: str) -> str:
     'x <=(1/2)'
     """
     out = "".join(" " if unicodedata.category(c) in ("Cc", "Cf") else c for c in text)
-    out = _last_box(_LEAD.sub("", out.strip()))
+    out = _HEDGE.sub("", _last_box(_LEAD.sub("", out.strip())).strip())
     out = _one_spelling(_without_markdown(out))
+    out = _ENDLESS.sub(r"\g<head>\\overline{\g<digit>}", out)
+    out = _TEMPERATURE.sub(lambda m: f" {'celsius' if m[1][0] in 'Cc' else 'fahrenheit'} ", out)
     out = _dollars(out)
     out = _THOUSANDS.sub("", out)
     out = _SPACES.sub(" ", _SIZES.sub("", out))
     out = _BOLD.sub(lambda m: rf" \vec@{m[1]} ", out)
     for _ in range(3):
         out = _WRAPPER.sub(lambda m: f" {m[1]} ", out)
-    return " ".join(out.split()).strip().rstrip(".,;").strip()
+    out = " ".join(out.split()).strip().rstrip(".,;").strip()
+    return _IN_WORDS_TOO.sub("", out).removeprefix("=").strip()
 
 
 def _last_box(text: str) -> str:
