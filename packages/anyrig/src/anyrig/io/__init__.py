@@ -8,6 +8,7 @@ from pathlib import Path
 
 from anyrig import conform
 from anyrig.errors import FileError
+from anyrig.io._bind import bind_skeleton, joint_weights
 from anyrig.io._model import Model
 from anyrig.io.bvh import read_bvh, read_bvh_model, write_bvh
 from anyrig.io.glb import read_glb, write_glb
@@ -17,6 +18,8 @@ from anyrig.skeleton import Clip
 __all__ = [
     "SUFFIXES",
     "Model",
+    "bind_skeleton",
+    "joint_weights",
     "load",
     "read_bvh",
     "read_bvh_model",

@@ -47,6 +47,16 @@ class Nodes:
             place.put(k, pose.translations[:, k], pose.rotations[:, k], pose.scales[:, k])
         return place.p, place.w
 
+    def matrix(self, node: int) -> Array:
+        """The world matrix (4, 4) of one node at rest."""
+        result = np.eye(4)
+        while node >= 0:
+            local = np.eye(4)
+            local[:3, :3] = rot.to_matrix(self.rotations[node]) * self.scales[node]
+            local[:3, 3] = self.translations[node]
+            result, node = local @ result, self.parents[node]
+        return result
+
     def rest(self, chain: list[int], n_frames: int = 1) -> Pose:
         """The rest transforms of ``chain`` for every frame."""
         parts = (a[chain] for a in (self.translations, self.rotations, self.scales))

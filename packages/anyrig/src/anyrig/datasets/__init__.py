@@ -1,0 +1,1 @@
+"""Motion that others made, read with what its files are known to get wrong put right."""

@@ -1,0 +1,131 @@
+"""The animated creatures of Quaternius (CC0), from GLB files that their owner has on disk.
+
+What their files are known to have, and what is made of it (each can be switched off):
+
+- Feet and mouths hang on the world or on an empty root, because inverse kinematics moved them: hung on the bone they go
+  along with. Knee targets and control bones that carry no vertex are dropped.
+- The nodes rest in the middle of some clip: the pose in which the mesh was bound is taken for rest.
+- Translations of feet and shoulders are animated: made rigid, with the legs bent so that the feet stay where they were.
+- Gaits go on the spot: moved over the ground so that standing feet stand.
+- Some face along x: all are turned to face along z.
+- Clips are named after other creatures, or twice: actions are told by the last part of the name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyrig import conform
+from anyrig import rotations as rot
+from anyrig.datasets._quaternius_words import action_name, describe
+from anyrig.datasets._repair import one_tree, parents_first, rehung, rigid, settled
+from anyrig.datasets._travel import with_travel
+from anyrig.errors import FileError
+from anyrig.io import Model, bind_skeleton, joint_weights, read_glb
+from anyrig.skeleton import Clip, Skeleton
+
+Array = NDArray[np.float64]
+
+TRUNKS = ("body", "root")
+"""Names of the joint that the body hangs on, where several trees of joints might be it."""
+_LOW = 0.25
+"""A hung joint no higher at rest than this share of the root's height is a foot."""
+_STEADY = ("walk", "run", "gallop")
+_UNSTEADY = ("gallop_jump", "jump_toidle")
+
+
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """What is put right: ``rig`` one tree, rest pose and facing; ``rigid`` translations; ``travel`` over the ground."""
+
+    rig: bool = True
+    rigid: bool = True
+    travel: bool = True
+
+
+def load(path: str | os.PathLike[str], repairs: Repairs | None = None) -> dict[str, Model]:
+    """Creature -> its model, from one GLB file or from all in a folder and below, by name.
+
+    Clips are called after their action (``walk``, ``attack_kick``), have it in ``action`` in general (``attack``), and
+    three captions that say what the name of the clip says, not what an eye has seen. Raises FileError where there is no
+    such file, or one that cannot be read.
+    """
+    path = Path(path)
+    files = sorted(path.rglob("*.glb")) if path.is_dir() else [path]
+    if not files:
+        raise FileError(f"{path} holds no GLB file")
+    return {file.stem: read_creature(file, repairs) for file in files}
+
+
+def read_creature(path: str | os.PathLike[str], repairs: Repairs | None = None) -> Model:
+    """One file's creature (see :func:`load`). A repaired rig has no source document: its mesh hangs on other bones."""
+    repairs = repairs or Repairs()
+    model = read_glb(path)
+    if not model.clips:
+        raise FileError(f"{path} has no animation")
+    if repairs.rig:
+        model, feet = _repaired(model, repairs)
+    else:
+        feet = []
+    stem = Path(path).stem
+    clips: list[Clip] = []
+    for clip in model.clips:
+        name = action_name(clip.name)
+        if repairs.rig and repairs.travel and name in _STEADY + _UNSTEADY:
+            clip = with_travel(clip, feet, steady=name in _STEADY)
+        action, captions = describe(stem, name)
+        twice = sum(c.name.partition(" ")[0] == name for c in clips)
+        name = f"{name} {twice + 1}" if twice else name
+        clips.append(replace(clip, name=name, action=action, captions=captions))
+    return replace(model, clips=tuple(clips))
+
+
+def _repaired(model: Model, repairs: Repairs) -> tuple[Model, list[int]]:
+    """The model with one tree of joints, and its feet."""
+    bound = bind_skeleton(model)
+    clips = [replace(c, skeleton=bound) for c in model.clips]
+    kept, parents, hung = one_tree(clips, joint_weights(model), TRUNKS)
+    clips = settled([rehung(c, kept, parents) for c in clips])
+    turn = _to_front(clips[0].skeleton)
+    clips = [conform.turned(c, turn) for c in clips]
+    order = parents_first(kept, parents)
+    limbs = [order.index(j) for j in hung]
+    if repairs.rigid:
+        clips = [rigid(c, limbs) for c in clips]
+    skeleton = clips[0].skeleton
+    clips = [replace(c, skeleton=skeleton) for c in clips]
+    return Model(skeleton, tuple(clips)), _feet(skeleton, limbs)
+
+
+def _feet(skeleton: Skeleton, limbs: Sequence[int]) -> list[int]:
+    """The lowest joint at or below each limb that stands on the ground at rest, at the end of a leg of two bones."""
+    height = skeleton.rest_positions()[:, 1]
+    ground, root = float(height.min()), skeleton.main_root
+    feet = []
+    for limb in limbs:
+        if skeleton.depths[limb] < 3:
+            continue
+        below = [j for j in range(skeleton.n_joints) if limb in skeleton.path(j)]
+        lowest = min(below, key=lambda j: height[j])
+        if height[lowest] - ground < _LOW * (height[root] - ground):
+            feet.append(lowest)
+    return feet
+
+
+def _to_front(skeleton: Skeleton) -> Array:
+    """The quarter turns about the vertical after which the head lies towards z from the root."""
+    heads = [j for j, name in enumerate(skeleton.names) if name.lower() == "head"]
+    if not heads:
+        return rot.identity()
+    positions = skeleton.rest_positions()
+    x, _, z = positions[heads[0]] - positions[skeleton.main_root]
+    if np.hypot(x, z) < 0.05 * conform.extent(skeleton):
+        return rot.identity()
+    quarters = round(float(np.arctan2(x, z)) / (np.pi / 2))
+    return rot.about("y", -quarters * np.pi / 2)
