@@ -201,7 +201,7 @@ def idle(motion: Motion, rng: random.Random) -> Telling:
     motion.cyclic = True
     body, u, energy = spine(motion), motion.progress, motion.style.energy
     slow = max(1, round(motion.seconds / rng.uniform(1.8, 3.0)))
-    up = 0.9 if "rears" in motion.rig.plan.habits else rng.uniform(0.25, 0.6)
+    up = 1.25 if "rears" in motion.rig.plan.habits else rng.uniform(0.3, 0.8)
     up = max(0.15, up + 0.4 * motion.style.head)
     still = np.ones(motion.n_frames)
     places = reared(
@@ -212,7 +212,7 @@ def idle(motion: Motion, rng: random.Random) -> Telling:
     motion.open_jaw(0.06 * energy * (1 - np.cos(TAU * 2 * slow * u)))
     high = (
         "[the front of the body is raised|its front rises from the ground]"
-        if up > 0.45
+        if up > 0.6
         else "[the head is lifted a little|only the head is raised]"
     )
     return Telling(
@@ -245,7 +245,7 @@ def strike(motion: Motion, rng: random.Random) -> Telling:
     coil = 0.45 + 0.75 * np.maximum(-out, 0.0) / 0.55
     low = rng.uniform(0.05, 0.2)
     places = reared(
-        motion, body, rng, part=0.42, pitch=(0.85 + 0.3 * coil) * ready + low * (1 - ready), level=0.1 * (1 - ready),
+        motion, body, rng, part=0.42, pitch=(1.0 + 0.25 * coil) * ready + low * (1 - ready), level=0.1 * (1 - ready),
         yaw=np.zeros_like(u), bow=1.15 * energy**0.3 * coil * ready,
     )  # fmt: skip
     jaw = spans(u, (hit - 0.12, hit - 0.04), (hit + 0.02, hit + 0.08))

@@ -50,20 +50,30 @@ def stoop(motion: Motion, amount: Array) -> None:
         motion.trunk((0.0, 0.0, 0.0), (1.0 * amount, 0.0, 0.0))
         motion.look(pitch=0.5 * amount)
         motion.shift(up=-0.3 * height * amount, forward=-0.06 * height * amount)
-    elif len(rig.legs) == 2:
-        motion.tilt((0.55 + 0.6 * plan.trunk.pitch) * amount)
-        motion.look(pitch=1.05 * amount)
-        motion.shift(up=-0.16 * height * amount)
-        motion.bend(rig.tail, pitch=0.25 * amount)
-    elif len(rig.legs) == 4:
-        motion.heave(-0.04 * height * amount, -0.24 * height * amount)
-        neck = (plan.neck.pitch + plan.neck.end_pitch) / 2 + math.radians(62) if plan.neck else 0.0
-        motion.bend(rig.neck, pitch=neck * amount)
-        if rig.head is not None and plan.head is not None:  # the muzzle ends up pointing down, not between the legs
-            motion.turn(rig.head, pitch=(plan.head.pitch + math.radians(80) - neck) * amount)
+    elif len(rig.legs) <= 4:
+        tilt = 0.0
+        if len(rig.legs) == 2:
+            tilt = 0.4 + 0.6 * plan.trunk.pitch
+            motion.tilt(tilt * amount)
+            motion.shift(up=-0.14 * height * amount)
+            motion.bend(rig.tail, pitch=0.25 * amount)
+        else:
+            motion.heave(-0.03 * height * amount, -(0.12 if "columnar" in plan.habits else 0.24) * height * amount)
+        _hang_head(motion, tilt, amount)
     else:
         motion.heave(0.15 * height * amount, -0.4 * height * amount)
         motion.look(pitch=0.45 * amount)
+
+
+def _hang_head(motion: Motion, tilt: float, amount: Array) -> None:
+    """The neck comes down to 60 degrees under the horizontal; the muzzle points down, not back between the legs."""
+    rig, plan = motion.rig, motion.rig.plan
+    neck = 0.0
+    if plan.neck is not None:
+        neck = max(0.0, (plan.neck.pitch + plan.neck.end_pitch) / 2 + math.radians(60) - tilt)
+        motion.bend(rig.neck, pitch=neck * amount)
+    if rig.head is not None and plan.head is not None:
+        motion.turn(rig.head, pitch=(plan.head.pitch + math.radians(75) - neck - tilt) * amount)
 
 
 def to_ground(motion: Motion, share: Array, gap: float = 0.03) -> tuple[Array, bool]:

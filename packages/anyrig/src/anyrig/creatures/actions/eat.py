@@ -35,17 +35,17 @@ def act(motion: Motion, rng: random.Random) -> Telling:
 def _graze(motion: Motion, rng: random.Random) -> Telling:
     """The head goes down to the ground and nibbles."""
     rig, u = motion.rig, motion.progress
+    if rig.nose:
+        return _with_trunk(motion, rng)
     up = rng.random() < 0.5
     down = spans(u, (0.05, 0.35), (0.78, 0.98) if up else (2.0, 3.0))
     share, reached = standing.to_ground(motion, down)
     standing.ready(motion, 0.5)
     bites = max(2, round(motion.seconds * rng.uniform(1.6, 2.4)))
     chew = spans(u, (0.3, 0.38), (0.74, 0.82) if up else (2.0, 3.0)) * (1 - np.cos(TAU * bites * u)) / 2
-    quick = rig.plan.kind == "bird" or rig.plan.kind == "biped"
+    quick = len(rig.legs) == 2 and not rig.arms and rig.plan.kind != "dragon"  # birds peck
     standing.stoop(motion, share * (1.0 - (0.22 if quick else 0.05) * chew))
     motion.open_jaw(0.55 * chew)
-    if rig.nose:
-        motion.bend(rig.nose, pitch=1.6 * chew)
     where = (
         "[the head goes down to the ground|it lowers its head to the ground]"
         if reached
@@ -73,6 +73,27 @@ def _graze(motion: Motion, rng: random.Random) -> Telling:
         last,
     )
     return Telling(verbs, parts, "[stands still|stands with its head up]", paced=False)
+
+
+def _with_trunk(motion: Motion, rng: random.Random) -> Telling:
+    """An elephant's meal: the trunk feels for food, curls up to the mouth and sinks again."""
+    standing.ready(motion, 0.5)
+    _, v = standing.repeats(motion, rng, 2.2)
+    curl = spans(v, (0.3, 0.55), (0.7, 0.97))
+    reach = spans(v, (0.03, 0.25), (0.3, 0.5))
+    motion.bend(motion.rig.nose, pitch=2.5 * curl - 0.25 * reach)
+    motion.look(pitch=0.15 * reach - 0.12 * curl)
+    motion.open_jaw(0.7 * spans(v, (0.42, 0.55), (0.62, 0.72)))
+    return Telling(
+        ("eat with its trunk", "feed with its trunk", "put food in its mouth with its trunk"),
+        (
+            "[the trunk reaches down|its trunk stretches down for food]",
+            "[then it curls up to the mouth|the trunk rolls up to the mouth]",
+            "[the feet stay planted|its feet do not move]",
+        ),
+        "[stands still|stands in place]",
+        paced=False,
+    )
 
 
 def _grazes(plan: Plan) -> bool:

@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anyrig import creatures
+from anyrig import rotations as rot
+from anyrig.creatures.style import style
+from anyrig.errors import SettingsError
+
+seeds = st.integers(0, 2**32 - 1)
+kinds = st.sampled_from(creatures.kinds())
+CYCLIC = {
+    "walk",
+    "trot",
+    "run",
+    "sneak",
+    "walk_backward",
+    "sidestep",
+    "slither",
+    "dash",
+    "swim",
+    "idle",
+    "fly",
+    "hover",
+    "glide",
+}
+
+
+@st.composite
+def performances(draw, actions=None, kind=kinds, seconds=(1.0, 2.0, 3.0)):
+    """Any creature that does something it can; one of ``actions`` where these are given."""
+    plan = creatures.plan(draw(kind), random.Random(draw(seeds)))
+    able = [a for a in creatures.actions(plan) if actions is None or a in actions]
+    if not able:
+        plan = creatures.plan("quadruped", random.Random(draw(seeds)))
+        able = [a for a in creatures.actions(plan) if actions is None or a in actions]
+    action = draw(st.sampled_from(able))
+    return creatures.perform(plan, action, random.Random(draw(seeds)), draw(st.sampled_from(seconds)))
+
+
+def places(performance):
+    return performance.clip.world()[0]
+
+
+def body(performance):
+    """The joints but for one that lies under the creature."""
+    return [j for j in range(performance.clip.skeleton.n_joints) if j != performance.rig.ground]
+
+
+@settings(max_examples=120)
+@given(p=performances())
+def test_feet_in_contact_lie_on_the_ground_and_do_not_move(p):
+    world = places(p)
+    for k, foot in enumerate(p.feet):
+        firm = p.contacts[:, k]
+        assert np.abs(world[firm, foot, 1]).max(initial=0.0) < 1e-6
+        stays = firm[1:] & firm[:-1]
+        steps = np.linalg.norm(np.diff(world[:, foot], axis=0), axis=-1)
+        assert steps[stays].max(initial=0.0) < 1e-6
+
+
+@settings(max_examples=120)
+@given(p=performances())
+def test_nothing_is_under_the_ground(p):
+    assert places(p)[:, body(p), 1].min() > -1e-6
+
+
+@given(p=performances())
+def test_bones_keep_their_lengths_and_all_numbers_are_finite(p):
+    world = places(p)
+    assert np.isfinite(p.clip.rotations).all()
+    parents = np.array(p.clip.skeleton.parents)
+    j = np.flatnonzero(parents >= 0)
+    bones = np.linalg.norm(world[:, j] - world[:, parents[j]], axis=-1)
+    assert np.allclose(bones, np.linalg.norm(p.clip.skeleton.offsets[j], axis=-1), atol=1e-9)
+    assert np.array_equal(
+        p.clip.translations[:, 1:],
+        np.broadcast_to(p.clip.skeleton.offsets[1:], bones.shape[:1] + (len(parents) - 1, 3)),
+    )
+
+
+@given(p=performances(actions=CYCLIC, seconds=(2.0, 3.0, 4.0)))
+def test_cyclic_motions_loop(p):
+    if not p.loops:  # a giant's stride can take longer than the clip
+        return
+    root = p.rig.root if p.rig.ground is None else p.rig.ground
+    local = [j for j in range(p.clip.skeleton.n_joints) if j != root]
+    assert rot.angle(p.clip.rotations[0, local], p.clip.rotations[-1, local]).max() < 1e-6
+    if p.clip.action not in ("glide",):  # which goes down
+        assert abs(p.clip.translations[0, 0, 1] - p.clip.translations[-1, 0, 1]) < 1e-6
+    if p.clip.action not in ("fly", "glide", "turn_left", "turn_right"):
+        assert rot.angle(p.clip.rotations[0, root], p.clip.rotations[-1, root]) < 1e-6
+
+
+@settings(max_examples=60)
+@given(p=performances())
+def test_no_joint_jumps_between_frames(p):
+    turned = rot.angle(p.clip.rotations[1:], p.clip.rotations[:-1])
+    assert np.degrees(turned).max() < 125.0
+    assert np.sum(p.clip.rotations[1:] * p.clip.rotations[:-1], axis=-1).min() > 0.0  # nor changes its sign
+    speed = np.linalg.norm(np.diff(places(p), axis=0), axis=-1).max() * p.clip.fps
+    assert speed < 60.0 * max(p.rig.length, p.rig.hip_height)
+
+
+def energy(plan, action, seed):
+    """Mean joint speed in place, body sizes a second, in a neutral manner."""
+    manner = replace(style(random.Random(seed)), mood="neutral", speed=1.0, energy=1.0, head=0.0, tail=0.0, crouch=0.0)
+    clip = creatures.perform(plan, action, random.Random(seed), 3.0, manner=manner).clip.in_place()
+    return np.linalg.norm(np.diff(clip.world()[0], axis=0), axis=-1).mean() * clip.fps / plan.size
+
+
+@given(kind=kinds, seed=seeds)
+def test_faster_gaits_have_more_energy(kind, seed):
+    plan = creatures.plan(kind, random.Random(seed))
+    order = {"fish": ("idle", "swim", "dash"), "serpent": ("idle", "slither")}.get(kind, ("idle", "walk", "run"))
+    energies = [energy(plan, action, seed) for action in order]
+    assert energies == sorted(energies)
+    assert energies[1] > 2.0 * energies[0]
+
+
+@given(seed=seeds, kind=st.sampled_from(["quadruped", "biped", "hexapod", "octopod", "dragon", "bird"]))
+def test_the_body_travels_as_fast_as_it_says(seed, kind):
+    plan = creatures.plan(kind, random.Random(seed))
+    for action in ("walk", "run"):
+        p = creatures.perform(plan, action, random.Random(seed), 2.0)
+        way = np.linalg.norm(p.clip.travel()[-1])
+        assert way == pytest.approx(p.speed * p.clip.seconds, rel=0.05)
+        froude = p.speed**2 / (9.81 * max(p.rig.hip_height, 1e-9))
+        assert froude < (1.2 if action == "walk" else 8.0)
+
+
+@given(seed=seeds, kind=st.sampled_from(["quadruped", "biped", "hexapod", "octopod"]))
+def test_who_walks_always_has_a_foot_on_the_ground(seed, kind):
+    p = creatures.perform(creatures.plan(kind, random.Random(seed)), "walk", random.Random(seed), 2.0)
+    assert p.contacts.any(axis=1).all()
+    assert not p.contacts.all()
+
+
+@given(seed=seeds)
+def test_a_running_biped_leaves_the_ground_in_every_stride(seed):
+    p = creatures.perform(creatures.plan("biped", random.Random(seed)), "run", random.Random(seed), 2.0, 60.0)
+    assert (~p.contacts.any(axis=1)).sum() >= 2
+
+
+def test_the_same_arguments_give_the_same_clip():
+    for seed in range(6):
+        one, two = creatures.sample(seed), creatures.sample(seed)
+        assert one.captions == two.captions
+        assert one.skeleton.names == two.skeleton.names
+        assert np.array_equal(one.rotations, two.rotations)
+        assert np.array_equal(one.translations, two.translations)
+    assert len({creatures.sample(seed).name for seed in range(6)}) > 3
+
+
+@given(p=performances(seconds=(0.5, 1.3, 5.0)))
+def test_times_are_kept(p):
+    assert p.clip.fps == 15.0
+    assert p.clip.n_frames in (9, 20, 21, 76)  # round(seconds * fps) + 1
+    assert p.contacts.shape == (p.clip.n_frames, len(p.feet))
+
+
+@pytest.mark.parametrize("fps", [5.0, 15.0, 24.0, 60.0])
+def test_any_frame_rate_keeps_the_feet_where_they_are(fps):
+    p = creatures.perform(creatures.plan("quadruped", random.Random(3)), "walk", random.Random(3), 2.0, fps)
+    world = places(p)
+    for k, foot in enumerate(p.feet):
+        assert np.abs(world[p.contacts[:, k], foot, 1]).max() < 1e-6
+
+
+def test_every_kind_has_at_least_ten_actions_and_together_there_are_many():
+    able = {kind: set(creatures.actions(creatures.plan(kind, random.Random(1)))) for kind in creatures.kinds()}
+    assert {kind: len(a) for kind, a in able.items() if len(a) < 10} == {}
+    assert len(set().union(*able.values())) >= 20
+    for kind in ("idle", "attack", "death", "eat", "turn_left", "turn_right", "look_around"):
+        assert all(kind in actions for actions in able.values())
+    assert {"walk", "trot", "run", "jump"} <= able["quadruped"]
+    assert {"fly", "glide", "take_off", "land"} <= able["bird"] & able["dragon"]
+    assert "slither" in able["serpent"]
+    assert "swim" in able["fish"]
+
+
+@pytest.mark.parametrize(
+    ("action", "seconds", "fps"),
+    [
+        ("fly", 2.0, 15.0),
+        ("somersault", 2.0, 15.0),
+        ("walk", -1.0, 15.0),
+        ("walk", 2.0, 0.0),
+        ("walk", float("nan"), 15.0),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(action, seconds, fps):
+    dog = creatures.plan("quadruped", random.Random(0))
+    with pytest.raises(SettingsError) as caught:
+        creatures.clip(dog, action, random.Random(0), seconds, fps)
+    assert "\n" not in str(caught.value)
