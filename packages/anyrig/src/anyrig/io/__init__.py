@@ -69,7 +69,8 @@ def save(
 ) -> None:
     """Writes a model or a clip; the options are :func:`load`'s, and ``up`` and ``unit`` say what the file shall have.
 
-    A BVH file holds one clip. Raises FileError where the disk refuses or the format cannot hold it, and SettingsError
+    A clip by itself is written with a mesh of bones; to keep a rig's own mesh, write the model it came from with its
+    ``clips`` replaced. A BVH file holds one clip. Raises FileError where the disk refuses or the format cannot hold it, and SettingsError
     for an option that cannot be honoured.
     """
     suffix = _suffix(path)

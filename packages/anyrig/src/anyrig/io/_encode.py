@@ -163,6 +163,7 @@ def _fresh(model: Model, bones: bool) -> Document:
         add_bones(document, skeleton)
     nodes = read_nodes(document)
     document.animations = [_animation(document, clip, nodes, joints) for clip in model.clips]
+    prune(document)
     return document
 
 
