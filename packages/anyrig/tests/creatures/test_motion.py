@@ -53,7 +53,7 @@ def body(performance):
     return [j for j in range(performance.clip.skeleton.n_joints) if j != performance.rig.ground]
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(p=performances())
 def test_feet_in_contact_lie_on_the_ground_and_do_not_move(p):
     world = places(p)
@@ -65,12 +65,13 @@ def test_feet_in_contact_lie_on_the_ground_and_do_not_move(p):
         assert steps[stays].max(initial=0.0) < 1e-6
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(p=performances())
 def test_nothing_is_under_the_ground(p):
     assert places(p)[:, body(p), 1].min() > -1e-6
 
 
+@settings(max_examples=25)
 @given(p=performances())
 def test_bones_keep_their_lengths_and_all_numbers_are_finite(p):
     world = places(p)
@@ -85,6 +86,7 @@ def test_bones_keep_their_lengths_and_all_numbers_are_finite(p):
     )
 
 
+@settings(max_examples=25)
 @given(p=performances(actions=CYCLIC, seconds=(2.0, 3.0, 4.0)))
 def test_cyclic_motions_loop(p):
     if not p.loops:  # a giant's stride can take longer than the clip
@@ -115,6 +117,7 @@ def energy(plan, action, seed):
     return np.linalg.norm(np.diff(clip.world()[0], axis=0), axis=-1).mean() * clip.fps / plan.size
 
 
+@settings(max_examples=25)
 @given(kind=kinds, seed=seeds)
 def test_faster_gaits_have_more_energy(kind, seed):
     plan = creatures.plan(kind, random.Random(seed))
@@ -124,6 +127,7 @@ def test_faster_gaits_have_more_energy(kind, seed):
     assert energies[1] > 2.0 * energies[0]
 
 
+@settings(max_examples=25)
 @given(seed=seeds, kind=st.sampled_from(["quadruped", "biped", "hexapod", "octopod", "dragon", "bird"]))
 def test_the_body_travels_as_fast_as_it_says(seed, kind):
     plan = creatures.plan(kind, random.Random(seed))
@@ -135,6 +139,7 @@ def test_the_body_travels_as_fast_as_it_says(seed, kind):
         assert froude < (1.2 if action == "walk" else 8.0)
 
 
+@settings(max_examples=25)
 @given(seed=seeds, kind=st.sampled_from(["quadruped", "biped", "hexapod", "octopod"]))
 def test_who_walks_always_has_a_foot_on_the_ground(seed, kind):
     p = creatures.perform(creatures.plan(kind, random.Random(seed)), "walk", random.Random(seed), 2.0)
@@ -142,6 +147,7 @@ def test_who_walks_always_has_a_foot_on_the_ground(seed, kind):
     assert not p.contacts.all()
 
 
+@settings(max_examples=25)
 @given(seed=seeds)
 def test_a_running_biped_leaves_the_ground_in_every_stride(seed):
     p = creatures.perform(creatures.plan("biped", random.Random(seed)), "run", random.Random(seed), 2.0, 60.0)
@@ -158,6 +164,7 @@ def test_the_same_arguments_give_the_same_clip():
     assert len({creatures.sample(seed).name for seed in range(6)}) > 3
 
 
+@settings(max_examples=25)
 @given(p=performances(seconds=(0.5, 1.3, 5.0)))
 def test_times_are_kept(p):
     assert p.clip.fps == 15.0

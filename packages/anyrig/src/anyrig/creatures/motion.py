@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyrig import rotations as rot
-from anyrig.creatures.curves import Curve, running_max, wave
+from anyrig.creatures.curves import Curve, wave
 from anyrig.creatures.feet import Feet, standing
-from anyrig.creatures.ik import place
-from anyrig.creatures.rig import Leg, Rig
+from anyrig.creatures.ground import keep_off_ground, plant
+from anyrig.creatures.rig import Rig
 from anyrig.creatures.style import Style
 
 Array = NDArray[np.float64]
@@ -156,29 +156,30 @@ class Motion:
 
     def local(self) -> tuple[Array, Array, NDArray[np.bool_]]:
         """Solves the motion: local turns (T, J, 4), the place (T, 3) of joint 0, and which feet (T, L) stand firm."""
-        turns = self._turns()
+        turns = self.turns()
         self._lie_down(turns)
-        firm = self._plant(turns)
-        self._keep_off_ground(turns)
-        places, _ = self.rig.world(turns, self._origin())
+        firm = plant(self, turns)
+        keep_off_ground(self.rig, turns, self.origin(), _CLEARANCE * self.size)
+        places, _ = self.rig.world(turns, self.origin())
         bodies = [j for j in range(len(self.rig.natural)) if j != self.rig.ground]
         buried = np.maximum(-places[:, bodies, 1].min(axis=1), 0.0)
         self.place[:, 1] += buried
-        return turns, self._origin(), firm & (buried < 1e-9)[:, None]
+        return turns, self.origin(), firm & (buried < 1e-9)[:, None]
 
     def _lie_down(self, turns: Array) -> None:
         """Lets the trunk down on the ground, with the thickness it has between its hips."""
         if not self.lying.any():
             return
         rig = self.rig
-        places, _ = rig.world(turns, self._origin(), upper=True)
+        places, _ = rig.world(turns, self.origin(), upper=True)
         half = 0.8 * max((pair.spread for pair in rig.plan.legs), default=rig.plan.trunk.height)
         lowest = places[:, [j for j, _ in rig.trunk], 1].min(axis=1) - half
         if rig.legs:
             lowest = np.minimum(lowest, places[:, [leg.chain[0] for leg in rig.legs], 1].min(axis=1))
         self.place[:, 1] -= self.lying * lowest
 
-    def _turns(self) -> Array:
+    def turns(self) -> Array:
+        """Local turns (T, J, 4) but for the legs, which are left natural."""
         turns = rot.identity(*self.angles.shape[:2])
         for order, joints in _orders(self.rig).items():
             axes = [{"X": PITCH, "Y": YAW, "Z": ROLL}[letter] for letter in order]
@@ -191,103 +192,11 @@ class Motion:
             turns[:, self.rig.ground] = rot.about("y", self.heading)
         return turns
 
-    def _origin(self) -> Array:
-        """The place of joint 0: the root's, or that of the joint under it."""
+    def origin(self) -> Array:
+        """The place (T, 3) of joint 0: the root's, or that of the joint under it."""
         if self.rig.ground is None:
             return self.place
         return np.asarray(self.place - rot.rotate(rot.about("y", self.heading), self.rig.natural[self.rig.root]))
-
-    def _plant(self, turns: Array) -> NDArray[np.bool_]:
-        """Turns the legs so that the feet are where they are meant to be; lowers the body where they cannot reach."""
-        feet, rig = self.feet, self.rig
-        if not rig.legs:
-            return np.zeros((self.n_frames, 0), dtype=bool)
-        places, world = rig.world(turns, self._origin(), upper=True)
-        firm = feet.planted & (feet.loose <= 0.0)
-        goals = [self._goal(k, leg, places, world) for k, leg in enumerate(rig.legs)]
-        drop = self._drop(places, goals, firm)
-        self.place[:, 1] -= drop
-        for k, leg in enumerate(rig.legs):
-            hip = places[:, leg.chain[0]] - drop[:, None] * [0.0, 1.0, 0.0]
-            goal, foot_turn, toe_turn = goals[k]
-            goal = goal - (feet.loose[:, k] * drop)[:, None] * [0.0, 1.0, 0.0]
-            goal[:, 1] = np.maximum(goal[:, 1], np.where(feet.loose[:, k] > 0, 0.0, -np.inf))
-            parent = world[:, rig.skeleton.parents[leg.chain[0]]]
-            local, last = place(leg.fold, hip, goal, parent)
-            turns[:, leg.chain[:-1]] = local
-            turns[:, leg.chain[-1]] = rot.multiply(rot.inverse(last), foot_turn)
-            if leg.contact != leg.chain[-1]:
-                turns[:, leg.contact] = rot.multiply(rot.inverse(foot_turn), toe_turn)
-            firm[:, k] &= np.linalg.norm(goal - hip, axis=-1) <= leg.fold.longest + 1e-9
-        return np.asarray(firm)
-
-    def _goal(self, k: int, leg: Leg, places: Array, world: Array) -> tuple[Array, Array, Array]:
-        """Where the end of leg ``k``'s chain goes (T, 3), and the world turns of its foot and its toe."""
-        feet, rig = self.feet, self.rig
-        body = world[:, rig.skeleton.parents[leg.chain[0]]]
-        loose = feet.loose[:, k]
-        flat = rot.about("y", feet.yaw[:, k])
-        if leg.contact == leg.chain[-1]:
-            planted = hanging = rot.multiply(flat, rot.about("x", feet.toe[:, k]))
-            hanging = rot.multiply(body, rot.about("x", feet.toe[:, k]))
-            foot_turn = toe_turn = rot.slerp(planted, hanging, loose)
-        else:
-            raised = rot.multiply(flat, rot.about("x", feet.pitch[:, k]))
-            foot_turn = rot.slerp(raised, rot.multiply(body, rot.about("x", feet.pitch[:, k])), loose)
-            toes = rot.multiply(flat, rot.about("x", feet.toe[:, k]))
-            toe_turn = rot.slerp(toes, rot.multiply(body, rot.about("x", feet.toe[:, k])), loose)
-        hip = leg.chain[0]
-        line = (leg.home - rig.natural[hip]) * feet.stretch[:, k, None]
-        out = rot.about("z", leg.side * feet.spread[:, k])
-        hang = rot.rotate(rot.multiply(body, rot.multiply(out, rot.about("x", -feet.swing[:, k]))), line)
-        point = (1 - loose)[:, None] * feet.point[:, k] + loose[:, None] * (places[:, hip] + hang)
-        return point - rot.rotate(foot_turn, leg.foot), foot_turn, toe_turn
-
-    def _drop(self, places: Array, goals: Sequence[tuple[Array, Array, Array]], firm: NDArray[np.bool_]) -> Array:
-        """How far (T,) the body has to come down so that the legs that stand can reach: constant for a cycle."""
-        need = np.zeros(self.n_frames)
-        for k, leg in enumerate(self.rig.legs):
-            reach = goals[k][0] - places[:, leg.chain[0]]
-            across = np.hypot(reach[:, 0], reach[:, 2])
-            longest = leg.fold.longest * 0.9995
-            height = np.sqrt(np.maximum(longest**2 - across**2, 0.0))
-            need = np.maximum(need, np.where(firm[:, k], -reach[:, 1] - height, 0.0))
-        if self.cyclic:
-            return np.full(self.n_frames, need.max())
-        return running_max(need, max(1, round(0.15 * self.fps)))
-
-    def _keep_off_ground(self, turns: Array) -> None:
-        """Bends tail, neck, wings and arms up where they would go into the ground."""
-        floor = _CLEARANCE * self.size
-        places, world = self.rig.world(turns, self._origin(), upper=True)
-        chains = [self.rig.tail, self.rig.nose, (*self.rig.neck, *([] if self.rig.head is None else [self.rig.head]))]
-        limbs = (*self.rig.wings, *self.rig.arms, *self.rig.antennae, *self.rig.caudals, *self.rig.pectorals)
-        chains += [limb.joints for limb in limbs]
-        for joints in chains:
-            if joints and places[:, list(joints), 1].min() < floor:
-                _raise_chain(self.rig, turns, places, world, joints, floor)
-
-
-def _raise_chain(rig: Rig, turns: Array, places: Array, world: Array, joints: Sequence[int], floor: float) -> None:
-    """Turns each bone of a chain up so far that its end is not under ``floor``; bends nothing that is above."""
-    parents = rig.skeleton.parents
-    for k, joint in enumerate(joints):
-        place, turned = places[:, joint], world[:, joint]
-        if k:
-            above = world[:, joints[k - 1]]
-            place = places[:, joints[k - 1]] + rot.rotate(above, rig.offsets[joint])
-            turned = rot.multiply(above, turns[:, joint])
-        else:
-            above = world[:, parents[joint]]
-        if k + 1 < len(joints):
-            bone = rot.rotate(turned, rig.offsets[joints[k + 1]])
-            length = float(np.linalg.norm(rig.offsets[joints[k + 1]]))
-            wanted = np.clip(np.maximum(bone[:, 1], floor - place[:, 1]), -length, length)
-            level = np.sqrt(np.maximum(length**2 - wanted**2, 0.0)) / np.maximum(np.hypot(bone[:, 0], bone[:, 2]), 1e-9)
-            goal = np.stack([bone[:, 0] * level, wanted, bone[:, 2] * level], axis=-1)
-            turned = rot.multiply(rot.between(bone, goal), turned)
-        turns[:, joint] = rot.multiply(rot.inverse(above), turned)
-        places[:, joint], world[:, joint] = place, turned
 
 
 def _orders(rig: Rig) -> dict[str, list[int]]:

@@ -83,8 +83,8 @@ def _straighten(turns: Array, leg: Leg, amount: float) -> None:
     """Takes ``amount`` of the bends out of a leg and keeps its line from hip to foot."""
     chain = leg.fold
     bends = chain.turns * (1.0 - amount)
-    x, y = chain._end(bends)
-    x0, y0 = chain._end(chain.turns)
+    x, y = chain.end(bends)
+    x0, y0 = chain.end(chain.turns)
     half = rot.from_rotvec(chain.axis * (math.atan2(y0, x0) - math.atan2(y, x)))
     turns[leg.chain[0]] = half
     left = half

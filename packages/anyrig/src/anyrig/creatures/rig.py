@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyrig import rotations as rot
-from anyrig.creatures.ik import Fold
+from anyrig.creatures.ik import Fold, stack
 from anyrig.creatures.plans import Plan
 from anyrig.skeleton import Skeleton
 
@@ -41,6 +41,26 @@ class Leg:
     fold: Fold
     foot: Array
     home: Array
+
+
+@dataclass(frozen=True, eq=False)
+class LegTable:
+    """What is asked of all L legs at once: joint numbers (L,), sides (L,), vectors (L, 3).
+
+    ``lines`` are natural vectors from hip to contact; ``footed`` says whose contact is not the chain's end.
+    ``groups`` stack the legs with as many bones: their numbers, their chains, and the chains' joints (legs, n + 1).
+    """
+
+    hips: NDArray[np.intp]
+    parents: NDArray[np.intp]
+    ends: NDArray[np.intp]
+    contacts: NDArray[np.intp]
+    sides: Array
+    lines: Array
+    feet: Array
+    longest: Array
+    footed: NDArray[np.bool_]
+    groups: tuple[tuple[list[int], Fold, NDArray[np.intp]], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +148,29 @@ class Rig:
             if parent in below:
                 below.add(j)
         return _levels(self.skeleton, [j for j in range(self.skeleton.n_joints) if j not in below])
+
+    @cached_property
+    def leg_table(self) -> LegTable:
+        """The legs side by side."""
+        legs = self.legs
+        hips = np.array([leg.chain[0] for leg in legs])
+        ends, contacts = np.array([leg.chain[-1] for leg in legs]), np.array([leg.contact for leg in legs])
+        groups = []
+        for n in sorted({len(leg.chain) for leg in legs}):
+            own = [k for k, leg in enumerate(legs) if len(leg.chain) == n]
+            groups.append((own, stack([legs[k].fold for k in own]), np.array([legs[k].chain for k in own])))
+        return LegTable(
+            hips=hips,
+            parents=np.array([self.skeleton.parents[j] for j in hips]),
+            ends=ends,
+            contacts=contacts,
+            sides=np.array([float(leg.side) for leg in legs]),
+            lines=np.stack([leg.home for leg in legs]) - self.natural[hips],
+            feet=np.stack([leg.foot for leg in legs]),
+            longest=np.array([leg.fold.longest for leg in legs]),
+            footed=ends != contacts,
+            groups=tuple(groups),
+        )
 
     @cached_property
     def offsets(self) -> Array:

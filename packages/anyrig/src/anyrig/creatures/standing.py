@@ -99,7 +99,7 @@ def to_ground(motion: Motion, share: Array, gap: float = 0.03) -> tuple[Array, b
 
 def _mouth_heights(motion: Motion) -> Array:
     rig = motion.rig
-    places, world = rig.world(motion._turns(), motion._origin(), upper=True)
+    places, world = rig.world(motion.turns(), motion.origin(), upper=True)
     if rig.head is None or rig.mouth is None:
         return np.asarray(places[:, rig.root, 1])
     return np.asarray(places[:, rig.head, 1] + rot.rotate(world[:, rig.head], rig.mouth)[:, 1])
