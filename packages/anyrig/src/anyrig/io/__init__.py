@@ -70,8 +70,8 @@ def save(
     """Writes a model or a clip; the options are :func:`load`'s, and ``up`` and ``unit`` say what the file shall have.
 
     A clip by itself is written with a mesh of bones; to keep a rig's own mesh, write the model it came from with its
-    ``clips`` replaced. A BVH file holds one clip. Raises FileError where the disk refuses or the format cannot hold it, and SettingsError
-    for an option that cannot be honoured.
+    ``clips`` replaced. A BVH file holds one clip. Raises FileError where the disk refuses or the format cannot hold it,
+    and SettingsError for an option that cannot be honoured.
     """
     suffix = _suffix(path)
     model = _changed(Model(what.skeleton, (what,)) if isinstance(what, Clip) else what, fps, in_place, loop)
