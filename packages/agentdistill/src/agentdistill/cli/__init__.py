@@ -25,6 +25,7 @@ VERBS = {
     "show": "list a run's traces, or print one",
     "compare": "paired differences between two runs",
     "recipe": "print a recipe with every default",
+    "rehearse": "see whether a recipe fits this machine, and how long it takes",
     "grade": "grade stored predictions",
     "sandbox": "what the sandbox holds on this machine, and attacks on it",
     "bench": "benchmarks, as ratios in one run",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import glob
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import DataError
+from agentdistill.retrieval._json_stream import items
 from agentdistill.retrieval._passage import Passage
 from agentdistill.store import read_jsonl
 
@@ -34,13 +34,21 @@ def load_corpus(source: str | Path) -> list[Passage]:
     >>> load_corpus("docs/*.md")[0].title  # doctest: +SKIP
     'Tutorial'
     """
-    passages = [p for path in _files(str(source)) for p in _read(path)]
+    passages = list(read_corpus(source))
     if not passages:
         raise DataError(f"{source}: no passages in this corpus")
     return passages
 
 
-def _files(source: str) -> list[Path]:
+def read_corpus(source: str | Path) -> Iterator[Passage]:
+    """The passages of ``load_corpus`` one at a time, so that only a piece of a file lies in memory. May give none."""
+    for path in corpus_files(source):
+        yield from _read(path)
+
+
+def corpus_files(source: str | Path) -> list[Path]:
+    """The files that make up a corpus, in the order they are read. Raises DataError where there are none."""
+    source = str(source)
     path = Path(source).expanduser()
     if path.is_dir():
         found = [p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in _SUFFIXES - {""}]
@@ -77,21 +85,11 @@ def _text(path: Path) -> str:
 
 
 def _read_json(path: Path) -> Iterator[Passage]:
-    text = _text(path)
-    try:
-        data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as e:
-        where = f":{e.lineno}" if isinstance(e, json.JSONDecodeError) else ""
-        why = e.msg if isinstance(e, json.JSONDecodeError) else "nested too deeply"
-        raise DataError(f"{path}{where}: not JSON ({why})") from e
-    if isinstance(data, list):
-        for n, row in enumerate(data, 1):
+    for n, (title, row) in enumerate(items(path), 1):
+        if title is None:
             yield _passage(row, f"{path}: passage {n}")
-    elif isinstance(data, dict):
-        for title, body in data.items():
-            yield _passage({"title": title, "text": body}, f"{path}: {title!r}")
-    else:
-        raise DataError(f"{path}: expected a list of passages or an object of titles, got {type(data).__name__}")
+        else:
+            yield _passage({"title": title, "text": row}, f"{path}: {title!r}")
 
 
 def _passage(row: Any, where: str) -> Passage:

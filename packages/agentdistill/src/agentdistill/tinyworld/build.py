@@ -11,13 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from agentdistill.retrieval import build_retriever
 from agentdistill.tinyworld import corpus
 from agentdistill.tinyworld.documents import Document
 from agentdistill.tinyworld.ladder import SIZES
-from agentdistill.tinyworld.pretrain import load_rows, pretrain
+from agentdistill.tinyworld.pretrain import Share, load_rows, pretrain
 from agentdistill.tinyworld.tokenizer import train_tokenizer
 from agentdistill.tinyworld.world import World
 
@@ -61,13 +62,33 @@ def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
     return path
 
 
-def build_model(size: str, tokenizer: Any, work: Path, out: Path, start: Path | None) -> None:
+def build_model(size: str, tokenizer: Any, work: Path, out: Path, share: Share | None = None) -> None:
     """Pretrain one model. The teacher reads its transcripts twice as often as what it shares with the students."""
     spec = SIZES[size]
     names = ["student", "teacher", "teacher"] if spec.is_teacher else ["student"]
     rows = load_rows([build_rows(name, tokenizer, work) for name in names])
     before = [load_rows([build_rows(name, tokenizer, work)]) for name in ("repetitions", "first")]
-    pretrain(size, [*before, rows], tokenizer, out / size, start=start)
+    pretrain(size, [*before, rows], tokenizer, out / size, share=share)
+
+
+def _build_together(n: int, size: str, work: Path, out: Path) -> None:
+    """Train one model in ``n`` processes that average their gradients."""
+    tokenizer = build_tokenizer(work / "tokenizer")
+    if n == 1:
+        build_model(size, tokenizer, work, out)
+        return
+    import torch.multiprocessing as mp
+
+    with TemporaryDirectory() as meeting:
+        mp.spawn(_one_of, (n, f"file://{meeting}/place", size, work, out), nprocs=n)  # type: ignore[no-untyped-call]
+
+
+def _one_of(place: int, n: int, meeting: str, size: str, work: Path, out: Path) -> None:
+    import torch.distributed as dist
+
+    dist.init_process_group("gloo", init_method=meeting, rank=place, world_size=n)
+    build_model(size, build_tokenizer(work / "tokenizer"), work, out, Share(place, n))
+    dist.destroy_process_group()
 
 
 def main() -> int:
@@ -76,11 +97,11 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("build/tinyworld"), help="where tokenizer and rows are kept")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the weights go")
     parser.add_argument("--size", choices=sorted(SIZES), help="only this model")
-    parser.add_argument("--start", type=Path, help="a folder with weights to start that model from")
+    parser.add_argument("--processes", type=int, default=1, help="how many train that model together (default 1)")
     args = parser.parse_args()
     tokenizer = build_tokenizer(args.work / "tokenizer")
     if args.size:
-        build_model(args.size, tokenizer, args.work, args.out, args.start)
+        _build_together(args.processes, args.size, args.work, args.out)
         return 0
     for name in ("repetitions", "first", "student", "teacher"):
         build_rows(name, tokenizer, args.work)

@@ -55,5 +55,5 @@ SIZES: dict[str, Size] = {
     "0.3M": Size(64, 4, 2, 3e-3, 8_400_000),
     "0.9M": Size(112, 4, 4, 2.5e-3, 8_400_000),
     "2.2M": Size(192, 4, 6, 2e-3, 7_000_000),
-    "teacher": Size(256, 4, 8, 2e-3, 5_300_000, is_teacher=True, first_tokens=(800_000, 300_000)),
+    "teacher": Size(256, 4, 8, 2e-3, 7_200_000, is_teacher=True, first_tokens=(1_000_000, 700_000)),
 }

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -65,6 +66,30 @@ def batches(rows: Rows, n_tokens: int, seed: int, batch_tokens: int = BATCH_TOKE
         yield rows[n][picked]
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """This process's place among those that train one model together, one thread each."""
+
+    place: int
+    n: int
+
+    def part(self, batch: Any) -> Any:
+        """Its rows of a batch; a batch of too few rows is everybody's."""
+        return batch[self.place :: self.n] if len(batch) >= self.n else batch
+
+    def average(self, model: Any) -> None:
+        """Replace every gradient by its mean over the processes."""
+        import torch
+        import torch.distributed as dist
+
+        grads = [p.grad for p in model.parameters() if p.grad is not None]
+        flat = torch.cat([g.reshape(-1) for g in grads])
+        dist.all_reduce(flat)
+        flat /= self.n
+        for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+            g.copy_(part.view_as(g))
+
+
 def rate(done: float) -> float:
     """Learning-rate factor at a share of training: short warm-up, flat, then linear to zero over the last 40 %."""
     return min(done / 0.02, 1.0) * min(1.0, (1.0 - done) / 0.4 + 0.01)
@@ -96,7 +121,7 @@ def optimizers_of(model: Any, learning_rate: float) -> list[tuple[torch.optim.Op
     """Muon for the matrices of the layers, AdamW for embeddings and norms; each with its peak learning rate."""
     import torch
 
-    from agentdistill.tinyworld.muon import Muon
+    from agentdistill.tinyworld._muon import Muon
 
     inner = [p for n, p in model.named_parameters() if p.dim() > 1 and "embed" not in n]
     outer = [p for n, p in model.named_parameters() if p.dim() <= 1 or "embed" in n]
@@ -105,12 +130,17 @@ def optimizers_of(model: Any, learning_rate: float) -> list[tuple[torch.optim.Op
     return [(muon, MUON_RATE), (adam, learning_rate)]
 
 
-def update(model: Any, optimizers: Any, batch: Any, factor: float) -> tuple[float, int]:
-    """One update at ``factor`` of the peak learning rates. Returns the loss and the number of learned tokens."""
+def update(model: Any, optimizers: Any, batch: Any, factor: float, share: Share | None = None) -> tuple[float, int]:
+    """One update at ``factor`` of the peak learning rates. Returns the loss and the number of learned tokens.
+
+    With a ``share`` this process works on its part of the batch, and gradients are averaged over all processes.
+    """
     import torch
 
-    loss, n = loss_of(model, batch)
+    loss, n = loss_of(model, batch if share is None else share.part(batch))
     loss.backward()  # type: ignore[no-untyped-call]
+    if share is not None:
+        share.average(model)
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer, learning_rate in optimizers:
         for group in optimizer.param_groups:
@@ -133,12 +163,12 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
 
 
 def pretrain(
-    size: str, stages: Sequence[Rows], tokenizer: Any, out: Path, seed: int = 0, start: Path | None = None
+    size: str, stages: Sequence[Rows], tokenizer: Any, out: Path, seed: int = 0, share: Share | None = None
 ) -> None:
     """Train one model of the ladder and save it in half precision beside its log.
 
-    ``stages`` are read one after the other, as far as the model's :class:`Size` says. ``start`` is a folder with the
-    weights to start from; without one they are random.
+    ``stages`` are read one after the other, as far as the model's :class:`Size` says. Of several processes that train
+    one model together, the first one writes.
     """
     import torch
     from transformers import AttentionInterface, Qwen3ForCausalLM
@@ -147,10 +177,7 @@ def pretrain(
     torch.manual_seed(seed)
     AttentionInterface.register("tinyworld_causal", causal_attention)
     spec = SIZES[size]
-    if start is None:
-        model = Qwen3ForCausalLM(spec.config(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id))
-    else:
-        model = Qwen3ForCausalLM.from_pretrained(start, dtype=torch.float32).train()
+    model = Qwen3ForCausalLM(spec.config(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id))
     model.set_attn_implementation("tinyworld_causal")
     optimizers = optimizers_of(model, spec.learning_rate)
     n_params = sum(p.numel() for p in model.parameters())
@@ -161,19 +188,22 @@ def pretrain(
     widths = [BATCH_TOKENS] * len(spec.first_tokens) + [batch_tokens]
     reading = chain(*(batches(r, n, seed, w) for r, n, w in zip(stages, shares, widths, strict=True)))
     for step, batch in enumerate(reading):
-        loss, n = update(model, optimizers, batch, rate(min(1.0, read / spec.n_tokens)))
+        loss, n = update(model, optimizers, batch, rate(min(1.0, read / spec.n_tokens)), share)
         read, learned, total = read + batch.size, learned + n, total + loss
         if step % 200 == 199:
             log.append({"step": step + 1, "tokens": read, "loss": round(total / 200, 4)})
             total = 0.0
             print(f"{size} {log[-1]} {read / (time.perf_counter() - started):.0f} tok/s", flush=True)
-            save(model, tokenizer, out)
+            if share is None or share.place == 0:
+                save(model, tokenizer, out)
         if math.isnan(loss):
             raise RuntimeError(f"{size}: loss is not a number at step {step}")
+    if share is not None and share.place:
+        return
     save(model, tokenizer, out)
     facts = {
         "size": size,
-        "start": str(start) if start else "random weights",
+        "n_processes": share.n if share else 1,
         "n_parameters": n_params,
         "seed": seed,
         "n_tokens": read,
