@@ -5,7 +5,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyrig import creatures
@@ -35,6 +35,7 @@ def test_the_kinds_are_there():
     assert set(creatures.kinds()) == set(LEGS)
 
 
+@settings(max_examples=40)
 @given(kind=kinds, seed=seeds)
 def test_a_plan_gives_a_rig_of_its_kind(kind, seed):
     plan = creatures.plan(kind, random.Random(seed))
@@ -49,6 +50,7 @@ def test_a_plan_gives_a_rig_of_its_kind(kind, seed):
     assert bones.min() > 1e-4 * plan.size
 
 
+@settings(max_examples=40)
 @given(kind=kinds, seed=seeds)
 def test_it_stands_on_the_ground_at_rest(kind, seed):
     made = rig(kind, seed)
@@ -59,6 +61,7 @@ def test_it_stands_on_the_ground_at_rest(kind, seed):
         assert abs(leg.home[1]) < 1e-9
 
 
+@settings(max_examples=40)
 @given(kind=kinds, seed=seeds)
 def test_the_two_sides_mirror_each_other(kind, seed):
     made = rig(kind, seed)
@@ -67,6 +70,7 @@ def test_the_two_sides_mirror_each_other(kind, seed):
     assert gaps.max() < 1e-9
 
 
+@settings(max_examples=40)
 @given(kind=kinds, seed=seeds)
 def test_the_frames_lead_from_the_rest_pose_to_the_natural_pose(kind, seed):
     """With the natural pose's world rotations the skeleton's joints are at their natural places."""
@@ -80,6 +84,7 @@ def test_the_frames_lead_from_the_rest_pose_to_the_natural_pose(kind, seed):
     assert np.allclose(places, made.natural, atol=1e-9)
 
 
+@settings(max_examples=40)
 @given(kind=kinds, seed=seeds)
 def test_the_seed_decides_all(kind, seed):
     one, two = (creatures.plan(kind, random.Random(seed)) for _ in range(2))

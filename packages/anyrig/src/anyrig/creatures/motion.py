@@ -172,7 +172,8 @@ class Motion:
             return
         rig = self.rig
         places, _ = rig.world(turns, self.origin(), upper=True)
-        half = 0.8 * max((pair.spread for pair in rig.plan.legs), default=rig.plan.trunk.height)
+        wide = max((pair.spread for pair in rig.plan.legs), default=rig.plan.trunk.height)
+        half = min(0.8 * wide, 0.4 * rig.hip_height)
         lowest = places[:, [j for j, _ in rig.trunk], 1].min(axis=1) - half
         if rig.legs:
             lowest = np.minimum(lowest, places[:, [leg.chain[0] for leg in rig.legs], 1].min(axis=1))
