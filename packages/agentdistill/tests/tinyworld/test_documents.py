@@ -109,7 +109,19 @@ def test_sums_are_true() -> None:
             assert int(c) == do(int(a), int(b))
 
 
-SMALL = corpus.Mix(articles=150, cot_facts=60, cot_math=60, reading=30, programs=20, arithmetic=5, agent=12)
+SMALL = corpus.Mix(
+    articles=150,
+    cot_facts=60,
+    cot_math=60,
+    reading=30,
+    talks=20,
+    notes=20,
+    names_in_python=40,
+    repetitions=10,
+    programs=20,
+    arithmetic=5,
+    agent=12,
+)
 
 
 @pytest.fixture(scope="module")
