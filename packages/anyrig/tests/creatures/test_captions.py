@@ -168,7 +168,7 @@ def test_the_mouth_comes_to_the_ground_when_it_is_said(case):
     positions, world = p.clip.world()
     turn = rot.multiply(world[:, p.rig.head], rot.inverse(p.rig.frames[p.rig.head]))
     mouth = positions[:, p.rig.head] + rot.rotate(turn, p.rig.mouth)
-    assert mouth[:, 1].min() < 0.3 * p.rig.hip_height
+    assert mouth[:, 1].min() < 0.2 * p.rig.hip_height
     assert mouth[:, 1].min() < 0.75 * mouth[0, 1]
 
 

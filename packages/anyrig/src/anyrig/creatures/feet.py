@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anyrig import rotations as rot
 from anyrig.creatures.curves import Curve
 from anyrig.creatures.rig import Rig
 
@@ -43,17 +42,18 @@ class Feet:
             self.stretch[:, leg], self.swing[:, leg], self.spread[:, leg] = stretch, swing, spread
 
 
-def standing(rig: Rig, n_frames: int, place: Array | None = None, heading: Array | None = None) -> Feet:
-    """Feet planted in the natural pose's places; ``place`` (T, 3) and ``heading`` (T,) move and turn these."""
+def standing(rig: Rig, n_frames: int) -> Feet:
+    """Feet planted in the natural pose's places."""
     shape = (n_frames, len(rig.legs))
-    home = np.array([leg.home - rig.centre for leg in rig.legs]).reshape(-1, 3)
-    point = np.broadcast_to(home, (*shape, 3)).copy()
-    yaw = np.zeros(shape)
-    if heading is not None:
-        yaw += heading[:, None]
-        point = rot.rotate(rot.about("y", heading)[:, None], point)
-    point += (rig.centre if place is None else place[:, None]) if shape[1] else 0.0
+    home = np.array([leg.home for leg in rig.legs]).reshape(-1, 3)
     return Feet(
-        point=point, yaw=yaw, pitch=np.zeros(shape), toe=np.zeros(shape), planted=np.ones(shape, dtype=bool),
-        loose=np.zeros(shape), stretch=np.ones(shape), swing=np.zeros(shape), spread=np.zeros(shape),
-    )  # fmt: skip
+        point=np.broadcast_to(home, (*shape, 3)).copy(),
+        yaw=np.zeros(shape),
+        pitch=np.zeros(shape),
+        toe=np.zeros(shape),
+        planted=np.ones(shape, dtype=bool),
+        loose=np.zeros(shape),
+        stretch=np.ones(shape),
+        swing=np.zeros(shape),
+        spread=np.zeros(shape),
+    )

@@ -89,7 +89,7 @@ def to_ground(motion: Motion, share: Array, gap: float = 0.03) -> tuple[Array, b
     low = gap * motion.size
     reached = heights <= low
     if not reached.any():
-        return share * 1.25, bool(heights.min() <= 0.15 * motion.size)
+        return share * 1.25, bool(heights.min() <= 0.1 * motion.size)
     k = int(reached.argmax())
     if k == 0:
         return share * 0.0, True

@@ -31,7 +31,7 @@ def sideways(motion: Motion, rng: random.Random, pace: float) -> Telling:
             f"sidestep to the {way}",
             f"step sideways to the {way}",
             f"walk sideways to the {way}",
-            f"move {way} sideways",
+            f"move sideways to the {way}",
         ),
         (
             f"[the legs step to the {way} one after another|the feet reach out to the {way}]",

@@ -7,7 +7,6 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from anyrig.creatures.names import Naming, naming
 from anyrig.creatures.plans import Rest
 
 BLENDED = 0.2  # the share of creatures that are between two archetypes
@@ -91,11 +90,6 @@ def rest(rng: random.Random, *, arms: float = 0.0, fold: bool = False) -> Rest:
         tips=rng.random() < 0.7,
         tail_first=rng.random() < 0.35,
     )
-
-
-def scheme(rng: random.Random) -> Naming:
-    """A way to name the joints."""
-    return naming(rng)
 
 
 def ramp(*degrees: float) -> tuple[float, ...]:

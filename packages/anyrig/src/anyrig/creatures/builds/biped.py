@@ -6,7 +6,8 @@ import math
 import random
 
 from anyrig.creatures.builds._legs import human, theropod
-from anyrig.creatures.builds._ranges import Archetype, Body, body, ramp, rest, scheme
+from anyrig.creatures.builds._ranges import Archetype, Body, body, ramp, rest
+from anyrig.creatures.names import naming
 from anyrig.creatures.plans import Arms, Chain, Head, Plan, Trunk
 
 # Lengths are relative to the hips' height; pitch is the trunk's above the horizontal.
@@ -84,7 +85,7 @@ def draw(rng: random.Random) -> Plan:
         head=Head(b["head"] * height, b.angle("head_pitch"), b.likely("jaw", rng), b.count("ears")),
         tail=_tail(b, height),
         arms=_arms(b, height, upright, rng),
-        naming=scheme(rng),
+        naming=naming(rng),
         rest=rest(rng, arms=math.radians(80) if upright else 0.0),
         habits=frozenset({"upright"} if upright else {"hops"} if b.words.get("gait") == "hops" else ()),
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 from anyrig.creatures.builds._legs import theropod
-from anyrig.creatures.builds._ranges import Archetype, Body, body, rest, scheme
+from anyrig.creatures.builds._ranges import Archetype, Body, body, rest
+from anyrig.creatures.names import naming
 from anyrig.creatures.plans import Chain, Head, Plan, Trunk, Wings
 
 # size: height of the hips; span: half the wing span; lengths relative to the hips' height.
@@ -68,7 +69,7 @@ def draw(rng: random.Random) -> Plan:
         head=Head(b["head"] * height, b.angle("head_pitch"), b.likely("jaw", rng)),
         tail=Chain(max(1, b.count("tail_n")), b["tail"] * height, b.angle("tail_pitch"), b.angle("tail_pitch")),
         wings=_wings(b, height, trunk, spread, rng),
-        naming=scheme(rng),
+        naming=naming(rng),
         rest=rest(rng, fold=True),
         habits=frozenset({"hops"} if b.words.get("gait") == "hops" else ()),
     )

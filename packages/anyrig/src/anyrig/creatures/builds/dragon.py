@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 from anyrig.creatures.builds._legs import mammal, theropod
-from anyrig.creatures.builds._ranges import Archetype, Body, body, rest, scheme
+from anyrig.creatures.builds._ranges import Archetype, Body, body, rest
+from anyrig.creatures.names import naming
 from anyrig.creatures.plans import Chain, Head, LegPair, Plan, Trunk, Wings
 
 _ARCHETYPES = (
@@ -68,7 +69,7 @@ def draw(rng: random.Random) -> Plan:
             0.92,
         ),
         wings=_wings(b, height, spread, rng),
-        naming=scheme(rng),
+        naming=naming(rng),
         rest=rest(rng, fold=True),
     )
 

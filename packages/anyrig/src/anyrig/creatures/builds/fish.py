@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import random
 
-from anyrig.creatures.builds._ranges import Archetype, body, rest, scheme
+from anyrig.creatures.builds._ranges import Archetype, body, rest
+from anyrig.creatures.names import naming
 from anyrig.creatures.plans import Fins, Head, Plan, Trunk, Wings
 
 # size: length from nose to tail in metres; deep: half the body's height relative to it.
@@ -79,7 +80,7 @@ def draw(rng: random.Random) -> Plan:
         head=Head(b["head"] * length, 0.0, b.likely("jaw", rng)),
         wings=_ray_wings(b["span"] * length, rng) if rays else None,
         fins=fins,
-        naming=scheme(rng),
+        naming=naming(rng),
         rest=rest(rng),
         habits=frozenset({habit}),
     )

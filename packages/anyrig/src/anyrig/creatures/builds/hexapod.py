@@ -6,7 +6,8 @@ import math
 import random
 
 from anyrig.creatures.builds._legs import insect
-from anyrig.creatures.builds._ranges import Archetype, Body, body, rest, scheme
+from anyrig.creatures.builds._ranges import Archetype, Body, body, rest
+from anyrig.creatures.names import naming
 from anyrig.creatures.plans import Arms, Chain, Head, Plan, Trunk, Wings
 
 # size: height of the hips in metres (game creatures: anything from a beetle to a giant ant); lengths relative to it.
@@ -70,7 +71,7 @@ def draw(rng: random.Random) -> Plan:
         ),
         arms=_arms(b, height, thick) if b.likely("arms", rng) else None,
         wings=_wings(b, height, thick) if b.likely("wings", rng) and b["wing"] > 1.5 else None,
-        naming=scheme(rng),
+        naming=naming(rng),
         rest=rest(rng, fold=True),
     )
 

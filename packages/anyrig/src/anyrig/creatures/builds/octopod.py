@@ -6,7 +6,8 @@ import math
 import random
 
 from anyrig.creatures.builds._legs import insect
-from anyrig.creatures.builds._ranges import Archetype, Body, body, rest, scheme
+from anyrig.creatures.builds._ranges import Archetype, Body, body, rest
+from anyrig.creatures.names import naming
 from anyrig.creatures.plans import Arms, Chain, Head, Plan, Trunk
 
 _ARCHETYPES = (
@@ -56,7 +57,7 @@ def draw(rng: random.Random) -> Plan:
         head=Head(b["head"] * height, b.angle("head_pitch"), mandibles=b.likely("mandibles", rng)),
         tail=_tail(b, height, "sting" in habits),
         arms=_pincers(b, height, thick) if b["arm"] > 1.2 else None,
-        naming=scheme(rng),
+        naming=naming(rng),
         rest=rest(rng),
         habits=frozenset(habits),
     )

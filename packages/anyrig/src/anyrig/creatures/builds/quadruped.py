@@ -6,7 +6,8 @@ import math
 import random
 
 from anyrig.creatures.builds._legs import mammal
-from anyrig.creatures.builds._ranges import Archetype, Body, body, rest, scheme
+from anyrig.creatures.builds._ranges import Archetype, Body, body, rest
+from anyrig.creatures.names import naming
 from anyrig.creatures.plans import Chain, Head, Plan, Trunk
 
 # size: hip height in metres; trunk, neck, head, tail: lengths relative to it; slope: shoulder over hip height.
@@ -136,7 +137,7 @@ def draw(rng: random.Random) -> Plan:
         neck=_neck(b, height),
         head=_head(b, height, rng),
         tail=_tail(b, height),
-        naming=scheme(rng),
+        naming=naming(rng),
         rest=rest(rng),
         habits=_habits(b, rng),
     )

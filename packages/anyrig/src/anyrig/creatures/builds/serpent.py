@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from anyrig.creatures.builds._ranges import Archetype, body, rest, scheme
+from anyrig.creatures.builds._ranges import Archetype, body, rest
+from anyrig.creatures.names import naming
 from anyrig.creatures.plans import Head, Plan, Trunk
 
 # size: the body's length in metres; thick: its radius relative to that.
@@ -52,7 +53,7 @@ def draw(rng: random.Random) -> Plan:
             flex=1.0,
         ),
         head=Head(length * b["head"], 0.0, b.likely("jaw", rng)),
-        naming=scheme(rng),
+        naming=naming(rng),
         rest=rest(rng),
         habits=frozenset({b.words["habit"]}),
     )
