@@ -17,7 +17,7 @@ class Spin:
     """Call it to wait for at most SPIN_S. `ready()` tells, at once, whether there is something to read.
 
     Where that was in vain (a long cell, or another process on the core that the answer needs), the next waits go to
-    sleep at once: 1 of them, then 2, 4 ... until a wait succeeds again.
+    sleep at once: 1 of them, then 3, 7, 15 ... until a wait succeeds again.
     """
 
     def __init__(self, ready: Callable[[], object]) -> None:
