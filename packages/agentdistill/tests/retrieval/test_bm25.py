@@ -1,13 +1,15 @@
 import json
+import logging
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentdistill.errors import DataError, InfrastructureError, UserError
-from agentdistill.retrieval import Passage, build_retriever, kinds, load_corpus
+from agentdistill.retrieval import Passage, _postings, bm25, build_retriever, kinds, load_corpus
 from agentdistill.retrieval.bm25 import tokens
 
 DATA = Path(__file__).parents[4].parent / "shared" / "data" / "retrieval"
@@ -90,9 +92,92 @@ def test_any_text_has_terms_that_are_terms(text):
         assert not any(c.isspace() for c in token)
 
 
-def test_the_index_is_built_once_and_found_again(tmp_path, monkeypatch):
-    from agentdistill.retrieval import bm25
+class ByBm25s:
+    """BM25 as this package first had it: bm25s's own index, and a sum over the columns of a query.
 
+    TinyWorld's models were trained on what it found, so that what is found must stay the same.
+    """
+
+    def __init__(self, passages, title_weight=2, k1=1.5, b=0.75):
+        import bm25s
+
+        logging.getLogger("bm25s").setLevel(logging.WARNING)
+        terms = [tokens(p.title) * title_weight + tokens(p.text) for p in passages]
+        self.columns = {t: i for i, t in enumerate(dict.fromkeys(t for row in terms for t in row))}
+        index = bm25s.BM25(k1=k1, b=b, method="lucene")
+        index.index(([[self.columns[t] for t in row] for row in terms], self.columns), show_progress=False)
+        self.scores, self.rows = np.asarray(index.scores["data"]), np.asarray(index.scores["indices"])
+        self.starts = index.scores["indptr"].tolist()
+        self.passages = passages
+
+    def search(self, query, k):
+        totals = np.zeros(len(self.passages), dtype=np.float32)
+        for c in sorted(self.columns[t] for t in tokens(query) if t in self.columns):
+            start, end = self.starts[c], self.starts[c + 1]
+            totals[self.rows[start:end]] += self.scores[start:end]
+        order = np.argsort(-totals, kind="stable")[:k]
+        return [self.passages[i] for i in order.tolist() if totals[i] > 0]
+
+
+def test_what_tinyworld_finds_is_what_it_found_when_its_models_were_trained():
+    from agentdistill.tasks import tinyworld
+
+    passages = tinyworld.corpus()
+    asked = [p.question for p in tinyworld.problems("train:125") + tinyworld.problems("test:35")][:500]
+    assert len(asked) == 500
+    before, now = ByBm25s(passages), build_retriever("bm25", passages)
+    assert all(now.search(q, 5) == before.search(q, 5) for q in asked)
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(WORDS, min_size=1, max_size=12),
+    st.integers(0, 3),
+    st.sampled_from([(1.5, 0.75), (0.9, 0.4), (0.0, 1.0)]),
+    st.integers(1, 9),
+)
+def test_the_scores_are_those_of_bm25s_to_the_last_bit_whatever_the_blocks(texts, weight, k1_b, block):
+    passages = [Passage(w.split(" ")[0], w) for w in texts]
+    if not any(texts):
+        return
+    theirs = ByBm25s(passages, weight, *k1_b)
+    whole = _postings.BLOCK
+    try:
+        _postings.BLOCK = block
+        ours = _postings.build(passages, None, title_weight=weight, k1=k1_b[0], b=k1_b[1], advance=lambda n: None)
+    finally:
+        _postings.BLOCK = whole
+    assert ours.starts.tolist() == theirs.starts
+    assert ours.rows.tolist() == theirs.rows.tolist()
+    assert ours.scores.tobytes() == theirs.scores.tobytes()
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30))
+def test_leaving_common_words_to_the_end_finds_the_same(seed, k):
+    """Zipf's words over two hundred passages, short queries of common and rare words, some twice."""
+    rng = np.random.default_rng(seed)
+    words = rng.zipf(1.3, size=(200, 12))
+    retriever = build_retriever("bm25", [Passage("", " ".join(f"w{w}" for w in row)) for row in words])
+    queries = [" ".join(f"w{w}" for w in rng.permutation(np.r_[words[i, :3], 1, 1, 2])) for i in range(10)]
+    whole = [retriever.rows(q, k).tolist() for q in queries]
+    small = bm25.SMALL
+    try:
+        bm25.SMALL = 0
+        assert [retriever.rows(q, k).tolist() for q in queries] == whole
+    finally:
+        bm25.SMALL = small
+
+
+def test_common_words_are_left_to_the_end_in_a_large_corpus(monkeypatch):
+    """What makes a query of common words and a rare one quick: only the rare one's passages are candidates."""
+    passages = [Passage("", f"the river of the town {'aren' if i % 500 == 0 else i}") for i in range(3000)]
+    retriever = build_retriever("bm25", passages)
+    columns = retriever._columns(tokens("the town of the river Aren"))
+    assert retriever._candidates(columns, 3).tolist() == [0, 500, 1000, 1500, 2000, 2500]
+
+
+def test_the_index_is_built_once_and_found_again(tmp_path, monkeypatch):
     first = build_retriever("bm25", TOWN, cache=tmp_path)
     (folder,) = tmp_path.iterdir()
     monkeypatch.setattr(bm25.BM25, "_build", lambda *a, **k: pytest.fail("built again"))
@@ -122,9 +207,13 @@ def test_another_corpus_or_setting_is_another_index(tmp_path):
 def test_a_damaged_index_is_named_with_the_way_out(tmp_path):
     build_retriever("bm25", TOWN, cache=tmp_path)
     (folder,) = tmp_path.iterdir()
-    (folder / "params.index.json").write_text("{")
-    with pytest.raises(InfrastructureError, match="delete it and try again"):
-        build_retriever("bm25", TOWN, cache=tmp_path)
+    for name, damage in (("rows.npy", b"{"), ("scores.npy", b""), ("starts.npy", None)):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[:-4] if damage is None else damage)
+        with pytest.raises(InfrastructureError, match="delete it and try again"):
+            build_retriever("bm25", TOWN, cache=tmp_path)
+        (folder / name).write_bytes(whole)
+    assert build_retriever("bm25", TOWN, cache=tmp_path).search("river", 3)
 
 
 def test_what_cannot_be_built():
@@ -132,11 +221,13 @@ def test_what_cannot_be_built():
         build_retriever("bm25", [])
     with pytest.raises(DataError, match="no words"):
         build_retriever("bm25", [Passage("", "!!!")])
-    with pytest.raises(UserError, match="there are: bm25, dense"):
+    with pytest.raises(UserError, match="there are: bm25, dense, hybrid, search-r1"):
         build_retriever("bm52", TOWN)
     with pytest.raises(UserError, match="did you mean 'title_weight'"):
         build_retriever("bm25", TOWN, title_wieght=1)
-    assert kinds() == ("bm25", "dense")
+    assert kinds() == ("bm25", "dense", "hybrid", "search-r1")
+    with pytest.raises(UserError, match="b from 0 to 1"):
+        build_retriever("bm25", TOWN, b=2.0)
 
 
 @needs_data

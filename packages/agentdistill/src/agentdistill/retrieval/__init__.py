@@ -1,28 +1,45 @@
-"""Search over a user's corpus. A retriever is one file, found by its name (``bm25``, ``dense``)."""
+"""Search over a user's corpus. A retriever is one file, found by its name (``bm25``, ``dense``, ``search-r1``)."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from agentdistill.errors import UserError
+from agentdistill.progress import Progress
+from agentdistill.retrieval._mapped import MappedCorpus, corpus_digest, open_corpus
 from agentdistill.retrieval._passage import Passage
-from agentdistill.retrieval.corpus import load_corpus
+from agentdistill.retrieval.corpus import load_corpus, read_corpus
 
-__all__ = ["Passage", "Retriever", "build_retriever", "kinds", "load_corpus"]
+__all__ = [
+    "MappedCorpus",
+    "Passage",
+    "Retriever",
+    "build_retriever",
+    "check_settings",
+    "corpus_digest",
+    "is_remote",
+    "kinds",
+    "load_corpus",
+    "open_corpus",
+    "read_corpus",
+    "settings_of",
+]
+
+_HANDED = ("passages", "cache", "progress")
 
 
 class Retriever(Protocol):
     """Finds the passages that fit a query, best first. The same query always gives the same passages."""
 
     @property
-    def passages(self) -> Sequence[Passage]:
-        """The corpus, in its order."""
+    def corpus(self) -> str:
+        """What tells its corpus from others: the hash of the passages, or the address of a server that has them."""
         ...
 
     def search(self, query: str, k: int) -> list[Passage]:
@@ -35,22 +52,51 @@ class Retriever(Protocol):
 def kinds() -> tuple[str, ...]:
     """The names of the retrievers there are, in order."""
     names = (m.name for m in pkgutil.iter_modules(__path__))
-    return tuple(sorted(n for n in names if not n.startswith("_") and n != "corpus"))
+    return tuple(sorted(n.replace("_", "-") for n in names if not n.startswith("_") and n != "corpus"))
 
 
-def build_retriever(kind: str, passages: Sequence[Passage], *, cache: Path | None = None, **settings: Any) -> Retriever:
-    """The retriever called ``kind`` over ``passages``; with ``cache``, its index is kept in that folder and reused.
-
-    Raises UserError for an unknown kind, a missing extra or a setting the retriever does not have, and DataError for
-    no passages.
-    """
+def settings_of(kind: str) -> dict[str, inspect.Parameter]:
+    """The settings that the retriever called ``kind`` has, by name. Raises UserError for an unknown kind."""
     if kind not in kinds():
         raise UserError(f'no retriever is called "{kind}"; there are: {", ".join(kinds())}')
-    build = import_module(f"agentdistill.retrieval.{kind}").build
-    known = [n for n in inspect.signature(build).parameters if n not in ("passages", "cache")]
+    parameters = inspect.signature(_builder(kind)).parameters
+    return {n: p for n, p in parameters.items() if n not in _HANDED}
+
+
+def is_remote(kind: str) -> bool:
+    """Whether ``kind`` asks a server, named by its setting ``url``, and so needs no passages."""
+    return "url" in settings_of(kind)
+
+
+def check_settings(kind: str, settings: Iterable[str]) -> None:
+    """Raise UserError for a setting that the retriever called ``kind`` does not have."""
+    known = list(settings_of(kind))
     for key in settings:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f" (it has: {', '.join(known)})"
             raise UserError(f"retriever {kind!r} has no setting {key!r}{hint}")
-    return cast(Retriever, build(passages, cache=cache, **settings))
+
+
+def build_retriever(
+    kind: str,
+    passages: Sequence[Passage],
+    *,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Retriever:
+    """The retriever called ``kind`` over ``passages``; with ``cache``, its index is kept in that folder and reused.
+
+    ``passages`` may be a MappedCorpus, which stays on disk, as the index does then. ``progress`` is told how far
+    building is; without it, only builds that take long say so, on stderr. Raises UserError for an unknown kind, a
+    missing extra or a setting the retriever does not have, and DataError for no passages.
+    """
+    check_settings(kind, settings)
+    build = _builder(kind)
+    told = {"progress": progress} if "progress" in inspect.signature(build).parameters else {}
+    return cast(Retriever, build(passages, cache=cache, **told, **settings))
+
+
+def _builder(kind: str) -> Any:
+    return import_module(f"agentdistill.retrieval.{kind.replace('-', '_')}").build

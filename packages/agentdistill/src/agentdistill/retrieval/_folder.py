@@ -38,7 +38,12 @@ def _fill(folder: Path, write: Write, resume: bool) -> None:
     if not resume:
         shutil.rmtree(half, ignore_errors=True)
     half.mkdir(exist_ok=True)
-    write(half)
+    try:
+        write(half)
+    except BaseException:
+        if not resume:
+            shutil.rmtree(half, ignore_errors=True)
+        raise
     for path in (*half.iterdir(), half):
         _sync(path)
     half.rename(folder)

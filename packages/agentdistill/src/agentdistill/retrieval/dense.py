@@ -1,30 +1,53 @@
-"""Dense retrieval with sentence embeddings and an exact inner-product index (FAISS): the ``dense`` extra.
+"""Dense retrieval with sentence embeddings and FAISS: the ``dense`` extra.
 
 The paper's retriever is ``intfloat/e5-base-v2``, which wants ``query: `` and ``passage: `` before what it embeds;
 models of other families want other words, or none.
+
+Embeddings lie in one file that is mapped, never loaded, and written a piece at a time: an indexing that was killed goes
+on where it stopped. Search is exact, over that file. ``approximate`` has FAISS build an index of its own besides, for
+corpora where an exact search takes too long.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agentdistill.errors import DataError, InfrastructureError, ModelError, UserError
+from agentdistill.progress import Progress
+from agentdistill.retrieval import _vectors
+from agentdistill.retrieval._folder import kept
+from agentdistill.retrieval._mapped import MappedCorpus, corpus_digest
 from agentdistill.retrieval._passage import Passage
+from agentdistill.retrieval._watch import watched
 from agentdistill.store import digest, file_digest
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 DEFAULT_MODEL = "intfloat/e5-base-v2"
+FORMAT = 2
+"""Part of the cache key: raise it whenever the files on disk change."""
 _HOW = "pip install 'agentdistill[dense]'"
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors. ``name`` tells it from every other: an index made with it is found by that name."""
+
+    name: str
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """One row a text, of any length but zero; the same text always gives the same row."""
 
 
 class Dense:
     """Passages with their normalised embeddings. Scores are cosines; equal scores stay in corpus order.
 
-    ``model`` is a folder or a hub name. Raises UserError where the extra is not installed, and ModelError where the
-    model cannot be loaded.
+    ``model`` is a folder or a hub name; ``encoder`` takes its place where it is given. ``approximate`` is a FAISS
+    factory string such as ``"IVF4096,Flat"`` or ``"HNSW32"``, with ``n_probes`` cells of an IVF index visited a query.
+    Raises UserError where the extra is not installed, and ModelError where the model cannot be loaded.
     """
 
     def __init__(
@@ -32,54 +55,34 @@ class Dense:
         passages: Sequence[Passage],
         *,
         cache: Path | None = None,
+        progress: Progress | None = None,
         model: str = DEFAULT_MODEL,
         query_prefix: str = "query: ",
         passage_prefix: str = "passage: ",
         batch_size: int = 64,
+        approximate: str | None = None,
+        n_probes: int = 16,
+        encoder: Encoder | None = None,
     ) -> None:
         if not passages:
             raise DataError("the corpus has no passages to search")
-        self.passages = tuple(passages)
+        self.passages = passages if isinstance(passages, MappedCorpus) else tuple(passages)
         self._query_prefix = query_prefix
-        self._batch_size = batch_size
-        self._encoder = _encoder(model)
-        texts = [f"{passage_prefix}{p.title} {p.text}".strip() for p in self.passages]
-        if cache is None:
-            self._index = self._build(texts)
-        else:
-            self._index = self._cached(cache / f"dense-{digest([_weights(model), texts])}.faiss", texts)
+        self._encoder = _encoder(model, batch_size) if encoder is None else _checked(encoder)
+        source = _vectors.Source(self.passages, self._encoder.encode, passage_prefix)
+        with watched(progress, f"dense · {self._encoder.name}", len(self.passages)) as advance:
+            if cache is None:
+                self._index = _vectors.in_memory(source, approximate, advance)
+            else:
+                key = digest([FORMAT, self._encoder.name, passage_prefix, self.corpus])
+                folder = kept(cache / f"dense-{key}", lambda half: _vectors.write(source, half, advance), resume=True)
+                self._index = _opened(folder, cache, key, approximate)
+        self._index.probe(n_probes)
 
-    def _embed(self, texts: Sequence[str]) -> Any:
-        return self._encoder.encode(
-            list(texts),
-            batch_size=self._batch_size,
-            normalize_embeddings=True,
-            convert_to_numpy=True,
-            show_progress_bar=False,
-        ).astype("float32")
-
-    def _build(self, texts: Sequence[str]) -> Any:
-        import faiss
-
-        vectors = self._embed(texts)
-        index = faiss.IndexFlatIP(vectors.shape[1])
-        index.add(vectors)
-        return index
-
-    def _cached(self, path: Path, texts: Sequence[str]) -> Any:
-        import faiss
-
-        try:
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-                    half = os.path.join(folder, path.name)
-                    faiss.write_index(self._build(texts), half)
-                    os.replace(half, path)
-            return faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
-        except (OSError, RuntimeError) as e:
-            why = f"the search index cannot be kept there ({str(e).splitlines()[0]})"
-            raise InfrastructureError(f"{path}: {why}; delete it and try again") from e
+    @property
+    def corpus(self) -> str:
+        """The hash of the corpus's content."""
+        return corpus_digest(self.passages)
 
     def search(self, query: str, k: int) -> list[Passage]:
         """The ``k`` passages nearest to ``query``, nearest first; none for an empty query."""
@@ -87,50 +90,105 @@ class Dense:
 
     def search_many(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
         """``search`` for each query, in order, embedded together."""
+        return [[self.passages[i] for i in rows.tolist()] for rows in self.rows_many(queries, k)]
+
+    def rows(self, query: str, k: int) -> NDArray[np.int64]:
+        """The places in the corpus of what ``search`` returns."""
+        return self.rows_many([query], k)[0]
+
+    def rows_many(self, queries: Sequence[str], k: int) -> list[NDArray[np.int64]]:
+        """``rows`` for each query, in order, embedded together."""
+        import numpy as np
+
         asked = [i for i, q in enumerate(queries) if q.strip()]
-        out: list[list[Passage]] = [[] for _ in queries]
+        out = [np.empty(0, dtype=np.int64) for _ in queries]
         k = min(k, len(self.passages))
         if not asked or k < 1:
             return out
-        scores, found = self._index.search(self._embed([self._query_prefix + queries[i] for i in asked]), k)
-        for row, i in enumerate(asked):
-            hits = zip(scores[row].tolist(), found[row].tolist(), strict=True)
-            out[i] = [self.passages[at] for _, at in sorted(hits, key=lambda hit: (-hit[0], hit[1]))]
+        vectors = _vectors.normalised(self._encoder.encode([self._query_prefix + queries[i] for i in asked]))
+        scores, found = self._index.search(vectors, k)
+        for at, i in enumerate(asked):
+            there = found[at] >= 0  # an approximate search may find fewer
+            out[i] = found[at][there][np.lexsort((found[at][there], -scores[at][there]))]
         return out
 
 
-def _encoder(model: str) -> Any:
+def _opened(folder: Path, cache: Path, key: str, approximate: str | None) -> _vectors.Index:
+    """The index over the vectors in ``folder``."""
+    try:
+        vectors = _vectors.load(folder)
+        if approximate is None:
+            return _vectors.Index(vectors)
+        place = cache / f"dense-{digest([key, approximate])}"
+        kept(place, lambda half: _vectors.write_approximate(vectors, approximate, half))
+        return _vectors.load_approximate(place)
+    except (OSError, ValueError, RuntimeError) as e:
+        why = f"the search index is damaged ({str(e).splitlines()[0]})"
+        raise InfrastructureError(f"{folder}: {why}; delete it and try again") from e
+
+
+class _SentenceEncoder:
+    """A model of sentence-transformers. Its name is a folder's content, or a hub name."""
+
+    def __init__(self, model: str, batch_size: int) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        self.name = file_digest(Path(model)) if Path(model).is_dir() else model
+        self._batch_size = batch_size
+        try:
+            self._model = SentenceTransformer(model)
+        except (OSError, ValueError) as e:
+            raise ModelError(f"embedding model {model!r} cannot be loaded ({str(e).splitlines()[0]})") from e
+
+    def encode(self, texts: Sequence[str]) -> Any:
+        """See :class:`Encoder`."""
+        return self._model.encode(
+            list(texts), batch_size=self._batch_size, convert_to_numpy=True, show_progress_bar=False
+        )
+
+
+def _encoder(model: str, batch_size: int) -> Encoder:
     try:
         import faiss  # noqa: F401
-        from sentence_transformers import SentenceTransformer
+        import sentence_transformers  # noqa: F401
     except ImportError as e:
         raise UserError(f'retriever "dense" needs {e.name}, which is not installed: {_HOW}') from e
+    return _SentenceEncoder(model, batch_size)
+
+
+def _checked(encoder: Encoder) -> Encoder:
     try:
-        return SentenceTransformer(model)
-    except (OSError, ValueError) as e:
-        raise ModelError(f"embedding model {model!r} cannot be loaded ({str(e).splitlines()[0]})") from e
-
-
-def _weights(model: str) -> str:
-    """What tells one set of weights from another: a folder's content, or a hub name."""
-    return file_digest(Path(model)) if Path(model).is_dir() else model
+        import faiss  # noqa: F401
+    except ImportError as e:
+        raise UserError(f'retriever "dense" needs {e.name}, which is not installed: {_HOW}') from e
+    if not callable(getattr(encoder, "encode", None)) or not isinstance(getattr(encoder, "name", None), str):
+        raise UserError("encoder has to be an object with encode(texts) and a name; a model's name goes into model")
+    return encoder
 
 
 def build(
     passages: Sequence[Passage],
     *,
     cache: Path | None = None,
+    progress: Progress | None = None,
     model: str = DEFAULT_MODEL,
     query_prefix: str = "query: ",
     passage_prefix: str = "passage: ",
     batch_size: int = 64,
+    approximate: str | None = None,
+    n_probes: int = 16,
+    encoder: Encoder | None = None,
 ) -> Dense:
     """The dense retriever over ``passages``; see :class:`Dense` for the settings."""
     return Dense(
         passages,
         cache=cache,
+        progress=progress,
         model=model,
         query_prefix=query_prefix,
         passage_prefix=passage_prefix,
         batch_size=batch_size,
+        approximate=approximate,
+        n_probes=n_probes,
+        encoder=encoder,
     )

@@ -1,0 +1,168 @@
+"""A corpus on disk that is read a passage at a time: millions of passages take no memory.
+
+``corpus-<key>/`` holds ``text.bin`` (title, text, title, text, … in UTF-8), ``ends.i64`` (where each of them ends) and
+``corpus.json`` (how many passages, and the hash of their content). It is written once, from a corpus in any form that
+``load_corpus`` reads, and keyed by the content of its files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import time
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from agentdistill.errors import DataError, InfrastructureError
+from agentdistill.progress import Progress, Silent
+from agentdistill.retrieval._folder import kept
+from agentdistill.retrieval._passage import Passage
+from agentdistill.retrieval.corpus import MAX_WORDS, corpus_files, read_corpus
+from agentdistill.store import digest, file_digest, write_atomic
+
+FORMAT = 1
+"""Part of the key: raise it whenever the files, or what reading a corpus gives, change."""
+LARGE = 64 << 20
+"""Files from this size on are not hashed again while size, time and place on the disk are those of last time."""
+_TEXT, _ENDS, _FACTS = "text.bin", "ends.i64", "corpus.json"
+
+
+class MappedCorpus(Sequence[Passage]):
+    """The passages in a folder that ``open_corpus`` wrote. ``digest`` is that of their content."""
+
+    def __init__(self, folder: Path) -> None:
+        import numpy as np
+
+        try:
+            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+            self.digest, self._n = str(facts["digest"]), int(facts["n"])
+            with (folder / _TEXT).open("rb") as file:
+                self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            self._ends = np.memmap(folder / _ENDS, dtype="int64", mode="r")
+            if len(self._ends) != 2 * self._n or int(self._ends[-1]) != len(self._text):
+                raise ValueError("its files do not fit together")
+        except (OSError, ValueError, KeyError, TypeError) as e:
+            raise InfrastructureError(f"{folder}: cannot be read ({e}); delete it and try again") from e
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, at: int) -> Passage: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Passage]: ...
+    def __getitem__(self, at: int | slice) -> Passage | list[Passage]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(*at.indices(self._n))]
+        i = at if at >= 0 else at + self._n
+        if not 0 <= i < self._n:
+            raise IndexError(f"passage {at} of {self._n}")
+        start = int(self._ends[2 * i - 1]) if i else 0
+        middle, end = self._ends[2 * i : 2 * i + 2].tolist()
+        return Passage(self._decoded(start, middle), self._decoded(middle, end))
+
+    def __iter__(self) -> Iterator[Passage]:
+        return (self[i] for i in range(self._n))
+
+    def _decoded(self, start: int, end: int) -> str:
+        return self._text[start:end].decode(errors="surrogatepass")
+
+
+def open_corpus(source: str | Path, cache: Path, progress: Progress | None = None) -> MappedCorpus:
+    """The corpus of a file, glob or folder, mapped from a folder below ``cache``, where it is written once.
+
+    Raises DataError for what cannot be read as a corpus, as ``load_corpus`` does, and InfrastructureError where the
+    disk refuses.
+    """
+    files = corpus_files(source)
+    forms = [[p.suffix.lower(), p.stem if p.suffix.lower() not in (".json", ".jsonl") else ""] for p in files]
+    key = digest([FORMAT, MAX_WORDS, forms, [_content(p, cache) for p in files]])
+    size = sum(p.stat().st_size for p in files)
+    return MappedCorpus(kept(cache / f"corpus-{key}", lambda half: _write(half, source, size, progress or Silent())))
+
+
+def corpus_digest(passages: Sequence[Passage]) -> str:
+    """The hash of a corpus's content, whether it lies in memory or on disk."""
+    return passages.digest if isinstance(passages, MappedCorpus) else _Digest.of(passages)
+
+
+class _Digest:
+    """``store.digest`` of a list of ``[title, text]``, taken one at a time."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256(b"[")
+        self._between = ""
+
+    @classmethod
+    def of(cls, passages: Iterable[Passage]) -> str:
+        content = cls()
+        for p in passages:
+            content.add(p)
+        return content.value()
+
+    def add(self, p: Passage) -> None:
+        row = json.dumps([p.title, p.text], ensure_ascii=False, separators=(",", ":"))
+        self._hash.update(f"{self._between}{row}".encode(errors="surrogatepass"))
+        self._between = ","
+
+    def value(self) -> str:
+        whole = self._hash.copy()
+        whole.update(b"]")
+        return whole.hexdigest()[:16]
+
+
+def _write(half: Path, source: str | Path, size: int, progress: Progress) -> None:
+    # The bar counts bytes of text against bytes of the files: quotes and escapes make it end early.
+    task = progress.task("corpus", f"{source}, MB", size >> 20)
+    content, ends, n, at, told = _Digest(), array("q"), 0, 0, 0
+    with (half / _TEXT).open("wb", buffering=1 << 20) as texts, (half / _ENDS).open("wb") as places:
+        for p in read_corpus(source):
+            for part in (p.title.encode(errors="surrogatepass"), p.text.encode(errors="surrogatepass")):
+                at += texts.write(part)
+                ends.append(at)
+            content.add(p)
+            n += 1
+            if n % 10_000 == 0:
+                ends.tofile(places)
+                ends = array("q")
+                task.advance((at >> 20) - told, f"{n:,} passages")
+                told = at >> 20
+        ends.tofile(places)
+    if not n:
+        raise DataError(f"{source}: no passages in this corpus")
+    (half / _FACTS).write_text(json.dumps({"n": n, "digest": content.value()}), encoding="utf-8")
+    task.done(f"{n:,} passages")
+
+
+def _content(path: Path, cache: Path) -> str:
+    """The hash of a file's content, remembered for large files."""
+    place = path.stat()
+    if place.st_size < LARGE:
+        return file_digest(path)
+    memory = cache / "files.json"
+    seen = [place.st_size, place.st_mtime_ns, place.st_ctime_ns, place.st_ino]
+    known = _known(memory).get(str(path.resolve()))
+    if isinstance(known, dict) and known.get("seen") == seen:
+        return str(known["content"])
+    content = file_digest(path)
+    # A file that changed a moment ago may change again within the clock's step: such a hash is not kept.
+    if time.time_ns() - place.st_ctime_ns > 2_000_000_000 and _unchanged(path, seen):
+        entry = {"seen": seen, "content": content}
+        write_atomic(memory, json.dumps({**_known(memory), str(path.resolve()): entry}, indent=1))
+    return content
+
+
+def _unchanged(path: Path, seen: list[int]) -> bool:
+    now = path.stat()
+    return [now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino] == seen
+
+
+def _known(memory: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(memory.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
