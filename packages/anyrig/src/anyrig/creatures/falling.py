@@ -50,6 +50,34 @@ def topple(motion: Motion, rng: random.Random) -> Telling:
     )
 
 
+def slump(motion: Motion, rng: random.Random) -> Telling:
+    """A body on sprawling legs sinks on its belly, twitches and lies flat."""
+    rig, u = motion.rig, motion.progress
+    start = rng.uniform(0.1, 0.2)
+    fall = smooth((u - start) / 0.35) ** 1.2
+    limp = smooth((u - start - 0.1) / 0.4)
+    side = rng.choice((1, -1))
+    posture.stance(motion)
+    twitch = 0.12 * bump((u - start - 0.3) / 0.4) * wave(6 * u)
+    motion.trunk((0, twitch, 0), (0, side * 0.15 * limp - twitch, 0))
+    motion.lying = fall
+    motion.look(pitch=0.3 * limp - 0.25 * bump((u - 0.02) / (start + 0.2)), yaw=side * 0.35 * limp)
+    motion.bend(rig.tail, yaw=-side * 0.6 * limp + 3.0 * twitch, pitch=-0.2 * limp)
+    motion.open_jaw(0.4 * limp)
+    return Telling(
+        ("collapse and die", "drop dead on its belly", "die", "sink down dead"),
+        (
+            "[the legs give way|its legs buckle]",
+            "[the body drops on its belly|it sinks flat on the ground]",
+            "[the tail twitches and goes limp|the tail lashes once more and drops]",
+            _STILL,
+        ),
+        "[stands on its feet|stands still]",
+        paced=False,
+        moody=False,
+    )
+
+
 def crumple(motion: Motion, rng: random.Random) -> Telling:
     """An upright body sinks to its knees and falls on its face, or goes over backward."""
     rig, u = motion.rig, motion.progress

@@ -74,23 +74,20 @@ def _drop(motion: Motion, reach: Array, firm: NDArray[np.bool_]) -> Array:
 
 
 def keep_off_ground(rig: Rig, turns: Array, origin: Array, floor: float) -> None:
-    """Bends tail, neck, wings and arms in ``turns`` (T, J, 4) up where they would go under ``floor``."""
+    """Bends tail, neck, jaws, wings and arms in ``turns`` (T, J, 4) up where they would go under ``floor``."""
     places, world = rig.world(turns, origin, upper=True)
-    limbs = (*rig.wings, *rig.arms, *rig.antennae, *rig.caudals, *rig.pectorals)
-    chains = [rig.tail, rig.nose, (*rig.neck, *([] if rig.head is None else [rig.head]))]
-    for joints in (*chains, *(limb.joints for limb in limbs)):
-        if joints and places[:, list(joints), 1].min() < floor:
+    for joints in rig.hanging:
+        if places[:, list(joints), 1].min() < floor:
             _raise_chain(rig, turns, places, world, joints, floor)
 
 
 def _raise_chain(rig: Rig, turns: Array, places: Array, world: Array, joints: Sequence[int], floor: float) -> None:
     """Turns each bone of a chain up so far that its end is not under ``floor``; bends nothing that is above."""
     for k, joint in enumerate(joints):
-        above = world[:, rig.skeleton.parents[joint]]
-        place, turned = places[:, joint], world[:, joint]
-        if k:
-            place = places[:, joints[k - 1]] + rot.rotate(above, rig.offsets[joint])
-            turned = rot.multiply(above, turns[:, joint])
+        parent = rig.skeleton.parents[joint]
+        above = world[:, parent]
+        place = places[:, parent] + rot.rotate(above, rig.offsets[joint])
+        turned = rot.multiply(above, turns[:, joint])
         if k + 1 < len(joints):
             bone = rot.rotate(turned, rig.offsets[joints[k + 1]])
             length = float(np.linalg.norm(rig.offsets[joints[k + 1]]))

@@ -173,6 +173,26 @@ class Rig:
         )
 
     @cached_property
+    def hanging(self) -> tuple[tuple[int, ...], ...]:
+        """Chains of joints, base first, that may hang into the ground; what carries others stands before them."""
+        chains = [self.tail]
+        if self.head is not None:
+            # The head with its tip, then what else grows from it: jaws, feelers, ears, a trunk.
+            ends = [self._line(child) for child in self.skeleton.children[self.head]]
+            chains.append((*self.neck, self.head))
+            chains += [(self.head, *line) for line in ends if len(line) == 1][:1] + ends
+        limbs = (*self.wings, *self.arms, *self.caudals, *self.pectorals)
+        chains += [chain for limb in limbs for chain in (limb.joints, *limb.fingers)]
+        return tuple(chain for chain in chains if chain)
+
+    def _line(self, joint: int) -> tuple[int, ...]:
+        """``joint`` and what follows it, first child by first child."""
+        line = [joint]
+        while self.skeleton.children[line[-1]]:
+            line.append(self.skeleton.children[line[-1]][0])
+        return tuple(line)
+
+    @cached_property
     def offsets(self) -> Array:
         """Natural offsets from the parent along the creature's axes, (J, 3)."""
         parents = np.array(self.skeleton.parents)

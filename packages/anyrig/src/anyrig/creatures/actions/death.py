@@ -26,4 +26,6 @@ def act(motion: Motion, rng: random.Random) -> Telling:
         return falling.flip(motion, rng)
     if "upright" in plan.habits:
         return falling.crumple(motion, rng)
+    if "sprawls" in plan.habits:
+        return falling.slump(motion, rng)
     return falling.topple(motion, rng)
