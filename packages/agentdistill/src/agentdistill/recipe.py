@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentdistill._toml import Source, build, check_call, unknown
-from agentdistill.errors import RecipeError
+from agentdistill.errors import RecipeError, UserError
 from agentdistill.filters import DEFAULT, filters
 from agentdistill.methods import METHODS
 from agentdistill.prompts import styles
+from agentdistill.retrieval import builder, check_settings, is_remote
 from agentdistill.retrieval import kinds as retrievers
 from agentdistill.training.settings import TrainSettings
 from agentdistill.types import Consistency
@@ -49,10 +50,14 @@ class TeacherSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolsSettings:
     """What model code may call. ``search`` is a corpus (file, glob, folder or built-in task), ``k`` passages a query;
-    ``functions`` a Python file whose public functions are tools."""
+    ``functions`` a Python file whose public functions are tools. A retriever that asks a server takes its ``url``
+    instead of a corpus; ``index`` is a folder for indexes that several runs share."""
 
     search: str | None = None
     retriever: str = "bm25"
+    retriever_settings: dict[str, Any] = field(default_factory=dict)
+    url: str | None = None
+    index: str | None = None
     k: int = 3
     functions: str | None = None
 
@@ -206,8 +211,7 @@ def _check(recipe: Recipe, source: Source) -> None:
     _check_name(recipe.name, source, "")
     if recipe.style not in styles():
         raise source.error(unknown("style", recipe.style, styles()), "", "style")
-    if recipe.tools.retriever not in retrievers():
-        raise source.error(unknown("retriever", recipe.tools.retriever, retrievers()), "tools", "retriever")
+    _check_retriever(recipe.tools, source)
     for name in recipe.filter.keep:
         if name not in filters():
             raise source.error(unknown("filter", name, filters()), "filter", "keep")
@@ -217,6 +221,26 @@ def _check(recipe: Recipe, source: Source) -> None:
         if METHODS[name].learns:
             raise source.error(f'"{name}" is for students: the teacher is not trained', "evaluate", "teacher")
     _check_numbers(recipe, source)
+
+
+def _check_retriever(tools: ToolsSettings, source: Source) -> None:
+    kind, settings = tools.retriever, tools.retriever_settings
+    if kind not in retrievers():
+        raise source.error(unknown("retriever", kind, retrievers()), "tools", "retriever")
+    given = {} if tools.url is None else {"url": tools.url}
+    if is_remote(kind) and not given:
+        raise source.error(f'retriever "{kind}" needs url, the address of its server', "tools", "retriever")
+    if is_remote(kind) and tools.search is not None:
+        raise source.error(f'retriever "{kind}" searches its server\'s corpus; leave search out', "tools", "search")
+    if given and not is_remote(kind):
+        raise source.error(f'retriever "{kind}" asks no server; leave url out', "tools", "url")
+    if "url" in settings:
+        raise source.error("url belongs into [tools] itself", "tools", "retriever_settings")
+    try:
+        check_settings(kind, settings)
+    except UserError as e:
+        raise source.error(str(e), "tools", "retriever_settings") from e
+    check_call(builder(kind), {"passages": (), **given, **settings}, source, "tools.retriever_settings")
 
 
 def _check_name(name: str, source: Source, table: str) -> None:
@@ -252,7 +276,7 @@ def _check_methods(methods: tuple[str, ...], recipe: Recipe, source: Source, tab
             raise source.error(unknown("method", name, METHODS), table, key)
         if methods.count(name) > 1:
             raise source.error(f'method "{name}" is there twice', table, key)
-        if METHODS[name].passages and recipe.tools.search is None:
+        if METHODS[name].passages and recipe.tools.search is None and recipe.tools.url is None:
             raise source.error(f'method "{name}" needs passages: name a corpus as search in [tools]', table, key)
 
 

@@ -15,7 +15,7 @@ from agentdistill.models import Model, load_model
 from agentdistill.problems import load_problems
 from agentdistill.prompts import Style, load_style
 from agentdistill.recipe import Recipe, RolloutTable
-from agentdistill.retrieval import Retriever, build_retriever, load_corpus
+from agentdistill.retrieval import Retriever, build_retriever, is_remote, open_corpus
 from agentdistill.rollout import RolloutSettings
 from agentdistill.sandbox import Limits
 from agentdistill.store import digest, json_text, to_dict, write_json
@@ -83,15 +83,18 @@ class Run:
 
     @cached_property
     def retriever(self) -> Retriever | None:
-        """The index of the corpus that search looks through; None where the recipe has none."""
+        """The index of the corpus that search looks through, or its server's client; None where the recipe has none."""
         tools = self.recipe.tools
+        if is_remote(tools.retriever):
+            return build_retriever(tools.retriever, (), url=tools.url, **tools.retriever_settings)
         if tools.search is None:
             return None
+        cache = Path(tools.index) if tools.index else self.folder / "index"
         task = find_task(tools.search)
         if task is not None and not hasattr(task[0], "corpus"):
             raise RecipeError(f'task "{tools.search}" brings no corpus to search')
-        passages = task[0].corpus() if task is not None else load_corpus(tools.search)
-        return build_retriever(tools.retriever, passages, cache=self.folder / "index")
+        passages = task[0].corpus() if task is not None else open_corpus(tools.search, cache)
+        return build_retriever(tools.retriever, passages, cache=cache, **tools.retriever_settings)
 
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
@@ -129,7 +132,7 @@ class Run:
         """Hashes of what episodes hang on besides their settings: problems, corpus, tools, teacher."""
         inputs = {"problems": digest(self.problems(split)), "style": self.recipe.style}
         if self.retriever is not None:
-            inputs["corpus"] = digest([(p.title, p.text) for p in self.retriever.passages])
+            inputs["corpus"] = self.retriever.corpus
         functions = self.recipe.tools.functions
         if functions:
             inputs["functions"] = digest(Path(functions).read_text(encoding="utf-8"))
@@ -138,12 +141,13 @@ class Run:
     def rollout_key(self, table: RolloutTable, m: Method) -> dict[str, Any]:
         """The settings that a method's episodes hang on."""
         tools = self.recipe.tools
+        settings = tools.retriever_settings  # where there are none, the key is what it was before there could be any
         rollout = dataclasses.asdict(table)
         if not m.votes:
             rollout.pop("consistency", None)
         return {
             "rollout": to_dict(rollout),
-            "tools": [tools.retriever, tools.k, [t.signature for t in self.tools]],
+            "tools": [tools.retriever, tools.k, [t.signature for t in self.tools], *filter(None, [settings])],
             "sandbox": dataclasses.asdict(self.recipe.sandbox),
             "seed": self.recipe.seed,
         }

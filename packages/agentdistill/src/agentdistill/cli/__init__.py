@@ -27,6 +27,7 @@ VERBS = {
     "recipe": "print a recipe with every default",
     "rehearse": "see whether a recipe fits this machine, and how long it takes",
     "grade": "grade stored predictions",
+    "retrieve-eval": "how much of what questions need a retriever finds",
     "sandbox": "what the sandbox holds on this machine, and attacks on it",
     "bench": "benchmarks, as ratios in one run",
     "completion": "print a script for tab completion",
@@ -47,7 +48,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
-_MODULES = {"collect": "run", "filter": "run", "train": "run", "evaluate": "run"}
+_MODULES = {"collect": "run", "filter": "run", "train": "run", "evaluate": "run", "retrieve-eval": "retrieve_eval"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

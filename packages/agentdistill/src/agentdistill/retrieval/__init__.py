@@ -21,6 +21,7 @@ __all__ = [
     "Passage",
     "Retriever",
     "build_retriever",
+    "builder",
     "check_settings",
     "corpus_digest",
     "is_remote",
@@ -59,7 +60,7 @@ def settings_of(kind: str) -> dict[str, inspect.Parameter]:
     """The settings that the retriever called ``kind`` has, by name. Raises UserError for an unknown kind."""
     if kind not in kinds():
         raise UserError(f'no retriever is called "{kind}"; there are: {", ".join(kinds())}')
-    parameters = inspect.signature(_builder(kind)).parameters
+    parameters = inspect.signature(builder(kind)).parameters
     return {n: p for n, p in parameters.items() if n not in _HANDED}
 
 
@@ -93,10 +94,11 @@ def build_retriever(
     missing extra or a setting the retriever does not have, and DataError for no passages.
     """
     check_settings(kind, settings)
-    build = _builder(kind)
+    build = builder(kind)
     told = {"progress": progress} if "progress" in inspect.signature(build).parameters else {}
     return cast(Retriever, build(passages, cache=cache, **told, **settings))
 
 
-def _builder(kind: str) -> Any:
+def builder(kind: str) -> Any:
+    """The function that makes the retriever called ``kind``: ``build`` of its module."""
     return import_module(f"agentdistill.retrieval.{kind.replace('-', '_')}").build

@@ -55,7 +55,7 @@ class Names:
         while at < len(terms):
             for end in sorted(known.get(at, ()), reverse=True):
                 span = tuple(terms[at:end])
-                if any_raised and not any(raised[at:end]) or (len(span) == 1 and is_common(span[0])):
+                if (any_raised and not any(raised[at:end])) or (len(span) == 1 and is_common(span[0])):
                     continue
                 if span not in seen:
                     seen.add(span)

@@ -11,6 +11,7 @@ up in the passages that can still be among the best (Turtle and Flood 1995, MaxS
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ class BM25:
         if len(self._starts) < 1_000_000:
             self._starts = self._index.starts.tolist()  # a list gives out numbers faster than an array
 
-    @property
+    @cached_property
     def corpus(self) -> str:
         """The hash of the corpus's content."""
         return corpus_digest(self.passages)

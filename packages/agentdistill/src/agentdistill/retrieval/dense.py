@@ -11,6 +11,7 @@ corpora where an exact search takes too long.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -79,7 +80,7 @@ class Dense:
                 self._index = _opened(folder, cache, key, approximate)
         self._index.probe(n_probes)
 
-    @property
+    @cached_property
     def corpus(self) -> str:
         """The hash of the corpus's content."""
         return corpus_digest(self.passages)

@@ -147,7 +147,7 @@ class Hybrid:
         return self._ordered(query, weights)
 
     def _mentions(self, text: str) -> Iterable[_names.Mention]:
-        assert self._names is not None  # noqa: S101  built for the views that come here
+        assert self._names is not None
         return self._names.mentions(text, self._is_common)
 
     def _ordered(self, query: str, weights: Mapping[int, float]) -> list[int]:

@@ -117,7 +117,7 @@ def _lists(reply: Any, n_queries: int) -> list[list[Passage]]:
         found = reply
     if not isinstance(found, list):
         raise ValueError(f"the result is no list: {json.dumps(found)}")
-    if n_queries == 1 and not (len(found) == 1 and isinstance(found[0], list)):
+    if n_queries == 1 and not any(isinstance(f, list) for f in found):
         found = [found]  # some answer a single query with a single list
     if len(found) != n_queries or not all(isinstance(f, list) for f in found):
         raise ValueError(f"{len(found)} results for {n_queries} queries")
