@@ -9,6 +9,7 @@ RECIPE ?= recipes/tinyworld.toml
 RUNS ?= runs
 
 PACKAGE := packages/agentdistill
+RIGS := packages/anyrig
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CODE := $(PACKAGE)/src
@@ -31,7 +32,7 @@ figure: $(VENV)/.installed ## draw docs/ladder.svg, the README's picture, from t
 		> docs/ladder.svg.new && mv docs/ladder.svg.new docs/ladder.svg
 
 test: $(VENV)/.installed-dev ## all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PACKAGE)/tests $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PACKAGE)/tests $(RIGS)/tests $(ARGS)
 
 check: lint types test ## linter, type checker, tests
 
@@ -39,7 +40,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 
 types: $(VENV)/.installed-dev
-	$(BIN)/mypy $(CODE)
+	$(BIN)/mypy $(CODE) $(RIGS)/src
 
 bench: $(VENV)/.installed-dev ## benchmarks, as ratios within one run
 	$(BIN)/agentdistill bench all
@@ -59,7 +60,7 @@ $(VENV)/.installed: constraints.txt $(PACKAGE)/pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@echo "Installing what the tests need into $(VENV)"
-	@$(INSTALL) -e "$(PACKAGE)[dev]"
+	@$(INSTALL) -e "$(PACKAGE)[dev]" -e "$(RIGS)"
 	@touch $@
 
 $(BIN)/python:
