@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -105,7 +106,7 @@ def test_the_ladder_grows_by_about_three() -> None:
 
     n = [sum(p.numel() for p in Qwen3ForCausalLM(c).parameters()) for c in config.values()]
     assert n == sorted(n)
-    assert all(2 <= b / a <= 4 for a, b in zip(n[:3], n[1:4], strict=True))
+    assert all(2 <= b / a <= 4 for a, b in pairwise(n[:4]))
     assert n[4] > 1.5 * n[3]
     assert [s.is_teacher for s in SIZES.values()] == [False] * 4 + [True]
     assert sum(n) * 2 < 25e6
