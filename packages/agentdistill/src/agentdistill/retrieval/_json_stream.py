@@ -107,7 +107,7 @@ class _Text:
                 raise self.error(e.msg, e.lineno) from e
             except (RecursionError, ValueError) as e:
                 raise self.error("nested too deeply" if isinstance(e, RecursionError) else "a number too long") from e
-            if end == len(self._held) and self._more():
-                continue  # a number may go on
+            if isinstance(value, int | float) and len(self._held) - end < 3 and self._more():
+                continue  # a number may go on: "1", "1e", "1e-", "1e-5"
             self._at = end
             return value
