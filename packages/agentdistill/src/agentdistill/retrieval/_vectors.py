@@ -53,10 +53,9 @@ def normalised(vectors: Any) -> NDArray[np.float32]:
     """Rows of length 1, in float32; a row of zeros stays one."""
     import numpy as np
 
-    out = np.array(vectors, dtype=np.float32, ndmin=2)
-    lengths = np.linalg.norm(out, axis=1, keepdims=True)
-    out /= np.where(lengths > 0, lengths, 1)
-    return np.ascontiguousarray(out)
+    given = np.asarray(vectors, dtype=np.float32)
+    lengths = np.sqrt(np.einsum("ij,ij->i", given, given))[:, None]
+    return np.ascontiguousarray(given / np.where(lengths > 0, lengths, 1))
 
 
 class Index:
@@ -93,11 +92,14 @@ def in_memory(source: Source, approximate: str | None, advance: Advance) -> Inde
     """The index of a corpus, nothing of it on disk."""
     import numpy as np
 
-    pieces = []
+    vectors = np.empty((0, 0), dtype=np.float32)
+    n = 0
     for piece in source.pieces(0):
-        pieces.append(piece)
+        if not n:
+            vectors = np.empty((len(source.passages), piece.shape[1]), dtype=np.float32)
+        vectors[n : n + len(piece)] = piece
+        n += len(piece)
         advance(len(piece))
-    vectors = np.concatenate(pieces)
     return Index(vectors) if approximate is None else Index(None, _approximate(vectors, approximate))
 
 

@@ -61,6 +61,7 @@ class BM25:
         self._starts: list[int] | NDArray[np.int64] = self._index.starts
         if len(self._starts) < 1_000_000:
             self._starts = self._index.starts.tolist()  # a list gives out numbers faster than an array
+        self._whole: dict[int, NDArray[np.float32]] = {}
 
     @cached_property
     def corpus(self) -> str:
@@ -119,11 +120,26 @@ class BM25:
     def _totals(self, columns: Sequence[int]) -> NDArray[np.float32]:
         import numpy as np
 
-        totals = np.zeros(len(self.passages), dtype=np.float32)
+        n = len(self.passages)
+        totals = np.zeros(n, dtype=np.float32)
         for c in columns:
             start, end = self._starts[c], self._starts[c + 1]
-            totals[self._index.rows[start:end]] += self._index.scores[start:end]
+            if n <= SMALL and end - start > n // 4:
+                totals += self._whole_column(c)
+            else:
+                totals[self._index.rows[start:end]] += self._index.scores[start:end]
         return totals
+
+    def _whole_column(self, c: int) -> NDArray[np.float32]:
+        """A common word's scores with the zeros between them, kept: to add a zero is quicker than to leave it out."""
+        import numpy as np
+
+        if c not in self._whole:
+            start, end = self._starts[c], self._starts[c + 1]
+            whole = np.zeros(len(self.passages), dtype=np.float32)
+            whole[self._index.rows[start:end]] = self._index.scores[start:end]
+            self._whole[c] = whole
+        return self._whole[c]
 
     def _totals_of(self, columns: Sequence[int], among: NDArray[np.int32]) -> NDArray[np.float32]:
         """``_totals`` at some places, ascending: the same numbers, since they are added up in the same order."""
