@@ -29,6 +29,20 @@ def test_a_line_each(tmp_path):
     assert load_corpus(path) == [Passage("A", "é"), Passage("B", "two")]
 
 
+def test_contents_that_begin_with_their_title_in_quotes(tmp_path):
+    rows = [
+        {"id": "0", "contents": '"Aren"\nThe Aren is a river.\nIt is long.'},
+        {"id": "1", "contents": "No title\nhere."},
+        {"title": "", "contents": '"Said"\nhe.'},
+    ]
+    path = write(tmp_path / "wiki.jsonl", "\n".join(json.dumps(r) for r in rows))
+    assert load_corpus(path) == [
+        Passage("Aren", "The Aren is a river.\nIt is long."),
+        Passage("", "No title\nhere."),
+        Passage("", '"Said"\nhe.'),
+    ]
+
+
 def test_a_glob_and_a_folder_in_name_order(tmp_path):
     (tmp_path / "sub").mkdir()
     write(tmp_path / "b.md", "beta")

@@ -10,7 +10,7 @@ from typing import Any
 
 from agentdistill.errors import DataError
 from agentdistill.retrieval._json_stream import items
-from agentdistill.retrieval._passage import Passage
+from agentdistill.retrieval._passage import Passage, from_contents
 from agentdistill.store import read_jsonl
 
 MAX_WORDS = 120
@@ -21,15 +21,16 @@ _JSON = {".json"}
 _LINES = {".jsonl", ".ndjson"}
 _SUFFIXES = _TEXT | _JSON | _LINES
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
+_TITLED = re.compile(r'\s*"[^\n]+"[ \t]*\n')
 _FENCE = re.compile(r"\s*(```|~~~)")
 
 
 def load_corpus(source: str | Path) -> list[Passage]:
     """Every passage of a file, of the files a glob matches, or of the readable files below a folder, in name order.
 
-    ``.jsonl`` holds ``{"title", "text"}`` a line, ``.json`` a list of those or ``{title: text or [sentence, …]}``;
-    Markdown and text are cut at headings and paragraphs. Raises DataError naming file and line for what cannot be
-    read, and for a corpus without a passage.
+    ``.jsonl`` holds ``{"title", "text"}`` a line, or ``{"contents"}`` that begin with the title in quotes on a line of
+    its own; ``.json`` a list of those or ``{title: text or [sentence, …]}``; Markdown and text are cut at headings and
+    paragraphs. Raises DataError naming file and line for what cannot be read, and for a corpus without a passage.
 
     >>> load_corpus("docs/*.md")[0].title  # doctest: +SKIP
     'Tutorial'
@@ -105,6 +106,8 @@ def _passage(row: Any, where: str) -> Passage:
         raise DataError(f'{where}: "{bad}" is not a string')
     if not body.strip() and not title.strip():
         raise DataError(f'{where}: "title" and "text" are both empty')
+    if "title" not in row and _TITLED.match(body):
+        return from_contents(body)
     return Passage(title.strip(), body.strip())
 
 

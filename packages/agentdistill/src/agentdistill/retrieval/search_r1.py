@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import InfrastructureError, UserError
-from agentdistill.retrieval._passage import Passage
+from agentdistill.retrieval._passage import Passage, from_contents, unquoted
 
 BATCH = 64
 """Queries of one request at most."""
@@ -129,7 +129,7 @@ def _document(document: Any) -> Passage:
     if isinstance(document, Mapping) and "document" in document:
         document = document["document"]
     if isinstance(document, str):
-        return _contents(document)
+        return from_contents(document)
     if not isinstance(document, Mapping):
         raise ValueError(f"a document is neither text nor an object: {json.dumps(document)}")
     words = next((document[n] for n in ("text", "contents", "content", "passage") if document.get(n) is not None), None)
@@ -137,20 +137,9 @@ def _document(document: Any) -> Passage:
         raise ValueError(f"a document without text or contents: {json.dumps(document)}")
     title = document.get("title")
     if not isinstance(title, str):
-        return _contents(words)
-    own = _contents(words)  # the contents often begin with the title once more
-    return own if own.title == _unquoted(title) else Passage(_unquoted(title), words.strip())
-
-
-def _contents(text: str) -> Passage:
-    """A passage whose first line is its title; a single line has none."""
-    title, newline, rest = text.strip().partition("\n")
-    return Passage(_unquoted(title), rest.strip()) if newline else Passage("", title)
-
-
-def _unquoted(title: str) -> str:
-    title = title.strip()
-    return title[1:-1].strip() if len(title) > 1 and title[0] == title[-1] == '"' else title
+        return from_contents(words)
+    own = from_contents(words)  # the contents often begin with the title once more
+    return own if own.title == unquoted(title) else Passage(unquoted(title), words.strip())
 
 
 def _wished(headers: Mapping[str, str]) -> float:
