@@ -1,4 +1,4 @@
-"""Search over a user's corpus. A retriever is one file, found by its name (``bm25``, ``dense``, ``search-r1``)."""
+"""Search over a user's corpus. A retriever is one file, found by its name: ``search-r1`` is ``search_r1.py``."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ corpora where an exact search takes too long.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -71,19 +72,26 @@ class Dense:
         self._query_prefix = query_prefix
         self._encoder = _encoder(model, batch_size) if encoder is None else _checked(encoder)
         source = _vectors.Source(self.passages, self._encoder.encode, passage_prefix)
-        with watched(progress, f"dense · {self._encoder.name}", len(self.passages)) as advance:
-            if cache is None:
+        if cache is None:
+            with self._watched(progress) as advance:
                 self._index = _vectors.in_memory(source, approximate, advance)
-            else:
-                key = digest([FORMAT, self._encoder.name, passage_prefix, self.corpus])
-                folder = kept(cache / f"dense-{key}", lambda half: _vectors.write(source, half, advance), resume=True)
-                self._index = _opened(folder, cache, key, approximate)
+        else:
+            key = digest([FORMAT, self._encoder.name, passage_prefix, self.corpus])
+            folder = kept(cache / f"dense-{key}", lambda half: self._write(source, half, progress), resume=True)
+            self._index = _opened(folder, cache, key, approximate)
         self._index.probe(n_probes)
 
     @cached_property
     def corpus(self) -> str:
         """The hash of the corpus's content."""
         return corpus_digest(self.passages)
+
+    def _watched(self, progress: Progress | None) -> AbstractContextManager[Callable[[int], None]]:
+        return watched(progress, f"dense · {self._encoder.name}", len(self.passages))
+
+    def _write(self, source: _vectors.Source, half: Path, progress: Progress | None) -> None:
+        with self._watched(progress) as advance:
+            _vectors.write(source, half, advance)
 
     def search(self, query: str, k: int) -> list[Passage]:
         """The ``k`` passages nearest to ``query``, nearest first; none for an empty query."""
