@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from performances import cases
 
 from anyrig import creatures
 from anyrig import rotations as rot
@@ -15,33 +16,7 @@ from anyrig.creatures.captions import Telling, captions
 from anyrig.creatures.style import Style
 from anyrig.creatures.words import a, choose, gerund, join, sentence, third
 
-seeds = st.integers(0, 2**32 - 1)
-kinds = st.sampled_from(creatures.kinds())
 PACES = ("slowly", "slow pace", "unhurriedly", "quickly", "fast", "briskly")
-
-
-@dataclass(frozen=True)
-class Case:
-    """A performance by its seeds, so that what fails is short to read and to repeat."""
-
-    kind: str
-    body: int
-    action: str
-    seed: int
-    seconds: float = 2.0
-
-    def perform(self):
-        plan = creatures.plan(self.kind, random.Random(self.body))
-        return creatures.perform(plan, self.action, random.Random(self.seed), self.seconds)
-
-
-@st.composite
-def cases(draw, actions=None, kinds=kinds, seconds=(2.0,)):
-    """Any creature that does something it can; one of ``actions`` where these are given."""
-    kind, body = draw(kinds), draw(seeds)
-    able = [a for a in creatures.actions(creatures.plan(kind, random.Random(body))) if actions is None or a in actions]
-    assume(able)
-    return Case(kind, body, draw(st.sampled_from(able)), draw(seeds), draw(st.sampled_from(seconds)))
 
 
 def forward(p):

@@ -1,20 +1,19 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from performances import cases, kinds, seeds
 
 from anyrig import creatures
 from anyrig import rotations as rot
 from anyrig.creatures.style import style
 from anyrig.errors import SettingsError
 
-seeds = st.integers(0, 2**32 - 1)
-kinds = st.sampled_from(creatures.kinds())
 CYCLIC = {
     "walk",
     "trot",
@@ -32,30 +31,6 @@ CYCLIC = {
 }
 
 
-@dataclass(frozen=True)
-class Case:
-    """A performance by its seeds, so that what fails is short to read and to repeat."""
-
-    kind: str
-    body: int
-    action: str
-    seed: int
-    seconds: float = 2.0
-
-    def perform(self):
-        plan = creatures.plan(self.kind, random.Random(self.body))
-        return creatures.perform(plan, self.action, random.Random(self.seed), self.seconds)
-
-
-@st.composite
-def cases(draw, actions=None, kinds=kinds, seconds=(1.0, 2.0, 3.0)):
-    """Any creature that does something it can; one of ``actions`` where these are given."""
-    kind, body = draw(kinds), draw(seeds)
-    able = [a for a in creatures.actions(creatures.plan(kind, random.Random(body))) if actions is None or a in actions]
-    assume(able)
-    return Case(kind, body, draw(st.sampled_from(able)), draw(seeds), draw(st.sampled_from(seconds)))
-
-
 def places(performance):
     return performance.clip.world()[0]
 
@@ -66,7 +41,7 @@ def body(performance):
 
 
 @settings(max_examples=60)
-@given(case=cases())
+@given(case=cases(seconds=(1.0, 2.0, 3.0)))
 def test_feet_in_contact_lie_on_the_ground_and_do_not_move(case):
     p = case.perform()
     world = places(p)
@@ -79,14 +54,14 @@ def test_feet_in_contact_lie_on_the_ground_and_do_not_move(case):
 
 
 @settings(max_examples=60)
-@given(case=cases())
+@given(case=cases(seconds=(1.0, 2.0, 3.0)))
 def test_nothing_is_under_the_ground(case):
     p = case.perform()
     assert places(p)[:, body(p), 1].min() > -1e-6
 
 
 @settings(max_examples=25)
-@given(case=cases())
+@given(case=cases(seconds=(1.0, 2.0, 3.0)))
 def test_bones_keep_their_lengths_and_all_numbers_are_finite(case):
     p = case.perform()
     world = places(p)
@@ -117,7 +92,7 @@ def test_cyclic_motions_loop(case):
 
 
 @settings(max_examples=60)
-@given(case=cases())
+@given(case=cases(seconds=(1.0, 2.0, 3.0)))
 def test_no_joint_jumps_between_frames(case):
     p = case.perform()
     turned = rot.angle(p.clip.rotations[1:], p.clip.rotations[:-1])

@@ -18,11 +18,17 @@ from anyrig.creatures import posture
 from anyrig.creatures.curves import TAU, Curve, hermite, smooth, spans, track, wave
 from anyrig.creatures.gaits import GRAVITY
 from anyrig.creatures.motion import PITCH, YAW, Motion
+from anyrig.creatures.plans import Plan
 from anyrig.creatures.wings import folded
 
 Array = NDArray[np.float64]
 
 _FASTEST = 2.5  # beats a second
+
+
+def able(plan: Plan) -> bool:
+    """Whether a body flies through the air; a flying fish stays in the water."""
+    return plan.flies and plan.kind != "fish"
 
 
 def half_span(motion: Motion) -> float:

@@ -7,12 +7,8 @@ import random
 from anyrig.creatures import aerial
 from anyrig.creatures.captions import Telling
 from anyrig.creatures.motion import Motion
-from anyrig.creatures.plans import Plan
 
-
-def able(plan: Plan) -> bool:
-    """Whatever flies."""
-    return plan.flies and plan.kind != "fish"
+able = aerial.able
 
 
 def act(motion: Motion, rng: random.Random) -> Telling:
