@@ -121,6 +121,25 @@ def test_long_output_loses_its_middle(workspace: Workspace) -> None:
     assert shorten("abc", 3) == "abc"
 
 
+def unreachable(query: str) -> str:
+    """Ask a server that is down."""
+    raise InfrastructureError(f"no answer to {query}")
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["print(unreachable('a'))", "try:\n    unreachable('a')\nexcept BaseException:\n    final_answer('none')"],
+    ids=["raised", "caught by the model's code"],
+)
+@pytest.mark.parametrize("forked", [False, True])
+def test_a_tool_that_the_world_fails_is_a_fault(code: str, forked: bool) -> None:
+    with Environment([Tool.of(unreachable)], mode="process") as environment:
+        workspace = environment.open()
+        with pytest.raises(InfrastructureError, match="no answer to a"):
+            (workspace.fork()[0] if forked else workspace).run(code)
+        assert environment.open().run("1 + 1").observation == "2"
+
+
 def test_a_broken_sandbox_is_a_fault_and_a_missing_one_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = Environment(mode="process")
     workspace = environment.open()

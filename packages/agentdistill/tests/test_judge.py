@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_server import chat_server
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError, InfrastructureError
@@ -37,35 +36,13 @@ class Judge:
 
 @contextmanager
 def serving(judge: Judge) -> Iterator[Judge]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            judge.asked.append(body)
-            broken = judge.broken_after is not None and len(judge.asked) > judge.broken_after
-            text = judge.reply or judge.verdict(body)
-            choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-            answer = {"id": "0", "object": "chat.completion", "created": 0, "model": body["model"], "choices": [choice]}
-            answer["usage"] = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
-            data = json.dumps({"error": {"message": "down"}} if broken else answer).encode()
-            self.send_response(503 if broken else 200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+    def answer(body: dict[str, Any]) -> str | None:
+        judge.asked.append(body)
+        broken = judge.broken_after is not None and len(judge.asked) > judge.broken_after
+        return None if broken else judge.reply or judge.verdict(body)
 
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    judge.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    try:
+    with chat_server(answer) as judge.url:
         yield judge
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

@@ -62,25 +62,58 @@ def render(result: Result, n_chars: int) -> str:
     return shorten("\n".join(parts) or "(nothing was printed)", n_chars)
 
 
-class Workspace:
-    """One episode's session. ``run`` never raises for what model code does, only InfrastructureError."""
+class _Record:
+    """What an action asked of the tools, and the first fault of the world that one of them met."""
 
-    def __init__(self, session: Session, tools: Sequence[Tool], calls: list[ToolCall], observation_chars: int) -> None:
+    def __init__(self) -> None:
+        self.calls: list[ToolCall] = []
+        self.fault: InfrastructureError | None = None
+
+    def functions(self, tools: Sequence[Tool]) -> dict[str, Callable[..., Any]]:
+        """The tools' functions by name, every call kept here."""
+        return {t.name: self._recorded(t) for t in tools}
+
+    def _recorded(self, tool: Tool) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            arguments = json.dumps({"args": args, **kwargs} if args else kwargs, ensure_ascii=False, default=str)
+            try:
+                result = tool.function(*args, **kwargs)
+            except Exception as e:
+                if isinstance(e, InfrastructureError):
+                    self.fault = self.fault or e
+                self.calls.append(ToolCall(tool.name, arguments, f"{type(e).__name__}: {e}", ok=False))
+                raise
+            self.calls.append(ToolCall(tool.name, arguments, str(result)))
+            return result
+
+        return call
+
+
+class Workspace:
+    """One episode's session. ``run`` never raises for what model code does, only InfrastructureError.
+
+    A tool that raises InfrastructureError (a search server that is down) is no mistake of the model's: ``run`` raises
+    it, whatever the model's code made of it.
+    """
+
+    def __init__(self, session: Session, tools: Sequence[Tool], record: _Record, observation_chars: int) -> None:
         self._session = session
         self._tools = tools
-        self._calls = calls
+        self._record = record
         self._observation_chars = observation_chars
 
     def run(self, code: str) -> Execution:
         """Run one action in the session's state."""
-        self._calls.clear()
+        self._record.calls.clear()
         try:
             result = self._session.exec(code)
         except SandboxError as e:
             raise InfrastructureError(f"the sandbox failed: {e}") from e
+        if self._record.fault is not None:
+            raise self._record.fault
         if result.stop in _FAULTS:
             raise InfrastructureError(f"the sandbox failed: {result.stop.value}")
-        calls = tuple(self._calls)
+        calls = tuple(self._record.calls)
         if result.is_final:
             return Execution(StepStatus.FINAL, render(result, self._observation_chars), result.final_answer, calls)
         status = _STATUS.get(result.stop, StepStatus.LIMIT)
@@ -90,12 +123,12 @@ class Workspace:
 
     def fork(self, n: int = 1) -> list[Workspace]:
         """``n`` workspaces that start in this one's state. What they do is not seen here, nor by each other."""
-        calls: list[list[ToolCall]] = [[] for _ in range(n)]
+        records = [_Record() for _ in range(n)]
         try:
-            sessions = self._session.fork(n, tools=[_recording(self._tools, own) for own in calls])
+            sessions = self._session.fork(n, tools=[r.functions(self._tools) for r in records])
         except SandboxError as e:
             raise InfrastructureError(f"the sandbox failed: {e}") from e
-        return [Workspace(s, self._tools, c, self._observation_chars) for s, c in zip(sessions, calls, strict=True)]
+        return [Workspace(s, self._tools, r, self._observation_chars) for s, r in zip(sessions, records, strict=True)]
 
     def commit(self, fork: Workspace) -> None:
         """Go on from the state that ``fork``, one of this one's forks, is in; the fork is closed."""
@@ -126,15 +159,15 @@ class Environment:
 
     def open(self) -> Workspace:
         """A fresh session. Raises UserError where this machine has no such sandbox, else InfrastructureError."""
-        calls: list[ToolCall] = []
+        record = _Record()
         try:
-            session = self._box.session(tools=_recording(self.tools, calls))
+            session = self._box.session(tools=record.functions(self.tools))
             session.start_soon()  # while the model writes its first step
         except SandboxUnavailable as e:
             raise UserError(str(e)) from e
         except SandboxError as e:
             raise InfrastructureError(f"the sandbox failed: {e}") from e
-        return Workspace(session, self.tools, calls, self._observation_chars)
+        return Workspace(session, self.tools, record, self._observation_chars)
 
     def close(self) -> None:
         """End the sandbox and every session in it."""
@@ -145,23 +178,3 @@ class Environment:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-
-def _recording(tools: Sequence[Tool], calls: list[ToolCall]) -> dict[str, Callable[..., Any]]:
-    return {t.name: _recorded(t, calls) for t in tools}
-
-
-def _recorded(tool: Tool, calls: list[ToolCall]) -> Callable[..., Any]:
-    """The tool's function, keeping a record of every call on ``calls``."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        arguments = json.dumps({"args": args, **kwargs} if args else kwargs, ensure_ascii=False, default=str)
-        try:
-            result = tool.function(*args, **kwargs)
-        except Exception as e:
-            calls.append(ToolCall(tool.name, arguments, f"{type(e).__name__}: {e}", ok=False))
-            raise
-        calls.append(ToolCall(tool.name, arguments, str(result)))
-        return result
-
-    return call

@@ -185,23 +185,4 @@ def _dense(
     return dense.build(passages, cache=cache, progress=progress, **settings)
 
 
-def build(
-    passages: Sequence[Passage],
-    *,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-    views: Sequence[str] = LEXICAL,
-    rank_constant: int = 60,
-    n_sources: int = 3,
-    dense: Mapping[str, Any] | None = None,
-) -> Hybrid:
-    """The hybrid retriever over ``passages``; see :class:`Hybrid` for the settings."""
-    return Hybrid(
-        passages,
-        cache=cache,
-        progress=progress,
-        views=views,
-        rank_constant=rank_constant,
-        n_sources=n_sources,
-        dense=dense,
-    )
+build = Hybrid
