@@ -155,6 +155,22 @@ def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "evaluate" in out
 
 
+def test_all_benchmarks_run_although_one_cannot(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one_that_cannot.py").write_text(
+        "from agentdistill.errors import UserError\ndef main(args):\n    raise UserError('not here')\n"
+    )
+    (tmp_path / "one_that_can.py").write_text("def main(args):\n    print('measured', args)\n    return 0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("agentdistill.cli.bench.benches", lambda: {"a": "one_that_cannot", "b": "one_that_can"})
+    assert main(["bench", "all", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "measured ['--json']\n"
+    assert err == "a: left out: not here\n"
+    assert main(["bench", "a"]) == 2
+
+
 def test_benchmarks_are_found_by_name() -> None:
     assert {"loop", "training", "sandbox"} <= set(benches())
     for module in benches().values():

@@ -18,7 +18,7 @@ from typing import Any
 from agentdistill import __version__
 from agentdistill.store import digest, locked, sweep, write_json
 
-_LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "openai", "bm25s")
+_LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "openai")
 
 
 def versions() -> dict[str, str]:
