@@ -206,7 +206,8 @@ def sideless(name: str) -> str:
 
 def _with_split(clip: Clip, rng: np.random.Generator) -> Clip:
     s = clip.skeleton
-    bones = [j for j, p in enumerate(s.parents) if p >= 0 and np.linalg.norm(s.offsets[j]) > 0.02 * extent(s)]
+    shortest = 0.02 * extent(s)
+    bones = [j for j, p in enumerate(s.parents) if p >= 0 and np.linalg.norm(s.offsets[j]) > shortest]
     return split_joint(clip, int(rng.choice(bones)), float(rng.uniform(0.3, 0.7))) if bones else clip
 
 

@@ -46,7 +46,7 @@ _UPRIGHT = 0.15  # of a unit quaternion's square: less of it about the vertical 
 class Features:
     """T frames: ``joints`` (T, J, 10), ``path`` (T, 4), ``stretch`` (T, J, 3), at ``fps`` frames a second.
 
-    ``origin`` (3,): x, z (metres) and heading (radians) of the first frame. The path's first speeds repeat the second's.
+    ``origin`` (3,): x, z (metres) and heading (radians) of the first frame. The first frame has the second's speeds.
     """
 
     joints: Array

@@ -79,7 +79,7 @@ def size_of(skeleton: Skeleton) -> float:
 
 
 def rig_code(skeleton: Skeleton, rng: np.random.Generator | None = None) -> RigCode:
-    """The code of ``skeleton``; with ``rng``, children are numbered in random order, to learn that it does not matter."""
+    """The code of ``skeleton``; ``rng`` numbers children in random order, to learn that it does not matter."""
     size = size_of(skeleton)
     positions = skeleton.rest_positions()
     rest = (positions - positions[skeleton.main_root]) / size

@@ -1,0 +1,79 @@
+"""The one loop from noise to motion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from anyrig.diffusion.schedules import Schedule, schedule
+from anyrig.errors import SettingsError
+
+Estimate = Callable[[Tensor, float], Tensor]
+"""``estimate(x, level)``: the clean motion that the noisy ``x`` is thought to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """``steps`` of a ``schedule`` (``"flow"`` or ``"cosine"``); ``guidance`` is the weight of the text (1: as learned).
+
+    ``eta`` from 0 (each step follows from the last) to 1 (fresh noise in each, DDPM).
+    """
+
+    steps: int = 15
+    guidance: float = 2.0
+    eta: float = 0.0
+    schedule: str = "flow"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.steps <= 1000 or not 0 <= self.eta <= 1 or not 0 <= self.guidance <= 20:
+            raise SettingsError("steps are 1 to 1000, guidance 0 to 20 and eta 0 to 1")
+        schedule(self.schedule)
+
+
+@dataclass(frozen=True, eq=False)
+class Guide:
+    """Motion that is given: ``known`` (..., T, N, 10) where ``mask`` (broadcast to it) is 1. In-betweening."""
+
+    known: Tensor
+    mask: Tensor
+
+
+def levels(steps: int) -> list[float]:
+    """Noise levels from 1 down to 0, ``steps + 1`` of them."""
+    return [1.0 - k / steps for k in range(steps)] + [0.0]
+
+
+def denoise(
+    estimate: Estimate,
+    noise: Tensor,
+    sampling: Sampling,
+    generator: torch.Generator | None = None,
+    guide: Guide | None = None,
+) -> Tensor:
+    """Motion of ``noise``'s shape. What ``guide`` gives takes the estimate's place in every step, and in the result."""
+    with torch.no_grad():
+        return _loop(estimate, noise, schedule(sampling.schedule), sampling, generator, guide)
+
+
+def _loop(
+    estimate: Estimate,
+    x: Tensor,
+    how: Schedule,
+    sampling: Sampling,
+    generator: torch.Generator | None,
+    guide: Guide | None,
+) -> Tensor:
+    at = levels(sampling.steps)
+    for t, s in pairwise(at):
+        clean = estimate(x, t)
+        if guide is not None:
+            clean = guide.mask * guide.known + (1 - guide.mask) * clean
+        fresh = torch.zeros_like(x)
+        if sampling.eta > 0 and s > 0:
+            fresh = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+        x = how.step(x, clean, t, s, sampling.eta, fresh)
+    return x

@@ -1,0 +1,84 @@
+"""Motion longer than a model was taught, or of several prompts: overlapping windows, blended in every step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from anyrig.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Frames ``start`` up to, not including, ``stop`` under one text."""
+
+    start: int
+    stop: int
+    text: str
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames it has."""
+        return self.stop - self.start
+
+
+def windows(prompts: Sequence[tuple[str, int]], longest: int, overlap: int, multiple: int = 1) -> list[Window]:
+    """Windows for prompts one after the other, each ``(text, frames)``, neighbours sharing ``overlap``
+    frames, or half of a short one.
+
+    None is longer than ``longest``; a prompt that needs more is given several. Every length is a multiple of
+    ``multiple``, so the last may reach a little beyond the frames asked for. Raises SettingsError for prompts without
+    frames, and for windows that would be all overlap.
+    """
+    if not prompts or any(n < 1 for _, n in prompts):
+        raise SettingsError("every prompt needs at least one frame")
+    if longest % multiple or overlap % multiple or not 0 <= overlap <= longest // 2:
+        raise SettingsError(f"windows of {longest} frames cannot share {overlap}")
+    found: list[Window] = []
+    done = 0
+    for text, n in prompts:
+        # The overlap belongs to the prompt before, of which half at least stays its own.
+        shared = min(overlap, found[-1].n_frames // 2 // multiple * multiple) if found else 0
+        start = done - shared
+        length = -(-(n + shared) // multiple) * multiple
+        done = start + length
+        pieces = 1 if length <= longest else -(-(length - overlap) // (longest - overlap))
+        part = min(longest, length)
+        for k in range(pieces):
+            at = start + (length - part) * k // max(pieces - 1, 1) // multiple * multiple
+            found.append(Window(at, at + part, text))
+    return found
+
+
+def blend(x: Tensor, parts: Sequence[Window], estimate: Callable[[Tensor, int], Tensor], dim: int = 0) -> Tensor:
+    """The estimate of a whole motion from those of its windows.
+
+    ``estimate(piece, k)`` is asked for every window's piece of ``x`` along ``dim``; where windows overlap, one fades
+    into the other. Bar-Tal et al., MultiDiffusion, ICML 2023.
+    """
+    total = torch.zeros_like(x)
+    weight = torch.zeros(x.shape[dim], dtype=x.dtype, device=x.device)
+    shape = [1] * x.ndim
+    shape[dim] = -1
+    for k, part in enumerate(parts):
+        fade = _fade(parts, k).to(x)
+        piece = estimate(x.narrow(dim, part.start, part.n_frames), k)
+        total.narrow(dim, part.start, part.n_frames).add_(piece * fade.view(shape))
+        weight[part.start : part.stop] += fade
+    return total / weight.view(shape)
+
+
+def _fade(parts: Sequence[Window], k: int) -> Tensor:
+    """Weights of a window's frames: rising where it overlaps the one before, falling where it does the next."""
+    part = parts[k]
+    weights = torch.ones(part.n_frames)
+    before = parts[k - 1].stop - part.start if k > 0 else 0
+    after = part.stop - parts[k + 1].start if k + 1 < len(parts) else 0
+    if before > 0:
+        weights[:before] *= (torch.arange(before) + 1.0) / (before + 1)
+    if after > 0:
+        weights[part.n_frames - after :] *= (torch.arange(after, 0, -1)) / (after + 1.0)
+    return weights

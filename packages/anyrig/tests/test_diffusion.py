@@ -1,0 +1,124 @@
+"""Schedules, steps and windows: known distributions come out, given frames stay, windows cover and blend."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anyrig.diffusion import COSINE, FLOW, Guide, Sampling, blend, denoise, levels, schedule, windows
+from anyrig.errors import SettingsError
+
+
+def gaussian(how, mean, deviation):
+    """The best estimate of clean values that are normal, for a network that knows everything."""
+
+    def estimate(x, t):
+        level = torch.tensor(t, dtype=torch.float64)
+        a, s = float(how.alpha(level)), float(how.sigma(level))
+        gain = a * deviation**2 / (a * a * deviation**2 + s * s)
+        return mean + gain * (x - a * mean)
+
+    return estimate
+
+
+@pytest.mark.parametrize("name", ["flow", "cosine"])
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
+def test_a_known_distribution_comes_out(name, eta):
+    torch.manual_seed(0)
+    noise = torch.randn(20_000)
+    out = denoise(gaussian(schedule(name), 2.0, 0.5), noise, Sampling(steps=60, eta=eta, schedule=name))
+    assert out.mean() == pytest.approx(2.0, abs=0.02)
+    assert out.std() == pytest.approx(0.5, abs=0.04)
+
+
+@pytest.mark.parametrize("how", [FLOW, COSINE])
+def test_the_ends_are_clean_motion_and_noise(how):
+    clean, noise = torch.randn(2, 5), torch.randn(2, 5)
+    torch.testing.assert_close(how.mix(clean, noise, torch.zeros(2)), clean)
+    torch.testing.assert_close(how.mix(clean, noise, torch.ones(2)), noise, atol=1e-6, rtol=0)
+
+
+@given(st.floats(0.1, 1.0), st.floats(0.0, 0.09))
+def test_a_step_with_the_truth_stays_on_the_path(t, s):
+    clean, noise = torch.tensor([0.3, -2.0]), torch.tensor([1.0, 0.5])
+    for how in (FLOW, COSINE):
+        x = how.mix(clean[None], noise[None], torch.tensor([t]))
+        want = how.mix(clean[None], noise[None], torch.tensor([s]))
+        torch.testing.assert_close(how.step(x, clean, t, s, 0.0, noise), want, atol=1e-4, rtol=1e-4)
+
+
+def test_a_straight_step_is_eulers():
+    x, clean = torch.tensor([1.5]), torch.tensor([0.25])
+    torch.testing.assert_close(FLOW.step(x, clean, 0.8, 0.5, 0.0, x), x + (0.5 - 0.8) * (x - clean) / 0.8)
+
+
+def test_what_is_given_stays():
+    known, mask = torch.full((10, 3), 7.0), torch.zeros(10, 1)
+    mask[[0, 9]] = 1
+    out = denoise(lambda x, t: 0.5 * x, torch.randn(10, 3), Sampling(steps=5), guide=Guide(known, mask))
+    torch.testing.assert_close(out[[0, 9]], known[[0, 9]])
+    assert (out[1:9] != 7.0).all()
+
+
+def test_the_same_generator_gives_the_same_motion():
+    def run():
+        generator = torch.Generator().manual_seed(4)
+        return denoise(lambda x, t: 0.9 * x, torch.ones(6), Sampling(steps=4, eta=1.0), generator)
+
+    torch.testing.assert_close(run(), run(), atol=0, rtol=0)
+
+
+def test_levels_go_down_to_zero():
+    assert levels(4) == [1.0, 0.75, 0.5, 0.25, 0.0]
+
+
+prompts = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 200)), min_size=1, max_size=5)
+
+
+@given(prompts, st.sampled_from([32, 64]), st.sampled_from([0, 8, 16]), st.sampled_from([1, 4]))
+def test_windows_cover_everything_in_order(asked, longest, overlap, multiple):
+    found = windows(asked, longest, overlap, multiple)
+    assert found[0].start == 0
+    assert found[-1].stop >= sum(n for _, n in asked)
+    for w in found:
+        assert 0 < w.n_frames <= longest
+        assert w.n_frames % multiple == 0
+        assert w.start % multiple == 0
+    for a, b in pairwise(found):
+        assert a.start <= b.start
+        assert a.stop - b.start >= min(overlap, a.n_frames // 2 // multiple * multiple)  # no gap, enough to blend over
+    texts = [w.text for w in found]
+    order = [t for k, t in enumerate(texts) if k == 0 or texts[k - 1] != t]
+    assert order == [t for k, (t, _) in enumerate(asked) if k == 0 or asked[k - 1][0] != t]
+
+
+@given(prompts)
+def test_blending_windows_of_one_motion_gives_that_motion(asked):
+    parts = windows(asked, 32, 8, 4)
+    x = torch.randn(parts[-1].stop, 3)
+    torch.testing.assert_close(blend(x, parts, lambda piece, k: 2 * piece), 2 * x)
+
+
+def test_two_windows_fade_into_each_other():
+    parts = windows([("a", 16), ("b", 16)], 32, 8, 4)
+    values = blend(torch.zeros(parts[-1].stop), parts, lambda piece, k: torch.full_like(piece, float(k)))
+    assert values[0] == 0
+    assert values[-1] == 1
+    assert (values.diff() >= 0).all()
+    assert values.diff().max() < 0.2
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"guidance": -1.0}, {"eta": 2.0}, {"schedule": "linear"}])
+def test_wrong_settings_are_refused(wrong):
+    with pytest.raises(SettingsError):
+        Sampling(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [([], 32, 8), ([("a", 0)], 32, 8), ([("a", 9)], 32, 20)])
+def test_wrong_windows_are_refused(wrong):
+    with pytest.raises(SettingsError):
+        windows(*wrong)
