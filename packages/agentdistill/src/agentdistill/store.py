@@ -46,7 +46,7 @@ def to_dict(value: Any) -> Any:
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: Any) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
@@ -54,7 +54,7 @@ def from_dict(cls: type[T], data: Any) -> T:
     """The inverse of :func:`to_dict`. Raises DataError naming the field that does not fit."""
     if not isinstance(data, dict):
         raise DataError(f"expected an object for {cls.__name__}, got {type(data).__name__}")
-    hints = _hints(cls)
+    hints = _hints(cast(Any, cls))
     unknown = set(data) - set(hints)
     if unknown:
         raise DataError(f"{cls.__name__} has no field {sorted(unknown)[0]!r}")

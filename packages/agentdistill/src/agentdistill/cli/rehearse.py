@@ -47,7 +47,7 @@ def _assumptions(given: list[str]) -> Assumptions:
     from agentdistill._toml import unknown
     from agentdistill.rehearsal import Assumptions
 
-    kinds = {f.name: type(f.default) for f in dataclasses.fields(Assumptions)}
+    kinds: dict[str, Any] = {name: type(value) for name, value in dataclasses.asdict(Assumptions()).items()}
     values: dict[str, Any] = {}
     for pair in given:
         name, _, text = pair.partition("=")

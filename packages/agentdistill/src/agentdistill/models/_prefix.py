@@ -87,7 +87,7 @@ class LocalTemplate:
         Unlike ids, text cannot keep a control token that a user wrote apart from the template's own.
         """
         ids = self.ids(messages, prefix)
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        text = str(self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
         bos = self._tokenizer.bos_token
         adds_bos = bos and self._tokenizer("a").input_ids[:1] == [self._tokenizer.bos_token_id]
         return text.removeprefix(bos) if adds_bos else text

@@ -178,7 +178,7 @@ def _model(config: PretrainedConfig, device: Device, dtype: torch.dtype) -> Any:
 
     torch.manual_seed(0)
     with torch.device(device.kind):
-        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)  # type: ignore[no-untyped-call]
 
 
 def _training_step(

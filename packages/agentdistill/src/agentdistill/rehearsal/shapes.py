@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from agentdistill.checkpoints import locate
 from agentdistill.errors import ModelError
@@ -51,13 +51,13 @@ def config_of(base: str) -> PretrainedConfig:
 
     place = locate(base)
     if (Path(place) / "config.json").is_file():
-        return AutoConfig.from_pretrained(place)
+        return cast("PretrainedConfig", AutoConfig.from_pretrained(place))
     name = base.rsplit("/", 1)[-1].removesuffix("-Instruct").removesuffix("-Base")
     for family, table in _FAMILIES.items():
         if name in table:
             return _build(family, table[name])
     try:
-        return AutoConfig.from_pretrained(place)
+        return cast("PretrainedConfig", AutoConfig.from_pretrained(place))
     except Exception as e:
         why = str(e).strip().splitlines()[0]
         raise ModelError(f"{base}: no shape is known for it and the hub could not be asked ({why})") from e
@@ -87,5 +87,5 @@ def n_parameters(config: PretrainedConfig) -> int:
     from transformers import AutoModelForCausalLM
 
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        model = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
     return sum(p.numel() for p in model.parameters())
