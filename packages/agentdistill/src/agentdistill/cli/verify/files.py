@@ -1,0 +1,97 @@
+"""``verify select``, ``rescore`` and ``curve``: what can be done with stored candidates and no model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentdistill.cli.verify import a_file, add_scores, add_selection
+from agentdistill.errors import UserError
+
+if TYPE_CHECKING:
+    from agentdistill.verify import Asked, Pool
+
+
+def add(parser: argparse.ArgumentParser, command: str) -> None:
+    """Declare the arguments."""
+    a_file(parser, many=command == "curve")
+    add_selection(parser)
+    if command == "select":
+        about = "how to choose (verifier-weighted where there are verdicts and scores, else majority)"
+        parser.add_argument("--method", metavar="NAME", help=about)
+    else:
+        add_scores(parser)
+    if command == "curve":
+        parser.add_argument("--out", type=Path, metavar="FILE", help="an .html page or a .json file (JSON is printed)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the command."""
+    return {"select": _select, "rescore": _rescore, "curve": _curve}[args.command](args)
+
+
+def _asked(args: argparse.Namespace) -> Asked:
+    from agentdistill.verify import Asked, Judges, Policy
+
+    if getattr(args, "subsets", 1) < 1 or getattr(args, "resamples", 1) < 1:
+        raise UserError("--subsets and --resamples have to be at least 1")
+    policy = Policy(args.passes, args.unsettled, args.missing, args.filtered, args.steps)
+    judges = Judges(args.verifier, args.plain, args.reward)
+    if args.command == "select":
+        return Asked(judges=judges, policy=policy, seed=args.seed)
+    return Asked(args.methods, args.budgets, judges, policy, args.subsets, args.resamples, args.seed)
+
+
+def _read(path: Path, args: argparse.Namespace) -> list[Pool]:
+    from agentdistill.verify import read_pools
+    from agentdistill.verify.checking import with_calculations
+
+    if args.limit is not None and args.limit < 1:
+        raise UserError("--limit has to be at least 1")
+    pools = read_pools(path, args.kind, args.limit)
+    return with_calculations(pools) if "calculations" in args.check else pools
+
+
+def _select(args: argparse.Namespace) -> int:
+    from agentdistill.verify.evidence import find_judges
+    from agentdistill.verify.rescore import select_rows
+
+    pools, asked = _read(args.file, args), _asked(args)
+    judges = find_judges(pools, asked.judges)
+    name = args.method or ("verifier-weighted" if judges.verifier and judges.reward else "majority")
+    for row in select_rows(pools, name, asked):
+        print(json.dumps(row, ensure_ascii=False))
+    return 0
+
+
+def _rescore(args: argparse.Namespace) -> int:
+    from agentdistill.store import json_text
+    from agentdistill.verify import rescore
+
+    print(json_text(rescore(_read(args.file, args), _asked(args))), end="")
+    return 0
+
+
+def _curve(args: argparse.Namespace) -> int:
+    from agentdistill.store import json_text, write_atomic
+    from agentdistill.verify.curves import curve, read_costs
+    from agentdistill.verify.page import render
+
+    asked = _asked(args)
+    curves = [curve(_name(f, args.files), _read(f, args), asked, read_costs(f)) for f in args.files]
+    text = json_text({"curves": curves})
+    if args.out is None:
+        print(text, end="")
+    elif args.out.suffix in (".html", ".json"):
+        write_atomic(args.out, render(curves) if args.out.suffix == ".html" else text)
+    else:
+        raise UserError(f"--out {args.out}: give a name that ends in .html or .json")
+    return 0
+
+
+def _name(path: Path, others: Sequence[Path]) -> str:
+    """What a file is called on the page: its own name, or its folder's where several have that name."""
+    return path.stem if sum(p.stem == path.stem for p in others) == 1 else str(path.parent)

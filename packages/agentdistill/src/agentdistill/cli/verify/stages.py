@@ -1,0 +1,49 @@
+"""``verify sample``, ``judge`` and ``train``: the stages of a recipe of verification, each resumable."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def add(parser: argparse.ArgumentParser, command: str) -> None:
+    """Declare the arguments."""
+    parser.add_argument("recipe", type=Path, help="a recipe of verification, such as recipes/verify/gsm8k.toml")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (runs/)")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N problems, in a run of its own")
+    if command == "train":
+        parser.add_argument("--role", action="append", default=[], metavar="NAME", help="only this role (all)")
+    else:
+        parser.add_argument("--split", choices=("test", "train"), default="test", help="whose problems (test)")
+    if command == "judge":
+        parser.add_argument("--judge", action="append", default=[], metavar="NAME", help="only this judge (all)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the stage and print where its result lies."""
+    import dataclasses
+
+    from agentdistill.errors import UserError
+    from agentdistill.progress import Terminal
+    from agentdistill.store import json_text, locked, write_json
+    from agentdistill.verify import runs
+    from agentdistill.verify.recipe import load_verify_recipe
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    recipe = load_verify_recipe(args.recipe)
+    folder = args.runs / recipe.name
+    if args.limit is not None:
+        if args.limit < 1:
+            raise UserError("--limit has to be at least 1")
+        some = dataclasses.replace(recipe.problems, limit_test=args.limit, limit_train=args.limit)
+        recipe, folder = dataclasses.replace(recipe, problems=some), args.runs / f"{recipe.name}.first-{args.limit}"
+    with locked(folder / ".lock", folder), Terminal() as progress:
+        write_json(folder / "recipe.json", dataclasses.asdict(recipe))
+        if args.command == "sample":
+            print(runs.sample(recipe, folder, args.split, progress))
+        elif args.command == "judge":
+            print(runs.judge(recipe, folder, args.split, progress, args.judge))
+        else:
+            print(json_text(runs.train(recipe, folder, progress, args.role)), end="")
+    return 0

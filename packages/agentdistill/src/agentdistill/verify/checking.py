@@ -1,0 +1,31 @@
+"""The tool check that needs no model, put on candidates that are already in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agentdistill.sandbox import Sandbox
+from agentdistill.verify.arithmetic import Checker
+from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
+
+NAME = "calculations"
+
+
+def with_calculations(pools: Sequence[Pool]) -> list[Pool]:
+    """The pools with a judgement called ``calculations`` on every candidate, one verdict for each it writes down.
+
+    Raises UserError where this machine has no sandbox, InfrastructureError where it fails.
+    """
+    with Sandbox() as box:
+        checker = Checker(box)
+        try:
+            return [replace(p, candidates=tuple(_checked(c, checker) for c in p.candidates)) for p in pools]
+        finally:
+            checker.close()
+
+
+def _checked(c: Candidate, checker: Checker) -> Candidate:
+    verdicts: tuple[Verdict, ...] = tuple(k.verdict for k in checker.check(c.solution) if k.verdict is not None)
+    kept = tuple(j for j in c.judgements if j.judge != NAME)
+    return replace(c, judgements=(*kept, Judgement(NAME, "calculations", verdicts)))

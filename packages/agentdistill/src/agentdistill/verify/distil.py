@@ -1,0 +1,175 @@
+"""Distilling verifiers: a teacher's checks of the student's own solutions, filtered, as training sequences.
+
+A check is kept where its verdict is the truth (arXiv 2504.04718, section 4.2): what is learned is the checks that were
+right, in the words and the prompt of the style that the student will judge with.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from agentdistill.errors import DataError
+from agentdistill.prompts import load_style as load_prompts
+from agentdistill.retrieval import Passage
+from agentdistill.seeds import seed_of
+from agentdistill.store import digest
+from agentdistill.types import End, Message, Source, Step, StepStatus, Trace
+from agentdistill.verify.judges import JudgeSettings
+from agentdistill.verify.judging import Judged
+from agentdistill.verify.recipe import RoleSettings
+from agentdistill.verify.styles import VerifyStyle, load_style
+from agentdistill.verify.types import Candidate, Check, Pool, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """The traces to learn from, and where the others went: counts by reason, ``kept`` among them."""
+
+    traces: tuple[Trace, ...]
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    trace: Trace
+    right: bool
+
+
+def lessons(
+    pools: Sequence[Pool],
+    role: RoleSettings,
+    style: str,
+    taught: tuple[JudgeSettings, Sequence[Judged]] | None = None,
+    seed: int = 0,
+) -> Lessons:
+    """What a role learns from graded pools and, but for a generator, from its teacher's journal ``taught``.
+
+    Raises DataError where nothing is left, saying where it went, and for a teacher that cannot teach the role.
+    """
+    counts: dict[str, int] = defaultdict(int)
+    if role.role == "generator":
+        drafts = list(_solutions(pools, style, counts))
+    elif taught is None:
+        raise DataError(f'role "{role.name}" needs the checks of a teacher')
+    else:
+        drafts = list(_checks(pools, role, load_style(style), *taught, counts))
+    drafts = _at_most(drafts, role.per_problem, counts)
+    if role.balance and role.role != "generator":
+        drafts = _balanced(drafts, seed, counts)
+    counts["kept"] = len(drafts)
+    if not drafts:
+        where = ", ".join(f"{n} {reason}" for reason, n in counts.items() if n) or "there were none"
+        raise DataError(f'role "{role.name}" has nothing to learn from: {where}')
+    return Lessons(tuple(d.trace for d in drafts), dict(counts))
+
+
+def _solutions(pools: Sequence[Pool], style: str, counts: dict[str, int]) -> Iterable[_Draft]:
+    """Right solutions, as a generator is asked for them; the same text counts once a problem."""
+    prompts = load_prompts(style)
+    for p in pools:
+        seen = set()
+        for i, c in enumerate(p.candidates):
+            if not c.correct or c.solution in seen:
+                counts["wrong" if not c.correct else "twice"] += 1
+                continue
+            seen.add(c.solution)
+            yield _Draft(_trace(p, i, 0, "generator", p.generator, prompts.cot(p.problem.question), c.solution), True)
+
+
+def _checks(
+    pools: Sequence[Pool],
+    role: RoleSettings,
+    style: VerifyStyle,
+    teacher: JudgeSettings,
+    journal: Sequence[Judged],
+    counts: dict[str, int],
+) -> Iterable[_Draft]:
+    said = {j.key: j for j in journal}
+    ask = _asking(role.role, style)
+    write = _writing(role.role, style, teacher)
+    for p in pools:
+        for i, c in enumerate(p.candidates):
+            judged = said.get((p.id, i, digest(c.solution)))
+            if judged is None or c.correct is None:
+                counts["not judged"] += 1
+                continue
+            for k, (check, reply) in enumerate(write(judged.checks)):
+                if check.verdict is None or not check.verdict.settled:
+                    counts[f"ended in {check.verdict.value.replace('_', ' ') if check.verdict else 'nothing'}"] += 1
+                elif (check.verdict is Verdict.TRUE) != c.correct:
+                    counts["verdict is not the truth"] += 1
+                else:
+                    yield _Draft(_trace(p, i, k, role.role, teacher.name, ask(p, c, check), reply), c.correct)
+
+
+Ask = Callable[[Pool, Candidate, Check], tuple[Message, ...]]
+Write = Callable[[Sequence[Check]], "Iterable[tuple[Check, str]]"]
+
+
+def _asking(role: str, style: VerifyStyle) -> Ask:
+    """The prompt that the student will be given, once it plays the role."""
+    if role == "facts":
+        return lambda p, c, check: style.facts(p.problem.question, c.solution, _passages(check))
+    prompt = {"code": style.code, "cot": style.cot, "genrm": style.genrm}[role]
+    return lambda p, c, check: prompt(p.problem.question, c.solution)
+
+
+def _passages(check: Check) -> list[Passage]:
+    return [Passage("", d) for d in check.documents]
+
+
+def _writing(role: str, style: VerifyStyle, teacher: JudgeSettings) -> Write:
+    """What of a teacher's checks is learned: its own words, or the words its calculations make in the style."""
+    if teacher.role != "calculations":
+        if teacher.role != role and not (teacher.role == "gold" and role in ("genrm", "cot")):
+            raise DataError(f'"{teacher.name}" plays {teacher.role} and cannot teach {role}')
+        return lambda checks: [(c, c.reply) for c in checks]
+    if not hasattr(style, f"{role}_reply"):
+        raise DataError(f'"{teacher.name}" writes nothing itself, and the style has no {role}_reply to write for it')
+    return lambda checks: _written(role, style, checks)
+
+
+def _written(role: str, style: VerifyStyle, checks: Sequence[Check]) -> Iterable[tuple[Check, str]]:
+    """One reply that does all calculations of a solution; those that cannot be read end it unsettled."""
+    verdicts = [c.verdict for c in checks]
+    unsettled = next((v for v in verdicts if v is None or not v.settled), None)
+    whole = unsettled or (Verdict.FALSE if Verdict.FALSE in verdicts else Verdict.TRUE)
+    sides = [tuple(part.strip() for part in c.reply.partition("=")[::2]) for c in checks if c.reply]
+    if role == "code":
+        reply = style.code_reply(sides)  # type: ignore[attr-defined]  # asked for before
+    else:
+        reply = style.cot_reply([(a, b, v is Verdict.TRUE) for (a, b), v in zip(sides, verdicts, strict=False)])  # type: ignore[attr-defined]
+    return [(Check(reply, whole), reply)]
+
+
+def _trace(p: Pool, i: int, k: int, role: str, teacher: str, prompt: tuple[Message, ...], reply: str) -> Trace:
+    step = Step(Message("assistant", reply, Source.MODEL), StepStatus.OK)
+    return Trace(f"{p.id}#{i}.{k}", p.problem, f"verify-{role}", teacher, prompt, (step,), End.ANSWERED)
+
+
+def _at_most(drafts: Sequence[_Draft], n: int, counts: dict[str, int]) -> list[_Draft]:
+    """At most ``n`` a problem, right and wrong ones in turn while there are both."""
+    by_problem: dict[str, list[_Draft]] = defaultdict(list)
+    for d in drafts:
+        by_problem[d.trace.problem.id].append(d)
+    out = []
+    for found in by_problem.values():
+        turns = [[d for d in found if d.right], [d for d in found if not d.right]]
+        ordered = [d for pair in zip(*turns, strict=False) for d in pair]
+        rest = max(turns, key=len)[min(map(len, turns)) :]
+        out += [*ordered, *rest][:n]
+    counts["more than enough of a problem"] += len(drafts) - len(out)
+    return out
+
+
+def _balanced(drafts: Sequence[_Draft], seed: int, counts: dict[str, int]) -> list[_Draft]:
+    """As many right as wrong ones, drawn by hash, in the order they came. One sort alone is left as it is."""
+    turns = [[d for d in drafts if d.right is right] for right in (True, False)]
+    n = min(map(len, turns))
+    if n == 0:
+        return list(drafts)
+    kept = {d.trace.id for own in turns for d in sorted(own, key=lambda d: seed_of(seed, "balance", d.trace.id))[:n]}
+    counts["more than of the other sort"] += len(drafts) - len(kept)
+    return [d for d in drafts if d.trace.id in kept]

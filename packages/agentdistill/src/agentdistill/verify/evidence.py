@@ -1,0 +1,156 @@
+"""From what judges said to numbers: f (passed or not) and r (reward) of every candidate, by rules that are named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from agentdistill.errors import DataError
+from agentdistill.verify.equivalence import classes
+from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
+
+Pass = Literal["any", "all", "majority", "soft"]
+Steps = Literal["last", "min", "product", "mean"]
+Unsettled = Literal["reject", "ignore", "accept"]
+Missing = Literal["reject", "accept"]
+Filtered = Literal["reward", "majority", "abstain"]
+
+_PASS: dict[str, Pass] = {"code": "any", "facts": "all", "cot": "any", "calculations": "all"}
+"""The paper's: code passes if any sample does, facts only if all do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything that the method leaves open.
+
+    ``passes``: how k verdicts become one; None is the role's own. ``soft`` is the share that passed.
+    ``unsettled``: a sample that is neither true nor false counts as not passed (``reject``, as the paper counts it), as
+    passed (``accept``), or is left out of the k (``ignore``).
+    ``missing``: a candidate without any verdict, or with none left, is out (``reject``) or in (``accept``).
+    ``filtered``: where no candidate is left, choose by the reward alone, by majority, or not at all (counted as wrong).
+    ``steps``: how a PRM's step scores become one.
+    """
+
+    passes: Pass | None = None
+    unsettled: Unsettled = "reject"
+    missing: Missing = "reject"
+    filtered: Filtered = "reward"
+    steps: Steps = "last"
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Which judges a selection listens to, by name: the tool verifier, the one without a tool, the reward model."""
+
+    verifier: str | None = None
+    plain: str | None = None
+    reward: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ballots:
+    """One problem as selection sees it, one place a candidate.
+
+    ``groups`` are classes of equal answers (None: no answer). ``passed`` and ``plain`` are f in [0, 1] with and without
+    a tool, ``rewards`` r; None where it is not known. ``correct`` is None where nothing is known of the answer.
+    """
+
+    groups: tuple[int | None, ...]
+    rewards: tuple[float | None, ...]
+    passed: tuple[float | None, ...]
+    plain: tuple[float | None, ...]
+    correct: tuple[bool | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+
+def pass_fraction(verdicts: Sequence[Verdict], rule: Pass, unsettled: Unsettled = "reject") -> float | None:
+    """f of a candidate in [0, 1]; None where there is no verdict to go by. A majority is more than half.
+
+    >>> pass_fraction([Verdict.TRUE, Verdict.ERROR, Verdict.FALSE], "soft", "ignore")
+    0.5
+    """
+    counted = [v for v in verdicts if v.settled or unsettled != "ignore"]
+    if not counted:
+        return None
+    passed = [v is Verdict.TRUE or (unsettled == "accept" and not v.settled) for v in counted]
+    if rule == "soft":
+        return sum(passed) / len(passed)
+    return float({"any": any(passed), "all": all(passed), "majority": 2 * sum(passed) > len(passed)}[rule])
+
+
+def step_score(scores: Sequence[float], rule: Steps) -> float | None:
+    """r of a candidate from its step scores; None without any."""
+    if not scores:
+        return None
+    if rule == "product":
+        return math.prod(scores)
+    return {"last": scores[-1], "min": min(scores), "mean": math.fsum(scores) / len(scores)}[rule]
+
+
+def filter_value(judgement: Judgement | None, policy: Policy) -> float | None:
+    """f of a candidate by one judge."""
+    if judgement is None or not judgement.verdicts:
+        return None
+    rule = policy.passes or _PASS.get(judgement.role, "any")
+    return pass_fraction(judgement.verdicts, rule, policy.unsettled)
+
+
+def reward_value(judgement: Judgement | None, policy: Policy) -> float | None:
+    """r of a candidate by one judge: a PRM's steps, the mean of a GenRM's rationales, or the share of verdicts passed.
+
+    A rationale without a verdict is left out of the mean.
+    """
+    if judgement is None:
+        return None
+    if judgement.role == "prm":
+        return step_score(judgement.scores, policy.steps)
+    if judgement.scores:
+        return math.fsum(judgement.scores) / len(judgement.scores)
+    unsettled: Unsettled = "ignore" if judgement.role == "genrm" else policy.unsettled
+    return pass_fraction(judgement.verdicts, "soft", unsettled)
+
+
+def ballots(pool: Pool, judges: Judges, policy: Policy) -> Ballots:
+    """What selection needs of a pool. A judge that is not named gives None everywhere."""
+
+    def said(name: str | None, c: Candidate) -> Judgement | None:
+        return None if name is None else c.judgement(name)
+
+    cs = pool.candidates
+    return Ballots(
+        groups=classes([c.answer for c in cs], pool.problem.kind),
+        rewards=tuple(reward_value(said(judges.reward, c), policy) for c in cs),
+        passed=tuple(filter_value(said(judges.verifier, c), policy) for c in cs),
+        plain=tuple(filter_value(said(judges.plain, c), policy) for c in cs),
+        correct=tuple(c.correct for c in cs),
+    )
+
+
+def judges_of(pools: Sequence[Pool]) -> dict[str, Judgement]:
+    """Every judge that said something, by name, with one of its judgements."""
+    return {j.judge: j for p in pools for c in p.candidates for j in c.judgements}
+
+
+def find_judges(pools: Sequence[Pool], wanted: Judges = Judges()) -> Judges:
+    """The judges to listen to: those wanted, else the first of each sort that the pools hold.
+
+    A reward that is nowhere else is the share of the tool verifier's verdicts. Raises DataError for an unknown name.
+    """
+    there = judges_of(pools)
+    for name in (wanted.verifier, wanted.plain, wanted.reward):
+        if name is not None and name not in there:
+            known = ", ".join(there) or "none"
+            raise DataError(f'no judge is called "{name}" in these candidates (there are: {known})')
+    verifier = wanted.verifier or _first(there, ("code", "facts", "calculations", "given"), reward=False)
+    plain = wanted.plain or _first(there, ("cot",), reward=False)
+    reward = wanted.reward or _first(there, ("genrm", "prm", "given"), reward=True) or verifier
+    return Judges(verifier, plain, reward)
+
+
+def _first(there: dict[str, Judgement], roles: Sequence[str], *, reward: bool) -> str | None:
+    found = [name for name, j in there.items() if j.role in roles and j.is_reward == reward]
+    return min(found, key=lambda n: roles.index(there[n].role)) if found else None

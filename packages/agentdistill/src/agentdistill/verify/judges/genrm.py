@@ -1,0 +1,68 @@
+"""GenRM-CoT: a reward model that writes. r is the mean over n rationales of a parsed Yes or No, or of p(Yes).
+
+p(Yes) is read off one more token, which continues the rationale behind the words that open the verdict: where the model
+says Yes it is that token's probability, where it says No it is what that leaves. Two ways are all there are to go on,
+so that is p(Yes) up to what the model would spend on other words.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+from agentdistill.acting import Policy
+from agentdistill.errors import ModelError
+from agentdistill.types import Message, Problem, Request, Sample
+from agentdistill.verify.judges import JudgeSettings, Kit, said
+from agentdistill.verify.styles import VerifyStyle, load_style
+from agentdistill.verify.types import Candidate, Check, Verdict
+
+_OPENING = re.compile(r"verification\s*:[^\n]*$", re.IGNORECASE | re.MULTILINE)
+
+
+class GenRM:
+    """n rationales a candidate, each with a score or, unparsed, without one."""
+
+    def __init__(self, settings: JudgeSettings, style: VerifyStyle) -> None:
+        self._settings, self._style = settings, style
+
+    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+        """See :class:`~agentdistill.verify.judges.Judge`."""
+        messages = self._style.genrm(problem.question, candidate.solution)
+        request = Request(messages, self._settings.sampling, self._settings.n, seed=policy.seed("genrm"))
+        samples = await policy.ask_many(request)
+        if self._settings.score == "parsed":
+            return tuple(Check(s.text, said(s.text)) for s in samples)
+        return tuple([await self._weighed(policy, messages, s, i) for i, s in enumerate(samples)])
+
+    async def _weighed(self, policy: Policy, messages: tuple[Message, ...], sample: Sample, i: int) -> Check:
+        """A rationale with p(Yes) behind it."""
+        found = list(_OPENING.finditer(sample.text))
+        rationale = sample.text[: found[-1].start()] if found else sample.text.rstrip() + "\n"
+        opening = rationale + self._style.VERDICT.rstrip()
+        sampling = replace(self._settings.sampling, temperature=0.0, top_p=1.0, max_new_tokens=1)
+        [told] = await policy.ask_many(Request(messages, sampling, prefix=opening, seed=policy.seed("yes", i)))
+        if told.logprob is None:
+            why = 'gives no log-probabilities; set logprobs = true, or score = "parsed"'
+            raise ModelError(f'judge "{self._settings.name}": its model {why}')
+        p = yes(told.text, math.exp(told.logprob))
+        verdict = Verdict.MALFORMED if p is None else Verdict.TRUE if p >= 0.5 else Verdict.FALSE
+        return Check(sample.text, verdict, p, detail=told.text)
+
+
+def yes(token: str, probability: float) -> float | None:
+    """p(Yes) from the token that opens the verdict, which may be only its first letters; None for another word.
+
+    >>> yes(" Y", 0.9), round(yes("No", 0.9), 9), yes("Maybe", 0.9)
+    (0.9, 0.1, None)
+    """
+    said = token.strip(" *_:\n").lower()
+    if said and "yes".startswith(said):
+        return probability
+    return 1.0 - probability if said and "no".startswith(said) else None
+
+
+def load(settings: JudgeSettings, kit: Kit) -> GenRM:
+    """The reward model that writes."""
+    return GenRM(settings, load_style(settings.style or kit.style))

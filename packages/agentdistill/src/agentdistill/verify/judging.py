@@ -1,0 +1,187 @@
+"""Judges at work: every candidate of a file, many at once, each judgement kept as it comes.
+
+What a judge wrote is kept in a journal beside the candidates, one line a candidate: what verifiers are distilled from,
+and what an interrupted run goes on from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from agentdistill.acting import Policy
+from agentdistill.driver import Episode, drive, groups_of
+from agentdistill.errors import DataError, InfrastructureError
+from agentdistill.models import Model
+from agentdistill.progress import Progress, Silent, Task
+from agentdistill.seeds import seed_of
+from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl
+from agentdistill.types import Usage
+from agentdistill.verify.judges import Judge, JudgeSettings, Kit, load_judge
+from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict
+
+_MAKES_NO_DIFFERENCE = ("model",)
+"""Settings whose tables hold paths and addresses; the model is told by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A line of a journal: one candidate's judgement and the checks behind it. ``solution`` is its text's hash."""
+
+    problem: str
+    candidate: int
+    solution: str
+    judgement: Judgement
+    checks: tuple[Check, ...]
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """What tells candidates apart."""
+        return self.problem, self.candidate, self.solution
+
+
+def judge_pools(
+    pools: Sequence[Pool],
+    settings: JudgeSettings,
+    kit: Kit,
+    journal: Path,
+    model: Callable[[], Model],
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[Pool]:
+    """The pools with this judge's judgement on every candidate, in place of one by the same name.
+
+    ``model`` is made only if a judgement is missing in the ``journal``. Raises DataError for a journal of another
+    judge, InfrastructureError where the world failed again and again; what was judged is kept.
+    """
+    done = _opened(journal, settings, seed)
+    places = [(p, i, c) for p in pools for i, c in enumerate(p.candidates)]
+    keys = [(p.id, i, digest(c.solution)) for p, i, c in places]
+    missing = {at for at, key in enumerate(keys) if key not in done}
+    task = (progress or Silent()).task("judge", f"{settings.name} · {len(places)} candidates", len(places))
+    task.advance(len(places) - len(missing))
+    if missing:
+        judge = load_judge(settings, kit)
+        work = [_episode(judge, settings, seed, *place) for place in places]
+        asyncio.run(_run(work, missing, keys, done, journal, model, task))
+    task.done(_summary([done[key].judgement for key in keys]))
+    return [
+        replace(p, candidates=tuple(_with(c, done[p.id, i, digest(c.solution)]) for i, c in enumerate(p.candidates)))
+        for p in pools
+    ]
+
+
+def read_journal(path: Path) -> tuple[JudgeSettings, list[Judged]]:
+    """Whose journal it is, and its lines in order. Raises DataError naming file and line."""
+    settings: JudgeSettings | None = None
+    out: dict[tuple[str, int, str], Judged] = {}
+    for n, row in read_jsonl(path):
+        try:
+            if "settings" in row:
+                settings = JudgeSettings(**row["settings"])
+            else:
+                judged = from_dict(Judged, row)
+                out[judged.key] = judged
+        except (DataError, TypeError) as e:
+            raise DataError(f"{path}:{n}: no line of a judge's journal ({e})") from e
+    if settings is None:
+        raise DataError(f"{path}: no journal of a judge (its settings are missing)")
+    return settings, list(out.values())
+
+
+def _opened(path: Path, settings: JudgeSettings, seed: int) -> dict[tuple[str, int, str], Judged]:
+    key = digest([{k: v for k, v in asdict(settings).items() if k not in _MAKES_NO_DIFFERENCE}, seed])
+    repair_jsonl(path)
+    if not path.exists():
+        append_jsonl(path, [{"key": key, "settings": asdict(settings)}])
+        return {}
+    first = next(read_jsonl(path), (0, {}))[1]
+    if first.get("key") != key:
+        raise DataError(f"{path}: holds judgements under other settings; move it away, or give the judge another name")
+    return {j.key: j for j in read_journal(path)[1]}
+
+
+def _with(c: Candidate, judged: Judged) -> Candidate:
+    kept = tuple(j for j in c.judgements if j.judge != judged.judgement.judge)
+    return replace(c, judgements=(*kept, judged.judgement))
+
+
+def _episode(
+    judge: Judge, settings: JudgeSettings, seed: int, pool: Pool, i: int, candidate: Candidate
+) -> Episode[Judged | InfrastructureError]:
+    async def run(model: Model) -> Judged | InfrastructureError:
+        policy = Policy(model, seed_of(seed, settings.name, pool.id, i), settings.sampling)
+        try:
+            checks = await judge.check(policy, pool.problem, candidate)
+        except InfrastructureError as e:
+            return e
+        return Judged(pool.id, i, digest(candidate.solution), judgement_of(settings, checks, policy.usage), checks)
+
+    return run
+
+
+def judgement_of(settings: JudgeSettings, checks: Sequence[Check], usage: Usage) -> Judgement:
+    """What the checks of one candidate come to, to be stored with it."""
+    return Judgement(
+        settings.name,
+        settings.role,
+        tuple(c.verdict for c in checks if c.verdict is not None),
+        tuple(c.score for c in checks if c.score is not None),
+        usage.n_prompt_tokens,
+        usage.n_new_tokens,
+    )
+
+
+async def _run(
+    work: Sequence[Episode[Judged | InfrastructureError]],
+    missing: set[int],
+    keys: Sequence[tuple[str, int, str]],
+    done: dict[tuple[str, int, str], Judged],
+    journal: Path,
+    make: Callable[[], Model],
+    task: Task,
+) -> None:
+    model = make()
+    try:
+        for _ in range(2):  # faults get one more try
+            breaker = _Breaker(max(8, model.batch_size))
+            left = {at for at in missing if keys[at] not in done}
+
+            def keep(at: int, came: Judged | InfrastructureError, left: set[int] = left, b: _Breaker = breaker) -> None:
+                if isinstance(came, InfrastructureError):
+                    b.saw(came)
+                elif at in left:  # others ran again only to keep their batch the same
+                    b.n = 0
+                    done[keys[at]] = came
+                    append_jsonl(journal, [came])
+                    task.advance()
+
+            if left:
+                await drive(model, groups_of(model, work, left), keep)
+            fault = breaker.last
+        if fault is not None and any(keys[at] not in done for at in missing):
+            raise fault
+    finally:
+        await model.aclose()
+
+
+class _Breaker:
+    """Gives up when nothing but faults comes back."""
+
+    def __init__(self, limit: int) -> None:
+        self.n, self._limit = 0, limit
+        self.last: InfrastructureError | None = None
+
+    def saw(self, fault: InfrastructureError) -> None:
+        """Raise where this is one fault in a row too many."""
+        self.n, self.last = self.n + 1, fault
+        if self.n >= self._limit:
+            raise InfrastructureError(f"{fault}; what was judged is kept, run the same command to go on")
+
+
+def _summary(judgements: Sequence[Judgement]) -> str:
+    counts = {v: sum(j.verdicts.count(v) for j in judgements) for v in Verdict}
+    return "  ".join(f"{n} {v.value.replace('_', ' ')}" for v, n in counts.items() if n)

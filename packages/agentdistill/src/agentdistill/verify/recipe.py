@@ -1,0 +1,143 @@
+"""Recipes of verification: one TOML file from problems to a curve. Keys and types are checked as in other recipes."""
+
+from __future__ import annotations
+
+import importlib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from agentdistill._toml import Source, build, check_call, unknown
+from agentdistill.errors import RecipeError
+from agentdistill.models import kinds
+from agentdistill.prompts import styles
+from agentdistill.training.settings import TrainSettings
+from agentdistill.verify.evidence import Judges, Policy
+from agentdistill.verify.judges import JudgeSettings
+from agentdistill.verify.sampling import SampleSettings
+from agentdistill.verify.styles import styles as verify_styles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problems:
+    """Where problems come from, as in other recipes; ``train`` is what verifiers are distilled on."""
+
+    test: str
+    train: str | None = None
+    kind: str | None = None
+    families: tuple[str, ...] = ()
+    limit_test: int | None = None
+    limit_train: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """The corpus that fact checkers search (file, glob, folder or built-in task), and its retriever."""
+
+    search: str | None = None
+    retriever: str = "bm25"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxTable:
+    """Limits of one program of a verifier."""
+
+    wall_s: float = 10.0
+    memory_mb: int = 512
+
+
+Learns = Literal["code", "cot", "facts", "genrm", "prm", "generator"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSettings:
+    """What one role learns: an adapter of its own on the base model, or a PRM's whole weights.
+
+    ``teacher`` names the judge whose checks on the training problems are learned (a generator learns from the right
+    solutions, a PRM from the marks, and neither needs one). ``balance`` keeps as many right as wrong solutions,
+    ``per_problem`` at most so many examples a problem. ``steps`` says which steps of a PRM's solutions are labelled
+    with the outcome: ``last``, as its score is read, or ``all``.
+    """
+
+    name: str
+    role: Learns
+    teacher: str | None = None
+    balance: bool = True
+    per_problem: int = 8
+    steps: Literal["last", "all"] = "last"
+    train: TrainSettings = TrainSettings(learning_rate=1e-4, epochs=3, batch_size=16, max_length=2048)  # noqa: RUF009
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyRecipe:
+    """A whole run: problems, a generator, judges, how to choose, and what to distil."""
+
+    name: str
+    problems: Problems
+    generator: dict[str, Any]
+    judges: tuple[JudgeSettings, ...] = ()
+    sample: SampleSettings = SampleSettings()  # noqa: RUF009  frozen
+    policy: Policy = Policy()  # noqa: RUF009  frozen
+    listen: Judges = Judges()  # noqa: RUF009  frozen
+    methods: tuple[str, ...] = ()
+    budgets: tuple[int, ...] = ()
+    tools: Tools = Tools()
+    sandbox: SandboxTable = SandboxTable()
+    base: str | None = None
+    roles: tuple[RoleSettings, ...] = ()
+    style: str = "standard"
+    seed: int = 0
+
+
+def load_verify_recipe(path: Path) -> VerifyRecipe:
+    """Read and check a recipe of verification. Raises RecipeError with file and line for what does not fit."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = tomllib.loads(text)
+    except OSError as e:
+        raise RecipeError(f"{path}: {e.strerror or e}") from e
+    except UnicodeDecodeError as e:
+        raise RecipeError(f"{path}: not UTF-8 text") from e
+    except tomllib.TOMLDecodeError as e:
+        raise RecipeError(f"{path}: not TOML: {e}") from e
+    source = Source(path, text)
+    for needed, example in (("problems", 'test = "gsm8k:test"'), ("generator", 'model = "local"')):
+        if needed not in data:
+            raise source.error(f"no [{needed}] table, for example with {example}")
+    recipe = build(VerifyRecipe, {"name": path.stem, **data}, source, "")
+    _check(recipe, source)
+    return recipe
+
+
+def _check(recipe: VerifyRecipe, source: Source) -> None:
+    if recipe.style not in set(styles()) & set(verify_styles()):
+        both = sorted(set(styles()) & set(verify_styles()))
+        raise source.error(unknown("style", recipe.style, both), "", "style")
+    check_model(recipe.generator, source, "generator")
+    for i, judge in enumerate(recipe.judges):
+        if judge.needs_model and judge.role != "prm":
+            check_model(judge.model, source, f"judges#{i}")
+    names = [j.name for j in recipe.judges]
+    if len(set(names)) < len(names):
+        raise source.error("two judges have one name", "judges")
+    for i, role in enumerate(recipe.roles):
+        if role.teacher not in names and (role.role not in ("prm", "generator") or role.teacher is not None):
+            raise source.error(unknown("judge", role.teacher or "", names), f"roles#{i}", "teacher")
+        if role.role == "prm" and role.train.method != "full":
+            raise source.error('all weights of a PRM are trained: method = "full"', f"roles#{i}.train", "method")
+    if recipe.roles and (recipe.base is None or recipe.problems.train is None):
+        raise source.error("roles are trained on a base model and on problems: set base, and train in [problems]")
+    if recipe.sample.n < 1 or recipe.sample.max_new_tokens < 1 or recipe.sample.max_steps < 1:
+        raise source.error("n, max_new_tokens and max_steps have to be at least 1", "sample")
+    if recipe.sample.n > 1 and recipe.sample.temperature <= 0:
+        raise source.error("n above 1 needs a temperature above 0", "sample", "n")
+
+
+def check_model(table: dict[str, Any], source: Source, where: str) -> None:
+    """Raise RecipeError unless a table names a kind of model and settings that it has."""
+    settings = dict(table)
+    kind = settings.pop("model", "endpoint")
+    if kind not in kinds():
+        raise source.error(unknown("model kind", kind, kinds()), where, "model")
+    check_call(importlib.import_module(f"agentdistill.models.{kind}").load, settings, source, where)

@@ -1,0 +1,119 @@
+"""Sampling candidates: every problem answered n times by one model, by the same loop that evaluates models."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from agentdistill.driver import Episode, drive, groups_of
+from agentdistill.environment import Environment
+from agentdistill.errors import DataError, InfrastructureError
+from agentdistill.models import Model
+from agentdistill.progress import Progress, Silent, Task
+from agentdistill.prompts import Style
+from agentdistill.rollout import RolloutSettings, chain_of_thought, rollout
+from agentdistill.store import append_jsonl, digest, read_jsonl, read_traces, repair_jsonl, write_jsonl
+from agentdistill.types import End, Problem, Sampling, Trace
+from agentdistill.verify.candidates import of_trace
+from agentdistill.verify.types import Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSettings:
+    """How candidates are drawn: ``n`` a problem, by chain of thought or as an agent; the paper's 64 at 0.8."""
+
+    n: int = 64
+    temperature: float = 0.8
+    top_p: float = 1.0
+    max_new_tokens: int = 1024
+    loop: Literal["cot", "agent"] = "cot"
+    max_steps: int = 5
+
+
+def sample_pools(
+    problems: Sequence[Problem],
+    settings: SampleSettings,
+    style: Style,
+    model: Callable[[], Model],
+    journal: Path,
+    *,
+    environment: Environment | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> list[Pool]:
+    """Every problem with its candidates, in order. Episodes are kept as traces in ``journal`` and not run twice.
+
+    ``model`` is made only if one is missing; agents need an ``environment``. Raises InfrastructureError where an
+    episode failed twice; what was sampled is kept, and the same call goes on.
+    """
+    key = digest([settings, seed, style.cot("?"), list(problems)])
+    done = _opened(journal, key)
+    ids = [(p, f"{p.id}#{i}") for p in problems for i in range(settings.n)]
+    missing = {at for at, (_, name) in enumerate(ids) if name not in done}
+    what = f"{len(problems)} problems x {settings.n}"
+    task = (progress or Silent()).task("sample", what, len(ids))
+    task.advance(len(ids) - len(missing))
+    if missing:
+        work = [_episode(p, name, settings, style, environment, seed) for p, name in ids]
+        asyncio.run(_run(work, [name for _, name in ids], missing, done, journal, model, task))
+    task.done(f"{sum(bool(t.correct) for t in done.values()) / max(1, len(done)):.1%} right")
+    names = {p.id: [f"{p.id}#{i}" for i in range(settings.n)] for p in problems}
+    return [Pool(p, tuple(of_trace(done[name]) for name in names[p.id]), done[names[p.id][0]].model) for p in problems]
+
+
+def _episode(
+    problem: Problem, name: str, settings: SampleSettings, style: Style, environment: Environment | None, seed: int
+) -> Episode[Trace]:
+    sampling = Sampling(settings.temperature, settings.top_p, settings.max_new_tokens)
+    rollouts = RolloutSettings(settings.max_steps, sampling, seed=seed)
+    if settings.loop == "cot":
+        return lambda model: chain_of_thought(model, problem, style, rollouts, trace_id=name)
+    if environment is None:
+        raise DataError('loop = "agent" needs a sandbox to act in')
+    return lambda model: rollout(model, problem, environment, style, rollouts, trace_id=name)
+
+
+def _opened(path: Path, key: str) -> dict[str, Trace]:
+    """The episodes that are there. The key of what they hang on stands beside them."""
+    note = path.with_suffix(".key.jsonl")
+    repair_jsonl(path)
+    if note.exists() and next(read_jsonl(note), (0, {}))[1].get("key") != key:
+        raise DataError(f"{path}: holds candidates sampled under other settings; move it away, or name another run")
+    write_jsonl(note, [{"key": key}])
+    return {t.id: t for t in read_traces(path) if t.end is not End.FAULT} if path.exists() else {}
+
+
+async def _run(
+    work: Sequence[Episode[Trace]],
+    names: Sequence[str],
+    missing: set[int],
+    done: dict[str, Trace],
+    journal: Path,
+    make: Callable[[], Model],
+    task: Task,
+) -> None:
+    model = make()
+    try:
+        for _ in range(2):  # faults get one more try
+            left = {at for at in missing if names[at] not in done}
+            faults: list[str] = []
+
+            def keep(at: int, trace: Trace, left: set[int] = left, faults: list[str] = faults) -> None:
+                if trace.end is End.FAULT:
+                    faults.append(trace.fault or "")
+                    if len(faults) > max(8, model.batch_size) and len(faults) == len(left):
+                        raise InfrastructureError(faults[-1])
+                elif at in left:  # others ran again only to keep their batch the same
+                    done[trace.id] = trace
+                    append_jsonl(journal, [trace])
+                    task.advance()
+
+            if left:
+                await drive(model, groups_of(model, work, left), keep)
+        if any(names[at] not in done for at in missing):
+            raise InfrastructureError(f"{faults[-1]}; what was sampled is kept, run the same command to go on")
+    finally:
+        await model.aclose()

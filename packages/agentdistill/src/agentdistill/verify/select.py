@@ -1,0 +1,194 @@
+"""Selection: which of a problem's candidates is the answer. Pure functions of numbers, no model and no file.
+
+    y* = argmax_i f_i r_i                      (arXiv 2504.04718, eq. 2)
+    a* = argmax_a sum_i 1[a_i = a] f_i r_i     (the weighted vote that the paper reports)
+
+Every method is that with some part left out. A filter decides who may be chosen, weights only rank those who may, so a
+reward of 0 or below does not filter. Of equals the first seen wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentdistill.errors import DataError, UserError
+from agentdistill.verify.evidence import Ballots, Policy
+
+Ints = NDArray[np.int64]
+TOLERANCE = 1e-9
+"""Weights that differ by less, relatively, are a tie: the order in which floats are added must not decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """``filter``: by the verifier with a tool, the one without, or none. ``reward``: weigh by r. ``vote``: add up the
+    weights of equal answers; else the single best candidate is taken."""
+
+    name: str
+    about: str
+    filter: Literal["tool", "plain"] | None = None
+    reward: bool = False
+    vote: bool = True
+
+
+METHODS: dict[str, Method] = {
+    m.name: m
+    for m in (
+        Method("first", "the first sample, whatever it says", vote=False),
+        Method("majority", "most frequent answer"),
+        Method("best-of-n", "greatest reward", reward=True, vote=False),
+        Method("weighted", "answer with the greatest sum of rewards", reward=True),
+        Method("verifier", "most frequent answer among those that the tool verifier passes", filter="tool"),
+        Method("verifier-best", "greatest f x r", filter="tool", reward=True, vote=False),
+        Method("verifier-weighted", "answer with the greatest sum of f x r: T1", filter="tool", reward=True),
+        Method("two-stage", "the same with the verifier that has no tool: T1's control", filter="plain", reward=True),
+        Method("pass", "whether any is right: the ceiling"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen and why: its place (None: nothing), its class, every candidate's weight (None: filtered out).
+
+    ``fallback`` names what was done where no candidate passed the filter.
+    """
+
+    index: int | None
+    group: int | None
+    weights: tuple[float | None, ...]
+    reason: str
+    fallback: str | None = None
+
+
+def method(name: str) -> Method:
+    """The method called ``name``. Raises UserError for an unknown one."""
+    if name not in METHODS:
+        raise UserError(f'no selection is called "{name}"; there are: {", ".join(METHODS)}')
+    return METHODS[name]
+
+
+def standing(m: Method, b: Ballots, policy: Policy) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which candidates may be chosen, and their weights: both ``[candidates]``.
+
+    Out are those without an answer, those that the filter rejects and, where rewards count, those without one. Raises
+    DataError for a negative reward in a vote: a sum of such weights would punish answers for being frequent.
+    """
+    n = len(b)
+    eligible = np.array([g is not None for g in b.groups], dtype=bool)
+    weights = np.ones(n)
+    if m.filter is not None:
+        values = b.passed if m.filter == "tool" else b.plain
+        f = np.array([float(policy.missing == "accept") if v is None else v for v in values])
+        eligible &= f > 0
+        weights *= f
+    if m.reward:
+        eligible &= np.array([r is not None for r in b.rewards], dtype=bool)
+        r = np.array([0.0 if r is None else r for r in b.rewards])
+        if m.vote and (r < 0).any():
+            raise DataError(f'"{m.name}" adds rewards up and needs them to be at least 0; the least is {r.min():g}')
+        weights *= r
+    return eligible, weights
+
+
+def fallbacks(m: Method, policy: Policy) -> tuple[Method, ...]:
+    """What is tried in turn where a method leaves nobody to choose."""
+    if m.name in ("first", "majority"):
+        return ()
+    if m.filter is None:
+        return (METHODS["majority"],)
+    without = METHODS["weighted" if m.vote else "best-of-n"]
+    if policy.filtered == "abstain":
+        return ()
+    return (without, METHODS["majority"]) if policy.filtered == "reward" and m.reward else (METHODS["majority"],)
+
+
+def choose(m: Method, b: Ballots, policy: Policy, orders: Ints) -> tuple[Ints, Ints]:
+    """The places chosen when candidates come as ``orders`` says, ``[orders, n]`` places each; -1 is none.
+
+    Second is how many fallbacks were taken, ``[orders]``.
+    """
+    if m.name == "pass":
+        raise UserError('"pass" chooses nothing; it is the share of pools with a right candidate')
+    if m.name == "first":
+        return orders[:, 0].copy(), np.zeros(len(orders), dtype=np.int64)
+    chosen = _pick(m, b, policy, orders)
+    fell = np.zeros(len(orders), dtype=np.int64)
+    for next_best in fallbacks(m, policy):
+        empty = chosen < 0
+        if not empty.any():
+            break
+        fell[empty] += 1
+        chosen[empty] = _pick(next_best, b, policy, orders[empty])
+    return chosen, fell
+
+
+def _pick(m: Method, b: Ballots, policy: Policy, orders: Ints) -> Ints:
+    eligible, weights = standing(m, b, policy)
+    may, w = eligible[orders], weights[orders]
+    rows = np.arange(len(orders))
+    if m.vote:
+        groups = np.array([-1 if g is None else g for g in b.groups], dtype=np.int64)[orders]
+        first = _leading_group(groups, may, np.where(may, w, 0.0))
+    else:
+        ranked = np.where(may, w, -np.inf)
+        best = ranked.max(axis=1, keepdims=True)
+        first = (may & (ranked >= best - TOLERANCE * np.maximum(1.0, np.abs(best)))).argmax(axis=1)
+    return np.where(may.any(axis=1), orders[rows, first], -1)
+
+
+def _leading_group(groups: Ints, may: NDArray[np.bool_], w: NDArray[np.float64]) -> Ints:
+    """The column of the first member of the class with the greatest sum, ``[orders]``; of equals the first seen."""
+    n_rows, n = groups.shape
+    n_groups = int(groups.max(initial=0)) + 1
+    rows, columns = np.nonzero(may)
+    sums = np.zeros((n_rows, n_groups))
+    np.add.at(sums, (rows, groups[rows, columns]), w[rows, columns])
+    seen = np.full((n_rows, n_groups), n)
+    np.minimum.at(seen, (rows, groups[rows, columns]), columns)
+    ranked = np.where(seen < n, sums, -np.inf)
+    best = ranked.max(axis=1, keepdims=True)
+    level = (seen < n) & (ranked >= best - TOLERANCE * np.maximum(1.0, np.abs(best)))
+    first = np.where(level, seen, n).min(axis=1)
+    return np.asarray(np.minimum(first, n - 1), dtype=np.int64)
+
+
+def select(name: str, b: Ballots, policy: Policy = Policy()) -> Choice:  # noqa: B008  frozen
+    """The candidate that a method takes of a pool in its own order, and why.
+
+    >>> b = Ballots((0, 1, 1), (0.9, 0.4, 0.4), (1.0, 1.0, 0.0), (None,) * 3, (None,) * 3)
+    >>> select("weighted", b).index, select("majority", b).index, select("verifier-weighted", b).index
+    (0, 1, 0)
+    """
+    m = method(name)
+    if not len(b):
+        return Choice(None, None, (), "no candidates")
+    chosen, fell = choose(m, b, policy, np.arange(len(b))[None])
+    ways = (m, *fallbacks(m, policy))
+    used = ways[min(int(fell[0]), len(ways) - 1)]
+    eligible, w = standing(used, b, policy)
+    weights = tuple(float(x) if e else None for x, e in zip(w, eligible, strict=True))
+    index = int(chosen[0])
+    fallback = used.name if used is not m else None
+    if index < 0:
+        return Choice(None, None, weights, "no candidate is left to choose from", fallback or "abstain")
+    return Choice(index, b.groups[index], weights, _reason(used, b, weights, index, fallback), fallback)
+
+
+def _reason(m: Method, b: Ballots, weights: Sequence[float | None], index: int, fallback: str | None) -> str:
+    before = "" if fallback is None else f"nobody passed, so by {fallback}: "
+    n = sum(w is not None for w in weights)
+    if m.name == "first":
+        return "the first sample"
+    if not m.vote:
+        return f"{before}{weights[index]:.3g} is the greatest weight of {n} candidates"
+    group = b.groups[index]
+    own = sum(w for w, g in zip(weights, b.groups, strict=True) if w is not None and g == group)
+    members = sum(w is not None and g == group for w, g in zip(weights, b.groups, strict=True))
+    total = sum(w for w in weights if w is not None)
+    return f"{before}{members} of {n} votes, {own:.3g} of {total:.3g} by weight"
