@@ -25,6 +25,8 @@ DETAIL_CHARS = 300
 HARDENED = """
 def _alike(a, b):
     import math
+    import sys
+
     try:
         if bool(a == b):
             return True
@@ -34,9 +36,11 @@ def _alike(a, b):
         return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
     except Exception:
         pass
+    sympy = sys.modules.get("sympy")
+    if sympy is None or not any(isinstance(x, sympy.Basic) for x in (a, b)):
+        return False
     try:
-        import sympy
-        return sympy.simplify(sympy.sympify(a) - sympy.sympify(b)) == 0
+        return sympy.simplify(a - b) == 0
     except Exception:
         return False
 

@@ -1,0 +1,79 @@
+"""The tool check of what a solution calculates: what is read, what is true, and what kind of verdict the rest is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentdistill.sandbox import Sandbox
+from agentdistill.verify import Verdict, read_pools
+from agentdistill.verify.arithmetic import Checker, calculations
+from agentdistill.verify.checking import with_calculations
+from agentdistill.verify.confusion import of_judge
+from agentdistill.verify.evidence import Policy
+
+GSM8K = Path(__file__).parents[5] / "shared/data/math/gsm8k_model_solutions_first660.jsonl"
+
+
+@pytest.fixture(scope="module")
+def checker():
+    with Sandbox() as box:
+        checker = Checker(box)
+        yield checker
+        checker.close()
+
+
+@pytest.mark.parametrize(
+    ("solution", "kinds"),
+    [
+        ("16 - 3 = <<16-3=13>>13 and <<13*2=$26>>", ["true", "true"]),
+        ("<<16-3=14>>", ["false"]),
+        ("<<10/3=3.33>> <<10/3=3.3333333333333335>> <<2/3=0.66>> <<2/3=0.68>>", ["true", "true", "true", "false"]),
+        ("<<7/2=3>> <<20%*50=10>> <<17%5=2>> <<1,200*2=2,400>>", ["false", "true", "true", "true"]),
+        ("<<0.1+0.2=0.3>>", ["true"]),  # exact, as fractions are
+        ("<<3/0=0>> <<1+1=2>>", ["error", "true"]),
+        ("<<2*x=4>> <<1+1=2>>", ["malformed", "true"]),
+        ("<<16-=13>> <<1+1=2>>", ["malformed", "true"]),
+        ("12 * 4 = 48\n48 - 5 = 42\nAnswer: 42", ["true", "false"]),
+        ("I think it is 12.", ["no_code"]),
+        ("", ["no_code"]),
+    ],
+)
+def test_every_calculation_gets_a_verdict_of_its_kind(checker, solution, kinds):
+    assert [c.verdict for c in checker.check(solution)] == kinds
+
+
+def test_a_calculation_without_end_takes_no_other_solution_with_it(checker):
+    kinds = [c.verdict for c in checker.check("<<9**9**9**9=1>> <<1+1=2>>")]
+    assert kinds[0] in ("timeout", "error")
+    assert [c.verdict for c in checker.check("<<1+1=2>>")] == ["true"]
+
+
+@given(st.text())
+def test_whatever_is_written_becomes_numbers_and_signs_or_nothing(text):
+    for c in (*calculations(text), *calculations(f"<<{text}=1>>")):
+        assert c.code is None or not set(c.code) - set("absF('0123456789.,)(+-*/% <=)")
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from("+-*"), st.integers(-3, 3))
+def test_what_is_right_is_true_and_what_is_off_is_not(checker, a, b, sign, off):
+    result = {"+": a + b, "-": a - b, "*": a * b}[sign] + off
+    [check] = checker.check(f"<<{a}{sign}{b}={result}>>")
+    assert check.verdict is (Verdict.TRUE if off == 0 else Verdict.FALSE)
+
+
+@pytest.mark.skipif(not GSM8K.exists(), reason=f"{GSM8K} is not there")
+def test_real_solutions_are_checked():
+    """Right solutions hardly ever calculate wrong; wrong ones mostly calculate right, since they had a calculator."""
+    pools = with_calculations(read_pools(GSM8K, limit=60))
+    matrix = of_judge(pools, "calculations", Policy())
+    assert matrix.n == 240
+    assert matrix.recall > 0.95
+    assert 0 < matrix.specificity < 0.3
+    kinds = Counter(v for p in pools for c in p.candidates for v in c.judgements[0].verdicts)
+    assert kinds[Verdict.TRUE] > 0.9 * kinds.total()
+    assert kinds[Verdict.FALSE] > 0
