@@ -66,8 +66,11 @@ def collate_rigs(codes: Sequence[RigCode], n_joints: int | None = None) -> RigBa
         shape = (n, n) if square else (n, *arrays[0].shape[1:])
         out = torch.zeros(len(arrays), *shape, dtype=kind)
         for b, array in enumerate(arrays):
-            at = (b, *(slice(k) for k in array.shape[: 2 if square else 1]))
-            out[at] = torch.as_tensor(array).to(kind)
+            values = torch.as_tensor(array).to(kind)
+            if square:
+                out[b, : len(values), : len(values)] = values
+            else:
+                out[b, : len(values)] = values
         return out
 
     return RigBatch(

@@ -75,10 +75,11 @@ class RigEncoding(nn.Module):
 
 
 def bag(buckets: nn.Embedding, ids: Tensor) -> Tensor:
-    """The mean (..., E) of the rows of ``ids`` (..., K), zero ids left out; zeros where all are."""
+    """The sum (..., E) of the rows of ``ids`` (..., K) over the root of their number, zero ids left out."""
     found = (ids > 0).unsqueeze(-1)
-    rows = buckets(ids) * found
-    return rows.sum(dim=-2) / found.sum(dim=-2).clamp(min=1) ** 0.5
+    total = (buckets(ids) * found).sum(dim=-2)
+    count = found.sum(dim=-2).clamp(min=1)
+    return torch.as_tensor(total / count.sqrt())
 
 
 def waves(values: Tensor, width: int, longest: float = 200.0) -> Tensor:

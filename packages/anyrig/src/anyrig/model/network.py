@@ -40,10 +40,11 @@ class Attention(nn.Module):
         if bias is not None:
             scores = scores + bias
         mixed = scores.softmax(dim=-1) @ value
-        return self.out(mixed.transpose(-2, -3).flatten(-2))  # type: ignore[no-any-return]
+        out: Tensor = self.out(mixed.transpose(-2, -3).flatten(-2))
+        return out
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
+        return x.reshape(*x.shape[:-1], self.heads, -1).transpose(-2, -3)
 
 
 class Block(nn.Module):
@@ -64,15 +65,17 @@ class Block(nn.Module):
     def forward(self, x: Tensor, condition: Tensor, bias: Tensor, words: Tensor) -> Tensor:
         """``x`` (B, P, N, width) of P patches, ``condition`` (B, width), ``bias`` (B, 1, heads, N, N + L) and
         ``words`` (B, 1, L, width)."""
-        m = self.modulate(condition)[:, None, None].chunk(9, dim=-1)
+        m: tuple[Tensor, ...] = self.modulate(condition)[:, None, None].chunk(9, dim=-1)
         x = x + m[2] * self.space(self._seen(x, 0, m), bias, words)
         if x.shape[1] > 1:  # a single patch has no time to attend to: the pose stage
             moved = self.time(self._seen(x, 1, m).transpose(1, 2)).transpose(1, 2)
             x = x + m[5] * moved
-        return x + m[8] * self.outward(F.relu(self.inward(self._seen(x, 2, m))).square())
+        out: Tensor = self.outward(F.relu(self.inward(self._seen(x, 2, m))).square())
+        return x + m[8] * out
 
     def _seen(self, x: Tensor, k: int, m: Sequence[Tensor]) -> Tensor:
-        return self.norms[k](x) * (1 + m[3 * k]) + m[3 * k + 1]
+        normed: Tensor = self.norms[k](x)
+        return normed * (1 + m[3 * k]) + m[3 * k + 1]
 
 
 class MotionModel(nn.Module):
@@ -132,7 +135,8 @@ class MotionModel(nn.Module):
         place = torch.arange(t // self.config.patch, device=x.device) + 0.5
         width = self.config.width
         clock = torch.cat([waves(place, width, 40.0), waves(t // self.config.patch - place, width, 40.0)], dim=-1)
-        return torch.cat([path, joints], dim=2) + self.clock(clock)[None, :, None]
+        when: Tensor = self.clock(clock)
+        return torch.cat([path, joints], dim=2) + when[None, :, None]
 
     def _biases(self, rig: RigBatch, words: Tensor) -> Tensor:
         """(B, N, N + L, layers * heads): relations between joints, and minus infinity where there is no key."""

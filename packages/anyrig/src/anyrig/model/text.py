@@ -155,7 +155,8 @@ class _Transformers(_Kept):
         super().__init__()
         self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(model)
         load = transformers.CLIPTextModel if kind == "clip" else transformers.T5EncoderModel
-        self._model: Any = load.from_pretrained(model).eval()
+        self._model: Any = load.from_pretrained(model)
+        self._model.train(False)
 
     @property
     def width(self) -> int:

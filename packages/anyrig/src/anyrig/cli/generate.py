@@ -1,0 +1,105 @@
+"""``anyrig generate``."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anyrig.cli._options import add_file_options, add_model_options, open_model, parse_prompt, say
+from anyrig.errors import SettingsError
+
+if TYPE_CHECKING:
+    from anyrig.generate import Pin
+    from anyrig.io import Model
+    from anyrig.skeleton import Clip
+
+_EPILOG = """\
+examples:
+  anyrig generate --rig dragon.glb --text "a dragon flies" --seconds 4 --out flight.glb
+  anyrig generate --rig rig.bvh --text "it walks@3" --text "it attacks@2" --out both.bvh
+  anyrig generate --rig rig.glb --text "it turns" --pin idle.glb:0-0.5 --out turn.glb
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """The arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument("--rig", type=Path, required=True, help="GLB, glTF, BVH or NPZ file with a skeleton")
+    parser.add_argument("--text", action="append", required=True, metavar="TEXT[@S]",
+                        help="what it does; several in sequence, each with its own seconds after an @")  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each prompt that does not say (default: 4)")
+    parser.add_argument("--out", type=Path, required=True, help="GLB, glTF, BVH or NPZ file to write")
+    parser.add_argument("--samples", type=int, default=1, help="how many motions (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same motion (default: 0)")
+    parser.add_argument("--fps", type=float, default=30.0, help="frames a second (default: 30)")
+    parser.add_argument("--in-place", action="store_true", help="without travel over the ground")
+    parser.add_argument("--loop", action="store_true", help="make the last pose the first")
+    parser.add_argument("--pin", action="append", default=[], metavar="FILE[#CLIP]:FROM-TO",
+                        help="seconds of a clip of this rig that the motion shall have")  # fmt: skip
+    parser.add_argument("--facing", default="auto", help="where the rig looks at rest: z, x, -z, -x (default: auto)")
+    parser.add_argument("--no-lock", action="store_true", help="leave standing feet as the model has them")
+    parser.add_argument("--no-ground", action="store_true", help="leave what is under the ground there")
+    parser.add_argument("--sheet", type=Path, help="draw the motions to a PNG")
+    add_file_options(parser)
+    add_model_options(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Generates."""
+    from anyrig.io import SUFFIXES, load
+
+    prompts = [parse_prompt(text, args.seconds) for text in args.text]
+    if args.out.suffix.lower() not in SUFFIXES:
+        raise SettingsError(f"{args.out}: the name ends in none of {', '.join(SUFFIXES)}")
+    rig = load(args.rig, up=args.up, unit=args.unit)
+    model, sampling = open_model(args)
+    from anyrig.generate import Options, generate
+
+    options = Options(
+        args.samples, args.seed, args.fps, not args.no_lock, not args.no_ground, args.in_place, args.loop, args.facing,
+        sampling,
+    )  # fmt: skip
+    pins = [_pin(text, args.up, args.unit) for text in args.pin]
+    clips = generate(model, rig.skeleton, prompts, options, pins)
+    clips = [replace(c, name=f"{c.name} {k + 1}" if len(clips) > 1 else c.name) for k, c in enumerate(clips)]
+    for path in write(rig, clips, args.out, args.up, args.unit):
+        say(f"wrote {path}")
+    if args.sheet is not None:
+        from anyrig.draw import contact_sheet
+
+        contact_sheet(clips, args.sheet)
+        say(f"wrote {args.sheet}")
+    return 0
+
+
+def write(rig: Model, clips: list[Clip], out: Path, up: str = "y", unit: str = "m") -> list[Path]:
+    """All clips in one file, or, for BVH, which holds one only, in numbered ones."""
+    from anyrig.io import save
+
+    if out.suffix.lower() != ".bvh" or len(clips) == 1:
+        save(replace(rig, clips=tuple(clips)), out, up=up, unit=unit)
+        return [out]
+    paths = [out.with_stem(f"{out.stem}-{k + 1}") for k in range(len(clips))]
+    for path, clip in zip(paths, clips, strict=True):
+        save(clip, path, up=up, unit=unit)
+    return paths
+
+
+def _pin(text: str, up: str, unit: str) -> Pin:
+    from anyrig.generate import Pin
+    from anyrig.io import load
+
+    file, _, span = text.rpartition(":")
+    first, _, last = span.partition("-")
+    try:
+        start, stop = float(first), float(last or first)
+    except ValueError:
+        raise SettingsError(f"a pin is FILE:FROM-TO, such as idle.glb:0-0.5, not {text!r}") from None
+    path, _, name = file.partition("#")
+    model = load(path, up=up, unit=unit)
+    if not model.clips:
+        raise SettingsError(f"{path} has no clip to pin the motion to")
+    return Pin(model.clip(name) if name else model.clips[0], start, stop)

@@ -1,0 +1,190 @@
+"""Generation: prompts in, clips of the rig out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anyrig import conform
+from anyrig.diffusion import Guide, Sampling, Window, blend, denoise, windows
+from anyrig.errors import SettingsError
+from anyrig.features import CONTACT, Features, decode, encode, rig_code
+from anyrig.generate.facing import faced, facing_of, turned_back
+from anyrig.generate.footing import lift, lock_feet
+from anyrig.generate.upsample import curve, upsampled
+from anyrig.model import MotionModel, RigBatch, collate_rigs, pack, unpack
+from anyrig.skeleton import Clip, Skeleton
+
+MAX_SECONDS = 600.0
+OVERLAP = 16
+"""Frames that two windows share."""
+
+
+@dataclass(frozen=True, eq=False)
+class Pin:
+    """Frames of ``clip``, a clip of the same skeleton, that the motion shall have: those from ``start`` to ``stop``
+    seconds, at the same time."""
+
+    clip: Clip
+    start: float
+    stop: float
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """``n_samples`` motions from ``seed`` on, at ``fps`` frames a second.
+
+    ``lock`` keeps standing feet still, ``ground`` lifts what is under the ground (both only in motions that touch it);
+    ``in_place`` takes away the travel, ``loop`` makes the last pose the first. ``facing`` is where the rig looks at
+    rest: see :func:`anyrig.generate.facing_of`.
+    """
+
+    n_samples: int = 1
+    seed: int = 0
+    fps: float = 30.0
+    lock: bool = True
+    ground: bool = True
+    in_place: bool = False
+    loop: bool = False
+    facing: str = "auto"
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n_samples <= 64 or not 0 < self.fps <= 1000:
+            raise SettingsError("samples are 1 to 64, and fps a number above 0 and up to 1000")
+
+
+def generate(
+    model: MotionModel,
+    skeleton: Skeleton,
+    prompts: Sequence[tuple[str, float]],
+    options: Options | None = None,
+    pins: Sequence[Pin] = (),
+) -> list[Clip]:
+    """Clips of ``skeleton`` that do what ``prompts``, each ``(text, seconds)``, say, one after the other.
+
+    Raises SettingsError for prompts without text or time, and for pins of another skeleton or beyond the end.
+    """
+    options = options or Options()
+    fps = model.config.fps
+    frames = _frames(prompts, fps)
+    parts = windows(frames, model.config.max_frames, min(OVERLAP, model.config.max_frames // 4), model.config.patch)
+    turn = facing_of(skeleton, options.facing)
+    rig = faced(skeleton, -turn)
+    code = rig_code(rig)
+    total = sum(n for _, n in frames)
+    given = _given(pins, skeleton, turn, fps, total)
+    x = _sample(model, collate_rigs([code]), parts, options, given)
+    clips = []
+    for row in x:
+        features = unpack(row[:total], skeleton.n_joints, fps)
+        clip = decode(_pinned(features, given), rig)
+        clip = _finished(clip, features.joints[..., CONTACT], options)
+        text = ", then ".join(text for text, _ in prompts)
+        clips.append(replace(turned_back(clip, skeleton, turn), name=text, captions=(text,)))
+    return clips
+
+
+def _frames(prompts: Sequence[tuple[str, float]], fps: float) -> list[tuple[str, int]]:
+    if not prompts:
+        raise SettingsError("a motion needs a prompt")
+    for text, seconds in prompts:
+        if not text.strip():
+            raise SettingsError("a prompt is empty; say what the creature does")
+        if not 0.2 <= seconds <= MAX_SECONDS:
+            raise SettingsError(f"a prompt takes 0.2 to {MAX_SECONDS:.0f} seconds, not {seconds}")
+    counts = [(text, max(1, round(seconds * fps))) for text, seconds in prompts]
+    return [*counts[:-1], (counts[-1][0], counts[-1][1] + 1)]  # the last frame closes the last interval
+
+
+def _sample(
+    model: MotionModel, rig: RigBatch, parts: Sequence[Window], options: Options, given: Features | None
+) -> Tensor:
+    """(S, T, J + 1, 10), packed."""
+    device = next(model.parameters()).device
+    n, length, joints = options.n_samples, parts[-1].stop, rig.mask.shape[1]
+    generator = torch.Generator().manual_seed(options.seed)
+    # One sample after another, so that the first is the same however many are asked for.
+    noise = torch.stack([torch.randn(length, joints + 1, 10, generator=generator) for _ in range(n)]).to(device)
+    with torch.no_grad():
+        texts = {t: model.read([t] * n + [""] * n) for t in dict.fromkeys(w.text for w in parts)}
+    guidance = options.sampling.guidance
+    rigs = rig.to(device).repeated(2 * n)
+    conditions = [texts[w.text] for w in parts]
+
+    def estimate(piece: Tensor, k: int, level: float) -> Tensor:
+        levels = torch.full((2 * n,), level, device=device)
+        out: Tensor = model(torch.cat([piece, piece]), levels, rigs, conditions[k])
+        titled, plain = out.chunk(2)
+        return plain + guidance * (titled - plain)
+
+    def whole(x: Tensor, level: float) -> Tensor:
+        return blend(x, parts, lambda piece, k: estimate(piece, k, level), dim=1)
+
+    return denoise(whole, noise, options.sampling, generator, _guide(given, length, device))
+
+
+def _guide(given: Features | None, length: int, device: torch.device) -> Guide | None:
+    if given is None:
+        return None
+    known = pack([given])
+    mask = torch.as_tensor(np.isfinite(given.path[:, 0])).float()
+    known = torch.nan_to_num(known)
+    pad = (0, 0, 0, 0, 0, length - known.shape[1])
+    known = torch.nn.functional.pad(known, pad)
+    mask = torch.nn.functional.pad(mask, (0, length - len(mask)))
+    return Guide(known.to(device), mask.to(device)[None, :, None, None])
+
+
+def _given(pins: Sequence[Pin], skeleton: Skeleton, turn: float, fps: float, total: int) -> Features | None:
+    """Features of all frames, not a number where none is pinned; the path in ``origin``'s place is added by pins."""
+    if not pins:
+        return None
+    n = skeleton.n_joints
+    joints, path = np.full((total, n, 10), np.nan), np.full((total, 4), np.nan)
+    for pin in pins:
+        if pin.clip.skeleton.n_joints != n or pin.clip.skeleton.names != skeleton.names:
+            raise SettingsError("a motion can be pinned to clips of its own skeleton only")
+        clip = upsampled(pin.clip, fps)
+        first, last = round(pin.start * fps), round(pin.stop * fps)
+        if not 0 <= first <= last < min(total, clip.n_frames):
+            end = min(total, clip.n_frames) / fps
+            raise SettingsError(f"{pin.start} to {pin.stop} s are no part of a motion of {end:.2f} s")
+        seen = encode(_of(clip, faced(skeleton, -turn), turn))
+        joints[first : last + 1], path[first : last + 1] = seen.joints[first : last + 1], seen.path[first : last + 1]
+    return Features(joints, path, np.zeros((total, n, 3)), np.zeros(3), fps)
+
+
+def _of(clip: Clip, rig: Skeleton, turn: float) -> Clip:
+    from anyrig import rotations as rot
+
+    turned = conform.turned(clip, rot.about("y", -turn))
+    return Clip(rig, turned.rotations, turned.translations, clip.fps)
+
+
+def _pinned(features: Features, given: Features | None) -> Features:
+    """Pinned frames to the letter: sampling has brought the others to fit."""
+    if given is None:
+        return features
+    known = np.isfinite(given.path[:, 0])
+    joints, path = features.joints.copy(), features.path.copy()
+    joints[known], path[known] = given.joints[known], given.path[known]
+    return replace(features, joints=joints, path=path)
+
+
+def _finished(clip: Clip, contact: np.ndarray, options: Options) -> Clip:
+    touches = bool((contact.max(axis=1) > 0.5).mean() > 0.1)
+    times = np.arange(clip.n_frames)
+    clip = upsampled(clip, options.fps)
+    at = np.minimum(np.arange(clip.n_frames) / clip.fps * (len(times) - 1) / max(clip.seconds, 1e-9), len(times) - 1)
+    if options.ground and touches:
+        clip = lift(clip)
+    if options.lock and touches and len(times) > 1:
+        clip = lock_feet(clip, curve(contact, at) > 0.5)
+    if options.loop:
+        clip = conform.looped(clip)
+    return clip.in_place() if options.in_place else clip

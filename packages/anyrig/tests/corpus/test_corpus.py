@@ -1,0 +1,121 @@
+"""The corpus: splits that do not overlap, examples that come back from disk, batches that resume."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from anyrig import creatures
+from anyrig.corpus import (
+    HELD_OUT_KINDS,
+    HELD_OUT_PAIRS,
+    Deal,
+    Selection,
+    build,
+    deal,
+    load_examples,
+    make_example,
+    seed_of,
+)
+from anyrig.corpus.batches import n_batches
+from anyrig.errors import FileError, SettingsError
+from anyrig.features import rig_code
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    return folder, build(folder, Selection("train"), 12)
+
+
+def test_held_out_creatures_and_pairs_exist_and_are_not_taught():
+    train, test = Selection("train"), Selection("test")
+    for kind in HELD_OUT_KINDS:
+        assert kind in creatures.kinds()
+        assert kind not in train.drawn_kinds()
+    for kind, action in HELD_OUT_PAIRS:
+        bodies = [test.body(kind, n) for n in range(6)]
+        assert any(action in test.actions(b) for b in bodies)
+        assert all(action not in train.actions(b) for b in bodies)
+
+
+def test_bodies_of_the_splits_differ():
+    train, test = (Selection(split).body("quadruped", 7) for split in ("train", "test"))
+    assert train != test
+    assert Selection("test").body("quadruped", 7) == test
+
+
+def test_an_example_hangs_on_its_number_only():
+    (a, clip), (b, _) = (make_example(Selection("train"), 5) for _ in range(2))
+    np.testing.assert_array_equal(a.features.joints, b.features.joints)
+    assert a.captions == b.captions
+    assert len(a.captions) == 4
+    assert rig_code(clip.skeleton).n_joints == a.code.n_joints
+    assert a.window <= a.features.n_frames
+    assert a.window % 8 == 0
+
+
+def test_examples_come_back_from_disk_and_are_not_made_twice(shards):
+    folder, paths = shards
+    back = load_examples(paths)
+    fresh = [make_example(Selection("train"), k)[0] for k in range(12)]
+    for a, b in zip(back, fresh, strict=True):
+        np.testing.assert_allclose(a.features.joints, b.features.joints, atol=2e-3)
+        np.testing.assert_allclose(a.features.path, b.features.path, atol=1e-5)
+        for name in ("rest", "bones", "paths", "distances", "names", "parents", "depths"):
+            np.testing.assert_allclose(getattr(a.code, name), getattr(b.code, name), atol=1e-6)
+        assert (a.captions, a.kind, a.action, a.window) == (b.captions, b.kind, b.action, b.window)
+    before = [p.stat().st_mtime_ns for p in paths]
+    build(folder, Selection("train"), 12)
+    assert before == [p.stat().st_mtime_ns for p in paths]
+    with pytest.raises(FileError, match="another selection"):
+        build(folder, Selection("train", seed=1), 12)
+
+
+def test_batches_deal_every_example_once_and_the_same_again(shards):
+    examples = load_examples(shards[1])
+    how = Deal(tokens=600)
+    first = list(deal(examples, how, 3, 0))
+    assert sum(len(b.texts) for b in first) == 12
+    assert len(first) == n_batches(examples, how, 3, 0)
+    for a, b in zip(first, deal(examples, how, 3, 0), strict=True):
+        torch.testing.assert_close(a.clean, b.clean)
+        assert a.texts == b.texts
+    other = list(deal(examples, how, 3, 1))
+    assert any(a.texts != b.texts for a, b in zip(first, other, strict=False))
+    for batch in first:
+        b, t, n, _ = batch.clean.shape
+        assert len(batch.rig) == b == len(batch.texts)
+        assert n == batch.rig.mask.shape[1] + 1
+        assert b == 1 or b * (t // 4) * n <= 600
+
+
+def test_poses_are_single_patches(shards):
+    examples = load_examples(shards[1])
+    assert {b.clean.shape[1] for b in deal(examples, Deal(poses=True, patch=4), 0, 0)} == {4}
+
+
+def test_texts_and_names_are_left_out_as_often_as_asked(shards):
+    examples = load_examples(shards[1])
+    batches = list(deal(examples, Deal(untitled=1.0, unnamed=1.0), 0, 0))
+    assert {t for b in batches for t in b.texts} == {""}
+    assert all(b.rig.names.abs().sum() == 0 for b in batches)
+    kept = list(deal(examples, Deal(untitled=0.0, unnamed=0.0), 0, 0))
+    assert all(t for b in kept for t in b.texts)
+
+
+def test_wrong_selections_and_shards_are_refused(tmp_path):
+    for wrong in ({"split": "dev"}, {"kinds": ("unicorn",)}):
+        with pytest.raises(SettingsError):
+            Selection(**wrong)
+    (tmp_path / "x.npz").write_bytes(b"nothing")
+    with pytest.raises(FileError):
+        load_examples([tmp_path / "x.npz"])
+
+
+def test_seeds_hang_on_their_names():
+    assert seed_of("a", 1) == seed_of("a", 1) != seed_of("a", 2)
+    random.Random(seed_of("a", 1))
