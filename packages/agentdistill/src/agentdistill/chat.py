@@ -189,6 +189,12 @@ class ChatFormat:
         """Ids of the beginning of an assistant turn that is given to the model."""
         return self._encode(self._lead + self._shield(prefix, Source.MODEL), False) if prefix else ()
 
+    def marker_in(self, text: str) -> str | None:
+        """The first control token of the template that ``text`` holds, None without any. Contents may hold them: they
+        are shown to a model as plain text."""
+        found = self._control.search(text)
+        return found[0] if found else None
+
     def decode(self, ids: Sequence[int], before: Sequence[int] = ()) -> str:
         """Text of sampled ids that follow ``before`` in the same turn. Special tokens show as their names."""
         whole: str = self.tokenizer.decode([*before, *ids], clean_up_tokenization_spaces=False)

@@ -58,21 +58,25 @@ async def rollout(
     method: str = "agent",
     trace_id: str | None = None,
     on_step: Callable[[Step], None] | None = None,
+    opening: tuple[Message, ...] | None = None,
+    workspace: Workspace | None = None,
 ) -> Trace:
     """One agent episode: thought, action, observation, until ``final_answer`` or a limit.
 
-    The model's mistakes become observations. ``on_step`` is called with every step as it ends. Never raises for
-    mistakes, nor for faults of the world, which end the episode as ``End.FAULT``; raises ModelError and programmer's
-    mistakes.
+    The model's mistakes become observations. ``on_step`` is called with every step as it ends. ``opening`` is what was
+    said so far, the question last, where that is more than the style's opening; ``workspace`` a session to act in,
+    which is left open, where that is no fresh one. Never raises for mistakes, nor for faults of the world, which end
+    the episode as ``End.FAULT``; raises ModelError and programmer's mistakes.
     """
     trace = _blank(model, problem, method, settings, trace_id)
     policy = Policy(model, seed_of(settings.seed, trace.id), settings.sampling)
-    prompt = style.agent(problem.question, environment.tools)
+    prompt = opening or style.agent(problem.question, environment.tools)
     steps: list[Step] = []
-    workspace: Workspace | None = None
+    own: Workspace | None = None
     try:
         prefix = await _first_thought_prefix(policy, problem, style) if settings.first_thought_prefix else ""
-        workspace = environment.open()
+        if workspace is None:
+            own = workspace = environment.open()
         turn = _Turn(policy, workspace, style, settings, problem.kind)
         end, answer = End.OUT_OF_STEPS, None
         for _ in range(settings.max_steps):
@@ -93,8 +97,8 @@ async def rollout(
     except InfrastructureError as e:
         return replace(trace, prompt=prompt, steps=tuple(steps), end=End.FAULT, fault=str(e), usage=policy.usage)
     finally:
-        if workspace is not None:
-            workspace.close()
+        if own is not None:
+            own.close()
 
 
 @dataclass(frozen=True, slots=True)

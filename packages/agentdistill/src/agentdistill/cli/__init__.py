@@ -22,6 +22,7 @@ VERBS = {
     "evaluate": "test students and teacher",
     "report": "write report.json and report.html of a run",
     "ask": "talk to a distilled student, its steps shown live",
+    "serve": "a distilled student behind an OpenAI endpoint, with a chat page",
     "show": "list a run's traces, or print one",
     "compare": "paired differences between two runs",
     "recipe": "print a recipe with every default",

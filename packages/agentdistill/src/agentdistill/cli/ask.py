@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,60 +31,23 @@ def main(args: argparse.Namespace) -> int:
     import os
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    run = _open(args.run)
+    from agentdistill.students import find_student, load_student, open_run
+
+    run = open_run(args.run)
     if args.max_steps is not None:
         if args.max_steps < 1:
             raise UserError("--max-steps has to be at least 1")
         evaluate = dataclasses.replace(run.recipe.evaluate, max_steps=args.max_steps)
         run = type(run)(dataclasses.replace(run.recipe, evaluate=evaluate), run.folder)
-    student = _student(run, args.student)
+    student = find_student(run, args.student)
     questions = [args.question] if args.question else _typed()
-    model = _load(run, student)
+    model = load_student(run, student)
     with run.environment(run.recipe.evaluate) as environment:
         for question in questions:
             if question.strip():
                 trace = asyncio.run(_answer(run, model, environment, question.strip(), args.vote, live=not args.json))
                 _print(trace, as_json=args.json)
     return 0
-
-
-def _open(folder: Path) -> Run:
-    from agentdistill.recipe import recipe_from_json
-    from agentdistill.run import Run
-
-    try:
-        data = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as e:
-        why = "no run is there (no readable recipe.json)"
-        raise UserError(f"{folder}: {why}; give a folder such as runs/tinyworld") from e
-    return Run(recipe_from_json(data, folder / "recipe.json"), folder)
-
-
-def _student(run: Run, wanted: str | None) -> Path:
-    from agentdistill.layout import trained
-    from agentdistill.methods import METHODS
-
-    found = {
-        f"{trained(run.folder, s, m).name}": trained(run.folder, s, m)
-        for s in run.recipe.students
-        for m in s.methods
-        if METHODS[m].learns and METHODS[m].loop == "agent"
-    }
-    ready = {name: path for name, path in found.items() if (path / "training.json").exists()}
-    if not ready:
-        raise UserError(f"{run.folder}: no student has been distilled as an agent yet; run the recipe first")
-    if wanted is None:
-        return next(iter(ready.values()))
-    if wanted not in ready:
-        raise UserError(f'{run.folder}: no student is called "{wanted}" (there are: {", ".join(ready)})')
-    return ready[wanted]
-
-
-def _load(run: Run, student: Path) -> Model:
-    from agentdistill.models import load_model
-
-    e = run.recipe.evaluate
-    return load_model("local", path=str(student), device=e.device, chat_template=run.recipe.train.chat_template)
 
 
 def _typed() -> Any:

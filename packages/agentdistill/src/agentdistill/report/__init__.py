@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from agentdistill.report._page import render, write_report
+from agentdistill.report._page import page_style, render, write_report
 from agentdistill.report._standalone import ladder_svg
 from agentdistill.report._summary import Report, summarize
 
-__all__ = ["Report", "ladder_svg", "render", "summarize", "write_report"]
+__all__ = ["Report", "ladder_svg", "page_style", "render", "summarize", "write_report"]

@@ -63,6 +63,11 @@ def _render(report: Mapping[str, Any], run: Run) -> str:
     )
 
 
+def page_style() -> str:
+    """The style of the page (CSS), for other pages that should look like it."""
+    return _asset("page.css")
+
+
 def write_report(run_dir: Path | str) -> Path:
     """Write ``report.json`` and ``report.html`` into the run folder; returns the path of the page."""
     run = read_run(run_dir)

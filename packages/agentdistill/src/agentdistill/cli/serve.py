@@ -1,0 +1,85 @@
+"""``serve``: a distilled student behind OpenAI's chat protocol, with a page to talk to it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+from pathlib import Path
+
+from agentdistill.errors import UserError
+
+_KEY = "AGENTDISTILL_API_KEY"
+
+
+def add(parser: argparse.ArgumentParser, verb: str) -> None:
+    """Declare the arguments."""
+    parser.add_argument("run", type=Path, help="a run's folder")
+    parser.add_argument("--student", help="which student, as NAME--METHOD (the first that was distilled as an agent)")
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (127.0.0.1, this machine only)")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (8000)")
+    parser.add_argument("--api-key-env", metavar="NAME", help=f"the variable that holds the key to ask for ({_KEY})")
+    parser.add_argument("--open", action="store_true", help="let other machines in without a key")
+    parser.add_argument("--concurrency", type=int, default=32, metavar="N", help="answers at once (32)")
+    parser.add_argument("--queue", type=int, default=256, metavar="N", help="how many may wait; more get 429 (256)")
+    parser.add_argument("--max-body-kb", type=int, default=512, metavar="KIB", help="size of a request (512)")
+    parser.add_argument("--keep", type=int, default=64, metavar="N", help="named conversations kept in mind (64)")
+    parser.add_argument(
+        "--grace", type=float, default=30.0, metavar="S", help="for answers under way at the end (30)"
+    )
+    parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 (the recipe's own)")
+    parser.add_argument(
+        "--allow-markers", action="store_true", help="show control tokens in messages as text instead of refusing them"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from agentdistill.methods import method
+    from agentdistill.serve import Agent, ServeSettings, run_server
+    from agentdistill.serve.conversation import Shelf
+    from agentdistill.students import find_student, load_student, open_run
+
+    for name, least in (("concurrency", 1), ("queue", 0), ("keep", 0), ("max_steps", 1)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise UserError(f"--{name.replace('_', '-')} has to be at least {least}")
+    settings = ServeSettings(
+        host=args.host,
+        port=args.port,
+        api_key=_key(args.api_key_env),
+        open_to_all=args.open,
+        max_body_kb=args.max_body_kb,
+        grace_s=args.grace,
+    )
+    run = open_run(args.run)
+    student = find_student(run, args.student)
+    rollouts = run.rollout_settings(run.recipe.evaluate, method("agent"))
+    if args.max_steps is not None:
+        rollouts = dataclasses.replace(rollouts, max_steps=args.max_steps)
+    with run.environment(run.recipe.evaluate) as environment:
+        environment.open().close()  # a machine without a sandbox is told of now, not at the first question
+        agent = Agent(
+            load_student(run, student, args.device),
+            environment,
+            run.style,
+            rollouts,
+            vote=run.recipe.evaluate.consistency,
+            n_running=args.concurrency,
+            n_waiting=args.queue,
+            shelf=Shelf(args.keep),
+            allow_markers=args.allow_markers,
+        )
+        run_server(agent, settings)
+    return 0
+
+
+def _key(variable: str | None) -> str | None:
+    """The key from the environment. A variable that is named has to be there."""
+    if variable is None:
+        return os.environ.get(_KEY) or None
+    if not os.environ.get(variable):
+        raise UserError(f"--api-key-env: the environment has no {variable}")
+    return os.environ[variable]

@@ -1,0 +1,285 @@
+"""The web application: OpenAI's chat protocol with an agent behind it, its page, its health and its metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.exceptions import HTTPException
+
+from agentdistill import __version__
+from agentdistill.serve import _page
+from agentdistill.serve._guard import Guard
+from agentdistill.serve._metrics import CONTENT_TYPE, Metrics
+from agentdistill.serve._replies import Replies
+from agentdistill.serve._schema import ChatRequest, Completion, Error, Health, ModelCard, ModelList, refused_by
+from agentdistill.serve._streams import bare_stream, first_or_error, stream
+from agentdistill.serve.agent import Agent, Asked
+from agentdistill.serve.conversation import read_chat
+from agentdistill.serve.refused import Refused
+from agentdistill.serve.settings import ServeSettings
+from agentdistill.types import End, Message, Sampling
+
+T = TypeVar("T")
+_ERRORS = {
+    400: "The request makes no sense, or asks for what is not there",
+    401: "The server's key is needed",
+    403: "The server is not called so",
+    404: "There is no such model",
+    409: "The conversation is being answered",
+    413: "The request is too large",
+    429: "Too many requests wait; `Retry-After` says when to try again",
+    500: "A mistake of the server's",
+    503: "The surroundings failed, or the server is shutting down",
+}
+_SWEEP_S = 30.0
+_VARIANTS = {
+    "": "the agent: thought, code, observation, until it has an answer",
+    ":vote": "the agent, every step taken by a vote among several candidates",
+    ":raw": "the bare model, for clients that bring their own loop",
+}
+
+
+def app_of(agent: Agent, settings: ServeSettings) -> FastAPI:
+    """The application. It closes the agent when it ends."""
+    server = _Server(agent, settings)
+    app = FastAPI(
+        title="agentdistill",
+        version=__version__,
+        summary="A distilled agent that answers OpenAI's chat protocol.",
+        lifespan=server.lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses={s: {"model": Error, "description": about} for s, about in _ERRORS.items() if s != 404},
+    )
+    app.state.server = server
+    app.add_middleware(Guard, settings=settings)
+    app.exception_handler(Refused)(_refused)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(Exception)(_our_mistake)
+    no_such: dict[int | str, dict[str, Any]] = {404: {"model": Error, "description": _ERRORS[404]}}
+    streamed: dict[int | str, dict[str, Any]] = {200: {"model": Completion, "content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+    app.post("/v1/chat/completions", response_model=Completion, responses=streamed | no_such)(server.chat)
+    app.get("/v1/models", response_model=ModelList)(server.models)
+    app.get("/v1/models/{name}", response_model=ModelCard, responses=no_such)(server.model)
+    app.get("/health", response_model=Health, responses={503: {"model": Health}})(server.health)
+    app.get("/metrics", response_class=Response, include_in_schema=False)(server.metrics)
+    for path, asset in _page.ASSETS.items():
+        app.get(path, response_class=Response, include_in_schema=False)(asset)
+    app.openapi = lambda: _schema(app)  # type: ignore[method-assign]
+    return app
+
+
+class _Server:
+    """The handlers, and the answers that are under way."""
+
+    def __init__(self, agent: Agent, settings: ServeSettings) -> None:
+        self._agent, self._settings = agent, settings
+        self._metrics = Metrics(agent)
+        self._started = int(time.time())
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._stopped = False
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        # Code runs in sandboxes that a thread waits for each, while the model's thread must never have to wait.
+        with ThreadPoolExecutor(2 * self._agent.gate.n_running + 8, "serve") as threads:
+            asyncio.get_running_loop().set_default_executor(threads)
+            sweeper = asyncio.create_task(self._sweep())
+            try:
+                yield
+            finally:
+                sweeper.cancel()
+                await self.stop(0.0)
+                await self._agent.aclose()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            await self._agent.shelf.sweep()
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no more questions, let answers under way end for so long, and tell the rest that there will be none."""
+        self._agent.gate.close()
+        if self._under_way:
+            await asyncio.wait(list(self._under_way), timeout=grace_s)
+        self._stopped = True
+        for task in self._under_way:
+            task.cancel()
+        if self._under_way:
+            await asyncio.wait(list(self._under_way))
+
+    # --- handlers -----------------------------------------------------------------------------------------------------
+
+    async def chat(self, body: ChatRequest, request: Request) -> Response:
+        """Answer a chat: with a name as it is by the whole agent, with ``NAME:vote`` by one that votes on every step,
+        with ``NAME:raw`` by the bare model."""
+        start = time.monotonic()
+        variant = self._variant(body.model)
+        try:
+            if variant == ":raw":
+                return await self._bare(body, request, start)
+            return await self._answer(body, request, start, vote=variant == ":vote")
+        except Refused as e:
+            self._metrics.ended(body.model, e.code, time.monotonic() - start)
+            raise
+
+    async def models(self) -> ModelList:
+        """The names to ask for."""
+        return ModelList(data=[self._card(v) for v in _VARIANTS])
+
+    async def model(self, name: str) -> ModelCard:
+        """One of them."""
+        return self._card(self._variant(name))
+
+    async def health(self) -> Response:
+        """Whether questions are taken: 200, or 503 while the server shuts down."""
+        gate = self._agent.gate
+        status = Health(status="ok" if gate.is_open else "shutting_down", running=gate.running, waiting=gate.waiting)
+        return JSONResponse(status.model_dump(), 200 if gate.is_open else 503)
+
+    async def metrics(self) -> Response:
+        """Everything counted, for Prometheus."""
+        return Response(self._metrics.text(), media_type=CONTENT_TYPE)
+
+    # --- answers ------------------------------------------------------------------------------------------------------
+
+    async def _answer(self, body: ChatRequest, request: Request, start: float, vote: bool) -> Response:
+        if (body.n or 1) != 1:
+            raise Refused(400, "unsupported", "an agent gives one answer: leave n out", param="n")
+        asked = Asked(
+            read_chat([(m.role, m.text) for m in body.messages]),
+            vote,
+            body.temperature,
+            body.top_p,
+            body.n_tokens,
+            body.seed,
+            body.conversation,
+        )
+        replies = Replies(body.model, body.stops)
+        events: asyncio.Queue[Any] = asyncio.Queue()
+        task = self._start(self._agent.answer(asked, events.put_nowait))
+        task.add_done_callback(lambda _: events.put_nowait(None))
+
+        def done(outcome: str) -> None:
+            seconds = time.monotonic() - start
+            if outcome == "answered":
+                trace = task.result()
+                end = "answered" if trace.end is End.ANSWERED else trace.end.value
+                completion = replies.completion(trace)
+                self._metrics.answered(body.model, end, seconds, completion.usage, len(trace.steps))
+            else:
+                self._metrics.ended(body.model, outcome, seconds)
+
+        if not body.stream:
+            trace = await self._unless_gone(task, request)
+            done("answered")
+            return JSONResponse(replies.completion(trace).model_dump())
+        first = await first_or_error(task, events, self._settings.patience_s, self._why_cancelled)
+        usage = body.stream_options is not None and body.stream_options.include_usage
+        chunks = stream(replies, task, events, first, vote, usage, self._why_cancelled, done)
+        return StreamingResponse(chunks, media_type="text/event-stream", headers=_UNBUFFERED)
+
+    async def _bare(self, body: ChatRequest, request: Request, start: float) -> Response:
+        messages = [Message("system" if m.role == "developer" else m.role, m.text) for m in body.messages]
+        own = self._agent.sampling
+        temperature = own.temperature if body.temperature is None else body.temperature
+        sampling = Sampling(temperature, body.top_p or own.top_p, body.n_tokens or own.max_new_tokens, body.stops)
+        replies = Replies(body.model)
+        task = self._start(self._agent.complete(messages, sampling, body.n or 1, body.seed))
+        samples = await self._unless_gone(task, request)
+        completion = replies.bare_completion(samples, "")
+        self._metrics.answered(body.model, "answered", time.monotonic() - start, completion.usage, None)
+        if body.stream:
+            usage = body.stream_options is not None and body.stream_options.include_usage
+            return StreamingResponse(bare_stream(replies, completion, usage), media_type="text/event-stream")
+        return JSONResponse(completion.model_dump())
+
+    def _start(self, answer: Awaitable[T]) -> asyncio.Task[T]:
+        task: asyncio.Task[T] = asyncio.ensure_future(answer)  # type: ignore[assignment]
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+    async def _unless_gone(self, task: asyncio.Task[T], request: Request) -> T:
+        """The task's result. A client that goes away takes its answer along; raises Refused for one that is stopped."""
+        gone = asyncio.create_task(_gone(request))
+        try:
+            await asyncio.wait([task, gone], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise Refused(400, "client_gone", "the client closed the connection")
+            if task.cancelled():
+                raise self._why_cancelled()
+            return task.result()
+        finally:
+            gone.cancel()
+            task.cancel()
+
+    def _why_cancelled(self) -> Refused:
+        return Refused(503, "shutting_down", "the server was shut down before it had an answer", retry_after_s=5)
+
+    def _variant(self, name: str) -> str:
+        variant = name.removeprefix(self._agent.name)
+        if not name.startswith(self._agent.name) or variant not in _VARIANTS:
+            names = ", ".join(self._agent.name + v for v in _VARIANTS)
+            raise Refused(404, "model_not_found", f"no such model; there are: {names}", param="model")
+        return variant
+
+    def _card(self, variant: str) -> ModelCard:
+        return ModelCard(id=self._agent.name + variant, created=self._started, description=_VARIANTS[variant])
+
+
+_UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+
+async def _gone(request: Request) -> None:
+    """Return once the client has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _refused(request: Request, e: Exception) -> JSONResponse:
+    assert isinstance(e, Refused)
+    return JSONResponse(e.body, e.status, e.headers)
+
+
+async def _invalid(request: Request, e: Exception) -> JSONResponse:
+    assert isinstance(e, RequestValidationError)
+    return await _refused(request, refused_by(list(e.errors())))
+
+
+async def _http_error(request: Request, e: Exception) -> JSONResponse:
+    """The framework's own errors: no such path, no such method, a body that cannot be decoded."""
+    assert isinstance(e, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(e.status_code, "bad_request")
+    said = Refused(e.status_code if e.status_code in (404, 405) else 400, code, str(e.detail))
+    return JSONResponse(said.body, said.status, e.headers)
+
+
+async def _our_mistake(request: Request, e: Exception) -> JSONResponse:
+    """A programmer's mistake: the log has its traceback, the client has not."""
+    return await _refused(request, Refused(500, "internal_error", "the server made a mistake; its log says more"))
+
+
+def _schema(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description, without the framework's own form of errors, which is never sent."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        for path in schema["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schema["components"]["schemas"].pop(unused, None)
+        app.openapi_schema = schema
+    return app.openapi_schema

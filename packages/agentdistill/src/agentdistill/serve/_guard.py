@@ -1,0 +1,100 @@
+"""What stands before the application: keys, host names, and the size of what is sent."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from agentdistill.serve.refused import Refused
+from agentdistill.serve.settings import ServeSettings
+
+_OPEN = frozenset({"/", "/health", "/openapi.json", "/chat.js", "/chat.css"})
+"""Paths that need no key: they tell nothing but what the server is."""
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Guard:
+    """Refuses before anything is read: wrong key (401), a host name that is not this server's (403), too much (413).
+
+    The host name is checked on loopback only. It keeps a web page in the user's browser from reaching the server under
+    a name of its own that points here.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+        self._app = app
+        self._key = settings.api_key.encode() if settings.api_key is not None else None
+        self._hosts = _LOOPBACK | {settings.host.lower()} if settings.is_loopback else None
+        self._n_bytes = settings.max_body_kb * 1024
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = {k.lower(): v for k, v in scope["headers"]}
+        refused = self._refuses(scope["path"], headers)
+        if refused is not None:
+            return await tell(refused, send)
+        body = await _body(receive, self._n_bytes)
+        if body is None:
+            return await tell(self._too_large(), send)
+        await self._app(scope, _again(body, receive), send)
+
+    def _refuses(self, path: str, headers: dict[bytes, bytes]) -> Refused | None:
+        if self._hosts is not None and _host(headers.get(b"host", b"")) not in self._hosts:
+            return Refused(403, "wrong_host", "this server answers to localhost only")
+        if self._key is not None and path not in _OPEN:
+            scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+            if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), self._key):
+                return Refused(401, "wrong_key", "give the server's key as: Authorization: Bearer KEY")
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length[:20]) > self._n_bytes:
+            return self._too_large()
+        return None
+
+    def _too_large(self) -> Refused:
+        return Refused(413, "body_too_large", f"a request may have {self._n_bytes // 1024} KiB at most")
+
+
+async def _body(receive: Receive, n_bytes: int) -> bytes | None:
+    """The whole body of a request; None for one that is longer than that, whatever its headers say."""
+    parts, n = [], 0
+    while True:
+        message = await receive()
+        part = message.get("body", b"")
+        parts.append(part)
+        n += len(part)
+        if n > n_bytes:
+            return None
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """What gives the body in one piece, then whatever else the client does."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return again
+
+
+def _host(header: bytes) -> str:
+    """The host's name without its port."""
+    text = header.decode("latin-1").lower()
+    return text[: text.index("]") + 1] if text.startswith("[") and "]" in text else text.partition(":")[0]
+
+
+async def tell(refused: Refused, send: Send) -> None:
+    """Answer with an error and nothing else."""
+    body = json.dumps(refused.body).encode()
+    headers: Iterable[tuple[str, str]] = (
+        ("content-type", "application/json"),
+        ("content-length", str(len(body))),
+        *refused.headers.items(),
+    )
+    raw = [(k.lower().encode(), v.encode()) for k, v in headers]
+    await send({"type": "http.response.start", "status": refused.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

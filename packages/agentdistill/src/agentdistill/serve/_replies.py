@@ -1,0 +1,154 @@
+"""Answers and what happens on the way to them, as OpenAI's objects: whole completions, and the chunks of a stream."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agentdistill.models._reply import cut_at_stop
+from agentdistill.serve._schema import Choice, Completion, ReplyMessage, Usage
+from agentdistill.serve.agent import Event, Wrote, answer_text
+from agentdistill.serve.refused import Refused
+from agentdistill.types import Candidate, End, Sample, Step, StopReason, Trace
+
+Finish = Literal["stop", "length"]
+_CODE = re.compile(r"\s*(?:Code:\s*)?(?:```|<code>).*", re.DOTALL)
+
+
+def thought_of(content: str) -> str:
+    """What a reply says before its code."""
+    return _CODE.sub("", content, count=1).strip().removeprefix("Thought:").strip()
+
+
+def step_facts(step: Step) -> dict[str, Any]:
+    """A step as plain values for a client that shows it."""
+    return {
+        "thought": thought_of(step.reply.content),
+        "code": step.code,
+        "status": step.status.value,
+        "observation": step.observation.content if step.observation is not None else None,
+        "tool_calls": [
+            {"name": c.name, "arguments": c.arguments, "result": c.result, "ok": c.ok} for c in step.tool_calls
+        ],
+        "candidates": [_candidate(c) for c in step.candidates],
+    }
+
+
+def _candidate(c: Candidate) -> dict[str, Any]:
+    """A candidate that lost the vote."""
+    facts = {"thought": thought_of(c.content), "content": c.content, "status": c.status.value}
+    return {**facts, "observation": c.observation, "answer": c.answer}
+
+
+def step_text(step: Step) -> str:
+    """A step as text: what was written, and what came of it."""
+    seen = step.observation.content.strip() + "\n" if step.observation is not None else ""
+    lost = f"(chosen among {len(step.candidates) + 1} candidates)\n" if step.candidates else ""
+    return f"{step.reply.content.strip()}\n{lost}{seen}\n"
+
+
+@dataclass(slots=True)
+class Replies:
+    """The objects that answer one request under one id."""
+
+    model: str
+    stops: tuple[str, ...] = ()
+    id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def completion(self, trace: Trace) -> Completion:
+        """The whole answer of an agent."""
+        message = ReplyMessage(
+            content=self.text(trace),
+            reasoning_content="".join(step_text(s) for s in trace.steps).strip(),
+            steps=[step_facts(s) for s in trace.steps],
+        )
+        choice = Choice(index=0, message=message, finish_reason=finish_of(trace))
+        return self._whole([choice], usage_of(trace))
+
+    def bare_completion(self, samples: Sequence[Sample], prefix: str) -> Completion:
+        """The model's own words."""
+        choices = [
+            Choice(index=i, message=ReplyMessage(content=prefix + s.text), finish_reason=finish_of_sample(s))
+            for i, s in enumerate(samples)
+        ]
+        return self._whole(choices, usage_of_samples(samples))
+
+    def text(self, trace: Trace) -> str:
+        """The answer's words, up to the first of the client's stop strings."""
+        said = answer_text(trace)
+        cut = cut_at_stop(said, self.stops)
+        return said if cut is None else cut
+
+    def _whole(self, choices: list[Choice], usage: Usage) -> Completion:
+        return Completion(id=self.id, created=self.created, model=self.model, choices=choices, usage=usage)
+
+    def chunk(
+        self, delta: dict[str, Any], finish: Finish | None = None, index: int = 0, usage: Usage | None = None
+    ) -> str:
+        """One event of a stream."""
+        choices: list[dict[str, Any]] = [{"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}]
+        data: dict[str, Any] = {
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "choices": [] if usage is not None else choices,
+        }
+        if usage is not None:
+            data["usage"] = usage.model_dump()
+        return _event(data)
+
+    def event_chunk(self, event: Event, vote: bool) -> str:
+        """Something that happens on the way: ``reasoning_content`` for any client, ``wrote`` or ``step`` for ours.
+
+        A reply is told as it is written; of candidates only the one that was chosen is, when it is known.
+        """
+        if isinstance(event, Wrote):
+            text = "" if vote else event.replies[0].strip() + "\n"
+            wrote = [{"thought": thought_of(r), "content": r} for r in event.replies]
+            return self.chunk({"reasoning_content": text, "wrote": wrote})
+        text = step_text(event)
+        if not vote:
+            text = text.removeprefix(event.reply.content.strip() + "\n")
+        return self.chunk({"reasoning_content": text, "step": step_facts(event)})
+
+
+def error_event(refused: Refused) -> str:
+    """An error in a stream that has begun."""
+    return _event(refused.body)
+
+
+def _event(data: dict[str, Any]) -> str:
+    return f"data: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+DONE = "data: [DONE]\n\n"
+ALIVE = ": still at work\n\n"
+
+
+def finish_of(trace: Trace) -> Finish:
+    """``length`` where something was used up before there was an answer."""
+    return "length" if trace.end in (End.OUT_OF_STEPS, End.OUT_OF_CONTEXT) else "stop"
+
+
+def finish_of_sample(sample: Sample) -> Finish:
+    """``length`` for a text that was cut off."""
+    return "length" if sample.stop is StopReason.LENGTH else "stop"
+
+
+def usage_of(trace: Trace) -> Usage:
+    """What an episode cost."""
+    n_in, n_out = trace.usage.n_prompt_tokens, trace.usage.n_new_tokens
+    return Usage(prompt_tokens=n_in, completion_tokens=n_out, total_tokens=n_in + n_out)
+
+
+def usage_of_samples(samples: Sequence[Sample]) -> Usage:
+    """What a bare completion cost: the prompt counts once."""
+    n_in, n_out = samples[0].n_prompt_tokens, sum(s.n_new_tokens for s in samples)
+    return Usage(prompt_tokens=n_in, completion_tokens=n_out, total_tokens=n_in + n_out)

@@ -1,0 +1,159 @@
+"""What goes over the wire, as OpenAI's chat API has it, and what is ours besides."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agentdistill.serve.refused import Refused
+
+
+class _In(BaseModel):
+    """Read as it stands, nothing converted; keys that are not known are left alone, as other servers do."""
+
+    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+
+
+class TextPart(_In):
+    """A piece of a message's content."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(_In):
+    """One message. Images, sounds and calls of the client's own tools are not known here."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | Annotated[list[TextPart], Field(max_length=1000)]
+
+    @property
+    def text(self) -> str:
+        """The words, parts joined."""
+        return self.content if isinstance(self.content, str) else "".join(p.text for p in self.content)
+
+
+class StreamOptions(_In):
+    """``include_usage`` sends the token counts at the end of a stream."""
+
+    include_usage: bool = False
+
+
+class ChatRequest(_In):
+    """A chat to be answered. ``conversation`` is ours: a name of the client's choosing, hard to guess, under which the
+    agent's session (variables, what it read) is kept for the next question."""
+
+    model: Annotated[str, Field(min_length=1, max_length=256)]
+    messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=1000)]
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    conversation: Annotated[str, Field(min_length=8, max_length=128)] | None = None
+
+    @property
+    def n_tokens(self) -> int | None:
+        """The bound on new tokens, by its new name or its old one."""
+        return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """The stop strings, empty ones left out."""
+        wanted = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return tuple(s for s in wanted if s)
+
+
+class Usage(BaseModel):
+    """Tokens read and written, all steps together: a prompt that grows from step to step counts at each."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ReplyMessage(BaseModel):
+    """The answer; ``reasoning_content`` shows the steps as text, ``steps`` as data."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    reasoning_content: str | None = None
+    steps: list[dict[str, Any]] | None = None
+
+
+class Choice(BaseModel):
+    """One reply and why it ended: ``length`` where steps, context or tokens were used up."""
+
+    index: int
+    message: ReplyMessage
+    finish_reason: Literal["stop", "length"]
+    logprobs: None = None
+
+
+class Completion(BaseModel):
+    """An answer in one piece."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+
+
+class ModelCard(BaseModel):
+    """A name to ask for."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "agentdistill"
+    description: str
+
+
+class ModelList(BaseModel):
+    """The names there are."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class Health(BaseModel):
+    """Whether questions are taken, and how many are under way."""
+
+    status: Literal["ok", "shutting_down"]
+    running: int
+    waiting: int
+
+
+class ErrorBody(BaseModel):
+    """What is wrong: a line for people, a code for programs, the part of the request that is at fault."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class Error(BaseModel):
+    """An error, as OpenAI words it."""
+
+    error: ErrorBody
+
+
+def refused_by(errors: list[Any]) -> Refused:
+    """What pydantic found wrong, as one line; nothing of what was sent is repeated."""
+    first = errors[0]
+    place = ".".join(str(p) for p in first["loc"] if p != "body")
+    if first["type"] == "json_invalid" or not place:
+        why = first.get("ctx", {}).get("error") or first["msg"]
+        return Refused(400, "invalid_json", f"the body is not a JSON object: {why}")
+    if place == "tools":
+        return Refused(400, "unsupported", "the agent has tools of its own and takes none", param="tools")
+    return Refused(400, "invalid_value", f"{place}: {first['msg']}", param=place)

@@ -1,0 +1,130 @@
+"""From a client's messages to a prompt, and which conversation goes on in which session."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentdistill.parse import parse_action
+from agentdistill.prompts import load_style, styles
+from agentdistill.serve.conversation import Chat, Shelf, as_step, opening, read_chat
+from agentdistill.serve.refused import Refused
+
+ROLES = st.sampled_from(["system", "developer", "user", "assistant"])
+MESSAGES = st.lists(st.tuples(ROLES, st.text(max_size=20)), max_size=8)
+
+
+@given(MESSAGES)
+def test_a_chat_alternates_and_ends_with_the_question_or_is_refused(messages):
+    try:
+        chat = read_chat(messages)
+    except Refused as e:
+        assert e.status == 400
+        said = [(r, t) for r, t in messages if r in ("user", "assistant")]
+        assert not said or said[0][0] != "user" or said[-1][0] != "user" or not said[-1][1].strip()
+        return
+    assert chat.question
+    assert [r for r, _ in chat.history] == ["user", "assistant"] * (len(chat.history) // 2)
+    for role, text in messages:
+        home = {"system": chat.instructions, "developer": chat.instructions}.get(role)
+        assert text.strip() in (
+            home if home is not None else "\n\n".join([*(t for _, t in chat.history), chat.question])
+        )
+
+
+@pytest.mark.parametrize("name", styles())
+def test_the_prompt_holds_everything_that_was_said_in_order(name):
+    style = load_style(name)
+    chat = Chat("And the Orv?", (("user", "How long is the Aren?"), ("assistant", "412")), "Answer in km.")
+    system, first, answer, second = opening(chat, style, ())
+    assert system == style.agent("anything", ())[0]
+    assert first.content == "Answer in km.\n\nHow long is the Aren?"
+    assert answer.role == "assistant"
+    assert parse_action(answer.content) == "final_answer('412')"
+    assert (second.role, second.content) == ("user", "And the Orv?")
+
+
+@given(st.text(alphabet=st.characters(exclude_characters="`", exclude_categories=["Cs"])))
+def test_an_earlier_answer_is_shown_as_code_that_gives_it(answer):
+    code = parse_action(as_step(answer, load_style("tiny")))
+    given_answer = []
+    exec(code, {"final_answer": given_answer.append})
+    assert given_answer == [answer]
+
+
+@given(MESSAGES, MESSAGES)
+def test_only_the_same_story_has_the_same_hash(one, other):
+    try:
+        a, b = read_chat(one), read_chat(other)
+    except Refused:
+        return
+    same = (a.instructions, a.history) == (b.instructions, b.history)
+    assert (a.seen == b.seen) is same
+
+
+def test_what_is_seen_next_is_what_was_answered():
+    chat = Chat("Why?", (("user", "a"), ("assistant", "b")))
+    later = Chat("And?", (*chat.history, ("user", "Why?"), ("assistant", "Because.")))
+    assert later.seen == chat.answered("Because.")
+    assert later.seen != chat.answered("because.")
+
+
+class Session:
+    """Stands in for a workspace: knows whether it was closed."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_conversation_goes_on_in_its_session_and_nobody_elses():
+    async def play() -> None:
+        now = [0.0]
+        shelf, session = Shelf(n_kept=2, keep_s=10, clock=lambda: now[0]), Session()
+        assert await shelf.take("a", "start") is None
+        with pytest.raises(Refused) as e:
+            await shelf.take("a", "start")
+        assert e.value.status == 409
+        await shelf.put("a", session, (), "told")
+        shelf.free("a")
+        assert await shelf.take("b", "told") is None, "another name"
+        kept = await shelf.take("a", "told")
+        assert kept is not None
+        assert kept.workspace is session
+        assert not session.closed
+        assert len(shelf) == 0
+
+    asyncio.run(play())
+
+
+def test_another_story_or_a_late_one_begins_anew():
+    async def play() -> None:
+        now = [0.0]
+        shelf = Shelf(n_kept=2, keep_s=10, clock=lambda: now[0])
+        for story, wait in (("another", 0.0), ("told", 11.0)):
+            session = Session()
+            await shelf.put("a", session, (), "told")
+            now[0] += wait
+            assert await shelf.take("a", story) is None
+            assert session.closed
+            shelf.free("a")
+
+    asyncio.run(play())
+
+
+def test_the_oldest_go_first():
+    async def play() -> None:
+        now = [0.0]
+        shelf, sessions = Shelf(n_kept=2, keep_s=10, clock=lambda: now[0]), [Session() for _ in range(4)]
+        for i, session in enumerate(sessions):
+            await shelf.put(str(i), session, (), "")
+        assert [s.closed for s in sessions] == [True, True, False, False]
+        now[0] = 11
+        await shelf.sweep()
+        assert all(s.closed for s in sessions)
+
+    asyncio.run(play())
