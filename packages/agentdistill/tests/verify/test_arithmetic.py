@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentdistill.sandbox import Sandbox
+from agentdistill.environment import Environment
 from agentdistill.verify import Verdict, read_pools
-from agentdistill.verify.arithmetic import Checker, calculations
+from agentdistill.verify.arithmetic import LIMITS, Checker, calculations
 from agentdistill.verify.checking import with_calculations
 from agentdistill.verify.confusion import of_judge
 from agentdistill.verify.evidence import Policy
@@ -21,8 +21,8 @@ GSM8K = Path(__file__).parents[5] / "shared/data/math/gsm8k_model_solutions_firs
 
 @pytest.fixture(scope="module")
 def checker():
-    with Sandbox() as box:
-        checker = Checker(box)
+    with Environment(limits=LIMITS) as environment:
+        checker = Checker(environment)
         yield checker
         checker.close()
 

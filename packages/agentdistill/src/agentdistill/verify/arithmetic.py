@@ -11,8 +11,9 @@ import ast
 import re
 from dataclasses import dataclass
 
-from agentdistill.errors import InfrastructureError, UserError
-from agentdistill.sandbox import Limits, Result, Sandbox, SandboxError, SandboxUnavailable, Session, Stop
+from agentdistill.environment import Environment, Execution, Workspace
+from agentdistill.sandbox import Limits
+from agentdistill.types import StepStatus
 from agentdistill.verify.types import Check, Verdict
 
 _MARKED = re.compile(r"<<([^<>=\n]{1,200})=([^<>=\n]{1,60})>>")
@@ -24,6 +25,7 @@ _TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+|\*\*|[-+*/()^%×÷]|\s+|[$€£]"
 _OPS = {"×": "*", "÷": "/", "^": "**"}
 MAX_CALCULATIONS = 200
 LIMITS = Limits(wall_s=2.0, memory_mb=256)
+"""Of the program of one solution."""
 _RENEW_AFTER = 500
 
 
@@ -111,60 +113,50 @@ class Checker:
     They share a session, since the program is ours and only numbers and signs of the solution are in it.
     """
 
-    def __init__(self, box: Sandbox) -> None:
-        self._box = box
-        self._session: Session | None = None
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._workspace: Workspace | None = None
+        self._n_run = 0
 
     def check(self, solution: str) -> tuple[Check, ...]:
         """One Check for every calculation; a single one of kind ``NO_CODE`` where there is none.
 
-        Raises InfrastructureError where the sandbox fails.
+        Raises InfrastructureError where the sandbox fails, UserError where this machine has none.
         """
         found = calculations(solution)
         if not found:
             return (Check("", Verdict.NO_CODE, detail="no calculation is written"),)
         code = program(found)
-        return _checks(found, code, self._run(code))
+        execution = self._run(code)
+        lines = [line for line in execution.observation.splitlines() if not line.startswith("Error:")]
+        out = []
+        for i, c in enumerate(found):
+            verdict, detail = _verdict(lines[i] if i < len(lines) else "", execution)
+            out.append(Check(f"{c.left} = {c.right}", verdict, code=code if i == 0 else None, detail=detail))
+        return tuple(out)
 
     def close(self) -> None:
-        """End the session; the sandbox is the caller's."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        """End the session; the environment is the caller's."""
+        if self._workspace is not None:
+            self._workspace.close()
+            self._workspace = None
 
-    def _run(self, code: str) -> Result:
-        try:
-            if self._session is None:
-                self._session = self._box.session(limits=LIMITS)
-            result = self._session.exec(code)
-        except SandboxUnavailable as e:
-            raise UserError(str(e)) from e
-        except SandboxError as e:
-            raise InfrastructureError(f"the sandbox failed: {e}") from e
-        if result.stop in (Stop.BROKEN, Stop.LOST):
-            raise InfrastructureError(f"the sandbox failed: {result.stop.value}")
-        if result.state_lost or len(self._session.log) >= _RENEW_AFTER:
-            self.close()  # a lost state would be rebuilt by running all programs again
-        return result
+    def _run(self, code: str) -> Execution:
+        if self._workspace is None:
+            self._workspace, self._n_run = self._environment.open(), 0
+        execution = self._workspace.run(code)
+        self._n_run += 1
+        if execution.status is not StepStatus.OK or self._n_run >= _RENEW_AFTER:
+            self.close()  # a state that is lost would be rebuilt by running all programs again
+        return execution
 
 
-def _checks(found: tuple[Calculation, ...], code: str, result: Result) -> tuple[Check, ...]:
-    lines = result.output.splitlines()
-    out = []
-    for i, c in enumerate(found):
-        verdict, detail = _verdict(lines[i], result) if i < len(lines) else _verdict("", result)
-        out.append(Check(f"{c.left} = {c.right}", verdict, code=code if i == 0 else None, detail=detail))
-    return tuple(out)
-
-
-def _verdict(line: str, result: Result) -> tuple[Verdict, str]:
+def _verdict(line: str, execution: Execution) -> tuple[Verdict, str]:
     if line in ("True", "False"):
         return (Verdict.TRUE if line == "True" else Verdict.FALSE), ""
     if line == "Unread":
         return Verdict.MALFORMED, "no arithmetic"
-    if line:
+    if line.isidentifier():
         return Verdict.ERROR, line
-    if result.error is not None and result.error.type == "SyntaxError":
-        return Verdict.MALFORMED, result.error.message
-    kind = Verdict.TIMEOUT if result.stop in (Stop.TIMEOUT, Stop.CPU) else Verdict.ERROR
-    return kind, result.stop.value
+    kind = Verdict.TIMEOUT if execution.status is StepStatus.TIMEOUT else Verdict.ERROR
+    return kind, execution.status.value

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agentdistill.sandbox import Sandbox
-from agentdistill.verify.arithmetic import Checker
+from agentdistill.environment import Environment
+from agentdistill.verify.arithmetic import LIMITS, Checker
 from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
 
 NAME = "calculations"
@@ -17,8 +17,8 @@ def with_calculations(pools: Sequence[Pool]) -> list[Pool]:
 
     Raises UserError where this machine has no sandbox, InfrastructureError where it fails.
     """
-    with Sandbox() as box:
-        checker = Checker(box)
+    with Environment(limits=LIMITS) as environment:
+        checker = Checker(environment)
         try:
             return [replace(p, candidates=tuple(_checked(c, checker) for c in p.candidates)) for p in pools]
         finally:

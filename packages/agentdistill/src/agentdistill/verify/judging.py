@@ -105,8 +105,11 @@ def _opened(path: Path, settings: JudgeSettings, seed: int) -> dict[tuple[str, i
 
 
 def _with(c: Candidate, judged: Judged) -> Candidate:
-    kept = tuple(j for j in c.judgements if j.judge != judged.judgement.judge)
-    return replace(c, judgements=(*kept, judged.judgement))
+    """The candidate with the judgement, in the place of an earlier one by that judge."""
+    new = judged.judgement
+    if c.judgement(new.judge) is None:
+        return replace(c, judgements=(*c.judgements, new))
+    return replace(c, judgements=tuple(new if j.judge == new.judge else j for j in c.judgements))
 
 
 def _episode(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from agentdistill.sandbox import Limits
 from agentdistill.store import write_json
 from agentdistill.tasks import find_task
 from agentdistill.types import Problem
+from agentdistill.verify.adapters import load_roles
 from agentdistill.verify.candidates import read_pools, write_pools
 from agentdistill.verify.distil import lessons
 from agentdistill.verify.judges import JudgeSettings, Kit
@@ -80,12 +82,15 @@ def judge(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, na
     if not path.exists():
         raise DataError(f"{path}: no candidates yet; sample them first: agentdistill verify sample")
     pools = read_pools(path)
-    for settings in _wanted(recipe, names):
+    wanted = _wanted(recipe, names)
+    makers = {**{j.name: _maker(j) for j in wanted}, **_on_one_base(wanted)}
+    for settings in wanted:
         started = time.monotonic()
         with _environment(recipe) as environment:
             kit = Kit(environment, _retriever(recipe, folder, settings), recipe.style)
             journal = path.with_name(f"judge-{settings.name}.jsonl")
-            pools = judge_pools(pools, settings, kit, journal, _maker(settings), seed=recipe.seed, progress=progress)
+            make = makers[settings.name]
+            pools = judge_pools(pools, settings, kit, journal, make, seed=recipe.seed, progress=progress)
         write_pools(path, pools)
         _note_costs(path, settings.name, settings.model, time.monotonic() - started, pools)
     return path
@@ -140,6 +145,37 @@ def _maker(settings: JudgeSettings) -> Callable[[], Model]:
     if not settings.needs_model or settings.role == "prm":
         return lambda: Scripted("", name=settings.name)  # nobody asks it
     return lambda: make_model(settings.model)
+
+
+def _on_one_base(judges: Sequence[JudgeSettings]) -> dict[str, Callable[[], Model]]:
+    """Makers for judges that are adapters of one base: it is loaded once, and switched from one to the next."""
+    from agentdistill.models._weights import resolve
+
+    groups: dict[str, dict[str, str]] = {}
+    shared: dict[str, dict[str, Any]] = {}
+    for j in judges:
+        table = {k: v for k, v in j.model.items() if k not in ("model", "path")}
+        path = j.model.get("path")
+        if j.role == "prm" or j.model.get("model") != "local" or not isinstance(path, str) or not set(table) <= _SHARED:
+            continue
+        base, adapter = resolve(locate(path))
+        if adapter is not None:
+            key = json.dumps([base, table], sort_keys=True)
+            groups.setdefault(key, {})[j.name] = adapter
+            shared[key] = {"base": base, **table}
+    load = cache(lambda key: load_roles(adapters=groups[key], **shared[key]))
+    made: dict[str, Callable[[], Model]] = {}
+    for key, adapters in groups.items():
+        if len(adapters) > 1:
+            made |= {name: partial(_role, load, key, name) for name in adapters}
+    return made
+
+
+def _role(load: Callable[[str], Mapping[str, Model]], key: str, name: str) -> Model:
+    return load(key)[name]
+
+
+_SHARED = {"device", "dtype", "batch_size", "chat_template", "context_length"}
 
 
 def _wanted(recipe: VerifyRecipe, names: Sequence[str]) -> list[JudgeSettings]:

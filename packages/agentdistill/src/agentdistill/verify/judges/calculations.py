@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from agentdistill.acting import Policy
-from agentdistill.sandbox import Sandbox
+from agentdistill.errors import UserError
 from agentdistill.types import Problem
 from agentdistill.verify.arithmetic import Checker
 from agentdistill.verify.judges import JudgeSettings, Kit
@@ -26,5 +26,7 @@ class CalculationJudge:
 
 
 def load(settings: JudgeSettings, kit: Kit) -> CalculationJudge:
-    """The check of calculations, in a sandbox of its own."""
-    return CalculationJudge(Checker(Sandbox()))
+    """The check of calculations. Raises UserError without a sandbox."""
+    if kit.environment is None:
+        raise UserError(f'judge "{settings.name}" calculates and needs a sandbox')
+    return CalculationJudge(Checker(kit.environment))

@@ -1,0 +1,101 @@
+"""One question, several trajectories, one of them chosen: verification while somebody waits."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from agentdistill.acting import Policy as Asking
+from agentdistill.driver import drive, groups_of
+from agentdistill.models import Model
+from agentdistill.seeds import seed_of
+from agentdistill.types import End, Problem, Trace
+from agentdistill.verify.candidates import of_trace
+from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots
+from agentdistill.verify.judges import JudgeSettings, Kit, load_judge
+from agentdistill.verify.judging import judgement_of
+from agentdistill.verify.select import Choice, select
+from agentdistill.verify.types import Candidate, Check, Pool
+
+T = TypeVar("T")
+Solve = Callable[[Model, str], Awaitable[Trace]]
+"""Answers the question once; the text tells this try's name, on which its seed hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Every trajectory, what was said of each, and the choice among them."""
+
+    pool: Pool
+    traces: tuple[Trace, ...]
+    checks: tuple[tuple[Check, ...], ...]
+    choice: Choice
+    ballots: Ballots
+
+    @property
+    def trace(self) -> Trace:
+        """The trajectory that won; where none did, the first."""
+        return self.traces[self.choice.index or 0]
+
+
+async def answer(
+    model: Model,
+    problem: Problem,
+    solve: Solve,
+    n: int,
+    settings: JudgeSettings,
+    kit: Kit,
+    *,
+    verifier: Model | None = None,
+    policy: Policy | None = None,
+    seed: int = 0,
+) -> Answered:
+    """Sample ``n`` trajectories, judge each, and choose the most frequent answer among those that pass.
+
+    ``verifier`` judges, by default the model itself. A trajectory that met a fault has no answer to choose. Raises
+    InfrastructureError where judging meets one.
+    """
+    traces = await _all(model, [_named(solve, f"{problem.id}#{i}") for i in range(n)])
+    pool = Pool(problem, tuple(of_trace(t) if t.end is not End.FAULT else Candidate("") for t in traces), model.name)
+    judge = load_judge(settings, kit)
+
+    def checking(i: int, c: Candidate) -> Callable[[Model], Awaitable[tuple[Candidate, tuple[Check, ...]]]]:
+        async def check(m: Model) -> tuple[Candidate, tuple[Check, ...]]:
+            asking = Asking(m, seed_of(seed, settings.name, problem.id, i), settings.sampling)
+            checks = await judge.check(asking, problem, c) if c.answer is not None else ()
+            return replace(c, judgements=(judgement_of(settings, checks, asking.usage),)), checks
+
+        return check
+
+    judged = await _all(verifier or model, [checking(i, c) for i, c in enumerate(pool.candidates)])
+    pool = replace(pool, candidates=tuple(c for c, _ in judged))
+    rules = policy or Policy(filtered="majority")
+    seen = ballots(pool, Judges(verifier=settings.name), rules)
+    return Answered(pool, tuple(traces), tuple(k for _, k in judged), select("verifier", seen, rules), seen)
+
+
+def _named(solve: Solve, name: str) -> Callable[[Model], Awaitable[Trace]]:
+    return lambda m: solve(m, name)
+
+
+async def _all(model: Model, work: Sequence[Callable[[Model], Awaitable[T]]]) -> list[T]:
+    """Every result, in order, as many side by side as the model takes."""
+    done: dict[int, T] = {}
+    await drive(model, groups_of(model, work, range(len(work))), done.__setitem__)
+    return [done[i] for i in range(len(work))]
+
+
+def explain(found: Answered) -> list[str]:
+    """Why one won: a line for each trajectory, the winner's with a star, and one for the choice."""
+    lines = []
+    for i, (c, checks) in enumerate(zip(found.pool.candidates, found.checks, strict=True)):
+        mark = "*" if i == found.choice.index else " "
+        counts = Counter(k.verdict.value.replace("_", " ") for k in checks if k.verdict is not None)
+        verdicts = ", ".join(f"{n} {name}" for name, n in counts.items()) or "not judged"
+        weight = found.choice.weights[i]
+        told = "out" if weight is None else f"weight {weight:g}"
+        answered = "no answer" if c.answer is None else " ".join(c.answer.split())[:80]
+        lines.append(f"{mark} {i + 1}. {answered}  [{verdicts}; {told}]")
+    return [*lines, f"  chosen: {found.choice.reason}"]

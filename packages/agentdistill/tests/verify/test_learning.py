@@ -1,0 +1,266 @@
+"""Distilling verifiers: which checks are learned, adapters switched on one base, a reward model's head; tiny models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from tiny_models import save_checkpoint
+
+from agentdistill.errors import DataError, ModelError
+from agentdistill.store import digest
+from agentdistill.training import TrainSettings, train
+from agentdistill.types import Message, Problem, Request, Sampling, Source
+from agentdistill.verify import Candidate, Judgement, Pool, Verdict
+from agentdistill.verify.distil import lessons
+from agentdistill.verify.judges import JudgeSettings
+from agentdistill.verify.judging import Judged
+from agentdistill.verify.prm import load_local, load_scorer, steps_of
+from agentdistill.verify.prm_training import marked, train_prm
+from agentdistill.verify.recipe import RoleSettings
+from agentdistill.verify.styles import standard, tiny
+from agentdistill.verify.types import Check
+
+CODE = JudgeSettings(name="teacher", role="code", model={"model": "scripted", "replies": ""})
+RIGHT, WRONG = "6 * 7 = 42\n42 - 1 = 41", "6 * 7 = 40\n40 - 1 = 39"
+POOLS = [
+    Pool(
+        Problem(f"p{i}", f"What is 6 times 7 less {i}?", "41", "math"),
+        (Candidate(RIGHT, "41", True), Candidate(WRONG, "39", False), Candidate(RIGHT, "41", True)),
+        "small",
+    )
+    for i in range(3)
+]
+
+
+def journal(*checks_by_candidate) -> list[Judged]:
+    return [
+        Judged(p.id, i, digest(c.solution), Judgement("teacher", "code"), checks)
+        for p in POOLS
+        for i, (c, checks) in enumerate(zip(p.candidates, checks_by_candidate, strict=True))
+    ]
+
+
+def said(*verdicts: Verdict) -> tuple[Check, ...]:
+    return tuple(Check(f"I say {v}.", v) for v in verdicts)
+
+
+def test_only_checks_that_tell_the_truth_are_learned():
+    lines = journal(
+        said(Verdict.TRUE, Verdict.FALSE, Verdict.TIMEOUT),
+        said(Verdict.FALSE, Verdict.TRUE, Verdict.ERROR),
+        said(Verdict.NO_CODE, Verdict.MALFORMED, Verdict.TRUE),
+    )
+    found = lessons(POOLS, RoleSettings(name="toolv", role="code", teacher="teacher"), "standard", (CODE, lines))
+    assert found.counts["verdict is not the truth"] == 6
+    assert {found.counts[f"ended in {k}"] for k in ("timeout", "error", "no code", "malformed")} == {3}
+    assert found.counts["more than of the other sort"] == 3
+    assert found.counts["kept"] == len(found.traces) == 6
+    trace = next(t for t in found.traces if RIGHT in t.prompt[1].content)
+    assert trace.prompt == standard.code(trace.problem.question, RIGHT)
+    assert trace.steps[0].reply == Message("assistant", "I say true.", Source.MODEL)
+    wanted = {WRONG: "I say false.", RIGHT: "I say true."}
+    for t in found.traces:
+        solution = next(s for s in wanted if s in t.prompt[1].content)
+        assert t.steps[0].reply.content == wanted[solution]
+
+
+def test_a_teacher_without_words_of_its_own_writes_in_the_style():
+    teacher = JudgeSettings(name="teacher", role="calculations")
+    right = (Check("6 * 7 = 42", Verdict.TRUE), Check("42 - 1 = 41", Verdict.TRUE))
+    wrong = (Check("6 * 7 = 40", Verdict.FALSE), Check("40 - 1 = 39", Verdict.TRUE))
+    lines = journal(right, wrong, (Check("", Verdict.NO_CODE),))
+    code = RoleSettings(name="toolv", role="code", teacher="teacher")
+    found = lessons(POOLS, code, "tiny", (teacher, lines))
+    assert found.traces[0].prompt == tiny.code(POOLS[0].problem.question, RIGHT)
+    assert found.traces[0].steps[0].reply.content == "```py\nprint(6 * 7 == 42 and 42 - 1 == 41)\n```"
+    assert found.counts["ended in no code"] == 3
+    cot = lessons(POOLS, RoleSettings(name="plain", role="cot", teacher="teacher"), "tiny", (teacher, lines))
+    assert {t.steps[0].reply.content for t in cot.traces} == {
+        "6 * 7 = 42 yes\n42 - 1 = 41 yes\nVerification: Yes",
+        "6 * 7 = 40 no\n40 - 1 = 39 yes\nVerification: No",
+    }
+    with pytest.raises(DataError, match="the style has no code_reply"):
+        lessons(POOLS, code, "standard", (teacher, lines))
+
+
+def test_what_cannot_be_learned_is_told():
+    role = RoleSettings(name="toolv", role="code", teacher="teacher")
+    with pytest.raises(DataError, match=r"nothing to learn from: 9 not judged"):
+        lessons(POOLS, role, "standard", (CODE, []))
+    gold = JudgeSettings(name="gold", role="gold")
+    with pytest.raises(DataError, match="plays gold and cannot teach code"):
+        lessons(POOLS, role, "standard", (gold, []))
+    with pytest.raises(DataError, match="needs the checks of a teacher"):
+        lessons(POOLS, role, "standard")
+
+
+def test_a_generator_learns_right_solutions_once():
+    found = lessons(POOLS, RoleSettings(name="generator", role="generator"), "tiny")
+    assert [t.steps[0].reply.content for t in found.traces] == [RIGHT] * 3
+    assert found.counts == {"wrong": 3, "twice": 3, "more than enough of a problem": 0, "kept": 3}
+
+
+def test_a_problem_teaches_so_much_and_no_more():
+    lines = journal(said(*[Verdict.TRUE] * 6), said(*[Verdict.FALSE] * 6), said(Verdict.TRUE))
+    role = RoleSettings(name="toolv", role="code", teacher="teacher", per_problem=4)
+    found = lessons(POOLS, role, "standard", (CODE, lines))
+    assert len(found.traces) == 12
+    assert sum(WRONG in t.prompt[1].content for t in found.traces) == 6
+
+
+# --- weights ----------------------------------------------------------------------------------------------------------
+
+QUICK = TrainSettings(
+    learning_rate=3e-2, epochs=6, batch_size=2, max_length=400, device="cpu", threads=1, lora_rank=4, lora_alpha=8,
+    lora_dropout=0.0, warmup=0.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    return save_checkpoint(tmp_path_factory.mktemp("base") / "tiny", "smollm2")
+
+
+@pytest.fixture(scope="module")
+def adapters(base, tmp_path_factory) -> dict[str, str]:
+    """Two roles on one base, each trained to say one thing."""
+    folder = tmp_path_factory.mktemp("roles")
+    gold = JudgeSettings(name="gold", role="gold")
+    out = {}
+    for name, reply in (("yes", "Yes yes yes"), ("no", "No no no")):
+        checks = (Check(reply, Verdict.TRUE),), (Check(reply, Verdict.FALSE),), ()
+        lines = journal(*checks)
+        role = RoleSettings(name=name, role="genrm", teacher="gold", balance=False)
+        out[name] = str(folder / name)
+        train(lessons(POOLS, role, "tiny", (gold, lines)).traces, str(base), out[name], QUICK)
+    return out
+
+
+def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
+    from agentdistill.models import load_model
+    from agentdistill.verify.adapters import load_roles
+
+    roles = load_roles(str(base), {"yes": adapters["yes"], "no": adapters["no"], "generator": None}, device="cpu")
+    request = Request(tiny.genrm("What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=6))
+
+    def says(model) -> str:
+        return asyncio.run(model.generate([request]))[0][0].text
+
+    alone = {
+        name: says(load_model("local", path=path, device="cpu"))
+        for name, path in {**adapters, "generator": str(base)}.items()
+    }
+    assert len(set(alone.values())) == 3  # else nothing could be mixed up
+    for _ in range(2):
+        assert {name: says(roles[name]) for name in alone} == alone
+    weights = {id(next(m._decoder.model.parameters())) for m in roles.values()}
+    assert len(weights) == 1
+
+    async def at_once() -> dict[str, str]:
+        found = await asyncio.gather(*(roles[name].generate([request]) for name in alone))
+        return {name: samples[0][0].text for name, samples in zip(alone, found, strict=True)}
+
+    assert asyncio.run(at_once()) == alone
+
+
+def test_an_adapter_that_is_not_there_is_told(base, tmp_path):
+    from agentdistill.verify.adapters import load_roles
+
+    with pytest.raises(ModelError, match="not an adapter folder"):
+        load_roles(str(base), {"a": str(tmp_path)}, device="cpu")
+    with pytest.raises(ModelError, match="no role has an adapter"):
+        load_roles(str(base), {"a": None}, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def prm(base, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("prm") / "prm"
+    settings = TrainSettings(
+        method="full", learning_rate=1e-2, epochs=20, batch_size=4, max_length=400, device="cpu", threads=1
+    )
+    examples = marked(POOLS, which="all")
+    record = train_prm(examples, str(base), out, settings)
+    assert record["final_loss"] < 0.2 < record["losses"][0]
+    assert train_prm(examples, str(base), out, settings) == record  # at once
+    return out
+
+
+def test_a_reward_model_learns_to_tell_right_from_wrong(prm):
+    scorer = load_scorer({"model": "local", "path": str(prm), "device": "cpu"})
+    right, wrong = (scorer.score("What is 6 times 7 less 1?", steps_of(s)) for s in (RIGHT, WRONG))
+    assert len(right) == len(wrong) == 2
+    assert right[-1] > 0.7 > 0.3 > wrong[-1]
+    assert all(0 <= s <= 1 for s in (*right, *wrong))
+    one_by_one = scorer.score("What is 6 times 7 less 1?", steps_of(RIGHT)[:1])
+    assert one_by_one[0] == pytest.approx(right[0], abs=1e-5)  # a step's score does not see what follows
+
+
+def test_steps_beyond_the_context_keep_the_last_score(prm):
+    scorer = load_local(str(prm), device="cpu", max_length=40)
+    scores = scorer.score("q", ["1 + 1 = 2"] * 30)
+    assert len(scores) == 30
+    assert scores[-1] == scores[-5]
+    assert load_local(str(prm), device="cpu", max_length=3).score("a long question", ["x"]) == (0.0,)
+
+
+def test_what_is_no_reward_model_is_told(base, tmp_path):
+    with pytest.raises(ModelError, match="classifier head is missing"):
+        load_local(str(base))
+    with pytest.raises(ModelError, match='is "local" or "endpoint"'):
+        load_scorer({"model": "scripted"})
+    with pytest.raises(ModelError, match="cannot be made of"):
+        load_scorer({"model": "local"})
+    with pytest.raises(DataError, match="nothing to train a reward model on: 9 solutions, 9 of them too long"):
+        train_prm(marked(POOLS), str(base), tmp_path / "x", TrainSettings(method="full", max_length=2))
+
+
+def test_the_last_step_alone_may_be_labelled():
+    [first, *_] = marked(POOLS)
+    assert (first.steps, first.labels) == (("6 * 7 = 42", "42 - 1 = 41"), (None, True))
+    assert marked(POOLS, which="all")[1].labels == (False, False)
+    assert steps_of("a\n\nb\nc\n\n") == ("a", "b\nc")
+    assert steps_of("") == ()
+
+
+def test_a_served_reward_model(monkeypatch):
+    """vLLM's pooling reply, over a real socket."""
+    import threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    asked: list[dict] = []
+    replies: list[tuple[int, object]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append({"path": self.path, **json.loads(self.rfile.read(int(self.headers["Content-Length"])))})
+            status, body = replies.pop(0)
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    try:
+        scorer = load_scorer({"model": "endpoint", "url": url, "name": "prm"})
+        replies += [(200, {"data": [{"data": [[0.1, 0.9], [0.8, 0.2]]}]}), (200, {"data": [{"data": [0.9]}]})]
+        assert scorer.score("q", ["a", "b"]) == (0.9, 0.2)
+        assert asked[0]["path"] == "/pooling"
+        assert asked[0]["messages"][1]["content"] == "a<extra_0>b<extra_0>"
+        with pytest.raises(ModelError, match="1 scores for 2 steps"):
+            scorer.score("q", ["a", "b"])
+        replies += [(200, {"x": 1}), (400, {"error": "no"}), (503, {})]
+        for words in ("holds no scores", "refused the request", "answered 503"):
+            with pytest.raises(Exception, match=words):
+                scorer.score("q", ["a"])
+    finally:
+        server.shutdown()
+        server.server_close()

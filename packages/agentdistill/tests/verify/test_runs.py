@@ -1,0 +1,289 @@
+"""From a recipe to a page: stages that go on where they stopped, commands, curves and what they cost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from agentdistill.cli import main
+from agentdistill.environment import Environment
+from agentdistill.errors import RecipeError
+from agentdistill.models.scripted import Scripted
+from agentdistill.prompts import load_style
+from agentdistill.rollout import RolloutSettings, chain_of_thought
+from agentdistill.types import Problem
+from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, write_pools
+from agentdistill.verify.asking import answer, explain
+from agentdistill.verify.curves import Costs, curve
+from agentdistill.verify.judges import JudgeSettings, Kit
+from agentdistill.verify.page import render
+from agentdistill.verify.recipe import load_verify_recipe
+from agentdistill.verify.rescore import Asked
+
+ROOT = Path(__file__).parents[4]
+GSM8K = ROOT.parent / "shared/data/math/gsm8k_model_solutions_first660.jsonl"
+RECIPE = """
+name = "small"
+
+[problems]
+test = "{problems}"
+
+[generator]
+model = "scripted"
+replies = {{ "apples" = "2 + 3 = 5\\n\\nAnswer: 5", "pears" = "4 + 4 = 9\\n\\nAnswer: 9" }}
+
+[sample]
+n = 3
+
+[[judges]]
+name = "toolv"
+role = "code"
+k = 2
+model = {{ model = "scripted", replies = {{ "apples" = "```py\\nprint(2 + 3 == 5)\\n```", "pears" = "```py\\nprint(4 + 4 == 9)\\n```" }} }}
+
+[[judges]]
+name = "sums"
+role = "calculations"
+
+[[judges]]
+name = "reward"
+role = "genrm"
+k = 2
+model = {{ model = "scripted", replies = "Verification: Yes" }}
+"""  # noqa: E501
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    rows = [{"id": "a", "question": "apples?", "answer": "5"}, {"id": "b", "question": "pears?", "answer": "8"}]
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    path = tmp_path / "small.toml"
+    path.write_text(RECIPE.format(problems=tmp_path / "problems.jsonl"))
+    return path
+
+
+def run(capsys, *arguments: object) -> str:
+    assert main(["verify", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_recipe_from_problems_to_a_page(recipe, tmp_path, capsys):
+    runs = ["--runs", tmp_path / "runs"]
+    file = Path(run(capsys, "sample", recipe, *runs).strip())
+    assert [len(p.candidates) for p in read_pools(file)] == [3, 3]
+    assert [p.candidates[0].correct for p in read_pools(file)] == [True, False]
+    assert Path(run(capsys, "judge", recipe, *runs).strip()) == file
+    judged = read_pools(file)
+    assert [[j.judge for j in c.judgements] for c in judged[0].candidates] == [["toolv", "sums", "reward"]] * 3
+    assert {c.judgement("toolv").verdicts for c in judged[0].candidates} == {(Verdict.TRUE,) * 2}
+    assert {c.judgement("toolv").verdicts for c in judged[1].candidates} == {(Verdict.FALSE,) * 2}
+    assert {c.judgement("sums").verdicts for c in judged[1].candidates} == {(Verdict.FALSE,)}
+
+    before = file.read_bytes()
+    run(capsys, "sample", recipe, *runs)  # nothing is sampled again, and what was judged stays
+    run(capsys, "judge", recipe, *runs, "--judge", "toolv")
+    assert file.read_bytes() == before
+
+    told = json.loads(run(capsys, "rescore", file, "--resamples", 50))
+    assert told["methods"]["verifier-weighted"]["budgets"]["3"]["accuracy"] == 0.5
+    assert told["methods"]["verifier-weighted"]["budgets"]["3"]["fell_back"] == 0.5
+    assert told["verifiers"]["toolv"]["tp"] == told["verifiers"]["toolv"]["tn"] == 3
+    rows = [json.loads(line) for line in run(capsys, "select", file, "--filtered", "abstain").splitlines()]
+    assert [(r["answer"], r["fallback"]) for r in rows] == [("5", None), (None, "abstain")]
+    page = tmp_path / "page.html"
+    run(capsys, "curve", file, "--out", page, "--resamples", 50)
+    assert "verifier-weighted" in page.read_text()
+
+
+def test_a_dry_run_has_a_folder_of_its_own(recipe, tmp_path, capsys):
+    file = run(capsys, "sample", recipe, "--runs", tmp_path / "runs", "--limit", 1).strip()
+    assert Path(file).parts[-3] == "small.first-1"
+    assert len(read_pools(Path(file))) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('role = "code"', 'role = "coder"'), "role"),
+        (("k = 2\n", "k = 0\n"), "judges.k has to be at least 1"),
+        (('name = "sums"', 'name = "toolv"'), "two judges have one name"),
+        (("n = 3", "n = 3\ntemprature = 1.0"), 'unknown key "temprature" in [sample]; did you mean "temperature"?'),
+        (("n = 3", "n = 3\ntemperature = 0.0"), "n above 1 needs a temperature above 0"),
+        (("[generator]\nmodel", "[generator]\nmodle"), "unknown key"),
+        (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'y'\n\n[sample]"), 'unknown judge "y"'),
+        (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'sums'\n\n[sample]"), "set base"),
+        (("[sample]", "[policy]\nfiltered = 'later'\n\n[sample]"), 'unknown filtered "later"'),
+    ],
+)
+def test_what_is_wrong_with_a_recipe_is_one_clear_line(recipe, change, words):
+    recipe.write_text(recipe.read_text().replace(*change, 1))
+    with pytest.raises(RecipeError) as caught:
+        load_verify_recipe(recipe)
+    assert str(caught.value).startswith(str(recipe))
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes/verify").glob("*.toml")), ids=lambda p: p.name)
+def test_the_recipes_of_verification_can_be_read(path):
+    read = load_verify_recipe(path)
+    assert read.judges
+    assert set(filter(None, (read.listen.verifier, read.listen.plain, read.listen.reward))) <= {
+        j.name for j in read.judges
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rescore", "gone.jsonl"], "No such file"),
+        (["rescore", "c.jsonl", "--methods", "median"], "no selection is called"),
+        (["rescore", "c.jsonl", "--budgets", "5"], "a budget of 5 is not between 1 and 2"),
+        (["rescore", "c.jsonl", "--methods", "verifier"], '"verifier" needs verdicts'),
+        (["rescore", "c.jsonl", "--reward", "prm"], 'no judge is called "prm"'),
+        (["rescore", "ungraded.jsonl"], "has no gold answer"),
+        (["curve", "c.jsonl", "--out", "c.png"], "ends in .html or .json"),
+        (["theory", "--p", "1.5"], "are probabilities"),
+        (["toy", "toy.jsonl", "--terms", "1"], "at least two terms"),
+        (["sample", "gone.toml"], "No such file"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    row = {"problem": "1 + 1?", "answer": "2", "candidates": [{"answer": "2"}, {"answer": "3"}]}
+    (tmp_path / "c.jsonl").write_text(json.dumps(row))
+    (tmp_path / "ungraded.jsonl").write_text(json.dumps({**row, "answer": None}))
+    assert main(["verify", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.skipif(not GSM8K.exists(), reason=f"{GSM8K} is not there")
+def test_real_solutions_are_scored_in_one_command(capsys):
+    told = json.loads(
+        run(
+            capsys, "rescore", GSM8K, "--limit", 100, "--check", "calculations", "--methods", "majority,weighted,pass",
+            "--budgets", "1,2,4", "--resamples", 200,
+        )
+    )  # fmt: skip
+    assert list(told["methods"]) == ["majority", "weighted", "pass"]
+    cells = {m: {n: c["accuracy"] for n, c in f["budgets"].items()} for m, f in told["methods"].items()}
+    assert cells["majority"]["1"] == cells["pass"]["1"]
+    assert cells["majority"]["4"] < cells["pass"]["4"]
+    assert cells["pass"]["1"] < cells["pass"]["2"] < cells["pass"]["4"]
+    assert told["marks"]["n_our_grader_differs"] == 0
+    assert told["verifiers"]["calculations"]["n"] == 400
+
+
+# --- curves -----------------------------------------------------------------------------------------------------------
+
+
+def pool(i: int, family: str) -> Pool:
+    cs = []
+    for k in range(4):
+        right = (i + k) % 3 == 0
+        said = (
+            Judgement("toolv", "code", (Verdict.TRUE if right else Verdict.FALSE,), n_prompt_tokens=5, n_new_tokens=10),
+            Judgement("prm", "prm", scores=(0.5, 0.8 if right else 0.3), n_prompt_tokens=9, n_new_tokens=0),
+        )
+        cs.append(Candidate("s", "1" if right else str(k + 2), right, "", 3, 20, said))
+    return Pool(Problem(f"p{i}", "q", "1", "math", family), tuple(cs), "small")
+
+
+POOLS = [pool(i, f"f{i % 2}") for i in range(12)]
+
+
+def test_costs_of_a_budget_are_those_of_the_stages_it_needs():
+    costs = Costs({"generator": 1000, "toolv": 500, "prm": 100}, {"generator": 0.5, "toolv": 0.25})
+    told = curve("c", POOLS, Asked(n_resamples=50), costs)
+    cost = {m: {n: c["cost"] for n, c in f["budgets"].items()} for m, f in told["methods"].items()}
+    assert cost["majority"]["4"] == {"tokens": 80, "flops": 4 * 2 * 1000 * 23, "seconds": 2.0}
+    assert cost["first"]["4"]["tokens"] == 20  # however many there are, one is enough
+    assert cost["verifier"]["2"] == {"tokens": 60, "flops": 2 * (2000 * 23 + 1000 * 15), "seconds": 1.5}
+    assert cost["verifier-weighted"]["2"]["tokens"] == 60
+    assert cost["verifier-weighted"]["2"]["seconds"] is None  # nobody told how long the PRM took
+    assert told["verifiers"]["toolv"]["families"].keys() == {"f0", "f1"}
+    assert {t["verifier"] for t in told["theory"]} == {"toolv"}
+    unknown = curve("c", POOLS, Asked(n_resamples=50), Costs())
+    assert unknown["methods"]["majority"]["budgets"]["4"]["cost"]["flops"] is None
+
+
+def test_the_page_is_whole_and_loads_nothing():
+    told = curve("<script>alert(1)</script>", POOLS, Asked(n_resamples=50), Costs({"generator": 1e6}, {}))
+    page = render([told])
+    assert "<script" not in page
+    assert not re.search(r"(src|href)=", page)
+
+    class Tags(HTMLParser):
+        open: list[str] = []  # noqa: RUF012
+        figures = 0
+
+        def handle_starttag(self, tag, attrs):
+            self.figures += tag == "svg"
+            if tag != "meta":
+                self.open.append(tag)
+
+        def handle_endtag(self, tag):
+            assert self.open.pop() == tag
+
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert tags.figures == 3  # candidates, tokens, and FLOPs of what needs only the generator
+    assert "NaN" not in page
+
+
+def test_stored_costs_are_found_beside_the_file(tmp_path, capsys):
+    write_pools(tmp_path / "c.jsonl", POOLS)
+    (tmp_path / "c.costs.json").write_text('{"n_parameters": {"generator": 10, "toolv": null}, "seconds": {}}')
+    told = json.loads(run(capsys, "curve", tmp_path / "c.jsonl", "--resamples", 50))["curves"][0]
+    assert told["methods"]["majority"]["budgets"]["1"]["cost"]["flops"] == 2 * 10 * 23
+    assert told["name"] == "c"
+    (tmp_path / "c.costs.json").write_text("[]")
+    assert main(["verify", "curve", str(tmp_path / "c.jsonl")]) == 2
+
+
+def test_the_toy_task_and_the_theory_from_the_command_line(tmp_path, capsys):
+    run(capsys, "toy", tmp_path / "toy.jsonl", "--terms", 3, "--n", 5)
+    told = json.loads(run(capsys, "rescore", tmp_path / "toy.jsonl", "--check", "calculations", "--resamples", 20))
+    assert (told["verifiers"]["calculations"]["tp"], told["verifiers"]["calculations"]["tn"]) == (5, 5)
+    rows = json.loads(run(capsys, "theory", "--p", 0.9, "--q", 0.8, "--n", 1, 4, "--trials", 5000))
+    assert [r["n"] for r in rows] == [1, 4]
+
+
+# --- while somebody waits ---------------------------------------------------------------------------------------------
+
+
+def test_several_trajectories_are_judged_and_one_wins():
+    problem = Problem("ask", "What is 6 times 7?", "")
+    replies = iter(["Answer: 41", "Answer: 41", "Answer: 42", "I cannot say."])
+
+    def reply(request):
+        said = request.messages[-1].content
+        if "Proposed solution" not in said:
+            return next(replies)
+        return f"```py\nprint(6 * 7 == {re.search('Answer: ([0-9]+)', said)[1]})\n```"
+
+    async def solve(model, name):
+        return await chain_of_thought(model, problem, load_style("standard"), RolloutSettings(), trace_id=name)
+
+    settings = JudgeSettings(name="toolv", role="code", k=2, model={"model": "scripted", "replies": ""})
+    with Environment() as environment:
+        kit = Kit(environment)
+        model = Scripted(reply, batch_size=1)
+        found = asyncio.run(answer(model, problem, solve, 4, settings, kit))
+    assert found.trace.answer == "42"
+    assert found.choice.reason == "1 of 1 votes, 1 of 1 by weight"
+    assert explain(found) == [
+        "  1. 41  [2 false; out]",
+        "  2. 41  [2 false; out]",
+        "* 3. 42  [2 true; weight 1]",
+        "  4. no answer  [not judged; out]",
+        "  chosen: 1 of 1 votes, 1 of 1 by weight",
+    ]
