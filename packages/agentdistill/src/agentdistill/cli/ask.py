@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from agentdistill.models import Model
     from agentdistill.run import Run
     from agentdistill.types import Trace
+    from agentdistill.verify.asking import Answered
 
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
@@ -23,6 +24,8 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--student", help="which student, as NAME--METHOD (the first that was distilled as an agent)")
     parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
     parser.add_argument("--vote", action="store_true", help="take every step by a vote among several candidates")
+    parser.add_argument("--verify", type=int, metavar="N", help="sample N trajectories, check each by code, choose one")
+    parser.add_argument("--verifier", metavar="PATH", help="weights or adapter that check (the student's own)")
     parser.add_argument("--json", action="store_true", help="print the trace as JSON instead of the steps")
 
 
@@ -31,8 +34,10 @@ def main(args: argparse.Namespace) -> int:
     import os
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from agentdistill.cli.verify import asked
     from agentdistill.students import find_student, load_student, open_run
 
+    asked.check(args)
     run = open_run(args.run)
     if args.max_steps is not None:
         if args.max_steps < 1:
@@ -42,9 +47,13 @@ def main(args: argparse.Namespace) -> int:
     student = find_student(run, args.student)
     questions = [args.question] if args.question else _typed()
     model = load_student(run, student)
+    verifier = asked.load_verifier(run, args.verifier, model) if args.verify else None
     with run.environment(run.recipe.evaluate) as environment:
         for question in questions:
-            if question.strip():
+            if question.strip() and verifier is not None:
+                found = asked.answer_verified(run, model, verifier, environment, question.strip(), args.verify)
+                _print_verified(found, as_json=args.json)
+            elif question.strip():
                 trace = asyncio.run(_answer(run, model, environment, question.strip(), args.vote, live=not args.json))
                 _print(trace, as_json=args.json)
     return 0
@@ -85,6 +94,20 @@ def _show_step(step: Any) -> None:
         console.print(Syntax(step.code, "python", background_color="default", word_wrap=True))
     if step.observation is not None:
         console.print(Text(step.observation.content, style="dim"))
+
+
+def _print_verified(found: Answered, as_json: bool) -> None:
+    from agentdistill.cli.verify import asked
+    from agentdistill.store import dumps
+
+    if as_json:
+        print(dumps(asked.facts(found)))
+        return
+    for step in found.trace.steps:
+        _show_step(step)
+    asked.show(found)
+    if found.choice.index is not None:
+        _print(found.trace, as_json=False)
 
 
 def _print(trace: Trace, as_json: bool) -> None:

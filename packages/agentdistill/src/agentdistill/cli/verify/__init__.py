@@ -72,9 +72,7 @@ def add_scores(parser: argparse.ArgumentParser) -> None:
     """The arguments that say what is computed."""
     parser.add_argument("--methods", type=_names, default=(), metavar="A,B,…", help="selections (all there can be)")
     parser.add_argument("--budgets", type=_numbers, default=(), metavar="1,2,…", help="candidates (1, 2, 4, … all)")
-    parser.add_argument(
-        "--subsets", type=int, default=256, metavar="N", help="random subsets of a size (256)"
-    )
+    parser.add_argument("--subsets", type=int, default=256, metavar="N", help="random subsets of a size (256)")
     parser.add_argument("--resamples", type=int, default=2000, metavar="N", help="bootstrap resamples (2000)")
 
 

@@ -12,9 +12,7 @@ def add(parser: argparse.ArgumentParser, command: str) -> None:
     """Declare the arguments."""
     if command == "toy":
         parser.add_argument("out", type=Path, help="the file of candidates to write (JSONL)")
-        parser.add_argument(
-            "--terms", type=int, nargs="+", default=list(range(3, 11)), help="terms of a sum (3 … 10)"
-        )
+        parser.add_argument("--terms", type=int, nargs="+", default=list(range(3, 11)), help="terms of a sum (3 … 10)")
         parser.add_argument("--n", type=int, default=500, help="right ones, and as many wrong ones, for each (500)")
         parser.add_argument("--seed", type=int, default=0, help="of the sums (0)")
         return
