@@ -100,6 +100,29 @@ def test_a_recipe_from_problems_to_a_page(recipe, tmp_path, capsys):
     assert "verifier-weighted" in page.read_text()
 
 
+def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
+    run(capsys, "toy", tmp_path / "toy.jsonl", "--terms", 3, "--n", 2)
+    arguments = (
+        "judge",
+        recipe,
+        "--runs",
+        tmp_path / "runs",
+        "--candidates",
+        tmp_path / "toy.jsonl",
+        "--judge",
+        "sums",
+    )
+    file = Path(run(capsys, *arguments).strip())
+    assert file == tmp_path / "runs/small/toy/candidates.jsonl"
+    assert [p.candidates[0].judgement("sums").verdicts[0] for p in read_pools(file)] == ["true", "false"] * 2
+    before = file.read_bytes()
+    run(capsys, *arguments)
+    assert file.read_bytes() == before
+    run(capsys, "toy", tmp_path / "toy.jsonl", "--terms", 4, "--n", 2)
+    assert main(["verify", *map(str, arguments)]) == 2
+    assert "holds other candidates" in capsys.readouterr().err
+
+
 def test_a_dry_run_has_a_folder_of_its_own(recipe, tmp_path, capsys):
     file = run(capsys, "sample", recipe, "--runs", tmp_path / "runs", "--limit", 1).strip()
     assert Path(file).parts[-3] == "small.first-1"
@@ -116,7 +139,7 @@ def test_a_dry_run_has_a_folder_of_its_own(recipe, tmp_path, capsys):
         (("n = 3", "n = 3\ntemperature = 0.0"), "n above 1 needs a temperature above 0"),
         (("[generator]\nmodel", "[generator]\nmodle"), "unknown key"),
         (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'y'\n\n[sample]"), 'unknown judge "y"'),
-        (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'sums'\n\n[sample]"), "set base"),
+        (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'sums'\n\n[sample]"), "set base at the top"),
         (("[sample]", "[policy]\nfiltered = 'later'\n\n[sample]"), 'unknown filtered "later"'),
     ],
 )

@@ -126,8 +126,8 @@ def _check(recipe: VerifyRecipe, source: Source) -> None:
             raise source.error(unknown("judge", role.teacher or "", names), f"roles#{i}", "teacher")
         if role.role == "prm" and role.train.method != "full":
             raise source.error('all weights of a PRM are trained: method = "full"', f"roles#{i}.train", "method")
-    if recipe.roles and (recipe.base is None or recipe.problems.train is None):
-        raise source.error("roles are trained on a base model and on problems: set base, and train in [problems]")
+    if recipe.roles and recipe.base is None:
+        raise source.error("roles are trained on a base model: set base at the top")
     if recipe.sample.n < 1 or recipe.sample.max_new_tokens < 1 or recipe.sample.max_steps < 1:
         raise source.error("n, max_new_tokens and max_steps have to be at least 1", "sample")
     if recipe.sample.n > 1 and recipe.sample.temperature <= 0:

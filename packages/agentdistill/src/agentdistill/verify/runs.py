@@ -55,6 +55,22 @@ def problems_of(recipe: VerifyRecipe, split: str) -> list[Problem]:
     return wanted[:limit]
 
 
+def bring_in(folder: Path, source: Path) -> str:
+    """Make somebody's file of candidates a split of this run, called by the file's name; returns that name.
+
+    A split that is there is kept with what was judged. Raises DataError where it holds other candidates.
+    """
+    path = candidates_path(folder, source.stem)
+    pools = read_pools(source)
+    if path.exists():
+        solutions = [[c.solution for c in p.candidates] for p in pools]
+        if [[c.solution for c in p.candidates] for p in read_pools(path)] != solutions:
+            raise DataError(f"{path}: holds other candidates than {source}; move one of them away")
+    else:
+        write_pools(path, pools)
+    return source.stem
+
+
 def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress) -> Path:
     """Sample the candidates of a split; returns their file. What is sampled already is not sampled again."""
     path = candidates_path(folder, split)
@@ -96,13 +112,15 @@ def judge(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, na
     return path
 
 
-def train(recipe: VerifyRecipe, folder: Path, progress: Progress, names: Sequence[str] = ()) -> dict[str, Any]:
-    """Train the recipe's roles, or those named, on the judged training candidates; returns what came of each."""
+def train(
+    recipe: VerifyRecipe, folder: Path, progress: Progress, names: Sequence[str] = (), split: str = "train"
+) -> dict[str, Any]:
+    """Train the recipe's roles, or those named, on the judged candidates of a split; returns what came of each."""
     from agentdistill.training import train as fine_tune
 
-    path = candidates_path(folder, "train")
+    path = candidates_path(folder, split)
     if not path.exists():
-        raise DataError(f"{path}: no candidates of the training problems; sample and judge them with --split train")
+        raise DataError(f"{path}: no candidates to learn from; sample and judge them with --split {split}")
     pools = read_pools(path)
     known = {r.name: r for r in recipe.roles}
     out: dict[str, Any] = {}
@@ -128,7 +146,7 @@ def _taught(path: Path, role: RoleSettings) -> Any:
         return None
     journal = path.with_name(f"judge-{role.teacher}.jsonl")
     if not journal.exists():
-        raise DataError(f'{journal}: "{role.teacher}" has not judged the training candidates yet')
+        raise DataError(f'{journal}: "{role.teacher}" has not judged these candidates yet')
     return read_journal(journal)
 
 

@@ -12,10 +12,15 @@ def add(parser: argparse.ArgumentParser, command: str) -> None:
     parser.add_argument("recipe", type=Path, help="a recipe of verification, such as recipes/verify/gsm8k.toml")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (runs/)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N problems, in a run of its own")
+    split = "train" if command == "train" else "test"
+    if command == "sample":
+        parser.add_argument("--split", choices=("test", "train"), default=split, help=f"whose problems ({split})")
+    else:
+        parser.add_argument("--split", default=split, metavar="NAME", help=f"whose candidates ({split})")
+        about = "candidates from elsewhere, as a split called by the file's name"
+        parser.add_argument("--candidates", type=Path, metavar="FILE", help=about)
     if command == "train":
         parser.add_argument("--role", action="append", default=[], metavar="NAME", help="only this role (all)")
-    else:
-        parser.add_argument("--split", choices=("test", "train"), default="test", help="whose problems (test)")
     if command == "judge":
         parser.add_argument("--judge", action="append", default=[], metavar="NAME", help="only this judge (all)")
 
@@ -40,10 +45,12 @@ def main(args: argparse.Namespace) -> int:
         recipe, folder = dataclasses.replace(recipe, problems=some), args.runs / f"{recipe.name}.first-{args.limit}"
     with locked(folder / ".lock", folder), Terminal() as progress:
         write_json(folder / "recipe.json", dataclasses.asdict(recipe))
+        given = getattr(args, "candidates", None)
+        split = args.split if given is None else runs.bring_in(folder, given)
         if args.command == "sample":
-            print(runs.sample(recipe, folder, args.split, progress))
+            print(runs.sample(recipe, folder, split, progress))
         elif args.command == "judge":
-            print(runs.judge(recipe, folder, args.split, progress, args.judge))
+            print(runs.judge(recipe, folder, split, progress, args.judge))
         else:
-            print(json_text(runs.train(recipe, folder, progress, args.role)), end="")
+            print(json_text(runs.train(recipe, folder, progress, args.role, split)), end="")
     return 0
