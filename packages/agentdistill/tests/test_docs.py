@@ -24,6 +24,7 @@ import agentdistill
 from agentdistill import methods, recipe
 from agentdistill.recipe import load_recipe
 from agentdistill.store import read_traces
+from agentdistill.tools.mcp import McpServer
 from agentdistill.training import TrainSettings
 from agentdistill.types import Consistency
 
@@ -174,6 +175,7 @@ def test_examples_of_the_docstrings_run(path, tmp_path, monkeypatch):
 SECTIONS = {
     "[problems]": recipe.ProblemsSettings,
     "[tools]": recipe.ToolsSettings,
+    "[tools.mcp.NAME]": McpServer,
     "[sandbox]": recipe.SandboxSettings,
     "[collect]": recipe.CollectSettings,
     "[filter]": recipe.FilterSettings,

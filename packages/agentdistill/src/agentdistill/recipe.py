@@ -18,6 +18,7 @@ from agentdistill.methods import METHODS
 from agentdistill.prompts import styles
 from agentdistill.retrieval import builder, check_settings, is_remote
 from agentdistill.retrieval import kinds as retrievers
+from agentdistill.tools.mcp import McpServer
 from agentdistill.training.settings import TrainSettings
 from agentdistill.types import Consistency
 
@@ -51,7 +52,8 @@ class TeacherSettings:
 class ToolsSettings:
     """What model code may call. ``search`` is a corpus (file, glob, folder or built-in task), ``k`` passages a query;
     ``functions`` a Python file whose public functions are tools. A retriever that asks a server takes its ``url``
-    instead of a corpus; ``index`` is a folder for indexes that several runs share."""
+    instead of a corpus; ``index`` is a folder for indexes that several runs share. ``mcp`` holds MCP servers by name,
+    whose tools are offered too."""
 
     search: str | None = None
     retriever: str = "bm25"
@@ -60,6 +62,7 @@ class ToolsSettings:
     index: str | None = None
     k: int = 3
     functions: str | None = None
+    mcp: dict[str, McpServer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,15 +98,20 @@ class Run:
 
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
-        """The functions that model code may call, search first."""
+        """The functions that model code may call, search first, those of MCP servers last."""
+        from agentdistill.tools.mcp import mcp_tools
         from agentdistill.tools.search import search_tool
 
         own = load_functions(Path(self.recipe.tools.functions)) if self.recipe.tools.functions else []
         search = [search_tool(self.retriever, self.recipe.tools.k)] if self.retriever is not None else []
-        names = [t.name for t in [*search, *own]]
+        served = mcp_tools(self.recipe.tools.mcp)
+        names = [t.name for t in [*search, *own, *served]]
+        twice = max(names, key=names.count, default="")
+        if names.count(twice) > 1 and twice in {t.name for t in served}:
+            raise UserError(f'two tools are called "{twice}"; name those to take of an MCP server as tools = [...]')
         if len(set(names)) < len(names):
             raise UserError(f'{self.recipe.tools.functions}: the name "search" is taken by the search tool')
-        return (*search, *own)
+        return (*search, *own, *served)
 
     def environment(self, table: RolloutTable) -> Environment:
         """A fresh sandbox with the recipe's tools and limits. The caller closes it."""

@@ -67,7 +67,8 @@ def app_of(agent: Agent, settings: ServeSettings) -> FastAPI:
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(Exception)(_our_mistake)
     no_such: dict[int | str, dict[str, Any]] = {404: {"model": Error, "description": _ERRORS[404]}}
-    streamed: dict[int | str, dict[str, Any]] = {200: {"model": Completion, "content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+    events = {"text/event-stream": {"schema": {"type": "string"}}}
+    streamed: dict[int | str, dict[str, Any]] = {200: {"model": Completion, "content": events}}
     app.post("/v1/chat/completions", response_model=Completion, responses=streamed | no_such)(server.chat)
     app.get("/v1/models", response_model=ModelList)(server.models)
     app.get("/v1/models/{name}", response_model=ModelCard, responses=no_such)(server.model)

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from agentdistill.serve.refused import Refused
+
+
+def _utf8(text: str) -> str:
+    """Refuse half a surrogate pair, which JSON can write and no tokenizer can read."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("is not Unicode text") from None
+    return text
+
+
+def _whole(value: Any) -> Any:
+    """JSON knows no difference between 1.0 and 1."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Text = Annotated[str, AfterValidator(_utf8)]
+Tokens = Annotated[int, Field(ge=1, lt=2**31), BeforeValidator(_whole)]
 
 
 class _In(BaseModel):
@@ -19,14 +37,14 @@ class TextPart(_In):
     """A piece of a message's content."""
 
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class ChatMessage(_In):
     """One message. Images, sounds and calls of the client's own tools are not known here."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | Annotated[list[TextPart], Field(max_length=1000)]
+    content: Text | Annotated[list[TextPart], Field(max_length=1000)]
 
     @property
     def text(self) -> str:
@@ -44,19 +62,19 @@ class ChatRequest(_In):
     """A chat to be answered. ``conversation`` is ours: a name of the client's choosing, hard to guess, under which the
     agent's session (variables, what it read) is kept for the next question."""
 
-    model: Annotated[str, Field(min_length=1, max_length=256)]
+    model: Annotated[Text, Field(min_length=1, max_length=256)]
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=1000)]
     stream: bool = False
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    n: Annotated[int, Field(ge=1, le=16)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+    max_tokens: Tokens | None = None
+    max_completion_tokens: Tokens | None = None
+    n: Annotated[int, Field(ge=1, le=16), BeforeValidator(_whole)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63), BeforeValidator(_whole)] | None = None
+    stop: Text | Annotated[list[Text], Field(max_length=16)] | None = None
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
-    conversation: Annotated[str, Field(min_length=8, max_length=128)] | None = None
+    conversation: Annotated[Text, Field(min_length=8, max_length=128)] | None = None
 
     @property
     def n_tokens(self) -> int | None:

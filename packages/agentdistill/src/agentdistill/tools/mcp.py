@@ -1,0 +1,392 @@
+"""Tools of MCP servers, told to a model as the Python functions that its code may call.
+
+A server is started by a command and spoken to over its standard streams, or reached by a URL (streamable HTTP). Its
+connection lives on a thread of its own and is made anew when the server has gone and a tool is called again. What a
+tool says is a mistake becomes an exception in the model's code; a server that does not answer is a fault of the world.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import inspect
+import keyword
+import os
+import re
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from agentdistill.errors import InfrastructureError, RecipeError, UserError
+from agentdistill.tools import FINAL_ANSWER, Tool
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McpServer:
+    """Where an MCP server is: the ``command`` that starts it, or its ``url``. Exactly one of them.
+
+    ``env`` is added to the few variables a command is given, ``headers`` go with every HTTP request; ``$NAME`` in their
+    values stands for a variable of our environment, so that no secret need be written down. ``tools`` names those to
+    take, in order; all where it is empty. ``timeout_s`` bounds one call, and the connecting.
+    """
+
+    command: tuple[str, ...] = ()
+    url: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    tools: tuple[str, ...] = ()
+    timeout_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        if bool(self.command) == bool(self.url):
+            raise RecipeError("McpServer.command: an MCP server has either a command that starts it or a url")
+        if self.url is not None and not self.url.startswith(("http://", "https://")):
+            raise RecipeError(f'McpServer.url: "{self.url}" has to begin with http:// or https://')
+        if not self.timeout_s > 0:
+            raise RecipeError("McpServer.timeout_s has to be above 0")
+
+
+class ToolFailed(Exception):
+    """What a tool of an MCP server reported as a mistake: the model's code sees it as an exception."""
+
+
+def mcp_tools(servers: Mapping[str, McpServer]) -> list[Tool]:
+    """Every tool of the servers, by name. A name that two servers have gets its server's before it.
+
+    Connects to each of them. Raises UserError for a server that cannot be used as it is set up or lacks a tool that is
+    named, and InfrastructureError for one that does not answer.
+    """
+    found: list[tuple[str, Tool]] = []
+    for name, server in servers.items():
+        connection = McpConnection(name, server)
+        found += [(name, tool) for tool in connection.tools()]
+    names = [tool.name for _, tool in found]
+    return [
+        tool if names.count(tool.name) == 1 else _renamed(tool, f"{_identifier(server)}_{tool.name}")
+        for server, tool in found
+    ]
+
+
+def _renamed(tool: Tool, name: str) -> Tool:
+    return Tool(name, tool.function, name + tool.signature.removeprefix(tool.name), tool.doc)
+
+
+class McpConnection:
+    """A connection to one server, to be used from any thread. Closing it ends the server that it started."""
+
+    def __init__(self, name: str, server: McpServer) -> None:
+        self.name, self.server = name, server
+        self._lock = threading.Lock()
+        self._link: _Link | None = None
+        atexit.register(self.close)
+
+    def tools(self) -> list[Tool]:
+        """The server's tools as functions. Raises as :func:`mcp_tools`."""
+        offered = {t.name: t for t in self._do(lambda client: _all_tools(client))}
+        missing = [t for t in self.server.tools if t not in offered]
+        if missing:
+            raise UserError(
+                f'MCP server {self.name}: no tool is called "{missing[0]}" (there are: {", ".join(offered)})'
+            )
+        return [self._tool(offered[t]) for t in self.server.tools or offered]
+
+    def call(self, tool: str, arguments: dict[str, Any]) -> Any:
+        """What a tool returns: its structured result, else its text. Raises ToolFailed and InfrastructureError."""
+        from mcp.shared.exceptions import MCPError
+        from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT
+
+        try:
+            result = self._do(lambda client: client.call_tool(tool, arguments))
+        except MCPError as e:
+            if e.code in (CONNECTION_CLOSED, REQUEST_TIMEOUT):
+                self.close()
+                raise InfrastructureError(f"MCP server {self.name}: {tool} was not answered: {e}") from e
+            raise ToolFailed(str(e)) from e
+        if result.is_error:
+            raise ToolFailed(_text(result) or "the tool failed and did not say why")
+        return _value(result)
+
+    def close(self) -> None:
+        """End the connection; the next call makes a new one."""
+        with self._lock:
+            link, self._link = self._link, None
+        if link is not None:
+            link.close()
+
+    def _do(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+        with self._lock:
+            if self._link is None or not self._link.alive:
+                self._link = _Link(self.name, self.server)
+            link = self._link
+        return link.do(work, self.server.timeout_s)
+
+    def _tool(self, offered: Any) -> Tool:
+        parameters = _parameters(offered.input_schema)
+        signature = inspect.Signature([p.python for p in parameters])
+        given = {p.python.name: p for p in parameters}
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            bound = signature.bind(*args, **kwargs).arguments
+            sent = {given[k].name: v for k, v in bound.items() if not (v is None and given[k].may_be_left_out)}
+            return self.call(offered.name, sent)
+
+        name = _identifier(offered.name)
+        shown = ", ".join(p.shown for p in parameters)
+        return Tool(name, function, f"{name}({shown}) -> {_returned(offered.output_schema)}", _doc(offered, parameters))
+
+
+class _Link:
+    """A thread with an event loop in which one client is connected, from its beginning to its end."""
+
+    def __init__(self, name: str, server: McpServer) -> None:
+        self._name, self._server = name, server
+        self._ready: Future[Any] = Future()
+        self._loop = asyncio.new_event_loop()
+        self._end = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name=f"mcp-{name}", daemon=True)
+        self._thread.start()
+        try:
+            self._client = self._ready.result(server.timeout_s)
+        except TimeoutError as e:
+            self.close()
+            raise InfrastructureError(f"MCP server {name}: no answer in {server.timeout_s:g} s") from e
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def do(self, work: Callable[[Any], Coroutine[Any, Any, T]], timeout_s: float) -> T:
+        """Do something with the client, on its loop, and wait for it."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(work(self._client), self._loop)
+        except RuntimeError as e:
+            raise InfrastructureError(f"MCP server {self._name}: the connection is closed") from e
+        try:
+            return future.result(timeout_s)
+        except TimeoutError as e:
+            future.cancel()
+            raise InfrastructureError(f"MCP server {self._name}: no answer in {timeout_s:g} s") from e
+        except (OSError, EOFError, asyncio.CancelledError) as e:
+            raise InfrastructureError(f"MCP server {self._name}: the connection broke: {e}") from e
+
+    def close(self) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join(5)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._connected())
+        except BaseException as e:
+            problem = self._problem(e)
+            if not self._ready.done():
+                self._ready.set_exception(problem)
+        finally:
+            self._loop.close()
+
+    async def _connected(self) -> None:
+        from mcp import Client
+
+        async with _transport(self._server) as target, Client(target) as client:
+            self._ready.set_result(client)
+            await self._end.wait()
+
+    def _problem(self, e: BaseException) -> Exception:
+        """Why there is no connection, in one line: the innermost of what a group of tasks raised."""
+        while isinstance(e, BaseExceptionGroup):
+            e = e.exceptions[0]
+        if isinstance(e, UserError):
+            return e
+        if isinstance(e, ModuleNotFoundError):
+            return UserError(
+                f"{e.name} is not installed, which MCP needs; install it with: pip install 'agentdistill[mcp]'"
+            )
+        if isinstance(e, FileNotFoundError):
+            return UserError(f"MCP server {self._name}: no such program: {self._server.command[0]}")
+        where = self._server.url or " ".join(self._server.command)
+        return InfrastructureError(f"MCP server {self._name} ({where}) cannot be reached: {e or type(e).__name__}")
+
+
+class _transport:
+    """What a client connects to, and what has to be closed after it."""
+
+    def __init__(self, server: McpServer) -> None:
+        self._server = server
+        self._http: Any = None
+
+    async def __aenter__(self) -> Any:
+        from mcp.client.stdio import StdioServerParameters
+        from mcp.client.streamable_http import streamable_http_client
+
+        s = self._server
+        if s.url is None:
+            return StdioServerParameters(command=s.command[0], args=list(s.command[1:]), env=_expanded(s.env) or None)
+        import httpx2
+
+        self._http = httpx2.AsyncClient(headers=_expanded(s.headers), timeout=httpx2.Timeout(s.timeout_s))
+        return streamable_http_client(s.url, http_client=self._http)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+
+
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+
+
+def _expanded(values: Mapping[str, str]) -> dict[str, str]:
+    """The values with ``$NAME`` and ``${NAME}`` replaced. Raises UserError for a variable that is not set."""
+
+    def of(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in os.environ:
+            raise UserError(f"an MCP server's settings name the variable {name}, which is not set")
+        return os.environ[name]
+
+    return {k: _VARIABLE.sub(of, v) for k, v in values.items()}
+
+
+async def _all_tools(client: Any) -> list[Any]:
+    out: list[Any] = []
+    cursor = None
+    while True:
+        page = await client.list_tools(cursor=cursor)
+        out += page.tools
+        cursor = page.next_cursor
+        if cursor is None:
+            return out
+
+
+# --- a tool's schema as a Python signature ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameter:
+    """One property of a tool's input: its own name, and how Python writes it."""
+
+    name: str
+    python: inspect.Parameter
+    shown: str
+    about: str
+    may_be_left_out: bool
+
+
+def _parameters(schema: Mapping[str, Any]) -> list[_Parameter]:
+    """The properties of an input schema, those needed first, as parameters; the order is otherwise the schema's."""
+    properties: Mapping[str, Any] = schema.get("properties") or {}
+    needed = set(schema.get("required") or ())
+    out: list[_Parameter] = []
+    taken: set[str] = set()
+    for name in sorted(properties, key=lambda n: n not in needed):
+        about = properties[name] if isinstance(properties[name], Mapping) else {}
+        python = _identifier(name)
+        while python in taken:
+            python += "_"
+        taken.add(python)
+        out.append(_parameter(name, python, about, name in needed, schema))
+    return out
+
+
+def _parameter(name: str, python: str, about: Mapping[str, Any], needed: bool, root: Mapping[str, Any]) -> _Parameter:
+    kind = python_type(about, root)
+    text = str(about.get("description") or "").strip()
+    if needed:
+        parameter = inspect.Parameter(python, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        return _Parameter(name, parameter, f"{python}: {kind}", text, False)
+    default = about.get("default")
+    parameter = inspect.Parameter(python, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+    if default is None and "None" not in kind:
+        kind += " | None"
+    return _Parameter(name, parameter, f"{python}: {kind} = {default!r}", text, default is None)
+
+
+_TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None", "object": "dict"}
+
+
+def python_type(schema: Any, root: Mapping[str, Any] | None = None) -> str:
+    """A JSON schema as a Python type hint; ``Any`` for what has no plain one.
+
+    >>> python_type({"type": "array", "items": {"type": "integer"}})
+    'list[int]'
+    >>> python_type({"anyOf": [{"enum": ["a", "b"]}, {"type": "null"}]})
+    "Literal['a', 'b'] | None"
+    """
+    return _hint(schema, root or {}, 0)
+
+
+def _hint(schema: Any, root: Mapping[str, Any], depth: int) -> str:
+    if not isinstance(schema, Mapping) or depth > 8:
+        return "Any"
+    if isinstance(schema.get("$ref"), str):
+        return _hint(_resolved(schema["$ref"], root), root, depth + 1)
+    if isinstance(schema.get("enum"), list) and schema["enum"]:
+        return f"Literal[{', '.join(map(repr, schema['enum']))}]"
+    kinds = schema.get("anyOf") or schema.get("oneOf")
+    if isinstance(kinds, list):
+        return " | ".join(dict.fromkeys(_hint(k, root, depth + 1) for k in kinds))
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return " | ".join(dict.fromkeys(_hint({**schema, "type": k}, root, depth + 1) for k in kind))
+    if kind == "array":
+        inner = _hint(schema.get("items"), root, depth + 1)
+        return "list" if inner == "Any" else f"list[{inner}]"
+    return _TYPES.get(kind, "Any") if isinstance(kind, str) else "Any"
+
+
+def _resolved(ref: str, root: Mapping[str, Any]) -> Any:
+    """What a reference within the schema points to; nothing is fetched."""
+    found: Any = root
+    for part in ref.removeprefix("#/").split("/"):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _identifier(name: str) -> str:
+    """A tool's or a property's name as Python can write it."""
+    out = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
+    out = f"_{out}" if out[0].isdigit() else out
+    return f"{out}_" if keyword.iskeyword(out) or out == FINAL_ANSWER else out
+
+
+def _doc(offered: Any, parameters: list[_Parameter]) -> str:
+    """What the model is told: the tool's description, then a line for each parameter that has one."""
+    about = (offered.description or offered.title or offered.name).strip().replace('"""', "'''")
+    lines = [f"{p.python.name}: {' '.join(p.about.split())}" for p in parameters if p.about]
+    told = [line for line in lines if line not in about]
+    return "\n".join([about, "", *told]) if told else about
+
+
+def _returned(schema: Mapping[str, Any] | None) -> str:
+    """The hint of what a call gives: its structured result's, where there is a schema of one."""
+    if schema is None:
+        return "str"
+    return python_type(schema["properties"]["result"], schema) if _is_wrapped(schema) else python_type(schema)
+
+
+def _is_wrapped(schema: Mapping[str, Any]) -> bool:
+    """Whether a plain value was put into an object only because results had to be objects."""
+    return set(schema.get("properties") or {}) == {"result"}
+
+
+def _value(result: Any) -> Any:
+    structured = result.structured_content
+    if isinstance(structured, dict) and set(structured) == {"result"}:
+        return structured["result"]
+    return _text(result) if structured is None else structured
+
+
+def _text(result: Any) -> str:
+    """The text of a result; what is not text is named."""
+    parts = []
+    for block in result.content:
+        text = getattr(block, "text", None)
+        if text is None:
+            resource = getattr(block, "resource", None)
+            text = getattr(resource, "text", None)
+        parts.append(text if text is not None else f"[{block.type}: {getattr(block, 'mime_type', None) or 'not text'}]")
+    return "\n".join(parts)

@@ -1,0 +1,169 @@
+"""The chat page in a real browser: steps appear as they happen, and what a model wrote stays text."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from chromium import Chromium, find_chromium
+
+pytest.importorskip("fastapi", reason="the extra agentdistill[serve] is not installed")
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on the path; set CHROMIUM to its program")
+
+from agent_server import served  # noqa: E402
+
+from agentdistill.models.scripted import Scripted  # noqa: E402
+from agentdistill.serve import ServeSettings  # noqa: E402
+from agentdistill.types import Consistency  # noqa: E402
+
+HOSTILE = "<img src=x onerror='window.pwned = 1'></script><script>window.pwned = 2</script>"
+
+
+class Student:
+    """Looks a river up, then answers; holds its second step until told to go on."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    async def say(self, request, i: int) -> str:
+        question = [m.content for m in request.messages if m.role == "user" and "Observation" not in m.content][-1]
+        if "recall" in question:
+            return "Thought: I kept it.\nCode:\n```py\nfinal_answer(km)\n```"
+        if not request.messages[-1].content.startswith("Observation"):
+            thought = f"I look it up. {HOSTILE}"
+            return f"Thought: {thought}\nCode:\n```py\nkm = length_of('Aren')  # {i % 2}\nprint(km, {HOSTILE!r})\n```"
+        await asyncio.to_thread(self.go_on.wait, 120)
+        return "Thought: There it is.\nCode:\n```py\nfinal_answer(km)\n```"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        chromium = Chromium(find_chromium(), Path(profile), timeout_s=120)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def student():
+    return Student()
+
+
+@pytest.fixture(scope="module")
+def server(environment, student):
+    with served(Scripted(student.say, name="student"), environment, vote=Consistency(n=3, adaptive=False)) as up:
+        yield up
+
+
+@pytest.fixture
+def page(browser, server):
+    browser.requests.clear()
+    browser.problems.clear()
+    browser.emulate(1280, 900)
+    browser.open("about:blank")
+    browser.open(server.url + "/")
+    wait(browser, "document.getElementById('name').textContent === 'student'")
+    yield browser
+    assert browser.problems == []
+    assert all(u.startswith((server.url, "about:", "data:")) for u in browser.requests)
+    assert browser.evaluate("window.pwned === undefined && document.querySelectorAll('img').length === 0")
+
+
+def wait(browser, expression: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not browser.evaluate(expression):
+        assert time.monotonic() < deadline, f"never came true: {expression}\n{text(browser, 'body')}"
+        time.sleep(0.05)
+
+
+def text(browser, selector: str) -> str:
+    return browser.evaluate(f"(document.querySelector({json.dumps(selector)}) || {{textContent: ''}}).textContent")
+
+
+def ask(browser, question: str) -> None:
+    browser.choose("#question", question)
+    browser.click("#send")
+
+
+def test_steps_appear_as_they_happen_and_the_conversation_goes_on(page, student):
+    student.go_on.clear()
+    ask(page, f"How long is the Aren? {HOSTILE}")
+    wait(page, "document.querySelectorAll('.observed').length === 1")
+    assert text(page, ".asked") == f"How long is the Aren? {HOSTILE}"
+    assert text(page, ".turn .thought") == f"I look it up. {HOSTILE}"
+    assert text(page, ".turn .source").startswith("km = length_of('Aren')")
+    assert text(page, ".turn .comment") == "# 0"
+    assert f"404 {HOSTILE}" in text(page, ".observed")
+    assert "1 tool call: length_of" in text(page, ".turn details")
+    assert text(page, ".answer") == "", "the second step is not there yet"
+    assert page.evaluate("document.querySelector('#send').hidden && !document.querySelector('#stop').hidden")
+    student.go_on.set()
+    wait(page, "document.querySelectorAll('.answer').length === 1")
+    assert text(page, ".answer") == "404"
+    assert text(page, ".cost").startswith("2 steps · ")
+    ask(page, "recall")
+    wait(page, "document.querySelectorAll('.answer').length === 2")
+    assert text(page, "li:nth-child(2) .answer") == "404", "the session kept the variable"
+    page.click("#new")
+    assert page.evaluate("document.querySelectorAll('.turn').length") == 0
+    ask(page, "recall")
+    wait(page, "document.querySelectorAll('.answer').length === 1")
+    assert "NameError" in text(page, ".observed"), "a new conversation has a new session"
+
+
+def test_candidates_of_a_vote_are_shown(page, student):
+    student.go_on.set()
+    page.click("#vote")
+    ask(page, "How long is the Aren?")
+    wait(page, "document.querySelectorAll('.answer').length === 1")
+    assert "2 candidates tried and not chosen" in text(page, ".turn:first-child")
+    assert page.evaluate("document.querySelectorAll('.turn:first-child .call-box .source').length") == 2
+
+
+def test_an_answer_can_be_stopped(page, student, server):
+    student.go_on.clear()
+    ask(page, "How long is the Aren?")
+    wait(page, "document.querySelectorAll('.observed').length === 1")
+    page.click("#stop")
+    wait(page, "document.querySelectorAll('.answer').length === 1")
+    assert text(page, ".answer") == "Stopped."
+    student.go_on.set()
+    deadline = time.monotonic() + 60
+    while server.agent.gate.running and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert server.agent.gate.running == 0
+
+
+def test_a_screen_of_any_width_and_theme(page, student):
+    student.go_on.set()
+    ask(page, "How long is the Aren? " + "x" * 300)
+    wait(page, "document.querySelectorAll('.answer').length === 1")
+    for width, dark in ((1280, False), (390, True), (320, False)):
+        page.emulate(width, 800, dark=dark, mobile=width < 800)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
+        light = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0] > 128")
+        assert light is not dark
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('button, select, input, textarea')].filter(e => !(e.textContent.trim() || "
+        "e.labels?.length || e.getAttribute('aria-label'))).map(e => e.outerHTML)"
+    )
+    assert unnamed == []
+
+
+def test_a_server_with_a_key_asks_for_it(browser, environment, student):
+    student.go_on.set()
+    with served(Scripted(student.say, name="student"), environment, ServeSettings(api_key="sesame")) as up:
+        browser.open(up.url + "/")
+        wait(browser, "!document.getElementById('unlock').hidden")
+        browser.choose("#key", "sesame")
+        browser.click("#unlock button")
+        wait(browser, "document.getElementById('name').textContent === 'student'")
+        ask(browser, "How long is the Aren?")
+        wait(browser, "document.querySelectorAll('.answer').length === 1")
+        assert text(browser, ".answer") == "404"
+        browser.open("about:blank")
