@@ -114,6 +114,11 @@ class MotionModel(nn.Module):
     def forward(self, x: Tensor, level: Tensor, rig: RigBatch, texts: Sequence[str] | Text) -> Tensor:
         """See the class."""
         b, t, n, _ = x.shape
+        return self._motion(self.vectors(x, level, rig, texts), b, t, n)
+
+    def vectors(self, x: Tensor, level: Tensor, rig: RigBatch, texts: Sequence[str] | Text) -> Tensor:
+        """What the blocks make of each token, (B, T / patch, J + 1, width)."""
+        t = x.shape[1]
         if t % self.config.patch:
             raise SettingsError(f"{t} frames are no multiple of {self.config.patch}")
         text = texts if isinstance(texts, Text) else self.read(texts)
@@ -124,7 +129,8 @@ class MotionModel(nn.Module):
         for k, block in enumerate(self.blocks):
             bias = biases[..., k * self.config.heads : (k + 1) * self.config.heads]
             h = block(h, condition, bias.permute(0, 3, 1, 2)[:, None], words)
-        return self._motion(self.norm(h), b, t, n)
+        out: Tensor = self.norm(h)
+        return out
 
     def _tokens(self, x: Tensor, rig: RigBatch) -> Tensor:
         """(B, P, J + 1, width)."""

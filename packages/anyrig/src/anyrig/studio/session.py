@@ -1,0 +1,131 @@
+"""What the studio has open: rigs, and the motions made for them. Knows nothing of HTTP."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from anyrig import creatures
+from anyrig.corpus import Selection
+from anyrig.diffusion import Sampling
+from anyrig.errors import SettingsError
+from anyrig.generate import Options, generate
+from anyrig.io import SUFFIXES, Model, load, save
+from anyrig.model import MotionModel
+from anyrig.skeleton import Clip
+
+MAX_UPLOAD = 200 << 20
+_KEPT = 200  # motions; the oldest are forgotten
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """One motion of one rig."""
+
+    rig: Model
+    clip: Clip
+
+
+class Session:
+    """Rigs and motions by name. Methods may be called from any thread; one motion is made at a time."""
+
+    def __init__(self, model: MotionModel, sampling: Sampling) -> None:
+        self._model, self._sampling = model, sampling
+        self._rigs: dict[str, Model] = {}
+        self._made: dict[str, Made] = {}
+        self._count = 0
+        self._busy = threading.Lock()
+        for kind in creatures.kinds():
+            self._rigs[kind] = Model(creatures.skeleton(Selection("test").body(kind, 3)))
+
+    def rigs(self) -> list[dict[str, Any]]:
+        """What there is to move, as plain values."""
+        return [self.about(name) for name in self._rigs]
+
+    def about(self, name: str) -> dict[str, Any]:
+        """One rig. Raises SettingsError where there is none of that name."""
+        rig = self.rig(name)
+        return {"name": name, "joints": rig.skeleton.n_joints, "mesh": rig.source is not None,
+                "clips": [c.name for c in rig.clips]}  # fmt: skip
+
+    def rig(self, name: str) -> Model:
+        """A rig by name."""
+        if name not in self._rigs:
+            raise SettingsError(f"no rig is called {name!r} here")
+        return self._rigs[name]
+
+    def open(self, file_name: str, data: bytes) -> dict[str, Any]:
+        """Takes in a file's rig under the file's name. Raises FileError for what is none."""
+        name = Path(file_name.replace("\\", "/")).name[:80] or "rig"
+        suffix = Path(name).suffix.lower()
+        if suffix not in SUFFIXES:
+            raise SettingsError(f"{name}: drop a file that ends in one of {', '.join(SUFFIXES)}")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            path.write_bytes(data)
+            self._rigs[name] = load(path)
+        return self.about(name)
+
+    def make(self, asked: dict[str, Any]) -> list[str]:
+        """Makes motions; returns their names. ``asked``: ``rig``, ``prompts`` as ``[[text, seconds], ...]``, and any
+        of ``samples``, ``seed``, ``fps``, ``guidance``, ``steps``, ``in_place``, ``loop``, ``lock``."""
+        rig = self.rig(_of(asked, "rig", str, ""))
+        prompts = asked.get("prompts")
+        if not isinstance(prompts, list) or not all(_is_prompt(p) for p in prompts):
+            raise SettingsError("prompts are pairs of a text and seconds")
+        sampling = replace(
+            self._sampling,
+            guidance=float(_of(asked, "guidance", float, self._sampling.guidance)),
+            steps=_of(asked, "steps", int, self._sampling.steps),
+        )
+        options = Options(
+            n_samples=_of(asked, "samples", int, 2),
+            seed=_of(asked, "seed", int, 0),
+            fps=float(_of(asked, "fps", float, 30.0)),
+            lock=_of(asked, "lock", bool, True),
+            in_place=_of(asked, "in_place", bool, False),
+            loop=_of(asked, "loop", bool, False),
+            sampling=sampling,
+        )
+        with self._busy:
+            clips = generate(self._model, rig.skeleton, [(t, float(s)) for t, s in prompts], options)
+            return [self._keep(Made(rig, clip)) for clip in clips]
+
+    def file(self, name: str, suffix: str) -> bytes:
+        """A motion, or a rig without one, as the bytes of a file."""
+        made = self._made.get(name)
+        rig = made.rig if made else self.rig(name)
+        what = replace(rig, clips=(made.clip,) if made else ())
+        if suffix not in SUFFIXES or (suffix == ".bvh" and not made):
+            raise SettingsError(f"a motion is exported as one of {', '.join(SUFFIXES)}")
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"motion{suffix}"
+            save(what, path)
+            return path.read_bytes()
+
+    def _keep(self, made: Made) -> str:
+        self._count += 1
+        name = f"motion-{self._count}"
+        self._made[name] = made
+        while len(self._made) > _KEPT:
+            del self._made[next(iter(self._made))]
+        return name
+
+
+def _is_prompt(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and _number(value[1])
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _of(asked: dict[str, Any], name: str, kind: type, default: Any) -> Any:
+    value = asked.get(name, default)
+    fits = _number(value) if kind is float else type(value) is kind
+    if not fits:
+        raise SettingsError(f"{name} is a {kind.__name__}, not {value!r}")
+    return value

@@ -1,0 +1,120 @@
+"""The evaluation as a whole, on a small scale: the evaluator learns, the baseline moves, the table is filled."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from anyrig import creatures
+from anyrig.corpus import HELD_OUT_KINDS, HELD_OUT_PAIRS
+from anyrig.errors import FileError, SettingsError
+from anyrig.evaluation import (
+    EvaluatorSettings,
+    Nearest,
+    Plan,
+    evaluate,
+    load_evaluator,
+    measures,
+    retarget,
+    save_evaluator,
+    teach,
+)
+from anyrig.evaluation.run import by_retrieval, questions
+from anyrig.features import POSITION, encode
+
+
+def a_clip(action, kind="quadruped", seed=3):
+    rng = random.Random(seed)
+    return creatures.clip(creatures.plan(kind, rng), action, rng)
+
+
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory):
+    torch.set_num_threads(1)
+    settings = EvaluatorSettings(n_clips=10, steps=30, tokens=1500, lr=4e-3)
+    return teach(settings, tmp_path_factory.mktemp("clips"))
+
+
+def test_an_evaluator_tells_what_it_was_taught(evaluator, tmp_path_factory):
+    from anyrig.corpus import Selection, make_example
+
+    made = [make_example(Selection("valid", creatures.kinds()), k) for k in range(10)]
+    clips = [clip.cut(0, example.window) for example, clip in made]
+    motions, texts = evaluator.embed(clips, [example.captions[2] for example, _ in made])
+    np.testing.assert_allclose(np.linalg.norm(motions, axis=1), 1.0, atol=1e-5)
+    found = measures.r_precision(texts, motions, [np.arange(10)], 3)
+    assert found > 0.45  # half as much again as chance finds
+
+
+def test_an_evaluator_comes_back_from_its_file(evaluator, tmp_path):
+    save_evaluator(evaluator, tmp_path / "e.safetensors")
+    clips = [a_clip("walk")]
+    a, b = (e.embed(clips, ["it walks"]) for e in (evaluator, load_evaluator(tmp_path / "e.safetensors")))
+    np.testing.assert_allclose(a[0], b[0])
+    (tmp_path / "x").write_bytes(b"no")
+    with pytest.raises(FileError):
+        load_evaluator(tmp_path / "x")
+
+
+def test_the_nearest_caption_is_found():
+    clips = [a_clip(action) for action in ("walk", "attack", "death")]
+    bank = Nearest(clips)
+    for clip in clips:
+        assert bank.find(clip.captions[2]) is clip
+
+
+def test_retargeting_to_the_same_rig_changes_nothing():
+    clip = a_clip("run")
+    same = retarget(clip, clip.skeleton, clip.n_frames)
+    np.testing.assert_allclose(
+        encode(same).joints[..., POSITION], encode(clip).joints[..., POSITION], atol=1e-6
+    )  # where it starts, and which way it faces then, is not kept
+    np.testing.assert_allclose(encode(same).path, encode(clip).path, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["dragon", "bird", "hexapod", "serpent"])
+def test_a_clip_moves_another_rig_without_stretching_it(kind):
+    clip = a_clip("attack")
+    rng = random.Random(0)
+    rig = creatures.skeleton(creatures.plan(kind, rng))
+    other = retarget(clip, rig, 40)
+    assert other.n_frames == 40
+    assert measures.bone_length_error(other) < 1e-9
+    assert measures.energy(other) > 0.3 * measures.energy(clip)
+
+
+def test_questions_are_of_what_is_held_out_and_the_same_for_a_seed():
+    plan = Plan(n_creatures=4, n_actions=3)
+    assert {q.kind for q in questions("unseen species", plan, 0)} == set(HELD_OUT_KINDS)
+    bodies = questions("unseen bodies", plan, 0)
+    assert not any((q.kind, q.real.action) in HELD_OUT_PAIRS for q in bodies)
+    assert [q.text for q in bodies] == [q.text for q in questions("unseen bodies", plan, 0)]
+    assert [q.text for q in bodies] != [q.text for q in questions("unseen bodies", plan, 1)]
+    for pool in range(4):
+        actions = [q.real.action for q in bodies if q.pool == pool]
+        assert len(set(actions)) == len(actions) <= 3
+    assert any((q.kind, q.real.action) in HELD_OUT_PAIRS for q in questions("unseen pairs", plan, 0))
+
+
+def test_the_table_is_filled(evaluator):
+    plan = Plan(("unseen bodies",), n_creatures=2, n_actions=3, seeds=(0, 1), n_bank=10, seconds=1.6)
+    results = evaluate(plan, evaluator, {"nearest": by_retrieval(10), "nothing": lambda asked, seed: None})
+    assert set(results) == {"unseen bodies"}
+    rows = results["unseen bodies"]
+    assert "nothing" not in rows
+    assert [row["energy"] for row in rows["real"]] == pytest.approx([1.0, 1.0])
+    assert rows["real"][0]["FID"] == pytest.approx(0.0, abs=1e-6)
+    assert rows["real"][0]["coverage"] == 1.0
+    for row in rows["nearest"]:
+        assert 0 <= row["R@1"] <= row["R@2"] <= row["R@3"] <= 1
+        assert row["FID"] > 0
+        assert row["bone error"] < 1e-9
+
+
+def test_plans_that_cannot_be_are_refused():
+    for wrong in ({"sets": ("all",)}, {"seeds": ()}, {"n_creatures": 0}):
+        with pytest.raises(SettingsError):
+            Plan(**wrong)
