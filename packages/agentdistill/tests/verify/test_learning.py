@@ -166,6 +166,35 @@ def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
     assert asyncio.run(at_once()) == alone
 
 
+def test_judges_that_are_adapters_of_one_base_are_loaded_once(adapters, prm):
+    from agentdistill.verify.runs import _on_one_base
+
+    def judge(name: str, path: object, role: str = "genrm") -> JudgeSettings:
+        return JudgeSettings(name=name, role=role, model={"model": "local", "path": str(path), "device": "cpu"})
+
+    makers = _on_one_base([judge("a", adapters["yes"]), judge("b", adapters["no"]), judge("c", prm, "prm")])
+    assert makers.keys() == {"a", "b"}
+    a, b = makers["a"](), makers["b"]()
+    assert a._decoder.model is b._decoder.model
+    asyncio.run(a.aclose())
+    request = Request(tiny.genrm("What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=2))
+    assert asyncio.run(b.generate([request]))[0][0].n_new_tokens > 0
+    assert _on_one_base([judge("a", adapters["yes"])]) == {}
+
+
+def test_weights_are_told_apart_by_what_is_in_them(adapters, base):
+    from agentdistill.verify.identity import model_identity
+
+    def table(path: object, **more: object) -> dict:
+        return {"model": "local", "path": str(path), **more}
+
+    found = [model_identity(table(p)) for p in (adapters["yes"], adapters["no"], base)]
+    assert len(set(found)) == 3
+    assert model_identity(table(adapters["yes"], device="cpu")) == found[0]
+    assert model_identity(table(adapters["yes"], dtype="bfloat16")) != found[0]
+    assert model_identity(table("owner/a")) != model_identity(table("owner/b"))
+
+
 def test_an_adapter_that_is_not_there_is_told(base, tmp_path):
     from agentdistill.verify.adapters import load_roles
 

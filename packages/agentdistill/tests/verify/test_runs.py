@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from tiny_models import save_checkpoint
 
 from agentdistill.cli import main
 from agentdistill.environment import Environment
@@ -98,6 +99,19 @@ def test_a_recipe_from_problems_to_a_page(recipe, tmp_path, capsys):
     page = tmp_path / "page.html"
     run(capsys, "curve", file, "--out", page, "--resamples", 50)
     assert "verifier-weighted" in page.read_text()
+
+
+def test_what_another_model_said_is_not_taken_for_its_own(recipe, tmp_path, capsys):
+    runs = ["--runs", tmp_path / "runs"]
+    run(capsys, "sample", recipe, *runs)
+    run(capsys, "judge", recipe, *runs)
+    text = recipe.read_text()
+    recipe.write_text(text.replace("Verification: Yes", "Verification: No"))
+    assert main(["verify", "judge", *map(str, [recipe, *runs])]) == 2
+    assert "judge-reward.jsonl: holds judgements under other settings" in capsys.readouterr().err
+    recipe.write_text(text.replace("2 + 3 = 5", "3 + 2 = 5"))
+    assert main(["verify", "sample", *map(str, [recipe, *runs])]) == 2
+    assert "holds candidates sampled under other settings" in capsys.readouterr().err
 
 
 def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
@@ -310,3 +324,28 @@ def test_several_trajectories_are_judged_and_one_wins():
         "  4. no answer  [not judged; out]",
         "  chosen: 1 of 1 votes, 1 of 1 by weight",
     ]
+
+
+def test_local_weights_sample_and_judge_the_same_after_a_kill(recipe, tmp_path, capsys):
+    """In lockstep batches, with a tiny model of random weights: what was cut short ends as what was not."""
+    base = save_checkpoint(tmp_path / "base", hidden=16, context=512)
+    table = f'model = "local"\npath = "{base}"\ndevice = "cpu"\nbatch_size = 2\n'
+    text = re.sub(r'model = "scripted"\nreplies = .*\n', table, recipe.read_text())
+    text = re.sub(r"model = \{ .* \}\n", "model = { " + table.strip().replace("\n", ", ") + " }\n", text)
+    recipe.write_text(text.replace("k = 2", "k = 2\nmax_new_tokens = 6").replace("n = 3", "n = 3\nmax_new_tokens = 12"))
+    runs = [recipe, "--runs", tmp_path / "runs"]
+    file = Path(run(capsys, "sample", *runs).strip())
+    sampled = file.read_bytes()
+    assert len({c.solution for p in read_pools(file) for c in p.candidates}) > 3  # every sample has a seed of its own
+    assert all(c.n_new_tokens > 0 and c.n_prompt_tokens > 0 for p in read_pools(file) for c in p.candidates)
+    run(capsys, "judge", *runs, "--judge", "toolv")
+    judged = file.read_bytes()
+    assert json.loads(file.with_suffix(".costs.json").read_text())["n_parameters"]["toolv"] > 1000
+
+    for journal, stage, whole in (("sampled", "sample", sampled), ("judge-toolv", "judge", judged)):
+        path = file.with_name(f"{journal}.jsonl")
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+        if stage == "sample":
+            file.unlink()
+        run(capsys, stage, *runs, *(["--judge", "toolv"] if stage == "judge" else []))
+        assert file.read_bytes() == whole

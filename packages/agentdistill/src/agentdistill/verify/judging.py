@@ -19,11 +19,9 @@ from agentdistill.progress import Progress, Silent, Task
 from agentdistill.seeds import seed_of
 from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl
 from agentdistill.types import Usage
+from agentdistill.verify.identity import model_identity
 from agentdistill.verify.judges import Judge, JudgeSettings, Kit, load_judge
 from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict
-
-_MAKES_NO_DIFFERENCE = ("model",)
-"""Settings whose tables hold paths and addresses; the model is told by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ def read_journal(path: Path) -> tuple[JudgeSettings, list[Judged]]:
 
 
 def _opened(path: Path, settings: JudgeSettings, seed: int) -> dict[tuple[str, int, str], Judged]:
-    key = digest([{k: v for k, v in asdict(settings).items() if k not in _MAKES_NO_DIFFERENCE}, seed])
+    key = digest([{**asdict(settings), "model": model_identity(settings.model)}, seed])
     repair_jsonl(path)
     if not path.exists():
         append_jsonl(path, [{"key": key, "settings": asdict(settings)}])

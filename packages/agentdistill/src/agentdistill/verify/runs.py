@@ -26,6 +26,7 @@ from agentdistill.types import Problem
 from agentdistill.verify.adapters import load_roles
 from agentdistill.verify.candidates import read_pools, write_pools
 from agentdistill.verify.distil import lessons
+from agentdistill.verify.identity import model_identity
 from agentdistill.verify.judges import JudgeSettings, Kit
 from agentdistill.verify.judging import judge_pools, read_journal
 from agentdistill.verify.prm_training import marked, train_prm
@@ -83,6 +84,7 @@ def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress) -
             lambda: make_model(recipe.generator),
             path.with_name("sampled.jsonl"),
             environment=environment,
+            identity=model_identity(recipe.generator),
             seed=recipe.seed,
             progress=progress,
         )

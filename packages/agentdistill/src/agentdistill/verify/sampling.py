@@ -41,15 +41,17 @@ def sample_pools(
     journal: Path,
     *,
     environment: Environment | None = None,
+    identity: str = "",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Pool]:
     """Every problem with its candidates, in order. Episodes are kept as traces in ``journal`` and not run twice.
 
-    ``model`` is made only if one is missing; agents need an ``environment``. Raises InfrastructureError where an
+    ``model`` is made only if one is missing, ``identity`` tells it from others; agents need an ``environment``. Raises
+    DataError for a journal of another model or other settings, InfrastructureError where an
     episode failed twice; what was sampled is kept, and the same call goes on.
     """
-    key = digest([settings, seed, style.cot("?"), list(problems)])
+    key = digest([settings, seed, style.cot("?"), list(problems), identity])
     done = _opened(journal, key)
     ids = [(p, f"{p.id}#{i}") for p in problems for i in range(settings.n)]
     missing = {at for at, (_, name) in enumerate(ids) if name not in done}
