@@ -23,6 +23,7 @@ VERBS = {
     "report": "write report.json and report.html of a run",
     "ask": "talk to a distilled student, its steps shown live",
     "serve": "a distilled student behind an OpenAI endpoint, with a chat page",
+    "mcp": "a distilled student as an MCP server on the standard streams",
     "show": "list a run's traces, or print one",
     "compare": "paired differences between two runs",
     "recipe": "print a recipe with every default",

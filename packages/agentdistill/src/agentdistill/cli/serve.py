@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from agentdistill.errors import UserError
+
+if TYPE_CHECKING:
+    from agentdistill.serve import Agent
 
 _KEY = "AGENTDISTILL_API_KEY"
 
@@ -24,9 +30,8 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--queue", type=int, default=256, metavar="N", help="how many may wait; more get 429 (256)")
     parser.add_argument("--max-body-kb", type=int, default=512, metavar="KIB", help="size of a request (512)")
     parser.add_argument("--keep", type=int, default=64, metavar="N", help="named conversations kept in mind (64)")
-    parser.add_argument(
-        "--grace", type=float, default=30.0, metavar="S", help="for answers under way at the end (30)"
-    )
+    parser.add_argument("--grace", type=float, default=30.0, metavar="S", help="for answers under way at the end (30)")
+    parser.add_argument("--mcp", action="store_true", help="be an MCP server too, at /mcp")
     parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (the recipe's own)")
     parser.add_argument(
@@ -36,16 +41,10 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from agentdistill.methods import method
-    from agentdistill.serve import Agent, ServeSettings, run_server
+    from agentdistill.serve import ServeSettings, run_server
     from agentdistill.serve.conversation import Shelf
-    from agentdistill.students import find_student, load_student, open_run
 
-    for name, least in (("concurrency", 1), ("queue", 0), ("keep", 0), ("max_steps", 1)):
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name.replace('_', '-')} has to be at least {least}")
+    check(args, concurrency=1, queue=0, keep=0, max_steps=1)
     settings = ServeSettings(
         host=args.host,
         port=args.port,
@@ -53,7 +52,31 @@ def main(args: argparse.Namespace) -> int:
         open_to_all=args.open,
         max_body_kb=args.max_body_kb,
         grace_s=args.grace,
+        mcp=args.mcp,
     )
+    shelf = Shelf(args.keep)
+    more = {"n_waiting": args.queue, "shelf": shelf, "allow_markers": args.allow_markers}
+    with loaded(args, n_running=args.concurrency, **more) as agent:
+        run_server(agent, settings)
+    return 0
+
+
+def check(args: argparse.Namespace, **least: int) -> None:
+    """Raise UserError for an option below what it has to be at least; None is none."""
+    for name, n in least.items():
+        value = getattr(args, name)
+        if value is not None and value < n:
+            raise UserError(f"--{name.replace('_', '-')} has to be at least {n}")
+
+
+@contextmanager
+def loaded(args: argparse.Namespace, **settings: Any) -> Iterator[Agent]:
+    """The agent that the arguments name, in the run's surroundings, which are closed in the end."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from agentdistill.methods import method
+    from agentdistill.serve import Agent
+    from agentdistill.students import find_student, load_student, open_run
+
     run = open_run(args.run)
     student = find_student(run, args.student)
     rollouts = run.rollout_settings(run.recipe.evaluate, method("agent"))
@@ -61,19 +84,8 @@ def main(args: argparse.Namespace) -> int:
         rollouts = dataclasses.replace(rollouts, max_steps=args.max_steps)
     with run.environment(run.recipe.evaluate) as environment:
         environment.open().close()  # a machine without a sandbox is told of now, not at the first question
-        agent = Agent(
-            load_student(run, student, args.device),
-            environment,
-            run.style,
-            rollouts,
-            vote=run.recipe.evaluate.consistency,
-            n_running=args.concurrency,
-            n_waiting=args.queue,
-            shelf=Shelf(args.keep),
-            allow_markers=args.allow_markers,
-        )
-        run_server(agent, settings)
-    return 0
+        model = load_student(run, student, args.device)
+        yield Agent(model, environment, run.style, rollouts, vote=run.recipe.evaluate.consistency, **settings)
 
 
 def _key(variable: str | None) -> str | None:

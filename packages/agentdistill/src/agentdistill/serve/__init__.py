@@ -26,6 +26,7 @@ __all__ = [
     "Wrote",
     "create_app",
     "read_chat",
+    "run_mcp",
     "run_server",
 ]
 
@@ -47,6 +48,16 @@ def run_server(agent: Agent, settings: ServeSettings) -> None:
     except ModuleNotFoundError as e:
         raise UserError(_MISSING.format(e.name)) from e
     serve(agent, settings)
+
+
+def run_mcp(agent: Agent) -> None:
+    """Be an MCP server on the standard streams until the input ends. Raises UserError where the extra ``mcp`` is not
+    installed."""
+    try:
+        from agentdistill.serve._mcp import run_stdio
+    except ModuleNotFoundError as e:
+        raise UserError(f"{e.name} is not installed; install it with: pip install 'agentdistill[serve,mcp]'") from e
+    run_stdio(agent)
 
 
 _MISSING = "{} is not installed, which serving needs; install it with: pip install 'agentdistill[serve]'"

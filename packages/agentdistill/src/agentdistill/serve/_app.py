@@ -67,7 +67,8 @@ def app_of(agent: Agent, settings: ServeSettings) -> FastAPI:
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(Exception)(_our_mistake)
     no_such: dict[int | str, dict[str, Any]] = {404: {"model": Error, "description": _ERRORS[404]}}
-    events = {"text/event-stream": {"schema": {"type": "string"}}}
+    event = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
+    events = {"text/event-stream": {"schema": event}}
     streamed: dict[int | str, dict[str, Any]] = {200: {"model": Completion, "content": events}}
     app.post("/v1/chat/completions", response_model=Completion, responses=streamed | no_such)(server.chat)
     app.get("/v1/models", response_model=ModelList)(server.models)
@@ -76,6 +77,7 @@ def app_of(agent: Agent, settings: ServeSettings) -> FastAPI:
     app.get("/metrics", response_class=Response, include_in_schema=False)(server.metrics)
     for path, asset in _page.ASSETS.items():
         app.get(path, response_class=Response, include_in_schema=False)(asset)
+    server.mount_mcp(app)
     app.openapi = lambda: _schema(app)  # type: ignore[method-assign]
     return app
 
@@ -88,7 +90,7 @@ class _Server:
         self._metrics = Metrics(agent)
         self._started = int(time.time())
         self._under_way: set[asyncio.Task[Any]] = set()
-        self._stopped = False
+        self._mcp: Any = None
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -99,11 +101,24 @@ class _Server:
             asyncio.get_running_loop().set_default_executor(threads)
             sweeper = asyncio.create_task(self._sweep())
             try:
-                yield
+                if self._mcp is None:
+                    yield
+                else:
+                    async with self._mcp.session_manager.run():
+                        yield
             finally:
                 sweeper.cancel()
                 await self.stop(0.0)
                 await self._agent.aclose()
+
+    def mount_mcp(self, app: FastAPI) -> None:
+        """Be an MCP server too, where that is asked for."""
+        if self._settings.mcp:
+            from agentdistill.serve._mcp import server_of
+
+            self._mcp = server_of(self._agent)
+            served = self._mcp.streamable_http_app(stateless_http=True, host=self._settings.host)
+            app.router.routes.extend(served.routes)
 
     async def _sweep(self) -> None:
         while True:
@@ -115,7 +130,6 @@ class _Server:
         self._agent.gate.close()
         if self._under_way:
             await asyncio.wait(list(self._under_way), timeout=grace_s)
-        self._stopped = True
         for task in self._under_way:
             task.cancel()
         if self._under_way:

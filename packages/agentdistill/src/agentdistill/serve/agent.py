@@ -90,6 +90,11 @@ class Agent:
         """How it samples unless asked otherwise."""
         return self._settings.sampling
 
+    @property
+    def max_steps(self) -> int:
+        """How many steps an answer may take."""
+        return self._settings.max_steps
+
     async def answer(self, asked: Asked, tell: Callable[[Event], None] = lambda event: None) -> Trace:
         """The episode that answers a chat; ``tell`` hears of what is written and of every step as they come.
 

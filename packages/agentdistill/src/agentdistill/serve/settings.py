@@ -23,6 +23,7 @@ class ServeSettings:
     max_body_kb: int = 512
     grace_s: float = 30.0
     patience_s: float = 10.0
+    mcp: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.port < 65536:
