@@ -27,6 +27,15 @@ help: ## list the targets
 demo: $(VENV)/.installed ## distil TinyWorld's teacher into small students: collect, filter, train, evaluate, report
 	$(BIN)/agentdistill run $(RECIPE) --runs $(RUNS)
 
+demo-motion: $(VENV)/.installed-rigs ## make three unseen rigs walk, fly and attack: GLB files and a contact sheet
+	$(BIN)/anyrig demo --out $(RUNS)/motion-demo $(ARGS)
+
+$(VENV)/.installed-rigs: constraints.txt $(RIGS)/pyproject.toml | $(BIN)/python
+	@echo "Installing anyrig and its libraries into $(VENV) (a few minutes, once)"
+	@$(INSTALL) -e $(RIGS)
+	@touch $@
+.PHONY: demo-motion
+
 figure: $(VENV)/.installed ## draw docs/ladder.svg, the README's picture, from the demo's run
 	$(BIN)/python -c 'from agentdistill.report import ladder_svg, summarize; print(ladder_svg(summarize("$(RUNS)/tinyworld")))' \
 		> docs/ladder.svg.new && mv docs/ladder.svg.new docs/ladder.svg

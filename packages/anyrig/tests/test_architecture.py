@@ -16,6 +16,17 @@ ALLOWED = {
     "io": {"errors", "rotations", "skeleton", "conform"},
     "augment": {"errors", "rotations", "skeleton", "conform"},
     "datasets": {"errors", "rotations", "skeleton", "conform", "io"},
+    "features": {"errors", "rotations", "skeleton", "conform"},
+    "creatures": {"errors", "rotations", "skeleton", "conform"},
+    "model": {"errors", "features", "io"},
+    "diffusion": {"errors"},
+    "corpus": {"errors", "skeleton", "augment", "creatures", "features", "io", "model"},
+    "training": {"errors", "corpus", "diffusion", "features", "io", "model", "__version__"},
+    "generate": {"errors", "rotations", "skeleton", "conform", "diffusion", "features", "model"},
+    "evaluation": {
+        "errors", "rotations", "skeleton", "conform", "corpus", "creatures", "features", "generate", "io", "model",
+    },
+    "studio": {"errors", "skeleton", "corpus", "creatures", "diffusion", "generate", "io", "model"},
 }
 """Part -> the parts that it may import."""
 

@@ -92,7 +92,8 @@ def test_every_sample_is_exported(page):
     links = page.evaluate("[...document.querySelectorAll('#exports a')].map(a => a.getAttribute('href'))")
     assert len(links) == 6
     for link in links:
-        assert page.evaluate(f"fetch({json.dumps(link)}).then(async r => r.ok && (await r.arrayBuffer()).byteLength)") > 500
+        size = f"fetch({json.dumps(link)}).then(async r => r.ok && (await r.arrayBuffer()).byteLength)"
+        assert page.evaluate(size) > 500
 
 
 def test_a_rig_is_dropped_and_moved(page):

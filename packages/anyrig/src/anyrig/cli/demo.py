@@ -10,7 +10,7 @@ from anyrig.cli._options import add_model_options, open_model, say
 
 PROMPTS = (
     ("dragon", 3, ("a dragon walks", "a dragon flies", "the dragon attacks")),
-    ("quadruped", 5, ("a horse runs fast", "it attacks", "it sits down and waits")),
+    ("quadruped", 5, ("a horse runs fast", "it attacks", "it dies")),
     ("bird", 2, ("a bird flies, beating its wings", "it walks slowly", "it attacks with its beak")),
 )
 """Kind, number of a body of the test split, and what it is asked to do."""

@@ -54,6 +54,8 @@ def main(args: argparse.Namespace) -> int:
     prompts = [parse_prompt(text, args.seconds) for text in args.text]
     if args.out.suffix.lower() not in SUFFIXES:
         raise SettingsError(f"{args.out}: the name ends in none of {', '.join(SUFFIXES)}")
+    if not args.out.parent.is_dir():
+        raise SettingsError(f"{args.out}: there is no folder {args.out.parent}")
     rig = load(args.rig, up=args.up, unit=args.unit)
     model, sampling = open_model(args)
     from anyrig.generate import Options, generate

@@ -97,7 +97,11 @@ def _frames(prompts: Sequence[tuple[str, float]], fps: float) -> list[tuple[str,
             raise SettingsError("a prompt is empty; say what the creature does")
         if not 0.2 <= seconds <= MAX_SECONDS:
             raise SettingsError(f"a prompt takes 0.2 to {MAX_SECONDS:.0f} seconds, not {seconds}")
-    counts = [(text, max(1, round(seconds * fps))) for text, seconds in prompts]
+    counts, done, passed = [], 0, 0.0
+    for text, seconds in prompts:
+        passed += seconds
+        counts.append((text, max(1, round(passed * fps) - done)))
+        done += counts[-1][1]
     return [*counts[:-1], (counts[-1][0], counts[-1][1] + 1)]  # the last frame closes the last interval
 
 

@@ -10,7 +10,7 @@ import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from anyrig.errors import AnyrigError, SettingsError
@@ -79,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _check_host(self) -> None:
-        port = self.server.server_address[1]
+        port = cast(ThreadingHTTPServer, self.server).server_port
         allowed = {f"127.0.0.1:{port}", f"localhost:{port}"}
         if self.headers.get("Host") not in allowed:
             raise _Refused(403, "this studio is for its own machine only")

@@ -24,8 +24,8 @@ class TrainSettings:
     model: ModelConfig = field(default_factory=ModelConfig)
     seed: int = 0
     n_clips: int = 8000
-    pose_steps: int = 1200
-    steps: int = 4200
+    pose_steps: int = 600
+    steps: int = 2400
     tokens: int = 6000
     lr: float = 2e-3
     warmup: int = 100
