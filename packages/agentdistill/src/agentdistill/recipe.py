@@ -89,11 +89,13 @@ class RolloutTable:
 class CollectSettings(RolloutTable):
     """Collecting from the teacher. ``samples`` trajectories a question (above 1 they need a temperature).
 
-    ``compare_prefix`` collects agent trajectories both with and without the first-thought prefix.
+    ``compare_prefix`` collects agent trajectories both with and without the first-thought prefix. ``trajectories``
+    names files or hub datasets to be read as a collection (``agent``, ``cot``, ...) in place of asking the teacher.
     """
 
     samples: int = 1
     compare_prefix: bool = True
+    trajectories: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +181,7 @@ def _recipe(data: dict[str, Any], source: Source) -> Recipe:
         if "students" in data:
             raise source.error("give either [student] or [[students]], not both", "students")
         data["students"] = [data.pop("student")]
+    _spare(data)
     for needed, header, example in (
         ("problems", "problems", 'train = "questions.jsonl"'),
         ("teacher", "teacher", 'model = "endpoint"'),
@@ -195,6 +198,15 @@ def _recipe(data: dict[str, Any], source: Source) -> Recipe:
     recipe = build(Recipe, data, source, "")
     _check(recipe, source)
     return recipe
+
+
+def _spare(data: dict[str, Any]) -> None:
+    """With trajectories of others, a recipe needs neither a teacher nor questions to ask it."""
+    collect = data.get("collect")
+    if isinstance(collect, dict) and collect.get("trajectories"):
+        data.setdefault("teacher", {"model": "scripted", "replies": ""})
+        if isinstance(data.setdefault("problems", {}), dict):
+            data["problems"] = {"train": "", **data["problems"]}
 
 
 def _teacher(table: dict[str, Any], source: Source) -> dict[str, Any]:
@@ -218,12 +230,18 @@ def _check(recipe: Recipe, source: Source) -> None:
     for name in recipe.filter.keep:
         if name not in filters():
             raise source.error(unknown("filter", name, filters()), "filter", "keep")
+    for name in recipe.collect.trajectories:
+        if name not in _COLLECTIONS:
+            raise source.error(unknown("collection", name, _COLLECTIONS), "collect.trajectories", name)
     _check_students(recipe, source)
     _check_methods(recipe.evaluate.teacher, recipe, source, "evaluate", "teacher")
     for name in recipe.evaluate.teacher:
         if METHODS[name].learns:
             raise source.error(f'"{name}" is for students: the teacher is not trained', "evaluate", "teacher")
     _check_numbers(recipe, source)
+
+
+_COLLECTIONS = sorted({m.learns for m in METHODS.values() if m.learns})
 
 
 def _check_retriever(tools: ToolsSettings, source: Source) -> None:

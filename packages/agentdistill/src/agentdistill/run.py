@@ -148,6 +148,7 @@ class Run:
         tools = self.recipe.tools
         settings = tools.retriever_settings  # where there are none, the key is what it was before there could be any
         rollout = dataclasses.asdict(table)
+        rollout.pop("trajectories", None)
         if not m.votes:
             rollout.pop("consistency", None)
         return {

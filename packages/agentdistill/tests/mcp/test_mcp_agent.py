@@ -10,18 +10,18 @@ import pytest
 pytest.importorskip("mcp", reason="the extra agentdistill[mcp] is not installed")
 pytest.importorskip("fastapi", reason="the extra agentdistill[serve] is not installed")
 
-from agent_server import served, surroundings  # noqa: E402
-from made_traces import source_environment  # noqa: E402
-from mcp import Client  # noqa: E402
-from small_run import write_inputs  # noqa: E402
-from tiny_models import save_checkpoint  # noqa: E402
+from agent_server import served, surroundings
+from made_traces import source_environment
+from mcp import Client
+from small_run import write_inputs
+from tiny_models import save_checkpoint
 
-from agentdistill.layout import trained  # noqa: E402
-from agentdistill.models.scripted import Scripted  # noqa: E402
-from agentdistill.recipe import load_recipe  # noqa: E402
-from agentdistill.run import Run  # noqa: E402
-from agentdistill.serve import ServeSettings  # noqa: E402
-from agentdistill.tools.mcp import McpConnection, McpServer, ToolFailed  # noqa: E402
+from agentdistill.layout import trained
+from agentdistill.models.scripted import Scripted
+from agentdistill.recipe import load_recipe
+from agentdistill.run import Run
+from agentdistill.serve import ServeSettings
+from agentdistill.tools.mcp import McpConnection, McpServer, ToolFailed
 
 
 def act(thought: str, code: str) -> str:

@@ -24,6 +24,7 @@ VERBS = {
     "ask": "talk to a distilled student, its steps shown live",
     "serve": "a distilled student behind an OpenAI endpoint, with a chat page",
     "mcp": "a distilled student as an MCP server on the standard streams",
+    "export": "a student, or trajectories, as a folder for the hub",
     "show": "list a run's traces, or print one",
     "compare": "paired differences between two runs",
     "recipe": "print a recipe with every default",

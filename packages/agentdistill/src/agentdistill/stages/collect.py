@@ -6,17 +6,22 @@ import dataclasses
 from pathlib import Path
 
 from agentdistill.episodes import episode
+from agentdistill.exchange import in_style, read_trajectories
 from agentdistill.layout import collected
 from agentdistill.methods import METHODS, method
 from agentdistill.progress import Progress
 from agentdistill.run import Run
 from agentdistill.stages.folder import StageFolder
-from agentdistill.stages.rollouts import Plan, run_rollouts
+from agentdistill.stages.rollouts import Plan, facts, run_rollouts
+from agentdistill.store import file_digest, write_jsonl
 
 
 def collections(run: Run) -> tuple[str, ...]:
     """What has to be collected for the recipe's students, in a fixed order."""
     needed = {METHODS[m].learns for s in run.recipe.students for m in s.methods}
+    given = run.recipe.collect.trajectories
+    if given:
+        return tuple(n for n in _WORDS if n in needed | set(given))
     if run.recipe.collect.compare_prefix and needed & {"agent", "agent-prefix"}:
         needed |= {"agent", "agent-prefix"}
     if "cot-rag" in needed and run.retriever is None:
@@ -28,6 +33,10 @@ def folder_of(run: Run, name: str) -> StageFolder:
     """The folder of one collection."""
     rollout = run.rollout_key(run.recipe.collect, method(name))
     settings = {"name": name, **rollout, "teacher": dataclasses.asdict(run.recipe.teacher)}
+    source = run.recipe.collect.trajectories.get(name)
+    if source is not None:
+        inputs = {"trajectories": file_digest(Path(source)) if Path(source).is_file() else source}
+        return StageFolder(collected(run.folder, name).parent, "collect", {**settings, "from": source}, inputs)
     return StageFolder(collected(run.folder, name).parent, "collect", settings, run.rollout_inputs("train"))
 
 
@@ -36,6 +45,8 @@ def collect(run: Run, name: str, progress: Progress) -> Path:
     settings, m, folder = run.recipe.collect, method(name), folder_of(run, name)
     if folder.is_done:
         return collected(run.folder, name)
+    if name in settings.trajectories:
+        return _import(run, name, folder, progress)
     with run.environment(settings) as environment:
         rollout_settings = run.rollout_settings(settings, m)
         ids = [
@@ -49,6 +60,22 @@ def collect(run: Run, name: str, progress: Progress) -> Path:
     return collected(run.folder, name)
 
 
+def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Path:
+    """Read a collection that others made, in the prompts that its student will see."""
+    out, source = collected(run.folder, name), run.recipe.collect.trajectories[name]
+    with folder.claimed():
+        task = progress.task("collect", f"{source} · {_WORDS[name]}", 1)
+        read = read_trajectories(source, method=name)
+        traces = [in_style(t, run.style, run.tools) for t in read.traces]
+        write_jsonl(out, traces)
+        folder.finish({**facts(traces), "n_skipped": len(read.skipped)}, 0.0)
+    for line in read.skipped[:_SHOWN]:
+        progress.say(f"{line}; row skipped")
+    task.done(f"{len(read.traces)} read" + (f" · {len(read.skipped)} skipped" if read.skipped else ""))
+    return out
+
+
+_SHOWN = 5
 _WORDS = {
     "agent": "agent", "agent-prefix": "agent, first-thought prefix", "cot": "chain of thought",
     "cot-rag": "chain of thought with passages",

@@ -1,0 +1,86 @@
+"""``export``: a student, or a collection of trajectories, as a folder for the hub."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agentdistill.errors import UserError
+
+if TYPE_CHECKING:
+    from agentdistill.run import Run
+
+
+def add(parser: argparse.ArgumentParser, verb: str) -> None:
+    """Declare the arguments."""
+    parser.add_argument("run", type=Path, help="a run's folder")
+    parser.add_argument("out", type=Path, help="the folder to write")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--student", help="which student, as NAME--METHOD (the first that was distilled as an agent)")
+    what.add_argument("--dataset", metavar="PART", help="trajectories instead: filter/agent, collect/cot, ...")
+    parser.add_argument("--merge", action="store_true", help="put a LoRA adapter into its base's weights")
+    parser.add_argument("--license", help="the license to name on the card, as the hub spells it")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write the folder and say how to upload it."""
+    from agentdistill.students import open_run
+
+    run = open_run(args.run)
+    kind = "dataset" if args.dataset is not None else "model"
+    (_dataset if kind == "dataset" else _model)(run, args)
+    print(f"{args.out}: a {kind} for the hub; upload it with: hf upload OWNER/NAME {args.out} --repo-type {kind}")
+    return 0
+
+
+def _dataset(run: Run, args: argparse.Namespace) -> None:
+    from agentdistill.exchange import write_dataset
+    from agentdistill.store import read_traces
+
+    path = run.folder / args.dataset / "traces.jsonl"
+    if not path.is_file():
+        parts = sorted(str(p.parent.relative_to(run.folder)) for p in run.folder.glob("*/*/traces.jsonl"))
+        raise UserError(f'{run.folder}: there is no "{args.dataset}" (there are: {", ".join(parts) or "none"})')
+    name = f"{run.recipe.name} {args.dataset}"
+    write_dataset(read_traces(path), args.out, name=name, tools=run.tools, license=args.license)
+
+
+def _model(run: Run, args: argparse.Namespace) -> None:
+    from agentdistill.exchange import write_model
+    from agentdistill.methods import method
+    from agentdistill.students import find_student
+
+    student = find_student(run, args.student)
+    sampling = run.rollout_settings(run.recipe.evaluate, method("agent")).sampling
+    write_model(
+        student,
+        args.out,
+        name=f"{run.recipe.name} {student.name}",
+        style=run.style,
+        tools=run.tools,
+        sampling=sampling,
+        evaluations=_evaluations(run, student),
+        merge=args.merge,
+        license=args.license,
+    )
+
+
+def _evaluations(run: Run, student: Path) -> list[dict[str, Any]]:
+    """What the run's report says of this student, by every method that uses these very weights."""
+    from agentdistill.layout import trained
+    from agentdistill.methods import METHODS
+    from agentdistill.recipe import student_name
+
+    try:
+        report = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    ours = {
+        (student_name(s), m)
+        for s in run.recipe.students
+        for m in s.methods
+        if METHODS[m].learns and trained(run.folder, s, m) == student
+    }
+    return [e for e in report["evaluations"] if (e["student"], e["method"]) in ours]

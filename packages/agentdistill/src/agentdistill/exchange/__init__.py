@@ -1,0 +1,9 @@
+"""Exchange with the ecosystem: trajectories of others read as traces, datasets and models written for the hub."""
+
+from __future__ import annotations
+
+from agentdistill.exchange.dataset import write_dataset
+from agentdistill.exchange.model import write_model
+from agentdistill.exchange.reading import Imported, in_style, read_trajectories
+
+__all__ = ["Imported", "in_style", "read_trajectories", "write_dataset", "write_model"]

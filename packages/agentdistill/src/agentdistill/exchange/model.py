@@ -1,0 +1,176 @@
+"""A student as a model for the hub: weights or adapter, tokenizer with its template, generation settings, a card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from agentdistill.errors import ModelError
+from agentdistill.prompts import Style
+from agentdistill.store import write_atomic, write_json
+from agentdistill.tools import Tool
+from agentdistill.types import Sampling
+
+_LEFT = ("training.json", "timing.json", "begun.json", "manifest.json")
+_ADAPTER = "adapter_config.json"
+
+
+def write_model(
+    student: Path,
+    folder: Path | str,
+    *,
+    name: str,
+    style: Style,
+    tools: Sequence[Tool] = (),
+    sampling: Sampling = Sampling(),  # noqa: B008  frozen
+    evaluations: Sequence[Mapping[str, Any]] = (),
+    merge: bool = False,
+    license: str | None = None,
+) -> Path:
+    """Write a trained student into a folder, ready for ``hf upload``, and return the folder.
+
+    ``merge`` puts a LoRA adapter's weights into its base; otherwise an adapter stays one. ``evaluations`` are those of
+    ``report.json``, for the card. Raises ModelError for a folder without weights or one that is there already.
+    """
+    folder = Path(folder)
+    if not (student / "config.json").exists() and not (student / _ADAPTER).exists():
+        raise ModelError(f"{student}: holds no model")
+    if folder.exists() and any(folder.iterdir()):
+        raise ModelError(f"{folder}: is there already, and not empty")
+    folder.mkdir(parents=True, exist_ok=True)
+    base = _base(student)
+    if merge and (student / _ADAPTER).exists():
+        _merge(student, folder)
+    else:
+        for file in sorted(student.iterdir()):
+            if file.is_file() and file.name not in _LEFT and not file.name.startswith("."):
+                shutil.copy2(file, folder / file.name)
+    _generation(folder, sampling)
+    card = _card(name, base, (folder / _ADAPTER).exists(), style, tools, sampling, evaluations, license)
+    write_atomic(folder / "README.md", card)
+    return folder
+
+
+def _base(student: Path) -> str | None:
+    """What it was trained from, if that is a name and not a folder of this machine."""
+    for file, key in ((_ADAPTER, "base_model_name_or_path"), ("training.json", "base")):
+        try:
+            found = json.loads((student / file).read_text(encoding="utf-8")).get(key)
+        except (OSError, ValueError):
+            continue
+        if isinstance(found, str) and not Path(found).is_dir():
+            return found
+    return None
+
+
+def _merge(student: Path, folder: Path) -> None:
+    from agentdistill.models._weights import load_weights
+
+    model, tokenizer = load_weights(str(student), None, "cpu", "auto")
+    merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    merged.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _generation(folder: Path, sampling: Sampling) -> None:
+    """``generation_config.json``: what is there already, with the sampling that the student was evaluated with."""
+    path = folder / "generation_config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = {}
+    drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p} if sampling.temperature > 0 else {}
+    kept = {k: v for k, v in config.items() if k not in ("temperature", "top_p", "top_k", "do_sample")}
+    settings = {"do_sample": bool(drawn), **drawn, "max_new_tokens": sampling.max_new_tokens}
+    write_json(path, {**kept, **settings})
+
+
+def _card(
+    name: str,
+    base: str | None,
+    is_adapter: bool,
+    style: Style,
+    tools: Sequence[Tool],
+    sampling: Sampling,
+    evaluations: Sequence[Mapping[str, Any]],
+    license: str | None,
+) -> str:
+    head = [
+        *([f"license: {license}"] if license else []),
+        *([f"base_model: {base}"] if base else []),
+        f"library_name: {'peft' if is_adapter else 'transformers'}",
+        "pipeline_tag: text-generation",
+        "tags:",
+        "- agent",
+        "- agentdistill",
+        *_index(name, evaluations),
+    ]
+    system = style.agent("QUESTION", tools)
+    shown = "\n\n".join(f"[{m.role}]\n{m.content}" for m in system)
+    stops = ", ".join(f"`{s}`" for s in style.AGENT_STOP) or "none besides the end of the turn"
+    what = "a LoRA adapter" if is_adapter else "a model"
+    origin = f" of [{base}](https://huggingface.co/{base})" if base else ""
+    return f"""---
+{chr(10).join(head)}
+---
+
+# {name}
+
+This is {what}{origin} that answers questions as an agent: in steps of a thought and a block of Python, which is run for
+it and whose output it sees. It was distilled with agentdistill from a larger model's trajectories (arXiv 2505.17612).
+
+{_numbers(evaluations)}
+## How to speak to it
+
+A conversation opens as below; the model answers with a thought and code, and is told `{style.observation("OUTPUT")!r}`
+until its code calls `final_answer`. Strings that end a turn: {stops}. It was evaluated at temperature
+{sampling.temperature:g} with {sampling.max_new_tokens} new tokens a step. Run its code in a sandbox only.
+
+````text
+{shown}
+````
+"""
+
+
+def _numbers(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """The run's results as a table, with interval, n and what went wrong beside every accuracy."""
+    if not evaluations:
+        return "It has not been evaluated.\n"
+    lines = ["| method | family | accuracy | 95 % | n | cut off | faults |", "|---|---|---|---|---|---|---|"]
+    for e in evaluations:
+        for family, cell in [*e.get("families", {}).items(), ("average", e["average"])]:
+            lines.append(_line(e["method"], family, cell))
+    return "\n".join(["## Results", "", *lines, ""])
+
+
+def _line(method: str, family: str, cell: Mapping[str, Any]) -> str:
+    accuracy = cell.get("accuracy")
+    if accuracy is None:
+        figures = "– | "
+    else:
+        figures = f"{accuracy['estimate']:.1%} | {100 * accuracy['low']:.1f}–{100 * accuracy['high']:.1f}"
+    return f"| {method} | {family} | {figures} | {cell['n']:,} | {cell['truncations']:,} | {cell['faults']:,} |"
+
+
+def _index(name: str, evaluations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The results as the hub reads them."""
+    rows = [(e["method"], e["average"]["accuracy"]) for e in evaluations if e["average"].get("accuracy")]
+    if not rows:
+        return []
+    out = ["model-index:", f"- name: {json.dumps(name)}", "  results:"]
+    for method, accuracy in rows:
+        out += [
+            "  - task:",
+            "      type: question-answering",
+            "    dataset:",
+            "      type: agentdistill",
+            "      name: the run's test problems",
+            "    metrics:",
+            "    - type: accuracy",
+            f"      name: {json.dumps(f'average accuracy, {method}')}",
+            f"      value: {accuracy['estimate']:.4f}",
+        ]
+    return out

@@ -1,0 +1,128 @@
+"""What is written for the hub: loads with the hub's own libraries, holds everything, and its card tells the truth."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+from any_traces import traces
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from made_traces import made_traces
+from small_run import write_inputs
+from tiny_models import save_checkpoint
+
+from agentdistill.cli import main
+from agentdistill.errors import DataError, ModelError
+from agentdistill.exchange import read_trajectories, write_dataset, write_model
+from agentdistill.layout import trained
+from agentdistill.prompts import load_style
+from agentdistill.recipe import load_recipe
+from agentdistill.run import Run
+from agentdistill.store import write_jsonl
+from agentdistill.types import Sampling
+
+ACCURACY = {"estimate": 0.75, "low": 0.6, "high": 0.85}
+CELL = {"accuracy": ACCURACY, "n": 40, "truncations": 1, "faults": 2}
+EVALUATIONS = [{"student": "base", "method": "agent-distill", "families": {"rivers": CELL}, "average": CELL}]
+
+
+def card(folder):
+    """A card's YAML head and its text."""
+    yaml = pytest.importorskip("yaml")
+    _, head, text = (folder / "README.md").read_text().split("---\n", 2)
+    return yaml.safe_load(head), text
+
+
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@given(st.lists(traces, min_size=1, max_size=4, unique_by=lambda t: t.id))
+def test_every_trace_comes_back_as_it_was(tmp_path_factory, some):
+    folder = write_dataset(some, tmp_path_factory.mktemp("dataset"), name="some")
+    assert read_trajectories(str(folder / "data" / "train.parquet")).traces == tuple(some)
+
+
+def test_a_dataset_loads_with_the_hubs_library_and_its_card_counts(tmp_path):
+    made = made_traces(12)
+    folder = write_dataset(made, tmp_path / "out", name="rivers | agent", license="apache-2.0")
+    import datasets
+
+    rows = datasets.load_dataset("parquet", data_files=str(folder / "data/train.parquet"), split="train")
+    assert rows.num_rows == 12
+    assert rows[0]["messages"] == [{"role": m.role, "content": m.content} for m in made[0].messages]
+    head, text = card(folder)
+    assert (head["license"], head["size_categories"]) == ("apache-2.0", ["n<1K"])
+    assert head["configs"][0]["data_files"][0]["path"] == "data/train.parquet"
+    assert "12 trajectories (`agent`) of `teacher`, 2.0 steps on average. Answers were not graded." in text
+    columns = pq.read_schema(folder / "data/train.parquet").names
+    assert [c for c in columns if f"`{c}`" not in text] == ["id"]
+    with pytest.raises(DataError, match="no traces"):
+        write_dataset([], tmp_path / "none", name="none")
+
+
+def test_a_model_loads_and_its_card_has_the_runs_numbers(tmp_path):
+    student = save_checkpoint(tmp_path / "student", hidden=16)
+    (student / "training.json").write_text('{"base": "owner/base"}')
+    style = load_style("standard")
+    folder = write_model(student, tmp_path / "out", name="s", style=style, evaluations=EVALUATIONS)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert AutoTokenizer.from_pretrained(folder).chat_template
+    assert (model.generation_config.do_sample, model.generation_config.max_new_tokens) == (False, 1024)
+    assert model.generation_config.eos_token_id is not None
+    assert not (folder / "training.json").exists()
+    head, text = card(folder)
+    assert (head["base_model"], head["library_name"]) == ("owner/base", "transformers")
+    assert head["model-index"][0]["results"][0]["metrics"][0]["value"] == 0.75
+    assert "| agent-distill | rivers | 75.0% | 60.0–85.0 | 40 | 1 | 2 |" in text
+    assert "def final_answer(answer)" in text
+    with pytest.raises(ModelError, match="not empty"):
+        write_model(student, folder, name="s", style=style)
+    with pytest.raises(ModelError, match="holds no model"):
+        write_model(tmp_path / "nothing", tmp_path / "other", name="s", style=style)
+
+
+def test_an_adapter_stays_one_or_is_merged(tmp_path):
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = save_checkpoint(tmp_path / "base", hidden=16)
+    tuned = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=2, init_lora_weights=False, target_modules=["q_proj"])
+    )
+    student = tmp_path / "student"
+    tuned.save_pretrained(student)
+    AutoTokenizer.from_pretrained(base).save_pretrained(student)
+    style, sampling = load_style("tiny"), Sampling(0.5, 0.9, 64)
+    adapter = write_model(student, tmp_path / "adapter", name="a", style=style, sampling=sampling)
+    head, _ = card(adapter)
+    assert head["library_name"] == "peft"
+    assert "base_model" not in head, "a folder of this machine is no name"
+    assert json.loads((adapter / "generation_config.json").read_text())["temperature"] == 0.5
+    merged = write_model(student, tmp_path / "merged", name="a", style=style, merge=True)
+    assert card(merged)[0]["library_name"] == "transformers"
+    ids = torch.tensor([[5, 6, 7, 8]])
+    with torch.inference_mode():
+        expected = tuned.eval()(ids).logits
+        found = AutoModelForCausalLM.from_pretrained(merged).eval()(ids).logits
+    assert torch.allclose(expected, found, atol=1e-4)
+
+
+def test_the_command_writes_either(tmp_path, capsys):
+    run = Run(load_recipe(write_inputs(tmp_path, n_train=2, n_test=1)), tmp_path / "run")
+    run.save_recipe()
+    student = trained(run.folder, run.recipe.students[0], "agent-distill")
+    save_checkpoint(student, hidden=16)
+    (student / "training.json").write_text("{}")
+    (run.folder / "report.json").write_text(json.dumps({"evaluations": EVALUATIONS}))
+    write_jsonl(run.folder / "filter/agent/traces.jsonl", made_traces(3))
+    assert main(["export", str(run.folder), str(tmp_path / "model")]) == 0
+    assert "hf upload OWNER/NAME" in capsys.readouterr().out
+    assert "75.0%" in card(tmp_path / "model")[1]
+    assert main(["export", str(run.folder), str(tmp_path / "data"), "--dataset", "filter/agent"]) == 0
+    tools = pq.read_table(tmp_path / "data/data/train.parquet").column("tools")[0].as_py()
+    assert [t["name"] for t in json.loads(tools)] == ["search"]
+    assert main(["export", str(run.folder), str(tmp_path / "no"), "--dataset", "filter/cot"]) == 2
+    assert "(there are: filter/agent)" in capsys.readouterr().err
