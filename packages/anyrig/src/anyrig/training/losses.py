@@ -19,7 +19,7 @@ class Weights:
     """Of the terms of the loss (see :func:`losses`)."""
 
     joints: float = 1.0
-    path: float = 0.5
+    path: float = 1.5
     places: float = 3.0
     moves: float = 30.0
     skate: float = 2.0
