@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -222,10 +221,9 @@ def test_a_server_from_the_registry():
     command = shlex.split(os.environ.get("MCP_SERVER_TIME", "mcp-server-time"))
     connection = McpConnection("clock", McpServer(command=tuple(command), timeout_s=120))
     tools = {t.name: t for t in connection.tools()}
-    assert tools["get_current_time"].signature == "get_current_time(timezone: str) -> str"
+    assert tools["get_current_time"].signature.startswith("get_current_time(timezone: str) -> ")
     said = tools["convert_time"].function("Europe/Berlin", "12:00", "Asia/Tokyo")
-    assert "Asia/Tokyo" in said
+    assert "Asia/Tokyo" in str(said)
     with pytest.raises(ToolFailed):
         tools["get_current_time"].function("Nowhere/Land")
     connection.close()
-    assert Path(command[0]).name
