@@ -42,19 +42,20 @@ def test_notes_hold_every_fact_of_their_passages_and_no_other(world: World, retr
 
 @given(seeds, st.sampled_from(FACT_FAMILIES))
 @settings(max_examples=40, deadline=None)
-def test_what_a_talk_answers_stands_in_what_it_was_given(world: World, retriever: Any, seed: int, family: str) -> None:
+def test_a_talk_follows_its_plan_through_texts_to_the_answer(
+    world: World, retriever: Any, seed: int, family: str
+) -> None:
     rng = Random(seed)
     q = fact_question(rng, world, family)
     assume(all(any(p.title == h.subject for p in retriever.search(h.subject, 4)) for h in q.hops))
-    turns = exercises.talk(rng, world, q, retriever.search).turns[1:]
-    answers = [text for role, text in turns if role == "assistant"]
-    assert {statement(h) for h in q.hops} <= set(answers)
-    seen = ""
-    for role, text in turns:
-        if role == "user":
-            seen += text
-        else:
-            assert text.rstrip(".").split(" is ")[-1].removeprefix("another name of ") in seen
+    _, (_, asked), (_, plan), *turns = exercises.talk(rng, q, retriever.search).turns
+    assert (asked, plan) == (q.text, q.plan)
+    assert [role for role, _ in turns] == ["user", "assistant"] * len(q.hops)
+    texts, replies = turns[::2], turns[1::2]
+    for hop, (_, given_text), (_, reply) in zip(q.hops, texts, replies, strict=True):
+        assert hop.value in given_text
+        assert reply.startswith(statement(hop))
+    assert replies[-1][1].endswith(f"Answer: {q.answer}")
 
 
 def test_python_on_names_runs_and_does_what_was_asked(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from random import Random
 
 import pytest
@@ -21,6 +22,14 @@ def test_a_seed_makes_one_world(seed: int, size: int) -> None:
     assert [e.weight for e in a.entities] == [e.weight for e in b.entities]
     assert 0.8 * size < len(a.entities) < 1.3 * size + 10
     assert World(seed + 1, size).encyclopaedia() != a.encyclopaedia()
+
+
+def test_the_famous_are_linked_to_more_often() -> None:
+    world = World(5, 2000)
+    linked = Counter(v for e in world.entities for v in e.facts.values() if isinstance(v, int))
+    people = sorted(world.by_kind["person"], key=lambda i: -world.entities[i].weight)
+    tenth = len(people) // 10
+    assert sum(linked[i] for i in people[:tenth]) > sum(linked[i] for i in people[tenth:]) > 0
 
 
 def test_every_entity_has_every_fact_of_its_kind(world: World) -> None:

@@ -48,12 +48,13 @@ def build_tokenizer(out: Path) -> Any:
 
 
 def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
-    """Training text as rows; all models read the first three sorts, ``teacher`` (agent transcripts) is for it alone."""
+    """Training text as rows; all models read the first four sorts, ``teacher`` (agent transcripts) is for it alone."""
     path = out / f"rows-{name}.npz"
     if not path.exists():
         made = {
             "repetitions": lambda: corpus.repetitions(4, corpus.N_REPETITIONS),
             "first": lambda: corpus.first_documents(3, corpus.N_FIRST, _search),
+            "sums": lambda: corpus.sums(5, corpus.N_SUMS),
             "student": lambda: corpus.documents(1, corpus.STUDENT_MIX, _search),
             "teacher": lambda: corpus.documents(2, corpus.TEACHER_EXTRA, _search),
         }[name]()
@@ -63,11 +64,11 @@ def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
 
 
 def build_model(size: str, tokenizer: Any, work: Path, out: Path, share: Share | None = None) -> None:
-    """Pretrain one model. The teacher reads its transcripts twice as often as what it shares with the students."""
+    """Pretrain one model. The teacher reads its transcripts beside what it shares with the students."""
     spec = SIZES[size]
-    names = ["student", "teacher", "teacher"] if spec.is_teacher else ["student"]
+    names = ["student", "teacher"] if spec.is_teacher else ["student"]
     rows = load_rows([build_rows(name, tokenizer, work) for name in names])
-    before = [load_rows([build_rows(name, tokenizer, work)]) for name in ("repetitions", "first")]
+    before = [load_rows([build_rows(name, tokenizer, work)]) for name in ("repetitions", "first", "sums")]
     pretrain(size, [*before, rows], tokenizer, out / size, share=share)
 
 
@@ -77,10 +78,10 @@ def _build_together(n: int, size: str, work: Path, out: Path) -> None:
     if n == 1:
         build_model(size, tokenizer, work, out)
         return
-    import torch.multiprocessing as mp
+    from torch.multiprocessing.spawn import spawn
 
     with TemporaryDirectory() as meeting:
-        mp.spawn(_one_of, (n, f"file://{meeting}/place", size, work, out), nprocs=n)  # type: ignore[no-untyped-call]
+        spawn(_one_of, (n, f"file://{meeting}/place", size, work, out), nprocs=n)  # type: ignore[no-untyped-call]
 
 
 def _one_of(place: int, n: int, meeting: str, size: str, work: Path, out: Path) -> None:
@@ -103,7 +104,7 @@ def main() -> int:
     if args.size:
         _build_together(args.processes, args.size, args.work, args.out)
         return 0
-    for name in ("repetitions", "first", "student", "teacher"):
+    for name in ("repetitions", "first", "sums", "student", "teacher"):
         build_rows(name, tokenizer, args.work)
     # A fresh process for each: the allocator of a long run does not give memory back.
     command = [sys.executable, "-m", "agentdistill.tinyworld.build", "--work", str(args.work), "--out", str(args.out)]

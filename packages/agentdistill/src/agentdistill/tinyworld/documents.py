@@ -43,7 +43,8 @@ def statement(hop: Hop) -> str:
     return f"The {hop.noun} of {hop.subject} is {hop.value}."
 
 
-def _conclusion(q: FactQuestion) -> list[str]:
+def conclusion(q: FactQuestion) -> list[str]:
+    """What is made of the values found, where the last one is not the answer: one sentence, or none."""
     if q.join == "last":
         return []
     x, y = (int(b[-1].value) for b in q.branches)
@@ -54,7 +55,7 @@ def _conclusion(q: FactQuestion) -> list[str]:
 
 def chain_of_thought(q: Question) -> str:
     """A worked answer: the plan, one step a paragraph, and the answer. Its first paragraph is the first thought."""
-    steps = list(q.lines) if isinstance(q, MathQuestion) else [statement(h) for h in q.hops] + _conclusion(q)
+    steps = list(q.lines) if isinstance(q, MathQuestion) else [statement(h) for h in q.hops] + conclusion(q)
     return "\n\n".join([q.plan, *steps, f"Answer: {q.answer}"])
 
 
@@ -69,8 +70,8 @@ def reading(q: FactQuestion, passages: Sequence[Passage]) -> Document:
 
 
 def program(q: MathQuestion) -> Document:
-    """A problem and the plain Python program that prints its answer."""
-    return _chat("Write Python.", q.text, "```py\n" + "\n".join([*q.code, "print(x)"]) + "\n```")
+    """A problem, in one sentence what to do about it, and the plain Python program that prints its answer."""
+    return _chat("Write Python.", q.text, f"{q.plan}\n```py\n" + "\n".join([*q.code, "print(x)"]) + "\n```")
 
 
 def output(q: MathQuestion) -> Document:
@@ -78,23 +79,24 @@ def output(q: MathQuestion) -> Document:
     return _chat("What does it print?", "\n".join([*q.code, "print(x)"]), q.answer)
 
 
+_TOPS = ((9, 9), (20, 20), (99, 9), (99, 20))
+
+
+def _sum(rng: Random) -> str:
+    """One small sum: the tables, and numbers to a hundred with small ones put to them and taken from them."""
+    sign = rng.choice("++--*/")
+    a, b = rng.randint(2, 9), rng.randint(2, 9)
+    if sign == "*":
+        return f"{a} * {b} = {a * b}"
+    if sign == "/":
+        return f"{a * b} / {b} = {a}"
+    a, b = (rng.randint(1, top) for top in rng.choice(_TOPS))
+    return f"{a} + {b} = {a + b}" if sign == "+" else f"{max(a, b)} - {min(a, b)} = {abs(a - b)}"
+
+
 def arithmetic(rng: Random) -> Document:
-    """A line of small sums, small numbers far more often than large ones."""
-    sums = []
-    for _ in range(6):
-        top = 10 ** rng.choice((1, 1, 2, 2, 2, 3))
-        a, b = rng.randint(0, top), rng.randint(0, top)
-        sign = rng.choice("+-*/")
-        if sign == "-":
-            a, b = max(a, b), min(a, b)
-        if sign == "*":
-            b = rng.randint(2, 12)
-        if sign == "/":
-            b = rng.randint(2, 12)
-            a = b * rng.randint(1, max(2, top // b))
-        value = {"+": a + b, "-": a - b, "*": a * b, "/": a // max(b, 1)}[sign]
-        sums.append(f"{a} {sign} {b} = {value}")
-    return Document((("", "\n".join(sums)),))
+    """A few lines of small sums."""
+    return Document((("", "\n".join(_sum(rng) for _ in range(6))),))
 
 
 class _Episode:

@@ -11,7 +11,7 @@ from random import Random
 
 from agentdistill.prompts import format_passages
 from agentdistill.retrieval import Passage
-from agentdistill.tinyworld.documents import Document, Search, statement
+from agentdistill.tinyworld.documents import Document, Search, conclusion, statement
 from agentdistill.tinyworld.facts import FactQuestion, Hop
 from agentdistill.tinyworld.language import relations_of
 from agentdistill.tinyworld.names import word
@@ -48,24 +48,16 @@ def notes(world: World, passages: Sequence[Passage]) -> Document:
     return Document((("system", "List the facts."), ("user", text), ("assistant", told)))
 
 
-def _asked(rng: Random, hop: Hop) -> str:
-    ask = rng.choice(("What is the {n} of {s}?", "{s}: {n}?", "Tell me the {n} of {s}."))
-    return ask.format(n=hop.noun, s=hop.subject)
-
-
-def talk(rng: Random, world: World, q: FactQuestion, search: Search) -> Document:
-    """A conversation that follows a question's look-ups: passages come, one fact is asked for, often a second one."""
-    by_name = {e.name: e for e in world.entities}
-    turns = [("system", "Answer from the text.")]
-    for hop in q.hops:
+def talk(rng: Random, q: FactQuestion, search: Search) -> Document:
+    """A conversation in which texts are handed over one after the other and followed to the answer."""
+    turns = [("system", "Answer from the texts."), ("user", q.text), ("assistant", q.plan)]
+    for i, hop in enumerate(q.hops):
         found = [p for p in search(f"{hop.noun} of {hop.subject}", 3) if p.title != hop.subject]
         passages = [p for p in search(hop.subject, 4) if p.title == hop.subject] + found[: rng.randint(0, 2)]
         rng.shuffle(passages)
-        turns.append(("user", f"{format_passages(passages)}\n{_asked(rng, hop)}"))
-        turns.append(("assistant", statement(hop)))
-        others = [h for p in passages if p.title in by_name for h in facts_of(world, by_name[p.title]) if h != hop]
-        for other in rng.sample(others, min(len(others), rng.randint(0, 2))):
-            turns += [("user", _asked(rng, other)), ("assistant", statement(other))]
+        rest = [f"Find the {q.hops[i + 1].noun} of {q.hops[i + 1].subject}."] if i + 1 < len(q.hops) else conclusion(q)
+        turns += [("user", format_passages(passages)), ("assistant", " ".join([statement(hop), *rest]))]
+    turns[-1] = ("assistant", f"{turns[-1][1]} Answer: {q.answer}")
     return Document(tuple(turns))
 
 

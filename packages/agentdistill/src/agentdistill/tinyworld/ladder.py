@@ -17,7 +17,7 @@ HEAD_WIDTH = 32
 class Size:
     """Width, depth and heads of one model; the learning rate and the number of tokens it is pretrained with.
 
-    ``first_tokens`` of them are of repetitions and of one-passage questions, which are read before the rest.
+    ``first_tokens`` of them are of repetitions, of one-passage questions and of sums, which are read before the rest.
     """
 
     width: int
@@ -26,7 +26,7 @@ class Size:
     learning_rate: float
     n_tokens: int
     is_teacher: bool = False
-    first_tokens: tuple[int, int] = (1_400_000, 1_000_000)
+    first_tokens: tuple[int, int, int] = (1_200_000, 800_000, 600_000)
 
     def config(self, vocabulary: int, pad: int, end: int) -> Qwen3Config:
         """The model's Hugging Face configuration."""
@@ -51,9 +51,9 @@ class Size:
 
 
 SIZES: dict[str, Size] = {
-    "0.1M": Size(32, 3, 1, 4e-3, 8_400_000),
-    "0.3M": Size(64, 4, 2, 3e-3, 8_400_000),
-    "0.9M": Size(112, 4, 4, 2.5e-3, 8_400_000),
-    "2.2M": Size(192, 4, 6, 2e-3, 7_000_000),
-    "teacher": Size(256, 4, 8, 2e-3, 7_200_000, is_teacher=True, first_tokens=(1_000_000, 700_000)),
+    "0.1M": Size(32, 3, 1, 4e-3, 9_600_000),
+    "0.3M": Size(64, 4, 2, 3e-3, 9_600_000),
+    "0.9M": Size(112, 4, 4, 2.5e-3, 9_600_000),
+    "2.2M": Size(192, 4, 6, 2e-3, 8_000_000),
+    "teacher": Size(256, 4, 8, 2e-3, 8_200_000, is_teacher=True, first_tokens=(800_000, 500_000, 400_000)),
 }

@@ -58,8 +58,8 @@ def _number(rng: Random, large: bool, small: tuple[int, int]) -> int:
 
 def _boxes(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
     who, item, box = word(rng), rng.choice(_ITEMS), rng.choice(_BOXES)
-    n, each = rng.randint(3, 12) if not big else rng.randint(12, 999), _number(rng, big, (3, 30))
-    k = _number(rng, big, (2, 40)) if not big else rng.randint(100, n * each)
+    n, each = rng.randint(2, 9) if not big else rng.randint(12, 999), _number(rng, big, (2, 9))
+    k = _number(rng, big, (2, 20)) if not big else rng.randint(100, n * each)
     k = min(k, n * each - 1)
     if rng.random() < 0.5:
         text = rng.choice((
@@ -78,19 +78,20 @@ def _boxes(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
 
 def _share(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
     who, item = word(rng), rng.choice(_ITEMS)
-    m, each = rng.randint(2, 9) if not big else rng.randint(11, 99), _number(rng, big, (3, 20))
-    a = rng.randint(1, m * each - 1)
+    m, each = rng.randint(2, 9) if not big else rng.randint(11, 99), _number(rng, big, (2, 9))
+    more = rng.randint(1, m * each - 1 if big else min(20, m * each - 1))
+    a = m * each - more
     text = rng.choice((
         "{w} has {a} {i} and finds {c} more. They are shared by {m} friends. How many {i} does each get?",
         "{a} {i} and another {c} {i} are put into {m} equal heaps by {w}. How many {i} are in a heap?",
-    )).format(w=who, a=a, c=m * each - a, m=m, i=item)  # fmt: skip
-    return text, a, [("add", m * each - a), ("split", m)]
+    )).format(w=who, a=a, c=more, m=m, i=item)  # fmt: skip
+    return text, a, [("add", more), ("split", m)]
 
 
 def _trade(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
     who, item = word(rng), rng.choice(_ITEMS)
-    a, b = _number(rng, big, (5, 60)), _number(rng, big, (5, 60))
-    c = rng.randint(1, a + b - 1)
+    a, b = _number(rng, big, (5, 50)), _number(rng, big, (2, 20))
+    c = rng.randint(1, a + b - 1 if big else min(20, a + b - 1))
     text = rng.choice((
         "{w} has {a} {i}, buys {b} and sells {c}. How many {i} does {w} have now?",
         "On the first day {w} counts {a} {i}. {b} come on the second day and {c} go on the third. How many are there then?",
@@ -101,12 +102,12 @@ def _trade(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
 
 def _price(rng: Random, big: bool) -> tuple[str, int, list[Op]]:
     who, item = word(rng), rng.choice(_ITEMS)
-    p, n = _number(rng, big, (2, 20)), rng.randint(2, 12) if not big else rng.randint(12, 999)
+    p, n = _number(rng, big, (2, 9)), rng.randint(2, 9) if not big else rng.randint(12, 999)
     text = rng.choice((
         "{i} cost {p} each. {w} buys {n} and pays {k} for the way. What does {w} pay in all?",
         "For {n} {i} at {p} each, with {k} for the bag, how much does {w} pay?",
     ))  # fmt: skip
-    k = _number(rng, big, (2, 30))
+    k = _number(rng, big, (2, 20))
     return text.format(i=item, p=p, n=n, k=k, w=who), p, [("times", n), ("add", k)]
 
 
@@ -124,12 +125,12 @@ def _long_story(rng: Random) -> tuple[str, int, list[Op]]:
     start = value = rng.randint(5, 60)
     ops: list[Op] = []
     for _ in range(rng.randint(4, 6)):
-        divisors = [d for d in range(2, 10) if value % d == 0 and value > 20]
-        names = ["add", "add", "take", *(["times"] if value < 200 else []), *(["split"] * 2 if divisors else [])]
+        divisors = [d for d in range(2, 10) if value % d == 0 and 1 < value // d < 10]
+        names = ["add", "add", "take", *(["times"] if value < 10 else []), *(["split"] * 2 if divisors else [])]
         name = rng.choice(names)
         n = {
-            "add": rng.randint(3, 99), "take": rng.randint(1, max(1, min(99, value - 1))),
-            "times": rng.randint(2, 6), "split": rng.choice(divisors) if divisors else 1,
+            "add": rng.randint(2, 20), "take": rng.randint(1, max(1, min(20, value - 1))),
+            "times": rng.randint(2, 9), "split": rng.choice(divisors) if divisors else 1,
         }[name]  # fmt: skip
         ops.append((name, n))
         value = _apply(value, ops[-1])

@@ -35,11 +35,11 @@ class Entity:
 class World:
     """A seeded world of about ``size`` entities.
 
-    Articles are read with Zipf-like frequency (``weight``), and a share of them (``hidden``) is in no model's training
-    text: only the search index knows those.
+    Things are known by a Zipf law (``weight``): the famous ones are read about most and linked to most. A share of the
+    articles (``hidden``) is in no model's training text: only the search index knows those.
     """
 
-    def __init__(self, seed: int, size: int, *, hidden: float = 0.0, zipf: float = 0.8) -> None:
+    def __init__(self, seed: int, size: int, *, hidden: float = 0.0, zipf: float = 1.2) -> None:
         self._rng = rng = Random(f"world-{seed}")
         total = sum(_SHARES.values())
         counts = {k: max(2, round(size * share / total)) for k, share in _SHARES.items()}
@@ -48,25 +48,26 @@ class World:
         self.by_kind: dict[str, list[int]] = {}
         for kind, n in counts.items():
             self.by_kind[kind] = [self._add(kind, namer) for _ in range(n)]
-        for e in self.entities:
-            self._link(e)
-            if e.kind in ("work", "firm", "person") and rng.random() < 0.12:
-                e.alias = namer.name(e.kind)
         order = list(range(len(self.entities)))
         rng.shuffle(order)
         for rank, i in enumerate(order):
-            self.entities[i].weight = 1.0 / (rank + 10) ** zipf
+            self.entities[i].weight = 1.0 / (rank + 20) ** zipf
             self.entities[i].hidden = rng.random() < hidden
+        weights = {kind: [self.entities[i].weight for i in members] for kind, members in self.by_kind.items()}
+        for e in self.entities:
+            self._link(e, weights)
+            if e.kind in ("work", "firm", "person") and rng.random() < 0.12:
+                e.alias = namer.name(e.kind)
 
     def _add(self, kind: str, namer: Namer) -> int:
         self.entities.append(Entity(len(self.entities), kind, namer.name(kind)))
         return len(self.entities) - 1
 
-    def _link(self, e: Entity) -> None:
+    def _link(self, e: Entity, weights: dict[str, list[float]]) -> None:
         rng = self._rng
         for r in relations_of(e.kind):
             if r.target is not None:
-                e.facts[r.name] = rng.choice(self.by_kind[r.target])
+                e.facts[r.name] = rng.choices(self.by_kind[r.target], weights[r.target])[0]
             elif r.numeric:
                 e.facts[r.name] = str(rng.randint(*_RANGES[r.name]))
             elif r.name == "money":
