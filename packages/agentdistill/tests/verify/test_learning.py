@@ -16,8 +16,8 @@ from agentdistill.types import Message, Problem, Request, Sampling, Source
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict
 from agentdistill.verify.distil import lessons
 from agentdistill.verify.judges import JudgeSettings
+from agentdistill.verify.judges.prm import load_local, load_scorer, steps_of
 from agentdistill.verify.judging import Judged
-from agentdistill.verify.prm import load_local, load_scorer, steps_of
 from agentdistill.verify.prm_training import marked, train_prm
 from agentdistill.verify.recipe import RoleSettings
 from agentdistill.verify.styles import standard, tiny

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentdistill.verify import Confusion, confusion
-from agentdistill.verify.theory import chance_right, simulate, table
-from agentdistill.verify.toy import equations, toy_pools
+from agentdistill.verify.theory import chance_right, equations, simulate, table, toy_pools
 
 # Per published verifier on MATH-500 x 64: counts, then accuracy, precision and recall as printed (arXiv 2504.04718).
 PUBLISHED = [

@@ -8,8 +8,7 @@ Solutions are sampled (:mod:`~agentdistill.verify.sampling`), judged by tool ver
 from agentdistill.verify.budget import expected, orders
 from agentdistill.verify.candidates import read_pools, write_pools
 from agentdistill.verify.confusion import Confusion, confusion
-from agentdistill.verify.equivalence import classes
-from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots
+from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots, classes
 from agentdistill.verify.rescore import Asked, rescore
 from agentdistill.verify.select import METHODS, Choice, select
 from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict

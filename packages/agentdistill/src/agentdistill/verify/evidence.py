@@ -1,14 +1,20 @@
-"""From what judges said to numbers: f (passed or not) and r (reward) of every candidate, by rules that are named."""
+"""From what judges said to numbers: f (passed or not) and r (reward) of every candidate, by rules that are named.
+
+Answers become classes by the graders' equivalence, the same whatever Python's hashing does.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
+from agentdistill.consistency import canonical
 from agentdistill.errors import DataError
-from agentdistill.verify.equivalence import classes
+from agentdistill.grade import grade
 from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
 
 Pass = Literal["any", "all", "majority", "soft"]
@@ -19,6 +25,10 @@ Filtered = Literal["reward", "majority", "abstain"]
 
 _PASS: dict[str, Pass] = {"code": "any", "facts": "all", "cot": "any", "calculations": "all"}
 """The paper's: code passes if any sample does, facts only if all do."""
+
+_PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+MAX_CHARS = 2000
+"""A longer answer is no short answer: it is alike only to the same text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +122,45 @@ def reward_value(judgement: Judgement | None, policy: Policy) -> float | None:
         return math.fsum(judgement.scores) / len(judgement.scores)
     unsettled: Unsettled = "ignore" if judgement.role == "genrm" else policy.unsettled
     return pass_fraction(judgement.verdicts, "soft", unsettled)
+
+
+def classes(answers: Sequence[str | None], kind: str) -> tuple[int | None, ...]:
+    """For every answer the number of its class; None, or nothing but space, is in none.
+
+    Classes are numbered by first appearance, and an answer joins the first class whose first member it equals: by its
+    text, by its value for plain numbers, else by the grader of ``kind``. So the classes hang on the answers and their
+    order, on nothing else.
+
+    >>> classes(["1,000", "1/2", None, "1000.0", "0.5"], "math")
+    (0, 1, None, 0, 1)
+    """
+    heads: list[str] = []
+    known: dict[str, int] = {}
+    out: list[int | None] = []
+    for answer in answers:
+        if answer is None or not answer.strip():
+            out.append(None)
+            continue
+        text = canonical(answer) if len(answer) <= MAX_CHARS else answer
+        if text not in known:
+            home = next((i for i, head in enumerate(heads) if same(text, head, kind)), len(heads))
+            if home == len(heads):
+                heads.append(text)
+            known[text] = home
+        out.append(known[text])
+    return tuple(out)
+
+
+@lru_cache(maxsize=65_536)
+def same(answer: str, other: str, kind: str) -> bool:
+    """Whether two answers are one, by the grader of ``kind`` in either direction."""
+    if answer == other:
+        return True
+    if max(len(answer), len(other)) > MAX_CHARS:
+        return False
+    if kind == "math" and _PLAIN_NUMBER.fullmatch(answer) and _PLAIN_NUMBER.fullmatch(other):
+        return False  # canonical numbers of one value have one spelling
+    return grade(kind, answer, other).correct or grade(kind, other, answer).correct
 
 
 def ballots(pool: Pool, judges: Judges, policy: Policy) -> Ballots:

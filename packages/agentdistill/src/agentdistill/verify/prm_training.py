@@ -15,7 +15,7 @@ from agentdistill.errors import DataError, ModelError
 from agentdistill.store import digest, file_digest, write_json
 from agentdistill.training.dataset import reading_order
 from agentdistill.training.settings import TrainSettings
-from agentdistill.verify.prm import step_ids, steps_of
+from agentdistill.verify.judges.prm import step_ids, steps_of
 from agentdistill.verify.types import Pool
 
 Progress = Callable[[int, int, float], None]

@@ -47,7 +47,7 @@ def _asked(args: argparse.Namespace) -> Asked:
 
 def _read(path: Path, args: argparse.Namespace) -> list[Pool]:
     from agentdistill.verify import read_pools
-    from agentdistill.verify.checking import with_calculations
+    from agentdistill.verify.judges.calculations import with_calculations
 
     if args.limit is not None and args.limit < 1:
         raise UserError("--limit has to be at least 1")

@@ -27,8 +27,7 @@ def main(args: argparse.Namespace) -> int:
     """Run the command."""
     from agentdistill.store import json_text
     from agentdistill.verify.candidates import write_pools
-    from agentdistill.verify.theory import table
-    from agentdistill.verify.toy import toy_pools
+    from agentdistill.verify.theory import table, toy_pools
 
     try:
         if args.command == "toy":
