@@ -28,11 +28,15 @@ def orthogonalized(x: Tensor, steps: int = 5) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Momentum whose update is orthogonalized (Jordan et al. 2024), for weight matrices only.
 
-    Matrices of one shape are worked on together.
+    Matrices of one shape are worked on together; of several processes (``place`` of ``n``) each one works on its part.
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.01) -> None:
+    def __init__(
+        self, params: Iterable[Tensor], lr: float, momentum: float = 0.95, weight_decay: float = 0.01,
+        place: int = 0, n: int = 1,
+    ) -> None:  # fmt: skip
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self._place, self._n = place, n
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -55,6 +59,16 @@ class Muon(torch.optim.Optimizer):
             velocity = state["momentum"]
             velocity.lerp_(p.grad, 1 - group["momentum"])
             updates.append(torch.lerp(p.grad, velocity, group["momentum"]))
-        for p, update in zip(params, orthogonalized(torch.stack(updates)), strict=True):
+        for p, update in zip(params, self._orthogonalized(torch.stack(updates)), strict=True):
             p.mul_(1 - group["lr"] * group["weight_decay"])
             p.add_(update, alpha=-group["lr"] * scale)
+
+    def _orthogonalized(self, stacked: Tensor) -> Tensor:
+        if self._n == 1:
+            return orthogonalized(stacked)
+        import torch.distributed as dist
+
+        out = torch.zeros_like(stacked)
+        out[self._place :: self._n] = orthogonalized(stacked[self._place :: self._n])
+        dist.all_reduce(out)
+        return out

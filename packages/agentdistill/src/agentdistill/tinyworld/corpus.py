@@ -47,11 +47,11 @@ STUDENT_MIX = Mix(
     cot_facts=18_000,
     cot_math=9_000,
     reading=4_000,
-    talks=9_000,
+    talks=10_000,
     notes=4_000,
     names_in_python=9_000,
-    programs=10_000,
-    arithmetic=10_000,
+    programs=13_000,
+    arithmetic=7_000,
 )
 N_REPETITIONS, N_FIRST, N_SUMS = 15_000, 16_000, 10_000
 TEACHER_EXTRA = Mix(agent=20_000)
@@ -206,8 +206,8 @@ def documents(seed: int, mix: Mix, make_search: MakeSearch) -> Iterator[doc.Docu
     yield from _reading(rng, mix.reading, make_search)
     yield from _exercises(rng, mix, make_search)
     for _ in range(mix.programs):
-        q = _math(rng)
-        yield doc.program(q) if rng.random() < 0.75 else doc.output(q)
+        q = training_math(rng, rng.choice(MATH_FAMILIES))
+        yield doc.program(rng, q) if rng.random() < 0.75 else doc.output(q)
     for _ in range(mix.arithmetic):
         yield doc.arithmetic(rng)
     yield from _agent(rng, mix.agent, make_search)

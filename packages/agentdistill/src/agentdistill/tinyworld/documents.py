@@ -69,9 +69,24 @@ def reading(q: FactQuestion, passages: Sequence[Passage]) -> Document:
     return _chat(tiny.COT_SYSTEM, tiny.cot(q.text, passages)[1].content, chain_of_thought(q))
 
 
-def program(q: MathQuestion) -> Document:
-    """A problem, in one sentence what to do about it, and the plain Python program that prints its answer."""
-    return _chat("Write Python.", q.text, f"{q.plan}\n```py\n" + "\n".join([*q.code, "print(x)"]) + "\n```")
+_PROGRAM_SYSTEMS = (
+    "Write Python.", "Answer in Python.", "Plan it, then write it.", "Make a program.", "Let Python count.",
+)  # fmt: skip
+_PROGRAM_LABELS = (
+    ("", ""), ("Plan: ", ""), ("", "Python:\n"), ("Plan: ", "Program:\n"), ("Idea: ", "Python:\n"),
+    ("First, ", "Then:\n"), ("To do: ", "Run:\n"), ("Way: ", "Work:\n"),
+)  # fmt: skip
+_ENDS = ("print(x)", "print(x)", "show(x)", "result = x", "tell(x)")
+
+
+def program(rng: Random, q: MathQuestion) -> Document:
+    """A problem, in one sentence what to do about it, and the plain Python program that solves it.
+
+    How the two are laid out differs from text to text, so that no layout is all that a model knows.
+    """
+    plan, code = rng.choice(_PROGRAM_LABELS)
+    lines = "\n".join([*q.code, rng.choice(_ENDS)])
+    return _chat(rng.choice(_PROGRAM_SYSTEMS), q.text, f"{plan}{q.plan}\n{code}```py\n{lines}\n```")
 
 
 def output(q: MathQuestion) -> Document:

@@ -48,16 +48,33 @@ def notes(world: World, passages: Sequence[Passage]) -> Document:
     return Document((("system", "List the facts."), ("user", text), ("assistant", told)))
 
 
+_TALK_SYSTEMS = ("Answer from the texts.", "Ask for texts.", "Read, then say what to read next.", "Follow the plan.")
+_TALK_LABELS = ("", "", "Plan: ", "Note: ", "Idea: ", "So: ")
+_TEXT_LABELS = ("", "", "Texts: ", "Found: ", "Read this: ")
+_REQUESTS = ("", "", "\nNext: {n} of {s}", "\nAsk for: {s}", "\n```\n{n} of {s}\n```")
+_ANSWERS = ("Answer: {a}", "Answer: {a}", "It is {a}.", "\nDone: {a}", "\n```\n{a}\n```")
+
+
 def talk(rng: Random, q: FactQuestion, search: Search) -> Document:
-    """A conversation in which texts are handed over one after the other and followed to the answer."""
-    turns = [("system", "Answer from the texts."), ("user", q.text), ("assistant", q.plan)]
+    """A conversation in which texts are handed over one after the other and followed to the answer.
+
+    How thoughts, requests and texts are marked differs from talk to talk.
+    """
+    label, handed, request = rng.choice(_TALK_LABELS), rng.choice(_TEXT_LABELS), rng.choice(_REQUESTS)
+
+    def said(sentences: list[str], following: Hop | None) -> tuple[str, str]:
+        asked = request.format(n=following.noun, s=following.subject) if following else ""
+        return "assistant", label + " ".join(sentences) + asked
+
+    turns = [("system", rng.choice(_TALK_SYSTEMS)), ("user", q.text), said([q.plan], q.hops[0])]
     for i, hop in enumerate(q.hops):
         found = [p for p in search(f"{hop.noun} of {hop.subject}", 3) if p.title != hop.subject]
         passages = [p for p in search(hop.subject, 4) if p.title == hop.subject] + found[: rng.randint(0, 2)]
         rng.shuffle(passages)
-        rest = [f"Find the {q.hops[i + 1].noun} of {q.hops[i + 1].subject}."] if i + 1 < len(q.hops) else conclusion(q)
-        turns += [("user", format_passages(passages)), ("assistant", " ".join([statement(hop), *rest]))]
-    turns[-1] = ("assistant", f"{turns[-1][1]} Answer: {q.answer}")
+        following = q.hops[i + 1] if i + 1 < len(q.hops) else None
+        rest = [f"Find the {following.noun} of {following.subject}."] if following else conclusion(q)
+        turns += [("user", handed + format_passages(passages)), said([statement(hop), *rest], following)]
+    turns[-1] = ("assistant", f"{turns[-1][1]} {rng.choice(_ANSWERS).format(a=q.answer)}")
     return Document(tuple(turns))
 
 

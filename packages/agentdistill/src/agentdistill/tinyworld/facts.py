@@ -112,6 +112,9 @@ _OPENERS = (
 _CLOSERS = ("", "", " No guesses please.", " Not the name next to it.", " One answer only.")
 
 
+_P_ALIAS = {"hop1": 0.15, "hop2": 0.5, "hop3": 0.15, "riddle": 0.6}
+
+
 def chain_question(rng: Random, world: World, family: str, flat: float = 0.3) -> FactQuestion:
     """A question that follows a path of relations: two hops, three to four, or one to three in unusual words."""
     depth = {"hop1": (1,), "hop2": (2,), "hop3": (3, 3, 4), "riddle": (1, 2, 2, 3)}[family]
@@ -121,7 +124,7 @@ def chain_question(rng: Random, world: World, family: str, flat: float = 0.3) ->
         kinds += ("city", "river", "mountain", "country") if family == "hop1" else ("city", "river")
     e = _start(rng, world, kinds, flat)
     path = rng.choice(chains(e.kind, rng.choice(depth)))
-    called = _called(rng, e, 0.6 if family == "riddle" else 0.15)
+    called = _called(rng, e, _P_ALIAS[family])
     np = _phrase(rng, called, path[:-1], p_rare)
     text = _pick(rng, path[-1].ask, path[-1].rare_ask, p_rare).format(x=np)
     if family == "riddle":

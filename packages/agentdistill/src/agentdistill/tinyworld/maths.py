@@ -120,11 +120,11 @@ _EVENTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _long_story(rng: Random) -> tuple[str, int, list[Op]]:
+def _events(rng: Random, n_events: int) -> tuple[str, int, list[Op]]:
     who, item = word(rng), rng.choice(_ITEMS)
     start = value = rng.randint(5, 60)
     ops: list[Op] = []
-    for _ in range(rng.randint(4, 6)):
+    for _ in range(n_events):
         divisors = [d for d in range(2, 10) if value % d == 0 and 1 < value // d < 10]
         names = ["add", "add", "take", *(["times"] if value < 10 else []), *(["split"] * 2 if divisors else [])]
         name = rng.choice(names)
@@ -142,7 +142,9 @@ def _long_story(rng: Random) -> tuple[str, int, list[Op]]:
 
 def _story_question(rng: Random, family: str) -> MathQuestion:
     if family == "steps":
-        text, start, ops = _long_story(rng)
+        text, start, ops = _events(rng, rng.randint(4, 6))
+    elif family == "word" and rng.random() < 0.5:
+        text, start, ops = _events(rng, rng.randint(1, 3))
     else:
         text, start, ops = rng.choice(_STORIES)(rng, family == "large")
     plan, lines, code, value = _solution(start, ops)

@@ -117,7 +117,9 @@ def loss_of(model: Any, batch: Any) -> tuple[torch.Tensor, int]:
     return cross_entropy(logits.float(), ids[:, 1:][mask]), int(mask.sum())
 
 
-def optimizers_of(model: Any, learning_rate: float) -> list[tuple[torch.optim.Optimizer, float]]:
+def optimizers_of(
+    model: Any, learning_rate: float, share: Share | None = None
+) -> list[tuple[torch.optim.Optimizer, float]]:
     """Muon for the matrices of the layers, AdamW for embeddings and norms; each with its peak learning rate."""
     import torch
 
@@ -125,7 +127,7 @@ def optimizers_of(model: Any, learning_rate: float) -> list[tuple[torch.optim.Op
 
     inner = [p for n, p in model.named_parameters() if p.dim() > 1 and "embed" not in n]
     outer = [p for n, p in model.named_parameters() if p.dim() <= 1 or "embed" in n]
-    muon = Muon(inner, lr=MUON_RATE)
+    muon = Muon(inner, lr=MUON_RATE, place=share.place, n=share.n) if share else Muon(inner, lr=MUON_RATE)
     adam = torch.optim.AdamW(outer, lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     return [(muon, MUON_RATE), (adam, learning_rate)]
 
@@ -179,7 +181,7 @@ def pretrain(
     spec = SIZES[size]
     model = Qwen3ForCausalLM(spec.config(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id))
     model.set_attn_implementation("tinyworld_causal")
-    optimizers = optimizers_of(model, spec.learning_rate)
+    optimizers = optimizers_of(model, spec.learning_rate, share)
     n_params = sum(p.numel() for p in model.parameters())
     log: list[dict[str, float]] = []
     started, read, learned, total = time.perf_counter(), 0, 0, 0.0

@@ -56,7 +56,7 @@ class World:
         weights = {kind: [self.entities[i].weight for i in members] for kind, members in self.by_kind.items()}
         for e in self.entities:
             self._link(e, weights)
-            if e.kind in ("work", "firm", "person") and rng.random() < 0.12:
+            if e.kind in ("work", "firm", "person") and rng.random() < 0.3:
                 e.alias = namer.name(e.kind)
 
     def _add(self, kind: str, namer: Namer) -> int:
