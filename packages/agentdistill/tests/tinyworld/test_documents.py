@@ -89,14 +89,23 @@ def test_a_transcript_is_not_made_where_search_finds_nothing(world: World) -> No
     assert doc.agent_facts(Random(0), q, lambda query, k: []) is None
 
 
-def test_programs_print_the_answer() -> None:
-    q = math_question(Random(1), "word")
-    *_, (role, text) = doc.program(q).turns
-    code = parse_action(text)
-    assert role == "assistant"
-    assert code is not None
+def test_programs_end_with_the_answer_in_whatever_layout() -> None:
+    layouts = set()
     with Environment(mode="process") as environment:
-        assert environment.open().run(code).observation == q.answer
+        for seed in range(30):
+            rng = Random(seed)
+            q = math_question(rng, "word")
+            (_, system), _, (role, text) = doc.program(rng, q).turns
+            code = parse_action(text)
+            assert role == "assistant"
+            assert code is not None
+            assert q.plan in text
+            workspace = environment.open()
+            assert workspace.run("show = tell = print").status.value == "ok"
+            assert workspace.run(code + ("\nprint(result)" if "result" in code else "")).observation == q.answer
+            workspace.close()
+            layouts.add((system, text.partition(q.plan)[0]))
+    assert len(layouts) > 10
     assert doc.output(q).turns[-1] == ("assistant", q.answer)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agentdistill.environment import Environment
 from agentdistill.parse import parse_action
 from agentdistill.tinyworld import exercises
-from agentdistill.tinyworld.documents import statement
+from agentdistill.tinyworld.documents import conclusion, statement
 from agentdistill.tinyworld.facts import FACT_FAMILIES, fact_question
 from agentdistill.tinyworld.world import World
 
@@ -49,13 +49,14 @@ def test_a_talk_follows_its_plan_through_texts_to_the_answer(
     q = fact_question(rng, world, family)
     assume(all(any(p.title == h.subject for p in retriever.search(h.subject, 4)) for h in q.hops))
     _, (_, asked), (_, plan), *turns = exercises.talk(rng, q, retriever.search).turns
-    assert (asked, plan) == (q.text, q.plan)
+    assert asked == q.text
+    assert q.plan in plan
     assert [role for role, _ in turns] == ["user", "assistant"] * len(q.hops)
     texts, replies = turns[::2], turns[1::2]
     for hop, (_, given_text), (_, reply) in zip(q.hops, texts, replies, strict=True):
         assert hop.value in given_text
-        assert reply.startswith(statement(hop))
-    assert replies[-1][1].endswith(f"Answer: {q.answer}")
+        assert statement(hop) in reply
+    assert q.answer in replies[-1][1].rpartition(conclusion(q)[-1] if conclusion(q) else statement(q.hops[-1]))[2]
 
 
 def test_python_on_names_runs_and_does_what_was_asked(world: World) -> None:

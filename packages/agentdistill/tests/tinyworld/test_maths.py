@@ -66,6 +66,7 @@ def test_families_differ_as_they_should() -> None:
     assert largest("large") > 10 * largest("word")
     rng = Random(0)
     n_steps = {family: [len(math_question(rng, family).lines) for _ in range(100)] for family in ("word", "steps")}
+    assert set(n_steps["word"]) == {1, 2, 3}
     assert max(n_steps["word"]) < min(n_steps["steps"])
     assert {math_question(rng, f).family for f in MATH_FAMILIES} == set(MATH_FAMILIES)
 
