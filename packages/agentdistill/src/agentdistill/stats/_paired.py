@@ -99,8 +99,9 @@ def paired_ratio(
 
     A percentile bootstrap that draws the same problems for both, family by family. The upper limit is infinite where
     a ``b`` of zero cannot be excluded. A family in which ``a`` is the same multiple of ``b`` on all problems adds
-    Wilson's bound on what it has not shown, as in :func:`mean_interval`. Values lie within ``bounds``. Raises ValueError
-    when the two share no problem.
+    Wilson's bound on what it has not shown, as in :func:`mean_interval`. Values lie within ``bounds``.
+
+    Raises ValueError when the two share no problem.
     """
     common = _common(a, b)
     pairs = {f: np.array([[a[f][p], b[f][p]] for p in sorted(problems)]) for f, problems in sorted(common.items())}
