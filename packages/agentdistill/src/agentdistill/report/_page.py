@@ -93,6 +93,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         axis=_axis,
+        limits=_limits,
         ratio=_ratio,
         percent=_percent,
         points=_points,
@@ -122,6 +123,11 @@ def _decimal(value: float | None, places: int = 1) -> str:
 
 def _ratio(value: float | None) -> str:
     return "–" if value is None else f"× {value:.2f}" if value < 10 else f"× {value:,.0f}"
+
+
+def _limits(interval: Mapping[str, float | None]) -> str:
+    low, high = interval["low"], interval["high"]
+    return f"{low:.2f} or more" if high is None else f"{low:.2f} to {high:.2f}"
 
 
 def _axis(paired: Iterable[Mapping[str, Any]]) -> dict[str, float]:
