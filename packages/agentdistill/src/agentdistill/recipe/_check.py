@@ -29,7 +29,18 @@ def check(recipe: Recipe, source: Source) -> None:
     for name in recipe.evaluate.teacher:
         if METHODS[name].learns:
             raise source.error(f'"{name}" is for students: the teacher is not trained', "evaluate", "teacher")
+    _check_on_policy(recipe, source)
     _check_numbers(recipe, source)
+
+
+def _check_on_policy(recipe: Recipe, source: Source) -> None:
+    settings, names = recipe.on_policy, [student_name(s) for s in recipe.students]
+    if settings.student is not None and settings.student not in names:
+        raise source.error(unknown("student", settings.student, names), "on_policy", "student")
+    usable = [m.name for m in METHODS.values() if m.loop == "agent" and m.learns and not m.votes]
+    if settings.method not in usable:
+        why = f'"{settings.method}" is no method of a student trained as an agent; there are: {", ".join(usable)}'
+        raise source.error(why, "on_policy", "method")
 
 
 _COLLECTIONS = sorted({m.learns for m in METHODS.values() if m.learns})
@@ -86,10 +97,12 @@ def _check_methods(methods: tuple[str, ...], recipe: Recipe, source: Source, tab
 
 _AT_LEAST_1 = {
     "": ("jobs",),
+    "ray": ("workers",),
     "tools": ("k",),
     "problems": ("limit_train", "limit_test"),
     "collect": ("max_steps", "max_new_tokens", "observation_chars", "samples"),
     "evaluate": ("max_steps", "max_new_tokens", "observation_chars", "batch_size"),
+    "on_policy": ("rounds", "per_round", "tries"),
 }
 
 
@@ -109,6 +122,8 @@ def _check_numbers(recipe: Recipe, source: Source) -> None:
         raise source.error(why, "evaluate.consistency")
     if recipe.collect.samples > 1 and recipe.collect.temperature == 0:
         raise source.error("samples above 1 need a temperature above 0", "collect", "samples")
+    if not recipe.ray.cpus >= 0 or not recipe.ray.gpus >= 0:
+        raise source.error("cpus and gpus have to be at least 0", "ray")
     if not recipe.sandbox.wall_s > 0 or recipe.sandbox.memory_mb < 1:
         raise source.error("wall_s and memory_mb have to be above 0", "sandbox")
     if not 0 <= recipe.seed < 2**32:

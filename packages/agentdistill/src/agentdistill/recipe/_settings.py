@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from agentdistill.executors import RaySettings
 from agentdistill.filters import DEFAULT
 from agentdistill.tools.mcp import McpServer
 from agentdistill.training.settings import TrainSettings
@@ -117,8 +118,32 @@ class EvaluateSettings(RolloutTable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OnPolicySettings:
+    """``agentdistill on-policy``: a student acts, its teacher corrects it, and it learns from that, in rounds.
+
+    ``problems`` is where fresh problems come from, as in ``[problems]``; ``per_round`` how many a round takes, else an
+    even share. The teacher goes on from up to ``tries`` prefixes of a failed trajectory. ``learn`` ``both`` trains on
+    the student's own steps before the correction too. ``tokens`` says which of the teacher's count: ``all`` that it
+    reads and writes, or those ``written``. ``compare`` spends as many on plain collection, for comparison.
+    """
+
+    rounds: int = 2
+    problems: str | None = None
+    per_round: int | None = None
+    student: str | None = None
+    method: str = "agent-distill"
+    tries: int = 3
+    learn: Literal["teacher", "both"] = "teacher"
+    tokens: Literal["all", "written"] = "all"
+    compare: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A whole run. ``jobs`` processes work side by side, where models are local and on CPU; ``style`` names prompts."""
+    """A whole run. ``jobs`` processes work side by side, where models are local and on CPU; ``style`` names prompts.
+
+    ``executor`` says who runs the episodes: this machine's processes, or the workers of ``ray``.
+    """
 
     name: str
     problems: ProblemsSettings
@@ -131,9 +156,17 @@ class Recipe:
     train: TrainSettings = TrainSettings()  # noqa: RUF009  frozen
     train_cot: TrainSettings | None = None
     evaluate: EvaluateSettings = EvaluateSettings()
+    on_policy: OnPolicySettings = OnPolicySettings()
     style: str = "standard"
     seed: int = 0
     jobs: int = 1
+    executor: Literal["local", "ray"] = "local"
+    ray: RaySettings = RaySettings()  # noqa: RUF009  frozen
+
+    @property
+    def on_ray(self) -> RaySettings | None:
+        """The settings of Ray where its workers run the episodes, None where this machine does."""
+        return self.ray if self.executor == "ray" else None
 
 
 def student_name(student: StudentSettings) -> str:
