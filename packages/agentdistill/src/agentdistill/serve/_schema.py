@@ -100,12 +100,14 @@ class Usage(BaseModel):
 
 
 class ReplyMessage(BaseModel):
-    """The answer; ``reasoning_content`` shows the steps as text, ``steps`` as data."""
+    """The answer; ``reasoning_content`` shows the steps as text, ``steps`` as data. ``verification`` is there where one
+    of several trajectories was chosen: all of them, what the checks said of each, and why it was that one."""
 
     role: Literal["assistant"] = "assistant"
     content: str
     reasoning_content: str | None = None
     steps: list[dict[str, Any]] | None = None
+    verification: dict[str, Any] | None = None
 
 
 class Choice(BaseModel):
