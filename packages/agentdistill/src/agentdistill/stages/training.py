@@ -16,7 +16,8 @@ from agentdistill.recipe import StudentSettings, student_name
 from agentdistill.run import Run
 from agentdistill.stages.folder import StageFolder
 from agentdistill.store import file_digest, read_traces
-from agentdistill.training.settings import TrainSettings
+from agentdistill.training.result import TrainResult
+from agentdistill.training.settings import Divergence, TrainSettings
 from agentdistill.types import Trace
 
 _HOW_ONLY = ("save_every_s", "threads", "distributed", "chat_template")
@@ -81,15 +82,25 @@ def fit(
     traces: Sequence[Trace],
     folder: StageFolder,
     progress: Progress,
-) -> None:
-    """Train a student on these traces, with the method's settings, into a folder that the caller has claimed."""
+    *,
+    weights: str | None = None,
+    divergence: Divergence | None = None,
+) -> TrainResult:
+    """Train a student on these traces, with the method's settings, into a folder that the caller has claimed.
+
+    It begins at its base, or at other ``weights``. With ``divergence`` it learns from a teacher's distributions at its
+    own words, which it reads once: after that they are no longer what it would write.
+    """
     from agentdistill.training import train
 
     settings = _settings(run, method_name)
+    if divergence is not None:
+        settings = dataclasses.replace(settings, epochs=1)
     what = f"{student_name(student)} · {method_name} · {len(traces)} trajectories · {settings.epochs} epochs"
     line = _Line(progress, what)
     try:
-        result = train(traces, locate(student.base), folder.path, settings, on_progress=line)
+        base = weights or locate(student.base)
+        result = train(traces, base, folder.path, settings, on_progress=line, divergence=divergence)
     except Exception as e:
         if not isinstance(e, AgentDistillError) and _DISK.search(str(e)):
             why = str(e).strip().splitlines()[0]
@@ -98,6 +109,7 @@ def fit(
     dropped = f"  {result.n_too_long} too long" if result.n_too_long else ""
     task = line.task or progress.task("train", what, result.n_steps)
     task.done(f"loss {result.final_loss:.3f}  {result.tokens_per_s / 1000:.1f}k tok/s{dropped}")
+    return result
 
 
 _DISK = re.compile(r"I/O error|No space left|file too large|quota exceeded|write failed", re.IGNORECASE)
