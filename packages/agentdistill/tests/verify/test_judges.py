@@ -164,7 +164,7 @@ def test_a_reward_is_the_mean_of_what_could_be_parsed(environment):
 def test_a_blank_before_yes_may_be_a_token_of_its_own():
     """As in TinyWorld's tokenizer, where ' Yes' is ' ', 'Y', 'es' and ' No' is ' N', 'o'."""
 
-    def reply(request: Request) -> str | Sample:
+    def reply(request):
         if not request.prefix:
             return "Thinking.\nVerification: is it correct (Yes/No)? Yes"
         blank = not request.prefix.endswith(" ")
