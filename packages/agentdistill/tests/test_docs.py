@@ -22,6 +22,7 @@ from tiny_models import save_checkpoint
 
 import agentdistill
 from agentdistill import methods, recipe
+from agentdistill.executors import RaySettings
 from agentdistill.recipe import load_recipe
 from agentdistill.store import read_traces
 from agentdistill.tools.mcp import McpServer
@@ -184,8 +185,13 @@ SECTIONS = {
     "[train]": TrainSettings,
     "[evaluate]": recipe.EvaluateSettings,
     "[evaluate.consistency]": Consistency,
+    "[on_policy]": recipe.OnPolicySettings,
+    "[ray]": RaySettings,
 }
-TABLES = {"problems", "teacher", "students", "tools", "sandbox", "collect", "filter", "train", "train_cot", "evaluate"}
+TABLES = {
+    "problems", "teacher", "students", "tools", "sandbox", "collect", "filter", "train", "train_cot", "evaluate",
+    "on_policy", "ray",
+}  # fmt: skip
 
 
 def section(page: str, heading: str) -> str:

@@ -85,11 +85,17 @@ def groups_of(model: Model, episodes: Sequence[Episode[T]], missing: Iterable[in
     In lockstep the groups are fixed slices of ``episodes`` and one missing episode brings its whole group: what a
     batch gives may hang on who shares it, so a run taken up again has to form the same batches.
     """
+    batches = batches_of(model.lockstep, model.batch_size, len(episodes), missing)
+    return [[(i, episodes[i]) for i in batch] for batch in batches]
+
+
+def batches_of(lockstep: bool, batch_size: int, n: int, missing: Iterable[int]) -> list[list[int]]:
+    """The places of :func:`groups_of` among ``n`` episodes, for a model that is somewhere else."""
     wanted = set(missing)
-    if not model.lockstep:
-        return [[(i, episodes[i]) for i in sorted(wanted)]]
-    slices = [range(i, min(i + model.batch_size, len(episodes))) for i in range(0, len(episodes), model.batch_size)]
-    return [[(i, episodes[i]) for i in part] for part in slices if not wanted.isdisjoint(part)]
+    if not lockstep:
+        return [sorted(wanted)]
+    slices = [range(i, min(i + batch_size, n)) for i in range(0, n, batch_size)]
+    return [list(part) for part in slices if not wanted.isdisjoint(part)]
 
 
 async def drive(model: Model, groups: Groups[T], on_done: Callable[[int, T], None]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from agentdistill.checkpoints import locate
 from agentdistill.errors import InfrastructureError, ModelError
+from agentdistill.executors import RaySettings
 from agentdistill.methods import METHODS
 from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
 from agentdistill.recipe import Recipe
@@ -153,11 +154,25 @@ def _is_done(run: Run, part: Part) -> bool:
 def _do(run: Run, stage_parts: Sequence[Part], progress: Progress) -> None:
     missing = [part for part in stage_parts if not _is_done(run, part)]
     n_jobs = min(run.recipe.jobs, len(missing))
-    if n_jobs <= 1 or missing[0].work == "filter":
-        for part in missing:
-            _WORK[part.work](run, progress, *part.arguments)
+    ray = run.recipe.on_ray if missing and missing[0].work in ("collect", "evaluate") else None
+    if n_jobs <= 1 or missing[0].work == "filter" or ray is not None:
+        with _cluster(ray):
+            for part in missing:
+                _WORK[part.work](run, progress, *part.arguments)
         return
     _side_by_side(run, missing, progress, n_jobs)
+
+
+@contextmanager
+def _cluster(settings: RaySettings | None) -> Iterator[None]:
+    """One connection for all parts of a stage, where its episodes run on Ray."""
+    if settings is None:
+        yield
+        return
+    from agentdistill.executors.ray import connected
+
+    with connected(settings):
+        yield
 
 
 def _side_by_side(run: Run, stage_parts: Sequence[Part], progress: Progress, n_jobs: int) -> None:

@@ -31,6 +31,9 @@ class Run:
         self.recipe = recipe
         self.folder = folder
 
+    def __reduce__(self) -> tuple[type[Run], tuple[Recipe, Path]]:
+        return Run, (self.recipe, self.folder)  # what it holds open stays in its process
+
     def save_recipe(self) -> None:
         """Keep the resolved recipe beside the results; a file that says the same already is left alone."""
         resolved, path = dataclasses.asdict(self.recipe), self.folder / "recipe.json"
@@ -62,11 +65,12 @@ class Run:
             if not source:
                 found[split] = ()
                 continue
-            found[split], bad = self._load(source, limit)
+            found[split], bad = self.load(source, limit)
             skipped += bad
         return found, tuple(skipped)
 
-    def _load(self, source: str, limit: int | None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
+    def load(self, source: str, limit: int | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
+        """The problems of a source as the recipe's own are read, and a line for every row that was left out."""
         task = find_task(source)
         if task is not None:
             module, split = task

@@ -20,6 +20,8 @@ from agent_server import served  # noqa: E402
 from agentdistill.models.scripted import Scripted  # noqa: E402
 from agentdistill.serve import ServeSettings  # noqa: E402
 from agentdistill.types import Consistency  # noqa: E402
+from agentdistill.verify.asking import Choosing  # noqa: E402
+from agentdistill.verify.judges import Kit  # noqa: E402
 
 HOSTILE = "<img src=x onerror='window.pwned = 1'></script><script>window.pwned = 2</script>"
 
@@ -56,7 +58,9 @@ def student():
 
 @pytest.fixture(scope="module")
 def server(environment, student):
-    with served(Scripted(student.say, name="student"), environment, vote=Consistency(n=3, adaptive=False)) as up:
+    judge = Scripted(lambda request: f"{HOSTILE}\n```py\nprint({'404' in request.messages[-1].content})\n```")
+    agent = {"vote": Consistency(n=3, adaptive=False), "choosing": Choosing(3, Kit(environment), judge)}
+    with served(Scripted(student.say, name="student"), environment, **agent) as up:
         yield up
 
 
@@ -118,11 +122,30 @@ def test_steps_appear_as_they_happen_and_the_conversation_goes_on(page, student)
 
 def test_candidates_of_a_vote_are_shown(page, student):
     student.go_on.set()
-    page.click("#vote")
+    page.choose("#how", ":vote")
     ask(page, "How long is the Aren?")
     wait(page, "document.querySelectorAll('.answer').length === 1")
     assert "2 candidates tried and not chosen" in text(page, ".turn:first-child")
     assert page.evaluate("document.querySelectorAll('.turn:first-child .call-box .source').length") == 2
+
+
+def test_trajectories_are_shown_side_by_side_and_the_chosen_one_is_open(page, student):
+    student.go_on.clear()
+    page.choose("#how", ":verify")
+    ask(page, "How long is the Aren?")
+    wait(page, "document.querySelectorAll('.candidate .observed').length === 3")
+    assert page.evaluate("document.querySelectorAll('.candidate > summary.busy').length") == 3
+    student.go_on.set()
+    wait(page, "document.querySelectorAll('.answer').length === 1")
+    assert text(page, ".answer") == "404"
+    assert text(page, ".cost").startswith("3 trajectories · ")
+    assert text(page, ".why").startswith("Candidate 1 chosen: ")
+    assert page.evaluate("[...document.querySelectorAll('.candidate')].map(c => c.open)") == [True, False, False]
+    for place in (1, 2, 3):
+        said = text(page, f".candidate:nth-of-type({place}) > summary")
+        assert said.startswith(f"Candidate {place}404checks: 4 true"), said
+    assert page.evaluate("document.querySelectorAll('.busy').length") == 0
+    assert page.evaluate("document.querySelectorAll('.candidate:nth-of-type(2) .turn').length") == 2
 
 
 def test_an_answer_can_be_stopped(page, student, server):

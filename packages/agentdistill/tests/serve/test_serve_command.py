@@ -36,7 +36,19 @@ def run(tmp_path_factory):
 
 
 def test_it_answers_until_it_is_terminated_and_then_ends_well(run):
-    command = [sys.executable, "-m", "agentdistill", "serve", str(run), "--port", "0", "--concurrency", "4"]
+    command = [
+        sys.executable,
+        "-m",
+        "agentdistill",
+        "serve",
+        str(run),
+        "--port",
+        "0",
+        "--concurrency",
+        "4",
+        "--verify",
+        "2",
+    ]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=source_environment()
     )
@@ -45,8 +57,9 @@ def test_it_answers_until_it_is_terminated_and_then_ends_well(run):
         url = re.search(r"answers at (http://127\.0\.0\.1:\d+/v1)", line)
         assert url, (line, process.stderr.read() if process.poll() is not None else "")
         client = openai.OpenAI(base_url=url[1], api_key="none", max_retries=0, timeout=300)
-        [name, vote, raw] = [m.id for m in client.models.list()]
-        assert (name, vote, raw) == ("base--agent-distill", "base--agent-distill:vote", "base--agent-distill:raw")
+        [name, *others] = [m.id for m in client.models.list()]
+        assert name == "base--agent-distill"
+        assert others == [f"{name}:vote", f"{name}:verify", f"{name}:raw"]
         said: list[str] = []
 
         def ask() -> None:
@@ -59,6 +72,9 @@ def test_it_answers_until_it_is_terminated_and_then_ends_well(run):
         for t in threads:
             t.join(300)
         assert said == ["I found no answer: the steps I may take are used up."] * 3
+        messages = [{"role": "user", "content": "How long is the Aren 1 in km?"}]
+        told = client.chat.completions.create(model=f"{name}:verify", messages=messages).choices[0].message
+        assert len(told.verification["candidates"]) == 2
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=120)
         assert (process.returncode, errors) == (0, "")
@@ -74,6 +90,8 @@ def test_it_answers_until_it_is_terminated_and_then_ends_well(run):
         (["--concurrency", "0"], "--concurrency has to be at least 1"),
         (["--port", "70000"], "0 to 65535"),
         (["--api-key-env", "NO_SUCH_VARIABLE"], "no NO_SUCH_VARIABLE"),
+        (["--verifier", "x"], "--verifier needs --verify N"),
+        (["--verify", "0"], "--verify has to be at least 1"),
         (["--student", "nobody"], 'no student is called "nobody"'),
     ],
 )

@@ -161,6 +161,19 @@ def test_a_reward_is_the_mean_of_what_could_be_parsed(environment):
     assert find_judges(pools).reward == "j"
 
 
+def test_a_blank_before_yes_may_be_a_token_of_its_own():
+    """As in TinyWorld's tokenizer, where ' Yes' is ' ', 'Y', 'es' and ' No' is ' N', 'o'."""
+
+    def reply(request):
+        if not request.prefix:
+            return "Thinking.\nVerification: is it correct (Yes/No)? Yes"
+        blank = not request.prefix.endswith(" ")
+        return Sample(" " if blank else "Y", StopReason.LENGTH, 5, 1, logprob=math.log(0.8 if blank else 0.5))
+
+    [found] = check("genrm", reply, Kit(), k=1, score="probability")
+    assert (found.score, found.verdict) == (pytest.approx(0.4), Verdict.FALSE)
+
+
 def test_a_reward_may_be_the_probability_of_yes():
     asked = []
 

@@ -16,7 +16,7 @@ from agentdistill.types import Message, Problem, Request, Sampling, Source
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict
 from agentdistill.verify.distil import lessons
 from agentdistill.verify.judges import JudgeSettings
-from agentdistill.verify.judges.prm import load_local, load_scorer, steps_of
+from agentdistill.verify.judges.prm import Scored, load_local, load_scorer, steps_of
 from agentdistill.verify.judging import Judged
 from agentdistill.verify.prm_training import marked, train_prm
 from agentdistill.verify.recipe import RoleSettings
@@ -141,7 +141,7 @@ def adapters(base, tmp_path_factory) -> dict[str, str]:
 
 def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
     from agentdistill.models import load_model
-    from agentdistill.verify.adapters import load_roles
+    from agentdistill.verify.models import load_roles
 
     roles = load_roles(str(base), {"yes": adapters["yes"], "no": adapters["no"], "generator": None}, device="cpu")
     request = Request(tiny.genrm("What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=6))
@@ -167,23 +167,23 @@ def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
 
 
 def test_judges_that_are_adapters_of_one_base_are_loaded_once(adapters, prm):
-    from agentdistill.verify.runs import _on_one_base
+    from agentdistill.verify.models import on_one_base
 
     def judge(name: str, path: object, role: str = "genrm") -> JudgeSettings:
         return JudgeSettings(name=name, role=role, model={"model": "local", "path": str(path), "device": "cpu"})
 
-    makers = _on_one_base([judge("a", adapters["yes"]), judge("b", adapters["no"]), judge("c", prm, "prm")])
+    makers = on_one_base([judge("a", adapters["yes"]), judge("b", adapters["no"]), judge("c", prm, "prm")])
     assert makers.keys() == {"a", "b"}
     a, b = makers["a"](), makers["b"]()
     assert a._decoder.model is b._decoder.model
     asyncio.run(a.aclose())
     request = Request(tiny.genrm("What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=2))
     assert asyncio.run(b.generate([request]))[0][0].n_new_tokens > 0
-    assert _on_one_base([judge("a", adapters["yes"])]) == {}
+    assert on_one_base([judge("a", adapters["yes"])]) == {}
 
 
 def test_weights_are_told_apart_by_what_is_in_them(adapters, base):
-    from agentdistill.verify.identity import model_identity
+    from agentdistill.verify.models import model_identity
 
     def table(path: object, **more: object) -> dict:
         return {"model": "local", "path": str(path), **more}
@@ -196,7 +196,7 @@ def test_weights_are_told_apart_by_what_is_in_them(adapters, base):
 
 
 def test_an_adapter_that_is_not_there_is_told(base, tmp_path):
-    from agentdistill.verify.adapters import load_roles
+    from agentdistill.verify.models import load_roles
 
     with pytest.raises(ModelError, match="not an adapter folder"):
         load_roles(str(base), {"a": str(tmp_path)}, device="cpu")
@@ -217,22 +217,50 @@ def prm(base, tmp_path_factory) -> Path:
     return out
 
 
+def test_a_reward_model_goes_on_where_its_training_was_stopped(base, tmp_path):
+    settings = TrainSettings(
+        method="full", learning_rate=1e-3, epochs=3, batch_size=4, max_length=400, device="cpu", threads=1,
+        save_every_s=0.0,
+    )  # fmt: skip
+
+    class Killed(Exception):
+        pass
+
+    def stop(n: int, of: int, loss: float) -> None:
+        seen.append(n)
+        if n == 4:
+            raise Killed
+
+    seen: list[int] = []
+    whole = train_prm(marked(POOLS), str(base), tmp_path / "whole", settings, lambda n, of, loss: None)
+    with pytest.raises(Killed):
+        train_prm(marked(POOLS), str(base), tmp_path / "cut", settings, stop)
+    assert (tmp_path / "cut" / "resume.pt").exists()
+    resumed = train_prm(marked(POOLS), str(base), tmp_path / "cut", settings, lambda n, of, loss: seen.append(n))
+    assert seen == [1, 2, 3, 4, *range(4, whole["n_steps"] + 1)]  # the fourth update had not been kept
+    assert resumed["losses"] == whole["losses"]
+    assert not (tmp_path / "cut" / "resume.pt").exists()
+    same = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut")]
+    assert same[0] == same[1]
+
+
 def test_a_reward_model_learns_to_tell_right_from_wrong(prm):
     scorer = load_scorer({"model": "local", "path": str(prm), "device": "cpu"})
-    right, wrong = (scorer.score("What is 6 times 7 less 1?", steps_of(s)) for s in (RIGHT, WRONG))
+    right, wrong = (scorer.score("What is 6 times 7 less 1?", steps_of(s)).scores for s in (RIGHT, WRONG))
     assert len(right) == len(wrong) == 2
     assert right[-1] > 0.7 > 0.3 > wrong[-1]
     assert all(0 <= s <= 1 for s in (*right, *wrong))
     one_by_one = scorer.score("What is 6 times 7 less 1?", steps_of(RIGHT)[:1])
-    assert one_by_one[0] == pytest.approx(right[0], abs=1e-5)  # a step's score does not see what follows
+    assert one_by_one.n_tokens > 10
+    assert one_by_one.scores[0] == pytest.approx(right[0], abs=1e-5)  # a step's score does not see what follows
 
 
 def test_steps_beyond_the_context_keep_the_last_score(prm):
     scorer = load_local(str(prm), device="cpu", max_length=40)
-    scores = scorer.score("q", ["1 + 1 = 2"] * 30)
+    scores = scorer.score("q", ["1 + 1 = 2"] * 30).scores
     assert len(scores) == 30
     assert scores[-1] == scores[-5]
-    assert load_local(str(prm), device="cpu", max_length=3).score("a long question", ["x"]) == (0.0,)
+    assert load_local(str(prm), device="cpu", max_length=3).score("a long question", ["x"]).scores == (0.0,)
 
 
 def test_what_is_no_reward_model_is_told(base, tmp_path):
@@ -280,8 +308,9 @@ def test_a_served_reward_model(monkeypatch):
     url = f"http://127.0.0.1:{server.server_address[1]}/v1"
     try:
         scorer = load_scorer({"model": "endpoint", "url": url, "name": "prm"})
-        replies += [(200, {"data": [{"data": [[0.1, 0.9], [0.8, 0.2]]}]}), (200, {"data": [{"data": [0.9]}]})]
-        assert scorer.score("q", ["a", "b"]) == (0.9, 0.2)
+        two = {"data": [{"data": [[0.1, 0.9], [0.8, 0.2]]}], "usage": {"prompt_tokens": 12}}
+        replies += [(200, two), (200, {"data": [{"data": [0.9]}]})]
+        assert scorer.score("q", ["a", "b"]) == Scored((0.9, 0.2), 12)
         assert asked[0]["path"] == "/pooling"
         assert asked[0]["messages"][1]["content"] == "a<extra_0>b<extra_0>"
         with pytest.raises(ModelError, match="1 scores for 2 steps"):

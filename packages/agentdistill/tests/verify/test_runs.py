@@ -98,7 +98,7 @@ def test_a_recipe_from_problems_to_a_page(recipe, tmp_path, capsys):
     assert [(r["answer"], r["fallback"]) for r in rows] == [("5", None), (None, "abstain")]
     page = tmp_path / "page.html"
     run(capsys, "curve", file, "--out", page, "--resamples", 50)
-    assert "verifier-weighted" in page.read_text()
+    assert "tool verifier × reward" in page.read_text()
 
 
 def test_what_another_model_said_is_not_taken_for_its_own(recipe, tmp_path, capsys):
@@ -272,7 +272,8 @@ def test_the_page_is_whole_and_loads_nothing():
     tags = Tags()
     tags.feed(page)
     assert tags.open == []
-    assert tags.figures == 3  # candidates, tokens, and FLOPs of what needs only the generator
+    # Against candidates for wide and narrow pages, tokens, two families; verdicts by family, a matrix, the lemma.
+    assert tags.figures == 8
     assert "NaN" not in page
 
 

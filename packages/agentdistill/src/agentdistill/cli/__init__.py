@@ -21,6 +21,7 @@ VERBS = {
     "train": "train the students",
     "evaluate": "test students and teacher",
     "report": "write report.json and report.html of a run",
+    "on-policy": "rounds in which the student acts and the teacher corrects it",
     "ask": "talk to a distilled student, its steps shown live",
     "serve": "a distilled student behind an OpenAI endpoint, with a chat page",
     "mcp": "a distilled student as an MCP server on the standard streams",
@@ -52,7 +53,11 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
-_MODULES = {"collect": "run", "filter": "run", "train": "run", "evaluate": "run", "retrieve-eval": "retrieve_eval"}
+_MODULES = {
+    **dict.fromkeys(("collect", "filter", "train", "evaluate"), "run"),
+    "retrieve-eval": "retrieve_eval",
+    "on-policy": "on_policy",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,4 +86,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-_RESUMABLE = ("run", "collect", "filter", "train", "evaluate", "report")
+_RESUMABLE = ("run", "collect", "filter", "train", "evaluate", "report", "on-policy")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +48,12 @@ def main(args: argparse.Namespace) -> int:
     student = find_student(run, args.student)
     questions = [args.question] if args.question else _typed()
     model = load_student(run, student)
-    verifier = asked.load_verifier(run, args.verifier, model) if args.verify else None
-    with run.environment(run.recipe.evaluate) as environment:
+    with ExitStack() as stack:
+        environment = stack.enter_context(run.environment(run.recipe.evaluate))
+        choosing = stack.enter_context(asked.choosing(run, args.verify, args.verifier)) if args.verify else None
         for question in questions:
-            if question.strip() and verifier is not None:
-                found = asked.answer_verified(run, model, verifier, environment, question.strip(), args.verify)
+            if question.strip() and choosing is not None:
+                found = asked.answer_verified(run, model, choosing, environment, question.strip())
                 _print_verified(found, as_json=args.json)
             elif question.strip():
                 trace = asyncio.run(_answer(run, model, environment, question.strip(), args.vote, live=not args.json))

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,8 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--max-body-kb", type=int, default=512, metavar="KIB", help="size of a request (512)")
     parser.add_argument("--keep", type=int, default=64, metavar="N", help="named conversations kept in mind (64)")
     parser.add_argument("--grace", type=float, default=30.0, metavar="S", help="for answers under way at the end (30)")
+    parser.add_argument("--verify", type=int, metavar="N", help="offer NAME:verify, which chooses among N trajectories")
+    parser.add_argument("--verifier", metavar="PATH", help="weights or adapter that check (the student's own)")
     parser.add_argument("--mcp", action="store_true", help="be an MCP server too, at /mcp")
     parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (the recipe's own)")
@@ -41,9 +43,11 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    from agentdistill.cli.verify import asked
     from agentdistill.serve import ServeSettings, run_server
     from agentdistill.serve.conversation import Shelf
 
+    asked.check(args)
     check(args, concurrency=1, queue=0, keep=0, max_steps=1)
     settings = ServeSettings(
         host=args.host,
@@ -73,6 +77,7 @@ def check(args: argparse.Namespace, **least: int) -> None:
 def loaded(args: argparse.Namespace, **settings: Any) -> Iterator[Agent]:
     """The agent that the arguments name, in the run's surroundings, which are closed in the end."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from agentdistill.cli.verify import asked
     from agentdistill.methods import method
     from agentdistill.serve import Agent
     from agentdistill.students import find_student, load_student, open_run
@@ -82,10 +87,13 @@ def loaded(args: argparse.Namespace, **settings: Any) -> Iterator[Agent]:
     rollouts = run.rollout_settings(run.recipe.evaluate, method("agent"))
     if args.max_steps is not None:
         rollouts = dataclasses.replace(rollouts, max_steps=args.max_steps)
-    with run.environment(run.recipe.evaluate) as environment:
+    n, vote = getattr(args, "verify", None), run.recipe.evaluate.consistency
+    with ExitStack() as stack:
+        environment = stack.enter_context(run.environment(run.recipe.evaluate))
         environment.open().close()  # a machine without a sandbox is told of now, not at the first question
+        choosing = stack.enter_context(asked.choosing(run, n, args.verifier, args.device)) if n else None
         model = load_student(run, student, args.device)
-        yield Agent(model, environment, run.style, rollouts, vote=run.recipe.evaluate.consistency, **settings)
+        yield Agent(model, environment, run.style, rollouts, vote=vote, choosing=choosing, **settings)
 
 
 def _key(variable: str | None) -> str | None:

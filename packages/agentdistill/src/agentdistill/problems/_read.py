@@ -42,15 +42,14 @@ def open_source(source: str) -> Source:
     if path.is_dir():
         raise DataError(f"{source}: is a folder; name one file of problems in it")
     match = _HUB.fullmatch(source)
-    if match and not path.suffix:
+    if match and not source.partition(":")[0].lower().endswith(tuple(_READERS)):
         return Source(source, match["name"].rpartition("/")[2], _hub(source, match))
     hint = ' (a hub dataset is written "owner/name:split")' if source.count("/") == 1 and not path.suffix else ""
     raise DataError(f"{source}: no such file{hint}")
 
 
 def _read_file(path: Path) -> Iterator[Row]:
-    readers = {".jsonl": _jsonl, ".ndjson": _jsonl, ".json": _json, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet}
-    reader = readers.get(path.suffix.lower())
+    reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(
             f"{path}: cannot read problems from {path.suffix or 'a file without an ending'} "
@@ -148,9 +147,21 @@ def _hub(source: str, match: re.Match[str]) -> Iterator[Row]:
 
     try:
         rows = datasets.load_dataset(match["name"], match["config"], split=match["split"])
-    except (datasets.exceptions.DatasetNotFoundError, ValueError) as e:
-        raise DataError(f"{source}: {str(e).splitlines()[0]}") from e
-    except (OSError, ConnectionError) as e:
-        raise InfrastructureError(f"{source}: the hub cannot be reached ({str(e).splitlines()[0]})") from e
+    except FileNotFoundError as e:  # no such dataset, or none of its files holds data
+        raise DataError(f"{source}: {_line(e)}") from e
+    except OSError as e:
+        offline = "HF_HUB_OFFLINE is set" if datasets.config.HF_HUB_OFFLINE else _line(e)
+        raise InfrastructureError(f"{source}: the hub cannot be reached ({offline}); a file will do instead") from e
+    except (ValueError, RuntimeError, datasets.exceptions.DatasetsError) as e:
+        raise DataError(f"{source}: {_line(e)}") from e
     for n, values in enumerate(rows, 1):
         yield Row(f"{source}: row {n}", values)
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+_READERS = {
+    ".jsonl": _jsonl, ".ndjson": _jsonl, ".json": _json, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet,
+}  # fmt: skip

@@ -11,6 +11,11 @@ from agentdistill.types import Message
 
 AGENT_SYSTEM = "Solve with Python and search."
 COT_SYSTEM = "Think step by step."
+CHECK_CODE, CHECK_COT, CHECK_FACTS, CHECK_GENRM = (
+    "Check with Python.", "Check step by step.", "Check the facts.", "Is it right?",
+)  # fmt: skip
+VERDICT = "Verification: "
+"""How the last line of a check begins; Yes or No follows."""
 THOUGHT = "Thought: "
 AGENT_STOP = ()
 
@@ -34,3 +39,10 @@ def action(thought: str, code: str) -> str:
 def observation(text: str) -> str:
     """What the environment says after a step."""
     return f"Observation: {text}"
+
+
+def check(system: str, question: str, solution: str, passages: Sequence[Passage] | None = None) -> tuple[Message, ...]:
+    """The opening of a check of somebody's solution, with the passages that were found for it."""
+    asked = f"{question}\n{solution}"
+    text = asked if passages is None else f"{format_passages(passages)}\n{asked}"
+    return (Message("system", system), Message("user", text))

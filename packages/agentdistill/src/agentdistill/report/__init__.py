@@ -1,12 +1,25 @@
-"""From a run folder to ``report.json`` and one self-contained ``report.html``.
+"""From a run folder to ``report.json``, one self-contained ``report.html``, and the published table.
 
-``summarize`` measures, ``render`` draws; both are pure functions of their arguments and the files of the run.
+``summarize`` measures, ``render`` and ``markdown`` draw; all are pure functions of their arguments and the run's files.
 """
 
 from __future__ import annotations
 
+from agentdistill.report._markdown import markdown
 from agentdistill.report._page import page_style, render, write_report
+from agentdistill.report._seeds import summarize_seeds
 from agentdistill.report._standalone import ladder_svg
 from agentdistill.report._summary import Report, summarize
+from agentdistill.report._table import table
 
-__all__ = ["Report", "ladder_svg", "page_style", "render", "summarize", "write_report"]
+__all__ = [
+    "Report",
+    "ladder_svg",
+    "markdown",
+    "page_style",
+    "render",
+    "summarize",
+    "summarize_seeds",
+    "table",
+    "write_report",
+]

@@ -14,6 +14,8 @@ from agentdistill.stats import Interval, Weighting, mean_interval, wilson
 from agentdistill.types import StepStatus, Trace
 
 Cell = dict[str, Any]
+SEARCH = "search"
+"""The tool that looks things up."""
 
 
 def cell(traces: Sequence[Trace]) -> Cell:

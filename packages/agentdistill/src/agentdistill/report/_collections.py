@@ -1,20 +1,15 @@
-"""What the teacher's collection gave, and what the first-thought prefix changed in it."""
+"""What the teacher's collection gave, and what the filters kept of it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
-from agentdistill.report._cells import average, cell, n_calls
+from agentdistill.report._cells import SEARCH, average, cell, n_calls
 from agentdistill.report.outcome import Outcome, outcome
-from agentdistill.report.run import Part, Run
-from agentdistill.stats import Paired, Weighting, paired_difference
+from agentdistill.report.run import Part
 from agentdistill.types import Trace
-
-SEARCH = "search"
-PREFIX = "-prefix"
 
 
 def collection(part: Part) -> dict[str, Any]:
@@ -45,71 +40,6 @@ def _search(traces: Sequence[Trace]) -> dict[str, Any]:
         "share_without_search": never / len(whole) if whole else None,
         "n_with_prefix": sum(any(s.reply.prefix for s in t.steps) for t in whole),
     }
-
-
-def prefix_effects(run: Run) -> list[dict[str, Any]]:
-    """For every pair NAME and NAME-prefix, collected or evaluated: with the prefix minus without, paired by problem."""
-    out = []
-    for parts in (run.collections, run.evaluations):
-        named = {p.name: p for p in parts}
-        for part in parts:
-            other = named.get(part.name + PREFIX)
-            if other is not None:
-                out.append(_prefix_effect(other, part))
-    return [effect for effect in out if effect is not None]
-
-
-def _prefix_effect(with_prefix: Part, without: Part) -> dict[str, Any] | None:
-    weighting: Weighting = "problem" if without.stage == "collect" else "family"
-    out: dict[str, Any] = {"with": with_prefix.key, "without": without.key, "weighting": weighting}
-    for name, (of, bounds) in _MEASURES.items():
-        a, b = _values(with_prefix.traces, of), _values(without.traces, of)
-        families = sorted(f for f in a if set(a[f]) & set(b.get(f, {})))
-        if not families:
-            return None
-        out[name] = {
-            "overall": as_dict(paired_difference(a, b, weighting=weighting, bounds=bounds)),
-            "families": {
-                f: as_dict(paired_difference({f: a[f]}, {f: b[f]}, weighting=weighting, bounds=bounds))
-                for f in families
-            },
-        }
-    return out
-
-
-def _right(trace: Trace) -> float | None:
-    return None if trace.correct is None else float(trace.correct)
-
-
-def _n_steps(trace: Trace) -> float | None:
-    return None if outcome(trace) is Outcome.FAULT else float(len(trace.steps))
-
-
-def _n_searches(trace: Trace) -> float | None:
-    return None if outcome(trace) is Outcome.FAULT else float(n_calls(trace, SEARCH))
-
-
-Measure = Callable[[Trace], float | None]
-_MEASURES: Mapping[str, tuple[Measure, tuple[float, float] | None]] = {
-    "accuracy": (_right, (-1.0, 1.0)),
-    "steps": (_n_steps, None),
-    "searches": (_n_searches, None),
-}
-
-
-def _values(traces: Sequence[Trace], of: Measure) -> dict[str, dict[str, float]]:
-    """Family -> problem -> mean of a measure over its traces, leaving out the traces that have none."""
-    lists: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for t in traces:
-        value = of(t)
-        if value is not None:
-            lists[t.problem.family][t.problem.id].append(value)
-    return {f: {p: sum(v) / len(v) for p, v in problems.items()} for f, problems in lists.items()}
-
-
-def as_dict(paired: Paired) -> dict[str, Any]:
-    """A paired comparison as it stands in report.json."""
-    return asdict(paired) | {"ratio": paired.ratio}
 
 
 def filter_counts(part: Part) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agentdistill.report._collections import as_dict
+from agentdistill.report._effects import as_dict, finite
 from agentdistill.report.run import Part, values_by_problem
-from agentdistill.stats import paired_difference
+from agentdistill.stats import paired_difference, paired_ratio
 
 COT_DISTILL = "cot-distill"
 AGENT_DISTILL = "agent-distill"
@@ -25,7 +25,8 @@ def is_agent_distilled(method: str) -> bool:
 def comparisons(evaluations: Sequence[Part]) -> list[dict[str, Any]]:
     """Every agent-distilled student against CoT distillation of the next size up, then against its own size.
 
-    Differences are in accuracy (0..1), paired by problem, averaged over the families that both were scored on.
+    Differences are in accuracy (0..1), paired by problem, averaged over the families that both were scored on. The
+    upper end of a ratio's interval is None where it has none, since the baseline may be at zero.
     """
     students = [p for p in evaluations if p.role != "teacher"]
     values = {p.name: values_by_problem(p.traces) for p in students}
@@ -58,6 +59,7 @@ def _share_a_problem(a: Values, b: Values) -> bool:
 def _compare(part: Part, baseline: Part, relation: str, values: Mapping[str, Values]) -> dict[str, Any]:
     a, b = values[part.name], values[baseline.name]
     families = sorted(f for f in a if set(a[f]) & set(b.get(f, {})))
+    ratio = paired_ratio(a, b)
     return {
         "relation": relation,
         "student": part.student,
@@ -66,6 +68,7 @@ def _compare(part: Part, baseline: Part, relation: str, values: Mapping[str, Val
         "baseline_method": baseline.method,
         "n_families": len(families),
         **as_dict(paired_difference(a, b)),
+        "ratio_interval": None if ratio is None else finite(ratio),
         "families": {f: as_dict(paired_difference({f: a[f]}, {f: b[f]})) for f in families},
     }
 

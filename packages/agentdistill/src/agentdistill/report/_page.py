@@ -39,7 +39,7 @@ def render(report: Mapping[str, Any], run_dir: Path | str) -> str:
     return _render(report, read_run(run_dir))
 
 
-def _render(report: Mapping[str, Any], run: Run) -> str:
+def _render(report: Mapping[str, Any], run: Run, sections: Mapping[str, Markup] | None = None) -> str:
     packed = embed(run)
     script = _asset("browser.js")
     page = _environment().get_template("page.html")
@@ -60,6 +60,7 @@ def _render(report: Mapping[str, Any], run: Run) -> str:
         error_kinds={k: _ERROR_WORDS[k] for k in ERROR_KINDS},
         funnels=[_funnel(f) for f in report["filters"]],
         stages=_stages(report),
+        sections=sections or {},
     )
 
 
@@ -68,13 +69,16 @@ def page_style() -> str:
     return _asset("page.css")
 
 
-def write_report(run_dir: Path | str) -> Path:
-    """Write ``report.json`` and ``report.html`` into the run folder; returns the path of the page."""
+def write_report(run_dir: Path | str, sections: Mapping[str, Markup] | None = None) -> Path:
+    """Write ``report.json`` and ``report.html`` into the run folder; returns the path of the page.
+
+    ``sections`` are further parts of the page, by title: markup of our own making in the page's style.
+    """
     run = read_run(run_dir)
     report = summarize_run(run)
     write_json(run.path / "report.json", report)
     page = run.path / "report.html"
-    write_atomic(page, _render(report, run))
+    write_atomic(page, _render(report, run, sections))
     return page
 
 
@@ -93,6 +97,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         axis=_axis,
+        limits=_limits,
         ratio=_ratio,
         percent=_percent,
         points=_points,
@@ -122,6 +127,11 @@ def _decimal(value: float | None, places: int = 1) -> str:
 
 def _ratio(value: float | None) -> str:
     return "–" if value is None else f"× {value:.2f}" if value < 10 else f"× {value:,.0f}"
+
+
+def _limits(interval: Mapping[str, float | None]) -> str:
+    low, high = interval["low"], interval["high"]
+    return f"{low:.2f} or more" if high is None else f"{low:.2f} to {high:.2f}"
 
 
 def _axis(paired: Iterable[Mapping[str, Any]]) -> dict[str, float]:

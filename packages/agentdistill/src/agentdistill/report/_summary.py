@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.report._cells import average, cell
-from agentdistill.report._collections import by_family, collection, filter_counts, prefix_effects
+from agentdistill.report._collections import by_family, collection, filter_counts
+from agentdistill.report._effects import prefix_effects, vote_effects
 from agentdistill.report._headline import comparisons, reading
 from agentdistill.report.outcome import Outcome, outcome
 from agentdistill.report.run import Part, Run, read_run
@@ -51,6 +52,7 @@ def summarize_run(run: Run) -> Report:
         "evaluations": [_evaluation(p) for p in run.evaluations],
         "collections": [collection(p) for p in run.collections],
         "prefix": prefix_effects(run),
+        "votes": vote_effects(run),
         "filters": [filter_counts(p) for p in run.filters],
         "training": [_training(p) for p in run.training],
         "costs": [_cost(p) for p in (*run.collections, *run.training, *run.evaluations)],

@@ -17,6 +17,9 @@ _LABELS = {
     "agent-prefix": "Agent + prefix",
     "agent-distill": "Agent distilled",
     "agent-distill-prefix": "Agent distilled + prefix",
+    "agent-sag": "Agent + SAG",
+    "agent-distill-sag": "Agent distilled + SAG",
+    "agent-distill-prefix-sag": "Agent distilled + prefix + SAG",
 }
 _TONES = {"agent-distill": 0, "cot-distill": 1, "cot-distill-rag": 2, "agent": 3, "cot": 4, "agent-distill-prefix": 5}
 _N_TONES = 8

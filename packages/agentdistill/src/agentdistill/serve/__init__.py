@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from agentdistill.errors import UserError
-from agentdistill.serve.agent import Agent, Asked, Wrote
+from agentdistill.serve.agent import Agent, Asked
 from agentdistill.serve.batching import Batches
 from agentdistill.serve.conversation import Chat, read_chat
+from agentdistill.serve.events import Chosen, Ended, Tried, Wrote
 from agentdistill.serve.refused import Refused
 from agentdistill.serve.settings import ServeSettings
 
@@ -21,8 +22,11 @@ __all__ = [
     "Asked",
     "Batches",
     "Chat",
+    "Chosen",
+    "Ended",
     "Refused",
     "ServeSettings",
+    "Tried",
     "Wrote",
     "create_app",
     "read_chat",

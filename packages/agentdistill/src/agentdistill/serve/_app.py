@@ -19,14 +19,14 @@ from agentdistill import __version__
 from agentdistill.serve import _page
 from agentdistill.serve._guard import Guard
 from agentdistill.serve._metrics import CONTENT_TYPE, Metrics
-from agentdistill.serve._replies import Replies
+from agentdistill.serve._replies import Replies, usage_of
 from agentdistill.serve._schema import ChatRequest, Completion, Error, Health, ModelCard, ModelList, refused_by
 from agentdistill.serve._streams import bare_stream, first_or_error, stream
-from agentdistill.serve.agent import Agent, Asked
+from agentdistill.serve.agent import Agent, Asked, trace_of
 from agentdistill.serve.conversation import read_chat
 from agentdistill.serve.refused import Refused
 from agentdistill.serve.settings import ServeSettings
-from agentdistill.types import End, Message, Sampling
+from agentdistill.types import Message, Sampling
 
 T = TypeVar("T")
 _ERRORS = {
@@ -44,6 +44,7 @@ _SWEEP_S = 30.0
 _VARIANTS = {
     "": "the agent: thought, code, observation, until it has an answer",
     ":vote": "the agent, every step taken by a vote among several candidates",
+    ":verify": "the agent several times over, every trajectory checked by code, one of them chosen",
     ":raw": "the bare model, for clients that bring their own loop",
 }
 
@@ -91,13 +92,15 @@ class _Server:
         self._started = int(time.time())
         self._under_way: set[asyncio.Task[Any]] = set()
         self._mcp: Any = None
+        self._variants = [v for v in _VARIANTS if v != ":verify" or agent.choosing is not None]
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         # Code runs in sandboxes that a thread waits for each, while the model's thread must never have to wait.
-        with ThreadPoolExecutor(2 * self._agent.gate.n_running + 8, "serve") as threads:
+        each = 2 if self._agent.choosing is None else 2 * self._agent.choosing.n
+        with ThreadPoolExecutor(each * self._agent.gate.n_running + 8, "serve") as threads:
             asyncio.get_running_loop().set_default_executor(threads)
             sweeper = asyncio.create_task(self._sweep())
             try:
@@ -139,20 +142,20 @@ class _Server:
 
     async def chat(self, body: ChatRequest, request: Request) -> Response:
         """Answer a chat: with a name as it is by the whole agent, with ``NAME:vote`` by one that votes on every step,
-        with ``NAME:raw`` by the bare model."""
+        with ``NAME:verify`` by one of several trajectories that are checked, with ``NAME:raw`` by the bare model."""
         start = time.monotonic()
         variant = self._variant(body.model)
         try:
             if variant == ":raw":
                 return await self._bare(body, request, start)
-            return await self._answer(body, request, start, vote=variant == ":vote")
+            return await self._answer(body, request, start, variant)
         except Refused as e:
             self._metrics.ended(body.model, e.code, time.monotonic() - start)
             raise
 
     async def models(self) -> ModelList:
         """The names to ask for."""
-        return ModelList(data=[self._card(v) for v in _VARIANTS])
+        return ModelList(data=[self._card(v) for v in self._variants])
 
     async def model(self, name: str) -> ModelCard:
         """One of them."""
@@ -170,12 +173,12 @@ class _Server:
 
     # --- answers ------------------------------------------------------------------------------------------------------
 
-    async def _answer(self, body: ChatRequest, request: Request, start: float, vote: bool) -> Response:
+    async def _answer(self, body: ChatRequest, request: Request, start: float, variant: str) -> Response:
         if (body.n or 1) != 1:
             raise Refused(400, "unsupported", "an agent gives one answer: leave n out", param="n")
         asked = Asked(
             read_chat([(m.role, m.text) for m in body.messages]),
-            vote,
+            variant == ":vote",
             body.temperature,
             body.top_p,
             body.n_tokens,
@@ -184,26 +187,26 @@ class _Server:
         )
         replies = Replies(body.model, body.stops)
         events: asyncio.Queue[Any] = asyncio.Queue()
-        task = self._start(self._agent.answer(asked, events.put_nowait))
+        find = self._agent.choose if variant == ":verify" else self._agent.answer
+        task = self._start(find(asked, events.put_nowait))
         task.add_done_callback(lambda _: events.put_nowait(None))
 
         def done(outcome: str) -> None:
             seconds = time.monotonic() - start
             if outcome == "answered":
-                trace = task.result()
-                end = "answered" if trace.end is End.ANSWERED else trace.end.value
-                completion = replies.completion(trace)
-                self._metrics.answered(body.model, end, seconds, completion.usage, len(trace.steps))
+                found = task.result()
+                end = trace_of(found).end.value
+                self._metrics.answered(body.model, end, seconds, usage_of(found), len(trace_of(found).steps))
             else:
                 self._metrics.ended(body.model, outcome, seconds)
 
         if not body.stream:
-            trace = await self._unless_gone(task, request)
+            found = await self._unless_gone(task, request)
             done("answered")
-            return JSONResponse(replies.completion(trace).model_dump())
+            return JSONResponse(replies.completion(found).model_dump())
         first = await first_or_error(task, events, self._settings.patience_s, self._why_cancelled)
         usage = body.stream_options is not None and body.stream_options.include_usage
-        chunks = stream(replies, task, events, first, vote, usage, self._why_cancelled, done)
+        chunks = stream(replies, task, events, first, asked.vote, usage, self._why_cancelled, done)
         return StreamingResponse(chunks, media_type="text/event-stream", headers=_UNBUFFERED)
 
     async def _bare(self, body: ChatRequest, request: Request, start: float) -> Response:
@@ -246,8 +249,8 @@ class _Server:
 
     def _variant(self, name: str) -> str:
         variant = name.removeprefix(self._agent.name)
-        if not name.startswith(self._agent.name) or variant not in _VARIANTS:
-            names = ", ".join(self._agent.name + v for v in _VARIANTS)
+        if not name.startswith(self._agent.name) or variant not in self._variants:
+            names = ", ".join(self._agent.name + v for v in self._variants)
             raise Refused(404, "model_not_found", f"no such model; there are: {names}", param="model")
         return variant
 

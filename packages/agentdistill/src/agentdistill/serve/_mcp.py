@@ -10,10 +10,11 @@ from pydantic import BaseModel
 
 from agentdistill import __version__
 from agentdistill.serve._replies import thought_of
-from agentdistill.serve.agent import Agent, Asked, Event, Wrote, answer_text
+from agentdistill.serve.agent import Agent, Asked, answer_text
 from agentdistill.serve.conversation import read_chat
+from agentdistill.serve.events import Event, Wrote
 from agentdistill.serve.refused import Refused
-from agentdistill.types import End
+from agentdistill.types import End, Step
 
 
 class Taken(BaseModel):
@@ -51,6 +52,8 @@ def server_of(agent: Agent) -> MCPServer:
 
         def tell(event: Event) -> None:
             nonlocal n_done
+            if not isinstance(event, Wrote | Step):
+                return
             thought = thought_of(event.replies[0] if isinstance(event, Wrote) else event.reply.content)
             n_done += not isinstance(event, Wrote)
             progress = n_done + 0.5 * isinstance(event, Wrote)

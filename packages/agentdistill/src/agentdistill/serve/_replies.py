@@ -12,9 +12,11 @@ from typing import Any, Literal
 
 from agentdistill.models._reply import cut_at_stop
 from agentdistill.serve._schema import Choice, Completion, ReplyMessage, Usage
-from agentdistill.serve.agent import Event, Wrote, answer_text
+from agentdistill.serve.agent import answer_text, trace_of
+from agentdistill.serve.events import Chosen, Ended, Event, Tried, Wrote
 from agentdistill.serve.refused import Refused
 from agentdistill.types import Candidate, End, Sample, Step, StopReason, Trace
+from agentdistill.verify.asking import Answered, explain, facts
 
 Finish = Literal["stop", "length"]
 _CODE = re.compile(r"\s*(?:Code:\s*)?(?:```|<code>).*", re.DOTALL)
@@ -52,6 +54,25 @@ def step_text(step: Step) -> str:
     return f"{step.reply.content.strip()}\n{lost}{seen}\n"
 
 
+def trajectory_text(place: int, trace: Trace) -> str:
+    """One of several trajectories as text."""
+    steps = "".join(step_text(s) for s in trace.steps)
+    return f"--- Candidate {place + 1} ---\n{steps}Answer {place + 1}: {answer_text(trace)}\n\n"
+
+
+def choice_text(found: Answered) -> str:
+    """What the checks said of every candidate, and why one was chosen."""
+    return "\n".join(["--- Checked ---", *explain(found)]) + "\n"
+
+
+def choice_facts(found: Answered) -> dict[str, Any]:
+    """The choice as plain values for a client that shows it, every candidate with its steps."""
+    said = facts(found)
+    for candidate, trace in zip(said["candidates"], found.traces, strict=True):
+        candidate["steps"] = [step_facts(s) for s in trace.steps]
+    return said
+
+
 @dataclass(slots=True)
 class Replies:
     """The objects that answer one request under one id."""
@@ -61,15 +82,17 @@ class Replies:
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def completion(self, trace: Trace) -> Completion:
-        """The whole answer of an agent."""
+    def completion(self, found: Trace | Answered) -> Completion:
+        """The whole answer of an agent: the only trajectory, or the one that was chosen with all the others."""
+        trace, chosen = trace_of(found), isinstance(found, Answered)
         message = ReplyMessage(
             content=self.text(trace),
-            reasoning_content="".join(step_text(s) for s in trace.steps).strip(),
+            reasoning_content=reasoning(found),
             steps=[step_facts(s) for s in trace.steps],
+            verification=choice_facts(found) if chosen else None,
         )
         choice = Choice(index=0, message=message, finish_reason=finish_of(trace))
-        return self._whole([choice], usage_of(trace))
+        return self._whole([choice], usage_of(found))
 
     def bare_completion(self, samples: Sequence[Sample], prefix: str) -> Completion:
         """The model's own words."""
@@ -105,18 +128,41 @@ class Replies:
         return _event(data)
 
     def event_chunk(self, event: Event, vote: bool) -> str:
-        """Something that happens on the way: ``reasoning_content`` for any client, ``wrote`` or ``step`` for ours.
+        """Something that happens on the way: ``reasoning_content`` for any client, the rest for those that show more.
 
-        A reply is told as it is written; of candidates only the one that was chosen is, when it is known.
+        A reply is told as it is written; of a vote's candidates only the one that was chosen is, when it is known.
         """
+        if isinstance(event, Tried):  # side by side their words would mix; each is told as text when it has ended
+            return self.chunk({"reasoning_content": "", "candidate": event.place, **_happened(event.event)})
+        if isinstance(event, Ended):
+            said = {"answer": event.trace.answer, "end": event.trace.end.value}
+            text = trajectory_text(event.place, event.trace)
+            return self.chunk({"reasoning_content": text, "candidate": event.place, "ended": said})
+        if isinstance(event, Chosen):
+            return self.chunk(
+                {"reasoning_content": choice_text(event.found), "verification": choice_facts(event.found)}
+            )
         if isinstance(event, Wrote):
             text = "" if vote else event.replies[0].strip() + "\n"
-            wrote = [{"thought": thought_of(r), "content": r} for r in event.replies]
-            return self.chunk({"reasoning_content": text, "wrote": wrote})
-        text = step_text(event)
-        if not vote:
-            text = text.removeprefix(event.reply.content.strip() + "\n")
-        return self.chunk({"reasoning_content": text, "step": step_facts(event)})
+        else:
+            text = step_text(event)
+            text = text if vote else text.removeprefix(event.reply.content.strip() + "\n")
+        return self.chunk({"reasoning_content": text, **_happened(event)})
+
+
+def _happened(event: Wrote | Step) -> dict[str, Any]:
+    """Something that happens on the way, as data."""
+    if isinstance(event, Wrote):
+        return {"wrote": [{"thought": thought_of(r), "content": r} for r in event.replies]}
+    return {"step": step_facts(event)}
+
+
+def reasoning(found: Trace | Answered) -> str:
+    """Everything that was done for an answer, as text."""
+    if isinstance(found, Trace):
+        return "".join(step_text(s) for s in found.steps).strip()
+    told = "".join(trajectory_text(i, t) for i, t in enumerate(found.traces))
+    return (told + choice_text(found)).strip()
 
 
 def error_event(refused: Refused) -> str:
@@ -142,9 +188,9 @@ def finish_of_sample(sample: Sample) -> Finish:
     return "length" if sample.stop is StopReason.LENGTH else "stop"
 
 
-def usage_of(trace: Trace) -> Usage:
-    """What an episode cost."""
-    n_in, n_out = trace.usage.n_prompt_tokens, trace.usage.n_new_tokens
+def usage_of(found: Trace | Answered) -> Usage:
+    """What an answer cost."""
+    n_in, n_out = found.usage.n_prompt_tokens, found.usage.n_new_tokens
     return Usage(prompt_tokens=n_in, completion_tokens=n_out, total_tokens=n_in + n_out)
 
 

@@ -25,6 +25,9 @@ def _whole(value: Any) -> Any:
 
 Text = Annotated[str, AfterValidator(_utf8)]
 Tokens = Annotated[int, Field(ge=1, lt=2**31), BeforeValidator(_whole)]
+Seed = Annotated[int, Field(ge=-(10**20), le=10**20), BeforeValidator(_whole)]
+"""Any seed of 64 bits and more. An OpenAPI description writes bounds as floats: 2**63 would be read back as
+9223372036854776000, and clients that trust the description be refused. A power of ten keeps its value."""
 
 
 class _In(BaseModel):
@@ -71,7 +74,7 @@ class ChatRequest(_In):
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
     n: Annotated[int, Field(ge=1, le=16), BeforeValidator(_whole)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63), BeforeValidator(_whole)] | None = None
+    seed: Seed | None = None
     stop: Text | Annotated[list[Text], Field(max_length=16)] | None = None
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
     conversation: Annotated[Text, Field(min_length=8, max_length=128)] | None = None
@@ -97,12 +100,14 @@ class Usage(BaseModel):
 
 
 class ReplyMessage(BaseModel):
-    """The answer; ``reasoning_content`` shows the steps as text, ``steps`` as data."""
+    """The answer; ``reasoning_content`` shows the steps as text, ``steps`` as data. ``verification`` is there where one
+    of several trajectories was chosen: all of them, what the checks said of each, and why it was that one."""
 
     role: Literal["assistant"] = "assistant"
     content: str
     reasoning_content: str | None = None
     steps: list[dict[str, Any]] | None = None
+    verification: dict[str, Any] | None = None
 
 
 class Choice(BaseModel):

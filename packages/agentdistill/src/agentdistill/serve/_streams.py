@@ -8,12 +8,14 @@ from typing import Any
 
 from agentdistill.serve._replies import ALIVE, DONE, Replies, error_event, finish_of, usage_of
 from agentdistill.serve._schema import Completion
-from agentdistill.serve.agent import Event
+from agentdistill.serve.agent import trace_of
+from agentdistill.serve.events import Event
 from agentdistill.serve.refused import Refused
 from agentdistill.types import Trace
+from agentdistill.verify.asking import Answered
 
 _ALIVE_S = 15.0
-Task = asyncio.Task[Trace]
+Task = asyncio.Task[Trace] | asyncio.Task[Answered]
 Events = asyncio.Queue[Event | None]
 
 
@@ -57,12 +59,12 @@ async def stream(
             yield ALIVE if event is None else replies.event_chunk(event, vote)
         if task.cancelled():
             raise why_cancelled()
-        trace = task.result()
-        outcome = "answered"
+        found = task.result()
+        trace, outcome = trace_of(found), "answered"
         yield replies.chunk({"content": replies.text(trace)})
         yield replies.chunk({}, finish_of(trace))
         if include_usage:
-            yield replies.chunk({}, usage=usage_of(trace))
+            yield replies.chunk({}, usage=usage_of(found))
         yield DONE
     except Refused as e:
         outcome = e.code

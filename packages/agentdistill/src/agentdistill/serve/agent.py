@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from agentdistill.environment import Environment, Workspace
 from agentdistill.errors import InfrastructureError, ModelError
@@ -15,22 +16,14 @@ from agentdistill.rollout import RolloutSettings, rollout
 from agentdistill.seeds import seed_of
 from agentdistill.serve.batching import Batches
 from agentdistill.serve.conversation import Chat, Kept, Shelf, opening
+from agentdistill.serve.events import Chosen, Ended, Tell, Tried, Watched
 from agentdistill.serve.gate import Gate
 from agentdistill.serve.refused import Refused
-from agentdistill.types import Consistency, End, Message, Problem, Request, Sample, Sampling, Step, Trace
+from agentdistill.types import Consistency, End, Message, Problem, Request, Sample, Sampling, Trace
+from agentdistill.verify.asking import Answered, Choosing
 
 TOO_LONG = "context_length_exceeded"
-
-
-@dataclass(frozen=True, slots=True)
-class Wrote:
-    """What the model has just written, not yet run: one reply, or several candidates that will be voted on."""
-
-    replies: tuple[str, ...]
-
-
-Event = Wrote | Step
-"""What can be told of an answer as it comes about."""
+Found = TypeVar("Found", Trace, Answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +46,10 @@ class Asked:
 class Agent:
     """Model, tools and prompts of a distilled agent, at the service of many conversations.
 
-    ``settings`` is how it acts unless asked otherwise, ``vote`` how it votes where that is asked for. At most
-    ``n_running`` answers are under way at once, each in a session of its own, and ``n_waiting`` wait. Control tokens of
-    the model's chat template in what users write are refused, or with ``allow_markers`` shown to it as plain text.
+    ``settings`` is how it acts unless asked otherwise, ``vote`` how it votes and ``choosing`` how it chooses among
+    whole trajectories where that is asked for. At most ``n_running`` answers are under way at once, each in a session
+    of its own, and ``n_waiting`` wait. Control tokens of the model's chat template in what users write are refused, or
+    with ``allow_markers`` shown to it as plain text.
     ``on_batch`` is told the rows of every call of the model. Use it within one event loop; ``aclose`` ends it.
     """
 
@@ -67,6 +61,7 @@ class Agent:
         settings: RolloutSettings,
         *,
         vote: Consistency | None = None,
+        choosing: Choosing | None = None,
         n_running: int = 32,
         n_waiting: int = 128,
         shelf: Shelf | None = None,
@@ -79,6 +74,9 @@ class Agent:
         self.model = Batches(model, lambda n: self.on_batch(n))
         self._environment, self._style, self._settings = environment, style, settings
         self._vote = vote or Consistency()
+        self.choosing = choosing
+        if choosing is not None and choosing.verifier is not None:
+            self.choosing = replace(choosing, verifier=Batches(choosing.verifier, lambda n: self.on_batch(n)))
         chat_format = getattr(model, "chat", None)
         self._marker_in: Callable[[str], str | None] = (
             chat_format.marker_in if chat_format is not None and not allow_markers else lambda text: None
@@ -95,14 +93,19 @@ class Agent:
         """How many steps an answer may take."""
         return self._settings.max_steps
 
-    async def answer(self, asked: Asked, tell: Callable[[Event], None] = lambda event: None) -> Trace:
+    async def answer(self, asked: Asked, tell: Tell = lambda event: None) -> Trace:
         """The episode that answers a chat; ``tell`` hears of what is written and of every step as they come.
 
         Raises Refused where there is no answer to be had: a bad request, no room, a fault of the world.
         """
-        self._check([asked.chat.instructions, asked.chat.question, *(text for _, text in asked.chat.history)])
-        async with self.gate.turn():
-            return _told(await self._converse(asked, tell))
+        return await self._converse(asked, tell, self._episode)
+
+    async def choose(self, asked: Asked, tell: Tell = lambda event: None) -> Answered:
+        """Several such episodes side by side, each checked, and the one that answers.
+
+        Raises Refused as :meth:`answer`, and for an agent that was not told how to choose.
+        """
+        return await self._converse(asked, tell, self._episodes)
 
     async def complete(self, messages: Sequence[Message], sampling: Sampling, n: int, seed: int | None) -> list[Sample]:
         """The bare model's own words, ``n`` times: no loop, no tools. For clients that bring their own loop.
@@ -127,52 +130,96 @@ class Agent:
         await self.shelf.aclose()
         await asyncio.gather(*self._closing, return_exceptions=True)
         await self.model.aclose()
+        if self.choosing is not None and self.choosing.verifier is not None:
+            await self.choosing.verifier.aclose()
 
-    async def _converse(self, asked: Asked, tell: Callable[[Event], None]) -> Trace:
+    async def _converse(
+        self, asked: Asked, tell: Tell, find: Callable[[Asked, Kept | None, Workspace, Tell], Awaitable[Found]]
+    ) -> Found:
+        self._check([asked.chat.instructions, asked.chat.question, *(text for _, text in asked.chat.history)])
+        async with self.gate.turn():
+            found = await self._in_session(asked, tell, find)
+            _raise_without_answer(trace_of(found))
+            return found
+
+    async def _in_session(
+        self, asked: Asked, tell: Tell, find: Callable[[Asked, Kept | None, Workspace, Tell], Awaitable[Found]]
+    ) -> Found:
         name, chat = asked.conversation, asked.chat
         kept = await self.shelf.take(name, chat.seen) if name is not None else None
         workspace = kept.workspace if kept is not None else None
         try:
             if workspace is None:
                 workspace = await asyncio.to_thread(self._environment.open)
-            trace = await self._episode(asked, kept, workspace, tell)
+            found = await find(asked, kept, workspace, tell)
+            trace = trace_of(found)
             if name is not None and trace.end in (End.ANSWERED, End.OUT_OF_STEPS):
                 keep, workspace = workspace, None
                 await self.shelf.put(name, keep, trace.messages, chat.answered(answer_text(trace)))
-            return trace
+            return found
         except InfrastructureError as e:
             raise _fault(str(e)) from e
+        except ModelError as e:
+            raise Refused(400, "model_refused", str(e), param="messages") from e
         finally:
             if name is not None:
                 self.shelf.free(name)
             if workspace is not None:
                 self._close_soon(workspace)
 
-    async def _episode(
-        self, asked: Asked, kept: Kept | None, workspace: Workspace, tell: Callable[[Event], None]
-    ) -> Trace:
-        question = asked.chat.question
-        if kept is not None:
-            said = (*kept.messages, Message("user", question))
-        else:
-            said = opening(asked.chat, self._style, self._environment.tools)
-        watched = _Watched(self.model, tell)
-        try:
-            return await rollout(
-                watched,
-                Problem("chat", question, ""),
+    async def _episode(self, asked: Asked, kept: Kept | None, workspace: Workspace, tell: Tell) -> Trace:
+        return await rollout(
+            Watched(self.model, tell),
+            _problem(asked),
+            self._environment,
+            self._style,
+            self._settings_for(asked, self._settings),
+            on_step=tell,
+            opening=self._opening(asked, kept),
+            workspace=workspace,
+        )
+
+    async def _episodes(self, asked: Asked, kept: Kept | None, workspace: Workspace, tell: Tell) -> Answered:
+        """Each trajectory acts in a fork of the session, which goes on from the state of the one that is chosen."""
+        if self.choosing is None:
+            raise Refused(400, "unsupported", "this server checks no answers", param="model")
+        settings = self._settings_for(asked, self.choosing.settings(self._settings))
+        settings = self.choosing.settings(settings)  # nor may the client's temperature be 0
+        forks = await asyncio.to_thread(workspace.fork, self.choosing.n)
+
+        async def solve(model: Model, name: str) -> Trace:
+            place = int(name.rpartition("#")[2])
+            trace = await rollout(
+                Watched(model, lambda wrote: tell(Tried(place, wrote))),
+                _problem(asked),
                 self._environment,
                 self._style,
-                self._settings_for(asked),
-                on_step=tell,
-                opening=said,
-                workspace=workspace,
+                settings,
+                trace_id=name,
+                on_step=lambda step: tell(Tried(place, step)),
+                opening=self._opening(asked, kept),
+                workspace=forks[place],
             )
-        except ModelError as e:
-            raise Refused(400, "model_refused", str(e), param="messages") from e
+            if trace.steps:  # else nothing came of it, which the answer's status may tell
+                tell(Ended(place, trace))
+            return trace
 
-    def _settings_for(self, asked: Asked) -> RolloutSettings:
-        own = self._settings.sampling
+        found = await self.choosing.answer(self.model, _problem(asked), solve, settings, settings.seed)
+        _raise_without_answer(found.trace)
+        chosen = forks.pop(found.choice.index or 0)
+        await asyncio.to_thread(workspace.commit, chosen)
+        for fork in forks:
+            self._close_soon(fork)
+        tell(Chosen(found))
+        return found
+
+    def _opening(self, asked: Asked, kept: Kept | None) -> tuple[Message, ...]:
+        if kept is not None:
+            return (*kept.messages, Message("user", asked.chat.question))
+        return opening(asked.chat, self._style, self._environment.tools)
+
+    def _settings_for(self, asked: Asked, settings: RolloutSettings) -> RolloutSettings:
+        own = settings.sampling
         sampling = replace(
             own,
             temperature=own.temperature if asked.temperature is None else asked.temperature,
@@ -180,7 +227,7 @@ class Agent:
             max_new_tokens=min(own.max_new_tokens, asked.max_new_tokens or own.max_new_tokens),
         )
         seed = self._seed(asked.seed, sampling)
-        return replace(self._settings, sampling=sampling, seed=seed, consistency=self._vote if asked.vote else None)
+        return replace(settings, sampling=sampling, seed=seed, consistency=self._vote if asked.vote else None)
 
     def _seed(self, wanted: int | None, sampling: Sampling) -> int:
         """The client's seed; without one, chance where there is a temperature, and always the same where not."""
@@ -204,24 +251,13 @@ class Agent:
         task.add_done_callback(self._closing.discard)
 
 
-class _Watched:
-    """A model whose words are told as soon as they are written, before the loop runs them."""
+def trace_of(found: Trace | Answered) -> Trace:
+    """The episode that answers: the only one, or the one that was chosen."""
+    return found if isinstance(found, Trace) else found.trace
 
-    lockstep = False
 
-    def __init__(self, model: Batches, tell: Callable[[Event], None]) -> None:
-        self.name, self.batch_size, self.context_length = model.name, model.batch_size, model.context_length
-        self._model, self._tell = model, tell
-
-    async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
-        answers = await self._model.generate(requests)
-        for request, samples in zip(requests, answers, strict=True):
-            if not is_out_of_context(samples[0]):
-                self._tell(Wrote(tuple(request.prefix + s.text for s in samples)))
-        return answers
-
-    async def aclose(self) -> None:
-        """The model belongs to the agent."""
+def _problem(asked: Asked) -> Problem:
+    return Problem("chat", asked.chat.question, "")
 
 
 def answer_text(trace: Trace) -> str:
@@ -238,13 +274,12 @@ _NO_ANSWER = {
 }
 
 
-def _told(trace: Trace) -> Trace:
-    """The trace, unless it says that there is nothing to be answered with."""
+def _raise_without_answer(trace: Trace) -> None:
+    """Raise Refused for an episode that says why nothing can be answered."""
     if trace.end is End.FAULT:
         raise _fault(trace.fault or "")
     if trace.end is End.OUT_OF_CONTEXT and not trace.steps:
         raise _too_long()
-    return trace
 
 
 def _fault(why: str) -> Refused:

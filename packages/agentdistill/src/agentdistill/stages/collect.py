@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from agentdistill.episodes import episode
 from agentdistill.exchange import in_style, read_trajectories
+from agentdistill.executors import Work
 from agentdistill.layout import collected
 from agentdistill.methods import METHODS, method
 from agentdistill.progress import Progress
 from agentdistill.run import Run
 from agentdistill.stages.folder import StageFolder
-from agentdistill.stages.rollouts import Plan, facts, run_rollouts
+from agentdistill.stages.rollouts import facts, run_rollouts
 from agentdistill.store import file_digest, write_jsonl
+from agentdistill.types import Problem, Trace
 
 
 def collections(run: Run) -> tuple[str, ...]:
@@ -42,22 +47,34 @@ def folder_of(run: Run, name: str) -> StageFolder:
 
 def collect(run: Run, name: str, progress: Progress) -> Path:
     """Collect one of :func:`collections` and return its traces' file. Does nothing where it is there already."""
-    settings, m, folder = run.recipe.collect, method(name), folder_of(run, name)
+    folder = folder_of(run, name)
     if folder.is_done:
         return collected(run.folder, name)
-    if name in settings.trajectories:
+    if name in run.recipe.collect.trajectories:
         return _import(run, name, folder, progress)
-    with run.environment(settings) as environment:
-        rollout_settings = run.rollout_settings(settings, m)
-        ids = [
-            (p, f"{p.id}/{k}" if settings.samples > 1 else p.id)
-            for p in run.problems("train")
-            for k in range(settings.samples)
-        ]
-        plans = [Plan(i, episode(run, m, environment, rollout_settings, p, i)) for p, i in ids]
-        what = f"teacher · {len(plans)} questions · {_WORDS[name]}"
-        run_rollouts(folder, plans, run.teacher, progress, what)
+    ids = [i for _, i in _asked(run)]
+    what = f"teacher · {len(ids)} questions · {_WORDS[name]}"
+    run_rollouts(folder, ids, partial(asking, run, name), progress, what, ray=run.recipe.on_ray)
     return collected(run.folder, name)
+
+
+def _asked(run: Run) -> list[tuple[Problem, str]]:
+    """Every problem with the id of its trace, once a sample."""
+    n = run.recipe.collect.samples
+    return [(p, f"{p.id}/{k}" if n > 1 else p.id) for p in run.problems("train") for k in range(n)]
+
+
+@asynccontextmanager
+async def asking(run: Run, name: str, asked: Sequence[tuple[Problem, str]] | None = None) -> AsyncIterator[Work[Trace]]:
+    """The teacher, and an episode of collection ``name`` for every problem and id; the recipe's own without any."""
+    settings, m = run.recipe.collect, method(name)
+    rollouts = run.rollout_settings(settings, m)
+    with run.environment(settings) as environment:
+        model = run.teacher()
+        try:
+            yield Work(model, [episode(run, m, environment, rollouts, p, i) for p, i in asked or _asked(run)])
+        finally:
+            await model.aclose()
 
 
 def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Path:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agentdistill.checkpoints import locate
 from agentdistill.episodes import episode
+from agentdistill.executors import Work
 from agentdistill.layout import evaluated, trained
 from agentdistill.methods import method
 from agentdistill.models import Model, load_model
@@ -16,8 +20,9 @@ from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, student_name
 from agentdistill.run import Run
 from agentdistill.stages.folder import StageFolder
-from agentdistill.stages.rollouts import Plan, run_rollouts
+from agentdistill.stages.rollouts import run_rollouts
 from agentdistill.store import digest, file_digest
+from agentdistill.types import Problem, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +58,30 @@ def folder_of(run: Run, job: Job) -> StageFolder:
 
 def evaluate(run: Run, job: Job, progress: Progress) -> Path:
     """Run one evaluation and return its folder. Does nothing where it is there already."""
-    settings, m, folder = run.recipe.evaluate, method(job.method), folder_of(run, job)
+    folder = folder_of(run, job)
     if folder.is_done:
         return folder.path
-    with run.environment(settings) as environment:
-        rollouts = run.rollout_settings(settings, m)
-        plans = [Plan(p.id, episode(run, m, environment, rollouts, p, p.id)) for p in run.problems("test")]
-        what = f"{job.model} · {job.method} · {len(plans)} questions"
-        run_rollouts(folder, plans, lambda: _model(run, job), progress, what, _facts(run, job))
+    problems = run.problems("test")
+    ids = [p.id for p in problems]
+    what = f"{job.model} · {job.method} · {len(ids)} questions"
+    work = partial(answering, run, job.method, problems, partial(_model, run, job))
+    run_rollouts(folder, ids, work, progress, what, _facts(run, job), run.recipe.on_ray)
     return folder.path
+
+
+@asynccontextmanager
+async def answering(
+    run: Run, method_name: str, problems: Sequence[Problem], load: Callable[[], Model]
+) -> AsyncIterator[Work[Trace]]:
+    """The model that ``load`` gives, and an episode by a method for every problem, as evaluation runs them."""
+    settings, m = run.recipe.evaluate, method(method_name)
+    rollouts = run.rollout_settings(settings, m)
+    with run.environment(settings) as environment:
+        model = load()
+        try:
+            yield Work(model, [episode(run, m, environment, rollouts, p, p.id) for p in problems])
+        finally:
+            await model.aclose()
 
 
 def _source(run: Run, job: Job) -> Path | str:

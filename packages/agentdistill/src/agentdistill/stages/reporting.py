@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from markupsafe import Markup
+
 from agentdistill import __version__, report
+from agentdistill.errors import DataError
 from agentdistill.progress import Progress
 from agentdistill.store import digest, file_digest, write_atomic
 
-_SOURCES = ("recipe.json", "*/*/manifest.json", "*/*/training.json", "*/*/timing.json")
+VERIFICATION = "verify.json"
+"""What ``verify run`` and ``verify curve`` leave in a run's folder."""
+_SOURCES = ("recipe.json", VERIFICATION, "*/*/manifest.json", "*/*/training.json", "*/*/timing.json")
 
 
 def write_report(folder: Path, progress: Progress) -> Path:
     """Write ``report.json`` and ``report.html`` of a run and return the page."""
     task = progress.task("report", str(folder / "report.html"), 1)
-    page = report.write_report(folder)
+    page = report.write_report(folder, _sections(folder))
     write_atomic(_note(folder), _key(folder))
     task.done("")
     return page
+
+
+def _sections(folder: Path) -> dict[str, Markup]:
+    """What stands in the report beside the run itself, by the name of its section."""
+    path = folder / VERIFICATION
+    if not path.exists():
+        return {}
+    from agentdistill.verify.page import section
+
+    try:
+        return {"Verification": section(json.loads(path.read_text(encoding="utf-8"))["curves"])}
+    except (ValueError, KeyError, TypeError) as e:
+        raise DataError(f"{path}: no curves of verification ({e}); delete it and make it again") from e
 
 
 def is_reported(folder: Path) -> bool:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from agentdistill.driver import Episode, drive, groups_of
 from agentdistill.errors import InfrastructureError
-from agentdistill.models import Model
+from agentdistill.executors import OpenWork, RaySettings, hire
 from agentdistill.progress import Progress, Task
 from agentdistill.stages.folder import StageFolder
 from agentdistill.store import append_jsonl, read_traces, repair_jsonl, write_jsonl
@@ -20,27 +18,22 @@ TRACES = "traces.jsonl"
 PARTIAL = "traces.partial.jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """An episode to run: the id its trace will have, and how to run it."""
-
-    trace_id: str
-    run: Episode[Trace]
-
-
 def run_rollouts(
     folder: StageFolder,
-    plans: Sequence[Plan],
-    model: Callable[[], Model],
+    ids: Sequence[str],
+    open_work: OpenWork[Trace],
     progress: Progress,
     what: str,
     about: dict[str, object] | None = None,
+    ray: RaySettings | None = None,
 ) -> list[Trace]:
-    """Every plan's trace, in order, from disk where it is there already. ``model`` is made only if one is missing.
+    """The traces of these ids, in order, from disk where they are there already.
 
-    ``about`` goes into the manifest as it is. Traces are appended to a partial file as they end and put in order when
-    all are there, so that a run that was killed and taken up again leaves the same file as one that was not. Raises
-    InfrastructureError when the world has failed so often that going on is useless; what was collected stays.
+    ``open_work`` gives the model and one episode an id, in the same order; it is called only if a trace is missing, in
+    this process or, with ``ray``, in its workers. ``about`` goes into the manifest as it is. Traces are appended to a
+    partial file as they end and put in order when all are there, so that a run that was killed and taken up again
+    leaves the same file as one that was not. Raises InfrastructureError when the world has failed so often that going
+    on is useless; what was collected stays.
     """
     if folder.is_done:
         return read_traces(folder.path / TRACES)
@@ -51,16 +44,16 @@ def run_rollouts(
         _reopen(folder.path, partial)
         done = {t.id: t for t in read_traces(partial)} if partial.exists() else {}
         started = time.monotonic()
-        task = progress.task(folder.stage, what, len(plans))
+        task = progress.task(folder.stage, what, len(ids))
         tally = Tally(done.values())
         task.advance(len(done), str(tally))
-        if len(done) < len(plans):
-            asyncio.run(_run_missing(plans, done, partial, model, task, tally))
-        traces = [done[p.trace_id] for p in plans]
+        if len(done) < len(ids):
+            asyncio.run(_run_missing(ids, done, partial, open_work, ray, task, tally))
+        traces = [done[i] for i in ids]
         write_jsonl(folder.path / TRACES, traces)
         partial.unlink(missing_ok=True)
         folder.finish({**(about or {}), **facts(traces)}, time.monotonic() - started)
-    task.done(f"{len(traces)}/{len(plans)}  {Tally(traces)}")
+    task.done(f"{len(traces)}/{len(ids)}  {Tally(traces)}")
     return traces
 
 
@@ -74,21 +67,21 @@ def _reopen(path: Path, partial: Path) -> None:
 
 
 async def _run_missing(
-    plans: Sequence[Plan],
+    ids: Sequence[str],
     done: dict[str, Trace],
     partial: Path,
-    make: Callable[[], Model],
+    open_work: OpenWork[Trace],
+    ray: RaySettings | None,
     task: Task,
     tally: Tally,
 ) -> None:
-    model = make()
-    try:
+    async with hire(open_work, ray) as crew:
         for _ in range(2):  # faults get one more try before the stage ends
-            breaker = _Breaker(limit=max(8, model.batch_size), n_plans=len(plans))
-            missing = {i for i, p in enumerate(plans) if p.trace_id not in done or done[p.trace_id].end is End.FAULT}
+            breaker = _Breaker(limit=max(8, crew.batch_size), n_planned=len(ids))
+            missing = {at for at, i in enumerate(ids) if i not in done or done[i].end is End.FAULT}
 
-            def keep(i: int, trace: Trace, missing: set[int] = missing, breaker: _Breaker = breaker) -> None:
-                if i not in missing:
+            def keep(at: int, trace: Trace, missing: set[int] = missing, breaker: _Breaker = breaker) -> None:
+                if at not in missing:
                     return  # run again only to keep its batch the same
                 before = done.get(trace.id)
                 done[trace.id] = trace
@@ -98,18 +91,16 @@ async def _run_missing(
                 task.advance(int(before is None), str(tally))
                 breaker.saw(trace, tally)
 
-            groups = groups_of(model, [p.run for p in plans], missing)
-            await drive(model, groups, keep)
+            if missing:
+                await crew.run(missing, keep)
         breaker.check_any(done.values(), tally)
-    finally:
-        await model.aclose()
 
 
 class _Breaker:
     """Gives up when nothing but faults comes back."""
 
-    def __init__(self, limit: int, n_plans: int) -> None:
-        self._limit, self._n_plans, self._in_a_row = limit, n_plans, 0
+    def __init__(self, limit: int, n_planned: int) -> None:
+        self._limit, self._n_planned, self._in_a_row = limit, n_planned, 0
 
     def saw(self, trace: Trace, tally: Tally) -> None:
         """Raise InfrastructureError where this is one fault in a row too many."""
@@ -124,7 +115,7 @@ class _Breaker:
             raise self._error(last, tally)
 
     def _error(self, trace: Trace, tally: Tally) -> InfrastructureError:
-        saved = f"{tally.n - tally.n_faults} of {self._n_plans} trajectories are saved"
+        saved = f"{tally.n - tally.n_faults} of {self._n_planned} trajectories are saved"
         return InfrastructureError(f"{trace.fault}; {saved}, run the same command to go on")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from agentdistill.checkpoints import locate
@@ -15,7 +16,9 @@ from agentdistill.recipe import StudentSettings, student_name
 from agentdistill.run import Run
 from agentdistill.stages.folder import StageFolder
 from agentdistill.store import file_digest, read_traces
-from agentdistill.training.settings import TrainSettings
+from agentdistill.training.result import TrainResult
+from agentdistill.training.settings import Divergence, TrainSettings
+from agentdistill.types import Trace
 
 _HOW_ONLY = ("save_every_s", "threads", "distributed", "chat_template")
 """Settings that change how training goes on, not what comes of it; the template's text is an input of its own."""
@@ -25,16 +28,22 @@ def folder_of(run: Run, student: StudentSettings, method_name: str) -> StageFold
     """The folder of one trained student, whose trajectories have to be filtered by now."""
     learns = method(method_name).learns
     assert learns is not None, f"{method_name} is not trained"
+    traces = file_digest(filtered(run.folder, learns))
+    return folder_at(trained(run.folder, student, method_name), run, student, method_name, traces)
+
+
+def folder_at(path: Path, run: Run, student: StudentSettings, method_name: str, traces: str) -> StageFolder:
+    """A folder for the student trained on the traces with this hash."""
     settings = dataclasses.asdict(_settings(run, method_name))
     base = Path(locate(student.base))
     inputs = {
-        "traces": file_digest(filtered(run.folder, learns)),
+        "traces": traces,
         "base": file_digest(base) if base.is_dir() else student.base,
     }
     if settings["chat_template"] is not None:
         inputs["chat_template"] = file_digest(Path(settings["chat_template"]))
     key = {k: v for k, v in settings.items() if k not in _HOW_ONLY}
-    return StageFolder(trained(run.folder, student, method_name), "train", key, inputs)
+    return StageFolder(path, "train", key, inputs)
 
 
 def train_student(run: Run, student: StudentSettings, method_name: str, progress: Progress) -> Path:
@@ -55,8 +64,6 @@ def _settings(run: Run, method_name: str) -> TrainSettings:
 
 
 def _train(run: Run, student: StudentSettings, method_name: str, folder: StageFolder, progress: Progress) -> None:
-    from agentdistill.training import train
-
     learns = method(method_name).learns or ""
     traces = read_traces(filtered(run.folder, learns))
     if not traces:
@@ -64,20 +71,45 @@ def _train(run: Run, student: StudentSettings, method_name: str, folder: StageFo
             f"nothing to train on: no trajectory of {collected(run.folder, learns)} passed the filter; look at them "
             f"with: agentdistill show {run.folder}"
         )
+    fit(run, student, method_name, traces, folder, progress)
+    folder.finish({"trained_on": f"filter/{learns}"})
+
+
+def fit(
+    run: Run,
+    student: StudentSettings,
+    method_name: str,
+    traces: Sequence[Trace],
+    folder: StageFolder,
+    progress: Progress,
+    *,
+    weights: str | None = None,
+    divergence: Divergence | None = None,
+) -> TrainResult:
+    """Train a student on these traces, with the method's settings, into a folder that the caller has claimed.
+
+    It begins at its base, or at other ``weights``. With ``divergence`` it learns from a teacher's distributions at its
+    own words, which it reads once: after that they are no longer what it would write.
+    """
+    from agentdistill.training import train
+
     settings = _settings(run, method_name)
+    if divergence is not None:
+        settings = dataclasses.replace(settings, epochs=1)
     what = f"{student_name(student)} · {method_name} · {len(traces)} trajectories · {settings.epochs} epochs"
     line = _Line(progress, what)
     try:
-        result = train(traces, locate(student.base), folder.path, settings, on_progress=line)
+        base = weights or locate(student.base)
+        result = train(traces, base, folder.path, settings, on_progress=line, divergence=divergence)
     except Exception as e:
         if not isinstance(e, AgentDistillError) and _DISK.search(str(e)):
             why = str(e).strip().splitlines()[0]
             raise InfrastructureError(f"{folder.path}: cannot be written: {why}; the last checkpoint is kept") from e
         raise
-    folder.finish({"trained_on": f"filter/{learns}"})
     dropped = f"  {result.n_too_long} too long" if result.n_too_long else ""
     task = line.task or progress.task("train", what, result.n_steps)
     task.done(f"loss {result.final_loss:.3f}  {result.tokens_per_s / 1000:.1f}k tok/s{dropped}")
+    return result
 
 
 _DISK = re.compile(r"I/O error|No space left|file too large|quota exceeded|write failed", re.IGNORECASE)

@@ -1,7 +1,9 @@
 """The embedded miniature: eight families of questions about a fictional world, and its encyclopaedia.
 
 Splits: ``train`` (two-hop look-ups and word problems, as the paper trains on HotpotQA and MATH) and ``test`` (all eight
-families, none of whose questions is in any training text). ``train:300`` and ``test:50`` say how many a family.
+families, none of whose questions is in any training text); ``practice`` is of all eight families too, on the side of
+the training texts, for those who learn in the domain that they are tested in. ``train:300`` and ``test:50`` say how
+many a family.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from agentdistill.tinyworld.world import World
 from agentdistill.types import Kind, Problem
 
 IN_DOMAIN = ("hop2", "word")
-PER_FAMILY = {"train": 300, "test": 100}
+PER_FAMILY = {"train": 300, "test": 100, "practice": 100}
 
 
 def corpus() -> list[Passage]:
@@ -29,7 +31,7 @@ def problems(split: str = "test") -> list[Problem]:
     """The problems of a split, family by family. Raises UserError for a split that does not exist."""
     name, _, count = split.partition(":")
     if name not in PER_FAMILY or (count and not count.isdigit()):
-        raise UserError(f'tinyworld has no split "{split}"; there are: train, test, and train:N, test:N')
+        raise UserError(f'tinyworld has no split "{split}"; there are: {", ".join(PER_FAMILY)}, and train:N')
     n = int(count or PER_FAMILY[name])
     families = IN_DOMAIN if name == "train" else (*FACT_FAMILIES, *MATH_FAMILIES)
     world = home()

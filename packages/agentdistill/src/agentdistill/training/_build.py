@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from agentdistill.training._keeper import Keeper, Progress
 from agentdistill.training._launch import is_first, is_launched, n_processes, wait
 from agentdistill.training._sft import SequenceTrainer, collate
 from agentdistill.training.dataset import TrainingData, reading_order
-from agentdistill.training.settings import TrainSettings
+from agentdistill.training.settings import Divergence, TrainSettings
 
 
 def build(
@@ -33,7 +34,8 @@ def build(
     checkpoints: Path,
     settings: TrainSettings,
     on_progress: Progress | None,
-) -> tuple[SequenceTrainer, Keeper]:
+    divergence: Divergence | None = None,
+) -> tuple[Any, Keeper]:
     """The trainer, and the callback that keeps its checkpoints."""
     if not is_launched():  # a run before this one, in this process, may have had another device or precision
         AcceleratorState._reset_state(reset_partial_state=True)
@@ -47,18 +49,35 @@ def build(
     n_tokens = _cumulative([lengths[i] for i in order], settings.batch_size)
     keeper = Keeper(checkpoints, settings.save_every_s, n_tokens, on_progress)
     pad_id = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    trainer = SequenceTrainer(
+    kind, config, more, extra = _kind(divergence, tokenizer, settings, gpu)
+    trainer = kind(
         order=order,
-        args=_arguments(settings, checkpoints, gpu, len(n_tokens)),
+        args=_arguments(settings, checkpoints, gpu, len(n_tokens), config, more),
         model=_load(base, tokenizer, settings, gpu),
         train_dataset=_rows(data),
         processing_class=tokenizer,
         data_collator=lambda rows: collate(rows, pad_id),
         peft_config=_lora(settings) if settings.method == "lora" else None,
         callbacks=[keeper],
+        **extra,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer, keeper
+
+
+def _kind(
+    divergence: Divergence | None, tokenizer: Any, settings: TrainSettings, gpu: bool
+) -> tuple[Any, Any, dict[str, Any], dict[str, Any]]:
+    """The trainer's class, that of its arguments, and what either takes besides the usual."""
+    if divergence is None:
+        return SequenceTrainer, SFTConfig, {}, {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TRL's word that this trainer may change
+        from agentdistill.training._divergence import DivergenceTrainer, GKDConfig, only_given, teacher_of
+
+    dtype = "bfloat16" if _bfloat16(settings, gpu) else "float32"
+    teacher = teacher_of(divergence, tokenizer, "cuda" if gpu else "cpu", dtype)
+    return DivergenceTrainer, GKDConfig, only_given(divergence), {"teacher_model": teacher}
 
 
 def _cumulative(lengths: Sequence[int], batch_size: int) -> list[int]:
@@ -102,7 +121,9 @@ def _lora(settings: TrainSettings) -> LoraConfig:
     )
 
 
-def _arguments(settings: TrainSettings, checkpoints: Path, gpu: bool, n_steps: int) -> SFTConfig:
+def _arguments(
+    settings: TrainSettings, checkpoints: Path, gpu: bool, n_steps: int, config: Any, more: dict[str, Any]
+) -> SFTConfig:
     world = n_processes()
     if settings.batch_size % world:
         raise RecipeError(f"train.batch_size {settings.batch_size} cannot be shared evenly by {world} processes")
@@ -111,7 +132,7 @@ def _arguments(settings: TrainSettings, checkpoints: Path, gpu: bool, n_steps: i
     if each % micro:
         raise RecipeError(f"train.micro_batch_size {micro} does not divide the {each} sequences of one process")
     checkpointing = gpu if settings.gradient_checkpointing is None else settings.gradient_checkpointing
-    args = SFTConfig(
+    args: SFTConfig = config(
         output_dir=str(checkpoints),
         max_length=None,  # its default cuts at 1,024; ours are dropped and counted before
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -139,12 +160,13 @@ def _arguments(settings: TrainSettings, checkpoints: Path, gpu: bool, n_steps: i
         dataloader_pin_memory=gpu,
         seed=settings.seed,
         data_seed=settings.seed,
+        **more,
     )
     args._n_gpu = min(args.n_gpu, 1)  # one process drives one device; several need `distributed`
     return args
 
 
-def save(trainer: SequenceTrainer, tokenizer: Any, out: Path, base: str) -> None:
+def save(trainer: Any, tokenizer: Any, out: Path, base: str) -> None:
     """Write model and tokenizer beside ``out`` and move the files in, so that each is whole. All processes call it."""
     partial = out / "checkpoints" / "result"
     if is_first():

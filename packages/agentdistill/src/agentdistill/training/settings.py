@@ -15,6 +15,22 @@ _CHOICES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Divergence:
+    """Learn to write as ``teacher`` would at the student's own tokens (arXiv 2306.13649, eq. 1).
+
+    ``teacher`` is a folder or hub name of weights with the same tokens. ``beta`` lies between 0, the forward
+    KL divergence KL(teacher, student), and 1, the reverse KL(student, teacher). Raises RecipeError elsewhere.
+    """
+
+    teacher: str
+    beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.beta <= 1:
+            raise RecipeError(f"beta must lie in [0, 1], got {self.beta}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
     """Settings of one training run.
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentdistill.chat import ChatFormat, read_template
-from agentdistill.errors import InfrastructureError
+from agentdistill.errors import InfrastructureError, RecipeError
 from agentdistill.models._weights import load_tokenizer, quiet, resolve
 from agentdistill.store import digest, file_digest, write_atomic, write_json
 from agentdistill.training._launch import is_first, is_launched, launch, wait
 from agentdistill.training.dataset import TrainingData, prepare
 from agentdistill.training.result import TrainResult, read_result
-from agentdistill.training.settings import TrainSettings
+from agentdistill.training.settings import Divergence, TrainSettings
 from agentdistill.types import Trace
 
 if TYPE_CHECKING:
@@ -35,17 +35,21 @@ def train(
     settings: TrainSettings | None = None,
     *,
     on_progress: Progress | None = None,
+    divergence: Divergence | None = None,
 ) -> TrainResult:
     """Fine-tune ``base`` on what the models of ``traces`` wrote: -sum_t log p(r_t, a_t | x, tau_<t) (paper, eq. 3).
 
     ``out`` becomes a folder to load: full weights, or a LoRA adapter that names its base; with it ``training.json``
     (settings, versions, hashes, counts, losses) and ``timing.json``. The same call after a kill goes on from the last
     checkpoint to the same weights; after the end it returns at once; with other data or settings it starts anew.
-    ``on_progress(step, n_steps, loss, tokens_per_s)`` is called every ``log_every`` updates. Raises ModelError,
-    DataError or RecipeError for what cannot be trained, InfrastructureError where the disk fails.
+    ``on_progress(step, n_steps, loss, tokens_per_s)`` is called every ``log_every`` updates. With ``divergence`` the
+    loss is that from a teacher's distributions at the same tokens instead, which then are the student's own. Raises
+    ModelError, DataError or RecipeError for what cannot be trained, InfrastructureError where the disk fails.
     """
     settings = settings or TrainSettings()
     out = Path(out)
+    if divergence is not None and settings.distributed is not None:
+        raise RecipeError("train.distributed: distillation from a teacher's distributions runs in one process")
     if settings.distributed is not None and not is_launched():
         return launch(traces, base, out, settings, on_progress)
     tokenizer = load_tokenizer(resolve(base)[0])
@@ -53,12 +57,12 @@ def train(
     if template is not None:
         tokenizer.chat_template = template
     data = prepare(traces, ChatFormat(tokenizer), settings.max_length)
-    manifest = _manifest(data, base, settings)
+    manifest = _manifest(data, base, settings, divergence)
     done = read_result(out)
     if done is not None and _key_of(out) == manifest["key"]:
         return done
     try:
-        return _run(data, tokenizer, base, out, settings, manifest, on_progress)
+        return _run(data, tokenizer, base, out, settings, manifest, on_progress, divergence)
     except OSError as e:
         raise InfrastructureError(f"{e.filename or out}: {e.strerror or e}; the last checkpoint is kept") from e
 
@@ -68,23 +72,30 @@ def _key_of(out: Path) -> str:
     return key
 
 
-def _manifest(data: TrainingData, base: str, settings: TrainSettings) -> dict[str, Any]:
+def _manifest(
+    data: TrainingData, base: str, settings: TrainSettings, divergence: Divergence | None
+) -> dict[str, Any]:
     from importlib.metadata import version
 
     from agentdistill import __version__
 
-    folder = Path(base)
     manifest: dict[str, Any] = {
         "base": base,
-        "base_hash": file_digest(folder) if folder.is_dir() else base,
+        "base_hash": _hash_of(base),
         "data_hash": data.digest(),
         "seed": settings.seed,
         "settings": {k: v for k, v in asdict(settings).items() if k not in _NOT_RECORDED},
         "versions": {"agentdistill": __version__, **{name: version(name) for name in _PACKAGES}},
     }
+    if divergence is not None:
+        manifest["divergence"] = {"teacher_hash": _hash_of(divergence.teacher), "beta": divergence.beta}
     # Paths are not content: the hashes speak for the base, the data's ids for the template.
     content = {**manifest, "base": None, "settings": {**manifest["settings"], "chat_template": None}}
     return {"key": digest(content), **manifest}
+
+
+def _hash_of(weights: str) -> str:
+    return file_digest(Path(weights)) if Path(weights).is_dir() else weights
 
 
 def _run(
@@ -95,6 +106,7 @@ def _run(
     settings: TrainSettings,
     manifest: dict[str, Any],
     on_progress: Progress | None,
+    divergence: Divergence | None,
 ) -> TrainResult:
     from agentdistill.training._build import build, save
     from agentdistill.training._keeper import last_checkpoint
@@ -102,7 +114,7 @@ def _run(
     checkpoints = out / "checkpoints"
     _claim(checkpoints, manifest["key"])
     with quiet():
-        trainer, keeper = build(data, tokenizer, base, checkpoints, settings, on_progress)
+        trainer, keeper = build(data, tokenizer, base, checkpoints, settings, on_progress, divergence)
         resumed = last_checkpoint(checkpoints)
         started = time.monotonic()
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)

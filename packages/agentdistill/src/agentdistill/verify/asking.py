@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agentdistill.acting import Policy as Asking
 from agentdistill.driver import drive, groups_of
 from agentdistill.models import Model
+from agentdistill.rollout import RolloutSettings
 from agentdistill.seeds import seed_of
-from agentdistill.types import End, Problem, Trace
+from agentdistill.types import End, Problem, Trace, Usage
 from agentdistill.verify.candidates import of_trace
 from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots
 from agentdistill.verify.judges import JudgeSettings, Kit, load_judge
@@ -22,6 +23,8 @@ from agentdistill.verify.types import Candidate, Check, Pool
 T = TypeVar("T")
 Solve = Callable[[Model, str], Awaitable[Trace]]
 """Answers the question once; the text tells this try's name, on which its seed hangs."""
+TEMPERATURE = 0.8
+"""Of the trajectories where the settings sample greedily: they would all be the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,40 @@ class Answered:
     def trace(self) -> Trace:
         """The trajectory that won; where none did, the first."""
         return self.traces[self.choice.index or 0]
+
+    @property
+    def usage(self) -> Usage:
+        """What all trajectories and all judgements cost together."""
+        total = Usage()
+        for trace, c in zip(self.traces, self.pool.candidates, strict=True):
+            total += trace.usage
+            for j in c.judgements:
+                total += Usage(1, j.n_prompt_tokens, j.n_new_tokens)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Choosing:
+    """How an answer is chosen while somebody waits: among ``n`` trajectories, each checked by programs that
+    ``verifier`` writes (None: whoever solves) and that run in the sandbox of ``kit``."""
+
+    n: int
+    kit: Kit
+    verifier: Model | None = None
+
+    def settings(self, own: RolloutSettings) -> RolloutSettings:
+        """The settings of each trajectory: an agent's own, but never greedy."""
+        if own.sampling.temperature > 0:
+            return own
+        return replace(own, sampling=replace(own.sampling, temperature=TEMPERATURE))
+
+    async def answer(
+        self, model: Model, problem: Problem, solve: Solve, settings: RolloutSettings, seed: int
+    ) -> Answered:
+        """As :func:`answer`, judged by code as long as a step of the trajectories may be."""
+        table = {"model": "local"}  # is loaded already
+        judge = JudgeSettings(name="code", role="code", model=table, max_new_tokens=settings.sampling.max_new_tokens)
+        return await answer(model, problem, solve, self.n, judge, self.kit, verifier=self.verifier, seed=seed)
 
 
 async def answer(
@@ -85,6 +122,21 @@ async def _all(model: Model, work: Sequence[Callable[[Model], Awaitable[T]]]) ->
     done: dict[int, T] = {}
     await drive(model, groups_of(model, work, range(len(work))), done.__setitem__)
     return [done[i] for i in range(len(work))]
+
+
+def facts(found: Answered) -> dict[str, Any]:
+    """The choice and every candidate as JSON values."""
+    chosen = found.choice
+    return {
+        "answer": None if chosen.index is None else found.pool.candidates[chosen.index].answer,
+        "chosen": chosen.index,
+        "reason": chosen.reason,
+        "fallback": chosen.fallback,
+        "candidates": [
+            {"answer": c.answer, "verdicts": [k.verdict for k in checks], "weight": w, "trace": t.id}
+            for c, checks, w, t in zip(found.pool.candidates, found.checks, chosen.weights, found.traces, strict=True)
+        ],
+    }
 
 
 def explain(found: Answered) -> list[str]:

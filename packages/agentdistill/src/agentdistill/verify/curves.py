@@ -10,11 +10,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from agentdistill.errors import DataError
-from agentdistill.verify.evidence import Judges, find_judges
-from agentdistill.verify.rescore import Asked, rescore
+from agentdistill.seeds import seed_of
+from agentdistill.verify.budget import orders
+from agentdistill.verify.evidence import Judges, filter_value, find_judges
+from agentdistill.verify.rescore import Asked, rescore, versus_rival
 from agentdistill.verify.select import METHODS
 from agentdistill.verify.theory import table
 from agentdistill.verify.types import Pool
@@ -45,19 +50,49 @@ def read_costs(path: Path) -> Costs:
         raise DataError(f"{beside}: no costs of stages ({e})") from e
 
 
-def curve(name: str, pools: Sequence[Pool], asked: Asked, costs: Costs) -> dict[str, Any]:
+def curve(
+    name: str,
+    pools: Sequence[Pool],
+    asked: Asked,
+    costs: Costs,
+    repeats: Sequence[Sequence[Pool]] = (),
+    rivals: Mapping[str, tuple[Sequence[Pool], int | None]] = MappingProxyType({}),
+) -> dict[str, Any]:
     """The scores of a file with the cost of every point, as JSON values.
 
-    A cost is None where it is not known: tokens were not counted, a model's size or the time it took is not told.
+    ``repeats`` are the same problems under other seeds; ``rivals`` other models' answers to them, with their numbers of
+    parameters. A cost is None where it is not known: tokens were not counted, a model's size or the time it took is
+    not told.
     """
-    scores = rescore(pools, asked)
+    scores = rescore(pools, asked, repeats)
     judges = find_judges(pools, asked.judges)
-    parts = _parts(pools)
+    parts = _parts([p for run in (pools, *repeats) for p in run])
     for method, facts in scores["methods"].items():
         used = _used(method, judges)
         for n, cell in facts["budgets"].items():
             cell["cost"] = _cost(1 if method == "first" else int(n), used, parts, costs)
-    return {"name": name, "generator": pools[0].generator, **scores, "theory": _theory(scores)}
+    stages = {
+        stage: {
+            "n_parameters": costs.n_parameters.get(stage),
+            "prompt_tokens": part.n_prompt,
+            "new_tokens": part.n_new,
+            "seconds": costs.seconds.get(stage),
+        }
+        for stage, part in parts.items()
+    }
+    told = {
+        rival: {"n_parameters": size, **versus_rival(pools, repeats, answers, asked)}
+        for rival, (answers, size) in rivals.items()
+    }
+    size = costs.n_parameters.get(GENERATOR)
+    about = {"name": name, "generator": pools[0].generator, "n_parameters": size}
+    return {
+        **about,
+        **scores,
+        "stages": stages,
+        "rivals": told,
+        "theory": _theory(scores, [p for run in (pools, *repeats) for p in run], asked),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +133,7 @@ def _cost(n: int, used: Sequence[str], parts: Mapping[str, _Part], costs: Costs)
     flops = []
     for u in used:
         size, part = costs.n_parameters.get(u), parts[u]
-        free = part.n_new == 0
+        free = part.n_new == 0 and part.n_prompt == 0
         known = size is not None and part.n_new is not None and part.n_prompt is not None
         flops.append(0.0 if free else 2 * size * (part.n_prompt + part.n_new) if known else None)  # type: ignore[operator]
     seconds = [costs.seconds.get(u) for u in used]
@@ -110,12 +145,29 @@ def _sum(n: int, each: Sequence[float | None]) -> float | None:
     return n * sum(known) if len(known) == len(each) else None
 
 
-def _theory(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The lemma at the (p, q) that each verifier was measured to have, at its own base rate."""
+def _theory(scores: Mapping[str, Any], pools: Sequence[Pool], asked: Asked) -> list[dict[str, Any]]:
+    """The lemma at the (p, q) that each verifier was measured to have, at its own base rate, and what these very
+    candidates give by its rule."""
     out: list[dict[str, Any]] = []
     for name, v in scores["verifiers"].items():
         p, q = v["p_reject_wrong"], v["q_accept_right"]
         if p is not None and q is not None:
             measured = [(name, p["estimate"], q["estimate"])]
-            out += table(measured, scores["budgets"], prior=v["base_rate"], n_trials=20_000)
+            rows = table(measured, scores["budgets"], prior=v["base_rate"], n_trials=20_000)
+            out += [row | {"measured": _any_accepted(pools, name, row["n"], asked)} for row in rows]
     return out
+
+
+def _any_accepted(pools: Sequence[Pool], judge: str, n: int, asked: Asked) -> float | None:
+    """The chance that one of the accepted among ``n``, taken at random, is right; one of all where none is accepted."""
+    found = []
+    for p in pools:
+        if len(p.candidates) < n:
+            continue
+        values = [filter_value(c.judgement(judge), asked.policy) for c in p.candidates]
+        accepted = np.array([v is not None and v >= 0.5 for v in values])
+        right = np.array([bool(c.correct) for c in p.candidates])
+        drawn = orders(len(values), n, seed_of(asked.seed, "subsets", p.id), asked.n_orders)
+        first = accepted[drawn].argmax(axis=1)  # the first accepted in random order; the first of all if none is
+        found.append(float(right[drawn[np.arange(len(drawn)), first]].mean()))
+    return sum(found) / len(found) if found else None

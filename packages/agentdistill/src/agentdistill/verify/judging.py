@@ -19,8 +19,8 @@ from agentdistill.progress import Progress, Silent, Task
 from agentdistill.seeds import seed_of
 from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl
 from agentdistill.types import Usage
-from agentdistill.verify.identity import model_identity
 from agentdistill.verify.judges import Judge, JudgeSettings, Kit, load_judge
+from agentdistill.verify.models import model_identity
 from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict
 
 

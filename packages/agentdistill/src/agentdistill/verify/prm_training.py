@@ -6,6 +6,7 @@ loss = - mean over labelled steps of log p(label | question, steps so far)
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,7 +49,8 @@ def train_prm(
 ) -> dict[str, Any]:
     """Train a head and all weights of ``base`` into the folder ``out``; returns what ``training.json`` there says.
 
-    The same call again returns at once; the same data, base and settings give the same weights on the same machine.
+    The same call again returns at once, and goes on where it was stopped (a state is kept every ``save_every_s``); the
+    same data, base and settings give the same weights on the same machine.
     Sequences above ``max_length`` are left out and counted. Raises DataError where nothing is left to learn from and
     ModelError for a base that cannot have such a head.
     """
@@ -59,18 +61,20 @@ def train_prm(
     if not rows:
         raise DataError(f"nothing to train a reward model on: {len(examples)} solutions, {n_long} of them too long")
     folder = Path(base)
-    about = {"base": file_digest(folder) if folder.is_dir() else base, "settings": asdict(settings), "rows": rows}
-    key = digest(about)
+    learned = {k: v for k, v in asdict(settings).items() if k != "save_every_s"}
+    key = digest({"base": file_digest(folder) if folder.is_dir() else base, "settings": learned, "rows": rows})
     done = _done(out, key)
     if done is not None:
         return done
-    model, losses = _fit(rows, base, settings, on_progress)
+    resume = _Resume(out / "resume.pt", key, settings.save_every_s)
+    model, losses = _fit(rows, base, settings, resume, on_progress)
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     record = {"key": key, "base": base, "settings": asdict(settings), "n_examples": len(rows), "n_too_long": n_long}
     record |= {"n_steps": len(losses), "losses": losses, "final_loss": losses[-1]}
     write_json(out / "training.json", record)
+    resume.forget()
     return record
 
 
@@ -99,7 +103,7 @@ def _rows(examples: Sequence[Marked], tokenizer: Any, max_length: int) -> tuple[
 
 
 def _fit(
-    rows: Sequence[Row], base: str, settings: TrainSettings, on_progress: Progress | None
+    rows: Sequence[Row], base: str, settings: TrainSettings, resume: _Resume, on_progress: Progress | None
 ) -> tuple[Any, list[float]]:
     import torch
     from transformers import get_scheduler
@@ -115,8 +119,8 @@ def _fit(
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     name = {"constant": "constant_with_warmup"}.get(settings.schedule, settings.schedule)
     schedule = get_scheduler(name, optimizer, round(settings.warmup * len(batches)), len(batches))
-    losses = []
-    for n, batch in enumerate(batches, 1):
+    losses = resume.load(model, optimizer, schedule)
+    for n, batch in enumerate(batches[len(losses) :], len(losses) + 1):
         loss = _loss(model, [rows[i] for i in batch], device)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
@@ -126,7 +130,49 @@ def _fit(
         losses.append(float(loss.detach()))
         if on_progress is not None:
             on_progress(n, len(batches), losses[-1])
+        if n < len(batches):
+            resume.save_if_due(losses, model, optimizer, schedule)
     return model.eval(), losses
+
+
+class _Resume:
+    """Where an interrupted training goes on: everything that the next update hangs on, in one file."""
+
+    def __init__(self, path: Path, key: str, every_s: float) -> None:
+        self._path, self._key, self._every_s = path, key, every_s
+        self._saved = time.monotonic()
+
+    def load(self, *parts: Any) -> list[float]:
+        """Put the parts where they were and return the losses so far; none where nothing fitting was kept."""
+        import torch
+
+        try:
+            kept = torch.load(self._path, weights_only=True, map_location="cpu")
+        except Exception:  # not there, or cut short: begin again
+            return []
+        if kept.get("key") != self._key:
+            return []
+        for part, state in zip(parts, kept["parts"], strict=True):
+            part.load_state_dict(state)
+        torch.set_rng_state(kept["random"])
+        return [float(loss) for loss in kept["losses"]]
+
+    def save_if_due(self, losses: Sequence[float], *parts: Any) -> None:
+        """Keep the state, unless that was done a moment ago."""
+        import torch
+
+        if time.monotonic() - self._saved < self._every_s:
+            return
+        state = {"key": self._key, "losses": list(losses), "parts": [p.state_dict() for p in parts]}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        half = self._path.with_suffix(".half")
+        torch.save({**state, "random": torch.get_rng_state()}, half)
+        half.replace(self._path)
+        self._saved = time.monotonic()
+
+    def forget(self) -> None:
+        """The training is done."""
+        self._path.unlink(missing_ok=True)
 
 
 def _loss(model: Any, rows: Sequence[Row], device: str) -> Any:

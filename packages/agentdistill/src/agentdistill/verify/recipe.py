@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from agentdistill.prompts import styles
 from agentdistill.training.settings import TrainSettings
 from agentdistill.verify.evidence import Judges, Policy
 from agentdistill.verify.judges import JudgeSettings
+from agentdistill.verify.models import ROLE
 from agentdistill.verify.sampling import SampleSettings
 from agentdistill.verify.styles import styles as verify_styles
 
@@ -29,6 +30,24 @@ class Problems:
     families: tuple[str, ...] = ()
     limit_test: int | None = None
     limit_train: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Candidates that are not sampled: files of them, or ``toy:N``, N right and N wrong equations for each length."""
+
+    test: str | None = None
+    train: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Other:
+    """Another generator on the same test problems: greedy, or sampled ``n`` times and judged like the student's own."""
+
+    name: str
+    model: dict[str, Any]
+    n: int = 1
+    temperature: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +71,7 @@ Learns = Literal["code", "cot", "facts", "genrm", "prm", "generator"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleSettings:
-    """What one role learns: an adapter of its own on the base model, or a PRM's whole weights.
+    """What one role learns: an adapter of its own on the base model (the recipe's, else ``base``), or a PRM's weights.
 
     ``teacher`` names the judge whose checks on the training problems are learned (a generator learns from the right
     solutions, a PRM from the marks, and neither needs one). ``balance`` keeps as many right as wrong solutions,
@@ -63,6 +82,7 @@ class RoleSettings:
     name: str
     role: Learns
     teacher: str | None = None
+    base: str | None = None
     balance: bool = True
     per_problem: int = 8
     steps: Literal["last", "all"] = "last"
@@ -71,11 +91,13 @@ class RoleSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyRecipe:
-    """A whole run: problems, a generator, judges, how to choose, and what to distil."""
+    """A whole run: problems, a generator (or candidates that are there), judges, how to choose, and what to distil."""
 
     name: str
-    problems: Problems
-    generator: dict[str, Any]
+    problems: Problems = Problems(test="")
+    generator: dict[str, Any] = field(default_factory=dict)
+    candidates: Given = Given()
+    others: tuple[Other, ...] = ()
     judges: tuple[JudgeSettings, ...] = ()
     sample: SampleSettings = SampleSettings()  # noqa: RUF009  frozen
     policy: Policy = Policy()  # noqa: RUF009  frozen
@@ -102,8 +124,9 @@ def load_verify_recipe(path: Path) -> VerifyRecipe:
     except tomllib.TOMLDecodeError as e:
         raise RecipeError(f"{path}: not TOML: {e}") from e
     source = Source(path, text)
+    given = isinstance(data.get("candidates"), dict) and "test" in data["candidates"]
     for needed, example in (("problems", 'test = "gsm8k:test"'), ("generator", 'model = "local"')):
-        if needed not in data:
+        if needed not in data and not given:
             raise source.error(f"no [{needed}] table, for example with {example}")
     recipe = build(VerifyRecipe, {"name": path.stem, **data}, source, "")
     _check(recipe, source)
@@ -114,7 +137,21 @@ def _check(recipe: VerifyRecipe, source: Source) -> None:
     if recipe.style not in set(styles()) & set(verify_styles()):
         both = sorted(set(styles()) & set(verify_styles()))
         raise source.error(unknown("style", recipe.style, both), "", "style")
-    check_model(recipe.generator, source, "generator")
+    if recipe.generator:
+        check_model(recipe.generator, source, "generator")
+    for i, other in enumerate(recipe.others):
+        check_model(other.model, source, f"others#{i}")
+        if other.n < 1 or (other.n > 1 and other.temperature <= 0):
+            raise source.error("n has to be at least 1, and above 1 it needs a temperature", f"others#{i}", "n")
+    _check_judges(recipe, source)
+    sample = recipe.sample
+    if min(sample.n, sample.n_train or 1, sample.max_new_tokens, sample.max_steps) < 1:
+        raise source.error("n, n_train, max_new_tokens and max_steps have to be at least 1", "sample")
+    if max(sample.n, sample.n_train or 1) > 1 and sample.temperature <= 0:
+        raise source.error("n above 1 needs a temperature above 0", "sample", "n")
+
+
+def _check_judges(recipe: VerifyRecipe, source: Source) -> None:
     for i, judge in enumerate(recipe.judges):
         if judge.needs_model and judge.role != "prm":
             check_model(judge.model, source, f"judges#{i}")
@@ -126,12 +163,13 @@ def _check(recipe: VerifyRecipe, source: Source) -> None:
             raise source.error(unknown("judge", role.teacher or "", names), f"roles#{i}", "teacher")
         if role.role == "prm" and role.train.method != "full":
             raise source.error('all weights of a PRM are trained: method = "full"', f"roles#{i}.train", "method")
-    if recipe.roles and recipe.base is None:
+    if recipe.base is None and any(r.base is None for r in recipe.roles):
         raise source.error("roles are trained on a base model: set base at the top")
-    if recipe.sample.n < 1 or recipe.sample.max_new_tokens < 1 or recipe.sample.max_steps < 1:
-        raise source.error("n, max_new_tokens and max_steps have to be at least 1", "sample")
-    if recipe.sample.n > 1 and recipe.sample.temperature <= 0:
-        raise source.error("n above 1 needs a temperature above 0", "sample", "n")
+    trained = {r.name for r in recipe.roles}
+    for i, judge in enumerate(recipe.judges):
+        path = str(judge.model.get("path", ""))
+        if path.startswith(ROLE) and path.removeprefix(ROLE) not in trained:
+            raise source.error(unknown("role", path.removeprefix(ROLE), trained), f"judges#{i}", "model")
 
 
 def check_model(table: dict[str, Any], source: Source, where: str) -> None:

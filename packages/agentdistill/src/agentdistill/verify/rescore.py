@@ -17,7 +17,7 @@ from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots, find_
 from agentdistill.verify.select import METHODS, method
 from agentdistill.verify.types import Pool
 
-BASELINE = "majority"
+BASELINE, CONTROL = "majority", "two-stage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,16 @@ class Asked:
     seed: int = 0
 
 
-def rescore(pools: Sequence[Pool], asked: Asked = Asked()) -> dict[str, Any]:
-    """Accuracy by method and budget with intervals over problems, differences to majority, verifiers' matrices; JSON.
+def rescore(pools: Sequence[Pool], asked: Asked = Asked(), repeats: Sequence[Sequence[Pool]] = ()) -> dict[str, Any]:
+    """Accuracy by method and budget with intervals over problems, differences to majority and to T1's
+    control, verifiers' matrices; JSON.
 
-    Raises DataError for candidates that are not graded, judges that are not there and methods that miss theirs, and
-    UserError for unknown methods and budgets out of range.
+    ``repeats`` are the same problems under other seeds: a problem counts once, with the mean of its seeds, and every
+    cell says what each seed alone gave. Raises DataError for candidates that are not graded, judges that are not there,
+    methods that miss theirs and repeats of other problems, and UserError for unknown methods and budgets out of range.
     """
-    _check_graded(pools)
+    every = [p for run in (pools, *repeats) for p in run]
+    _check(pools, repeats)
     judges = find_judges(pools, asked.judges)
     names = _methods(asked, judges)
     try:
@@ -47,25 +50,29 @@ def rescore(pools: Sequence[Pool], asked: Asked = Asked()) -> dict[str, Any]:
         budgets = check_budgets(asked.budgets, most) if asked.budgets else doubling(most)
     except ValueError as e:
         raise UserError(str(e)) from e
-    votes = {p.id: ballots(p, judges, asked.policy) for p in pools}
-    table = {m: {n: over_pools(m, votes, n, asked.policy, asked.seed, asked.n_orders) for n in budgets} for m in names}
+    seeds = [{p.id: ballots(p, judges, asked.policy) for p in run} for run in (pools, *repeats)]
+    table = {m: {n: _over_seeds(m, n, seeds, asked) for n in budgets} for m in names}
     family = {p.id: p.problem.family for p in pools}
     return {
         "n_problems": len(pools),
-        "n_candidates": sum(len(p.candidates) for p in pools),
+        "n_candidates": sum(len(p.candidates) for p in every),
+        "n_seeds": len(seeds),
         "judges": to_dict(judges) | {"policy": {k: v for k, v in asdict(asked.policy).items() if v is not None}},
         "budgets": list(budgets),
-        "methods": {m: _method_facts(rows, family, asked) for m, rows in table.items()},
-        "versus_majority": _versus(table, family, budgets, asked),
-        "verifiers": verifier_facts(pools, asked.policy),
-        "marks": _marks(pools),
+        "methods": {m: {"budgets": _cells(rows, family, asked)} for m, rows in table.items()},
+        "versus_majority": _versus(BASELINE, table, family, budgets, asked),
+        "versus_two_stage": _versus(CONTROL, table, family, budgets, asked),
+        "verifiers": verifier_facts(every, asked.policy),
+        "marks": _marks(every),
     }
 
 
-def _check_graded(pools: Sequence[Pool]) -> None:
-    for p in pools:
+def _check(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]]) -> None:
+    for p in (p for run in (pools, *repeats) for p in run):
         if any(c.correct is None for c in p.candidates):
             raise DataError(f'problem {p.id!r} has no gold answer and a candidate without "correct"')
+    if any({p.id for p in run} != {p.id for p in pools} for run in repeats):
+        raise DataError("the runs to put together hold different problems")
 
 
 def _methods(asked: Asked, judges: Judges) -> tuple[str, ...]:
@@ -85,19 +92,40 @@ def _methods(asked: Asked, judges: Judges) -> tuple[str, ...]:
 Rows = Mapping[str, Expected]
 
 
-def _method_facts(rows: Mapping[int, Rows], family: Mapping[str, str], asked: Asked) -> dict[str, Any]:
-    return {"budgets": {str(n): _cell(found, family, asked) for n, found in rows.items()}}
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A method at a budget: what it reaches on each problem over all seeds, and each seed's accuracy."""
+
+    found: Rows
+    by_seed: tuple[float, ...]
 
 
-def _cell(found: Rows, family: Mapping[str, str], asked: Asked) -> dict[str, Any]:
+def _over_seeds(name: str, n: int, seeds: Sequence[Mapping[str, Ballots]], asked: Asked) -> _Row:
+    rows = [over_pools(name, votes, n, asked.policy, asked.seed, asked.n_orders) for votes in seeds]
+    shared = [i for i in rows[0] if all(i in r for r in rows)]
+    found = {i: _mean([r[i] for r in rows]) for i in shared}
+    return _Row(found, tuple(sum(r[i].right for i in shared) / len(shared) for r in rows))
+
+
+def _mean(several: Sequence[Expected]) -> Expected:
+    parts = zip(*((e.right, e.fell_back, e.abstained) for e in several), strict=True)
+    return Expected(*(sum(part) / len(several) for part in parts))
+
+
+def _cells(rows: Mapping[int, _Row], family: Mapping[str, str], asked: Asked) -> dict[str, Any]:
+    return {str(n): _cell(row, family, asked) for n, row in rows.items()}
+
+
+def _cell(row: _Row, family: Mapping[str, str], asked: Asked) -> dict[str, Any]:
     strata: dict[str, list[float]] = defaultdict(list)
-    for i, e in found.items():
+    for i, e in row.found.items():
         strata[family[i]].append(e.right)
-    n = len(found)
+    n = len(row.found)
     return {
         **interval_facts(mean_interval(strata, weighting="problem", n_resamples=asked.n_resamples, seed=asked.seed)),
-        "fell_back": sum(e.fell_back for e in found.values()) / n,
-        "abstained": sum(e.abstained for e in found.values()) / n,
+        "seeds": list(row.by_seed),
+        "fell_back": sum(e.fell_back for e in row.found.values()) / n,
+        "abstained": sum(e.abstained for e in row.found.values()) / n,
         "families": {f: sum(v) / len(v) for f, v in sorted(strata.items())},
     }
 
@@ -107,33 +135,65 @@ def interval_facts(i: Interval) -> dict[str, Any]:
     return {"accuracy": i.estimate, "low": i.low, "high": i.high, "n": i.n}
 
 
+Values = Mapping[str, Mapping[str, float]]
+"""Family -> problem -> the chance of a right answer."""
+
+
 def _versus(
-    table: Mapping[str, Mapping[int, Rows]], family: Mapping[str, str], budgets: Sequence[int], asked: Asked
+    other: str,
+    table: Mapping[str, Mapping[int, _Row]],
+    family: Mapping[str, str],
+    budgets: Sequence[int],
+    asked: Asked,
 ) -> dict[str, Any]:
-    """Every method minus majority at the largest budget, paired by problem."""
+    """Every method minus another one at the largest budget, paired by problem."""
     n = budgets[-1]
-    if BASELINE not in table:
+    if other not in table:
         return {}
-    out = {}
-    for name in (m for m in table if m not in (BASELINE, "pass")):
-        pair = paired_difference(
-            _by_family(table[name][n], family),
-            _by_family(table[BASELINE][n], family),
-            weighting="problem",
-            n_resamples=asked.n_resamples,
-            seed=asked.seed,
-        )
-        d = pair.difference
-        out[name] = {"budget": n, "difference": d.estimate, "low": d.low, "high": d.high, "n": d.n}
-        out[name] |= {"n_better": pair.n_better, "n_worse": pair.n_worse}
-    return out
+    theirs = by_family(table[other][n].found, family)
+    return {
+        name: difference_facts(by_family(rows[n].found, family), theirs, n, asked)
+        for name, rows in table.items()
+        if name not in (other, "pass")
+    }
 
 
-def _by_family(found: Rows, family: Mapping[str, str]) -> dict[str, dict[str, float]]:
+def difference_facts(a: Values, b: Values, budget: int, asked: Asked) -> dict[str, Any]:
+    """``a`` minus ``b``, paired by problem, as JSON values."""
+    pair = paired_difference(a, b, weighting="problem", n_resamples=asked.n_resamples, seed=asked.seed)
+    d = pair.difference
+    told = {"budget": budget, "difference": d.estimate, "low": d.low, "high": d.high, "n": d.n}
+    return told | {"n_better": pair.n_better, "n_worse": pair.n_worse}
+
+
+def by_family(found: Rows, family: Mapping[str, str]) -> Values:
+    """Chances of a right answer, as paired comparisons want them."""
     out: dict[str, dict[str, float]] = defaultdict(dict)
     for i, e in found.items():
         out[family[i]][i] = e.right
     return out
+
+
+def versus_rival(
+    pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]], rival: Sequence[Pool], asked: Asked
+) -> dict[str, Any]:
+    """What a rival's first answers reach, and every method at the largest budget minus that, paired by problem; JSON.
+
+    Raises DataError where they share no problem.
+    """
+    family = {p.id: p.problem.family for p in pools}
+    reached = {p.id: Expected(float(bool(p.candidates[0].correct))) for p in rival if p.id in family and p.candidates}
+    if not reached:
+        raise DataError("the rival answered none of these problems")
+    judges = find_judges(pools, asked.judges)
+    seeds = [{p.id: ballots(p, judges, asked.policy) for p in run} for run in (pools, *repeats)]
+    n = max(asked.budgets or (max(len(p.candidates) for p in pools),))
+    own = {m: _over_seeds(m, n, seeds, asked).found for m in _methods(asked, judges) if m != "pass"}
+    theirs = by_family(reached, family)
+    return {
+        **_cell(_Row(reached, ()), family, asked),
+        "versus": {m: difference_facts(by_family(found, family), theirs, n, asked) for m, found in own.items()},
+    }
 
 
 def _marks(pools: Sequence[Pool]) -> dict[str, Any]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agentdistill.checkpoints import locate
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, RecipeError
-from agentdistill.models import Model, load_model
+from agentdistill.models import Model
 from agentdistill.models.scripted import Scripted
 from agentdistill.problems import load_problems
 from agentdistill.progress import Progress
@@ -23,15 +24,15 @@ from agentdistill.sandbox import Limits
 from agentdistill.store import write_json
 from agentdistill.tasks import find_task
 from agentdistill.types import Problem
-from agentdistill.verify.adapters import load_roles
 from agentdistill.verify.candidates import read_pools, write_pools
 from agentdistill.verify.distil import lessons
-from agentdistill.verify.identity import model_identity
 from agentdistill.verify.judges import JudgeSettings, Kit
 from agentdistill.verify.judging import judge_pools, read_journal
+from agentdistill.verify.models import make_model, model_identity, n_parameters, on_one_base, resolved
 from agentdistill.verify.prm_training import marked, train_prm
-from agentdistill.verify.recipe import RoleSettings, VerifyRecipe
+from agentdistill.verify.recipe import Other, RoleSettings, VerifyRecipe
 from agentdistill.verify.sampling import sample_pools
+from agentdistill.verify.theory import toy_pools
 from agentdistill.verify.types import Pool
 
 CANDIDATES = "candidates.jsonl"
@@ -53,44 +54,76 @@ def problems_of(recipe: VerifyRecipe, split: str) -> list[Problem]:
     wanted = [x for x in found if not p.families or x.family in p.families]
     if not wanted:
         raise RecipeError(f"{recipe.name}: no problem of {source} is of the families {', '.join(p.families)}")
-    return wanted[:limit]
+    return wanted if limit is None else _some(wanted, limit)
 
 
-def bring_in(folder: Path, source: Path) -> str:
-    """Make somebody's file of candidates a split of this run, called by the file's name; returns that name.
+def _some(problems: Sequence[Problem], n: int) -> list[Problem]:
+    """The first ``n``, family by turns, in the order they had."""
+    seen: Counter[str] = Counter()
+    turns = []
+    for place, p in enumerate(problems):
+        turns.append((seen[p.family], place))
+        seen[p.family] += 1
+    return [problems[place] for place in sorted(place for _, place in sorted(turns)[:n])]
+
+
+def bring_in(folder: Path, split: str, pools: Sequence[Pool]) -> Path:
+    """Make candidates from elsewhere a split of this run; returns their file.
 
     A split that is there is kept with what was judged. Raises DataError where it holds other candidates.
     """
-    path = candidates_path(folder, source.stem)
-    pools = read_pools(source)
-    if path.exists():
-        solutions = [[c.solution for c in p.candidates] for p in pools]
-        if [[c.solution for c in p.candidates] for p in read_pools(path)] != solutions:
-            raise DataError(f"{path}: holds other candidates than {source}; move one of them away")
-    else:
-        write_pools(path, pools)
-    return source.stem
-
-
-def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress) -> Path:
-    """Sample the candidates of a split; returns their file. What is sampled already is not sampled again."""
     path = candidates_path(folder, split)
+    if not path.exists():
+        write_pools(path, pools)
+    elif [_solutions(p) for p in read_pools(path)] != [_solutions(p) for p in pools]:
+        raise DataError(f"{path}: holds other candidates; move it away, or name another run")
+    return path
+
+
+def given(recipe: VerifyRecipe, split: str) -> list[Pool] | None:
+    """The candidates of ``test`` or ``train`` that the recipe does not sample; None where it samples them."""
+    source = recipe.candidates.test if split == "test" else recipe.candidates.train
+    if source is None:
+        return None
+    limit = recipe.problems.limit_test if split == "test" else recipe.problems.limit_train
+    name, _, n = source.partition(":")
+    if name != "toy":
+        return read_pools(Path(source), limit=limit)
+    if not n.isdigit() or int(n) < 1:
+        raise RecipeError(f'{recipe.name}: candidates "{source}": write toy:N, right and wrong ones for each length')
+    return toy_pools(n=min(int(n), limit or int(n)), seed=2 * recipe.seed + (split == "train"))
+
+
+def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, other: Other | None = None) -> Path:
+    """Sample the candidates of a split; returns their file. What is sampled already is not sampled again.
+
+    ``other`` samples in the generator's place, as a split called ``test.NAME``.
+    """
+    found = given(recipe, split) if other is None else None
+    if found is not None:
+        return bring_in(folder, split, found)
+    path = candidates_path(folder, split if other is None else f"{split}.{other.name}")
+    n = (recipe.sample.n_train or recipe.sample.n) if split == "train" else recipe.sample.n
+    settings, table = replace(recipe.sample, n=n, n_train=None), recipe.generator
+    if other is not None:
+        settings, table = replace(settings, n=other.n, temperature=other.temperature), other.model
+    table = resolved(table, folder)
     started = time.monotonic()
     with _environment(recipe) as environment:
         pools = sample_pools(
             problems_of(recipe, split),
-            recipe.sample,
+            settings,
             load_style(recipe.style),
-            lambda: make_model(recipe.generator),
+            lambda: make_model(table),
             path.with_name("sampled.jsonl"),
             environment=environment,
-            identity=model_identity(recipe.generator),
+            identity=model_identity(table),
             seed=recipe.seed,
             progress=progress,
         )
-    before = _judged_before(path)
+    before = {p.id: p for p in read_pools(path)} if path.exists() else {}
     write_pools(path, [_keeping(p, before) for p in pools])
-    _note_costs(path, "generator", recipe.generator, time.monotonic() - started, pools)
+    _note_costs(path, "generator", table, time.monotonic() - started, pools)
     return path
 
 
@@ -100,8 +133,8 @@ def judge(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, na
     if not path.exists():
         raise DataError(f"{path}: no candidates yet; sample them first: agentdistill verify sample")
     pools = read_pools(path)
-    wanted = _wanted(recipe, names)
-    makers = {**{j.name: _maker(j) for j in wanted}, **_on_one_base(wanted)}
+    wanted = [replace(j, model=resolved(j.model, folder)) for j in _wanted(recipe, names)]
+    makers = {**{j.name: _maker(j) for j in wanted}, **on_one_base(wanted)}
     for settings in wanted:
         started = time.monotonic()
         with _environment(recipe) as environment:
@@ -129,15 +162,16 @@ def train(
     for name in names or known:
         if name not in known:
             raise RecipeError(f'no role is called "{name}" (there are: {", ".join(known) or "none"})')
-        role, base = known[name], locate(recipe.base or "")
+        role = known[name]
+        base, settings = locate(role.base or recipe.base or ""), replace(role.train, seed=role.train.seed + recipe.seed)
         task = progress.task("train", f"{name} on {base}", 1)
         target = folder / "roles" / name
         if role.role == "prm":
-            record = train_prm(marked(pools, which=role.steps), base, target, role.train)
+            record = train_prm(marked(pools, which=role.steps), base, target, settings)
             out[name] = {"folder": str(target), "n_examples": record["n_examples"], "loss": record["final_loss"]}
         else:
             learned = lessons(pools, role, recipe.style, _taught(path, role), recipe.seed)
-            result = fine_tune(learned.traces, base, target, role.train)
+            result = fine_tune(learned.traces, base, target, settings)
             out[name] = {"folder": str(target), "lessons": learned.counts, "loss": result.final_loss}
         task.done(f"loss {out[name]['loss']:.3f}")
     return out
@@ -152,50 +186,10 @@ def _taught(path: Path, role: RoleSettings) -> Any:
     return read_journal(journal)
 
 
-def make_model(table: dict[str, Any]) -> Model:
-    """The model of a recipe's table, ``tinyworld:SIZE`` found where it ships."""
-    settings = dict(table)
-    kind = settings.pop("model", "endpoint")
-    if kind == "local" and "path" in settings:
-        settings["path"] = locate(settings["path"])
-    return load_model(kind, **settings)
-
-
 def _maker(settings: JudgeSettings) -> Callable[[], Model]:
     if not settings.needs_model or settings.role == "prm":
         return lambda: Scripted("", name=settings.name)  # nobody asks it
     return lambda: make_model(settings.model)
-
-
-def _on_one_base(judges: Sequence[JudgeSettings]) -> dict[str, Callable[[], Model]]:
-    """Makers for judges that are adapters of one base: it is loaded once, and switched from one to the next."""
-    from agentdistill.models._weights import resolve
-
-    groups: dict[str, dict[str, str]] = {}
-    shared: dict[str, dict[str, Any]] = {}
-    for j in judges:
-        table = {k: v for k, v in j.model.items() if k not in ("model", "path")}
-        path = j.model.get("path")
-        if j.role == "prm" or j.model.get("model") != "local" or not isinstance(path, str) or not set(table) <= _SHARED:
-            continue
-        base, adapter = resolve(locate(path))
-        if adapter is not None:
-            key = json.dumps([base, table], sort_keys=True)
-            groups.setdefault(key, {})[j.name] = adapter
-            shared[key] = {"base": base, **table}
-    load = cache(lambda key: load_roles(adapters=groups[key], **shared[key]))
-    made: dict[str, Callable[[], Model]] = {}
-    for key, adapters in groups.items():
-        if len(adapters) > 1:
-            made |= {name: partial(_role, load, key, name) for name in adapters}
-    return made
-
-
-def _role(load: Callable[[str], Mapping[str, Model]], key: str, name: str) -> Model:
-    return load(key)[name]
-
-
-_SHARED = {"device", "dtype", "batch_size", "chat_template", "context_length"}
 
 
 def _wanted(recipe: VerifyRecipe, names: Sequence[str]) -> list[JudgeSettings]:
@@ -223,15 +217,14 @@ def _retriever(recipe: VerifyRecipe, folder: Path, settings: JudgeSettings) -> A
     return build_retriever(recipe.tools.retriever, passages, cache=cache)
 
 
-def _judged_before(path: Path) -> dict[str, Pool]:
-    return {p.id: p for p in read_pools(path)} if path.exists() else {}
+def _solutions(pool: Pool) -> list[str]:
+    return [c.solution for c in pool.candidates]
 
 
 def _keeping(pool: Pool, before: dict[str, Pool]) -> Pool:
     """The pool as it was judged already, if it is the same pool."""
     old = before.get(pool.id)
-    same = old is not None and [c.solution for c in old.candidates] == [c.solution for c in pool.candidates]
-    return old if old is not None and same else pool
+    return old if old is not None and _solutions(old) == _solutions(pool) else pool
 
 
 def _note_costs(path: Path, stage: str, model: dict[str, Any], seconds: float, pools: Sequence[Pool]) -> None:
@@ -246,25 +239,3 @@ def _note_costs(path: Path, stage: str, model: dict[str, Any], seconds: float, p
     times[stage] = max(each, times.get(stage, 0.0))
     known.setdefault("n_parameters", {})[stage] = n_parameters(model)
     write_json(beside, known)
-
-
-def n_parameters(model: dict[str, Any]) -> int | None:
-    """The parameters of local weights, read off their files' headers; None where that cannot be."""
-    path = model.get("path")
-    if not isinstance(path, str):
-        return None
-    folder = Path(locate(path))
-    config = folder / "adapter_config.json"
-    if config.is_file() and not (folder / "config.json").is_file():
-        base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
-        return n_parameters({"path": base}) if isinstance(base, str) else None
-    total = 0
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as f:
-            header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
-        for name, tensor in header.items():
-            n = 1
-            for size in tensor["shape"] if name != "__metadata__" else ():
-                n *= size
-            total += n if name != "__metadata__" else 0
-    return total or None

@@ -23,9 +23,13 @@ from agentdistill.verify.types import Pool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleSettings:
-    """How candidates are drawn: ``n`` a problem, by chain of thought or as an agent; the paper's 64 at 0.8."""
+    """How candidates are drawn: ``n`` a problem, by chain of thought or as an agent; the paper's 64 at 0.8.
+
+    ``n_train`` is how many on the problems that verifiers are distilled on, where that is not ``n``.
+    """
 
     n: int = 64
+    n_train: int | None = None
     temperature: float = 0.8
     top_p: float = 1.0
     max_new_tokens: int = 1024

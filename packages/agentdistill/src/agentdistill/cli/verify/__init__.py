@@ -7,6 +7,7 @@ import importlib
 from pathlib import Path
 
 COMMANDS = {
+    "run": ("stages", "run a recipe: sample, judge, train, judge, and write a page"),
     "sample": ("stages", "sample the candidates of a recipe"),
     "judge": ("stages", "let a recipe's judges judge them"),
     "train": ("stages", "train verifiers and reward models on judged candidates"),

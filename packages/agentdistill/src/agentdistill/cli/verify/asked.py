@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from agentdistill.errors import UserError
@@ -14,10 +16,7 @@ if TYPE_CHECKING:
     from agentdistill.models import Model
     from agentdistill.run import Run
     from agentdistill.types import Trace
-    from agentdistill.verify.asking import Answered
-
-TEMPERATURE = 0.8
-"""Of the trajectories where the recipe samples greedily: they would all be the same."""
+    from agentdistill.verify.asking import Answered, Choosing
 
 
 def check(args: argparse.Namespace) -> None:
@@ -28,68 +27,51 @@ def check(args: argparse.Namespace) -> None:
         return
     if args.verify < 1:
         raise UserError("--verify has to be at least 1")
-    if args.vote:
+    if getattr(args, "vote", False):
         raise UserError("--verify chooses among whole trajectories, --vote among steps; give one of them")
 
 
-def load_verifier(run: Run, path: str | None, student: Model) -> Model:
-    """The model that judges: the one named, else the student itself."""
+@contextmanager
+def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) -> Iterator[Choosing]:
+    """How answers are chosen: among ``n``, checked by the weights named, else by the student itself. Closed in the end:
+    the sandbox of the checks, which has no tools."""
     from agentdistill.checkpoints import locate
-    from agentdistill.models import load_model
-
-    if path is None:
-        return student
-    return load_model("local", path=locate(path), device=run.recipe.evaluate.device)
-
-
-def answer_verified(
-    run: Run, model: Model, verifier: Model, environment: Environment, question: str, n: int
-) -> Answered:
-    """Sample, judge and choose."""
     from agentdistill.environment import Environment
-    from agentdistill.methods import method
-    from agentdistill.rollout import rollout
+    from agentdistill.models import load_model
     from agentdistill.sandbox import Limits
-    from agentdistill.types import Problem
-    from agentdistill.verify.asking import answer
-    from agentdistill.verify.judges import JudgeSettings, Kit
+    from agentdistill.verify.asking import Choosing
+    from agentdistill.verify.judges import Kit
     from agentdistill.verify.styles import styles
 
+    sandbox = run.recipe.sandbox
+    style = run.recipe.style if run.recipe.style in styles() else "standard"
+    on = device or run.recipe.evaluate.device
+    judge = None if verifier is None else load_model("local", path=locate(verifier), device=on)
+    with Environment(mode=sandbox.mode, limits=Limits(wall_s=sandbox.wall_s, memory_mb=sandbox.memory_mb)) as box:
+        yield Choosing(n, Kit(box, style=style), judge)
+
+
+def answer_verified(run: Run, model: Model, choosing: Choosing, environment: Environment, question: str) -> Answered:
+    """Sample, judge and choose."""
+    from agentdistill.methods import method
+    from agentdistill.rollout import rollout
+    from agentdistill.types import Problem
+
     problem = Problem("ask", question, "")
-    settings = run.rollout_settings(run.recipe.evaluate, method("agent"))
-    if settings.sampling.temperature == 0:
-        settings = dataclasses.replace(
-            settings, sampling=dataclasses.replace(settings.sampling, temperature=TEMPERATURE)
-        )
+    settings = choosing.settings(run.rollout_settings(run.recipe.evaluate, method("agent")))
 
     async def solve(m: Model, name: str) -> Trace:
         return await rollout(m, problem, environment, run.style, settings, method="ask", trace_id=name)
 
-    sandbox = run.recipe.sandbox
-    style = run.recipe.style if run.recipe.style in styles() else "standard"
-    table = {"model": "local"}  # is loaded already
-    judge = JudgeSettings(name="code", role="code", model=table, max_new_tokens=settings.sampling.max_new_tokens)
-    with Environment(mode=sandbox.mode, limits=Limits(wall_s=sandbox.wall_s, memory_mb=sandbox.memory_mb)) as box:
-        kit = Kit(box, style=style)
-        return asyncio.run(answer(model, problem, solve, n, judge, kit, verifier=verifier, seed=run.recipe.seed))
+    return asyncio.run(choosing.answer(model, problem, solve, settings, run.recipe.seed))
 
 
 def facts(found: Answered) -> dict[str, Any]:
     """The choice and every candidate as JSON values, the winner's whole trace with them."""
     from agentdistill.store import to_dict
+    from agentdistill.verify.asking import facts
 
-    chosen = found.choice
-    return {
-        "answer": None if chosen.index is None else found.pool.candidates[chosen.index].answer,
-        "chosen": chosen.index,
-        "reason": chosen.reason,
-        "fallback": chosen.fallback,
-        "candidates": [
-            {"answer": c.answer, "verdicts": [k.verdict for k in checks], "weight": w, "trace": t.id}
-            for c, checks, w, t in zip(found.pool.candidates, found.checks, chosen.weights, found.traces, strict=True)
-        ],
-        "trace": to_dict(dataclasses.replace(found.trace, score=None)),
-    }
+    return {**facts(found), "trace": to_dict(dataclasses.replace(found.trace, score=None))}
 
 
 def show(found: Answered) -> None:

@@ -1,4 +1,4 @@
-"""``verify sample``, ``judge`` and ``train``: the stages of a recipe of verification, each resumable."""
+"""``verify run`` and its stages ``sample``, ``judge`` and ``train``: a recipe of verification, each stage resumable."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ def add(parser: argparse.ArgumentParser, command: str) -> None:
     parser.add_argument("recipe", type=Path, help="a recipe of verification, such as recipes/verify/gsm8k.toml")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (runs/)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N problems, in a run of its own")
+    if command == "run":
+        parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds, one after another (1)")
+        return
+    parser.add_argument("--seed", type=int, help="another seed than the recipe's, in a run of its own")
     split = "train" if command == "train" else "test"
     if command == "sample":
         parser.add_argument("--split", choices=("test", "train"), default=split, help=f"whose problems ({split})")
@@ -32,7 +36,8 @@ def main(args: argparse.Namespace) -> int:
     from agentdistill.errors import UserError
     from agentdistill.progress import Terminal
     from agentdistill.store import json_text, locked, write_json
-    from agentdistill.verify import runs
+    from agentdistill.verify import experiment, runs
+    from agentdistill.verify.candidates import read_pools
     from agentdistill.verify.recipe import load_verify_recipe
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -43,10 +48,19 @@ def main(args: argparse.Namespace) -> int:
             raise UserError("--limit has to be at least 1")
         some = dataclasses.replace(recipe.problems, limit_test=args.limit, limit_train=args.limit)
         recipe, folder = dataclasses.replace(recipe, problems=some), args.runs / f"{recipe.name}.first-{args.limit}"
+    if getattr(args, "seed", None) is not None:
+        recipe, folder = experiment.with_seed(recipe, folder, args.seed)
     with locked(folder / ".lock", folder), Terminal() as progress:
         write_json(folder / "recipe.json", dataclasses.asdict(recipe))
+        if args.command == "run":
+            if args.seeds < 1:
+                raise UserError("--seeds has to be at least 1")
+            print(experiment.run_all(recipe, folder, args.seeds, progress))
+            return 0
         given = getattr(args, "candidates", None)
-        split = args.split if given is None else runs.bring_in(folder, given)
+        split = args.split if given is None else given.stem
+        if given is not None:
+            runs.bring_in(folder, split, read_pools(given))
         if args.command == "sample":
             print(runs.sample(recipe, folder, split, progress))
         elif args.command == "judge":

@@ -98,6 +98,57 @@
     }
   }
 
+  // One trajectory: its turns, one after the other.
+  class Track {
+    constructor(box) {
+      this.box = box;
+      this.turn = null;
+      this.number = 0;
+    }
+
+    take(delta) {
+      if (!delta.wrote && !delta.step) return;
+      if (!this.turn) { this.number += 1; this.turn = new Turn(this.number); this.box.append(this.turn.node); }
+      if (delta.wrote) this.turn.wrote(delta.wrote);
+      if (delta.step) { this.turn.done(delta.step); this.turn = null; }
+    }
+  }
+
+  // One of several trajectories that are tried side by side, folded under its answer.
+  class Tried {
+    constructor(place, box) {
+      this.place = place;
+      this.summary = el('summary', 'busy', `Candidate ${place + 1}`);
+      this.node = el('details', 'candidate');
+      this.node.append(this.summary);
+      this.track = new Track(this.node);
+      const after = [...box.querySelectorAll(':scope > .candidate')].find((c) => Number(c.dataset.place) > place);
+      this.node.dataset.place = place;
+      box.insertBefore(this.node, after || null);
+    }
+
+    ended({ answer }) {
+      this.summary.classList.remove('busy');
+      this.summary.append(el('span', answer === null ? 'none' : 'said', answer === null ? 'no answer' : visible(answer)));
+    }
+
+    checked({ verdicts }, wins) {
+      this.summary.classList.remove('busy');
+      const counts = {};
+      for (const v of verdicts) counts[v] = (counts[v] || 0) + 1;
+      const said = Object.entries(counts).map(([v, n]) => `${n} ${v.replace('_', ' ')}`).join(', ');
+      this.summary.append(el('span', 'status', said ? `checks: ${said}` : 'not checked'));
+      this.node.classList.toggle('chosen', wins);
+      this.node.open = wins;
+    }
+  }
+
+  function verdict(choice, tried) {
+    choice.candidates.forEach((c, i) => tried[i] && tried[i].checked(c, i === choice.chosen));
+    const which = choice.chosen === null ? 'None chosen' : `Candidate ${choice.chosen + 1} chosen`;
+    return el('p', 'why', `${which}: ${visible(choice.reason)}`);
+  }
+
   // --- the server ----------------------------------------------------------------------------------------------------
 
   const headers = () => ({ 'Content-Type': 'application/json', ...(key ? { Authorization: `Bearer ${key}` } : {}) });
@@ -133,7 +184,9 @@
     $('unlock').hidden = reply.status !== 401;
     if (reply.status === 401) { $('key').focus(); return; }
     if (!reply.ok) throw await problem(reply);
-    model = (await reply.json()).data[0].id;
+    const names = (await reply.json()).data.map((m) => m.id);
+    model = names[0];
+    for (const option of $('how').options) option.hidden = option.disabled = !names.includes(model + option.value);
     $('name').textContent = model;
     document.title = `Talk to ${model}`;
     say('');
@@ -156,18 +209,18 @@
     if (window.innerHeight + window.scrollY > document.body.scrollHeight - 260) window.scrollTo(0, document.body.scrollHeight);
   }
 
+  const count = (n, one, many) => `${n} ${n === 1 ? one : many}`;
+
   async function answer(question, item) {
     const box = el('div');
     item.append(box);
-    let turn = null, number = 0, text = '', finish = null, usage = null;
-    const current = () => {
-      if (!turn) { number += 1; turn = new Turn(number); box.append(turn.node); }
-      return turn;
-    };
+    const main = new Track(box), tried = [];
+    let text = '', finish = null, usage = null;
+    const candidate = (i) => (tried[i] ||= new Tried(i, box));
     const reply = await fetch('v1/chat/completions', {
       method: 'POST', headers: headers(), signal: running.signal,
       body: JSON.stringify({
-        model: model + ($('vote').checked ? ':vote' : ''), stream: true, stream_options: { include_usage: true },
+        model: model + $('how').value, stream: true, stream_options: { include_usage: true },
         conversation: name, messages: [...history, { role: 'user', content: question }],
       }),
     });
@@ -176,15 +229,18 @@
     for await (const chunk of events(reply)) {
       if (chunk.usage) usage = chunk.usage;
       for (const { delta, finish_reason } of chunk.choices) {
-        if (delta.wrote) current().wrote(delta.wrote);
-        if (delta.step) { current().done(delta.step); turn = null; }
+        const track = delta.candidate === undefined ? main : candidate(delta.candidate).track;
+        track.take(delta);
+        if (delta.ended) candidate(delta.candidate).ended(delta.ended);
+        if (delta.verification) box.append(verdict(delta.verification, tried));
         text += delta.content || '';
         finish = finish_reason || finish;
       }
       follow();
     }
     item.append(el('p', finish === 'stop' ? 'answer' : 'answer none', visible(text)));
-    if (usage) item.append(el('p', 'cost', `${number} step${number === 1 ? '' : 's'} · ${usage.prompt_tokens.toLocaleString('en')} tokens read · ${usage.completion_tokens.toLocaleString('en')} written`));
+    const done = tried.length ? count(tried.length, 'trajectory', 'trajectories') : count(main.number, 'step', 'steps');
+    if (usage) item.append(el('p', 'cost', `${done} · ${usage.prompt_tokens.toLocaleString('en')} tokens read · ${usage.completion_tokens.toLocaleString('en')} written`));
     history.push({ role: 'user', content: question }, { role: 'assistant', content: text });
   }
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from agentdistill.acting import Policy
 from agentdistill.environment import Environment, Execution
-from agentdistill.errors import UserError
+from agentdistill.errors import InfrastructureError, UserError
 from agentdistill.parse import parse_action
 from agentdistill.types import Problem, Request, StepStatus
 from agentdistill.verify.judges import JudgeSettings, Kit
@@ -22,6 +23,8 @@ _KINDS = {
     StepStatus.TIMEOUT: Verdict.TIMEOUT,
 }
 DETAIL_CHARS = 300
+KEPT = 1000
+"""Programs whose outcome is remembered."""
 HARDENED = """
 def _alike(a, b):
     import math
@@ -63,10 +66,12 @@ def _run_hardened(source):
 
 
 class CodeJudge:
-    """k programs a candidate, each in a fresh session. Equal programs do the same, so they are run once."""
+    """k programs a candidate, each in a fresh session. Equal programs do the same: one that ran lately is not run
+    again."""
 
     def __init__(self, settings: JudgeSettings, style: VerifyStyle, environment: Environment) -> None:
         self._settings, self._style, self._environment = settings, style, environment
+        self._ran: OrderedDict[str, asyncio.Task[Execution]] = OrderedDict()
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """See :class:`~agentdistill.verify.judges.Judge`."""
@@ -75,15 +80,29 @@ class CodeJudge:
         return await self.run([s.text for s in await policy.ask_many(request)])
 
     async def run(self, replies: Sequence[str]) -> tuple[Check, ...]:
-        """The verdicts on replies that are written already."""
-        ran: dict[str, Execution] = {}
+        """The verdicts on replies that are written already. Used by one event loop at a time."""
         out = []
         for reply in replies:
             code = parse_action(reply)
-            if code is not None and code not in ran:
-                ran[code] = await asyncio.to_thread(self._run, code)
-            out.append(Check(reply, Verdict.NO_CODE) if code is None else of_execution(ran[code], code, reply))
+            out.append(
+                Check(reply, Verdict.NO_CODE)
+                if code is None
+                else of_execution(await self._execution(code), code, reply)
+            )
         return tuple(out)
+
+    async def _execution(self, code: str) -> Execution:
+        """What the program does. Whoever asks for one that is running waits for it."""
+        if code not in self._ran:
+            self._ran[code] = asyncio.ensure_future(asyncio.to_thread(self._run, code))
+            if len(self._ran) > KEPT:
+                self._ran.popitem(last=False)
+        running = self._ran[code]
+        try:
+            return await asyncio.shield(running)
+        except InfrastructureError:
+            self._ran.pop(code, None)  # the next one tries again
+            raise
 
     def _run(self, code: str) -> Execution:
         workspace = self._environment.open()

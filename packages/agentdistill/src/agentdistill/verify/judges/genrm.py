@@ -2,7 +2,8 @@
 
 p(Yes) is read off one more token, which continues the rationale behind the words that open the verdict: where the model
 says Yes it is that token's probability, where it says No it is what that leaves. Two ways are all there are to go on,
-so that is p(Yes) up to what the model would spend on other words.
+so that is p(Yes) up to what the model would spend on other words. Where a tokenizer sets a blank apart, the token
+behind it counts with it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from agentdistill.verify.judges import JudgeSettings, Kit, said
 from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check, Verdict
 
+MAX_BLANKS = 2
 _OPENING = re.compile(r"verification\s*:[^\n]*$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -40,15 +42,25 @@ class GenRM:
         """A rationale with p(Yes) behind it."""
         found = list(_OPENING.finditer(sample.text))
         rationale = sample.text[: found[-1].start()] if found else sample.text.rstrip() + "\n"
-        opening = rationale + self._style.VERDICT.rstrip()
-        sampling = replace(self._settings.sampling, temperature=0.0, top_p=1.0, max_new_tokens=1)
-        [told] = await policy.ask_many(Request(messages, sampling, prefix=opening, seed=policy.seed("yes", i)))
-        if told.logprob is None:
-            why = 'gives no log-probabilities; set logprobs = true, or score = "parsed"'
-            raise ModelError(f'judge "{self._settings.name}": its model {why}')
-        p = yes(told.text, math.exp(told.logprob))
+        token, logprob = await self._opened(policy, messages, rationale + self._style.VERDICT.rstrip(), i)
+        p = yes(token, math.exp(logprob))
         verdict = Verdict.MALFORMED if p is None else Verdict.TRUE if p >= 0.5 else Verdict.FALSE
-        return Check(sample.text, verdict, p, detail=told.text)
+        return Check(sample.text, verdict, p, detail=token)
+
+    async def _opened(self, policy: Policy, messages: tuple[Message, ...], opening: str, i: int) -> tuple[str, float]:
+        """How the verdict begins, and its log-probability: one token, or more where the first are only blanks."""
+        sampling = replace(self._settings.sampling, temperature=0.0, top_p=1.0, max_new_tokens=1)
+        text, logprob = "", 0.0
+        for _ in range(MAX_BLANKS + 1):
+            seed = policy.seed("yes", i, len(text))
+            [told] = await policy.ask_many(Request(messages, sampling, prefix=opening + text, seed=seed))
+            if told.logprob is None:
+                why = 'gives no log-probabilities; set logprobs = true, or score = "parsed"'
+                raise ModelError(f'judge "{self._settings.name}": its model {why}')
+            text, logprob = text + told.text, logprob + told.logprob
+            if text.strip() or not told.text:
+                break
+        return text, logprob
 
 
 def yes(token: str, probability: float) -> float | None:

@@ -10,22 +10,31 @@ import asyncio
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from agentdistill.acting import Policy
 from agentdistill.errors import InfrastructureError, ModelError
-from agentdistill.types import Problem
+from agentdistill.types import Problem, Usage
 from agentdistill.verify.judges import JudgeSettings, Kit
 from agentdistill.verify.types import Candidate, Check
 
 MAX_STEPS = 400
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One probability in [0, 1] a step, and how many tokens were read for that (0 where it is not told)."""
+
+    scores: tuple[float, ...]
+    n_tokens: int = 0
+
+
 class StepScorer(Protocol):
     """Scores the steps of one solution."""
 
-    def score(self, question: str, steps: Sequence[str]) -> tuple[float, ...]:
-        """One probability in [0, 1] a step. Raises ModelError for a reply of another shape."""
+    def score(self, question: str, steps: Sequence[str]) -> Scored:
+        """The scores of all steps. Raises ModelError for a reply of another shape."""
         ...
 
 
@@ -56,17 +65,17 @@ class LocalPRM:
     def __init__(self, model: Any, tokenizer: Any, max_length: int) -> None:
         self._model, self._tokenizer, self._max_length = model, tokenizer, max_length
 
-    def score(self, question: str, steps: Sequence[str]) -> tuple[float, ...]:
+    def score(self, question: str, steps: Sequence[str]) -> Scored:
         """See :class:`StepScorer`."""
         import torch
 
         ids, ends = step_ids(self._tokenizer, question, steps, self._max_length)
         if not ends:
-            return (0.0,) * len(steps)  # not even the first step fits: nothing speaks for it
+            return Scored((0.0,) * len(steps))  # not even the first step fits: nothing speaks for it
         with torch.inference_mode():
             logits = self._model(input_ids=torch.tensor([ids], device=self._model.device)).logits[0, ends]
             found = [float(p) for p in logits.float().softmax(-1)[:, 1]]
-        return tuple(found + [found[-1]] * (len(steps) - len(found)))
+        return Scored(tuple(found + [found[-1]] * (len(steps) - len(found))), len(ids))
 
 
 class ServedPRM:
@@ -78,7 +87,7 @@ class ServedPRM:
         self.url = f"{url.rstrip('/').removesuffix('/v1')}/pooling"
         self._name, self._marker, self._timeout_s = name, marker, timeout_s
 
-    def score(self, question: str, steps: Sequence[str]) -> tuple[float, ...]:
+    def score(self, question: str, steps: Sequence[str]) -> Scored:
         """See :class:`StepScorer`. Raises InfrastructureError where the server cannot be reached."""
         import httpx2
 
@@ -95,16 +104,19 @@ class ServedPRM:
         return _served(reply.text, len(steps), self.url)
 
 
-def _served(text: str, n_steps: int, url: str) -> tuple[float, ...]:
+def _served(text: str, n_steps: int, url: str) -> Scored:
     """The scores of a pooling reply: for each step a probability, or those of wrong and right."""
     try:
-        rows = json.loads(text)["data"][0]["data"]
+        reply = json.loads(text)
+        rows = reply["data"][0]["data"]
         scores = tuple(float(row[-1] if isinstance(row, list) else row) for row in rows)
     except (ValueError, KeyError, IndexError, TypeError, RecursionError) as e:
         raise ModelError(f"reward model {url}: its reply holds no scores of steps ({type(e).__name__})") from e
     if len(scores) != n_steps or not all(math.isfinite(s) and 0 <= s <= 1 for s in scores):
         raise ModelError(f"reward model {url}: {len(scores)} scores for {n_steps} steps, or some are no probabilities")
-    return scores
+    usage = reply.get("usage")
+    n = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    return Scored(scores, n if isinstance(n, int) and n > 0 else 0)
 
 
 def load_scorer(model: Mapping[str, Any]) -> StepScorer:
@@ -154,9 +166,12 @@ class StepJudge:
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """See :class:`~agentdistill.verify.judges.Judge`."""
         steps = steps_of(candidate.solution, self._separator)
+        if not steps:
+            return ()
         async with self._turn:
-            scores = await asyncio.to_thread(self._scorer.score, problem.question, steps) if steps else ()
-        return tuple(Check(step, score=s) for step, s in zip(steps, scores, strict=True))
+            scored = await asyncio.to_thread(self._scorer.score, problem.question, steps)
+        policy.usage += Usage(n_requests=1, n_prompt_tokens=scored.n_tokens)
+        return tuple(Check(step, score=s) for step, s in zip(steps, scored.scores, strict=True))
 
 
 def load(settings: JudgeSettings, kit: Kit) -> StepJudge:

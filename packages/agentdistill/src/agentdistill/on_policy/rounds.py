@@ -1,0 +1,201 @@
+"""The rounds, one after the other, each of files on disk with manifests like any other stage's.
+
+Below ``on-policy/`` of a run: ``round-N/acted`` (the student on fresh problems), ``round-N/corrected`` (the teacher on
+what it failed), ``round-N/student`` (trained anew from the base on the recipe's own collection and all corrections so
+far), ``round-N/test``; ``plain/part-NNN`` (plain collection), ``round-N/plain-student`` and ``round-N/plain-test``
+(trained and tested on as many teacher tokens of that); ``rounds.json``, what came of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from agentdistill.driver import Episode
+from agentdistill.errors import DataError, RecipeError
+from agentdistill.executors import Work
+from agentdistill.filters import filter_traces
+from agentdistill.layout import evaluated, filtered, trained
+from agentdistill.methods import method
+from agentdistill.on_policy.correcting import as_lesson, correct, teachers_part
+from agentdistill.on_policy.plain import collect_until
+from agentdistill.on_policy.table import Arm, Round, write_table
+from agentdistill.pipeline import run_recipe
+from agentdistill.progress import Progress, Silent
+from agentdistill.recipe import Recipe, StudentSettings, student_name
+from agentdistill.run import Run
+from agentdistill.stages.evaluating import answering
+from agentdistill.stages.folder import StageFolder
+from agentdistill.stages.rollouts import run_rollouts
+from agentdistill.stages.training import fit, folder_at
+from agentdistill.store import digest, file_digest, locked, read_traces
+from agentdistill.students import load_student
+from agentdistill.types import Problem, Trace
+
+
+def run_on_policy(recipe: Recipe, folder: Path, progress: Progress | None = None) -> Path:
+    """Run a recipe and then its ``[on_policy]`` rounds; returns the file of what came of them.
+
+    What is done already is not done again. Raises what :func:`agentdistill.pipeline.run_recipe` raises.
+    """
+    progress = progress or Silent()
+    student = _student(recipe)
+    run_recipe(recipe, folder, progress, until="evaluate")
+    with locked(folder / ".lock", folder):
+        return _Rounds(Run(recipe, folder), student, progress).go()
+
+
+def _student(recipe: Recipe) -> StudentSettings:
+    """The student that the rounds are about. Raises RecipeError where the recipe does not train or test it."""
+    settings = recipe.on_policy
+    named = [s for s in recipe.students if settings.student in (None, student_name(s))]
+    student = next((s for s in named if settings.method in s.methods), None)
+    if student is None:
+        who = f'student "{settings.student}"' if settings.student else "student"
+        raise RecipeError(f'{recipe.name}: no {who} has the method "{settings.method}" that [on_policy] is about')
+    if recipe.problems.test is None:
+        raise RecipeError(f"{recipe.name}: on-policy rounds are measured on test problems; [problems] has no test")
+    return student
+
+
+def fresh_problems(run: Run) -> list[Problem]:
+    """The problems that rounds take theirs from, shuffled by the recipe's seed: those not collected on where there are.
+
+    Raises DataError where there are none at all.
+    """
+    source = run.recipe.on_policy.problems
+    train = run.problems("train")
+    known = {p.id for p in train}
+    found = run.load(source)[0] if source is not None else train
+    out = [p for p in found if p.id not in known] or list(found)
+    if not out:
+        raise DataError(f"{run.recipe.name}: there are no problems for on-policy rounds")
+    random.Random(run.recipe.seed).shuffle(out)
+    return out
+
+
+def slice_of(problems: Sequence[Problem], number: int, rounds: int, per_round: int | None) -> list[Problem]:
+    """The problems of round ``number``, from 1; after the last problem they begin again."""
+    n = per_round or max(1, len(problems) // rounds)
+    start = (number - 1) * n
+    return [problems[i % len(problems)] for i in range(start, start + min(n, len(problems)))]
+
+
+class _Rounds:
+    """One student's rounds. ``learns`` is the collection that it and the comparison start from."""
+
+    def __init__(self, run: Run, student: StudentSettings, progress: Progress) -> None:
+        self.run, self.student, self.progress = run, student, progress
+        self.settings = run.recipe.on_policy
+        self.method = method(self.settings.method)
+        self.learns = self.method.learns or ""
+        self.folder = run.folder / "on-policy"
+
+    def go(self) -> Path:
+        """Every round, and the table of all."""
+        run, name = self.run, self.settings.method
+        begun = read_traces(filtered(run.folder, self.learns))
+        weights = trained(run.folder, self.student, name)
+        test = read_traces(evaluated(run.folder, student_name(self.student), name) / "traces.jsonl")
+        rounds = [Round(0, Arm(0, len(begun), test), Arm(0, len(begun), test))]
+        problems = fresh_problems(run)
+        lessons: list[Trace] = []
+        spent = 0
+        for n in range(1, self.settings.rounds + 1):
+            mine = slice_of(problems, n, self.settings.rounds, self.settings.per_round)
+            acted = self._act(n, weights, mine)
+            corrected = self._correct(n, acted)
+            spent += sum(self._tokens(t) for t in corrected)
+            accepted = [t for t in corrected if _passes(run.recipe, teachers_part(t))]
+            lessons += [as_lesson(t, self.settings.learn) for t in accepted]
+            weights = self._train(f"round-{n}/student", [*begun, *lessons])
+            arm = Arm(spent, len(begun) + len(lessons), self._test(f"round-{n}/test", weights))
+            plain = self._plain(n, begun, problems, spent) if self.settings.compare else None
+            rounds.append(Round(n, arm, plain, acted=acted, corrected=corrected, n_accepted=len(accepted)))
+        return write_table(self.folder / "rounds.json", rounds, self.settings)
+
+    def _act(self, n: int, weights: Path, problems: Sequence[Problem]) -> list[Trace]:
+        path = self.folder / f"round-{n}" / "acted"
+        return self._answer(path, "act", weights, problems, f"round {n} · {len(problems)} questions")
+
+    def _test(self, name: str, weights: Path) -> list[Trace]:
+        problems = self.run.problems("test")
+        return self._answer(self.folder / name, "evaluate", weights, problems, f"{name} · {len(problems)} questions")
+
+    def _answer(self, path: Path, stage: str, weights: Path, problems: Sequence[Problem], what: str) -> list[Trace]:
+        run, name = self.run, self.settings.method
+        hashes = [file_digest(w) for w in sorted(weights.glob("*.safetensors"))]
+        inputs = {**run.rollout_inputs("test"), "problems": digest(list(problems)), "weights": digest(hashes)}
+        key = {"method": name, **run.rollout_key(run.recipe.evaluate, self.method)}
+        work = partial(answering, run, name, problems, partial(load_student, run, weights))
+        ids = [p.id for p in problems]
+        return run_rollouts(
+            StageFolder(path, stage, key, inputs), ids, work, self.progress, what, ray=run.recipe.on_ray
+        )
+
+    def _correct(self, n: int, acted: Sequence[Trace]) -> list[Trace]:
+        run, recipe = self.run, self.run.recipe
+        failed = [t for t in acted if t.correct is False]
+        key = {
+            **run.rollout_key(recipe.collect, self.method),
+            "teacher": dataclasses.asdict(recipe.teacher),
+            "keep": list(recipe.filter.keep),
+            "tries": self.settings.tries,
+        }
+        source = self.folder / f"round-{n}" / "acted" / "traces.jsonl"
+        inputs = {**run.rollout_inputs("train"), "problems": "", "acted": file_digest(source)}
+        folder = StageFolder(source.parents[1] / "corrected", "correct", key, inputs)
+        work = partial(correcting, run, source)
+        what = f"teacher · round {n} · {len(failed)} failed"
+        return run_rollouts(folder, [t.id for t in failed], work, self.progress, what, ray=recipe.on_ray)
+
+    def _plain(self, n: int, begun: Sequence[Trace], problems: Sequence[Problem], budget: int) -> Arm:
+        """As many teacher tokens spent on plain collection, learned and tested in the same way."""
+        run, plain = self.run, self.folder / "plain"
+        again = problems[0].id in {p.id for p in run.problems("train")}
+        traces = collect_until(run, self.learns, problems, budget, self._tokens, plain, self.progress, again)
+        kept = filter_traces(traces, run.recipe.filter.keep)[0]
+        weights = self._train(f"round-{n}/plain-student", [*begun, *kept])
+        test = self._test(f"round-{n}/plain-test", weights)
+        return Arm(sum(self._tokens(t) for t in traces), len(begun) + len(kept), test)
+
+    def _train(self, name: str, traces: Sequence[Trace]) -> Path:
+        run, m = self.run, self.settings.method
+        folder = folder_at(self.folder / name, run, self.student, m, digest(list(traces)))
+        if not folder.is_done:
+            with folder.claimed():
+                fit(run, self.student, m, traces, folder, self.progress)
+                folder.finish({"trained_on": name})
+        return folder.path
+
+    def _tokens(self, trace: Trace) -> int:
+        """The teacher's tokens that count."""
+        read = trace.usage.n_prompt_tokens if self.settings.tokens == "all" else 0
+        return trace.usage.n_new_tokens + read
+
+
+def _passes(recipe: Recipe, trace: Trace) -> bool:
+    return bool(filter_traces([trace], recipe.filter.keep)[0])
+
+
+@asynccontextmanager
+async def correcting(run: Run, source: Path) -> AsyncIterator[Work[Trace]]:
+    """The teacher, and a correction for every trajectory of the file ``source`` that failed."""
+    recipe = run.recipe
+    settings = run.rollout_settings(recipe.collect, method(recipe.on_policy.method))
+    failed = [t for t in read_traces(source) if t.correct is False]
+    with run.environment(recipe.collect) as environment:
+        model = run.teacher()
+        accept = partial(_passes, recipe)
+
+        def episode(trace: Trace) -> Episode[Trace]:
+            return lambda m: correct(m, trace, environment, run.style, settings, accept, recipe.on_policy.tries)
+
+        try:
+            yield Work(model, [episode(t) for t in failed])
+        finally:
+            await model.aclose()

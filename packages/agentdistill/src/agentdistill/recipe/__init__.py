@@ -1,0 +1,43 @@
+"""Recipes: one TOML file that says what to distil from whom into what. Everything unsaid has a default.
+
+A recipe is read into frozen dataclasses; a key that does not exist is refused with its line and its nearest neighbour.
+"""
+
+from __future__ import annotations
+
+from agentdistill.recipe._load import load_recipe, recipe_from_json
+from agentdistill.recipe._settings import (
+    A_NAME,
+    CollectSettings,
+    EvaluateSettings,
+    FilterSettings,
+    OnPolicySettings,
+    ProblemsSettings,
+    Recipe,
+    RolloutTable,
+    SandboxSettings,
+    StudentSettings,
+    TeacherSettings,
+    ToolsSettings,
+    is_name,
+    student_name,
+)
+
+__all__ = [
+    "A_NAME",
+    "CollectSettings",
+    "EvaluateSettings",
+    "FilterSettings",
+    "OnPolicySettings",
+    "ProblemsSettings",
+    "Recipe",
+    "RolloutTable",
+    "SandboxSettings",
+    "StudentSettings",
+    "TeacherSettings",
+    "ToolsSettings",
+    "is_name",
+    "load_recipe",
+    "recipe_from_json",
+    "student_name",
+]

@@ -1,0 +1,86 @@
+"""From TOML text, or the JSON that a run keeps, to a checked :class:`Recipe`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from agentdistill._toml import Source, build, check_call, unknown
+from agentdistill.errors import RecipeError
+from agentdistill.recipe._check import check
+from agentdistill.recipe._settings import Recipe
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe. Raises RecipeError with file, line and the nearest name for what does not fit."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as e:
+        raise RecipeError(f"{path}: {e.strerror or e}") from e
+    except UnicodeDecodeError as e:
+        raise RecipeError(f"{path}: not UTF-8 text") from e
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise RecipeError(f"{path}: not TOML: {e}") from e
+    return _recipe(data, Source(path, text))
+
+
+def recipe_from_json(data: dict[str, Any], path: Path) -> Recipe:
+    """The recipe that a run keeps as ``recipe.json``. Raises RecipeError where it does not fit this version."""
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: no recipe")
+    return build(Recipe, _without_none(data), Source(path, ""), "")
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return [_without_none(v) for v in value] if isinstance(value, list) else value
+
+
+def _recipe(data: dict[str, Any], source: Source) -> Recipe:
+    data = {"name": source.path.stem, **data}
+    if "student" in data:
+        if "students" in data:
+            raise source.error("give either [student] or [[students]], not both", "students")
+        data["students"] = [data.pop("student")]
+    _spare(data)
+    for needed, header, example in (
+        ("problems", "problems", 'train = "questions.jsonl"'),
+        ("teacher", "teacher", 'model = "endpoint"'),
+        ("students", "student", 'base = "owner/model"'),
+    ):
+        if needed not in data:
+            raise source.error(f"no [{header}] table, for example with {example}")
+    if isinstance(data["teacher"], dict):
+        data["teacher"] = _teacher(dict(data["teacher"]), source)
+    train = data.get("train")
+    if isinstance(train, dict) and isinstance(train.get("cot"), dict):
+        data["train"] = {k: v for k, v in train.items() if k != "cot"}
+        data["train_cot"] = {**data["train"], **train["cot"]}
+    recipe = build(Recipe, data, source, "")
+    check(recipe, source)
+    return recipe
+
+
+def _spare(data: dict[str, Any]) -> None:
+    """With trajectories of others, a recipe needs neither a teacher nor questions to ask it."""
+    collect = data.get("collect")
+    if isinstance(collect, dict) and collect.get("trajectories"):
+        data.setdefault("teacher", {"model": "scripted", "replies": ""})
+        if isinstance(data.setdefault("problems", {}), dict):
+            data["problems"] = {"train": "", **data["problems"]}
+
+
+def _teacher(table: dict[str, Any], source: Source) -> dict[str, Any]:
+    import importlib
+
+    from agentdistill.models import kinds
+
+    kind = table.pop("model", "endpoint")
+    if kind not in kinds():
+        raise source.error(unknown("model kind", kind, kinds()), "teacher", "model")
+    check_call(importlib.import_module(f"agentdistill.models.{kind}").load, table, source, "teacher")
+    return {"model": kind, "settings": table}

@@ -1,0 +1,182 @@
+"""What a recipe can say, table by table, with every default."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from agentdistill.executors import RaySettings
+from agentdistill.filters import DEFAULT
+from agentdistill.tools.mcp import McpServer
+from agentdistill.training.settings import TrainSettings
+from agentdistill.types import Consistency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemsSettings:
+    """Where problems come from: a file, a hub dataset ``owner/name:split``, or a built-in task ``NAME:SPLIT``.
+
+    ``fields`` maps our names (id, question, answer, kind, family, aliases) to the file's columns. ``limit_train`` and
+    ``limit_test`` keep the first so many; ``strict`` stops at the first bad row instead of skipping it.
+    """
+
+    train: str
+    test: str | None = None
+    fields: dict[str, str] = field(default_factory=dict)
+    kind: str | None = None
+    limit_train: int | None = None
+    limit_test: int | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherSettings:
+    """The model to learn from: its kind (``endpoint``, ``local``, ``scripted``) and that kind's own settings."""
+
+    model: str = "endpoint"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolsSettings:
+    """What model code may call. ``search`` is a corpus (file, glob, folder or built-in task), ``k`` passages a query;
+    ``functions`` a Python file whose public functions are tools. A retriever that asks a server takes its ``url``
+    instead of a corpus; ``index`` is a folder for indexes that several runs share. ``mcp`` holds MCP servers by name,
+    whose tools are offered too."""
+
+    search: str | None = None
+    retriever: str = "bm25"
+    retriever_settings: dict[str, Any] = field(default_factory=dict)
+    url: str | None = None
+    index: str | None = None
+    k: int = 3
+    functions: str | None = None
+    mcp: dict[str, McpServer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """Limits of one step of model code. ``mode`` ``process`` is weak and has to be asked for by name."""
+
+    mode: Literal["auto", "strict", "container", "process"] = "auto"
+    wall_s: float = 10.0
+    memory_mb: int = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutTable:
+    """How episodes are sampled: temperature 0 is greedy. ``batch_size`` None is the model's own."""
+
+    max_steps: int = 5
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_new_tokens: int = 1024
+    observation_chars: int = 8000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectSettings(RolloutTable):
+    """Collecting from the teacher. ``samples`` trajectories a question (above 1 they need a temperature).
+
+    ``compare_prefix`` collects agent trajectories both with and without the first-thought prefix. ``trajectories``
+    names files or hub datasets to be read as a collection (``agent``, ``cot``, ...) in place of asking the teacher.
+    """
+
+    samples: int = 1
+    compare_prefix: bool = True
+    trajectories: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterSettings:
+    """Which filters a trajectory has to pass, in order."""
+
+    keep: tuple[str, ...] = DEFAULT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudentSettings:
+    """A model to teach, and the methods to try on it. ``name`` is shown in the report."""
+
+    base: str
+    name: str = ""
+    methods: tuple[str, ...] = ("agent", "agent-distill-prefix", "cot-distill")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateSettings(RolloutTable):
+    """Evaluation on the test problems. ``teacher`` names the methods that the teacher itself is evaluated with.
+
+    ``consistency`` is how the methods that vote on their actions (``…-sag``) do so.
+    """
+
+    teacher: tuple[str, ...] = ()
+    device: str = "auto"
+    batch_size: int = 64
+    consistency: Consistency = Consistency()  # noqa: RUF009  frozen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnPolicySettings:
+    """``agentdistill on-policy``: a student acts, its teacher corrects it, and it learns from that, in rounds.
+
+    ``problems`` is where fresh problems come from, as in ``[problems]``; ``per_round`` how many a round takes, else an
+    even share. The teacher goes on from up to ``tries`` prefixes of a failed trajectory. ``learn`` ``both`` trains on
+    the student's own steps before the correction too. ``tokens`` says which of the teacher's count: ``all`` that it
+    reads and writes, or those ``written``. ``compare`` spends as many on plain collection, for comparison.
+    """
+
+    rounds: int = 2
+    problems: str | None = None
+    per_round: int | None = None
+    student: str | None = None
+    method: str = "agent-distill"
+    tries: int = 3
+    learn: Literal["teacher", "both"] = "teacher"
+    tokens: Literal["all", "written"] = "all"
+    compare: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A whole run. ``jobs`` processes work side by side, where models are local and on CPU; ``style`` names prompts.
+
+    ``executor`` says who runs the episodes: this machine's processes, or the workers of ``ray``.
+    """
+
+    name: str
+    problems: ProblemsSettings
+    teacher: TeacherSettings
+    students: tuple[StudentSettings, ...]
+    tools: ToolsSettings = ToolsSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    collect: CollectSettings = CollectSettings()
+    filter: FilterSettings = FilterSettings()
+    train: TrainSettings = TrainSettings()  # noqa: RUF009  frozen
+    train_cot: TrainSettings | None = None
+    evaluate: EvaluateSettings = EvaluateSettings()
+    on_policy: OnPolicySettings = OnPolicySettings()
+    style: str = "standard"
+    seed: int = 0
+    jobs: int = 1
+    executor: Literal["local", "ray"] = "local"
+    ray: RaySettings = RaySettings()  # noqa: RUF009  frozen
+
+    @property
+    def on_ray(self) -> RaySettings | None:
+        """The settings of Ray where its workers run the episodes, None where this machine does."""
+        return self.ray if self.executor == "ray" else None
+
+
+def student_name(student: StudentSettings) -> str:
+    """What a student is called in folders and reports: its name, else the last part of its base."""
+    return student.name or re.split(r"[/:]", student.base.rstrip("/"))[-1]
+
+
+A_NAME = 'has to be letters, digits, ".", "-" or "_", the first a letter or digit'
+
+
+def is_name(text: str) -> bool:
+    """Whether a run or a student may be called so: names become folders."""
+    return re.fullmatch(r"\w[\w.\-]*", text) is not None and ".old-" not in text

@@ -1,0 +1,275 @@
+"""The published comparison as a page of Markdown: a run's table with the paper's beside it. A pure function."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from agentdistill.report import _paper
+from agentdistill.report._svg import method_label
+
+_EFFECTS = (
+    ("agent-distill", "cot-distill"),
+    ("agent-distill", "cot-distill-rag"),
+    ("agent-distill-prefix", "agent-distill"),
+    ("agent-distill-sag", "agent-distill"),
+    (_paper.WHOLE_METHOD, "agent-distill"),
+    (_paper.WHOLE_METHOD, "cot-distill"),
+)
+"""What the paper says is better, and than what, at the same size."""
+_NONE = "–"
+_ERRORS = {"parse": "no or broken code", "execution": "code failed", "out_of_steps": "out of steps"}
+
+Facts = Mapping[str, Any]
+
+
+def markdown(table: Facts) -> str:
+    """The page of a table (from :func:`agentdistill.report.table`)."""
+    sections = (
+        _opening(table),
+        _accuracies(table),
+        _ratios(table),
+        _effects(table),
+        _votes(table),
+        _answers(table),
+        _families(table),
+        _warnings(table),
+    )
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _opening(table: Facts) -> list[str]:
+    seeds = ", ".join(str(s) for s in table["seeds"])
+    n = max((c["accuracy"]["n"] for c in table["cells"] if c["accuracy"]), default=0)
+    several = (
+        "" if len(table["seeds"]) == 1 else " Means over seeds; the intervals hold what seeds scatter, by Student's t."
+    )
+    return [
+        "# The paper's table, in miniature",
+        "",
+        _text(table["reading"]),
+        "",
+        f"Run `{_text(table['run'])}`, seed {seeds}; {n:,} problems, {len(table['families'])} families. This page and "
+        "the JSON file of its name, with every number in it, are written by `agentdistill report RUN --table FILE`; "
+        f"none is typed. {_text(table['intervals'])}{several}",
+    ]
+
+
+def _accuracies(table: Facts) -> list[str]:
+    sizes = [s["student"] for s in table["sizes"]]
+    found = {(c["student"], c["method"]): c for c in table["cells"] if c["role"] != "teacher"}
+    methods = list(dict.fromkeys(c["method"] for c in table["cells"] if c["role"] != "teacher"))
+    rows = [
+        [
+            method_label(m),
+            *(_accuracy(found[s, m]["accuracy"] if (s, m) in found else None) for s in sizes),
+            *(_figure(_paper.accuracy(m, rung)) for rung in range(len(_paper.SIZES))),
+        ]
+        for m in methods
+    ]
+    said = [
+        f"{method_label(c['method'])} {_accuracy(c['accuracy'])}, paper {_figure(_paper.TEACHER.get(c['method']))}"
+        for c in table["cells"]
+        if c["role"] == "teacher"
+    ]
+    return [
+        "## Accuracy",
+        "",
+        "Per cent right, averaged over families, 95 % interval in brackets; the paper's figures to the right.",
+        "",
+        *_grid(["method", *sizes, *(f"paper {s}" for s in _paper.SIZES)], rows),
+        "",
+        *([f"Teacher: {'; '.join(said)}.", ""] if said else []),
+        "The paper: Kang et al., arXiv 2505.17612 v2, Qwen2.5-Instruct students, a 32B teacher, eight public "
+        "benchmarks. Other models, other questions: what can be compared is the shape. A dash: not run, or no figure "
+        "of the paper's is quoted here.",
+    ]
+
+
+def _ratios(table: Facts) -> list[str]:
+    rungs = {s["student"]: i for i, s in enumerate(table["sizes"])}
+    rows = []
+    for c in table["next_size_up"]:
+        rung = rungs[c["student"]]
+        paper = _paper.ratio(c["method"], rung)
+        sizes = f"{_paper.SIZES[rung]} / {_paper.SIZES[rung + 1]}" if paper is not None else _NONE
+        rows.append(
+            [
+                f"{_text(c['student'])} {method_label(c['method'])}",
+                f"{_text(c['baseline_student'])} {method_label(c['baseline_method'])}",
+                _difference(c["difference"]),
+                _ratio(c["ratio"], c["ratio_interval"]),
+                sizes,
+                _figure(paper),
+                _beyond(c["ratio_interval"], paper),
+            ]
+        )
+    if not rows:
+        return []
+    heads = ["agent", "next size up", "points", "ratio", "paper's sizes", "paper's ratio", "beyond the paper's"]
+    return [
+        "## A small agent against the next size up",
+        "",
+        "Accuracy of the agent over that of the next larger student distilled with chains of thought, by problem.",
+        "",
+        *_grid(heads, rows),
+    ]
+
+
+def _beyond(interval: Facts | None, paper: float | None) -> str:
+    if interval is None or paper is None:
+        return _NONE
+    if interval["low"] > paper:
+        return "yes"
+    return "no" if interval["high"] is not None and interval["high"] < paper else "not settled"
+
+
+def _effects(table: Facts) -> list[str]:
+    found = {(c["student"], c["method"], c["baseline_method"]): c for c in table["same_size"]}
+    rows = []
+    for method, baseline in _EFFECTS:
+        for rung, size in enumerate(s["student"] for s in table["sizes"]):
+            c = found.get((size, method, baseline))
+            if c is not None:
+                paper = _paper.difference(method, baseline, rung)
+                name = f"{method_label(method)} against {method_label(baseline)}"
+                paper_said = _NONE if paper is None else f"{_points(paper / 100)} ({_paper.SIZES[rung]})"
+                rows.append([name, _text(size), _difference(c["difference"]), paper_said, _verdict(c["difference"])])
+    if not rows:
+        return []
+    return [
+        "## The paper's effects, one by one",
+        "",
+        "Points of accuracy at the same size, paired by problem. An effect is there if its interval lies above zero.",
+        "",
+        *_grid(["effect", "size", "points", "paper", "here"], rows),
+    ]
+
+
+def _verdict(difference: Facts) -> str:
+    if difference["low"] > 0:
+        return "there"
+    return "the other way round" if difference["high"] < 0 else "not settled"
+
+
+def _votes(table: Facts) -> list[str]:
+    rows = []
+    for v in table["votes"]:
+        sampled = v["candidates"] + v["candidates_spared"]
+        spared = _percent(v["candidates_spared"] / sampled) if sampled else _NONE
+        changes = [_change(v[k]) for k in ("accuracy", *_ERRORS)]
+        rows.append([f"{_text(v['student'])} {method_label(v['method'])}", *changes, spared])
+    if not rows:
+        return []
+    return [
+        "## What acting by vote changes",
+        "",
+        "Self-consistent action generation against one sample a step: per cent of episodes that end right, and that "
+        "show an error of each kind, without → with, and the interval of the difference in points. Spared: candidates "
+        "that were not sampled since the vote was settled.",
+        "",
+        *_grid(["student", "right", *_ERRORS.values(), "spared, %"], rows),
+    ]
+
+
+def _change(p: Facts) -> str:
+    d = p["difference"]
+    return f"{_percent(p['b'])} → {_percent(p['a'])} ({_points(d['low'])} to {_points(d['high'])})"
+
+
+def _answers(table: Facts) -> list[str]:
+    rows = []
+    for c in table["cells"]:
+        n = c["n_episodes"]
+        shares = (_percent(c["errors"][k] / n) if n else _NONE for k in _ERRORS)
+        counts = (f"{c['n']:,}", f"{c['unscored']:,}", f"{c['truncations']:,}")
+        tokens = (_count(c["prompt_tokens"]), _count(c["new_tokens"]))
+        costs = (*tokens, _decimal(c["searches"]), _decimal(c["steps"]))
+        rows.append([f"{_text(c['student'])} {method_label(c['method'])}", *counts, *shares, *costs])
+    heads = ["model", "n", "unscored", "cut off", *(f"{w}, %" for w in _ERRORS.values())]
+    return [
+        "## What an answer takes, and what goes wrong",
+        "",
+        "n: episodes scored; cut off: replies that met the length limit. Errors as shares of episodes, which can "
+        "recover from the first two kinds; tokens read and written, searches and steps for one answer on average.",
+        "",
+        *_grid([*heads, "tokens read", "written", "searches", "steps"], rows),
+    ]
+
+
+def _families(table: Facts) -> list[str]:
+    names = table["families"]
+    rows = [
+        [
+            f"{_text(c['student'])} {method_label(c['method'])}",
+            *(_estimate(c["families"].get(f, {}).get("accuracy")) for f in names),
+        ]
+        for c in table["cells"]
+    ]
+    cells = [f["accuracy"] for c in table["cells"] for f in c["families"].values() if f["accuracy"]]
+    widest = max(((a["high"] - a["low"]) / 2 for a in cells), default=0.0)
+    least = min((a["n"] for a in cells), default=0)
+    return [
+        "## By family",
+        "",
+        f"Per cent right. At least {least:,} problems each; the intervals are in the JSON file, the widest is "
+        f"{widest * 100:.1f} points to either side.",
+        "",
+        *_grid(["model", *names], rows),
+    ]
+
+
+def _warnings(table: Facts) -> list[str]:
+    if not table["warnings"]:
+        return []
+    return ["## What was not scored", "", *(f"- {_text(w)}" for w in table["warnings"])]
+
+
+def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table whose first column is text and whose others are figures."""
+    lines = [[_text(h) for h in heads], ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def _text(said: str) -> str:
+    """Names as text: nothing in them is taken for markup."""
+    return " ".join(said.replace("|", "\\|").replace("<", "&lt;").replace("`", "'").split())
+
+
+def _accuracy(a: Facts | None) -> str:
+    return _NONE if a is None else f"{_percent(a['estimate'])} ({_percent(a['low'])} to {_percent(a['high'])})"
+
+
+def _estimate(a: Facts | None) -> str:
+    return _NONE if a is None else _percent(a["estimate"])
+
+
+def _difference(d: Facts) -> str:
+    return f"{_points(d['estimate'])} ({_points(d['low'])} to {_points(d['high'])})"
+
+
+def _ratio(value: float | None, interval: Facts | None) -> str:
+    if value is None or interval is None:
+        return _NONE
+    upper = "or more" if interval["high"] is None else f"to {interval['high']:.2f}"
+    return f"{value:.2f} ({interval['low']:.2f} {upper})"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f}"
+
+
+def _points(share: float) -> str:
+    return f"{share * 100:+.1f}".replace("-", "−")
+
+
+def _figure(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2f}"
+
+
+def _count(value: float | None) -> str:
+    return _NONE if value is None else f"{value:,.0f}"
+
+
+def _decimal(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2f}"

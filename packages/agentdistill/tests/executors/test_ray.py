@@ -1,0 +1,181 @@
+"""Episodes on Ray: the same files as from one process, whoever is killed. One local cluster serves the whole module."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small_run import files, question, recipe_with, replies, write_inputs
+
+from agentdistill.errors import InfrastructureError, UserError
+from agentdistill.executors import RaySettings
+from agentdistill.executors._ray_worker import Loaded
+from agentdistill.executors.ray import chunks_of, connected, load_ray
+from agentdistill.pipeline import run_recipe
+from agentdistill.recipe import Recipe
+from agentdistill.store import read_traces
+
+pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
+RAY = RaySettings(workers=2, cpus=0.5)
+CLOCK = ("timing.json", "recipe.json")
+
+# A tool runs in the worker's process, so this one ends its worker as `kill -9` does: once, or every time.
+TOOLS = """
+import os
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+def fragile(i: int) -> int:
+    "The number itself, if the process lives to tell."
+    if (HERE / "always").exists():
+        os.kill(os.getpid(), 9)
+    try:
+        (HERE / "killed").touch(exist_ok=False)
+    except FileExistsError:
+        return i
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    pytest.importorskip("ray", reason="the extra agentdistill[ray] is not installed")
+    with connected(RAY):
+        yield
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe whose teacher meets the fragile tool in its fourth question."""
+    folder = tmp_path_factory.mktemp("inputs")
+    path = write_inputs(folder)
+    (folder / "tools.py").write_text(TOOLS)
+    return path
+
+
+def recipe_of(inputs: Path, lockstep: bool, **changed: Any) -> Recipe:
+    said = {question(i): replies(i) for i in range(8)}
+    said[question(3)] = ["Thought: risky.\nCode:\n```py\nx = fragile(403)\nprint(x)\n```\n\nAnswer: 403", replies(3)[1]]
+    settings = {"replies": said, "lockstep": lockstep, "batch_size": 2}
+    recipe = recipe_with(inputs, teacher={"settings": settings}, tools={"functions": str(inputs.parent / "tools.py")})
+    return replace(recipe, **changed)
+
+
+def collected(recipe: Recipe, run: Path) -> dict[str, bytes]:
+    return files(run_recipe(recipe, run, until="collect"), CLOCK)
+
+
+@pytest.mark.parametrize("lockstep", [True, False])
+def test_a_killed_worker_changes_nothing(inputs: Path, tmp_path: Path, cluster: None, lockstep: bool) -> None:
+    """Collection on two workers, one of them killed at its work, after a start that was made here."""
+    killed = inputs.parent / "killed"
+    killed.touch()
+    alone = collected(recipe_of(inputs, lockstep), tmp_path / "alone")
+    assert sum(name.endswith("traces.jsonl") for name in alone) == 3
+    killed.unlink()
+    began = tmp_path / "shared" / "collect" / "agent"
+    began.mkdir(parents=True)
+    shutil.copy(tmp_path / "alone/collect/agent/begun.json", began)
+    first = (tmp_path / "alone/collect/agent/traces.jsonl").read_bytes().splitlines(keepends=True)[0]
+    (began / "traces.partial.jsonl").write_bytes(first + b'{"id": "q1", "pro')
+    shared = collected(recipe_of(inputs, lockstep, executor="ray", ray=RAY), tmp_path / "shared")
+    assert killed.exists(), "nobody was killed"
+    assert shared == alone
+
+
+def test_evaluation_of_local_weights_is_the_same(inputs: Path, tmp_path: Path, cluster: None) -> None:
+    """Torch weights in the workers, batches of two, and the index opened by several processes."""
+    student = replace(recipe_of(inputs, True).students[0], methods=("agent",))
+    recipe = recipe_of(inputs, True, students=(student,))
+    (inputs.parent / "killed").touch()
+    alone = run_recipe(recipe, tmp_path / "alone", until="evaluate")
+    shared = run_recipe(replace(recipe, executor="ray", ray=RAY), tmp_path / "shared", until="evaluate")
+    assert files(shared, CLOCK) == files(alone, CLOCK)
+    assert len(read_traces(shared / "evaluate" / "base--agent" / "traces.jsonl")) == 4
+
+
+def test_work_that_kills_every_worker_ends_with_a_reason(inputs: Path, tmp_path: Path, cluster: None) -> None:
+    """What was done by then is kept, and the run goes on from there once the cause is gone."""
+    recipe = recipe_of(inputs, False, executor="ray", ray=RAY)
+    recipe = replace(recipe, collect=replace(recipe.collect, compare_prefix=False))
+    (inputs.parent / "always").touch()
+    try:
+        with pytest.raises(InfrastructureError, match=r"3 Ray workers were lost while running .* is kept"):
+            run_recipe(recipe, tmp_path / "run", until="collect")
+    finally:
+        (inputs.parent / "always").unlink()
+    saved = read_traces(tmp_path / "run" / "collect" / "agent" / "traces.partial.jsonl")
+    assert saved
+    done = run_recipe(replace(recipe, executor="local"), tmp_path / "run", until="collect")
+    traces = {t.id: t for t in read_traces(done / "collect" / "agent" / "traces.jsonl")}
+    assert len(traces) == 8
+    assert all(traces[t.id] == t for t in saved)
+
+
+def test_a_users_mistake_arrives_as_one(inputs: Path, tmp_path: Path, cluster: None) -> None:
+    recipe = recipe_of(inputs, True, executor="ray", ray=RAY)
+    teacher = replace(recipe.teacher, model="local", settings={"path": str(tmp_path / "nowhere")})
+    with pytest.raises(UserError, match="nowhere"):
+        run_recipe(replace(recipe, teacher=teacher), tmp_path / "run", until="collect")
+
+
+def test_without_the_extra_one_line_says_so(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from agentdistill.cli import main
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r'executor "ray" needs an extra: pip install "agentdistill\[ray\]"'):
+        load_ray()
+    path = tmp_path / "on_ray.toml"
+    path.write_text('executor = "ray"\n' + inputs.read_text())
+    assert main(["collect", str(path), "--runs", str(tmp_path / "runs")]) == 2
+    assert [line for line in capsys.readouterr().err.splitlines() if "agentdistill[ray]" in line]
+
+
+@given(st.booleans(), st.integers(1, 9), st.integers(1, 30), st.integers(1, 6), st.data())
+def test_chunks_hold_every_episode_once_and_lockstep_keeps_its_batches(
+    lockstep: bool, batch_size: int, n: int, n_workers: int, data: st.DataObject
+) -> None:
+    missing = data.draw(st.sets(st.integers(0, n - 1)))
+    chunks = chunks_of(Loaded(lockstep, batch_size, n), missing, n_workers)
+    places = [i for chunk in chunks for i in chunk]
+    assert len(places) == len(set(places))
+    assert missing <= set(places)
+    assert all(0 < len(c) <= batch_size for c in chunks)
+    if lockstep:
+        whole = [tuple(range(i, min(i + batch_size, n))) for i in range(0, n, batch_size)]
+        assert chunks == [c for c in whole if missing & set(c)]
+    else:
+        assert set(places) == missing
+
+
+def test_settings_that_make_no_sense_are_refused(tmp_path: Path, inputs: Path) -> None:
+    from agentdistill.errors import RecipeError
+    from agentdistill.recipe import load_recipe
+
+    for line, why in (("workers = 0", "workers has to be at least 1"), ("gpus = -1", "at least 0")):
+        path = tmp_path / "bad.toml"
+        text = inputs.read_text()
+        at = text.index("[problems]")
+        path.write_text(f"{text[:at]}[ray]\n{line}\n\n{text[at:]}")
+        with pytest.raises(RecipeError, match=why):
+            load_recipe(path)
+
+
+def test_the_executor_is_part_of_the_kept_recipe(inputs: Path, tmp_path: Path) -> None:
+    from agentdistill.recipe import recipe_from_json
+    from agentdistill.run import Run
+
+    recipe = recipe_of(inputs, True, executor="ray", ray=RAY)
+    Run(recipe, tmp_path).save_recipe()
+    assert recipe_from_json(json.loads((tmp_path / "recipe.json").read_text()), tmp_path) == recipe

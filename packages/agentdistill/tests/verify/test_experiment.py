@@ -1,0 +1,243 @@
+"""A recipe from its problems to its page in one command: roles of its own, seeds, rivals, candidates that are given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny_models import save_checkpoint
+
+from agentdistill.cli import main
+from agentdistill.errors import DataError, ModelError, RecipeError
+from agentdistill.report import write_report
+from agentdistill.types import Problem
+from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, rescore
+from agentdistill.verify.curves import Costs, curve
+from agentdistill.verify.experiment import with_seed
+from agentdistill.verify.models import resolved
+from agentdistill.verify.page import reading, render
+from agentdistill.verify.recipe import load_verify_recipe
+from agentdistill.verify.rescore import Asked
+from agentdistill.verify.runs import given, problems_of
+
+RECIPE = """
+name = "whole"
+base = "{base}"
+
+[problems]
+test = "{problems}"
+train = "{problems}"
+
+[generator]
+model = "scripted"
+replies = "6 * 7 = 42\\n\\nAnswer: 42"
+
+[sample]
+n = 2
+n_train = 1
+
+[[others]]
+name = "rival"
+model = {{ model = "scripted", replies = "Answer: 41" }}
+
+[[judges]]
+name = "teacher"
+role = "code"
+k = 1
+model = {{ model = "scripted", replies = "```python\\nprint(6 * 7 == 42)\\n```" }}
+
+[[judges]]
+name = "toolv"
+role = "code"
+k = 1
+max_new_tokens = 4
+model = {{ model = "local", path = "role:toolv", device = "cpu" }}
+
+[[judges]]
+name = "prm"
+role = "prm"
+model = {{ model = "local", path = "role:prm", device = "cpu" }}
+
+[[roles]]
+name = "toolv"
+role = "code"
+teacher = "teacher"
+[roles.train]
+epochs = 1
+lora_rank = 2
+max_length = 1024
+device = "cpu"
+threads = 1
+
+[[roles]]
+name = "prm"
+role = "prm"
+[roles.train]
+method = "full"
+epochs = 1
+max_length = 1024
+device = "cpu"
+threads = 1
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path) -> Path:
+    problems = [{"question": f"What is 6 times {n}?", "answer": str(6 * n), "family": f"f{n % 2}"} for n in (7, 8)]
+    (tmp_path / "problems.jsonl").write_text("".join(json.dumps(p) + "\n" for p in problems))
+    base = save_checkpoint(tmp_path / "base", hidden=16, context=1024)
+    path = tmp_path / "whole.toml"
+    path.write_text(RECIPE.format(base=base, problems=tmp_path / "problems.jsonl"))
+    return path
+
+
+def test_one_command_runs_everything_for_every_seed(recipe, tmp_path, capsys):
+    runs = tmp_path / "runs"
+    assert main(["verify", "run", str(recipe), "--runs", str(runs), "--seeds", "2"]) == 0
+    page = Path(capsys.readouterr().out.strip().splitlines()[-1])
+    assert page == runs / "whole" / "verify.html"
+    assert "tool verifier × reward" in page.read_text()
+    for folder in (runs / "whole", runs / "whole.seed-1"):
+        test = read_pools(folder / "test" / "candidates.jsonl")
+        assert [len(p.candidates) for p in test] == [2, 2]
+        assert [j.judge for j in test[0].candidates[0].judgements] == ["toolv", "prm"]
+        assert test[0].candidates[0].judgements[1].n_prompt_tokens > 0
+        assert [len(p.candidates) for p in read_pools(folder / "train" / "candidates.jsonl")] == [1, 1]
+    [told] = json.loads((runs / "whole" / "verify.json").read_text())["curves"]
+    assert told["n_seeds"] == 2
+    assert told["methods"]["majority"]["budgets"]["2"]["seeds"] == [0.5, 0.5]
+    assert told["rivals"]["rival"]["accuracy"] == 0.0
+    assert told["rivals"]["rival"]["versus"]["majority"]["difference"] == 0.5
+    assert told["stages"]["prm"]["prompt_tokens"] > 0
+    assert (
+        told["methods"]["weighted"]["budgets"]["2"]["cost"]["flops"] is None
+    )  # nobody knows the scripted model's size
+    before = (runs / "whole" / "test" / "candidates.jsonl").read_bytes()
+    assert main(["verify", "run", str(recipe), "--runs", str(runs), "--seeds", "2"]) == 0  # all is there already
+    assert (runs / "whole" / "test" / "candidates.jsonl").read_bytes() == before
+
+
+def test_a_role_is_the_one_that_this_very_run_trained(recipe, tmp_path, capsys):
+    with pytest.raises(ModelError, match="that role is not trained yet"):
+        resolved({"model": "local", "path": "role:toolv"}, tmp_path)
+    (tmp_path / "roles" / "toolv").mkdir(parents=True)
+    assert resolved({"path": "role:toolv"}, tmp_path)["path"] == str(tmp_path / "roles" / "toolv")
+    recipe.write_text(recipe.read_text().replace("role:prm", "role:prn"))
+    with pytest.raises(RecipeError, match='unknown role "prn"; did you mean "prm"'):
+        load_verify_recipe(recipe)
+
+
+def test_a_few_problems_are_of_every_family(tmp_path, recipe):
+    import dataclasses
+
+    read = load_verify_recipe(recipe)
+    some = dataclasses.replace(
+        read, problems=dataclasses.replace(read.problems, test="tinyworld:test:5", limit_test=10)
+    )
+    found = problems_of(some, "test")
+    assert len(found) == 10
+    assert len({p.family for p in found}) == 8
+    assert found == [p for p in problems_of(dataclasses.replace(read, problems=dataclasses.replace(
+        some.problems, limit_test=None)), "test") if p in found]  # fmt: skip
+    assert with_seed(some, tmp_path / "a", 0) == (some, tmp_path / "a")
+    other, folder = with_seed(some, tmp_path / "a", 3)
+    assert (other.seed, folder.name) == (3, "a.seed-3")
+
+
+def test_candidates_may_be_given(tmp_path):
+    path = tmp_path / "toy.toml"
+    path.write_text('[candidates]\ntest = "toy:3"\ntrain = "toy:2"\n[[judges]]\nname = "sums"\nrole = "calculations"\n')
+    read = load_verify_recipe(path)
+    test, train = given(read, "test"), given(read, "train")
+    assert (len(test), len(train)) == (8 * 6, 8 * 4)
+    assert not {p.problem.question for p in test} & {p.problem.question for p in train}
+    path.write_text(path.read_text().replace("toy:3", "toy:x"))
+    with pytest.raises(RecipeError, match="write toy:N"):
+        given(load_verify_recipe(path), "test")
+    path.write_text('[[judges]]\nname = "sums"\nrole = "calculations"\n')
+    with pytest.raises(RecipeError, match=r"no \[problems\] table"):
+        load_verify_recipe(path)
+
+
+def pool(i: int, seed: int) -> Pool:
+    cs = []
+    for k in range(4):
+        right = (i + k + seed) % 3 == 0
+        said = (
+            Judgement("toolv", "code", (Verdict.TRUE if right else Verdict.FALSE,), n_prompt_tokens=5, n_new_tokens=10),
+            Judgement("plain", "cot", (Verdict.TRUE,), n_prompt_tokens=5, n_new_tokens=10),
+            Judgement("prm", "prm", scores=(0.5, 0.6), n_prompt_tokens=9),
+        )
+        cs.append(Candidate("s", "1" if right else str(k + 2), right, "", 3, 20, said))
+    return Pool(Problem(f"p{i}", "q", "1", "math", f"f{i % 2}"), tuple(cs), "small")
+
+
+SEEDS = [[pool(i, seed) for i in range(8)] for seed in range(3)]
+
+
+def test_a_problem_counts_once_however_many_seeds_there_are():
+    asked = Asked(n_resamples=50)
+    told = rescore(SEEDS[0], asked, SEEDS[1:])
+    alone = [rescore(s, asked) for s in SEEDS]
+    for m, facts in told["methods"].items():
+        for n, cell in facts["budgets"].items():
+            each = [a["methods"][m]["budgets"][n]["accuracy"] for a in alone]
+            assert cell["seeds"] == pytest.approx(each)
+            assert cell["accuracy"] == pytest.approx(sum(each) / 3)
+            assert cell["n"] == 8
+    assert told["verifiers"]["toolv"]["n"] == 3 * alone[0]["verifiers"]["toolv"]["n"]
+    assert told["versus_two_stage"]["verifier-weighted"]["difference"] > 0
+    assert "two-stage" not in told["versus_two_stage"]
+    with pytest.raises(DataError, match="different problems"):
+        rescore(SEEDS[0], asked, [SEEDS[1][:-1]])
+
+
+def test_a_prm_costs_what_it_reads():
+    costs = Costs({"generator": 1000, "prm": 100}, {})
+    told = curve("c", SEEDS[0], Asked(n_resamples=20), costs)
+    assert told["methods"]["weighted"]["budgets"]["2"]["cost"]["flops"] == 2 * (2000 * 23 + 200 * 9)
+    assert told["stages"]["prm"] == {"n_parameters": 100, "prompt_tokens": 9, "new_tokens": 0, "seconds": None}
+
+
+def test_the_lemma_is_drawn_beside_what_these_candidates_give():
+    told = curve("c", SEEDS[0], Asked(n_resamples=20), Costs())
+    rows = {t["n"]: t for t in told["theory"] if t["verifier"] == "toolv"}
+    assert rows[4]["measured"] == 1.0  # the verifier errs nowhere, and everywhere one of four is right
+    assert rows[1]["measured"] == pytest.approx(sum(c.correct for p in SEEDS[0] for c in p.candidates) / 32)
+    page = render([told])
+    assert page.count("<svg") > 8
+    assert "The lemma at the p and q of toolv" in page
+
+
+def test_a_page_says_what_it_shows():
+    rival = ([Pool(p.problem, (Candidate("s", "0", False),)) for p in SEEDS[0]], None)
+    told = curve("c", SEEDS[0], Asked(n_resamples=20), Costs(), SEEDS[1:], {"large": rival})
+    assert reading(told).startswith("With 4 candidates, tool verifier × reward reaches 100.0 %; +")
+    assert "against large answering once" in reading(told)
+
+
+def test_curves_in_a_run_are_a_section_of_its_report(tmp_path):
+    from agentdistill.progress import Silent
+    from agentdistill.stages.reporting import is_reported
+    from agentdistill.stages.reporting import write_report as write
+    from agentdistill.store import write_jsonl
+    from agentdistill.types import End, Message, Source, Step, StepStatus, Trace
+
+    folder = tmp_path / "run"
+    step = Step(Message("assistant", "Answer: 1", Source.MODEL), StepStatus.FINAL)
+    trace = Trace("a", Problem("a", "q", "1"), "cot", "m", (), (step,), End.ANSWERED, answer="1")
+    (folder / "evaluate" / "m--cot").mkdir(parents=True)
+    write_jsonl(folder / "evaluate" / "m--cot" / "traces.jsonl", [trace])
+    assert "Verification" not in write_report(folder).read_text()
+    write(folder, Silent())
+    assert is_reported(folder)
+    told = curve("<b>c</b>", SEEDS[0], Asked(n_resamples=20), Costs())
+    (folder / "verify.json").write_text(json.dumps({"curves": [told]}))
+    assert not is_reported(folder)
+    page = write(folder, Silent()).read_text()
+    assert '<a href="#verification">Verification</a>' in page
+    assert "<h2>&lt;b&gt;c&lt;/b&gt;</h2>" in page
+    (folder / "verify.json").write_text("{}")
+    with pytest.raises(DataError, match="no curves of verification"):
+        write(folder, Silent())
