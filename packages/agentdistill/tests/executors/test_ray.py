@@ -20,6 +20,7 @@ from agentdistill.executors import RaySettings
 from agentdistill.executors._ray_worker import Loaded
 from agentdistill.executors.ray import chunks_of, connected, load_ray
 from agentdistill.pipeline import run_recipe
+from agentdistill.progress import Silent
 from agentdistill.recipe import Recipe
 from agentdistill.store import read_traces
 
@@ -126,6 +127,26 @@ def test_a_users_mistake_arrives_as_one(inputs: Path, tmp_path: Path, cluster: N
     teacher = replace(recipe.teacher, model="local", settings={"path": str(tmp_path / "nowhere")})
     with pytest.raises(UserError, match="nowhere"):
         run_recipe(replace(recipe, teacher=teacher), tmp_path / "run", until="collect")
+
+
+def test_candidates_for_verification_are_the_same(inputs: Path, tmp_path: Path, cluster: None) -> None:
+    from agentdistill.verify.recipe import Problems, VerifyRecipe
+    from agentdistill.verify.runs import sample
+    from agentdistill.verify.sampling import SampleSettings
+
+    said = {question(i): f"It stands there.\n\nAnswer: {i + 400}" for i in range(4)}
+    recipe = VerifyRecipe(
+        name="v",
+        problems=Problems(test=str(inputs.parent / "test.jsonl")),
+        generator={"model": "scripted", "replies": said, "batch_size": 2},
+        sample=SampleSettings(n=3, temperature=0.5),
+        ray=RAY,
+    )
+    for executor in ("local", "ray"):
+        sample(replace(recipe, executor=executor), tmp_path / executor, "test", Silent())
+    mine, theirs = ((tmp_path / e / "test" / "candidates.jsonl").read_bytes() for e in ("local", "ray"))
+    assert mine == theirs
+    assert mine.count(b"\n") == 4
 
 
 def test_without_the_extra_one_line_says_so(

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from small_run import files, question, recipe_with, states, write_inputs
+from tiny_models import save_checkpoint
 
 from agentdistill.cli import main
 from agentdistill.errors import RecipeError
@@ -19,7 +20,7 @@ from agentdistill.prompts import tiny
 from agentdistill.recipe import OnPolicySettings, Recipe, load_recipe
 from agentdistill.store import read_traces
 
-pytestmark = pytest.mark.xdist_group("pipeline")
+pytestmark = [pytest.mark.xdist_group("pipeline"), pytest.mark.timeout(900)]
 
 
 def recipe_of(path: Path, **settings: Any) -> Recipe:
@@ -152,3 +153,41 @@ def test_rounds_share_the_problems() -> None:
     assert rounds == [["0", "1", "2"], ["3", "4", "5"], ["6", "7", "8"]]
     assert [p.id for p in slice_of(problems, 3, 3, 4)] == ["8", "9", "0", "1"]
     assert len(slice_of(problems, 1, 3, 99)) == 10
+
+
+def test_distilling_reads_the_students_own_words(done: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    """A round by the teacher's distributions: from the round before, on all that the student wrote, at its cost."""
+    path, run, _ = done
+    teacher = save_checkpoint(tmp_path / "teacher", hidden=32, context=512, seed=3)
+    recipe = recipe_of(path, rounds=1, how="distill", compare=False)
+    recipe = replace(
+        recipe,
+        teacher=replace(recipe.teacher, model="local", settings={"path": str(teacher), "device": "cpu"}),
+        collect=replace(recipe.collect, trajectories={"agent": str(run / "collect" / "agent" / "traces.jsonl")}),
+    )
+    table = json.loads(run_on_policy(recipe, tmp_path / "run").read_text())
+    student = tmp_path / "run" / "on-policy" / "round-1" / "student"
+    trained = json.loads((student / "training.json").read_text())
+    assert trained["divergence"]["beta"] == 1.0
+    assert trained["base"] == str(tmp_path / "run" / "train" / "base--agent-distill")
+    assert trained["result"]["n_traces"] == 4
+    _, first = table["rounds"]
+    assert "plain" not in first
+    assert first["on_policy"]["n_tokens"] == trained["result"]["n_tokens"]
+    assert first["n_failed"] == 4
+    again = json.loads(run_on_policy(recipe, tmp_path / "run").read_text())
+    assert again == table
+
+
+def test_distilling_needs_a_teacher_whose_distributions_are_there(tmp_path: Path) -> None:
+    text = write_inputs(tmp_path, n_train=1, n_test=1).read_text()
+    at = text.index("[problems]")
+    path = tmp_path / "bad.toml"
+    scripted = f"{text[:at]}[on_policy]\nhow = 'distill'\n\n{text[at:]}"
+    path.write_text(scripted)
+    with pytest.raises(RecipeError, match=r"bad.toml:\d+: .* needs a teacher with model = \"local\""):
+        load_recipe(path)
+    local = scripted[: scripted.index("[teacher]")] + "[teacher]\nmodel = 'local'\npath = 'x'\n"
+    path.write_text(local.replace('method = "full"', 'method = "lora"'))
+    with pytest.raises(RecipeError, match='method = "full"'):
+        load_recipe(path)

@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from agentdistill.driver import Episode
 from agentdistill.models import Model
 
-__all__ = ["Crew", "OpenWork", "RaySettings", "Work", "hire"]
+__all__ = ["Crew", "OnDone", "OpenWork", "RaySettings", "Work", "hire"]
 
 T = TypeVar("T")
 
@@ -46,13 +46,17 @@ class RaySettings:
     gpus: float = 0.0
 
 
+OnDone = Callable[[Sequence[tuple[int, Any]]], None]
+
+
 class Crew(Protocol):
     """Runs episodes. ``batch_size`` is how many one model of the crew runs together."""
 
     batch_size: int
 
-    async def run(self, missing: Collection[int], on_done: Callable[[int, Any], None]) -> None:
-        """Run the episodes at the places ``missing``; ``on_done(place, result)`` is called here, in this process.
+    async def run(self, missing: Collection[int], on_done: OnDone) -> None:
+        """Run the episodes at the places ``missing``; ``on_done`` is called here, in this process, with places and
+        results as they come: one by one, or as many as a worker sends together.
 
         A place that is not missing may be run too, where its batch would otherwise be another. An exception out of an
         episode or of ``on_done`` ends the others and is raised; what was done is done.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
 from agentdistill.driver import drive, groups_of
-from agentdistill.executors import Crew, OpenWork, Work
+from agentdistill.executors import Crew, OnDone, OpenWork, Work
 
 
 class LocalCrew:
@@ -17,9 +17,13 @@ class LocalCrew:
         self.batch_size = work.model.batch_size
         self._work = work
 
-    async def run(self, missing: Collection[int], on_done: Callable[[int, Any], None]) -> None:
+    async def run(self, missing: Collection[int], on_done: OnDone) -> None:
         """See :class:`agentdistill.executors.Crew`."""
-        await drive(self._work.model, groups_of(self._work.model, self._work.episodes, missing), on_done)
+
+        def one_by_one(place: int, result: Any) -> None:
+            on_done([(place, result)])
+
+        await drive(self._work.model, groups_of(self._work.model, self._work.episodes, missing), one_by_one)
 
 
 @asynccontextmanager

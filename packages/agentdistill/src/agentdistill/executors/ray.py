@@ -13,7 +13,7 @@ import asyncio
 import math
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,7 +21,7 @@ from typing import Any
 
 from agentdistill.driver import batches_of
 from agentdistill.errors import InfrastructureError, UserError
-from agentdistill.executors import OpenWork, RaySettings
+from agentdistill.executors import OnDone, OpenWork, RaySettings
 from agentdistill.executors._ray_worker import Loaded, Report, Worker
 
 Chunk = tuple[int, ...]
@@ -128,7 +128,7 @@ class RayCrew:
     ) -> None:
         await self._dismiss()
 
-    async def run(self, missing: Collection[int], on_done: Callable[[int, Any], None]) -> None:
+    async def run(self, missing: Collection[int], on_done: OnDone) -> None:
         """See :class:`agentdistill.executors.Crew`. Raises InfrastructureError where worker after worker is lost."""
         assert self._loaded is not None, "the crew has not been entered"
         todo = deque(chunks_of(self._loaded, missing, self._settings.workers))
@@ -141,8 +141,7 @@ class RayCrew:
             if lost:
                 todo.appendleft(lost)
             if report is not None:
-                for place, result in report.results:
-                    on_done(place, result)
+                on_done(report.results)
                 if report.error is not None:
                     raise report.error
 

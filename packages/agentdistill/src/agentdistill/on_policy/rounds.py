@@ -2,8 +2,9 @@
 
 Below ``on-policy/`` of a run: ``round-N/acted`` (the student on fresh problems), ``round-N/corrected`` (the teacher on
 what it failed), ``round-N/student`` (trained anew from the base on the recipe's own collection and all corrections so
-far), ``round-N/test``; ``plain/part-NNN`` (plain collection), ``round-N/plain-student`` and ``round-N/plain-test``
-(trained and tested on as many teacher tokens of that); ``rounds.json``, what came of it.
+far; or, with ``how = "distill"``, trained on from the round before), ``round-N/test``; ``plain/part-NNN`` (plain
+collection), ``round-N/plain-student`` and ``round-N/plain-test`` (trained and tested on as many teacher tokens of
+that); ``rounds.json``, what came of it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from agentdistill.checkpoints import locate
 from agentdistill.driver import Episode
 from agentdistill.errors import DataError, RecipeError
 from agentdistill.executors import Work
@@ -34,7 +36,9 @@ from agentdistill.stages.rollouts import run_rollouts
 from agentdistill.stages.training import fit, folder_at
 from agentdistill.store import digest, file_digest, locked, read_traces
 from agentdistill.students import load_student
-from agentdistill.types import Problem, Trace
+from agentdistill.training.result import read_result
+from agentdistill.training.settings import Divergence
+from agentdistill.types import End, Problem, Trace
 
 
 def run_on_policy(recipe: Recipe, folder: Path, progress: Progress | None = None) -> Path:
@@ -104,18 +108,26 @@ class _Rounds:
         rounds = [Round(0, Arm(0, len(begun), test), Arm(0, len(begun), test))]
         problems = fresh_problems(run)
         lessons: list[Trace] = []
-        spent = 0
+        spent, n_examples = 0, len(begun)
         for n in range(1, self.settings.rounds + 1):
             mine = slice_of(problems, n, self.settings.rounds, self.settings.per_round)
             acted = self._act(n, weights, mine)
-            corrected = self._correct(n, acted)
-            spent += sum(self._tokens(t) for t in corrected)
-            accepted = [t for t in corrected if _passes(run.recipe, teachers_part(t))]
-            lessons += [as_lesson(t, self.settings.learn) for t in accepted]
-            weights = self._train(f"round-{n}/student", [*begun, *lessons])
-            arm = Arm(spent, len(begun) + len(lessons), self._test(f"round-{n}/test", weights))
+            corrected: list[Trace] = []
+            accepted: list[Trace] = []
+            if self.settings.how == "distill":
+                weights, n_read, n_tokens = self._distil(n, weights, acted)
+                n_examples += n_read
+                spent += n_tokens
+            else:
+                corrected = self._correct(n, acted)
+                accepted = [t for t in corrected if _passes(run.recipe, teachers_part(t))]
+                lessons += [as_lesson(t, self.settings.learn) for t in accepted]
+                n_examples = len(begun) + len(lessons)
+                spent += sum(self._tokens(t) for t in corrected)
+                weights = self._train(f"round-{n}/student", [*begun, *lessons])
+            arm = Arm(spent, n_examples, self._test(f"round-{n}/test", weights))
             plain = self._plain(n, begun, problems, spent) if self.settings.compare else None
-            rounds.append(Round(n, arm, plain, acted=acted, corrected=corrected, n_accepted=len(accepted)))
+            rounds.append(Round(n, arm, plain, acted, corrected, len(accepted)))
         return write_table(self.folder / "rounds.json", rounds, self.settings)
 
     def _act(self, n: int, weights: Path, problems: Sequence[Problem]) -> list[Trace]:
@@ -128,8 +140,7 @@ class _Rounds:
 
     def _answer(self, path: Path, stage: str, weights: Path, problems: Sequence[Problem], what: str) -> list[Trace]:
         run, name = self.run, self.settings.method
-        hashes = [file_digest(w) for w in sorted(weights.glob("*.safetensors"))]
-        inputs = {**run.rollout_inputs("test"), "problems": digest(list(problems)), "weights": digest(hashes)}
+        inputs = {**run.rollout_inputs("test"), "problems": digest(list(problems)), "weights": _hash_of(weights)}
         key = {"method": name, **run.rollout_key(run.recipe.evaluate, self.method)}
         work = partial(answering, run, name, problems, partial(load_student, run, weights))
         ids = [p.id for p in problems]
@@ -152,6 +163,24 @@ class _Rounds:
         work = partial(correcting, run, source)
         what = f"teacher · round {n} · {len(failed)} failed"
         return run_rollouts(folder, [t.id for t in failed], work, self.progress, what, ray=recipe.on_ray)
+
+    def _distil(self, n: int, weights: Path, acted: Sequence[Trace]) -> tuple[Path, int, int]:
+        """Train on the teacher's distributions at what the student wrote; the weights, trajectories, teacher tokens."""
+        run, m = self.run, self.settings.method
+        teacher = locate(str(run.recipe.teacher.settings["path"]))
+        traces = [t for t in acted if t.steps and t.end is not End.FAULT]
+        plain = folder_at(self.folder / f"round-{n}" / "student", run, self.student, m, digest(traces))
+        inputs = {**plain.inputs, "base": _hash_of(weights), "teacher": _hash_of(Path(teacher))}
+        folder = StageFolder(plain.path, "train", {**plain.settings, "beta": self.settings.beta}, inputs)
+        if not folder.is_done:
+            with folder.claimed():
+                divergence = Divergence(teacher=teacher, beta=self.settings.beta)
+                start = str(weights)
+                fit(run, self.student, m, traces, folder, self.progress, weights=start, divergence=divergence)
+                folder.finish({"trained_on": f"round-{n}/acted"})
+        result = read_result(folder.path)
+        assert result is not None, "training leaves its result"
+        return folder.path, len(traces), result.n_tokens if self.settings.tokens == "all" else 0
 
     def _plain(self, n: int, begun: Sequence[Trace], problems: Sequence[Problem], budget: int) -> Arm:
         """As many teacher tokens spent on plain collection, learned and tested in the same way."""
@@ -176,6 +205,10 @@ class _Rounds:
         """The teacher's tokens that count."""
         read = trace.usage.n_prompt_tokens if self.settings.tokens == "all" else 0
         return trace.usage.n_new_tokens + read
+
+
+def _hash_of(weights: Path) -> str:
+    return digest([file_digest(w) for w in sorted(weights.glob("*.safetensors"))])
 
 
 def _passes(recipe: Recipe, trace: Trace) -> bool:

@@ -56,7 +56,7 @@ def _row(r: Round) -> dict[str, Any]:
     row: dict[str, Any] = {
         "round": r.number,
         "n_acted": len(r.acted),
-        "n_failed": len(r.corrected),
+        "n_failed": sum(t.correct is False for t in r.acted),
         "n_corrected": r.n_accepted,
         "steps_kept": round(sum(given) / len(given), 3) if given else None,
         "on_policy": _arm(r.on_policy),

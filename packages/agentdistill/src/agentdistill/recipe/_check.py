@@ -41,6 +41,14 @@ def _check_on_policy(recipe: Recipe, source: Source) -> None:
     if settings.method not in usable:
         why = f'"{settings.method}" is no method of a student trained as an agent; there are: {", ".join(usable)}'
         raise source.error(why, "on_policy", "method")
+    if not 0 <= settings.beta <= 1:
+        raise source.error("beta has to be from 0 to 1", "on_policy", "beta")
+    if settings.how == "distill" and recipe.teacher.model != "local":
+        why = 'how = "distill" compares distributions: it needs a teacher with model = "local"'
+        raise source.error(why, "on_policy", "how")
+    if settings.how == "distill" and recipe.train.method != "full":
+        why = 'how = "distill" goes on from the weights of the round before: it needs [train] method = "full"'
+        raise source.error(why, "on_policy", "how")
 
 
 _COLLECTIONS = sorted({m.learns for m in METHODS.values() if m.learns})

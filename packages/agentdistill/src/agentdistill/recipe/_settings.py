@@ -121,6 +121,8 @@ class EvaluateSettings(RolloutTable):
 class OnPolicySettings:
     """``agentdistill on-policy``: a student acts, its teacher corrects it, and it learns from that, in rounds.
 
+    ``how`` ``correct``: the teacher goes on where the student went wrong. ``distill``: the student learns to write as
+    the teacher would at its own tokens, by the divergence that ``beta`` names; for local teachers with its tokens.
     ``problems`` is where fresh problems come from, as in ``[problems]``; ``per_round`` how many a round takes, else an
     even share. The teacher goes on from up to ``tries`` prefixes of a failed trajectory. ``learn`` ``both`` trains on
     the student's own steps before the correction too. ``tokens`` says which of the teacher's count: ``all`` that it
@@ -132,6 +134,8 @@ class OnPolicySettings:
     per_round: int | None = None
     student: str | None = None
     method: str = "agent-distill"
+    how: Literal["correct", "distill"] = "correct"
+    beta: float = 1.0
     tries: int = 3
     learn: Literal["teacher", "both"] = "teacher"
     tokens: Literal["all", "written"] = "all"

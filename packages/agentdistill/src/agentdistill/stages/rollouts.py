@@ -80,16 +80,17 @@ async def _run_missing(
             breaker = _Breaker(limit=max(8, crew.batch_size), n_planned=len(ids))
             missing = {at for at, i in enumerate(ids) if i not in done or done[i].end is End.FAULT}
 
-            def keep(at: int, trace: Trace, missing: set[int] = missing, breaker: _Breaker = breaker) -> None:
-                if at not in missing:
-                    return  # run again only to keep its batch the same
-                before = done.get(trace.id)
-                done[trace.id] = trace
-                if trace.end is not End.FAULT:
-                    append_jsonl(partial, [trace])
-                tally.count(trace, before)
-                task.advance(int(before is None), str(tally))
-                breaker.saw(trace, tally)
+            def keep(
+                results: Sequence[tuple[int, Trace]], missing: set[int] = missing, breaker: _Breaker = breaker
+            ) -> None:
+                new = [t for at, t in results if at in missing]  # others ran again only to keep their batch the same
+                append_jsonl(partial, [t for t in new if t.end is not End.FAULT])
+                for trace in new:
+                    before = done.get(trace.id)
+                    done[trace.id] = trace
+                    tally.count(trace, before)
+                    task.advance(int(before is None), str(tally))
+                    breaker.saw(trace, tally)
 
             if missing:
                 await crew.run(missing, keep)

@@ -27,10 +27,10 @@ LABELS = {
     "pass": "any of them right",
 }
 """What methods are called in figures and tables, in the order in which they are listed."""
-_TONES = {
+TONES = {
     m: i for i, m in enumerate(("verifier-weighted", "majority", "best-of-n", "weighted", "two-stage", "verifier"))
 }
-_TONES |= {"verifier-best": 6, "first": 7, "pass": 7}
+TONES |= {"verifier-best": 6, "first": 7, "pass": 7}
 MAIN = ("verifier-weighted", "two-stage", "weighted", "majority", "pass")
 """What small figures show; where there is no reward, the vote among the verified stands for the first."""
 COSTS = {"tokens": "tokens written", "flops": "FLOPs", "seconds": "seconds"}
@@ -45,7 +45,7 @@ def main_methods(c: Curve) -> list[str]:
 def against_candidates(c: Curve, width: float = 900, height: float = 430, *, legend: bool = False) -> Markup:
     """Accuracy against the number of candidates, a line a method, rivals as dashed lines across."""
     methods = [m for m in LABELS if m in c["methods"]] if not legend else main_methods(c)
-    rows = [(LABELS[m], _TONES[m], _last(c, m)["accuracy"]) for m in methods]
+    rows = [(LABELS[m], TONES[m], _last(c, m)["accuracy"]) for m in methods]
     rows += [(f"{name}, greedy", 7, r["accuracy"]) for name, r in c["rivals"].items()]
     below = 46 + (18 * len(rows) + 8 if legend else 0)
     points = {m: [(math.log2(int(n)), cell) for n, cell in c["methods"][m]["budgets"].items()] for m in methods}
@@ -103,19 +103,24 @@ def verifier_accuracy(c: Curve, width: float = 900, height: float = 300) -> Mark
     families = sorted({f for v in judges.values() for f in v["families"]})
     frame = svg.Frame(44, width - 200, 14, height - 46, -0.3, len(families) - 0.7, 1.0)
     body = svg.share_axis(frame, 0.2, unit=" %")
-    body += _axis(frame, [(float(i), f) for i, f in enumerate(families)], "verdicts that are the truth, by family")
+    body += _axis(
+        frame,
+        [(float(i), f) for i, f in enumerate(families)],
+        "verdicts that are the truth, by family; all of them at the right",
+    )
+    in_order = all(any(c.isdigit() for c in f) for f in families)  # lengths or levels: a line says something
     rows = []
     for i, (name, v) in enumerate(judges.items()):
-        found = [(float(k), v["families"][f]["accuracy"]) for k, f in enumerate(families) if f in v["families"]]
-        at = [(frame.x(x), frame.y(y)) for x, y in found if y is not None]
-        if not at:
-            continue
-        dash = {"stroke_dasharray": "6 4"} if v["role"] == "cot" else {}
-        path = " ".join(f"{x:.2f},{y:.2f}" for x, y in at)
-        body.append(svg.element("polyline", points=path, class_=f"line stroke{i % 8}", **dash))
-        body += [svg.marker(x, y, i, f"mark fill{i % 8}", 4.0) for x, y in at]
-        rows.append((name, i % 8, found[-1][1]))
-    return svg.figure(width, height, "Accuracy of every verifier, by family", [*body, *_labels(frame, rows, len(rows))])
+        shares = ((k, v["families"][f]["accuracy"]) for k, f in enumerate(families) if f in v["families"])
+        dodge = 0.0 if in_order else (i - (len(judges) - 1) / 2) * 11
+        at = [(frame.x(k) + dodge, frame.y(share)) for k, share in shares if share is not None]
+        if at and in_order:
+            dash = {"stroke_dasharray": "6 4"} if v["role"] == "cot" else {}
+            path = " ".join(f"{x:.2f},{y:.2f}" for x, y in at)
+            body.append(svg.element("polyline", points=path, class_=f"line stroke{i % 8}", **dash))
+        body += [svg.marker(x, y, i, f"mark fill{i % 8}", 4.6) for x, y in at]
+        rows.append((name, i % 8, v["accuracy"] or 0.0))
+    return svg.figure(width, height, "Accuracy of every verifier, by family", [*body, *_labels(frame, rows, 0)])
 
 
 def matrix(title: str, m: Mapping[str, Any], width: float = 250, height: float = 176) -> Markup:
@@ -172,7 +177,7 @@ def _last(c: Curve, m: str) -> Cell:
 def _line(
     frame: svg.Frame, m: str, points: Sequence[tuple[float, Cell]], dodge: float, size: float = 4.2
 ) -> list[Markup]:
-    tone, main = _TONES[m], m in ("verifier-weighted", "majority")
+    tone, main = TONES[m], m in ("verifier-weighted", "majority")
     path = " ".join(f"{frame.x(x):.2f},{frame.y(cell['accuracy']):.2f}" for x, cell in points)
     weight = "teacher" if m == "pass" else "line main" if main else "line minor"
     out = [svg.element("polyline", points=path, class_=f"{weight} stroke{tone}", fill="none")]

@@ -87,7 +87,7 @@ def _panels(drawn: Sequence[Markup]) -> Markup:
 
 def _legend(c: Curve) -> Markup:
     chips = Markup("").join(
-        Markup('<span><i class="chip tone{}"></i>{}</span>').format(figures._TONES[m], LABELS[m])
+        Markup('<span><i class="chip tone{}"></i>{}</span>').format(figures.TONES[m], LABELS[m])
         for m in figures.main_methods(c)
     )
     return Markup('<p class="legend">{}</p>').format(chips)
@@ -190,9 +190,9 @@ def _theory(c: Curve) -> Markup:
         return Markup("")
     note = (
         "The chance that one of the accepted candidates, taken at random, is right: the formula at the measured p and "
-        "q (line), a simulation (circles) and these very candidates (squares). Dashed: the share of problems all of whose "
-        "candidates are rejected, by the formula. It takes the candidates of a problem as independent, which real ones "
-        "are not: where squares lie below the line, verdicts and mistakes go together."
+        "q (line), a simulation (circles) and these very candidates (squares). Dashed: the share of problems all of "
+        "whose candidates are rejected, by the formula. It takes the candidates of a problem as independent, which "
+        "real ones are not: where squares lie below the line, verdicts and mistakes go together."
     )
     rows = [[f"{t['verifier']}, n = {t['n']}", *(_percent(t.get(k)) for k in _THEORY)] for t in c["theory"]]
     head = ["lemma", "p", "q", "formula", "simulated", "measured", "all rejected", "right thrown away"]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from agentdistill._toml import Source, build, check_call, unknown
 from agentdistill.errors import RecipeError
+from agentdistill.executors import RaySettings
 from agentdistill.models import kinds
 from agentdistill.prompts import styles
 from agentdistill.training.settings import TrainSettings
@@ -91,7 +92,10 @@ class RoleSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyRecipe:
-    """A whole run: problems, a generator (or candidates that are there), judges, how to choose, and what to distil."""
+    """A whole run: problems, a generator (or candidates that are there), judges, how to choose, and what to distil.
+
+    ``executor`` says who samples candidates, this process or the workers of ``ray``; judges judge in this one.
+    """
 
     name: str
     problems: Problems = Problems(test="")
@@ -110,6 +114,8 @@ class VerifyRecipe:
     roles: tuple[RoleSettings, ...] = ()
     style: str = "standard"
     seed: int = 0
+    executor: Literal["local", "ray"] = "local"
+    ray: RaySettings = RaySettings()  # noqa: RUF009  frozen
 
 
 def load_verify_recipe(path: Path) -> VerifyRecipe:

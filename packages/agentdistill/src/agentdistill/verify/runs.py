@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,18 +110,18 @@ def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, o
         settings, table = replace(settings, n=other.n, temperature=other.temperature), other.model
     table = resolved(table, folder)
     started = time.monotonic()
-    with _environment(recipe) as environment:
-        pools = sample_pools(
-            problems_of(recipe, split),
-            settings,
-            load_style(recipe.style),
-            lambda: make_model(table),
-            path.with_name("sampled.jsonl"),
-            environment=environment,
-            identity=model_identity(table),
-            seed=recipe.seed,
-            progress=progress,
-        )
+    pools = sample_pools(
+        problems_of(recipe, split),
+        settings,
+        load_style(recipe.style),
+        partial(make_model, table),
+        path.with_name("sampled.jsonl"),
+        environment=partial(_environment, recipe),
+        identity=model_identity(table),
+        seed=recipe.seed,
+        progress=progress,
+        ray=recipe.ray if recipe.executor == "ray" else None,
+    )
     before = {p.id: p for p in read_pools(path)} if path.exists() else {}
     write_pools(path, [_keeping(p, before) for p in pools])
     _note_costs(path, "generator", table, time.monotonic() - started, pools)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from agentdistill.driver import Episode, drive, groups_of
+from agentdistill.driver import Episode
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, InfrastructureError
+from agentdistill.executors import OpenWork, RaySettings, Work, hire
 from agentdistill.models import Model
 from agentdistill.progress import Progress, Silent, Task
 from agentdistill.prompts import Style
@@ -44,16 +47,17 @@ def sample_pools(
     model: Callable[[], Model],
     journal: Path,
     *,
-    environment: Environment | None = None,
+    environment: Callable[[], AbstractContextManager[Environment]],
     identity: str = "",
     seed: int = 0,
     progress: Progress | None = None,
+    ray: RaySettings | None = None,
 ) -> list[Pool]:
     """Every problem with its candidates, in order. Episodes are kept as traces in ``journal`` and not run twice.
 
-    ``model`` is made only if one is missing, ``identity`` tells it from others; agents need an ``environment``. Raises
-    DataError for a journal of another model or other settings, InfrastructureError where an
-    episode failed twice; what was sampled is kept, and the same call goes on.
+    ``model`` and ``environment`` are made only if one is missing, in this process or, with ``ray``, in its workers;
+    ``identity`` tells the model from others. Raises DataError for a journal of another model or other settings,
+    InfrastructureError where an episode failed twice; what was sampled is kept, and the same call goes on.
     """
     key = digest([settings, seed, style.cot("?"), list(problems), identity])
     done = _opened(journal, key)
@@ -63,22 +67,37 @@ def sample_pools(
     task = (progress or Silent()).task("sample", what, len(ids))
     task.advance(len(ids) - len(missing))
     if missing:
-        work = [_episode(p, name, settings, style, environment, seed) for p, name in ids]
-        asyncio.run(_run(work, [name for _, name in ids], missing, done, journal, model, task))
+        work = partial(_work, ids, settings, style, model, environment, seed)
+        asyncio.run(_run(work, [name for _, name in ids], missing, done, journal, ray, task))
     task.done(f"{sum(bool(t.correct) for t in done.values()) / max(1, len(done)):.1%} right")
     names = {p.id: [f"{p.id}#{i}" for i in range(settings.n)] for p in problems}
     return [Pool(p, tuple(of_trace(done[name]) for name in names[p.id]), done[names[p.id][0]].model) for p in problems]
 
 
+@asynccontextmanager
+async def _work(
+    ids: Sequence[tuple[Problem, str]],
+    settings: SampleSettings,
+    style: Style,
+    make: Callable[[], Model],
+    surroundings: Callable[[], AbstractContextManager[Environment]],
+    seed: int,
+) -> AsyncIterator[Work[Trace]]:
+    with surroundings() as environment:
+        model = make()
+        try:
+            yield Work(model, [_episode(p, name, settings, style, environment, seed) for p, name in ids])
+        finally:
+            await model.aclose()
+
+
 def _episode(
-    problem: Problem, name: str, settings: SampleSettings, style: Style, environment: Environment | None, seed: int
+    problem: Problem, name: str, settings: SampleSettings, style: Style, environment: Environment, seed: int
 ) -> Episode[Trace]:
     sampling = Sampling(settings.temperature, settings.top_p, settings.max_new_tokens)
     rollouts = RolloutSettings(settings.max_steps, sampling, seed=seed)
     if settings.loop == "cot":
         return lambda model: chain_of_thought(model, problem, style, rollouts, trace_id=name)
-    if environment is None:
-        raise DataError('loop = "agent" needs a sandbox to act in')
     return lambda model: rollout(model, problem, environment, style, rollouts, trace_id=name)
 
 
@@ -93,33 +112,30 @@ def _opened(path: Path, key: str) -> dict[str, Trace]:
 
 
 async def _run(
-    work: Sequence[Episode[Trace]],
+    work: OpenWork[Trace],
     names: Sequence[str],
     missing: set[int],
     done: dict[str, Trace],
     journal: Path,
-    make: Callable[[], Model],
+    ray: RaySettings | None,
     task: Task,
 ) -> None:
-    model = make()
-    try:
+    async with hire(work, ray) as crew:
         for _ in range(2):  # faults get one more try
             left = {at for at in missing if names[at] not in done}
             faults: list[str] = []
 
-            def keep(at: int, trace: Trace, left: set[int] = left, faults: list[str] = faults) -> None:
-                if trace.end is End.FAULT:
-                    faults.append(trace.fault or "")
-                    if len(faults) > max(8, model.batch_size) and len(faults) == len(left):
-                        raise InfrastructureError(faults[-1])
-                elif at in left:  # others ran again only to keep their batch the same
-                    done[trace.id] = trace
-                    append_jsonl(journal, [trace])
-                    task.advance()
+            def keep(results: Sequence[tuple[int, Trace]], left: set[int] = left, faults: list[str] = faults) -> None:
+                # Those that are not left ran again only to keep their batch the same.
+                good = [t for at, t in results if at in left and t.end is not End.FAULT]
+                append_jsonl(journal, good)
+                done.update({t.id: t for t in good})
+                task.advance(len(good))
+                faults.extend(t.fault or "" for _, t in results if t.end is End.FAULT)
+                if len(faults) > max(8, crew.batch_size) and len(faults) >= len(left):
+                    raise InfrastructureError(faults[-1])
 
             if left:
-                await drive(model, groups_of(model, work, left), keep)
+                await crew.run(left, keep)
         if any(names[at] not in done for at in missing):
             raise InfrastructureError(f"{faults[-1]}; what was sampled is kept, run the same command to go on")
-    finally:
-        await model.aclose()

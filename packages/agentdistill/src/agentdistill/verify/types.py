@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 from agentdistill.types import Problem
 
-Role = Literal["code", "facts", "cot", "genrm", "prm", "calculations", "gold", "given"]
-"""What a judge is: a verifier with code, with documents, or without a tool (``cot``); a reward model that writes
-(``genrm``) or scores steps (``prm``); a check of the calculations written in a solution, with no model; the gold answer
-(``gold``); or ``given``: read from somebody's file."""
+Role = str
+"""What a judge is, as its module in ``judges`` is called: a verifier with code, with documents (``facts``), or without
+a tool (``cot``); a reward model that writes (``genrm``) or scores steps (``prm``); a check of the calculations written
+in a solution, with no model; the gold answer (``gold``); or ``given``: read from somebody's file."""
 REWARD_ROLES: tuple[Role, ...] = ("genrm", "prm")
 
 
@@ -71,7 +70,7 @@ class Judgement:
     @property
     def is_reward(self) -> bool:
         """Whether it ranks rather than filters."""
-        return self.role in REWARD_ROLES or (self.role == "given" and not self.verdicts)
+        return self.role in REWARD_ROLES or bool(self.scores and not self.verdicts)
 
 
 @dataclass(frozen=True, slots=True)

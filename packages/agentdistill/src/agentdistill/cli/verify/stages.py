@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
     if getattr(args, "seed", None) is not None:
         recipe, folder = experiment.with_seed(recipe, folder, args.seed)
     with locked(folder / ".lock", folder), Terminal() as progress:
-        write_json(folder / "recipe.json", dataclasses.asdict(recipe))
+        write_json(folder / "verify-recipe.json", dataclasses.asdict(recipe))  # an agent run may share the folder
         if args.command == "run":
             if args.seeds < 1:
                 raise UserError("--seeds has to be at least 1")
