@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -216,6 +217,30 @@ def test_n_samples_in_one_request_where_the_server_honours_n():
     assert [s.text for s in samples] == list("abcd")
     assert len(server.bodies) == 1
     assert sum(s.n_new_tokens for s in samples) == 8
+
+
+@pytest.mark.parametrize("honours_n", [True, False])
+def test_samples_asked_for_later_are_new_ones(honours_n):
+    """A vote that goes on sampling must not count what the same seed said before."""
+
+    def seeded(body, n):
+        return said(*(f"by seed {body['seed'] + i}" for i in range(body.get("n", 1) if honours_n else 1)))
+
+    drawn = Request(QUESTION, Sampling(temperature=0.4), seed=11)
+    with Server(seeded) as server:
+        endpoint = model(server)
+
+        async def both():
+            whole = await endpoint.generate([replace(drawn, n=8)])
+            some = await endpoint.generate([replace(drawn, n=5)])
+            rest = await endpoint.generate([replace(drawn, n=3, first=5)])
+            await endpoint.aclose()
+            return whole[0], some[0], rest[0]
+
+        whole, some, rest = asyncio.run(both())
+    assert len({s.text for s in (*some, *rest)}) == 8
+    if not honours_n:  # each is asked for alone then, and its seed hangs on its place
+        assert [s.text for s in (*some, *rest)] == [s.text for s in whole]
 
 
 def test_n_samples_are_topped_up_where_the_server_ignores_n_and_that_is_remembered():

@@ -70,6 +70,16 @@ def test_batched_and_cached_is_what_the_plain_loop_gives(network: Any) -> None:
         assert (sample.n_prompt_tokens, sample.n_new_tokens) == (len(prompt), len(ids))
 
 
+def test_asking_for_eight_is_asking_for_five_and_then_for_three(network: Any) -> None:
+    drawn = question(3, sampling=replace(GREEDY, temperature=1.0), seed=7)
+    model = local(network)
+    (whole,) = ask(model, replace(drawn, n=8))
+    (some,) = ask(model, replace(drawn, n=5))
+    (rest,) = ask(model, replace(drawn, n=3, first=5))
+    assert [s.token_ids for s in (*some, *rest)] == [s.token_ids for s in whole]
+    assert len({s.token_ids for s in whole}) == 8
+
+
 ARCHITECTURES = {
     "Qwen2": {},
     "Qwen3": {"head_dim": 8},

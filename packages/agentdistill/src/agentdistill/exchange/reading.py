@@ -4,7 +4,7 @@ A row holds a conversation as ``messages`` (or ``conversations`` with ``from`` a
 ``log_data``, where the code of arXiv 2505.17612 keeps it. What else it may hold: the question (``question``,
 ``problem``), the gold answer (``true_answer``, ``answer``), what was answered (``generated_answer``,
 ``prediction``), an ``id``, and who wrote it (``model_id``, ``model``). A row that
-this package wrote is read back as the very trace.
+this package wrote, of a dataset or of a run's own ``traces.jsonl``, is read back as the very trace.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _ROLES: dict[str, Role] = {
     "tool-response": "user", "tool_response": "user", "observation": "user", "environment": "user",
     "assistant": "assistant", "gpt": "assistant", "model": "assistant", "tool-call": "assistant",
 }  # fmt: skip
+_TRACE = frozenset({"id", "problem", "prompt", "steps", "end"})  # a line of a run's own traces.jsonl
 _QUESTION, _GOLD = ("question", "problem", "task"), ("true_answer", "answer", "gold")
 _SAID, _MODEL = ("generated_answer", "prediction", "predicted_answer"), ("model_id", "model")
 _OBSERVED = re.compile(r"\A\s*Observations?:[ \t]*\n?")
@@ -99,6 +100,8 @@ def _trace(row: Mapping[str, Any], method: str, family: str) -> Trace:
             return from_dict(Trace, json.loads(own))
         except ValueError as e:
             raise DataError(f'"trace" is not JSON: {e}') from e
+    if row.keys() >= _TRACE:
+        return from_dict(Trace, dict(row))
     conversation = _conversation(row)
     first = next((i for i, m in enumerate(conversation) if m.role == "assistant"), None)
     if not first:

@@ -205,7 +205,7 @@ class Endpoint:
         if request.n > 1:
             body["n"] = request.n
         if self._send_seed:
-            body["seed"] = request.seed
+            body["seed"] = _seed(request) if request.first else request.seed
         return body | self._options
 
     def _completion(self, request: Request) -> dict[str, Any]:
@@ -275,8 +275,13 @@ class Endpoint:
 
 
 def _one(request: Request, i: int) -> Request:
-    """The request for the ``i``-th sample alone, with a seed of its own."""
-    return replace(request, n=1, seed=(request.seed + i * _SEED_STEP) % 2**31)
+    """The request for its ``i``-th sample alone, with a seed of its own."""
+    return replace(request, n=1, first=0, seed=_seed(request, i))
+
+
+def _seed(request: Request, i: int = 0) -> int:
+    """The seed of the request's ``i``-th sample, which hangs on its place: samples asked for later are new ones."""
+    return (request.seed + (request.first + i) * _SEED_STEP) % 2**31
 
 
 async def _together(calls: Sequence[Awaitable[T]]) -> list[T]:
