@@ -185,6 +185,10 @@ class ChatFormat:
 
     # --- what others call -------------------------------------------------------------------------------------------
 
+    def render(self, chat: Sequence[tuple[str, str]]) -> str:
+        """A conversation of ``(role, text)`` pairs as the template spells it, up to where the assistant goes on."""
+        return self._render(tuple(chat), True)
+
     def prefix_ids(self, prefix: str) -> _Ids:
         """Ids of the beginning of an assistant turn that is given to the model."""
         return self._encode(self._lead + self._shield(prefix, Source.MODEL), False) if prefix else ()

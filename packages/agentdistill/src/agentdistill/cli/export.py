@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from agentdistill.run import Run
 
 
+_N_SAMPLES = 100
+"""Traces that are looked at for how a student's text is spelt."""
+
+
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
     parser.add_argument("run", type=Path, help="a run's folder")
@@ -21,6 +25,10 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     what.add_argument("--student", help="which student, as NAME--METHOD (the first that was distilled as an agent)")
     what.add_argument("--dataset", metavar="PART", help="trajectories instead: filter/agent, collect/cot, ...")
     parser.add_argument("--merge", action="store_true", help="put a LoRA adapter into its base's weights")
+    parser.add_argument("--gguf", action="store_true", help="for llama.cpp and Ollama: one GGUF file and a Modelfile")
+    parser.add_argument(
+        "--quantization", metavar="KIND", help="of --gguf: f32, f16 (the default), bf16, q8_0, q5_0, q4_0"
+    )
     parser.add_argument("--license", help="the license to name on the card, as the hub spells it")
 
 
@@ -28,7 +36,14 @@ def main(args: argparse.Namespace) -> int:
     """Write the folder and say how to upload it."""
     from agentdistill.students import open_run
 
+    if args.quantization is not None and not args.gguf:
+        raise UserError("--quantization needs --gguf")
+    if args.gguf and args.dataset is not None:
+        raise UserError("--gguf writes a student, --dataset trajectories; give one of them")
     run = open_run(args.run)
+    if args.gguf:
+        _gguf(run, args)
+        return 0
     kind = "dataset" if args.dataset is not None else "model"
     (_dataset if kind == "dataset" else _model)(run, args)
     print(f"{args.out}: a {kind} for the hub; upload it with: hf upload OWNER/NAME {args.out} --repo-type {kind}")
@@ -49,22 +64,56 @@ def _dataset(run: Run, args: argparse.Namespace) -> None:
 
 def _model(run: Run, args: argparse.Namespace) -> None:
     from agentdistill.exchange import write_model
-    from agentdistill.methods import method
     from agentdistill.students import find_student
 
     student = find_student(run, args.student)
-    sampling = run.rollout_settings(run.recipe.evaluate, method("agent")).sampling
-    write_model(
+    write_model(student, args.out, merge=args.merge, **_about(run, student, args))
+
+
+def _gguf(run: Run, args: argparse.Namespace) -> None:
+    from agentdistill.chat import read_template
+    from agentdistill.exchange import write_gguf
+    from agentdistill.students import find_student
+
+    student = find_student(run, args.student)
+    made = write_gguf(
         student,
         args.out,
-        name=f"{run.recipe.name} {student.name}",
-        style=run.style,
-        tools=run.tools,
-        sampling=sampling,
-        evaluations=_evaluations(run, student),
-        merge=args.merge,
-        license=args.license,
+        quantization=args.quantization or "f16",
+        samples=_samples(run),
+        chat_template=read_template(run.recipe.train.chat_template),
+        **_about(run, student, args),
     )
+    kinds = ", ".join(f"{n} in {kind}" for kind, n in made.counts.items())
+    print(f"{made.path}: {sum(made.counts.values())} tensors ({kinds})")
+    for remark in made.remarks:
+        print(f"note: {remark}")
+
+
+def _about(run: Run, student: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """What any card says of a student."""
+    from agentdistill.methods import method
+
+    return {
+        "name": f"{run.recipe.name} {student.name}",
+        "style": run.style,
+        "tools": run.tools,
+        "sampling": run.rollout_settings(run.recipe.evaluate, method("agent")).sampling,
+        "evaluations": _evaluations(run, student),
+        "license": args.license,
+    }
+
+
+def _samples(run: Run) -> list[str]:
+    """Texts that the student was trained on, as far as the run still has them."""
+    from itertools import islice
+
+    from agentdistill.store import read_traces
+
+    path = run.folder / "filter" / "agent" / "traces.jsonl"
+    if not path.is_file():
+        return []
+    return [m.content for trace in islice(read_traces(path), _N_SAMPLES) for m in trace.messages]
 
 
 def _evaluations(run: Run, student: Path) -> list[dict[str, Any]]:

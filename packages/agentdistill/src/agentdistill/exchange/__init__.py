@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from agentdistill.exchange.dataset import write_dataset
+from agentdistill.exchange.llamacpp import GgufExport, write_gguf
 from agentdistill.exchange.model import write_model
 from agentdistill.exchange.reading import Imported, in_style, read_trajectories
 
-__all__ = ["Imported", "in_style", "read_trajectories", "write_dataset", "write_model"]
+__all__ = ["GgufExport", "Imported", "in_style", "read_trajectories", "write_dataset", "write_gguf", "write_model"]

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from agentdistill.errors import ModelError
 from agentdistill.prompts import Style
@@ -16,6 +16,7 @@ from agentdistill.types import Sampling
 
 _LEFT = ("training.json", "timing.json", "begun.json", "manifest.json")
 _ADAPTER = "adapter_config.json"
+Library = Literal["transformers", "peft", "gguf"]
 
 
 def write_model(
@@ -41,7 +42,7 @@ def write_model(
     if folder.exists() and any(folder.iterdir()):
         raise ModelError(f"{folder}: is there already, and not empty")
     folder.mkdir(parents=True, exist_ok=True)
-    base = _base(student)
+    base = base_of(student)
     if merge and (student / _ADAPTER).exists():
         _merge(student, folder)
     else:
@@ -49,12 +50,13 @@ def write_model(
             if file.is_file() and file.name not in _LEFT and not file.name.startswith("."):
                 shutil.copy2(file, folder / file.name)
     _generation(folder, sampling)
-    card = _card(name, base, (folder / _ADAPTER).exists(), style, tools, sampling, evaluations, license)
-    write_atomic(folder / "README.md", card)
+    kind: Library = "peft" if (folder / _ADAPTER).exists() else "transformers"
+    text = card(name, base, kind, style, tools, sampling, evaluations, license)
+    write_atomic(folder / "README.md", text)
     return folder
 
 
-def _base(student: Path) -> str | None:
+def base_of(student: Path) -> str | None:
     """What it was trained from, if that is a name and not a folder of this machine."""
     for file, key in ((_ADAPTER, "base_model_name_or_path"), ("training.json", "base")):
         try:
@@ -88,20 +90,21 @@ def _generation(folder: Path, sampling: Sampling) -> None:
     write_json(path, {**kept, **settings})
 
 
-def _card(
+def card(
     name: str,
     base: str | None,
-    is_adapter: bool,
+    library: Library,
     style: Style,
     tools: Sequence[Tool],
     sampling: Sampling,
     evaluations: Sequence[Mapping[str, Any]],
     license: str | None,
 ) -> str:
+    """A model card: what it is, what it scored, how to speak to it."""
     head = [
         *([f"license: {license}"] if license else []),
         *([f"base_model: {base}"] if base else []),
-        f"library_name: {'peft' if is_adapter else 'transformers'}",
+        f"library_name: {library}",
         "pipeline_tag: text-generation",
         "tags:",
         "- agent",
@@ -111,7 +114,7 @@ def _card(
     system = style.agent("QUESTION", tools)
     shown = "\n\n".join(f"[{m.role}]\n{m.content}" for m in system)
     stops = ", ".join(f"`{s}`" for s in style.AGENT_STOP) or "none besides the end of the turn"
-    what = "a LoRA adapter" if is_adapter else "a model"
+    what = {"peft": "a LoRA adapter", "gguf": "a model, as GGUF for llama.cpp and Ollama,"}.get(library, "a model")
     origin = f" of [{base}](https://huggingface.co/{base})" if base else ""
     return f"""---
 {chr(10).join(head)}
