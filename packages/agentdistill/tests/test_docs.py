@@ -239,7 +239,7 @@ def test_every_method_is_told_of():
     assert {k for k in told if k in methods.METHODS} == methods.METHODS.keys()
 
 
-@pytest.mark.parametrize("kind", ["endpoint", "local", "scripted"])
+@pytest.mark.parametrize("kind", ["endpoint", "gguf", "local", "scripted"])
 def test_the_table_of_models_holds_every_setting(kind):
     told = rows(section("models.md", f"`{kind}`").split("\n### ")[0])
     known = inspect.signature(importlib.import_module(f"agentdistill.models.{kind}").load).parameters

@@ -8,7 +8,7 @@ values. Attention holds are addressed by a mask, so kept keys, padding and new t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,27 +18,9 @@ from transformers.cache_utils import Cache
 from agentdistill.errors import ModelError
 from agentdistill.models._cache import Past, held, is_plain, new_cache
 from agentdistill.models._drawing import Draw
-from agentdistill.types import Sampling, StopReason
+from agentdistill.models._row import Cancelled, Row, n_common
 
 _SHARED_AT_LEAST = 16  # tokens: below this a pass of its own costs more than it saves
-
-
-class Cancelled(Exception):
-    """The caller no longer waits for the result."""
-
-
-@dataclass(slots=True, eq=False)
-class Row:
-    """One sample being written: what it continues (``prefix`` ends ``prompt``), how, and what has been written."""
-
-    prompt: tuple[int, ...]
-    sampling: Sampling
-    max_new: int
-    uniforms: Sequence[float] = ()
-    prefix: tuple[int, ...] = ()
-    ids: list[int] = field(default_factory=list)
-    logprob: float = 0.0
-    stop: StopReason | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +78,7 @@ class Decoder:
         prompt = group.rows[0].prompt
         for n in sorted({len(p) for p in self._pasts if len(p) < len(prompt)}, reverse=True):
             for past in self._pasts.get(prompt[:n], ()):
-                n_past = min(_common(past.ids, prompt, n), len(prompt) - 1)
+                n_past = min(n_common(past.ids, prompt, n), len(prompt) - 1)
                 if n_past > group.n_past:
                     group.past, group.n_past = past, n_past
             if group.past:
@@ -107,7 +89,7 @@ class Decoder:
         """Compute once what all prompts of a batch begin with."""
         prompts = [g.rows[0].prompt for g in groups]
         first, last = min(prompts), max(prompts)
-        n = min(_common(first, last, 0), *(len(p) - 1 for p in prompts))
+        n = min(n_common(first, last), *(len(p) - 1 for p in prompts))
         if len(groups) == 1 or n < _SHARED_AT_LEAST or not self._plain:
             return
         cache = new_cache(self.model, n)
@@ -181,14 +163,7 @@ class Decoder:
         for i, (row, token, logprob) in enumerate(zip(rows, tokens.tolist(), logprobs.tolist(), strict=True)):
             if row.stop is not None:
                 continue
-            row.ids.append(token)
-            row.logprob += logprob
-            if token in self.end_ids:
-                row.stop = StopReason.END_TURN
-            elif row.sampling.stop and self.stops(row):
-                row.stop = StopReason.STOP_STRING
-            elif len(row.ids) >= row.max_new:
-                row.stop = StopReason.LENGTH
+            row.take(token, logprob, self.end_ids, self.stops)
             if row.stop is not None:
                 self._keep(row, i, cache, mask)
         return tokens
@@ -242,12 +217,6 @@ def _batches(groups: Sequence[_Group], max_rows: int) -> Iterator[list[_Group]]:
             batch.append(part)
     if batch:
         yield batch
-
-
-def _common(a: Sequence[int], b: Sequence[int], start: int) -> int:
-    """How many ids two sequences begin with in common, knowing that the first ``start`` are."""
-    n = min(len(a), len(b))
-    return next((i for i in range(start, n) if a[i] != b[i]), n)
 
 
 def _left_pad(values: Sequence[int], n: int) -> list[int]:

@@ -18,7 +18,7 @@ from agentdistill.types import Request, Sample, StopReason
 
 if TYPE_CHECKING:
     from agentdistill.chat import ChatFormat
-    from agentdistill.models._decoding import Row
+    from agentdistill.models._row import Row, Writer
 
 
 def load(
@@ -33,7 +33,8 @@ def load(
     kv_reuse_gb: float = 2.0,
     name: str | None = None,
 ) -> LocalModel:
-    """Load weights from a folder or hub name; a folder with only a LoRA adapter brings its base along.
+    """Load weights from a folder or hub name; a folder with only a LoRA adapter brings its base along. A ``.gguf`` file
+    is run by llama.cpp: see :func:`agentdistill.models.gguf.load`.
 
     ``device`` is ``auto`` (a GPU if there is one; spread over several if there are), ``cpu``, ``cuda``, ``cuda:1``.
     ``dtype`` ``auto`` is float32 on CPU and the checkpoint's own on a GPU. ``batch_size`` bounds the rows of a batch.
@@ -44,6 +45,12 @@ def load(
     from agentdistill.chat import ChatFormat, read_template
     from agentdistill.models._weights import load_weights
 
+    if path.endswith(".gguf"):
+        from agentdistill.models import gguf
+
+        if adapter is not None:
+            raise ModelError(f"{path}: an adapter cannot be put on a GGUF file; export the merged student")
+        return gguf.load(path, None, device, batch_size, threads, chat_template, context_length, kv_reuse_gb, name)
     if batch_size < 1 or (threads is not None and threads < 1):
         raise ModelError(f"local model {path}: batch_size and threads must be at least 1")
     if threads is not None:
@@ -78,16 +85,19 @@ class LocalModel:
     ) -> None:
         from agentdistill.models._decoding import Decoder
 
+        ends = sorted({*chat.end_ids, *_configured_ends(model)})
+        decoder = Decoder(model, ends, self._meets_stop, batch_size, int(kv_reuse_gb * 2**30))
+        self._begin(name, chat, batch_size, context_length, decoder)
+
+    def _begin(self, name: str, chat: ChatFormat, batch_size: int, context_length: int | None, decoder: Writer) -> None:
+        """Take up work with ``decoder``, which asks :meth:`_meets_stop` after each token."""
         self.name = name
         self.batch_size = batch_size
         self.context_length = context_length
         self.chat = chat
         self._stopping: dict[str, frozenset[int] | None] = {}
         self._busy = threading.Lock()
-        ends = {*chat.end_ids, *_configured_ends(model)}
-        self._decoder: Decoder | None = Decoder(
-            model, sorted(ends), self._meets_stop, batch_size, int(kv_reuse_gb * 2**30)
-        )
+        self._decoder: Writer | None = decoder
 
     async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """See :meth:`agentdistill.models.base.Model.generate`. Cancelling it stops the work at the next token."""
@@ -104,14 +114,14 @@ class LocalModel:
         """Let go of the weights."""
         self._decoder = None
 
-    def _generate(self, decoder: Any, requests: Sequence[Request]) -> list[list[Sample]]:
+    def _generate(self, decoder: Writer, requests: Sequence[Request]) -> list[list[Sample]]:
         with self._busy:
             rows = [self._rows(request) for request in requests]
             decoder.run([row for some in rows for row in some if row.max_new > 0])
             return [[self._sample(request, row) for row in some] for request, some in zip(requests, rows, strict=True)]
 
     def _rows(self, request: Request) -> list[Row]:
-        from agentdistill.models._decoding import Row
+        from agentdistill.models._row import Row
 
         prompt = tuple(self.chat.prompt_ids(request.messages, request.prefix))
         max_new = request.sampling.max_new_tokens

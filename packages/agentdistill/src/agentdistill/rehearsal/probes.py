@@ -217,7 +217,8 @@ def _writing_step(
 ) -> Callable[[], None]:
     import torch
 
-    from agentdistill.models._decoding import Decoder, Row
+    from agentdistill.models._decoding import Decoder
+    from agentdistill.models._row import Row
     from agentdistill.types import Sampling
 
     model = _model(config, device, device.dtype).eval()
