@@ -204,4 +204,5 @@ def _llama3_factors(rope: Mapping[str, Any], n_dims: int) -> NDArray[np.float32]
     turns = rope["original_max_position_embeddings"] * frequency / (2 * np.pi)
     low, high = rope["low_freq_factor"], rope["high_freq_factor"]
     fast = np.clip((turns - low) / (high - low), 0.0, 1.0)
-    return (1 / ((1 - fast) / rope["factor"] + fast)).astype(np.float32)
+    factors: NDArray[np.float32] = (1 / ((1 - fast) / rope["factor"] + fast)).astype(np.float32)
+    return factors

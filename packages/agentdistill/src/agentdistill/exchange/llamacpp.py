@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,23 +119,25 @@ def _in_files(files: Sequence[Path]) -> dict[str, Tensor]:
 
     from agentdistill.exchange._gguf import Tensor
 
+    def read(file: Path, key: str) -> Any:
+        with safe_open(file, "pt") as f:
+            return f.get_tensor(key).float().numpy()
+
     out = {}
     for file in files:
-
-        def read(key: str, file: Path = file) -> Any:
-            with safe_open(file, "pt") as f:
-                return f.get_tensor(key).float().numpy()
-
         with safe_open(file, "pt") as f:
             for key in f.keys():  # noqa: SIM118  no mapping
-                out[key] = Tensor(tuple(f.get_slice(key).get_shape()), lambda key=key, read=read: read(key))
+                out[key] = Tensor(tuple(f.get_slice(key).get_shape()), partial(read, file, key))
     return out
 
 
 def _in_memory(state: Mapping[str, Any]) -> dict[str, Tensor]:
     from agentdistill.exchange._gguf import Tensor
 
-    return {k: Tensor(tuple(t.shape), lambda t=t: t.float().numpy()) for k, t in state.items()}
+    def read(key: str) -> Any:
+        return state[key].float().numpy()
+
+    return {k: Tensor(tuple(t.shape), partial(read, k)) for k, t in state.items()}
 
 
 # --- what stands beside the file --------------------------------------------------------------------------------------

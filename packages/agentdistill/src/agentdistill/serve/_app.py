@@ -26,7 +26,8 @@ from agentdistill.serve.agent import Agent, Asked, trace_of
 from agentdistill.serve.conversation import read_chat
 from agentdistill.serve.refused import Refused
 from agentdistill.serve.settings import ServeSettings
-from agentdistill.types import Message, Sampling
+from agentdistill.types import Message, Sampling, Trace
+from agentdistill.verify.asking import Answered
 
 T = TypeVar("T")
 _ERRORS = {
@@ -188,7 +189,7 @@ class _Server:
         replies = Replies(body.model, body.stops)
         events: asyncio.Queue[Any] = asyncio.Queue()
         find = self._agent.choose if variant == ":verify" else self._agent.answer
-        task = self._start(find(asked, events.put_nowait))
+        task: asyncio.Task[Trace | Answered] = self._start(find(asked, events.put_nowait))
         task.add_done_callback(lambda _: events.put_nowait(None))
 
         def done(outcome: str) -> None:

@@ -84,12 +84,12 @@ class Replies:
 
     def completion(self, found: Trace | Answered) -> Completion:
         """The whole answer of an agent: the only trajectory, or the one that was chosen with all the others."""
-        trace, chosen = trace_of(found), isinstance(found, Answered)
+        trace = trace_of(found)
         message = ReplyMessage(
             content=self.text(trace),
             reasoning_content=reasoning(found),
             steps=[step_facts(s) for s in trace.steps],
-            verification=choice_facts(found) if chosen else None,
+            verification=choice_facts(found) if isinstance(found, Answered) else None,
         )
         choice = Choice(index=0, message=message, finish_reason=finish_of(trace))
         return self._whole([choice], usage_of(found))

@@ -15,7 +15,7 @@ from agentdistill.types import Trace
 from agentdistill.verify.asking import Answered
 
 _ALIVE_S = 15.0
-Task = asyncio.Task[Trace] | asyncio.Task[Answered]
+Task = asyncio.Task[Trace | Answered]
 Events = asyncio.Queue[Event | None]
 
 
