@@ -18,7 +18,7 @@ CODE := $(PACKAGE)/src
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help demo figure test check lint types bench clean distclean
+.PHONY: help demo figure test test-ray check lint types bench clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -41,12 +41,18 @@ figure: $(VENV)/.installed ## draw docs/ladder.svg, the README's picture, from t
 		> docs/ladder.svg.new && mv docs/ladder.svg.new docs/ladder.svg
 
 test: $(VENV)/.installed-dev ## all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PACKAGE)/tests $(RIGS)/tests $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --max-worker-restart 1 $(PACKAGE)/tests $(RIGS)/tests $(ARGS)
+
+# Ray starts servers of its own and ends the process that started them when one fails, so its tests run by themselves.
+test-ray: $(VENV)/.installed-dev ## tests of runs on a Ray cluster, which they install and start
+	@$(INSTALL) -e "$(PACKAGE)[ray]"
+	$(BIN)/python -m pytest $(PACKAGE)/tests/executors $(PACKAGE)/tests/bench/test_bench_ray.py $(ARGS)
 
 check: lint types test ## linter, type checker, tests
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy $(CODE) $(RIGS)/src

@@ -25,6 +25,7 @@ COMMAND = [sys.executable, "-c", "import sys; from agentdistill.cli import main;
 
 pytestmark = pytest.mark.xdist_group("cli")
 
+
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_inputs(tmp_path_factory.mktemp("inputs"), n_train=4, n_test=2)

@@ -21,6 +21,7 @@ from agentdistill.types import End
 
 pytestmark = pytest.mark.xdist_group("pipeline")
 
+
 class Log(Silent):
     """Remembers what was begun and said."""
 

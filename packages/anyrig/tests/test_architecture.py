@@ -24,7 +24,16 @@ ALLOWED = {
     "training": {"errors", "corpus", "diffusion", "features", "io", "model", "__version__"},
     "generate": {"errors", "rotations", "skeleton", "conform", "diffusion", "features", "model"},
     "evaluation": {
-        "errors", "rotations", "skeleton", "conform", "corpus", "creatures", "features", "generate", "io", "model",
+        "errors",
+        "rotations",
+        "skeleton",
+        "conform",
+        "corpus",
+        "creatures",
+        "features",
+        "generate",
+        "io",
+        "model",
     },
     "studio": {"errors", "skeleton", "corpus", "creatures", "diffusion", "generate", "io", "model"},
 }

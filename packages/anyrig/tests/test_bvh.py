@@ -172,7 +172,8 @@ def test_text_is_read_in_any_encoding_and_line_end(saved):
         SMALL.replace("\n", "\r").encode(),
         SMALL.lower().replace("frame time", "Frame   Time").encode(),
         re.sub(r"\s+(?=[{}OCJE])", " ", SMALL.split("MOTION")[0]).replace("Left Leg", "Left Leg ").encode()
-        + b"\nMOTION" + SMALL.split("MOTION")[1].encode(),
+        + b"\nMOTION"
+        + SMALL.split("MOTION")[1].encode(),
     ):
         assert_same_motion(read_bvh(saved(data)), clip)
     assert read_bvh(saved(SMALL.replace("Hips", "H\xfcfte").encode("latin-1"))).skeleton.names[0] == "Hüfte"

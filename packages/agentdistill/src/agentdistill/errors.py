@@ -1,11 +1,11 @@
 """What can go wrong, as one tree. A model's mistakes are not here: they are observations.
 
-    AgentDistillError
-    ├── UserError            bad input or settings: one clear line, exit status 2
-    │   ├── RecipeError      a recipe that cannot be run as written
-    │   ├── DataError        a file that cannot be read as problems, passages or traces
-    │   └── ModelError       a model or checkpoint that does not fit what was asked of it
-    └── InfrastructureError  the world failed (network, server, disk): recorded, unscored, tried again on resume
+AgentDistillError
+├── UserError            bad input or settings: one clear line, exit status 2
+│   ├── RecipeError      a recipe that cannot be run as written
+│   ├── DataError        a file that cannot be read as problems, passages or traces
+│   └── ModelError       a model or checkpoint that does not fit what was asked of it
+└── InfrastructureError  the world failed (network, server, disk): recorded, unscored, tried again on resume
 """
 
 from __future__ import annotations

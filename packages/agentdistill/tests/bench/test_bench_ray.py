@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
 
 
 def test_one_worker_and_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("ray", reason="the extra agentdistill[ray] is not installed")
+    pytest.importorskip("ray", reason="make test-ray installs Ray and runs this")
     teacher = save_checkpoint(tmp_path / "teacher", hidden=16, context=1024)
     small = ["--problems", "4", "--batch", "2", "--wait", "0.01", "--rounds", "1", "--mode", "process"]
     assert main(["--json", "--teacher", str(teacher), *small]) == 0

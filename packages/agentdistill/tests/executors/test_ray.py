@@ -49,7 +49,7 @@ def fragile(i: int) -> int:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    pytest.importorskip("ray", reason="the extra agentdistill[ray] is not installed")
+    pytest.importorskip("ray", reason="make test-ray installs Ray and runs this")
     with connected(RAY):
         yield
 

@@ -47,9 +47,7 @@ def test_help_is_quick_because_nothing_heavy_is_imported(arguments):
         "import sys\nfrom anyrig.cli import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    print(sorted(sys.modules), file=sys.stderr)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env={**os.environ}
-    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env={**os.environ})
     assert done.stdout
     assert not {"torch", "numpy", "PIL", "pygltflib", "safetensors"} & set(re.findall(r"'(\w+)'", done.stderr))
 

@@ -89,9 +89,7 @@ def test_a_rig_that_faces_elsewhere_gets_the_same_motion_turned(model, idle, fac
     turned = faced(idle.skeleton, turn)
     (straight,) = generate(model, idle.skeleton, [("it walks", 0.8)], replace(QUICK, facing="z"))
     (other,) = generate(model, turned, [("it walks", 0.8)], replace(QUICK, facing=facing))
-    np.testing.assert_allclose(
-        other.world()[0], rot.rotate(rot.about("y", turn), straight.world()[0]), atol=2e-4
-    )
+    np.testing.assert_allclose(other.world()[0], rot.rotate(rot.about("y", turn), straight.world()[0]), atol=2e-4)
 
 
 def test_where_a_rig_faces_is_told_by_its_head(idle):
@@ -116,9 +114,7 @@ def test_upsampling_keeps_the_frames_that_are_there(idle):
     assert jerk < np.abs(np.diff(idle.translations, n=2, axis=0)).max() + 1e-9
 
 
-@pytest.mark.parametrize(
-    "prompts", [[], [("", 1.0)], [("walk", 0.0)], [("walk", 1e6)], [("walk", float("nan"))]]
-)
+@pytest.mark.parametrize("prompts", [[], [("", 1.0)], [("walk", 0.0)], [("walk", 1e6)], [("walk", float("nan"))]])
 def test_prompts_that_cannot_be_are_refused(model, idle, prompts):
     with pytest.raises(SettingsError):
         generate(model, idle.skeleton, prompts, QUICK)

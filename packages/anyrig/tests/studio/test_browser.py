@@ -1,4 +1,7 @@
-"""The studio in a real browser: rigs are shown, dropped, moved, played and exported, and nothing else is asked for."""
+"""The studio in a real browser: rigs are shown, dropped, moved, played and exported, and nothing else is asked for.
+
+One page goes through the tests in their order, as a visitor would.
+"""
 
 from __future__ import annotations
 

@@ -99,8 +99,8 @@ def test_ground_speed_is_that_of_the_world():
     moved = place.diff(dim=0) * fps
     path = torch.zeros(n, 4)
     path[:, 0] = place[:, 1]
-    path[1:, 1] = (c[:-1] * moved[:, 0] - s[:-1] * moved[:, 2])
-    path[1:, 2] = (s[:-1] * moved[:, 0] + c[:-1] * moved[:, 2])
+    path[1:, 1] = c[:-1] * moved[:, 0] - s[:-1] * moved[:, 2]
+    path[1:, 2] = s[:-1] * moved[:, 0] + c[:-1] * moved[:, 2]
     path[1:, 3] = heading.diff() * fps
     assert ground_speed(where[None, :, None], path[None], fps).abs().max() < 0.02
 

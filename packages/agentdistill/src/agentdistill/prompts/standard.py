@@ -12,7 +12,7 @@ from agentdistill.types import Message
 THOUGHT = "Thought: "
 AGENT_STOP = ("Observation:", "<end_code>")
 
-_AGENT = '''You answer questions by writing Python, one step at a time.
+_AGENT = """You answer questions by writing Python, one step at a time.
 
 Every step has two parts. First a line that starts with "Thought:", in which you say what you know and what to do next.
 Then a line "Code:" and one fenced block of Python:
@@ -32,7 +32,7 @@ You can call these functions:
 
 ```python
 {tools}
-```'''
+```"""
 
 _COT = """You answer questions by thinking step by step. Write one step a paragraph, with an empty line between steps.
 End with a line "Answer:" followed by the answer alone: a name, a number or a short phrase. Write the answer to a

@@ -36,7 +36,16 @@ def _relation(
         return tuple(t.strip() for t in text.split("|") if t.strip())
 
     return Relation(
-        name, source, target, noun, split(plain_np), split(rare_np), split(plain_ask), split(rare_ask), split(fact), numeric
+        name,
+        source,
+        target,
+        noun,
+        split(plain_np),
+        split(rare_np),
+        split(plain_ask),
+        split(rare_ask),
+        split(fact),
+        numeric,
     )
 
 

@@ -25,7 +25,6 @@ BATCH_TOKENS = 2048  # doubled for wide models, where an update of Muon costs as
 MUON_RATE = 0.02
 
 
-
 def causal_attention(
     module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float, **_: Any
 ) -> Any:

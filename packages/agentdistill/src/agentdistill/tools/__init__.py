@@ -57,7 +57,7 @@ def _plain(signature: inspect.Signature) -> str:
 def describe(tools: Sequence[Tool]) -> str:
     """The tools as Python stubs, the way a model is told of them; ``final_answer`` comes last."""
     final = 'def final_answer(answer) -> None:\n    """Give the final answer and end."""'
-    stubs = [f'def {t.signature}:\n{textwrap.indent(_quoted(t.doc), "    ")}' for t in tools]
+    stubs = [f"def {t.signature}:\n{textwrap.indent(_quoted(t.doc), '    ')}" for t in tools]
     return "\n\n".join([*stubs, final])
 
 

@@ -72,9 +72,7 @@ def _key_of(out: Path) -> str:
     return key
 
 
-def _manifest(
-    data: TrainingData, base: str, settings: TrainSettings, divergence: Divergence | None
-) -> dict[str, Any]:
+def _manifest(data: TrainingData, base: str, settings: TrainSettings, divergence: Divergence | None) -> dict[str, Any]:
     from importlib.metadata import version
 
     from agentdistill import __version__

@@ -261,7 +261,7 @@ def _small(
     frame = svg.Frame(32, width - 10, 28, height - 24, min(xs) - pad, max(xs) + pad, top or highest)
     body = [svg.text_label(title, 4, 14, "panel"), *svg.share_axis(frame, 0.25 if top else every)]
     body += _axis(frame, ticks, "")
-    for m, ps in reversed(points.items()):
+    for m, ps in reversed(list(points.items())):
         body += _line(frame, m, [(x, {"accuracy": cell["accuracy"]}) for x, cell in ps], 0.0, 3.4)
     return svg.figure(width, height, f"{title}: accuracy in per cent", body)
 

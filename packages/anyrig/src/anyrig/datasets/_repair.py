@@ -215,6 +215,4 @@ def settled(clips: Sequence[Clip]) -> list[Clip]:
     steady[list(skeleton.roots)] = False
     offsets = np.where(steady[:, None], middle, skeleton.offsets)
     rested = replace(skeleton, offsets=offsets)
-    return [
-        replace(c, skeleton=rested, translations=np.where(steady[:, None], offsets, c.translations)) for c in clips
-    ]
+    return [replace(c, skeleton=rested, translations=np.where(steady[:, None], offsets, c.translations)) for c in clips]

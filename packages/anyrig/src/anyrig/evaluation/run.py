@@ -20,6 +20,8 @@ from anyrig.model import MotionModel
 from anyrig.skeleton import Clip
 
 SETS = ("unseen bodies", "unseen species", "unseen pairs")
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """``n_creatures`` of each set, each asked for up to ``n_actions`` different things (its pool), once for each of

@@ -28,9 +28,7 @@ def feet(skeleton: Skeleton) -> tuple[int, ...]:
     height = skeleton.rest_positions()[:, 1]
     low = height < height.min() + _LOW * size_of(skeleton)
     return tuple(
-        j
-        for j in range(skeleton.n_joints)
-        if low[j] and not skeleton.children[j] and len(leg(skeleton, j)) >= 3
+        j for j in range(skeleton.n_joints) if low[j] and not skeleton.children[j] and len(leg(skeleton, j)) >= 3
     )
 
 

@@ -39,6 +39,4 @@ def curve(values: Array, at: Array) -> Array:
     u = np.clip(at - k, 0.0, 1.0).reshape(-1, *[1] * (values.ndim - 1))
     padded = np.concatenate([2 * values[:1] - values[1:2], values, 2 * values[-1:] - values[-2:-1]])
     a, b, c, d = (padded[k + n] for n in range(4))
-    return np.asarray(
-        0.5 * (2 * b + u * (c - a) + u**2 * (2 * a - 5 * b + 4 * c - d) + u**3 * (3 * b - a - 3 * c + d))
-    )
+    return np.asarray(0.5 * (2 * b + u * (c - a) + u**2 * (2 * a - 5 * b + 4 * c - d) + u**3 * (3 * b - a - 3 * c + d)))

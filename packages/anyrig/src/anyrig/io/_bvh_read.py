@@ -176,9 +176,7 @@ def _skeleton(joints: list[_Joint], path: Path) -> tuple[list[int], Skeleton]:
     return kept, Skeleton(tuple(joints[j].name for j in kept), parents, offsets)
 
 
-def _motion(
-    lines: list[str], n_before: int, n_channels: int, path: Path, skeleton: Skeleton
-) -> tuple[Array, float]:
+def _motion(lines: list[str], n_before: int, n_channels: int, path: Path, skeleton: Skeleton) -> tuple[Array, float]:
     """The channel values (T, C) and frames a second from the lines after ``MOTION``."""
     n_frames, seconds, start = None, None, len(lines)
     for n, line in enumerate(lines):
@@ -248,9 +246,7 @@ def _bad_number(lines: list[str], n_before: int, path: Path) -> FileError:
     return FileError(f"{path}: a frame holds something that is no number")
 
 
-def _apply(
-    joints: list[_Joint], kept: list[int], values: Array, skeleton: Skeleton, path: Path
-) -> tuple[Array, Array]:
+def _apply(joints: list[_Joint], kept: list[int], values: Array, skeleton: Skeleton, path: Path) -> tuple[Array, Array]:
     """Local rotations (T, J, 4) and translations (T, J, 3) from the channel values (T, C)."""
     rotations = rot.identity(len(values), len(kept))
     translations = np.tile(skeleton.offsets, (len(values), 1, 1))

@@ -160,5 +160,3 @@ class MotionModel(nn.Module):
         joints = self.joint_out(h[:, :, 1:]).unflatten(-1, (patch, N_JOINT)).transpose(2, 3).reshape(b, t, n - 1, -1)
         path = self.path_out(h[:, :, 0]).unflatten(-1, (patch, N_PATH)).reshape(b, t, 1, N_PATH)
         return torch.cat([F.pad(path, (0, N_JOINT - N_PATH)), joints], dim=2)
-
-
