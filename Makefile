@@ -40,8 +40,9 @@ figure: $(VENV)/.installed ## draw docs/ladder.svg, the README's picture, from t
 	$(BIN)/python -c 'from agentdistill.report import ladder_svg, summarize; print(ladder_svg(summarize("$(RUNS)/tinyworld")))' \
 		> docs/ladder.svg.new && mv docs/ladder.svg.new docs/ladder.svg
 
+# One file's tests go to one worker: what a file sets up for all of them is set up once.
 test: $(VENV)/.installed-dev ## all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --max-worker-restart 1 $(PACKAGE)/tests $(RIGS)/tests $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 1 $(PACKAGE)/tests $(RIGS)/tests $(ARGS)
 
 # Ray starts servers of its own and ends the process that started them when one fails, so its tests run by themselves.
 test-ray: $(VENV)/.installed-dev ## tests of runs on a Ray cluster, which they install and start

@@ -21,7 +21,6 @@ from warm import Nursery, shared_nursery, wait_for
 from agentdistill import store
 from agentdistill.cli import main
 
-pytestmark = pytest.mark.xdist_group("nursery")
 Fails = Callable[..., str]
 
 

@@ -23,9 +23,6 @@ from agentdistill.cli.bench import benches
 COMMAND = [sys.executable, "-c", "import sys; from agentdistill.cli import main; sys.exit(main(sys.argv[1:]))"]
 
 
-pytestmark = pytest.mark.xdist_group("cli")
-
-
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_inputs(tmp_path_factory.mktemp("inputs"), n_train=4, n_test=2)

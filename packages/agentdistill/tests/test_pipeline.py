@@ -19,8 +19,6 @@ from agentdistill.progress import Silent
 from agentdistill.recipe import Recipe, load_recipe
 from agentdistill.types import End
 
-pytestmark = pytest.mark.xdist_group("pipeline")
-
 
 class Log(Silent):
     """Remembers what was begun and said."""

@@ -23,7 +23,6 @@ PARTS = [
     "collect/agent", "collect/agent-prefix", "collect/cot", "filter/cot", "train/base--agent-distill",
     "train/base--cot-distill", "evaluate/base--agent", "evaluate/base--agent-distill", "evaluate/base--cot-distill",
 ]  # fmt: skip
-pytestmark = pytest.mark.xdist_group("nursery")
 LONG = bool(os.environ.get("AGENTDISTILL_LONG_TESTS"))
 
 

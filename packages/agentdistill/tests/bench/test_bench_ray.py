@@ -12,7 +12,7 @@ from agentdistill.bench.ray import main
 from agentdistill.cli.bench import benches
 from agentdistill.errors import UserError
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 
 def test_one_worker_and_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

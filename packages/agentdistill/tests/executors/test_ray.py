@@ -24,7 +24,7 @@ from agentdistill.progress import Silent
 from agentdistill.recipe import Recipe
 from agentdistill.store import read_traces
 
-pytestmark = [pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 RAY = RaySettings(workers=2, cpus=0.5)
 CLOCK = ("timing.json", "recipe.json")
 

@@ -21,7 +21,6 @@ pytestmark = [
         find_spec("uvicorn") is None or find_spec("fastapi") is None,
         reason="transformers serve is not installed (pip install 'transformers[serving]')",
     ),
-    pytest.mark.xdist_group("transformers-serve"),
 ]
 
 CHAT = (Message("system", "You write Python."), Message("user", "How many people live in the city by the sea?"))

@@ -20,7 +20,7 @@ from agentdistill.prompts import tiny
 from agentdistill.recipe import OnPolicySettings, Recipe, load_recipe
 from agentdistill.store import read_traces
 
-pytestmark = [pytest.mark.xdist_group("pipeline"), pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 
 def recipe_of(path: Path, **settings: Any) -> Recipe:
