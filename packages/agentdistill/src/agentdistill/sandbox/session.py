@@ -83,7 +83,7 @@ class Session:
         """Run one cell and wait for it. Never raises for what the code does.
 
         wall_s: this step's own deadline, if tighter or wider than the session's. atomic: run the cell on a fork and
-        keep it only if the process lives, so that a crash or timeout costs no replay (about 5 ms a step).
+        keep it only if the process lives, so that a crash or timeout costs no replay, for the price of a fork.
         Raises SandboxClosed when the session was closed, dropped or committed.
         """
         with self._lock:
