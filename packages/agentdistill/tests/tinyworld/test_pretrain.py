@@ -98,6 +98,21 @@ def test_a_small_model_is_trained_saved_and_logged(
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "tiny")
     assert model.dtype is torch.float16
     assert facts["n_parameters"] == sum(p.numel() for p in model.parameters())
+    more = Size(32, 1, 1, 4e-3, 40_000, first_tokens=(), continues="tiny")
+    monkeypatch.setitem(SIZES, "more", more)
+    pretrain.pretrain("more", [made], tokenizer, tmp_path / "more", start=tmp_path / "tiny")
+    gone_on = json.loads((tmp_path / "more" / "pretraining.json").read_text())
+    assert gone_on["continues"] == "tiny"
+    before, after = (loss_in(folder, made) for folder in (tmp_path / "tiny", tmp_path / "more"))
+    assert after < before + 0.1  # neither begun anew nor thrown off its place
+
+
+def loss_in(folder: Path, rows: Any) -> float:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    with torch.no_grad():
+        return sum(pretrain.loss_of(model, batch[:8])[0].item() for batch in rows.values()) / len(rows)
 
 
 def test_the_ladder_grows_by_about_three() -> None:
@@ -108,5 +123,6 @@ def test_the_ladder_grows_by_about_three() -> None:
     assert n == sorted(n)
     assert all(2 <= b / a <= 4 for a, b in pairwise(n[:4]))
     assert n[4] > 1.5 * n[3]
-    assert [s.is_teacher for s in SIZES.values()] == [False] * 4 + [True]
+    assert [s.is_teacher for s in SIZES.values()] == [False] * 4 + [True, False]
+    assert [s.continues for s in SIZES.values()] == [None] * 5 + ["teacher"]
     assert sum(n) * 2 < 25e6

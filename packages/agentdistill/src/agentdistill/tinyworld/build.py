@@ -48,7 +48,7 @@ def build_tokenizer(out: Path) -> Any:
 
 
 def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
-    """Training text as rows; all models read the first four sorts, ``teacher`` (agent transcripts) is for it alone."""
+    """Training text as rows; all models read the first four sorts, the last two are for the teacher and the checker."""
     path = out / f"rows-{name}.npz"
     if not path.exists():
         made = {
@@ -57,6 +57,7 @@ def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
             "sums": lambda: corpus.sums(5, corpus.N_SUMS),
             "student": lambda: corpus.documents(1, corpus.STUDENT_MIX, _search),
             "teacher": lambda: corpus.documents(2, corpus.TEACHER_EXTRA, _search),
+            "checker": lambda: corpus.documents(6, corpus.CHECKER_MIX, _search),
         }[name]()
         encoded = (corpus.encode(d, tokenizer) for d in made)
         corpus.save(corpus.bucket(encoded, Random(3), tokenizer.pad_token_id), path)
@@ -64,8 +65,15 @@ def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
 
 
 def build_model(size: str, tokenizer: Any, work: Path, out: Path, share: Share | None = None) -> None:
-    """Pretrain one model. The teacher reads its transcripts beside what it shares with the students."""
+    """Pretrain one model. The teacher reads its transcripts beside what it shares with the students.
+
+    The checker is the teacher, which has to be there already, after it has read checks of solutions.
+    """
     spec = SIZES[size]
+    if spec.continues:
+        rows = load_rows([build_rows(size, tokenizer, work)])
+        pretrain(size, [rows], tokenizer, out / size, share=share, start=out / spec.continues)
+        return
     names = ["student", "teacher"] if spec.is_teacher else ["student"]
     rows = load_rows([build_rows(name, tokenizer, work) for name in names])
     before = [load_rows([build_rows(name, tokenizer, work)]) for name in ("repetitions", "first", "sums")]
@@ -104,7 +112,7 @@ def main() -> int:
     if args.size:
         _build_together(args.processes, args.size, args.work, args.out)
         return 0
-    for name in ("repetitions", "first", "sums", "student", "teacher"):
+    for name in ("repetitions", "first", "sums", "student", "teacher", "checker"):
         build_rows(name, tokenizer, args.work)
     # A fresh process for each: the allocator of a long run does not give memory back.
     command = [sys.executable, "-m", "agentdistill.tinyworld.build", "--work", str(args.work), "--out", str(args.out)]

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agentdistill.prompts import tiny
 from agentdistill.retrieval import Passage
+from agentdistill.tinyworld import checks, exercises
 from agentdistill.tinyworld import documents as doc
-from agentdistill.tinyworld import exercises
 from agentdistill.tinyworld.facts import FACT_FAMILIES, FactQuestion, chain_question, fact_question, is_held_out
 from agentdistill.tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
 from agentdistill.tinyworld.world import World
@@ -27,7 +28,7 @@ N_AGENT_FACT, N_AGENT_MATH = 0.72, 0.28
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How many documents of each sort. ``agent`` is zero for every student."""
+    """How many documents of each sort. ``agent`` is for the teacher alone, ``checks`` for the checker."""
 
     articles: int = 0
     cot_facts: int = 0
@@ -40,6 +41,7 @@ class Mix:
     programs: int = 0
     arithmetic: int = 0
     agent: int = 0
+    checks: int = 0
 
 
 STUDENT_MIX = Mix(
@@ -55,6 +57,7 @@ STUDENT_MIX = Mix(
 )
 N_REPETITIONS, N_FIRST, N_SUMS = 15_000, 16_000, 10_000
 TEACHER_EXTRA = Mix(agent=20_000)
+CHECKER_MIX = Mix(checks=15_000)
 
 
 def home() -> World:
@@ -193,6 +196,31 @@ def _agent(rng: Random, n: int, make_search: MakeSearch) -> Iterator[doc.Documen
             yield made
 
 
+def _checks(
+    rng: Random, world: World, hidden: frozenset[str], n: int, make_search: MakeSearch
+) -> Iterator[doc.Document]:
+    """Checks with a program, in the head (as a verifier and as a reward model is asked) and against passages, each a
+    third; half of the solutions are right. In the head facts have to be remembered: those are about this world."""
+    worlds = _small_worlds(rng, make_search, 60)
+    for i in range(n):
+        right = rng.random() < 0.5
+        if i % 3 == 0:
+            q = training_math(rng, rng.choice(MATH_FAMILIES))
+            yield checks.with_code(q, q if right else checks.wrong_math(rng, q))
+        elif i % 3 == 1:
+            system = rng.choice((tiny.CHECK_COT, tiny.CHECK_GENRM))
+            if rng.random() < 0.6:
+                q = training_math(rng, rng.choice(MATH_FAMILIES))
+                yield checks.in_the_head(q, q if right else checks.wrong_math(rng, q), system)
+            else:
+                fact = training_fact(rng, world, rng.choice(FACT_FAMILIES), hidden)
+                yield checks.in_the_head(fact, fact if right else checks.wrong_facts(rng, world, fact), system)
+        else:
+            fresh, search = next(worlds)
+            fact = _any_fact(rng, fresh)
+            yield checks.against_documents(fresh, fact, fact if right else checks.wrong_facts(rng, fresh, fact), search)
+
+
 def documents(seed: int, mix: Mix, make_search: MakeSearch) -> Iterator[doc.Document]:
     """Every document of a mix, sort by sort."""
     rng = Random(f"corpus-{seed}")
@@ -211,6 +239,7 @@ def documents(seed: int, mix: Mix, make_search: MakeSearch) -> Iterator[doc.Docu
     for _ in range(mix.arithmetic):
         yield doc.arithmetic(rng)
     yield from _agent(rng, mix.agent, make_search)
+    yield from _checks(rng, world, hidden, mix.checks, make_search)
 
 
 Rows = dict[int, np.ndarray[Any, np.dtype[np.uint16]]]

@@ -18,6 +18,7 @@ class Size:
     """Width, depth and heads of one model; the learning rate and the number of tokens it is pretrained with.
 
     ``first_tokens`` of them are of repetitions, of one-passage questions and of sums, which are read before the rest.
+    A model that ``continues`` another begins as that one and reads checks of solutions only, at half the rates.
     """
 
     width: int
@@ -26,7 +27,8 @@ class Size:
     learning_rate: float
     n_tokens: int
     is_teacher: bool = False
-    first_tokens: tuple[int, int, int] = (1_200_000, 800_000, 600_000)
+    first_tokens: tuple[int, ...] = (1_200_000, 800_000, 600_000)
+    continues: str | None = None
 
     def config(self, vocabulary: int, pad: int, end: int) -> Qwen3Config:
         """The model's Hugging Face configuration."""
@@ -56,4 +58,5 @@ SIZES: dict[str, Size] = {
     "0.9M": Size(112, 4, 4, 2.5e-3, 9_000_000),
     "2.2M": Size(192, 4, 6, 2e-3, 7_600_000),
     "teacher": Size(256, 4, 8, 2e-3, 8_000_000, is_teacher=True, first_tokens=(800_000, 500_000, 400_000)),
+    "checker": Size(256, 4, 8, 2e-3, 2_500_000, first_tokens=(), continues="teacher"),
 }

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agentdistill.tinyworld.corpus import LEARN, Rows
-from agentdistill.tinyworld.ladder import SIZES
+from agentdistill.tinyworld.ladder import SIZES, Size
 
 if TYPE_CHECKING:
     import torch
@@ -163,23 +163,40 @@ def save(model: Any, tokenizer: Any, out: Path) -> None:
     tokenizer.save_pretrained(out)
 
 
+def _model_of(spec: Size, tokenizer: Any, start: Path | None) -> Any:
+    """A new model, or in single precision the one that lies in ``start``."""
+    import torch
+    from transformers import AttentionInterface, Qwen3ForCausalLM
+
+    AttentionInterface.register("tinyworld_causal", causal_attention)
+    if start is None:
+        model = Qwen3ForCausalLM(spec.config(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id))
+    else:
+        model = Qwen3ForCausalLM.from_pretrained(start, dtype=torch.float32).train()
+    model.set_attn_implementation("tinyworld_causal")
+    return model
+
+
 def pretrain(
-    size: str, stages: Sequence[Rows], tokenizer: Any, out: Path, seed: int = 0, share: Share | None = None
+    size: str,
+    stages: Sequence[Rows],
+    tokenizer: Any,
+    out: Path,
+    seed: int = 0,
+    share: Share | None = None,
+    start: Path | None = None,
 ) -> None:
     """Train one model of the ladder and save it in half precision beside its log.
 
     ``stages`` are read one after the other, as far as the model's :class:`Size` says. Of several processes that train
-    one model together, the first one writes.
+    one model together, the first one writes. ``start``: the folder of a model to go on from, at half the rates.
     """
     import torch
-    from transformers import AttentionInterface, Qwen3ForCausalLM
 
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    AttentionInterface.register("tinyworld_causal", causal_attention)
     spec = SIZES[size]
-    model = Qwen3ForCausalLM(spec.config(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id))
-    model.set_attn_implementation("tinyworld_causal")
+    model, peak = _model_of(spec, tokenizer, start), 0.5 if start else 1.0
     optimizers = optimizers_of(model, spec.learning_rate, share)
     n_params = sum(p.numel() for p in model.parameters())
     log: list[dict[str, float]] = []
@@ -189,7 +206,7 @@ def pretrain(
     widths = [BATCH_TOKENS] * len(spec.first_tokens) + [batch_tokens]
     reading = chain(*(batches(r, n, seed, w) for r, n, w in zip(stages, shares, widths, strict=True)))
     for step, batch in enumerate(reading):
-        loss, n = update(model, optimizers, batch, rate(min(1.0, read / spec.n_tokens)), share)
+        loss, n = update(model, optimizers, batch, peak * rate(min(1.0, read / spec.n_tokens)), share)
         read, learned, total = read + batch.size, learned + n, total + loss
         if step % 200 == 199:
             log.append({"step": step + 1, "tokens": read, "loss": round(total / 200, 4)})
@@ -207,6 +224,7 @@ def pretrain(
         "n_processes": share.n if share else 1,
         "n_parameters": n_params,
         "seed": seed,
+        **({"continues": spec.continues} if start else {}),
         "n_tokens": read,
         "n_learned_tokens": learned,
         "log": log,
