@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import inspect
-import keyword
 import os
 import re
 import threading
@@ -20,7 +19,18 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from agentdistill.errors import InfrastructureError, RecipeError, UserError
-from agentdistill.tools import FINAL_ANSWER, Tool
+from agentdistill.tools import Tool
+from agentdistill.tools._mcp_python import (
+    doc_of,
+    identifier,
+    parameters_of,
+    python_type,
+    result_type,
+    text_of,
+    value_of,
+)
+
+__all__ = ["McpConnection", "McpServer", "ToolFailed", "mcp_tools", "python_type"]
 
 T = TypeVar("T")
 
@@ -66,7 +76,7 @@ def mcp_tools(servers: Mapping[str, McpServer]) -> list[Tool]:
         found += [(name, tool) for tool in connection.tools()]
     names = [tool.name for _, tool in found]
     return [
-        tool if names.count(tool.name) == 1 else _renamed(tool, f"{_identifier(server)}_{tool.name}")
+        tool if names.count(tool.name) == 1 else _renamed(tool, f"{identifier(server)}_{tool.name}")
         for server, tool in found
     ]
 
@@ -107,8 +117,8 @@ class McpConnection:
                 raise InfrastructureError(f"MCP server {self.name}: {tool} was not answered: {e}") from e
             raise ToolFailed(str(e)) from e
         if result.is_error:
-            raise ToolFailed(_text(result) or "the tool failed and did not say why")
-        return _value(result)
+            raise ToolFailed(text_of(result) or "the tool failed and did not say why")
+        return value_of(result)
 
     def close(self) -> None:
         """End the connection; the next call makes a new one."""
@@ -125,7 +135,7 @@ class McpConnection:
         return link.do(work, self.server.timeout_s)
 
     def _tool(self, offered: Any) -> Tool:
-        parameters = _parameters(offered.input_schema)
+        parameters = parameters_of(offered.input_schema)
         signature = inspect.Signature([p.python for p in parameters])
         given = {p.python.name: p for p in parameters}
 
@@ -134,9 +144,11 @@ class McpConnection:
             sent = {given[k].name: v for k, v in bound.items() if not (v is None and given[k].may_be_left_out)}
             return self.call(offered.name, sent)
 
-        name = _identifier(offered.name)
+        name = identifier(offered.name)
         shown = ", ".join(p.shown for p in parameters)
-        return Tool(name, function, f"{name}({shown}) -> {_returned(offered.output_schema)}", _doc(offered, parameters))
+        return Tool(
+            name, function, f"{name}({shown}) -> {result_type(offered.output_schema)}", doc_of(offered, parameters)
+        )
 
 
 class _Link:
@@ -260,133 +272,3 @@ async def _all_tools(client: Any) -> list[Any]:
         cursor = page.next_cursor
         if cursor is None:
             return out
-
-
-# --- a tool's schema as a Python signature ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Parameter:
-    """One property of a tool's input: its own name, and how Python writes it."""
-
-    name: str
-    python: inspect.Parameter
-    shown: str
-    about: str
-    may_be_left_out: bool
-
-
-def _parameters(schema: Mapping[str, Any]) -> list[_Parameter]:
-    """The properties of an input schema, those needed first, as parameters; the order is otherwise the schema's."""
-    properties: Mapping[str, Any] = schema.get("properties") or {}
-    needed = set(schema.get("required") or ())
-    out: list[_Parameter] = []
-    taken: set[str] = set()
-    for name in sorted(properties, key=lambda n: n not in needed):
-        about = properties[name] if isinstance(properties[name], Mapping) else {}
-        python = _identifier(name)
-        while python in taken:
-            python += "_"
-        taken.add(python)
-        out.append(_parameter(name, python, about, name in needed, schema))
-    return out
-
-
-def _parameter(name: str, python: str, about: Mapping[str, Any], needed: bool, root: Mapping[str, Any]) -> _Parameter:
-    kind = python_type(about, root)
-    text = str(about.get("description") or "").strip()
-    if needed:
-        parameter = inspect.Parameter(python, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        return _Parameter(name, parameter, f"{python}: {kind}", text, False)
-    default = about.get("default")
-    parameter = inspect.Parameter(python, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
-    if default is None and "None" not in kind:
-        kind += " | None"
-    return _Parameter(name, parameter, f"{python}: {kind} = {default!r}", text, default is None)
-
-
-_TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None", "object": "dict"}
-
-
-def python_type(schema: Any, root: Mapping[str, Any] | None = None) -> str:
-    """A JSON schema as a Python type hint; ``Any`` for what has no plain one.
-
-    >>> python_type({"type": "array", "items": {"type": "integer"}})
-    'list[int]'
-    >>> python_type({"anyOf": [{"enum": ["a", "b"]}, {"type": "null"}]})
-    "Literal['a', 'b'] | None"
-    """
-    return _hint(schema, root or {}, 0)
-
-
-def _hint(schema: Any, root: Mapping[str, Any], depth: int) -> str:
-    if not isinstance(schema, Mapping) or depth > 8:
-        return "Any"
-    if isinstance(schema.get("$ref"), str):
-        return _hint(_resolved(schema["$ref"], root), root, depth + 1)
-    if isinstance(schema.get("enum"), list) and schema["enum"]:
-        return f"Literal[{', '.join(map(repr, schema['enum']))}]"
-    kinds = schema.get("anyOf") or schema.get("oneOf")
-    if isinstance(kinds, list):
-        return " | ".join(dict.fromkeys(_hint(k, root, depth + 1) for k in kinds))
-    kind = schema.get("type")
-    if isinstance(kind, list):
-        return " | ".join(dict.fromkeys(_hint({**schema, "type": k}, root, depth + 1) for k in kind))
-    if kind == "array":
-        inner = _hint(schema.get("items"), root, depth + 1)
-        return "list" if inner == "Any" else f"list[{inner}]"
-    return _TYPES.get(kind, "Any") if isinstance(kind, str) else "Any"
-
-
-def _resolved(ref: str, root: Mapping[str, Any]) -> Any:
-    """What a reference within the schema points to; nothing is fetched."""
-    found: Any = root
-    for part in ref.removeprefix("#/").split("/"):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
-
-
-def _identifier(name: str) -> str:
-    """A tool's or a property's name as Python can write it."""
-    out = re.sub(r"\W", "_", name, flags=re.ASCII) or "_"
-    out = f"_{out}" if out[0].isdigit() else out
-    return f"{out}_" if keyword.iskeyword(out) or out == FINAL_ANSWER else out
-
-
-def _doc(offered: Any, parameters: list[_Parameter]) -> str:
-    """What the model is told: the tool's description, then a line for each parameter that has one."""
-    about = (offered.description or offered.title or offered.name).strip().replace('"""', "'''")
-    lines = [f"{p.python.name}: {' '.join(p.about.split())}" for p in parameters if p.about]
-    told = [line for line in lines if line not in about]
-    return "\n".join([about, "", *told]) if told else about
-
-
-def _returned(schema: Mapping[str, Any] | None) -> str:
-    """The hint of what a call gives: its structured result's, where there is a schema of one."""
-    if schema is None:
-        return "str"
-    return python_type(schema["properties"]["result"], schema) if _is_wrapped(schema) else python_type(schema)
-
-
-def _is_wrapped(schema: Mapping[str, Any]) -> bool:
-    """Whether a plain value was put into an object only because results had to be objects."""
-    return set(schema.get("properties") or {}) == {"result"}
-
-
-def _value(result: Any) -> Any:
-    structured = result.structured_content
-    if isinstance(structured, dict) and set(structured) == {"result"}:
-        return structured["result"]
-    return _text(result) if structured is None else structured
-
-
-def _text(result: Any) -> str:
-    """The text of a result; what is not text is named."""
-    parts = []
-    for block in result.content:
-        text = getattr(block, "text", None)
-        if text is None:
-            resource = getattr(block, "resource", None)
-            text = getattr(resource, "text", None)
-        parts.append(text if text is not None else f"[{block.type}: {getattr(block, 'mime_type', None) or 'not text'}]")
-    return "\n".join(parts)
