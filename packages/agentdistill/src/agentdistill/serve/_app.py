@@ -10,17 +10,15 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, StreamingResponse
-from starlette.exceptions import HTTPException
 
 from agentdistill import __version__
 from agentdistill.serve import _page
+from agentdistill.serve._errors import ERRORS, handle_errors, openapi_of
 from agentdistill.serve._guard import Guard
 from agentdistill.serve._metrics import CONTENT_TYPE, Metrics
 from agentdistill.serve._replies import Replies, usage_of
-from agentdistill.serve._schema import ChatRequest, Completion, Error, Health, ModelCard, ModelList, refused_by
+from agentdistill.serve._schema import ChatRequest, Completion, Error, Health, ModelCard, ModelList
 from agentdistill.serve._streams import bare_stream, first_or_error, stream
 from agentdistill.serve.agent import Agent, Asked, trace_of
 from agentdistill.serve.conversation import read_chat
@@ -30,17 +28,6 @@ from agentdistill.types import Message, Sampling, Trace
 from agentdistill.verify.asking import Answered
 
 T = TypeVar("T")
-_ERRORS = {
-    400: "The request makes no sense, or asks for what is not there",
-    401: "The server's key is needed",
-    403: "The server is not called so",
-    404: "There is no such model",
-    409: "The conversation is being answered",
-    413: "The request is too large",
-    429: "Too many requests wait; `Retry-After` says when to try again",
-    500: "A mistake of the server's",
-    503: "The surroundings failed, or the server is shutting down",
-}
 _SWEEP_S = 30.0
 _VARIANTS = {
     "": "the agent: thought, code, observation, until it has an answer",
@@ -60,15 +47,12 @@ def app_of(agent: Agent, settings: ServeSettings) -> FastAPI:
         lifespan=server.lifespan,
         docs_url=None,
         redoc_url=None,
-        responses={s: {"model": Error, "description": about} for s, about in _ERRORS.items() if s != 404},
+        responses={s: {"model": Error, "description": about} for s, about in ERRORS.items() if s != 404},
     )
     app.state.server = server
     app.add_middleware(Guard, settings=settings)
-    app.exception_handler(Refused)(_refused)
-    app.exception_handler(RequestValidationError)(_invalid)
-    app.exception_handler(HTTPException)(_http_error)
-    app.exception_handler(Exception)(_our_mistake)
-    no_such: dict[int | str, dict[str, Any]] = {404: {"model": Error, "description": _ERRORS[404]}}
+    handle_errors(app)
+    no_such: dict[int | str, dict[str, Any]] = {404: {"model": Error, "description": ERRORS[404]}}
     event = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
     events = {"text/event-stream": {"schema": event}}
     streamed: dict[int | str, dict[str, Any]] = {200: {"model": Completion, "content": events}}
@@ -80,7 +64,7 @@ def app_of(agent: Agent, settings: ServeSettings) -> FastAPI:
     for path, asset in _page.ASSETS.items():
         app.get(path, response_class=Response, include_in_schema=False)(asset)
     server.mount_mcp(app)
-    app.openapi = lambda: _schema(app)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi_of(app)  # type: ignore[method-assign]
     return app
 
 
@@ -266,39 +250,3 @@ async def _gone(request: Request) -> None:
     """Return once the client has closed the connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-async def _refused(request: Request, e: Exception) -> JSONResponse:
-    assert isinstance(e, Refused)
-    return JSONResponse(e.body, e.status, e.headers)
-
-
-async def _invalid(request: Request, e: Exception) -> JSONResponse:
-    assert isinstance(e, RequestValidationError)
-    return await _refused(request, refused_by(list(e.errors())))
-
-
-async def _http_error(request: Request, e: Exception) -> JSONResponse:
-    """The framework's own errors: no such path, no such method, a body that cannot be decoded."""
-    assert isinstance(e, HTTPException)
-    code = {404: "not_found", 405: "method_not_allowed"}.get(e.status_code, "bad_request")
-    said = Refused(e.status_code if e.status_code in (404, 405) else 400, code, str(e.detail))
-    return JSONResponse(said.body, said.status, e.headers)
-
-
-async def _our_mistake(request: Request, e: Exception) -> JSONResponse:
-    """A programmer's mistake: the log has its traceback, the client has not."""
-    return await _refused(request, Refused(500, "internal_error", "the server made a mistake; its log says more"))
-
-
-def _schema(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI description, without the framework's own form of errors, which is never sent."""
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        for path in schema["paths"].values():
-            for operation in path.values():
-                operation["responses"].pop("422", None)
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schema["components"]["schemas"].pop(unused, None)
-        app.openapi_schema = schema
-    return app.openapi_schema

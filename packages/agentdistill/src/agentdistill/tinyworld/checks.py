@@ -123,13 +123,12 @@ def wrong_facts(rng: Random, world: World, q: FactQuestion) -> FactQuestion:
 
 
 def _guess(rng: Random, world: World, noun: str, true: str) -> str:
-    """Another value that the noun has somewhere in the world."""
-    if noun == "other name":
-        return rng.choice([e.name for e in rng.sample(world.entities, 9) if e.name != true])
-    while True:
-        found = _fact(world, rng.choice(world.entities), noun)
-        if found is not None and found != true:
-            return found
+    """Another value that the noun has somewhere in the world; where there is none, a number near it or any name."""
+    values = set() if noun == "other name" else {_fact(world, e, noun) for e in rng.sample(world.entities, 60)}
+    others = sorted(v for v in values if v not in (None, true))
+    if not others and true.isdigit():
+        return _slip(rng, true)
+    return rng.choice(others or [e.name for e in world.entities if e.name != true])
 
 
 def _answer(q: FactQuestion, ends: Sequence[str], subjects: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ forks under way. What nodes send it is at most one short frame each, and the ker
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import select
@@ -16,9 +15,9 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from . import wire
+from .births import Birth, State, answer_gate, hear, is_child
 from .processes import allow_forks, children, exactly, send_signal
 from .scratch import Scratch, TooMuch
 
@@ -31,34 +30,6 @@ TEMPLATE = 0
 REST_PARENT = 1
 HELLO_S = 5.0  # for a state, which ran model code and may refuse; counted from its latest fork
 TEMPLATE_HELLO_S = 40.0  # the template only ever is slow: many orders wait in turn for it, on a starved machine
-_NOTIF_RECV, _NOTIF_SEND, _NOTIF_BYTES = 0xC0502100, 0xC0182101, 80
-_CREDENTIALS = struct.Struct("3i")
-
-
-@dataclass
-class State:
-    """A live node, as the broker knows it."""
-
-    number: int
-    pid: int
-    pidfd: int
-    line: socket.socket  # the host's end of its channel; the broker writes FORK orders to it
-    folder: str | None
-    credit: int = 0
-    dying: bool = False
-
-
-@dataclass
-class Birth:
-    """A fork that was ordered and has not said HELLO yet."""
-
-    request: int
-    number: int
-    parent: State
-    line: socket.socket
-    folder: str
-    until: float
-    rest_parent: bool
 
 
 class Broker:
@@ -81,7 +52,7 @@ class Broker:
     def adopt(self, pid: int, line: socket.socket, listener: int) -> None:
         """Take the template in as state 0."""
         if listener >= 0:
-            self._watch(listener, lambda: self._gate(listener))
+            self._watch(listener, lambda: answer_gate(listener, self._may_fork))
         self._enter(State(TEMPLATE, pid, os.pidfd_open(pid), line, None))
 
     def run(self) -> None:
@@ -212,32 +183,22 @@ class Broker:
 
     # Forks under way
 
-    def _gate(self, listener: int) -> None:
-        """A node asks to fork: let it where the broker has ordered that, once for each order."""
-        notice = bytearray(_NOTIF_BYTES)
-        try:
-            fcntl.ioctl(listener, _NOTIF_RECV, notice)
-            ident, pid = struct.unpack_from("QI", notice)
-            state = self._by_pid.get(pid)
-            if state is not None and state.credit > 0:
-                state.credit -= 1
-                reply = struct.pack("Qqii", ident, 0, 0, 1)[:24]  # go on; the arguments are in registers, not in memory
-            else:
-                reply = struct.pack("Qqii", ident, 0, -1, 0)[:24]
-            fcntl.ioctl(listener, _NOTIF_SEND, bytearray(reply))
-        except OSError:
-            pass  # the asker died meanwhile
+    def _may_fork(self, pid: int) -> bool:
+        """True where the broker has ordered a fork of this process, once for each order."""
+        state = self._by_pid.get(pid)
+        if state is None or state.credit <= 0:
+            return False
+        state.credit -= 1
+        return True
 
     def _hello(self, fd: int) -> None:
         birth = self._births[fd]
         try:
-            space = socket.CMSG_SPACE(_CREDENTIALS.size)
-            data, extra, _, _ = birth.line.recvmsg(64, space, socket.MSG_DONTWAIT)
+            data, pid = hear(birth.line)
         except BlockingIOError:  # woken for a socket that had this number before
             return None
         except OSError:
-            data, extra = b"", []
-        pid = next((_CREDENTIALS.unpack(raw)[0] for _, kind, raw in extra if kind == socket.SCM_CREDENTIALS), 0)
+            data, pid = b"", 0
         if data != wire.pack(wire.HELLO, []) or not self._newborn(pid):
             return self._fail(fd, birth, "the state refused to fork")
         try:
@@ -253,13 +214,7 @@ class Broker:
 
     def _newborn(self, pid: int) -> bool:
         """True if `pid`, by the kernel's word the sender, is a child of the broker that is not accounted for."""
-        if pid <= 0 or pid in self._by_pid:
-            return False
-        try:
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            return True
-        except ChildProcessError:
-            return False
+        return pid > 0 and pid not in self._by_pid and is_child(pid)
 
     def _settle(self, fd: int, birth: Birth) -> None:
         self._forget(fd)
