@@ -52,6 +52,17 @@ def test_training_by_thought_may_differ(tmp_path: Path) -> None:
     assert load(tmp_path, SMALLEST).train_cot is None
 
 
+def test_a_student_may_be_trained_in_its_own_way(tmp_path: Path) -> None:
+    own = "[train]\nepochs = 3\nbatch_size = 4\n[train.cot]\nepochs = 5\n[student.train]\nbatch_size = 2\n"
+    recipe = load(tmp_path, SMALLEST + own)
+    (student,) = recipe.students
+    assert student.train is not None
+    assert student.train_cot is not None
+    assert (student.train.epochs, student.train.batch_size) == (3, 2)
+    assert (student.train_cot.epochs, student.train_cot.batch_size) == (5, 2)
+    assert recipe.train.batch_size == 4
+
+
 @pytest.mark.parametrize(
     ("add", "why"),
     [

@@ -56,13 +56,25 @@ def _recipe(data: dict[str, Any], source: Source) -> Recipe:
             raise source.error(f"no [{header}] table, for example with {example}")
     if isinstance(data["teacher"], dict):
         data["teacher"] = _teacher(dict(data["teacher"]), source)
-    train = data.get("train")
-    if isinstance(train, dict) and isinstance(train.get("cot"), dict):
-        data["train"] = {k: v for k, v in train.items() if k != "cot"}
-        data["train_cot"] = {**data["train"], **train["cot"]}
+    _training(data)
     recipe = build(Recipe, data, source, "")
     check(recipe, source)
     return recipe
+
+
+def _training(data: dict[str, Any]) -> None:
+    """Spell out who is trained how: a student's own table over ``[train.cot]`` over ``[train]``."""
+    train = data.get("train", {})
+    if isinstance(train, dict) and isinstance(train.get("cot"), dict):
+        data["train"] = {k: v for k, v in train.items() if k != "cot"}
+        data["train_cot"] = {**data["train"], **train["cot"]}
+    students = data["students"] if isinstance(data["students"], list) else []
+    for student in students:
+        own = student.get("train") if isinstance(student, dict) else None
+        if isinstance(own, dict):
+            student["train"] = {**data.get("train", {}), **own}
+            if "train_cot" in data:
+                student["train_cot"] = {**data["train_cot"], **own}
 
 
 def _spare(data: dict[str, Any]) -> None:

@@ -97,11 +97,16 @@ class FilterSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentSettings:
-    """A model to teach, and the methods to try on it. ``name`` is shown in the report."""
+    """A model to teach, and the methods to try on it. ``name`` is shown in the report.
+
+    ``train``: this student's own settings, where they are not those of all.
+    """
 
     base: str
     name: str = ""
     methods: tuple[str, ...] = ("agent", "agent-distill-prefix", "cot-distill")
+    train: TrainSettings | None = None
+    train_cot: TrainSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ def folder_of(run: Run, student: StudentSettings, method_name: str) -> StageFold
 
 def folder_at(path: Path, run: Run, student: StudentSettings, method_name: str, traces: str) -> StageFolder:
     """A folder for the student trained on the traces with this hash."""
-    settings = dataclasses.asdict(_settings(run, method_name))
+    settings = dataclasses.asdict(_settings(run, student, method_name))
     base = Path(locate(student.base))
     inputs = {
         "traces": traces,
@@ -57,9 +57,10 @@ def train_student(run: Run, student: StudentSettings, method_name: str, progress
     return folder.path
 
 
-def _settings(run: Run, method_name: str) -> TrainSettings:
-    cot = run.recipe.train_cot
-    settings = cot if cot is not None and method(method_name).loop == "cot" else run.recipe.train
+def _settings(run: Run, student: StudentSettings, method_name: str) -> TrainSettings:
+    settings = student.train or run.recipe.train
+    if method(method_name).loop == "cot":
+        settings = student.train_cot or student.train or run.recipe.train_cot or settings
     return dataclasses.replace(settings, seed=run.recipe.seed)
 
 
@@ -93,7 +94,7 @@ def fit(
     """
     from agentdistill.training import train
 
-    settings = _settings(run, method_name)
+    settings = _settings(run, student, method_name)
     if divergence is not None:
         settings = dataclasses.replace(settings, epochs=1)
     what = f"{student_name(student)} · {method_name} · {len(traces)} trajectories · {settings.epochs} epochs"

@@ -1,0 +1,74 @@
+"""What a client gets for a request without an answer, whoever is at fault: always one error in OpenAI's shape.
+
+The framework has a form of its own for what it refuses; it is neither sent nor told of in the OpenAPI description.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from agentdistill.serve._schema import refused_by
+from agentdistill.serve.refused import Refused
+
+ERRORS = {
+    400: "The request makes no sense, or asks for what is not there",
+    401: "The server's key is needed",
+    403: "The server is not called so",
+    404: "There is no such model",
+    409: "The conversation is being answered",
+    413: "The request is too large",
+    429: "Too many requests wait; `Retry-After` says when to try again",
+    500: "A mistake of the server's",
+    503: "The surroundings failed, or the server is shutting down",
+}
+"""The statuses that a request without an answer may get, as the OpenAPI description tells them."""
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Have the application answer every exception that reaches it with an error in OpenAI's shape."""
+    app.exception_handler(Refused)(_refused)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(Exception)(_our_mistake)
+
+
+async def _refused(request: Request, e: Exception) -> JSONResponse:
+    assert isinstance(e, Refused)
+    return JSONResponse(e.body, e.status, e.headers)
+
+
+async def _invalid(request: Request, e: Exception) -> JSONResponse:
+    assert isinstance(e, RequestValidationError)
+    return await _refused(request, refused_by(list(e.errors())))
+
+
+async def _http_error(request: Request, e: Exception) -> JSONResponse:
+    """The framework's own errors: no such path, no such method, a body that cannot be decoded."""
+    assert isinstance(e, HTTPException)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(e.status_code, "bad_request")
+    said = Refused(e.status_code if e.status_code in (404, 405) else 400, code, str(e.detail))
+    return JSONResponse(said.body, said.status, e.headers)
+
+
+async def _our_mistake(request: Request, e: Exception) -> JSONResponse:
+    """A programmer's mistake: the log has its traceback, the client has not."""
+    return await _refused(request, Refused(500, "internal_error", "the server made a mistake; its log says more"))
+
+
+def openapi_of(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI description, without the framework's own form of errors, which is never sent."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        for path in schema["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schema["components"]["schemas"].pop(unused, None)
+        app.openapi_schema = schema
+    return app.openapi_schema
