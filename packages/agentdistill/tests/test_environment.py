@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 
@@ -140,6 +141,22 @@ def test_a_tool_that_the_world_fails_is_a_fault(code: str, forked: bool) -> None
         assert environment.open().run("1 + 1").observation == "2"
 
 
+def test_a_hundred_episodes_may_vote_at_once() -> None:
+    """More states, and more open files, than most programs need or are given."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, hard), hard))
+    try:
+        with Environment() as environment, contextlib.closing(environment.open()) as workspace:
+            workspace.run("x = 1")
+            forks = workspace.fork(560)
+            assert {f.run("x + 1").observation for f in forks[::80]} == {"2"}
+            assert forks[-1].run("x + 1").observation == "2"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_a_broken_sandbox_is_a_fault_and_a_missing_one_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = Environment(mode="process")
     workspace = environment.open()
@@ -156,7 +173,7 @@ def test_a_broken_sandbox_is_a_fault_and_a_missing_one_the_users(monkeypatch: py
 
     with Environment(mode="process") as another:
         monkeypatch.setattr(type(another._box), "spawn", broken)
-        with pytest.raises(InfrastructureError, match="the sandbox failed"):
+        with pytest.raises(InfrastructureError, match="the sandbox failed: no more processes"):
             another.open().run("1")
     monkeypatch.undo()
     monkeypatch.setattr("agentdistill.sandbox.pool.has_linux_layers", lambda: False)

@@ -155,3 +155,12 @@ def test_files_a_short_cell_left_do_not_prevent_its_replay() -> None:
         assert s.exec("import time; time.sleep(0.3); y").value == "1"  # long enough to be looked at
         assert s.exec("import os; os._exit(3)").state_lost
         assert s.exec("y").value == "1"
+
+
+def test_hundreds_of_forks_of_one_state_at_once() -> None:
+    """More orders than fit into its socket: they wait in the broker, which never waits for a state."""
+    with Sandbox(modules=(), limits=Limits(n_states=600)) as box, box.session() as session:
+        session.exec("x = 1")
+        kids = session.fork(400)
+        assert {kid.exec("x + 1").value for kid in kids[::40]} == {"2"}
+        assert box.session().exec("3").value == "3"

@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable
 
 from . import wire
@@ -29,6 +30,7 @@ FATE = struct.Struct("!IidQ")
 TEMPLATE = 0
 REST_PARENT = 1
 HELLO_S = 5.0  # for a state, which ran model code and may refuse; counted from its latest fork
+MOST_UNDER_WAY = 32  # orders before one parent; more would fill its socket, and the broker never waits for a node
 TEMPLATE_HELLO_S = 40.0  # the template only ever is slow: many orders wait in turn for it, on a starved machine
 
 
@@ -47,6 +49,7 @@ class Broker:
         self._last_sweep = 0.0
         self._strays_due = False
         self._deferred: list[tuple[int, int, int, bool]] = []
+        self._queued: dict[int, deque[tuple[int, int, int, bool]]] = defaultdict(deque)  # by parent
         self._poll.register(control, select.EPOLLIN)
 
     def adopt(self, pid: int, line: socket.socket, listener: int) -> None:
@@ -131,6 +134,9 @@ class Broker:
         state = self._states.get(parent)
         if state is None:
             return self._answer(FAILED, request, b"the state is gone")
+        if sum(birth.parent is state for birth in self._births.values()) >= MOST_UNDER_WAY:
+            self._queued[parent].append((request, parent, number, rest))
+            return None
         if sum(not other.dying for other in self._states.values()) + len(self._births) > self._n_states:
             return self._answer(FAILED, request, b"n_states live processes are running already")
         try:
@@ -222,11 +228,16 @@ class Broker:
         others = [other for other in self._births.values() if other.parent is birth.parent]
         for other in others:  # they wait for their turn, and it has just come nearer
             other.until = self._until(birth.parent)
-        more = bool(others)
+        queue = self._queued[birth.parent.number]
+        more = bool(others or queue)
         if self._limits_forks and not more:
             allow_forks(birth.parent.pid, False)
         if birth.rest_parent and not more and self._states.get(birth.parent.number) is birth.parent:
             send_signal(birth.parent.pidfd, signal.SIGSTOP)
+        if not queue:
+            del self._queued[birth.parent.number]
+        while queue and sum(other.parent is birth.parent for other in self._births.values()) < MOST_UNDER_WAY:
+            self._make(*queue.popleft())
 
     def _fail(self, fd: int, birth: Birth, why: str) -> None:
         self._settle(fd, birth)
