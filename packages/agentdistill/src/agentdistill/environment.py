@@ -15,11 +15,6 @@ from agentdistill.sandbox import Limits, Result, Sandbox, SandboxError, SandboxU
 from agentdistill.tools import Tool
 from agentdistill.types import StepStatus, ToolCall
 
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
-
 N_STATES = 4096
 """Live states at most. A hundred episodes that vote among eight candidates have nine hundred; one takes 1.2 MB."""
 NO_CODE = "Error: no Python code block was found. Write one."
@@ -196,7 +191,9 @@ class Environment:
 
 def _allow_open_files(n: int) -> None:
     """Raise this process's own limit to ``n``, or to what it may have: many systems begin at 1,024."""
-    if resource is None:
+    try:
+        import resource
+    except ImportError:  # Windows
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = n if hard == resource.RLIM_INFINITY else min(n, hard)
