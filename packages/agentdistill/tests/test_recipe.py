@@ -61,6 +61,9 @@ def test_a_student_may_be_trained_in_its_own_way(tmp_path: Path) -> None:
     assert (student.train.epochs, student.train.batch_size) == (3, 2)
     assert (student.train_cot.epochs, student.train_cot.batch_size) == (5, 2)
     assert recipe.train.batch_size == 4
+    for wrong in ("train = 3\n" + SMALLEST + "[student.train]\nepochs = 2\n", SMALLEST + "train = 3\n"):
+        with pytest.raises(RecipeError, match="train"):
+            load(tmp_path, wrong)
 
 
 @pytest.mark.parametrize(

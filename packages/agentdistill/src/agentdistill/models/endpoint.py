@@ -56,14 +56,7 @@ class Endpoint:
         price_in: float | None = None,
         price_out: float | None = None,
     ) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise ModelError(f'endpoint url "{url}" does not begin with http:// or https://')
-        if prefix_mode != "auto" and prefix_mode not in MODES:
-            raise ModelError(f'prefix_mode "{prefix_mode}" is not one of auto, {", ".join(MODES)}')
-        if prefix_mode == "completions" and not tokenizer:
-            raise ModelError('prefix_mode "completions" needs tokenizer = "the model\'s folder or name"')
-        if concurrency < 1:
-            raise ModelError(f"concurrency {concurrency} is less than 1")
+        _check(url, concurrency, prefix_mode, tokenizer)
         self.name = name
         self.url = url.rstrip("/")
         self.batch_size = concurrency
@@ -95,7 +88,6 @@ class Endpoint:
         self._client: Any = None
         self._slots = asyncio.Semaphore(concurrency)
         self._probing = asyncio.Lock()
-
         self.label = f"endpoint {self.url}"
 
     def __repr__(self) -> str:
@@ -298,3 +290,15 @@ async def _together(calls: Sequence[Awaitable[T]]) -> list[T]:
 
 load = Endpoint
 """The model by the name ``endpoint``: the settings are the class's own."""
+
+
+def _check(url: str, concurrency: int, prefix_mode: str, tokenizer: str | None) -> None:
+    """Raise ModelError for settings that do not fit together."""
+    if not url.startswith(("http://", "https://")):
+        raise ModelError(f'endpoint url "{url}" does not begin with http:// or https://')
+    if prefix_mode != "auto" and prefix_mode not in MODES:
+        raise ModelError(f'prefix_mode "{prefix_mode}" is not one of auto, {", ".join(MODES)}')
+    if prefix_mode == "completions" and not tokenizer:
+        raise ModelError('prefix_mode "completions" needs tokenizer = "the model\'s folder or name"')
+    if concurrency < 1:
+        raise ModelError(f"concurrency {concurrency} is less than 1")

@@ -65,16 +65,20 @@ def _recipe(data: dict[str, Any], source: Source) -> Recipe:
 def _training(data: dict[str, Any]) -> None:
     """Spell out who is trained how: a student's own table over ``[train.cot]`` over ``[train]``."""
     train = data.get("train", {})
-    if isinstance(train, dict) and isinstance(train.get("cot"), dict):
+    if not isinstance(train, dict):
+        return  # told by what builds the recipe
+    if isinstance(train.get("cot"), dict):
         data["train"] = {k: v for k, v in train.items() if k != "cot"}
         data["train_cot"] = {**data["train"], **train["cot"]}
-    students = data["students"] if isinstance(data["students"], list) else []
-    for student in students:
-        own = student.get("train") if isinstance(student, dict) else None
-        if isinstance(own, dict):
-            student["train"] = {**data.get("train", {}), **own}
-            if "train_cot" in data:
-                student["train_cot"] = {**data["train_cot"], **own}
+    if isinstance(data["students"], list):
+        shared: dict[str, dict[str, Any]] = {"train": {}}
+        shared |= {k: data[k] for k in ("train", "train_cot") if k in data}
+        data["students"] = [_own_training(s, shared) for s in data["students"]]
+
+
+def _own_training(student: Any, shared: dict[str, dict[str, Any]]) -> Any:
+    own = student.get("train") if isinstance(student, dict) else None
+    return {**student, **{k: {**v, **own} for k, v in shared.items()}} if isinstance(own, dict) else student
 
 
 def _spare(data: dict[str, Any]) -> None:

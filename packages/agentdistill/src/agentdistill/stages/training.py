@@ -58,9 +58,11 @@ def train_student(run: Run, student: StudentSettings, method_name: str, progress
 
 
 def _settings(run: Run, student: StudentSettings, method_name: str) -> TrainSettings:
-    settings = student.train or run.recipe.train
-    if method(method_name).loop == "cot":
-        settings = student.train_cot or student.train or run.recipe.train_cot or settings
+    whose = run.recipe if student.train is None else student
+    settings = whose.train
+    if method(method_name).loop == "cot" and whose.train_cot is not None:
+        settings = whose.train_cot
+    assert settings is not None
     return dataclasses.replace(settings, seed=run.recipe.seed)
 
 

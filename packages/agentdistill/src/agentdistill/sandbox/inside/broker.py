@@ -14,7 +14,7 @@ import signal
 import socket
 import struct
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable
 
 from . import wire
@@ -48,8 +48,7 @@ class Broker:
         self._work: dict[int, Callable[[], None]] = {}
         self._last_sweep = 0.0
         self._strays_due = False
-        self._deferred: list[tuple[int, int, int, bool]] = []
-        self._queued: dict[int, deque[tuple[int, int, int, bool]]] = defaultdict(deque)  # by parent
+        self._waiting: dict[int, deque[tuple[int, int, int, bool]]] = {}  # orders that wait for their turn, by parent
         self._poll.register(control, select.EPOLLIN)
 
     def adopt(self, pid: int, line: socket.socket, listener: int) -> None:
@@ -128,14 +127,11 @@ class Broker:
             return 0
 
     def _make(self, request: int, parent: int, number: int, rest: bool) -> None:
-        if self._strays_due:
-            self._deferred.append((request, parent, number, rest))
-            return None
         state = self._states.get(parent)
         if state is None:
             return self._answer(FAILED, request, b"the state is gone")
-        if sum(birth.parent is state for birth in self._births.values()) >= MOST_UNDER_WAY:
-            self._queued[parent].append((request, parent, number, rest))
+        if not self._has_turn(parent):
+            self._waiting.setdefault(parent, deque()).append((request, parent, number, rest))
             return None
         if sum(not other.dying for other in self._states.values()) + len(self._births) > self._n_states:
             return self._answer(FAILED, request, b"n_states live processes are running already")
@@ -146,6 +142,19 @@ class Broker:
         except OSError as problem:
             self._answer(FAILED, request, str(problem).encode())
         return None
+
+    def _has_turn(self, parent: int) -> bool:
+        """Whether a fork may be ordered now: no stray is to be looked for, and not too many are under way."""
+        under_way = sum(birth.parent.number == parent for birth in self._births.values())
+        return not self._strays_due and under_way < MOST_UNDER_WAY
+
+    def _go_on(self, parent: int) -> None:
+        """Order the forks of a parent whose turn has come."""
+        waiting = self._waiting.pop(parent, deque())
+        while waiting and self._has_turn(parent):
+            self._make(*waiting.popleft())
+        if waiting:
+            self._waiting[parent] = waiting
 
     def _order_fork(self, request: int, state: State, number: int, rest: bool) -> None:
         folder = self._scratch.make()
@@ -225,19 +234,14 @@ class Broker:
     def _settle(self, fd: int, birth: Birth) -> None:
         self._forget(fd)
         del self._births[fd]
+        self._go_on(birth.parent.number)
         others = [other for other in self._births.values() if other.parent is birth.parent]
         for other in others:  # they wait for their turn, and it has just come nearer
             other.until = self._until(birth.parent)
-        queue = self._queued[birth.parent.number]
-        more = bool(others or queue)
-        if self._limits_forks and not more:
+        if self._limits_forks and not others:
             allow_forks(birth.parent.pid, False)
-        if birth.rest_parent and not more and self._states.get(birth.parent.number) is birth.parent:
+        if birth.rest_parent and not others and self._states.get(birth.parent.number) is birth.parent:
             send_signal(birth.parent.pidfd, signal.SIGSTOP)
-        if not queue:
-            del self._queued[birth.parent.number]
-        while queue and sum(other.parent is birth.parent for other in self._births.values()) < MOST_UNDER_WAY:
-            self._make(*queue.popleft())
 
     def _fail(self, fd: int, birth: Birth, why: str) -> None:
         self._settle(fd, birth)
@@ -259,9 +263,8 @@ class Broker:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
-        deferred, self._deferred = self._deferred, []
-        for order in deferred:
-            self._make(*order)
+        for parent in list(self._waiting):
+            self._go_on(parent)
 
     # Life and death
 
