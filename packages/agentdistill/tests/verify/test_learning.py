@@ -244,6 +244,25 @@ def test_a_reward_model_goes_on_where_its_training_was_stopped(base, tmp_path):
     assert same[0] == same[1]
 
 
+def test_a_reward_model_may_be_made_of_weights_in_half_precision(base, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    half = AutoModelForCausalLM.from_pretrained(base, dtype="float16")
+    half.save_pretrained(tmp_path / "half")
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "half")
+    settings = TrainSettings(method="full", learning_rate=1e-2, epochs=20, batch_size=4, max_length=400, device="cpu")
+    record = train_prm(marked(POOLS, which="all"), str(tmp_path / "half"), tmp_path / "prm", settings)
+    assert record["final_loss"] < 0.2 < record["losses"][0]
+
+
+def test_a_training_that_diverges_is_told(base, tmp_path):
+    settings = TrainSettings(
+        method="full", learning_rate=1e12, epochs=20, batch_size=4, max_length=400, device="cpu", schedule="constant"
+    )
+    with pytest.raises(ModelError, match=r"loss is (nan|inf) at update .* lower learning_rate"):
+        train_prm(marked(POOLS), str(base), tmp_path / "prm", settings)
+
+
 def test_a_reward_model_learns_to_tell_right_from_wrong(prm):
     scorer = load_scorer({"model": "local", "path": str(prm), "device": "cpu"})
     right, wrong = (scorer.score("What is 6 times 7 less 1?", steps_of(s)).scores for s in (RIGHT, WRONG))

@@ -64,7 +64,7 @@ def load_base(path: str, device: str | None = "auto", dtype: str = "auto") -> An
     try:
         with quiet():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                path, dtype=_dtype(dtype, device), device_map=_placement(device), output_loading_info=True
+                path, dtype=dtype_for(dtype, device), device_map=_placement(device), output_loading_info=True
             )
     except ModelError:
         raise
@@ -127,7 +127,8 @@ def _has_tokenizer(path: str) -> bool:
     return (Path(path) / "tokenizer.json").is_file() or (Path(path) / "tokenizer_config.json").is_file()
 
 
-def _dtype(dtype: str, device: str | None) -> Any:
+def dtype_for(dtype: str, device: str | None) -> Any:
+    """The number format of a name: ``auto`` is float32 on CPU and the checkpoint's own on a GPU."""
     import torch
 
     if dtype == "auto":

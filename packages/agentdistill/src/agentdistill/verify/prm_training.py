@@ -117,11 +117,15 @@ def _fit(
     order = reading_order([len(ids) for ids, _ in rows], settings.epochs, settings.batch_size, settings.seed)
     batches = [order[i : i + settings.batch_size] for i in range(0, len(order), settings.batch_size)]
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    half = settings.precision == "bfloat16" or (settings.precision == "auto" and device == "cuda")
     name = {"constant": "constant_with_warmup"}.get(settings.schedule, settings.schedule)
     schedule = get_scheduler(name, optimizer, round(settings.warmup * len(batches)), len(batches))
     losses = resume.load(model, optimizer, schedule)
     for n, batch in enumerate(batches[len(losses) :], len(losses) + 1):
-        loss = _loss(model, [rows[i] for i in batch], device)
+        with torch.autocast(device, torch.bfloat16, enabled=half):
+            loss = _loss(model, [rows[i] for i in batch], device)
+        if not torch.isfinite(loss):
+            raise ModelError(f"the reward model's loss is {loss.item()} at update {n}: a lower learning_rate may help")
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
         optimizer.step()
@@ -193,13 +197,15 @@ def _loss(model: Any, rows: Sequence[Row], device: str) -> Any:
 
 
 def _with_head(base: str) -> Any:
+    """In float32, whatever the file holds: an optimizer's steps are lost in half precision, or come out as NaN."""
+    import torch
     from transformers import AutoModelForTokenClassification
 
     from agentdistill.models._weights import quiet
 
     try:
         with quiet():
-            return AutoModelForTokenClassification.from_pretrained(base, num_labels=2)
+            return AutoModelForTokenClassification.from_pretrained(base, num_labels=2, dtype=torch.float32)
     except Exception as e:
         why = str(e).splitlines()[0][:160] if str(e) else type(e).__name__
         raise ModelError(f"{base}: cannot be made a reward model ({why})") from e

@@ -132,15 +132,20 @@ def load_scorer(model: Mapping[str, Any]) -> StepScorer:
 
 
 def load_local(path: str, device: str = "auto", max_length: int | None = None) -> LocalPRM:
-    """A token classifier of two labels from a folder or hub name. Raises ModelError where it is none."""
+    """A token classifier of two labels from a folder or hub name. Raises ModelError where it is none.
+
+    It computes in float32 on CPU and in the checkpoint's own format on a GPU.
+    """
     from transformers import AutoModelForTokenClassification
 
-    from agentdistill.models._weights import load_tokenizer, quiet
+    from agentdistill.models._weights import dtype_for, load_tokenizer, quiet
 
     tokenizer = load_tokenizer(path)
     try:
         with quiet():
-            loaded: Any = AutoModelForTokenClassification.from_pretrained(path, output_loading_info=True)
+            loaded: Any = AutoModelForTokenClassification.from_pretrained(
+                path, dtype=dtype_for("auto", device), output_loading_info=True
+            )
     except Exception as e:
         raise ModelError(f"{path}: no token classifier could be loaded ({str(e).splitlines()[0][:160]})") from e
     model, info = loaded
