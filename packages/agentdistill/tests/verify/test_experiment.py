@@ -15,6 +15,7 @@ from agentdistill.types import Problem
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, rescore
 from agentdistill.verify.curves import Costs, curve
 from agentdistill.verify.experiment import with_seed
+from agentdistill.verify.markdown import markdown
 from agentdistill.verify.models import resolved
 from agentdistill.verify.page import reading, render
 from agentdistill.verify.recipe import load_verify_recipe
@@ -98,6 +99,7 @@ def test_one_command_runs_everything_for_every_seed(recipe, tmp_path, capsys):
     page = Path(capsys.readouterr().out.strip().splitlines()[-1])
     assert page == runs / "whole" / "verify.html"
     assert "tool verifier × reward" in page.read_text()
+    assert "| tool verifier × reward |" in page.with_suffix(".md").read_text()
     for folder in (runs / "whole", runs / "whole.seed-1"):
         test = read_pools(folder / "test" / "candidates.jsonl")
         assert [len(p.candidates) for p in test] == [2, 2]
@@ -215,6 +217,14 @@ def test_a_page_says_what_it_shows():
     told = curve("c", SEEDS[0], Asked(n_resamples=20), Costs(), SEEDS[1:], {"large": rival})
     assert reading(told).startswith("With 4 candidates, tool verifier × reward reaches 100.0 %; +")
     assert "against large answering once" in reading(told)
+    page = markdown([told])
+    assert reading(told) in page
+    assert "| majority | " in page
+    assert "| large, greedy | 0.0 | – |" in page
+    tables = [block for block in page.split("\n\n") if block.startswith("|")]
+    assert len(tables) == 4
+    for t in tables:  # every row has as many cells as its head
+        assert len({line.count("|") for line in t.splitlines()}) == 1
 
 
 def test_curves_in_a_run_are_a_section_of_its_report(tmp_path):

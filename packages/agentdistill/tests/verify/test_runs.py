@@ -184,7 +184,7 @@ def test_the_recipes_of_verification_can_be_read(path):
         (["rescore", "c.jsonl", "--methods", "verifier"], '"verifier" needs verdicts'),
         (["rescore", "c.jsonl", "--reward", "prm"], 'no judge is called "prm"'),
         (["rescore", "ungraded.jsonl"], "has no gold answer"),
-        (["curve", "c.jsonl", "--out", "c.png"], "ends in .html or .json"),
+        (["curve", "c.jsonl", "--out", "c.png"], "ends in .html, .md or .json"),
         (["theory", "--p", "1.5"], "are probabilities"),
         (["toy", "toy.jsonl", "--terms", "1"], "at least two terms"),
         (["sample", "gone.toml"], "No such file"),

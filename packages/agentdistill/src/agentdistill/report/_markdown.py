@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from agentdistill.report import _paper
+from agentdistill.report._grid import grid, text
 from agentdistill.report._svg import method_label
 
 _EFFECTS = (
@@ -47,11 +48,11 @@ def _opening(table: Facts) -> list[str]:
     return [
         "# The paper's table, in miniature",
         "",
-        _text(table["reading"]),
+        text(table["reading"]),
         "",
-        f"Run `{_text(table['run'])}`, seed {seeds}; {n:,} problems, {len(table['families'])} families. This page and "
+        f"Run `{text(table['run'])}`, seed {seeds}; {n:,} problems, {len(table['families'])} families. This page and "
         "the JSON file of its name, with every number in it, are written by `agentdistill report RUN --table FILE`; "
-        f"none is typed. {_text(table['intervals'])}{several}",
+        f"none is typed. {text(table['intervals'])}{several}",
     ]
 
 
@@ -77,7 +78,7 @@ def _accuracies(table: Facts) -> list[str]:
         "",
         "Per cent right, averaged over families, 95 % interval in brackets; the paper's figures to the right.",
         "",
-        *_grid(["method", *sizes, *(f"paper {s}" for s in _paper.SIZES)], rows),
+        *grid(["method", *sizes, *(f"paper {s}" for s in _paper.SIZES)], rows),
         "",
         *([f"Teacher: {'; '.join(said)}.", ""] if said else []),
         "The paper: Kang et al., arXiv 2505.17612 v2, Qwen2.5-Instruct students, a 32B teacher, eight public "
@@ -95,8 +96,8 @@ def _ratios(table: Facts) -> list[str]:
         sizes = f"{_paper.SIZES[rung]} / {_paper.SIZES[rung + 1]}" if paper is not None else _NONE
         rows.append(
             [
-                f"{_text(c['student'])} {method_label(c['method'])}",
-                f"{_text(c['baseline_student'])} {method_label(c['baseline_method'])}",
+                f"{text(c['student'])} {method_label(c['method'])}",
+                f"{text(c['baseline_student'])} {method_label(c['baseline_method'])}",
                 _difference(c["difference"]),
                 _ratio(c["ratio"], c["ratio_interval"]),
                 sizes,
@@ -112,7 +113,7 @@ def _ratios(table: Facts) -> list[str]:
         "",
         "Accuracy of the agent over that of the next larger student distilled with chains of thought, by problem.",
         "",
-        *_grid(heads, rows),
+        *grid(heads, rows),
     ]
 
 
@@ -134,7 +135,7 @@ def _effects(table: Facts) -> list[str]:
                 paper = _paper.difference(method, baseline, rung)
                 name = f"{method_label(method)} against {method_label(baseline)}"
                 paper_said = _NONE if paper is None else f"{_points(paper / 100)} ({_paper.SIZES[rung]})"
-                rows.append([name, _text(size), _difference(c["difference"]), paper_said, _verdict(c["difference"])])
+                rows.append([name, text(size), _difference(c["difference"]), paper_said, _verdict(c["difference"])])
     if not rows:
         return []
     return [
@@ -142,7 +143,7 @@ def _effects(table: Facts) -> list[str]:
         "",
         "Points of accuracy at the same size, paired by problem. An effect is there if its interval lies above zero.",
         "",
-        *_grid(["effect", "size", "points", "paper", "here"], rows),
+        *grid(["effect", "size", "points", "paper", "here"], rows),
     ]
 
 
@@ -158,7 +159,7 @@ def _votes(table: Facts) -> list[str]:
         sampled = v["candidates"] + v["candidates_spared"]
         spared = _percent(v["candidates_spared"] / sampled) if sampled else _NONE
         changes = [_change(v[k]) for k in ("accuracy", *_ERRORS)]
-        rows.append([f"{_text(v['student'])} {method_label(v['method'])}", *changes, spared])
+        rows.append([f"{text(v['student'])} {method_label(v['method'])}", *changes, spared])
     if not rows:
         return []
     return [
@@ -168,7 +169,7 @@ def _votes(table: Facts) -> list[str]:
         "show an error of each kind, without → with, and the interval of the difference in points. Spared: candidates "
         "that were not sampled since the vote was settled.",
         "",
-        *_grid(["student", "right", *_ERRORS.values(), "spared, %"], rows),
+        *grid(["student", "right", *_ERRORS.values(), "spared, %"], rows),
     ]
 
 
@@ -185,7 +186,7 @@ def _answers(table: Facts) -> list[str]:
         counts = (f"{c['n']:,}", f"{c['unscored']:,}", f"{c['truncations']:,}")
         tokens = (_count(c["prompt_tokens"]), _count(c["new_tokens"]))
         costs = (*tokens, _decimal(c["searches"]), _decimal(c["steps"]))
-        rows.append([f"{_text(c['student'])} {method_label(c['method'])}", *counts, *shares, *costs])
+        rows.append([f"{text(c['student'])} {method_label(c['method'])}", *counts, *shares, *costs])
     heads = ["model", "n", "unscored", "cut off", *(f"{w}, %" for w in _ERRORS.values())]
     return [
         "## What an answer takes, and what goes wrong",
@@ -193,7 +194,7 @@ def _answers(table: Facts) -> list[str]:
         "n: episodes scored; cut off: replies that met the length limit. Errors as shares of episodes, which can "
         "recover from the first two kinds; tokens read and written, searches and steps for one answer on average.",
         "",
-        *_grid([*heads, "tokens read", "written", "searches", "steps"], rows),
+        *grid([*heads, "tokens read", "written", "searches", "steps"], rows),
     ]
 
 
@@ -201,7 +202,7 @@ def _families(table: Facts) -> list[str]:
     names = table["families"]
     rows = [
         [
-            f"{_text(c['student'])} {method_label(c['method'])}",
+            f"{text(c['student'])} {method_label(c['method'])}",
             *(_estimate(c["families"].get(f, {}).get("accuracy")) for f in names),
         ]
         for c in table["cells"]
@@ -215,25 +216,14 @@ def _families(table: Facts) -> list[str]:
         f"Per cent right. At least {least:,} problems each; the intervals are in the JSON file, the widest is "
         f"{widest * 100:.1f} points to either side.",
         "",
-        *_grid(["model", *names], rows),
+        *grid(["model", *names], rows),
     ]
 
 
 def _warnings(table: Facts) -> list[str]:
     if not table["warnings"]:
         return []
-    return ["## What was not scored", "", *(f"- {_text(w)}" for w in table["warnings"])]
-
-
-def _grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table whose first column is text and whose others are figures."""
-    lines = [[_text(h) for h in heads], ["---", *["---:"] * (len(heads) - 1)], *rows]
-    return [f"| {' | '.join(line)} |" for line in lines]
-
-
-def _text(said: str) -> str:
-    """Names as text: nothing in them is taken for markup."""
-    return " ".join(said.replace("|", "\\|").replace("<", "&lt;").replace("`", "'").split())
+    return ["## What was not scored", "", *(f"- {text(w)}" for w in table["warnings"])]
 
 
 def _accuracy(a: Facts | None) -> str:

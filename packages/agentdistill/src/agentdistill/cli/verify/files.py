@@ -25,7 +25,9 @@ def add(parser: argparse.ArgumentParser, command: str) -> None:
     else:
         add_scores(parser)
     if command == "curve":
-        parser.add_argument("--out", type=Path, metavar="FILE", help="an .html page or a .json file (JSON is printed)")
+        parser.add_argument(
+            "--out", type=Path, metavar="FILE", help="an .html or .md page, or a .json file (JSON is printed)"
+        )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -78,17 +80,22 @@ def _rescore(args: argparse.Namespace) -> int:
 def _curve(args: argparse.Namespace) -> int:
     from agentdistill.store import json_text, write_atomic
     from agentdistill.verify.curves import curve, read_costs
+    from agentdistill.verify.markdown import markdown
     from agentdistill.verify.page import render
 
+    kind = ".json" if args.out is None else args.out.suffix
+    if kind not in (".html", ".md", ".json"):
+        raise UserError(f"--out {args.out}: give a name that ends in .html, .md or .json")
     asked = _asked(args)
     curves = [curve(_name(f, args.files), _read(f, args), asked, read_costs(f)) for f in args.files]
-    text = json_text({"curves": curves})
+    if kind == ".json":
+        text = json_text({"curves": curves})
+    else:
+        text = render(curves) if kind == ".html" else markdown(curves)
     if args.out is None:
         print(text, end="")
-    elif args.out.suffix in (".html", ".json"):
-        write_atomic(args.out, render(curves) if args.out.suffix == ".html" else text)
     else:
-        raise UserError(f"--out {args.out}: give a name that ends in .html or .json")
+        write_atomic(args.out, text)
     return 0
 
 
