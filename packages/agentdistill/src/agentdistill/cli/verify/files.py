@@ -88,10 +88,8 @@ def _curve(args: argparse.Namespace) -> int:
         raise UserError(f"--out {args.out}: give a name that ends in .html, .md or .json")
     asked = _asked(args)
     curves = [curve(_name(f, args.files), _read(f, args), asked, read_costs(f)) for f in args.files]
-    if kind == ".json":
-        text = json_text({"curves": curves})
-    else:
-        text = render(curves) if kind == ".html" else markdown(curves)
+    writers = {".html": render, ".md": markdown}
+    text = writers[kind](curves) if kind in writers else json_text({"curves": curves})
     if args.out is None:
         print(text, end="")
     else:
