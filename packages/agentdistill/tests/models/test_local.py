@@ -186,7 +186,8 @@ def test_the_same_calls_give_the_same_bits(network: Any) -> None:
 
 def test_a_sample_hangs_on_its_seed_not_on_its_company(network: Any) -> None:
     hot = Sampling(temperature=1.0, top_p=0.95, max_new_tokens=10)
-    requests = [question(i, sampling=hot, n=3, seed=7 + i) for i in range(6)]
+    whole = replace(hot, top_p=1.0)
+    requests = [question(i, sampling=whole if i % 2 else hot, n=3, seed=7 + i) for i in range(6)]
     model = local(network)
     together = ask(model, *requests, question(1), question(2, n=5, sampling=hot))
     alone = [ask(model, r)[0] for r in reversed(requests)][::-1]
@@ -196,9 +197,10 @@ def test_a_sample_hangs_on_its_seed_not_on_its_company(network: Any) -> None:
     assert [s.token_ids for s in ask(model, replace(requests[0], n=1))[0]] == [together[0][0].token_ids]
 
 
-def test_nucleus_frequencies(network: Any) -> None:
+@pytest.mark.parametrize("top_p", [0.6, 1.0])
+def test_frequencies(network: Any, top_p: float) -> None:
     """First tokens of many samples follow the model's distribution, cut at the nucleus and renormalised."""
-    n, temperature, top_p = 4000, 0.7, 0.6
+    n, temperature = 4000, 0.7
     model = local(network, batch_size=1000)
     request = question(2, sampling=Sampling(temperature, top_p, 1), n=n)
     counts = torch.zeros(len(model.chat.tokenizer))
@@ -213,7 +215,8 @@ def test_nucleus_frequencies(network: Any) -> None:
     assert not counts[expected == 0].any()
     assert int(inside.sum()) > 2
     sigma = (expected * (1 - expected) / n).sqrt()
-    assert bool(((counts / n - expected).abs() <= 5 * sigma + 1e-9).all())
+    slack = 4 / n  # rare tokens are not distributed normally
+    assert bool(((counts / n - expected).abs() <= 5 * sigma + slack).all())
 
 
 def test_end_of_turn_is_counted_and_kept_but_not_shown(network: Any) -> None:

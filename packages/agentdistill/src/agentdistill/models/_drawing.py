@@ -28,37 +28,58 @@ class Draw:
             self._uniforms = torch.tensor(padded, dtype=torch.float64).to(device, torch.float32)
             self._temperature = torch.tensor([float(s.temperature) for s in samplings], device=device)
             self._top_p = torch.tensor([float(s.top_p) for s in samplings], device=device)
+            self._whole = self._top_p >= 1
         self._step = 0
 
     def select(self, index: Tensor) -> None:
         """Go on with these rows only."""
         if self._sampled:
             self._uniforms, self._top_p = self._uniforms[index], self._top_p[index]
-            self._temperature = self._temperature[index]
+            self._temperature, self._whole = self._temperature[index], self._whole[index]
 
     def __call__(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens ``[rows]`` and their log-probabilities under the model itself (temperature 1)."""
         tokens = logits.argmax(-1)
         if self._sampled:
-            tokens = tokens.where(self._temperature == 0, self._nucleus(logits))
+            tokens = tokens.where(self._temperature == 0, self._sample(logits, tokens))
             self._step += 1
         chosen = logits.gather(1, tokens[:, None]).squeeze(1)
         return tokens, chosen - logits.logsumexp(-1)
 
-    def _nucleus(self, logits: Tensor) -> Tensor:
+    def _sample(self, logits: Tensor, likeliest: Tensor) -> Tensor:
         scaled = logits / self._temperature.clamp(min=1e-6)[:, None]
-        total = scaled.logsumexp(-1, keepdim=True)
-        n = logits.shape[-1]
-        top, order = scaled.topk(min(_TOP, n), sorted=True)
-        if n > _TOP and bool(((top - total).exp().sum(-1) < self._top_p).any()):
-            top, order = scaled.sort(dim=-1, descending=True, stable=True)
-        probs = (top - total).exp()
-        before = probs.cumsum(-1) - probs
-        kept = probs * (before < self._top_p[:, None])  # the first is always kept: nothing comes before it
-        cumulative = kept.cumsum(-1)
         step = min(self._step, self._uniforms.shape[1] - 1)  # greedy rows may outlive all that are sampled
-        point = self._uniforms[:, step, None] * cumulative[:, -1:]
-        # The smallest index whose cumulative mass exceeds the point; clamped where rounding leaves none.
-        choice = (cumulative <= point).sum(-1, keepdim=True).clamp(max=top.shape[-1] - 1)
-        choice = choice.minimum((kept > 0).sum(-1, keepdim=True) - 1)
-        return order.gather(1, choice).squeeze(1)
+        uniform = self._uniforms[:, step, None]
+        if bool(self._whole.all()):
+            return _from_all(scaled, uniform, likeliest)
+        tokens = _from_nucleus(scaled, uniform, self._top_p[:, None])
+        if bool(self._whole.any()):
+            tokens = tokens.where(~self._whole, _from_all(scaled, uniform, likeliest))
+        return tokens
+
+
+def _from_all(scaled: Tensor, uniform: Tensor, likeliest: Tensor) -> Tensor:
+    """Tokens in the vocabulary's order, by the place of ``uniform`` (rows, 1) in their cumulative distribution: no
+    sorting, which would take longer than a small model does."""
+    cumulative = scaled.softmax(-1).cumsum(-1)
+    choice = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True).squeeze(1)
+    return choice.where(choice < scaled.shape[-1], likeliest)  # where rounding leaves none
+
+
+def _from_nucleus(scaled: Tensor, uniform: Tensor, top_p: Tensor) -> Tensor:
+    """The same among the likeliest tokens that hold ``top_p`` (rows, 1) of the mass together, likeliest first."""
+    total = scaled.logsumexp(-1, keepdim=True)
+    n = scaled.shape[-1]
+    top, order = scaled.topk(min(_TOP, n), sorted=True)
+    short = (top - total).exp().sum(-1, keepdim=True) < top_p
+    if n > _TOP and bool((short & (top_p < 1)).any()):  # rows of 1 are not taken from here
+        top, order = scaled.sort(dim=-1, descending=True, stable=True)
+    probs = (top - total).exp()
+    before = probs.cumsum(-1) - probs
+    kept = probs * (before < top_p)  # the first is always kept: nothing comes before it
+    cumulative = kept.cumsum(-1)
+    point = uniform * cumulative[:, -1:]
+    # The smallest index whose cumulative mass exceeds the point; clamped where rounding leaves none.
+    choice = (cumulative <= point).sum(-1, keepdim=True).clamp(max=top.shape[-1] - 1)
+    choice = choice.minimum((kept > 0).sum(-1, keepdim=True) - 1)
+    return order.gather(1, choice).squeeze(1)
