@@ -378,3 +378,19 @@ def test_cancelling_stops_the_work(network: Any) -> None:
 
     asyncio.run(cancel())
     assert ask(model, question(1))[0][0].text
+
+
+def test_cancelling_a_call_that_waits_leaves_the_running_one_alone(network: Any) -> None:
+    model = local(network)
+    slow = question(1, sampling=Sampling(max_new_tokens=200))
+
+    async def both() -> Any:
+        running = asyncio.create_task(model.generate([slow]))
+        waiting = asyncio.create_task(model.generate([question(2)]))
+        await asyncio.sleep(0.02)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        return await running
+
+    assert asyncio.run(both()) == ask(model, slow)

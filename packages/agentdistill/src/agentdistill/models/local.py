@@ -8,8 +8,8 @@ rounding error, so a tie that close may break the other way in another batch.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,8 @@ class LocalModel:
         self.context_length = context_length
         self.chat = chat
         self._stopping: dict[str, frozenset[int] | None] = {}
-        self._busy = threading.Lock()
+        # One thread: callers take turns anyway, and every thread that computes keeps its freed memory for itself.
+        self._thread = ThreadPoolExecutor(1, f"model {name}")
         self._decoder: Writer | None = decoder
 
     async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
@@ -104,21 +105,23 @@ class LocalModel:
         decoder = self._decoder
         if decoder is None:
             raise ModelError(f"{self.name} has been closed")
+        work = self._thread.submit(self._generate, decoder, requests)
         try:
-            return await asyncio.to_thread(self._generate, decoder, requests)
+            return await asyncio.wrap_future(work)
         except asyncio.CancelledError:
-            decoder.cancelled = True
+            if not work.cancelled():  # it had begun; what still waits for its turn is simply left out
+                decoder.cancelled = True
             raise
 
     async def aclose(self) -> None:
         """Let go of the weights."""
         self._decoder = None
+        self._thread.shutdown(wait=False)
 
     def _generate(self, decoder: Writer, requests: Sequence[Request]) -> list[list[Sample]]:
-        with self._busy:
-            rows = [self._rows(request) for request in requests]
-            decoder.run([row for some in rows for row in some if row.max_new > 0])
-            return [[self._sample(request, row) for row in some] for request, some in zip(requests, rows, strict=True)]
+        rows = [self._rows(request) for request in requests]
+        decoder.run([row for some in rows for row in some if row.max_new > 0])
+        return [[self._sample(request, row) for row in some] for request, some in zip(requests, rows, strict=True)]
 
     def _rows(self, request: Request) -> list[Row]:
         from agentdistill.models._row import Row
