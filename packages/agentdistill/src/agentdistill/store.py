@@ -230,6 +230,14 @@ def locked(path: Path, what: Path) -> Iterator[None]:
         yield
 
 
+def set_aside(path: Path) -> Path:
+    """Rename a file or folder to the first free ``NAME.old-N`` and return that: it may have been dear to make."""
+    n = 1
+    while (aside := path.with_name(f"{path.name}.old-{n}")).exists():
+        n += 1
+    return path.rename(aside)
+
+
 def sweep(folder: Path) -> None:
     """Remove what writers that were killed left half done anywhere below ``folder``, whose lock the caller holds."""
     for leftover in folder.rglob(".*.tmp"):

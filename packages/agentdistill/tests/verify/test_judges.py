@@ -11,7 +11,7 @@ import pytest
 
 from agentdistill.acting import Policy as Asking
 from agentdistill.environment import Environment
-from agentdistill.errors import DataError, InfrastructureError, ModelError, RecipeError, UserError
+from agentdistill.errors import InfrastructureError, ModelError, RecipeError, UserError
 from agentdistill.models.scripted import Scripted
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.sandbox import Limits
@@ -236,10 +236,12 @@ def test_judgements_are_kept_and_not_asked_for_again(tmp_path):
     settings, lines = read_journal(tmp_path / "journal.jsonl")
     assert (settings.name, settings.k, len(lines)) == ("j", 2, 5)
     assert [c.reply for c in lines[0].checks] == ["Verification: Yes"] * 2
-    with pytest.raises(DataError, match="under other settings"):
-        judged("cot", "", tmp_path, POOLS, k=3)
-    with pytest.raises(DataError, match="under other settings"):
-        judged("cot", "", tmp_path, POOLS, k=2, seed=1)
+    other = judged("cot", "Verification: No", tmp_path, POOLS, k=3)
+    assert all(c.judgements[0].verdicts == (Verdict.FALSE,) * 3 for p in other for c in p.candidates)
+    aside = tmp_path / "journal.jsonl.old-1"
+    assert read_journal(aside) == (settings, lines)  # nothing is lost
+    judged("cot", "Verification: No", tmp_path, POOLS, k=3, seed=1)
+    assert (tmp_path / "journal.jsonl.old-2").exists()
 
 
 def test_a_judge_takes_the_place_of_its_own_earlier_word(tmp_path):

@@ -101,17 +101,22 @@ def test_a_recipe_from_problems_to_a_page(recipe, tmp_path, capsys):
     assert "tool verifier × reward" in page.read_text()
 
 
-def test_what_another_model_said_is_not_taken_for_its_own(recipe, tmp_path, capsys):
+def test_what_another_model_said_is_set_aside(recipe, tmp_path, capsys):
     runs = ["--runs", tmp_path / "runs"]
     run(capsys, "sample", recipe, *runs)
     run(capsys, "judge", recipe, *runs)
+    folder = tmp_path / "runs" / "small" / "test"
+    before = {name: (folder / name).read_bytes() for name in ("sampled.jsonl", "judge-reward.jsonl")}
     text = recipe.read_text()
-    recipe.write_text(text.replace("Verification: Yes", "Verification: No"))
-    assert main(["verify", "judge", *map(str, [recipe, *runs])]) == 2
-    assert "judge-reward.jsonl: holds judgements under other settings" in capsys.readouterr().err
-    recipe.write_text(text.replace("2 + 3 = 5", "3 + 2 = 5"))
-    assert main(["verify", "sample", *map(str, [recipe, *runs])]) == 2
-    assert "holds candidates sampled under other settings" in capsys.readouterr().err
+    recipe.write_text(text.replace("Verification: Yes", "Verification: No").replace("2 + 3 = 5", "3 + 2 = 5"))
+    run(capsys, "sample", recipe, *runs)
+    run(capsys, "judge", recipe, *runs)
+    assert {name: (folder / f"{name}.old-1").read_bytes() for name in before} == before
+    solutions = [c.solution for p in read_pools(folder / "candidates.jsonl") for c in p.candidates]
+    assert any("3 + 2 = 5" in s for s in solutions)
+    assert not any("2 + 3 = 5" in s for s in solutions)
+    run(capsys, "sample", recipe, *runs)
+    assert not (folder / "sampled.jsonl.old-2").exists()
 
 
 def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):

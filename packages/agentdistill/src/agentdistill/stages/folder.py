@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill import __version__
-from agentdistill.store import digest, locked, sweep, write_json
+from agentdistill.store import digest, locked, set_aside, sweep, write_json
 
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "openai")
 
@@ -68,7 +68,7 @@ class StageFolder:
         with locked(self.path.with_name(f".{self.path.name}.lock"), self.path):
             begun = _read(self.path / "begun.json")
             if begun is not None and begun.get("key") != self.key:
-                self.path.rename(_free(self.path))
+                set_aside(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
             sweep(self.path)
             write_json(self.path / "begun.json", {"key": self.key, "stage": self.stage})
@@ -98,10 +98,3 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) else None
-
-
-def _free(path: Path) -> Path:
-    n = 1
-    while (aside := path.with_name(f"{path.name}.old-{n}")).exists():
-        n += 1
-    return aside

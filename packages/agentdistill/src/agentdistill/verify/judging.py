@@ -17,7 +17,7 @@ from agentdistill.errors import DataError, InfrastructureError
 from agentdistill.models import Model
 from agentdistill.progress import Progress, Silent, Task
 from agentdistill.seeds import seed_of
-from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl
+from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl, set_aside
 from agentdistill.types import Usage
 from agentdistill.verify.judges import Judge, JudgeSettings, Kit, load_judge
 from agentdistill.verify.models import model_identity
@@ -52,8 +52,8 @@ def judge_pools(
 ) -> list[Pool]:
     """The pools with this judge's judgement on every candidate, in place of one by the same name.
 
-    ``model`` is made only if a judgement is missing in the ``journal``. Raises DataError for a journal of another
-    judge, InfrastructureError where the world failed again and again; what was judged is kept.
+    ``model`` is made only if a judgement is missing in the ``journal``; a journal of another judge or of other settings
+    is set aside. Raises InfrastructureError where the world failed again and again; what was judged is kept.
     """
     done = _opened(journal, settings, seed)
     places = [(p, i, c) for p in pools for i, c in enumerate(p.candidates)]
@@ -93,12 +93,11 @@ def read_journal(path: Path) -> tuple[JudgeSettings, list[Judged]]:
 def _opened(path: Path, settings: JudgeSettings, seed: int) -> dict[tuple[str, int, str], Judged]:
     key = digest([{**asdict(settings), "model": model_identity(settings.model)}, seed])
     repair_jsonl(path)
+    if path.exists() and next(read_jsonl(path), (0, {}))[1].get("key") != key:
+        set_aside(path)
     if not path.exists():
         append_jsonl(path, [{"key": key, "settings": asdict(settings)}])
         return {}
-    first = next(read_jsonl(path), (0, {}))[1]
-    if first.get("key") != key:
-        raise DataError(f"{path}: holds judgements under other settings; move it away, or give the judge another name")
     return {j.key: j for j in read_journal(path)[1]}
 
 

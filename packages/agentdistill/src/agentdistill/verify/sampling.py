@@ -12,13 +12,13 @@ from typing import Literal
 
 from agentdistill.driver import Episode
 from agentdistill.environment import Environment
-from agentdistill.errors import DataError, InfrastructureError
+from agentdistill.errors import InfrastructureError
 from agentdistill.executors import OpenWork, RaySettings, Work, hire
 from agentdistill.models import Model
 from agentdistill.progress import Progress, Silent, Task
 from agentdistill.prompts import Style
 from agentdistill.rollout import RolloutSettings, chain_of_thought, rollout
-from agentdistill.store import append_jsonl, digest, read_jsonl, read_traces, repair_jsonl, write_jsonl
+from agentdistill.store import append_jsonl, digest, read_jsonl, read_traces, repair_jsonl, set_aside, write_jsonl
 from agentdistill.types import End, Problem, Sampling, Trace
 from agentdistill.verify.candidates import of_trace
 from agentdistill.verify.types import Pool
@@ -56,7 +56,7 @@ def sample_pools(
     """Every problem with its candidates, in order. Episodes are kept as traces in ``journal`` and not run twice.
 
     ``model`` and ``environment`` are made only if one is missing, in this process or, with ``ray``, in its workers;
-    ``identity`` tells the model from others. Raises DataError for a journal of another model or other settings,
+    ``identity`` tells the model from others: a journal of another model or other settings is set aside. Raises
     InfrastructureError where an episode failed twice; what was sampled is kept, and the same call goes on.
     """
     key = digest([settings, seed, style.cot("?"), list(problems), identity])
@@ -102,11 +102,11 @@ def _episode(
 
 
 def _opened(path: Path, key: str) -> dict[str, Trace]:
-    """The episodes that are there. The key of what they hang on stands beside them."""
+    """The episodes that are there. The key of what they hang on stands beside them; those of another are set aside."""
     note = path.with_suffix(".key.jsonl")
     repair_jsonl(path)
-    if note.exists() and next(read_jsonl(note), (0, {}))[1].get("key") != key:
-        raise DataError(f"{path}: holds candidates sampled under other settings; move it away, or name another run")
+    if path.exists() and note.exists() and next(read_jsonl(note), (0, {}))[1].get("key") != key:
+        set_aside(path)
     write_jsonl(note, [{"key": key}])
     return {t.id: t for t in read_traces(path) if t.end is not End.FAULT} if path.exists() else {}
 
