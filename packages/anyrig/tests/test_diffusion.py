@@ -14,15 +14,21 @@ from anyrig.errors import SettingsError
 
 
 def gaussian(how, mean, deviation):
-    """The best estimate of clean values that are normal, for a network that knows everything."""
+    """The best answer for clean values that are normal, of a network that knows everything."""
 
-    def estimate(x, t):
-        level = torch.tensor(t, dtype=torch.float64)
+    def answer(x, t):
+        level = torch.tensor([t])
         a, s = float(how.alpha(level)), float(how.sigma(level))
         gain = a * deviation**2 / (a * a * deviation**2 + s * s)
-        return mean + gain * (x - a * mean)
+        return answer_for(how, x, mean + gain * (x - a * mean), level)
 
-    return estimate
+    return answer
+
+
+def answer_for(how, x, clean, level):
+    """The answer to ``x`` that stands for ``clean``."""
+    nothing, one = (how.clean(x, torch.full_like(x, v), level) for v in (0.0, 1.0))
+    return (clean - nothing) / (one - nothing)
 
 
 @pytest.mark.parametrize("name", ["flow", "cosine"])
@@ -33,6 +39,27 @@ def test_a_known_distribution_comes_out(name, eta):
     out = denoise(gaussian(schedule(name), 2.0, 0.5), noise, Sampling(steps=60, eta=eta, schedule=name))
     assert out.mean() == pytest.approx(2.0, abs=0.02)
     assert out.std() == pytest.approx(0.5, abs=0.04)
+
+
+@pytest.mark.parametrize("how", [FLOW, COSINE])
+def test_an_answer_says_what_the_noise_leaves_open(how):
+    x, said = torch.randn(3, 4), torch.randn(3, 4)
+    torch.testing.assert_close(how.clean(x, said, torch.zeros(3)), x)  # nothing
+    torch.testing.assert_close(how.clean(x, said, torch.ones(3)), 0.5 * said, atol=1e-6, rtol=0)  # all
+    spread = how.spread(torch.linspace(0, 1, 9))
+    assert (spread.diff() > 0).all()
+    assert (spread[0], spread[-1]) == (0, pytest.approx(1))
+
+
+@pytest.mark.parametrize("how", [FLOW, COSINE])
+def test_without_an_answer_it_is_the_best_linear_guess(how):
+    torch.manual_seed(0)
+    clean, noise = 0.5 * torch.randn(50_000), torch.randn(50_000)
+    for t in (0.2, 0.5, 0.8):
+        level = torch.tensor([t])
+        x = how.mix(clean[None], noise[None], level)[0]
+        slope = float((x * clean).sum() / (x * x).sum())
+        torch.testing.assert_close(how.clean(x, torch.zeros_like(x), level), slope * x, atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("how", [FLOW, COSINE])

@@ -95,7 +95,7 @@ def test_positions_are_what_rotations_make_of_the_bones():
     turns = rot.from_6d(features.joints[..., ROTATION] + [1, 0, 0, 0, 1, 0])
     above = turns[:, np.maximum(code.parents, 0)]
     bones = np.where(code.parents[:, None] >= 0, rot.rotate(above, code.bones), code.bones)
-    np.testing.assert_allclose(code.ancestors() @ bones, features.joints[..., POSITION], atol=0.03)
+    np.testing.assert_allclose(code.ancestors() @ bones, features.joints[..., POSITION] + code.rest, atol=0.03)
 
 
 def test_contacts_are_the_standing_feet():

@@ -140,7 +140,7 @@ def test_a_single_patch_is_a_pose_that_time_has_no_part_in(clips):
 @torch.no_grad()
 def test_positions_of_packed_motion_are_the_features(clips):
     x, rig = inputs(clips)
-    there = joint_units(x)[..., POSITION]
+    there = joint_units(x)[..., POSITION] + rig.rest[:, None]
     here = positions(x, rig)
     mask = rig.mask[:, None, :, None]
     assert ((here - there) * mask).abs().max() < 1e-4

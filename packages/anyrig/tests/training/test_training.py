@@ -80,11 +80,13 @@ def test_the_truth_has_no_loss_but_what_its_feet_slide():
 
     example, _ = make_example(Selection("train", ("quadruped",)), 1, varied=False)
     (batch,) = deal([example], Deal(), 0, 0)
-    terms = losses(batch.clean, batch.clean, batch.rig, 15.0, Weights())
+    terms = losses(batch.clean, batch.clean, batch.rig, 15.0, Weights(), torch.ones(1))
     assert all(float(v) < 1e-5 for k, v in terms.items() if k != "skate")
     assert float(terms["skate"]) < 0.5
-    worse = losses(batch.clean + 0.3, batch.clean, batch.rig, 15.0, Weights())
+    worse = losses(batch.clean + 0.3, batch.clean, batch.rig, 15.0, Weights(), torch.ones(1))
     assert all(float(worse[k]) > float(terms[k]) for k in ("joints", "path", "places"))
+    surer = losses(batch.clean + 0.3, batch.clean, batch.rig, 15.0, Weights(), torch.full((1,), 0.5))
+    assert float(surer["joints"]) == pytest.approx(4 * float(worse["joints"]))
 
 
 def test_ground_speed_is_that_of_the_world():
@@ -117,3 +119,23 @@ def test_wrong_settings_are_refused(wrong):
 
 def test_settings_come_back_from_a_file():
     assert TrainSettings.from_dict(json.loads(json.dumps(small().to_dict()))) == small()
+
+
+def test_muon_is_pytorchs_but_for_its_rounding():
+    from anyrig.training.optimizers import Muon, orthogonal
+
+    torch.manual_seed(0)
+    start = [torch.randn(8, 8), torch.randn(6, 3), torch.randn(4, 16)]
+    ours, theirs = ([torch.nn.Parameter(m.clone()) for m in start] for _ in range(2))
+    one = Muon(ours, 2e-2, 0.01)
+    other = torch.optim.Muon(theirs, lr=2e-2, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    for _ in range(5):
+        for p, q in zip(ours, theirs, strict=True):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        one.step()
+        other.step()
+    for p, q, before in zip(ours, theirs, start, strict=True):
+        assert float((p - q).detach().norm()) < 0.05 * float((q - before).detach().norm())
+    values = torch.linalg.svdvals(orthogonal(torch.randn(40, 8)))
+    assert 0.6 < float(values.min()) <= float(values.max()) < 1.25

@@ -12,8 +12,8 @@ from torch import Tensor
 from anyrig.diffusion.schedules import Schedule, schedule
 from anyrig.errors import SettingsError
 
-Estimate = Callable[[Tensor, float], Tensor]
-"""``estimate(x, level)``: the clean motion that the noisy ``x`` is thought to be."""
+Answer = Callable[[Tensor, float], Tensor]
+"""``answer(x, level)``: what a network says to the noisy ``x``, see :meth:`~anyrig.diffusion.Schedule.clean`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def levels(steps: int) -> list[float]:
 
 
 def denoise(
-    estimate: Estimate,
+    answer: Answer,
     noise: Tensor,
     sampling: Sampling,
     generator: torch.Generator | None = None,
@@ -56,11 +56,11 @@ def denoise(
 ) -> Tensor:
     """Motion of ``noise``'s shape. What ``guide`` gives takes the estimate's place in every step, and in the result."""
     with torch.no_grad():
-        return _loop(estimate, noise, schedule(sampling.schedule), sampling, generator, guide)
+        return _loop(answer, noise, schedule(sampling.schedule), sampling, generator, guide)
 
 
 def _loop(
-    estimate: Estimate,
+    answer: Answer,
     x: Tensor,
     how: Schedule,
     sampling: Sampling,
@@ -69,7 +69,7 @@ def _loop(
 ) -> Tensor:
     at = levels(sampling.steps)
     for t, s in pairwise(at):
-        clean = estimate(x, t)
+        clean = how.clean(x, answer(x, t), torch.tensor([t], dtype=x.dtype, device=x.device))
         if guide is not None:
             clean = guide.mask * guide.known + (1 - guide.mask) * clean
         fresh = torch.zeros_like(x)

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from anyrig.errors import SettingsError
 
+_DEVIATION = 0.5
+"""Of packed features from their mean over time: what is left to tell of a rig's motion once its pose is known."""
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
@@ -33,6 +36,22 @@ class Schedule:
         """Motion (B, ...) at levels (B,)."""
         shape = (-1, *[1] * (clean.ndim - 1))
         return self.alpha(t).view(shape) * clean + self.sigma(t).view(shape) * noise
+
+    def clean(self, x: Tensor, answer: Tensor, t: Tensor) -> Tensor:
+        """The estimate of the clean motion that a network's ``answer`` to ``x`` (B, ...) at levels (B,) stands for.
+
+        What ``x`` itself says by the best linear guess, and the answer for what that leaves open (Karras et al.,
+        NeurIPS 2022): a network need not learn to copy, and has as much to say at every level.
+        """
+        shape = (-1, *[1] * (x.ndim - 1))
+        a, s = self.alpha(t), self.sigma(t)
+        kept = a * _DEVIATION**2 / (a**2 * _DEVIATION**2 + s**2)
+        return kept.view(shape) * x + (_DEVIATION * self.spread(t)).view(shape) * answer
+
+    def spread(self, t: Tensor) -> Tensor:
+        """How much of the motion ``x`` leaves open at levels ``t``: from 0, nothing, to 1, all."""
+        a, s = self.alpha(t), self.sigma(t)
+        return s / (a**2 * _DEVIATION**2 + s**2).sqrt()
 
     def step(self, x: Tensor, clean: Tensor, t: float, s: float, eta: float, noise: Tensor) -> Tensor:
         """From level ``t`` to the lower ``s``, given an estimate of the clean motion.

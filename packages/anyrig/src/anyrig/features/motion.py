@@ -5,7 +5,7 @@ With ``W_j(t)`` a joint's world rotation, ``R_j`` the one at rest, ``H(t)`` the 
 | feature | of | definition |
 |---|---|---|
 | rotation (6) | joint | ``H^-1 W_j R_j^-1`` as 6D less the identity: the turn away from rest, seen from the heading |
-| position (3) | joint | ``H^-1 (p_j - p_root) / size`` |
+| position (3) | joint | ``H^-1 (p_j - p_root) / size``, less the same at rest |
 | contact (1) | joint | 1 where it stands on the ground |
 | height | path | of the main root over the ground, / size |
 | speed (2) | path | of the main root to the left and forward, in the heading's frame, sizes a second |
@@ -71,7 +71,7 @@ class Features:
 def encode(clip: Clip) -> Features:
     """The features of ``clip`` at its own frame rate; :func:`decode` gives it back to float precision."""
     s, main = clip.skeleton, clip.skeleton.main_root
-    size = size_of(s)
+    size, rest = size_of(s), s.rest_positions()
     positions, rotations = clip.world()
     turns = rot.multiply(rotations, rot.inverse(s.rest_world()))
     heading = headings(turns[:, main])
@@ -80,7 +80,7 @@ def encode(clip: Clip) -> Features:
     joints = np.concatenate(
         [
             rot.to_6d(rot.multiply(undo[:, None], turns)) - _IDENTITY,
-            around,
+            around - (rest - rest[main]) / size,
             contacts(positions, clip.fps, size)[..., None],
         ],
         axis=-1,

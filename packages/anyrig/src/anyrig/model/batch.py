@@ -17,7 +17,7 @@ from anyrig.features.rig import log_size
 N_RELATIONS = 3 * (MAX_DISTANCE + 1) + 2
 """Kinds of relation between two tokens: distance times (aside, above, below), and to and from the path's token."""
 
-_JOINT_SCALE = np.array([3.0] * 6 + [4.0] * 3 + [2.0])
+_JOINT_SCALE = np.array([3.0] * 6 + [10.0] * 3 + [2.0])
 _PATH_SCALE = np.array([1.5, 4.0, 0.8, 0.8])
 # Over procedural creatures these bring every feature to a deviation of about one.
 _MIDDLE = np.array([-0.143, 0.0, 0.0, 0.0, -0.143, 0.0, 0.0, 0.0, 0.0, 0.1])

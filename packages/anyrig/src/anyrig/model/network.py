@@ -1,4 +1,4 @@
-"""The network: from noisy motion, a rig, a text and a noise level to clean motion."""
+"""The network: what it answers to noisy motion, a rig, a text and a noise level."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Block(nn.Module):
 
 
 class MotionModel(nn.Module):
-    """``model(x, level, rig, texts)``: an estimate of the clean motion in ``x``.
+    """``model(x, level, rig, texts)``: the answer (see :meth:`anyrig.diffusion.Schedule.clean`) to the noisy ``x``.
 
     ``x`` (B, T, J + 1, 10) is packed as by :func:`anyrig.model.pack`, with T a multiple of ``config.patch``; ``level``
     (B,) runs from 0, clean, to 1, pure noise. ``texts`` are strings, or what :meth:`read` made of them before.

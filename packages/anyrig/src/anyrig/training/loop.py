@@ -169,8 +169,10 @@ class _Run:
         level = torch.rand(len(batch.texts), generator=generator).sqrt().clamp(min=1e-3)  # more noise than not
         noise = torch.randn(batch.clean.shape, generator=generator)
         clean, rig = batch.clean.to(self.device), batch.rig.to(self.device)
-        x = schedule(s.schedule).mix(clean, noise.to(self.device), level.to(self.device))
-        terms = losses(self.model(x, level.to(self.device), rig, batch.texts), clean, rig, s.model.fps, Weights())
+        how, level = schedule(s.schedule), level.to(self.device)
+        x = how.mix(clean, noise.to(self.device), level)
+        out = how.clean(x, self.model(x, level, rig, batch.texts), level)
+        terms = losses(out, clean, rig, s.model.fps, Weights(), how.spread(level))
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizers.step(self.rate())

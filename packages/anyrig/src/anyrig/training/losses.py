@@ -22,13 +22,16 @@ class Weights:
     path: float = 1.5
     places: float = 3.0
     moves: float = 30.0
-    skate: float = 2.0
+    skate: float = 0.3
 
 
-def losses(out: Tensor, clean: Tensor, rig: RigBatch, fps: float, weights: Weights) -> dict[str, Tensor]:
+def losses(
+    out: Tensor, clean: Tensor, rig: RigBatch, fps: float, weights: Weights, spread: Tensor
+) -> dict[str, Tensor]:
     """The terms of the loss, weighted, each a mean over what there is; both motions (B, T, J + 1, 10), packed.
 
-    ``joints`` and ``path``: squared errors of the features, scaled. ``places``: of the positions to which the rotations
+    ``joints`` and ``path``: squared errors of the features, scaled, over the ``spread`` (B,) that the noise leaves
+    them, so that all levels count alike. ``places``: of the positions to which the rotations
     lead, in sizes; ``moves``: of how they change from frame to frame. ``skate``: squared speed over the ground of
     joints that ought to stand, sizes a second.
     """
@@ -39,10 +42,11 @@ def losses(out: Tensor, clean: Tensor, rig: RigBatch, fps: float, weights: Weigh
     where = positions(out, rig)
     lift = (path_units(out)[..., HEIGHT] - path_units(clean)[..., HEIGHT])[..., None, None]
     up = torch.tensor([0.0, 1.0, 0.0], device=out.device)
-    wrong = (where - there[..., POSITION]) * mask
+    wrong = (where - rig.rest[:, None] - there[..., POSITION]) * mask
+    error = (out - clean) / spread[:, None, None, None]
     terms = {
-        "joints": ((out[:, :, 1:] - clean[:, :, 1:]).square() * mask).mean(dim=-1).sum() / count,
-        "path": (out[:, :, 0, :N_PATH] - clean[:, :, 0, :N_PATH]).square().mean(),
+        "joints": (error[:, :, 1:].square() * mask).mean(dim=-1).sum() / count,
+        "path": error[:, :, 0, :N_PATH].square().mean(),
         "places": (wrong + lift * up * mask).square().sum() / count,
     }
     if n_frames > 1:
