@@ -99,6 +99,8 @@ def test_a_recipe_from_problems_to_a_page(recipe, tmp_path, capsys):
     page = tmp_path / "page.html"
     run(capsys, "curve", file, "--out", page, "--resamples", 50)
     assert "tool verifier × reward" in page.read_text()
+    run(capsys, "curve", file, "--out", tmp_path / "curve.svg", "--resamples", 50)
+    assert (tmp_path / "curve.svg").read_text().startswith("<svg")
 
 
 def test_what_another_model_said_is_set_aside(recipe, tmp_path, capsys):
@@ -189,7 +191,7 @@ def test_the_recipes_of_verification_can_be_read(path):
         (["rescore", "c.jsonl", "--methods", "verifier"], '"verifier" needs verdicts'),
         (["rescore", "c.jsonl", "--reward", "prm"], 'no judge is called "prm"'),
         (["rescore", "ungraded.jsonl"], "has no gold answer"),
-        (["curve", "c.jsonl", "--out", "c.png"], "ends in .html, .md or .json"),
+        (["curve", "c.jsonl", "--out", "c.png"], "ends in .html, .md, .svg or .json"),
         (["theory", "--p", "1.5"], "are probabilities"),
         (["toy", "toy.jsonl", "--terms", "1"], "at least two terms"),
         (["sample", "gone.toml"], "No such file"),

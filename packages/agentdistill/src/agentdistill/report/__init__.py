@@ -8,7 +8,7 @@ from __future__ import annotations
 from agentdistill.report._markdown import markdown
 from agentdistill.report._page import page_style, render, write_report
 from agentdistill.report._seeds import summarize_seeds
-from agentdistill.report._standalone import ladder_svg
+from agentdistill.report._standalone import ladder_svg, standalone_style
 from agentdistill.report._summary import Report, summarize
 from agentdistill.report._table import table
 
@@ -18,6 +18,7 @@ __all__ = [
     "markdown",
     "page_style",
     "render",
+    "standalone_style",
     "summarize",
     "summarize_seeds",
     "table",

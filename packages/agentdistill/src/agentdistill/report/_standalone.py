@@ -16,5 +16,10 @@ def ladder_svg(report: Mapping[str, Any]) -> str:
 
     Empty text where the report holds no scored student.
     """
+    return str(ladder(report, style=standalone_style()))
+
+
+def standalone_style() -> str:
+    """The ``<style>`` of a picture that stands in no page."""
     rules = "".join((_ASSETS / name).read_text(encoding="utf-8") for name in ("ladder.css", "figures.css"))
-    return str(ladder(report, style=f"<style>{rules}</style>"))
+    return f"<style>{rules}</style>"

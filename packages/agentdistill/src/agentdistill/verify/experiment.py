@@ -1,6 +1,6 @@
 """A recipe of verification as a whole: every stage for every seed, and what came out, as JSON and as a page.
 
-    runs/NAME                 the first seed's candidates, judgements and trained roles; verify.json, .html and .md
+    runs/NAME                 the first seed's candidates, judgements and trained roles; verify.json, .html, .md, .svg
     runs/NAME.seed-S          the same under another seed
 
 ``verify.json`` in the folder of an ``agentdistill run`` becomes a section of that run's report.
@@ -19,11 +19,11 @@ from agentdistill.verify import runs
 from agentdistill.verify.candidates import read_pools
 from agentdistill.verify.curves import curve, read_costs
 from agentdistill.verify.markdown import markdown
-from agentdistill.verify.page import render
+from agentdistill.verify.page import picture, render
 from agentdistill.verify.recipe import VerifyRecipe
 from agentdistill.verify.rescore import Asked
 
-SUMMARY, PAGE, TABLE = "verify.json", "verify.html", "verify.md"
+SUMMARY, PAGE, TABLE, PICTURE = "verify.json", "verify.html", "verify.md", "verify.svg"
 
 
 def with_seed(recipe: VerifyRecipe, folder: Path, seed: int) -> tuple[VerifyRecipe, Path]:
@@ -46,6 +46,8 @@ def run_all(recipe: VerifyRecipe, folder: Path, n_seeds: int, progress: Progress
     curves = summary(recipe, [own for _, own in seeds])
     write_json(folder / SUMMARY, {"curves": curves})
     write_atomic(folder / TABLE, markdown(curves))
+    if len(curves[0]["budgets"]) > 1:
+        write_atomic(folder / PICTURE, picture(curves))
     write_atomic(folder / PAGE, render(curves))
     return folder / PAGE
 

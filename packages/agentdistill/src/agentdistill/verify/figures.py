@@ -42,7 +42,9 @@ def main_methods(c: Curve) -> list[str]:
     return found if "verifier-weighted" in found or "verifier" not in c["methods"] else ["verifier", *found]
 
 
-def against_candidates(c: Curve, width: float = 900, height: float = 430, *, legend: bool = False) -> Markup:
+def against_candidates(
+    c: Curve, width: float = 900, height: float = 430, *, legend: bool = False, style: str = ""
+) -> Markup:
     """Accuracy against the number of candidates, a line a method, rivals as dashed lines across."""
     methods = [m for m in LABELS if m in c["methods"]] if not legend else main_methods(c)
     rows = [(LABELS[m], TONES[m], _last(c, m)["accuracy"]) for m in methods]
@@ -61,7 +63,7 @@ def against_candidates(c: Curve, width: float = 900, height: float = 430, *, leg
     for i, m in reversed(list(enumerate(methods))):
         body += _line(frame, m, points[m], (i - len(methods) / 2) * 2.2)
     body += _legend(frame, rows) if legend else _labels(frame, rows, len(methods))
-    return svg.figure(width, height + below - 46, "Accuracy against the number of candidates, by method", body)
+    return svg.figure(width, height + below - 46, "Accuracy against the number of candidates, by method", body, style)
 
 
 def against_costs(c: Curve, width: float = 250, height: float = 178) -> list[Markup]:

@@ -28,6 +28,11 @@ def render(curves: Sequence[Curve]) -> str:
     return Markup(head).format(Markup(css), section(curves))
 
 
+def picture(curves: Sequence[Curve]) -> str:
+    """The first curve's accuracy against candidates, as an SVG with colours of its own."""
+    return str(figures.against_candidates(curves[0], style=report.standalone_style()))
+
+
 def section(curves: Sequence[Curve]) -> Markup:
     """The curves one under another, to stand in a page of the report's style."""
     return Markup("").join(_curve(c) for c in curves)

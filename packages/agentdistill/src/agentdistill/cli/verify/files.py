@@ -25,9 +25,8 @@ def add(parser: argparse.ArgumentParser, command: str) -> None:
     else:
         add_scores(parser)
     if command == "curve":
-        parser.add_argument(
-            "--out", type=Path, metavar="FILE", help="an .html or .md page, or a .json file (JSON is printed)"
-        )
+        about = "a page (.html, .md), its picture (.svg), or .json (JSON is printed)"
+        parser.add_argument("--out", type=Path, metavar="FILE", help=about)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -81,14 +80,14 @@ def _curve(args: argparse.Namespace) -> int:
     from agentdistill.store import json_text, write_atomic
     from agentdistill.verify.curves import curve, read_costs
     from agentdistill.verify.markdown import markdown
-    from agentdistill.verify.page import render
+    from agentdistill.verify.page import picture, render
 
     kind = ".json" if args.out is None else args.out.suffix
-    if kind not in (".html", ".md", ".json"):
-        raise UserError(f"--out {args.out}: give a name that ends in .html, .md or .json")
+    writers = {".html": render, ".md": markdown, ".svg": picture}
+    if kind not in (*writers, ".json"):
+        raise UserError(f"--out {args.out}: give a name that ends in .html, .md, .svg or .json")
     asked = _asked(args)
     curves = [curve(_name(f, args.files), _read(f, args), asked, read_costs(f)) for f in args.files]
-    writers = {".html": render, ".md": markdown}
     text = writers[kind](curves) if kind in writers else json_text({"curves": curves})
     if args.out is None:
         print(text, end="")
