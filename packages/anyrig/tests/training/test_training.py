@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
@@ -139,3 +140,27 @@ def test_muon_is_pytorchs_but_for_its_rounding():
         assert float((p - q).detach().norm()) < 0.05 * float((q - before).detach().norm())
     values = torch.linalg.svdvals(orthogonal(torch.randn(40, 8)))
     assert 0.6 < float(values.min()) <= float(values.max()) < 1.25
+
+
+def test_captions_of_one_motion_are_told_from_others():
+    from anyrig.training.losses import text_loss
+
+    here = torch.eye(4)
+    none_alike = torch.zeros(4, 4, dtype=torch.bool)
+    assert float(text_loss(here, here, none_alike)) < 0.01  # each like its own and unlike the others
+    assert float(text_loss(here.roll(1, 0), here, none_alike)) > 5.0
+    same = torch.ones(4, 3)
+    assert float(text_loss(same, same, none_alike)) == pytest.approx(math.log(4), abs=1e-5)  # nothing is told
+    assert float(text_loss(same, same, ~none_alike)) == pytest.approx(0.0, abs=1e-6)  # and nothing asked
+
+
+def test_a_batch_has_other_captions_and_knows_what_is_alike():
+    from anyrig.corpus import Deal, Selection, deal, make_example
+
+    examples = [make_example(Selection("train", ("biped",)), k, varied=False)[0] for k in range(6)]
+    captions = {c: (e.kind, e.action) for e in examples for c in e.captions}
+    for batch in deal(examples, Deal(poses=True, untitled=0.0), 0, 0):
+        for k, (text, other) in enumerate(zip(batch.texts, batch.others, strict=True)):
+            owner = next(e for e in examples if text in e.captions and other in e.captions)
+            alike = [captions[t] == (owner.kind, owner.action) for t in batch.texts]
+            assert batch.alike[k].tolist() == alike

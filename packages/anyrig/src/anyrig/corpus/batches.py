@@ -33,11 +33,17 @@ class Deal:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """``clean`` motion (B, T, J + 1, 10), packed, of ``rig`` (B), with ``texts``."""
+    """``clean`` motion (B, T, J + 1, 10), packed, of ``rig`` (B), with ``texts``.
+
+    ``others`` are further captions of the same motions, and ``alike`` (B, B) is true where two are of one kind and
+    action.
+    """
 
     clean: Tensor
     rig: RigBatch
     texts: tuple[str, ...]
+    others: tuple[str, ...]
+    alike: Tensor
 
 
 def deal(examples: Sequence[Example], how: Deal, seed: int, epoch: int) -> Iterator[Batch]:
@@ -80,14 +86,18 @@ def _filled(pool: list[int], examples: Sequence[Example], how: Deal, patches: in
 
 
 def _batch(chosen: Sequence[Example], how: Deal, rng: random.Random) -> Batch:
-    features, texts = [], []
+    features, texts, others = [], [], []
     for example in chosen:
         n = how.patch if how.poses else min(example.window, how.max_frames)
         spare = example.features.n_frames - n
         start = rng.randint(0, spare) if spare > 0 else 0
         features.append(example.features.cut(start, start + n))
-        texts.append("" if rng.random() < how.untitled else rng.choice(example.captions))
+        text, other = rng.sample(example.captions, 2)
+        texts.append("" if rng.random() < how.untitled else text)
+        others.append(other)
     rig = collate_rigs([e.code for e in chosen])
     named = torch.as_tensor(np.array([rng.random() >= how.unnamed for _ in chosen]))
     rig.names.mul_(named[:, None, None])
-    return Batch(pack(features), rig, tuple(texts))
+    what = [(e.kind, e.action) for e in chosen]
+    alike = torch.tensor([[a == b for b in what] for a in what])
+    return Batch(pack(features), rig, tuple(texts), tuple(others), alike)

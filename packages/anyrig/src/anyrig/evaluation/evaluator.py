@@ -24,7 +24,7 @@ from anyrig.io._files import write_bytes
 from anyrig.model import ModelConfig, MotionModel, RigBatch, collate_rigs, pack
 from anyrig.skeleton import Clip
 
-CONFIG = ModelConfig(width=64, layers=2, heads=2, joint_names=False, text_layers=1)
+CONFIG = ModelConfig(width=64, layers=2, heads=2, patch=4, joint_names=False, text_layers=1)
 
 
 @dataclass(frozen=True, slots=True)

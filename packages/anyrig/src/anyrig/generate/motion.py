@@ -72,7 +72,8 @@ def generate(
     options = options or Options()
     fps = model.config.fps
     frames = _frames(prompts, fps)
-    parts = windows(frames, model.config.max_frames, min(OVERLAP, model.config.max_frames // 4), model.config.patch)
+    longest, patch = model.config.max_frames, model.config.patch
+    parts = windows(frames, longest, min(OVERLAP, longest // 4) // patch * patch, patch)
     turn = facing_of(skeleton, options.facing)
     rig = faced(skeleton, -turn)
     code = rig_code(rig)

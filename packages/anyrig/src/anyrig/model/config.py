@@ -28,7 +28,7 @@ class ModelConfig:
     width: int = 128
     layers: int = 6
     heads: int = 4
-    patch: int = 4
+    patch: int = 8
     max_frames: int = 64
     position: str = "tree"
     distances: bool = True

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from anyrig import __version__
 from anyrig.corpus import Batch, Deal, build, deal, load_examples, seed_of
@@ -31,7 +32,8 @@ from anyrig.diffusion import schedule
 from anyrig.errors import FileError
 from anyrig.io._files import write_bytes
 from anyrig.model import MotionModel, save_model
-from anyrig.training.losses import Weights, losses
+from anyrig.model.text import Text
+from anyrig.training.losses import Weights, losses, text_loss
 from anyrig.training.optimizers import Optimizers
 from anyrig.training.settings import TrainSettings
 
@@ -171,8 +173,9 @@ class _Run:
         clean, rig = batch.clean.to(self.device), batch.rig.to(self.device)
         how, level = schedule(s.schedule), level.to(self.device)
         x = how.mix(clean, noise.to(self.device), level)
-        out = how.clean(x, self.model(x, level, rig, batch.texts), level)
-        terms = losses(out, clean, rig, s.model.fps, Weights(), how.spread(level))
+        text, told = self.texts(batch)
+        out = how.clean(x, self.model(x, level, rig, text), level)
+        terms = losses(out, clean, rig, s.model.fps, Weights(), how.spread(level)) | {"texts": Weights().texts * told}
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizers.step(self.rate())
@@ -182,6 +185,16 @@ class _Run:
             for name, value in self.model.state_dict().items():
                 self.mean[name].lerp_(value, 1 - memory)
         return {name: float(value.detach()) for name, value in terms.items()}
+
+    def texts(self, batch: Batch) -> tuple[Text, Tensor]:
+        """The texts of a batch, read, and how badly they are told apart."""
+        n = len(batch.texts)
+        both = self.model.read([*batch.texts, *batch.others])
+        first, second = both.tokens[:n, 0], both.tokens[n:, 0]
+        titled = torch.tensor([bool(text) for text in batch.texts], device=self.device)
+        alike = batch.alike.to(self.device)[titled][:, titled]
+        told = text_loss(first[titled], second[titled], alike) if titled.any() else first.sum() * 0
+        return Text(both.tokens[:n], both.mask[:n]), told
 
     def rate(self) -> float:
         """The learning rate of the next step: a rise and a cosine over each stage."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from anyrig.features import CONTACT, POSITION
 from anyrig.features.motion import FORWARD, HEIGHT, LEFT, N_PATH, TURNING
@@ -23,6 +24,7 @@ class Weights:
     places: float = 3.0
     moves: float = 30.0
     skate: float = 0.3
+    texts: float = 0.2
 
 
 def losses(
@@ -56,6 +58,18 @@ def losses(
         speed = ground_speed(where, path_units(out), fps) * standing[:, 1:]
         terms["skate"] = speed.square().sum() / standing.sum().clamp(min=1.0)
     return {name: getattr(weights, name) * value for name, value in terms.items()}
+
+
+def text_loss(texts: Tensor, others: Tensor, alike: Tensor, sharpness: float = 10.0) -> Tensor:
+    """How badly captions (B, E) tell which of the others (B, E) is of the same motion: InfoNCE, by cosines.
+
+    Motions that are ``alike`` (B, B) are no contrast to each other. The motion's own losses say little of a text before
+    much else is learned, and a text encoder that is told nothing else comes to say the same of all.
+    """
+    scores = sharpness * F.normalize(texts, dim=-1) @ F.normalize(others, dim=-1).T
+    own = torch.arange(len(scores), device=scores.device)
+    scores = scores.masked_fill(alike.fill_diagonal_(False), float("-inf"))
+    return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
 
 
 def ground_speed(where: Tensor, path: Tensor, fps: float) -> Tensor:

@@ -24,9 +24,9 @@ class TrainSettings:
     model: ModelConfig = field(default_factory=ModelConfig)
     seed: int = 0
     n_clips: int = 8000
-    pose_steps: int = 600
-    steps: int = 2400
-    tokens: int = 6000
+    pose_steps: int = 900
+    steps: int = 4500
+    tokens: int = 4000
     lr: float = 2e-3
     warmup: int = 100
     ema: float = 0.998
