@@ -66,7 +66,7 @@ def _difference(d: Any) -> str:
 
 
 def _curve(c: Curve) -> Markup:
-    seeds = f" under each of {c['n_seeds']} seeds" if c["n_seeds"] > 1 else ""
+    seeds = f", {c['n_seeds']} seeds" if c["n_seeds"] > 1 else ""
     told = (
         f"{c['n_problems']:,} problems, {c['n_candidates']:,} candidates in all{seeds}. Accuracy at n is the mean over "
         "random subsets of n; intervals are bootstrapped over problems, 95 %."
