@@ -55,6 +55,8 @@ def _rival(name: str, rival: Any) -> str:
 
 
 def _differences(c: Curve) -> list[str]:
+    if len(c["budgets"]) < 2:
+        return []
     best = T1 if T1 in c["methods"] else "verifier"
     found = [(LABELS["majority"], c["versus_majority"]), (LABELS[CONTROL], c["versus_two_stage"])]
     found += [(f"{k}, greedy", r["versus"]) for k, r in c["rivals"].items()]
