@@ -23,7 +23,6 @@ from anyrig.evaluation import (
     save_evaluator,
     teach,
 )
-from anyrig.evaluation.evaluator import contrast
 from anyrig.evaluation.run import by_retrieval, questions
 from anyrig.features import POSITION, encode
 
@@ -48,12 +47,12 @@ def test_an_evaluator_learns_which_text_belongs_to_which_motion():
     assert len(set(batch.texts)) == 6
     evaluator = Evaluator()
     optimizer = torch.optim.Adam(evaluator.parameters(), lr=2e-3)
-    before = float(contrast(evaluator, batch).detach())
+    before = float(evaluator.loss(batch).detach())
     for _ in range(40):
         optimizer.zero_grad()
-        contrast(evaluator, batch).backward()
+        evaluator.loss(batch).backward()
         optimizer.step()
-    assert float(contrast(evaluator, batch).detach()) < 0.5 * before
+    assert float(evaluator.loss(batch).detach()) < 0.5 * before
     with torch.no_grad():
         motions, texts = evaluator.motions(batch.clean, batch.rig), evaluator.texts(batch.texts)
     np.testing.assert_allclose(motions.norm(dim=1), 1.0, atol=1e-5)

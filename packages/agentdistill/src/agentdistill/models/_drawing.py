@@ -28,42 +28,43 @@ class Draw:
             self._uniforms = torch.tensor(padded, dtype=torch.float64).to(device, torch.float32)
             self._temperature = torch.tensor([float(s.temperature) for s in samplings], device=device)
             self._top_p = torch.tensor([float(s.top_p) for s in samplings], device=device)
-            self._whole = self._top_p >= 1
         self._step = 0
 
     def select(self, index: Tensor) -> None:
         """Go on with these rows only."""
         if self._sampled:
             self._uniforms, self._top_p = self._uniforms[index], self._top_p[index]
-            self._temperature, self._whole = self._temperature[index], self._whole[index]
+            self._temperature = self._temperature[index]
 
     def __call__(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens ``[rows]`` and their log-probabilities under the model itself (temperature 1)."""
         tokens = logits.argmax(-1)
         if self._sampled:
-            tokens = tokens.where(self._temperature == 0, self._sample(logits, tokens))
+            tokens = tokens.where(self._temperature == 0, self._sample(logits))
             self._step += 1
         chosen = logits.gather(1, tokens[:, None]).squeeze(1)
         return tokens, chosen - logits.logsumexp(-1)
 
-    def _sample(self, logits: Tensor, likeliest: Tensor) -> Tensor:
+    def _sample(self, logits: Tensor) -> Tensor:
         scaled = logits / self._temperature.clamp(min=1e-6)[:, None]
         step = min(self._step, self._uniforms.shape[1] - 1)  # greedy rows may outlive all that are sampled
         uniform = self._uniforms[:, step, None]
-        if bool(self._whole.all()):
-            return _from_all(scaled, uniform, likeliest)
-        tokens = _from_nucleus(scaled, uniform, self._top_p[:, None])
-        if bool(self._whole.any()):
-            tokens = tokens.where(~self._whole, _from_all(scaled, uniform, likeliest))
+        whole = self._top_p >= 1
+        if bool(whole.all()):
+            return _from_all(scaled, uniform)
+        tokens = torch.empty(len(scaled), dtype=torch.long, device=scaled.device)
+        tokens[whole] = _from_all(scaled[whole], uniform[whole])
+        tokens[~whole] = _from_nucleus(scaled[~whole], uniform[~whole], self._top_p[~whole, None])
         return tokens
 
 
-def _from_all(scaled: Tensor, uniform: Tensor, likeliest: Tensor) -> Tensor:
+def _from_all(scaled: Tensor, uniform: Tensor) -> Tensor:
     """Tokens in the vocabulary's order, by the place of ``uniform`` (rows, 1) in their cumulative distribution: no
     sorting, which would take longer than a small model does."""
     cumulative = scaled.softmax(-1).cumsum(-1)
-    choice = torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True).squeeze(1)
-    return choice.where(choice < scaled.shape[-1], likeliest)  # where rounding leaves none
+    all_of_it = cumulative[:, -1:]
+    point = (uniform * all_of_it).minimum(torch.nextafter(all_of_it, torch.zeros_like(all_of_it)))
+    return torch.searchsorted(cumulative, point, right=True).squeeze(1)
 
 
 def _from_nucleus(scaled: Tensor, uniform: Tensor, top_p: Tensor) -> Tensor:
@@ -72,7 +73,7 @@ def _from_nucleus(scaled: Tensor, uniform: Tensor, top_p: Tensor) -> Tensor:
     n = scaled.shape[-1]
     top, order = scaled.topk(min(_TOP, n), sorted=True)
     short = (top - total).exp().sum(-1, keepdim=True) < top_p
-    if n > _TOP and bool((short & (top_p < 1)).any()):  # rows of 1 are not taken from here
+    if n > _TOP and bool(short.any()):
         top, order = scaled.sort(dim=-1, descending=True, stable=True)
     probs = (top - total).exp()
     before = probs.cumsum(-1) - probs

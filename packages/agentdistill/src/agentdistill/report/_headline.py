@@ -9,6 +9,7 @@ from typing import Any
 from agentdistill.report._effects import as_dict, finite
 from agentdistill.report.run import Part, values_by_problem
 from agentdistill.stats import paired_difference, paired_ratio
+from agentdistill.stats.shown import points
 
 COT_DISTILL = "cot-distill"
 AGENT_DISTILL = "agent-distill"
@@ -115,8 +116,8 @@ def _sentence(pairs: Sequence[Mapping[str, Any]], words: str) -> str:
 
 def _pair(c: Mapping[str, Any]) -> str:
     d = c["difference"]
-    interval = f"95 % interval {_points(d['low'])} to {_points(d['high'])}"
-    return f"{c['student']} against {c['baseline_student']} {_points(d['estimate'])} points ({interval})"
+    interval = f"95 % interval {points(d['low'])} to {points(d['high'])}"
+    return f"{c['student']} against {c['baseline_student']} {points(d['estimate'])} points ({interval})"
 
 
 def _range(pairs: Sequence[Mapping[str, Any]]) -> str:
@@ -124,8 +125,3 @@ def _range(pairs: Sequence[Mapping[str, Any]]) -> str:
     if len(points) == 1:
         return f"by {points[0]:.1f} points"
     return f"by {points[0]:.1f} to {points[-1]:.1f} points"
-
-
-def _points(share: float) -> str:
-    """A signed difference in percentage points, with a true minus sign."""
-    return f"{share * 100:+.1f}".replace("-", "−")

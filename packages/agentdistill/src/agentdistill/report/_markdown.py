@@ -8,6 +8,7 @@ from typing import Any
 from agentdistill.report import _paper
 from agentdistill.report._grid import grid, text
 from agentdistill.report._svg import method_label
+from agentdistill.stats.shown import percent, points
 
 _EFFECTS = (
     ("agent-distill", "cot-distill"),
@@ -134,7 +135,7 @@ def _effects(table: Facts) -> list[str]:
             if c is not None:
                 paper = _paper.difference(method, baseline, rung)
                 name = f"{method_label(method)} against {method_label(baseline)}"
-                paper_said = _NONE if paper is None else f"{_points(paper / 100)} ({_paper.SIZES[rung]})"
+                paper_said = _NONE if paper is None else f"{points(paper / 100)} ({_paper.SIZES[rung]})"
                 rows.append([name, text(size), _difference(c["difference"]), paper_said, _verdict(c["difference"])])
     if not rows:
         return []
@@ -157,7 +158,7 @@ def _votes(table: Facts) -> list[str]:
     rows = []
     for v in table["votes"]:
         sampled = v["candidates"] + v["candidates_spared"]
-        spared = _percent(v["candidates_spared"] / sampled) if sampled else _NONE
+        spared = percent(v["candidates_spared"] / sampled) if sampled else _NONE
         changes = [_change(v[k]) for k in ("accuracy", *_ERRORS)]
         rows.append([f"{text(v['student'])} {method_label(v['method'])}", *changes, spared])
     if not rows:
@@ -175,14 +176,14 @@ def _votes(table: Facts) -> list[str]:
 
 def _change(p: Facts) -> str:
     d = p["difference"]
-    return f"{_percent(p['b'])} → {_percent(p['a'])} ({_points(d['low'])} to {_points(d['high'])})"
+    return f"{percent(p['b'])} → {percent(p['a'])} ({points(d['low'])} to {points(d['high'])})"
 
 
 def _answers(table: Facts) -> list[str]:
     rows = []
     for c in table["cells"]:
         n = c["n_episodes"]
-        shares = (_percent(c["errors"][k] / n) if n else _NONE for k in _ERRORS)
+        shares = (percent(c["errors"][k] / n) if n else _NONE for k in _ERRORS)
         counts = (f"{c['n']:,}", f"{c['unscored']:,}", f"{c['truncations']:,}")
         tokens = (_count(c["prompt_tokens"]), _count(c["new_tokens"]))
         costs = (*tokens, _decimal(c["searches"]), _decimal(c["steps"]))
@@ -227,15 +228,15 @@ def _warnings(table: Facts) -> list[str]:
 
 
 def _accuracy(a: Facts | None) -> str:
-    return _NONE if a is None else f"{_percent(a['estimate'])} ({_percent(a['low'])} to {_percent(a['high'])})"
+    return _NONE if a is None else f"{percent(a['estimate'])} ({percent(a['low'])} to {percent(a['high'])})"
 
 
 def _estimate(a: Facts | None) -> str:
-    return _NONE if a is None else _percent(a["estimate"])
+    return _NONE if a is None else percent(a["estimate"])
 
 
 def _difference(d: Facts) -> str:
-    return f"{_points(d['estimate'])} ({_points(d['low'])} to {_points(d['high'])})"
+    return f"{points(d['estimate'])} ({points(d['low'])} to {points(d['high'])})"
 
 
 def _ratio(value: float | None, interval: Facts | None) -> str:
@@ -243,14 +244,6 @@ def _ratio(value: float | None, interval: Facts | None) -> str:
         return _NONE
     upper = "or more" if interval["high"] is None else f"to {interval['high']:.2f}"
     return f"{value:.2f} ({interval['low']:.2f} {upper})"
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f}"
-
-
-def _points(share: float) -> str:
-    return f"{share * 100:+.1f}".replace("-", "−")
 
 
 def _figure(value: float | None) -> str:

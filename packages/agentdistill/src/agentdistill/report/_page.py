@@ -18,6 +18,7 @@ from agentdistill.report._summary import summarize_run
 from agentdistill.report._svg import method_label, tone
 from agentdistill.report.outcome import ERROR_KINDS
 from agentdistill.report.run import Run, read_run
+from agentdistill.stats.shown import percent, points
 from agentdistill.store import write_atomic, write_json
 
 _ASSETS = Path(__file__).parent / "assets"
@@ -99,22 +100,14 @@ def _environment() -> Environment:
         axis=_axis,
         limits=_limits,
         ratio=_ratio,
-        percent=_percent,
-        points=_points,
+        percent=percent,
+        points=points,
         count=_count,
         method=method_label,
         pretty=_pretty,
         decimal=_decimal,
     )
     return environment
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share * 100:.1f}"
-
-
-def _points(share: float) -> str:
-    return f"{share * 100:+.1f}".replace("-", "−")
 
 
 def _count(n: float | None) -> str:

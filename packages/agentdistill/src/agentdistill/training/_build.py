@@ -75,7 +75,7 @@ def _kind(
         warnings.simplefilter("ignore")  # TRL's word that this trainer may change
         from agentdistill.training._divergence import DivergenceTrainer, GKDConfig, only_given, teacher_of
 
-    dtype = "bfloat16" if _bfloat16(settings, gpu) else "float32"
+    dtype = "bfloat16" if settings.half(gpu) else "float32"
     teacher = teacher_of(divergence, tokenizer, "cuda" if gpu else "cpu", dtype)
     return DivergenceTrainer, GKDConfig, only_given(divergence), {"teacher_model": teacher}
 
@@ -96,7 +96,7 @@ def _rows(data: TrainingData) -> Dataset:
 def _load(base: str, tokenizer: Any, settings: TrainSettings, gpu: bool) -> Any:
     """The base model, adapters merged. A frozen base may be of half precision, weights that learn may not."""
     path, adapter = resolve(base)
-    half = settings.method == "lora" and _bfloat16(settings, gpu)
+    half = settings.method == "lora" and settings.half(gpu)
     dtype = "bfloat16" if half else "float32"
     if adapter is None:
         model = load_base(path, None, dtype)
@@ -105,10 +105,6 @@ def _load(base: str, tokenizer: Any, settings: TrainSettings, gpu: bool) -> Any:
     if settings.method == "lora":
         raise ModelError(f"{base} is an adapter: a second one needs whole weights as its base; merge it, or train full")
     return load_weights(path, adapter, None, dtype)[0].requires_grad_(True)
-
-
-def _bfloat16(settings: TrainSettings, gpu: bool) -> bool:
-    return settings.precision == "bfloat16" or (settings.precision == "auto" and gpu)
 
 
 def _lora(settings: TrainSettings) -> LoraConfig:
@@ -147,7 +143,7 @@ def _arguments(
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         optim="adamw_torch_fused",
-        bf16=_bfloat16(settings, gpu),
+        bf16=settings.half(gpu),
         use_cpu=not gpu,
         ddp_find_unused_parameters=False,
         activation_checkpointing=checkpointing,

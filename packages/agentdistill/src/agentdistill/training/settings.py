@@ -84,3 +84,7 @@ class TrainSettings:
             raise RecipeError(
                 f"train.batch_size {self.batch_size} is not a multiple of micro_batch_size {self.micro_batch_size}"
             )
+
+    def half(self, gpu: bool) -> bool:
+        """Whether it computes in bfloat16, on a GPU or not."""
+        return self.precision == "bfloat16" or (self.precision == "auto" and gpu)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agentdistill.report._grid import grid, text
+from agentdistill.stats.shown import percent, points
 from agentdistill.verify.figures import LABELS, Curve
 from agentdistill.verify.page import CONTROL, T1, reading
 
@@ -41,10 +42,10 @@ def _accuracies(c: Curve) -> list[str]:
     rows = []
     for name in (m for m in LABELS if m in c["methods"]):
         cells = list(c["methods"][name]["budgets"].values())
-        seeds = " / ".join(_percent(s) for s in cells[-1]["seeds"])
-        rows.append([LABELS[name], *(_percent(cell["accuracy"]) for cell in cells), _interval(cells[-1]), seeds])
+        seeds = " / ".join(percent(s) for s in cells[-1]["seeds"])
+        rows.append([LABELS[name], *(percent(cell["accuracy"]) for cell in cells), _interval(cells[-1]), seeds])
     blank = [_NONE] * (len(c["budgets"]) - 1)
-    rows += [[_rival(k, r), _percent(r["accuracy"]), *blank, _interval(r), _NONE] for k, r in c["rivals"].items()]
+    rows += [[_rival(k, r), percent(r["accuracy"]), *blank, _interval(r), _NONE] for k, r in c["rivals"].items()]
     heads = ["per cent right with n =", *map(str, c["budgets"]), "interval at the largest", "each seed"]
     return grid(heads, rows)
 
@@ -61,7 +62,7 @@ def _differences(c: Curve) -> list[str]:
     found = [(LABELS["majority"], c["versus_majority"]), (LABELS[CONTROL], c["versus_two_stage"])]
     found += [(f"{k}, greedy", r["versus"]) for k, r in c["rivals"].items()]
     rows = [
-        [text(name), *(_points(d[best][k]) for k in ("difference", "low", "high")), str(d[best]["n_better"]),
+        [text(name), *(points(d[best][k]) for k in ("difference", "low", "high")), str(d[best]["n_better"]),
          str(d[best]["n_worse"])]
         for name, d in found
         if best in d
@@ -77,7 +78,7 @@ def _verifiers(c: Curve) -> list[str]:
         for label, m in ((name, v), *((f"{name}, {f}", m) for f, m in families)):
             p, q = m["p_reject_wrong"], m["q_accept_right"]
             counts = [f"{m[k]:,}" for k in ("tp", "fn", "fp", "tn")]
-            rows.append([text(label), *counts, *(_percent(m[k]) for k in ("accuracy", "f1")), _share(p), _share(q)])
+            rows.append([text(label), *counts, *(percent(m[k]) for k in ("accuracy", "f1")), _share(p), _share(q)])
     heads = ["verifier", "TP", "FN", "FP", "TN", "accuracy", "F1", "p, rejects wrong", "q, accepts right"]
     return grid(heads, rows) if rows else []
 
@@ -88,20 +89,12 @@ def _costs(c: Curve) -> list[str]:
     return grid(["a candidate costs", "parameters", "tokens read", "tokens written", "seconds"], rows)
 
 
-def _percent(share: float | None) -> str:
-    return _NONE if share is None else f"{share * 100:.1f}"
-
-
 def _share(i: Any) -> str:
-    return _NONE if i is None else f"{_percent(i['estimate'])} {_interval(i)}"
+    return _NONE if i is None else f"{percent(i['estimate'])} {_interval(i)}"
 
 
 def _interval(i: Any) -> str:
-    return f"({_percent(i['low'])} to {_percent(i['high'])})"
-
-
-def _points(share: float) -> str:
-    return f"{share * 100:+.1f}".replace("-", "−")
+    return f"({percent(i['low'])} to {percent(i['high'])})"
 
 
 def _figure(value: float | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from agentdistill import report
+from agentdistill.stats.shown import percent, points
 from agentdistill.verify import figures
 from agentdistill.verify.figures import LABELS, Curve
 
@@ -47,10 +48,10 @@ def reading(c: Curve) -> str:
     n = c["budgets"][-1]
     best = T1 if T1 in c["methods"] else "verifier" if "verifier" in c["methods"] else ""
     if not best or n == 1:
-        named = ", ".join(f"{k} {_percent(v['accuracy'])} %" for k, v in c["verifiers"].items())
+        named = ", ".join(f"{k} {percent(v['accuracy'])} %" for k, v in c["verifiers"].items())
         return f"Verdicts that are the truth: {named}." if named else "Nothing was selected here."
     accuracy = list(c["methods"][best]["budgets"].values())[-1]["accuracy"]
-    parts = [f"With {n} candidates, {LABELS[best]} reaches {_percent(accuracy)} %"]
+    parts = [f"With {n} candidates, {LABELS[best]} reaches {percent(accuracy)} %"]
     if best in c["versus_majority"]:
         parts.append(f"{_difference(c['versus_majority'][best])} against majority")
     if best == T1 and best in c["versus_two_stage"]:
@@ -61,8 +62,7 @@ def reading(c: Curve) -> str:
 
 
 def _difference(d: Any) -> str:
-    points = [f"{d[k] * 100:+.1f}".replace("-", "−") for k in ("difference", "low", "high")]
-    return f"{points[0]} points (95 % interval {points[1]} to {points[2]})"
+    return f"{points(d['difference'])} points (95 % interval {points(d['low'])} to {points(d['high'])})"
 
 
 def _curve(c: Curve) -> Markup:
@@ -117,23 +117,19 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str = ""
     ).format(caption or head[0], named, cells("th", head), body)
 
 
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{share * 100:.1f}"
-
-
 def _accuracies(c: Curve) -> Markup:
     rows = []
     for m in (m for m in LABELS if m in c["methods"]):
         cells = c["methods"][m]["budgets"]
         last = list(cells.values())[-1]
         interval = f"{last['low'] * 100:.1f} – {last['high'] * 100:.1f}"
-        seeds = ", ".join(_percent(s) for s in last["seeds"])
-        shares = (_percent(last["fell_back"]), _percent(last["abstained"]))
-        rows.append([LABELS[m], *(_percent(cell["accuracy"]) for cell in cells.values()), interval, seeds, *shares])
+        seeds = ", ".join(percent(s) for s in last["seeds"])
+        shares = (percent(last["fell_back"]), percent(last["abstained"]))
+        rows.append([LABELS[m], *(percent(cell["accuracy"]) for cell in cells.values()), interval, seeds, *shares])
     for name, r in c["rivals"].items():
         blank = [""] * (len(c["budgets"]) - 1)
         interval = f"{r['low'] * 100:.1f} – {r['high'] * 100:.1f}"
-        rows.append([f"{name}, greedy", _percent(r["accuracy"]), *blank, interval, "", "", ""])
+        rows.append([f"{name}, greedy", percent(r["accuracy"]), *blank, interval, "", "", ""])
     head = ["per cent right with n =", *map(str, c["budgets"]), "95 %", "each seed", "fell back", "no answer"]
     return _table(head, rows, "Accuracy by method and budget; interval, seeds and shares at the largest")
 
@@ -157,8 +153,7 @@ def _versus(c: Curve) -> Markup:
 
 
 def _compared(d: Any) -> list[str]:
-    points = [f"{d[k] * 100:+.1f}".replace("-", "−") for k in ("difference", "low", "high")]
-    return [*points, str(d["n_better"]), str(d["n_worse"])]
+    return [*(points(d[k]) for k in ("difference", "low", "high")), str(d["n_better"]), str(d["n_worse"])]
 
 
 def _verifiers(c: Curve) -> Markup:
@@ -172,9 +167,9 @@ def _verifiers(c: Curve) -> Markup:
         families = v["families"].items() if len(v["families"]) > 1 else ()
         for label, m in ((name, v), *((f"{name} · {f}", m) for f, m in families)):
             counts = [f"{m[k]:,}" for k in ("tp", "fn", "fp", "tn")]
-            shares = [_percent(m[k]) for k in ("accuracy", "precision", "recall", "f1")]
+            shares = [percent(m[k]) for k in ("accuracy", "precision", "recall", "f1")]
             p = m["p_reject_wrong"]
-            rows.append([label, *counts, *shares, _percent(None if p is None else p["estimate"])])
+            rows.append([label, *counts, *shares, percent(None if p is None else p["estimate"])])
     heads = ["verifier", "right accepted", "right rejected", "wrong accepted", "wrong rejected"]
     parts.append(
         _details("Matrices by family", _table([*heads, "accuracy", "precision", "recall (q)", "F1", "p"], rows))
@@ -199,7 +194,7 @@ def _theory(c: Curve) -> Markup:
         "whose candidates are rejected, by the formula. It takes the candidates of a problem as independent, which "
         "real ones are not: where squares lie below the line, verdicts and mistakes go together."
     )
-    rows = [[f"{t['verifier']}, n = {t['n']}", *(_percent(t.get(k)) for k in _THEORY)] for t in c["theory"]]
+    rows = [[f"{t['verifier']}, n = {t['n']}", *(percent(t.get(k)) for k in _THEORY)] for t in c["theory"]]
     head = ["lemma", "p", "q", "formula", "simulated", "measured", "all rejected", "right thrown away"]
     table = _details("The lemma in numbers", _table(head, rows))
     return Markup('<h3>What the lemma says</h3><p class="hint">{}</p>{}{}').format(note, _panels(drawn), table)

@@ -117,12 +117,11 @@ def _fit(
     order = reading_order([len(ids) for ids, _ in rows], settings.epochs, settings.batch_size, settings.seed)
     batches = [order[i : i + settings.batch_size] for i in range(0, len(order), settings.batch_size)]
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    half = settings.precision == "bfloat16" or (settings.precision == "auto" and device == "cuda")
     name = {"constant": "constant_with_warmup"}.get(settings.schedule, settings.schedule)
     schedule = get_scheduler(name, optimizer, round(settings.warmup * len(batches)), len(batches))
     losses = resume.load(model, optimizer, schedule)
     for n, batch in enumerate(batches[len(losses) :], len(losses) + 1):
-        with torch.autocast(device, torch.bfloat16, enabled=half):
+        with torch.autocast(device, torch.bfloat16, enabled=settings.half(device == "cuda")):
             loss = _loss(model, [rows[i] for i in batch], device)
         if not torch.isfinite(loss):
             raise ModelError(f"the reward model's loss is {loss.item()} at update {n}: a lower learning_rate may help")

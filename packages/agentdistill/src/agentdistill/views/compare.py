@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from agentdistill.errors import UserError
 from agentdistill.report.run import Part, read_part, read_run, values_by_problem
 from agentdistill.stats import Paired, paired_difference
+from agentdistill.stats.shown import points
 from agentdistill.views._text import one_line
 
 if TYPE_CHECKING:
@@ -82,15 +83,11 @@ def compare_runs(a: Path | str, b: Path | str, console: Console | None = None) -
             table.add_column(heading, justify="right")
         for family, f in [*part["families"].items(), ("average", part["overall"])]:
             style = "green" if f["low"] > 0 else "red" if f["high"] < 0 else ""
-            limits = f"{_points(f['low'])} to {_points(f['high'])}"
+            limits = f"{points(f['low'])} to {points(f['high'])}"
             before_after = [f"{f['a']:.1%}", f"{f['b']:.1%}"]
             rest = [limits, *(str(f[key]) for key in ("n_better", "n_worse", "n"))]
-            difference = Text(_points(f["difference"]), style)
+            difference = Text(points(f["difference"]), style)
             bold = "bold" if family == "average" else None
             table.add_row(Text(one_line(family)), *before_after, difference, *rest, style=bold)
         console.print(table)
         console.print()
-
-
-def _points(share: float) -> str:
-    return f"{share * 100:+.1f}".replace("-", "−")

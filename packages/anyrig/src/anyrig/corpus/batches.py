@@ -23,8 +23,8 @@ class Deal:
     ``untitled`` of the texts are left out, for guidance; ``unnamed`` of the rigs lose their joint names.
     """
 
-    tokens: int = 6000
-    patch: int = 4
+    tokens: int = 4000
+    patch: int = 8
     poses: bool = False
     untitled: float = 0.1
     unnamed: float = 0.3

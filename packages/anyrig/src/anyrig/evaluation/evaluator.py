@@ -22,6 +22,7 @@ from anyrig.errors import FileError, SettingsError
 from anyrig.features import encode, rig_code
 from anyrig.io._files import write_bytes
 from anyrig.model import ModelConfig, MotionModel, RigBatch, collate_rigs, pack
+from anyrig.model.contrast import contrast
 from anyrig.skeleton import Clip
 
 CONFIG = ModelConfig(width=64, layers=2, heads=2, patch=4, joint_names=False, text_layers=1)
@@ -64,6 +65,12 @@ class Evaluator(nn.Module):
         """(B, 64) of texts."""
         return F.normalize(self.text_out(self.words(texts).tokens[:, 0]), dim=-1)
 
+    def loss(self, batch: Batch) -> Tensor:
+        """How badly motions tell their texts; those with one and the same text are no contrast."""
+        scores = self.motions(batch.clean, batch.rig) @ self.texts(batch.texts).T
+        same = torch.tensor([[a == b for b in batch.texts] for a in batch.texts])
+        return contrast(scores * self.sharpness.exp().clamp(max=60.0), same)
+
     @torch.no_grad()
     def embed(self, clips: Sequence[Clip], texts: Sequence[str]) -> tuple[Array, Array]:
         """(motions (N, 64), texts (N, 64)) of clips at the frame rate that was taught, and of texts."""
@@ -87,7 +94,7 @@ def teach(
     optimizer = torch.optim.AdamW(evaluator.parameters(), lr=settings.lr, weight_decay=0.01)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=settings.steps + 1, pct_start=0.1)
     for step, batch in enumerate(_batches(examples, settings)):
-        loss = contrast(evaluator, batch)
+        loss = evaluator.loss(batch)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(evaluator.parameters(), 1.0)
@@ -98,16 +105,6 @@ def teach(
         if step + 1 >= settings.steps:
             break
     return evaluator.eval()
-
-
-def contrast(evaluator: Evaluator, batch: Batch) -> Tensor:
-    """InfoNCE both ways (Radford et al., ICML 2021); examples with one and the same text are no contrast."""
-    scores = evaluator.motions(batch.clean, batch.rig) @ evaluator.texts(batch.texts).T
-    scores = scores * evaluator.sharpness.exp().clamp(max=60.0)
-    same = torch.tensor([[a == b and i != j for j, b in enumerate(batch.texts)] for i, a in enumerate(batch.texts)])
-    scores = scores.masked_fill(same, -1e4)
-    own = torch.arange(len(scores))
-    return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
 
 
 def _batches(examples: Sequence[Example], settings: EvaluatorSettings) -> Iterator[Batch]:

@@ -121,14 +121,14 @@ def _sample(
     rigs = rig.to(device).repeated(2 * n)
     conditions = [texts[w.text] for w in parts]
 
-    def estimate(piece: Tensor, k: int, level: float) -> Tensor:
+    def answer(piece: Tensor, k: int, level: float) -> Tensor:
         levels = torch.full((2 * n,), level, device=device)
         out: Tensor = model(torch.cat([piece, piece]), levels, rigs, conditions[k])
         titled, plain = out.chunk(2)
         return plain + guidance * (titled - plain)
 
     def whole(x: Tensor, level: float) -> Tensor:
-        return blend(x, parts, lambda piece, k: estimate(piece, k, level), dim=1)
+        return blend(x, parts, lambda piece, k: answer(piece, k, level), dim=1)
 
     return denoise(whole, noise, options.sampling, generator, _guide(given, length, device))
 

@@ -175,7 +175,8 @@ class _Run:
         x = how.mix(clean, noise.to(self.device), level)
         text, told = self.texts(batch)
         out = how.clean(x, self.model(x, level, rig, text), level)
-        terms = losses(out, clean, rig, s.model.fps, Weights(), how.spread(level)) | {"texts": Weights().texts * told}
+        weights = Weights()
+        terms = losses(out, clean, rig, s.model.fps, weights, how.spread(level)) | {"texts": weights.texts * told}
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizers.step(self.rate())
@@ -193,7 +194,7 @@ class _Run:
         first, second = both.tokens[:n, 0], both.tokens[n:, 0]
         titled = torch.tensor([bool(text) for text in batch.texts], device=self.device)
         alike = batch.alike.to(self.device)[titled][:, titled]
-        told = text_loss(first[titled], second[titled], alike) if titled.any() else first.sum() * 0
+        told = text_loss(first[titled], second[titled], alike) if titled.any() else first.new_zeros(())
         return Text(both.tokens[:n], both.mask[:n]), told
 
     def rate(self) -> float:

@@ -12,6 +12,7 @@ from anyrig.features import CONTACT, POSITION
 from anyrig.features.motion import FORWARD, HEIGHT, LEFT, N_PATH, TURNING
 from anyrig.model import RigBatch
 from anyrig.model.batch import joint_units, path_units
+from anyrig.model.contrast import contrast
 from anyrig.model.kinematics import positions
 
 
@@ -33,9 +34,9 @@ def losses(
     """The terms of the loss, weighted, each a mean over what there is; both motions (B, T, J + 1, 10), packed.
 
     ``joints`` and ``path``: squared errors of the features, scaled, over the ``spread`` (B,) that the noise leaves
-    them, so that all levels count alike. ``places``: of the positions to which the rotations
-    lead, in sizes; ``moves``: of how they change from frame to frame. ``skate``: squared speed over the ground of
-    joints that ought to stand, sizes a second.
+    them, so that all levels count alike. ``places``: of the positions to which the rotations lead, in sizes; ``moves``:
+    of how they change from frame to frame. ``skate``: squared speed over the ground of joints that ought to stand,
+    sizes a second.
     """
     mask = rig.mask[:, None, :, None].to(out.dtype)
     n_frames = out.shape[1]
@@ -61,15 +62,12 @@ def losses(
 
 
 def text_loss(texts: Tensor, others: Tensor, alike: Tensor, sharpness: float = 10.0) -> Tensor:
-    """How badly captions (B, E) tell which of the others (B, E) is of the same motion: InfoNCE, by cosines.
+    """How badly captions (B, E) tell which of the others (B, E) is of the same motion, by cosines.
 
     Motions that are ``alike`` (B, B) are no contrast to each other. The motion's own losses say little of a text before
     much else is learned, and a text encoder that is told nothing else comes to say the same of all.
     """
-    scores = sharpness * F.normalize(texts, dim=-1) @ F.normalize(others, dim=-1).T
-    own = torch.arange(len(scores), device=scores.device)
-    scores = scores.masked_fill(alike.fill_diagonal_(False), float("-inf"))
-    return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2
+    return contrast(sharpness * F.normalize(texts, dim=-1) @ F.normalize(others, dim=-1).T, alike)
 
 
 def ground_speed(where: Tensor, path: Tensor, fps: float) -> Tensor:
