@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -65,7 +66,10 @@ def main(args: argparse.Namespace) -> int:
         sampling,
     )  # fmt: skip
     pins = [_pin(text, args.up, args.unit) for text in args.pin]
+    began = time.perf_counter()
     clips = generate(model, rig.skeleton, prompts, options, pins)
+    took = time.perf_counter() - began
+    say(f"made {sum(c.seconds for c in clips):.1f} s of motion for {rig.skeleton.n_joints} joints in {took:.1f} s")
     clips = [replace(c, name=f"{c.name} {k + 1}" if len(clips) > 1 else c.name) for k, c in enumerate(clips)]
     for path in write(rig, clips, args.out, args.up, args.unit):
         say(f"wrote {path}")
