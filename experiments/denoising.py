@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from anyrig.corpus import Batch, Deal, Selection, build, deal, load_examples
-from anyrig.diffusion import schedule
+from anyrig.diffusion import noise, schedule
 from anyrig.model import MotionModel
 from anyrig.training.settings import TrainSettings
 
@@ -50,9 +50,11 @@ def shares(model: MotionModel, settings: TrainSettings, batches: list[Batch], le
     sums = torch.zeros(5)
     for batch in batches:
         levels = torch.full((len(batch.texts),), level)
-        x = how.mix(batch.clean, torch.randn(batch.clean.shape, generator=generator), levels)
+        x = how.mix(batch.clean, noise(batch.clean.shape, generator), levels)
         others = (*batch.texts[1:], batch.texts[0])
-        own, wrong = (how.clean(x, model(x, levels, batch.rig, t), levels) for t in (batch.texts, others))
+        own, wrong = (
+            how.clean(*model(x, levels, batch.rig, t).chunk(2, dim=-1), levels) for t in (batch.texts, others)
+        )
         still = batch.clean.mean(dim=1, keepdim=True)
         sums += torch.stack([_energy(d, batch) for d in (own - batch.clean, batch.clean - still, own.diff(dim=1),
                                                          batch.clean.diff(dim=1), wrong - batch.clean)])  # fmt: skip

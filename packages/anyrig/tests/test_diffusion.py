@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyrig.diffusion import COSINE, FLOW, Guide, Sampling, blend, denoise, levels, schedule, windows
+from anyrig.diffusion import COSINE, FLOW, Guide, Sampling, blend, denoise, levels, noise, schedule, windows
 from anyrig.errors import SettingsError
 
 
@@ -26,17 +26,22 @@ def gaussian(how, mean, deviation):
 
 
 def answer_for(how, x, clean, level):
-    """The answer to ``x`` that stands for ``clean``."""
+    """The answer to ``x``, all of which is kept, that stands for ``clean``."""
     nothing, one = (how.clean(x, torch.full_like(x, v), level) for v in (0.0, 1.0))
-    return (clean - nothing) / (one - nothing)
+    return torch.cat([x, (clean - nothing) / (one - nothing)], dim=-1)
+
+
+def keeping(share):
+    """A network that keeps a share of what it is given and adds nothing."""
+    return lambda x, t: torch.cat([share * x, torch.zeros_like(x)], dim=-1)
 
 
 @pytest.mark.parametrize("name", ["flow", "cosine"])
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_a_known_distribution_comes_out(name, eta):
-    torch.manual_seed(0)
-    noise = torch.randn(20_000)
-    out = denoise(gaussian(schedule(name), 2.0, 0.5), noise, Sampling(steps=60, eta=eta, schedule=name))
+    generator = torch.Generator().manual_seed(0)
+    start = noise((20_000, 1, 1, 1), generator)
+    out = denoise(gaussian(schedule(name), 2.0, 0.5), start, Sampling(steps=60, eta=eta, schedule=name), generator)
     assert out.mean() == pytest.approx(2.0, abs=0.02)
     assert out.std() == pytest.approx(0.5, abs=0.04)
 
@@ -54,28 +59,28 @@ def test_an_answer_says_what_the_noise_leaves_open(how):
 @pytest.mark.parametrize("how", [FLOW, COSINE])
 def test_without_an_answer_it_is_the_best_linear_guess(how):
     torch.manual_seed(0)
-    clean, noise = 0.5 * torch.randn(50_000), torch.randn(50_000)
+    clean, white = 0.5 * torch.randn(50_000), torch.randn(50_000)
     for t in (0.2, 0.5, 0.8):
         level = torch.tensor([t])
-        x = how.mix(clean[None], noise[None], level)[0]
+        x = how.mix(clean[None], white[None], level)[0]
         slope = float((x * clean).sum() / (x * x).sum())
         torch.testing.assert_close(how.clean(x, torch.zeros_like(x), level), slope * x, atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("how", [FLOW, COSINE])
 def test_the_ends_are_clean_motion_and_noise(how):
-    clean, noise = torch.randn(2, 5), torch.randn(2, 5)
-    torch.testing.assert_close(how.mix(clean, noise, torch.zeros(2)), clean)
-    torch.testing.assert_close(how.mix(clean, noise, torch.ones(2)), noise, atol=1e-6, rtol=0)
+    clean, white = torch.randn(2, 5), torch.randn(2, 5)
+    torch.testing.assert_close(how.mix(clean, white, torch.zeros(2)), clean)
+    torch.testing.assert_close(how.mix(clean, white, torch.ones(2)), white, atol=1e-6, rtol=0)
 
 
 @given(st.floats(0.1, 1.0), st.floats(0.0, 0.09))
 def test_a_step_with_the_truth_stays_on_the_path(t, s):
-    clean, noise = torch.tensor([0.3, -2.0]), torch.tensor([1.0, 0.5])
+    clean, white = torch.tensor([0.3, -2.0]), torch.tensor([1.0, 0.5])
     for how in (FLOW, COSINE):
-        x = how.mix(clean[None], noise[None], torch.tensor([t]))
-        want = how.mix(clean[None], noise[None], torch.tensor([s]))
-        torch.testing.assert_close(how.step(x, clean, t, s, 0.0, noise), want, atol=1e-4, rtol=1e-4)
+        x = how.mix(clean[None], white[None], torch.tensor([t]))
+        want = how.mix(clean[None], white[None], torch.tensor([s]))
+        torch.testing.assert_close(how.step(x, clean, t, s, 0.0, white), want, atol=1e-4, rtol=1e-4)
 
 
 def test_a_straight_step_is_eulers():
@@ -86,7 +91,7 @@ def test_a_straight_step_is_eulers():
 def test_what_is_given_stays():
     known, mask = torch.full((10, 3), 7.0), torch.zeros(10, 1)
     mask[[0, 9]] = 1
-    out = denoise(lambda x, t: 0.5 * x, torch.randn(10, 3), Sampling(steps=5), guide=Guide(known, mask))
+    out = denoise(keeping(0.5), torch.randn(10, 3), Sampling(steps=5), guide=Guide(known, mask))
     torch.testing.assert_close(out[[0, 9]], known[[0, 9]])
     assert (out[1:9] != 7.0).all()
 
@@ -94,9 +99,20 @@ def test_what_is_given_stays():
 def test_the_same_generator_gives_the_same_motion():
     def run():
         generator = torch.Generator().manual_seed(4)
-        return denoise(lambda x, t: 0.9 * x, torch.ones(6), Sampling(steps=4, eta=1.0), generator)
+        return denoise(keeping(0.9), torch.ones(6, 2, 3), Sampling(steps=4, eta=1.0), generator)
 
     torch.testing.assert_close(run(), run(), atol=0, rtol=0)
+
+
+def test_noise_is_smooth_in_time_and_nothing_else():
+    x = noise((200, 64, 4, 5), torch.Generator().manual_seed(0))
+    assert x.shape == (200, 64, 4, 5)
+    torch.testing.assert_close(x.square().mean(dim=(0, 2, 3)), torch.ones(64), atol=0.1, rtol=0)  # at the ends as well
+    neighbours = [(x.narrow(d, 1, n - 1) * x.narrow(d, 0, n - 1)).mean() for d, n in enumerate(x.shape)]
+    assert [abs(float(v)) < 0.02 for v in neighbours] == [True, False, True, True]
+    power = torch.fft.rfft(x, dim=1).abs().square().mean(dim=(0, 2, 3))
+    assert (power[1:].log().diff() < 0.2).all()
+    assert 100 < power[1] / power[-1] < 10_000
 
 
 def test_levels_go_down_to_zero():

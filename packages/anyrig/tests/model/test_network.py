@@ -146,6 +146,20 @@ def test_positions_of_packed_motion_are_the_features(clips):
     assert ((here - there) * mask).abs().max() < 1e-4
 
 
+@torch.no_grad()
+def test_what_is_kept_passes_a_filter_of_the_patchs_frequencies(clips):
+    model = MotionModel(SMALL).eval()
+    x, rig = inputs(clips, frames=8)
+    kept, added = model(x, torch.full((3,), 0.5), rig, ["idle"] * 3).chunk(2, dim=-1)
+    torch.testing.assert_close(kept[:, :, 1:], x[:, :, 1:])  # all of it before anything is learned
+    assert added.abs().max() == 0
+    gains = model.joint_out.bias.view(2, SMALL.patch, 10)[0]
+    gains[1:] = -30.0  # nothing but a patch's mean
+    kept, _ = model(x, torch.full((3,), 0.5), rig, ["idle"] * 3).chunk(2, dim=-1)
+    means = x.unflatten(1, (2, SMALL.patch)).mean(dim=2, keepdim=True).expand(-1, -1, SMALL.patch, -1, -1)
+    torch.testing.assert_close(kept[:, :, 1:], means.flatten(1, 2)[:, :, 1:])
+
+
 def test_every_weight_has_a_gradient(clips):
     model = opened()
     x, rig = inputs(clips)

@@ -1,5 +1,6 @@
 """From noise to motion: schedules, steps, guidance, in-betweening, and windows for motion of any length."""
 
+from anyrig.diffusion.noise import noise
 from anyrig.diffusion.sampling import Guide, Sampling, denoise, levels
 from anyrig.diffusion.schedules import COSINE, FLOW, Schedule, schedule
 from anyrig.diffusion.windows import Window, blend, windows
@@ -14,6 +15,7 @@ __all__ = [
     "blend",
     "denoise",
     "levels",
+    "noise",
     "schedule",
     "windows",
 ]

@@ -9,11 +9,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from anyrig.diffusion.noise import noise
 from anyrig.diffusion.schedules import Schedule, schedule
 from anyrig.errors import SettingsError
 
 Answer = Callable[[Tensor, float], Tensor]
-"""``answer(x, level)``: what a network says to the noisy ``x``, see :meth:`~anyrig.diffusion.Schedule.clean`."""
+"""``answer(x, level)``: what a network keeps of the noisy ``x`` and what it adds, side by side in the last dimension
+(see :meth:`~anyrig.diffusion.Schedule.clean`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,17 @@ def levels(steps: int) -> list[float]:
 
 def denoise(
     answer: Answer,
-    noise: Tensor,
+    start: Tensor,
     sampling: Sampling,
     generator: torch.Generator | None = None,
     guide: Guide | None = None,
 ) -> Tensor:
-    """Motion of ``noise``'s shape. What ``guide`` gives takes the estimate's place in every step, and in the result."""
+    """Motion out of ``start``, which is :func:`~anyrig.diffusion.noise`.
+
+    What ``guide`` gives takes the estimate's place in every step, and in the result.
+    """
     with torch.no_grad():
-        return _loop(answer, noise, schedule(sampling.schedule), sampling, generator, guide)
+        return _loop(answer, start, schedule(sampling.schedule), sampling, generator, guide)
 
 
 def _loop(
@@ -69,11 +74,12 @@ def _loop(
 ) -> Tensor:
     at = levels(sampling.steps)
     for t, s in pairwise(at):
-        clean = how.clean(x, answer(x, t), torch.tensor([t], dtype=x.dtype, device=x.device))
+        kept, added = answer(x, t).chunk(2, dim=-1)
+        clean = how.clean(kept, added, torch.tensor([t], dtype=x.dtype, device=x.device))
         if guide is not None:
             clean = guide.mask * guide.known + (1 - guide.mask) * clean
         fresh = torch.zeros_like(x)
         if sampling.eta > 0 and s > 0:
-            fresh = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+            fresh = noise(x.shape, generator).to(x)
         x = how.step(x, clean, t, s, sampling.eta, fresh)
     return x

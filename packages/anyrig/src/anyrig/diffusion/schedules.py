@@ -37,16 +37,16 @@ class Schedule:
         shape = (-1, *[1] * (clean.ndim - 1))
         return self.alpha(t).view(shape) * clean + self.sigma(t).view(shape) * noise
 
-    def clean(self, x: Tensor, answer: Tensor, t: Tensor) -> Tensor:
-        """The estimate of the clean motion that a network's ``answer`` to ``x`` (B, ...) at levels (B,) stands for.
+    def clean(self, kept: Tensor, added: Tensor, t: Tensor) -> Tensor:
+        """The estimate of the clean motion of what a network keeps of x and what it adds, (B, ...) at levels (B,).
 
-        What ``x`` itself says by the best linear guess, and the answer for what that leaves open (Karras et al.,
+        If all of x is kept, the best linear guess from it, plus what is added for what that leaves open (Karras et al.,
         NeurIPS 2022): a network need not learn to copy, and has as much to say at every level.
         """
-        shape = (-1, *[1] * (x.ndim - 1))
+        shape = (-1, *[1] * (kept.ndim - 1))
         a, s = self.alpha(t), self.sigma(t)
-        kept = a * _DEVIATION**2 / (a**2 * _DEVIATION**2 + s**2)
-        return kept.view(shape) * x + (_DEVIATION * self.spread(t)).view(shape) * answer
+        share = a * _DEVIATION**2 / (a**2 * _DEVIATION**2 + s**2)
+        return share.view(shape) * kept + (_DEVIATION * self.spread(t)).view(shape) * added
 
     def spread(self, t: Tensor) -> Tensor:
         """How much of the motion ``x`` leaves open at levels ``t``: from 0, nothing, to 1, all."""

@@ -54,20 +54,22 @@ def windows(prompts: Sequence[tuple[str, int]], longest: int, overlap: int, mult
 
 
 def blend(x: Tensor, parts: Sequence[Window], estimate: Callable[[Tensor, int], Tensor], dim: int = 0) -> Tensor:
-    """The estimate of a whole motion from those of its windows.
+    """What is said of a whole motion: what ``estimate(piece, k)`` says of each window's piece of ``x`` along ``dim``.
 
-    ``estimate(piece, k)`` is asked for every window's piece of ``x`` along ``dim``; where windows overlap, one fades
-    into the other. Bar-Tal et al., MultiDiffusion, ICML 2023.
+    Where windows overlap, one fades into the other. Bar-Tal et al., MultiDiffusion, ICML 2023.
     """
-    total = torch.zeros_like(x)
+    total: Tensor | None = None
     weight = torch.zeros(x.shape[dim], dtype=x.dtype, device=x.device)
     shape = [1] * x.ndim
     shape[dim] = -1
     for k, part in enumerate(parts):
         fade = _fade(parts, k).to(x)
         piece = estimate(x.narrow(dim, part.start, part.n_frames), k)
+        if total is None:
+            total = piece.new_zeros([x.shape[dim] if d == dim else n for d, n in enumerate(piece.shape)])
         total.narrow(dim, part.start, part.n_frames).add_(piece * fade.view(shape))
         weight[part.start : part.stop] += fade
+    assert total is not None, "no windows"
     return total / weight.view(shape)
 
 

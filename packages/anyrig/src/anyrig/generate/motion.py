@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anyrig import conform
-from anyrig.diffusion import Guide, Sampling, Window, blend, denoise, windows
+from anyrig.diffusion import Guide, Sampling, Window, blend, denoise, noise, windows
 from anyrig.errors import SettingsError
 from anyrig.features import CONTACT, Features, decode, encode, rig_code
 from anyrig.generate.facing import faced, facing_of, turned_back
@@ -114,7 +114,7 @@ def _sample(
     n, length, joints = options.n_samples, parts[-1].stop, rig.mask.shape[1]
     generator = torch.Generator().manual_seed(options.seed)
     # One sample after another, so that the first is the same however many are asked for.
-    noise = torch.stack([torch.randn(length, joints + 1, 10, generator=generator) for _ in range(n)]).to(device)
+    start = torch.stack([noise((length, joints + 1, 10), generator) for _ in range(n)]).to(device)
     with torch.no_grad():
         texts = {t: model.read([t] * n + [""] * n) for t in dict.fromkeys(w.text for w in parts)}
     guidance = options.sampling.guidance
@@ -130,7 +130,7 @@ def _sample(
     def whole(x: Tensor, level: float) -> Tensor:
         return blend(x, parts, lambda piece, k: answer(piece, k, level), dim=1)
 
-    return denoise(whole, noise, options.sampling, generator, _guide(given, length, device))
+    return denoise(whole, start, options.sampling, generator, _guide(given, length, device))
 
 
 def _guide(given: Features | None, length: int, device: torch.device) -> Guide | None:

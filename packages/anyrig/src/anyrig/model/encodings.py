@@ -87,3 +87,11 @@ def waves(values: Tensor, width: int, longest: float = 200.0) -> Tensor:
     periods = 2.0 * (longest / 2.0) ** torch.linspace(0, 1, width // 2, device=values.device)
     angles = values[..., None].float() * (2 * math.pi / periods)
     return torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1)
+
+
+def cosines(n: int) -> Tensor:
+    """The cosine transform (DCT-II) of ``n`` values, (n, n), a row a frequency; its transpose undoes it."""
+    frequency, at = torch.arange(n)[:, None], torch.arange(n) + 0.5
+    rows = torch.cos(torch.pi / n * at * frequency) * math.sqrt(2 / n)
+    rows[0] /= math.sqrt(2)
+    return rows

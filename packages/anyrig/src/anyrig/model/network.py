@@ -13,7 +13,7 @@ from anyrig.features import N_BUCKETS
 from anyrig.features.motion import N_JOINT, N_PATH
 from anyrig.model.batch import N_RELATIONS, RigBatch
 from anyrig.model.config import ModelConfig
-from anyrig.model.encodings import RigEncoding, waves
+from anyrig.model.encodings import RigEncoding, cosines, waves
 from anyrig.model.text import Text, TextTower
 
 
@@ -79,7 +79,12 @@ class Block(nn.Module):
 
 
 class MotionModel(nn.Module):
-    """``model(x, level, rig, texts)``: the answer (see :meth:`anyrig.diffusion.Schedule.clean`) to the noisy ``x``.
+    """``model(x, level, rig, texts)``: what to keep of the noisy ``x``, and what to add to it, (B, T, J + 1, 20).
+
+    :meth:`anyrig.diffusion.Schedule.clean` makes motion of the two. What is kept is ``x`` passed through a filter for
+    each token, feature and frequency (of the patch's cosines), which the network sets: nearly all of it passes where
+    the noise is low, and nothing where a joint shall stand still. To take noise away that passed, the network would
+    have to say all of it; what it adds is motion, which is far less to say (Li and He, arXiv 2511.13720).
 
     ``x`` (B, T, J + 1, 10) is packed as by :func:`anyrig.model.pack`, with T a multiple of ``config.patch``; ``level``
     (B,) runs from 0, clean, to 1, pure noise. ``texts`` are strings, or what :meth:`read` made of them before.
@@ -99,12 +104,14 @@ class MotionModel(nn.Module):
         self.relations = nn.Embedding(N_RELATIONS, config.layers * config.heads)
         nn.init.zeros_(self.relations.weight)
         self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.layers))
-        self.norm = nn.LayerNorm(width)
-        self.joint_out = nn.Linear(width, config.patch * N_JOINT)
-        self.path_out = nn.Linear(width, config.patch * N_PATH)
-        for head in (self.joint_out, self.path_out):
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulate = nn.Linear(width, 2 * width)
+        self.joint_out = nn.Linear(width, 2 * config.patch * N_JOINT)
+        self.path_out = nn.Linear(width, 2 * config.patch * N_PATH)
+        for head in (self.modulate, self.joint_out, self.path_out):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
+        self.register_buffer("cosines", cosines(config.patch), persistent=False)
 
     def read(self, texts: Sequence[str]) -> Text:
         """The vectors of texts."""
@@ -113,8 +120,12 @@ class MotionModel(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor, rig: RigBatch, texts: Sequence[str] | Text) -> Tensor:
         """See the class."""
-        b, t, n, _ = x.shape
-        return self._motion(self.vectors(x, level, rig, texts), b, t, n)
+        gains, added = self._said(self.vectors(x, level, rig, texts)).chunk(2, dim=-1)
+        patches = x.reshape(x.shape[0], -1, self.config.patch, *x.shape[2:])
+        cosines = self.get_buffer("cosines")
+        passed = 2 * gains.sigmoid() * torch.einsum("kt,bptnc->bpknc", cosines, patches)
+        kept = torch.einsum("kt,bpknc->bptnc", cosines, passed)
+        return torch.cat([kept, added], dim=-1).flatten(1, 2)
 
     def vectors(self, x: Tensor, level: Tensor, rig: RigBatch, texts: Sequence[str] | Text) -> Tensor:
         """What the blocks make of each token, (B, T / patch, J + 1, width)."""
@@ -129,7 +140,8 @@ class MotionModel(nn.Module):
         for k, block in enumerate(self.blocks):
             bias = biases[..., k * self.config.heads : (k + 1) * self.config.heads]
             h = block(h, condition, bias.permute(0, 3, 1, 2)[:, None], words)
-        out: Tensor = self.norm(h)
+        scale, shift = self.modulate(condition)[:, None, None].chunk(2, dim=-1)
+        out: Tensor = self.norm(h) * (1 + scale) + shift
         return out
 
     def _tokens(self, x: Tensor, rig: RigBatch) -> Tensor:
@@ -155,8 +167,9 @@ class MotionModel(nn.Module):
         )
         return torch.cat([joints, spare[:, None].expand(-1, n, -1, -1)], dim=2)
 
-    def _motion(self, h: Tensor, b: int, t: int, n: int) -> Tensor:
-        patch = self.config.patch
-        joints = self.joint_out(h[:, :, 1:]).unflatten(-1, (patch, N_JOINT)).transpose(2, 3).reshape(b, t, n - 1, -1)
-        path = self.path_out(h[:, :, 0]).unflatten(-1, (patch, N_PATH)).reshape(b, t, 1, N_PATH)
-        return torch.cat([F.pad(path, (0, N_JOINT - N_PATH)), joints], dim=2)
+    def _said(self, h: Tensor) -> Tensor:
+        """(B, P, patch, J + 1, 20): the filter before the sigmoid, patch being its frequencies, and what is added."""
+        joints = self.joint_out(h[:, :, 1:]).unflatten(-1, (2, self.config.patch, N_JOINT))
+        path = self.path_out(h[:, :, :1]).unflatten(-1, (2, self.config.patch, N_PATH))
+        both = torch.cat([F.pad(path, (0, N_JOINT - N_PATH)), joints], dim=2)  # (B, P, J + 1, 2, patch, 10)
+        return both.permute(0, 1, 4, 2, 3, 5).flatten(-2)

@@ -28,7 +28,7 @@ from anyrig import __version__
 from anyrig.corpus import Batch, Deal, build, deal, load_examples, seed_of
 from anyrig.corpus.batches import n_batches
 from anyrig.corpus.examples import Example
-from anyrig.diffusion import schedule
+from anyrig.diffusion import noise, schedule
 from anyrig.errors import FileError
 from anyrig.io._files import write_bytes
 from anyrig.model import MotionModel, save_model
@@ -169,12 +169,12 @@ class _Run:
         s = self.settings
         generator = torch.Generator().manual_seed(seed_of("noise", s.seed, self.step) % 2**63)
         level = torch.rand(len(batch.texts), generator=generator).sqrt().clamp(min=1e-3)  # more noise than not
-        noise = torch.randn(batch.clean.shape, generator=generator)
         clean, rig = batch.clean.to(self.device), batch.rig.to(self.device)
         how, level = schedule(s.schedule), level.to(self.device)
-        x = how.mix(clean, noise.to(self.device), level)
+        x = how.mix(clean, noise(clean.shape, generator).to(self.device), level)
         text, told = self.texts(batch)
-        out = how.clean(x, self.model(x, level, rig, text), level)
+        kept, added = self.model(x, level, rig, text).chunk(2, dim=-1)
+        out = how.clean(kept, added, level)
         weights = Weights()
         terms = losses(out, clean, rig, s.model.fps, weights, how.spread(level)) | {"texts": weights.texts * told}
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]

@@ -24,8 +24,8 @@ class TrainSettings:
     model: ModelConfig = field(default_factory=ModelConfig)
     seed: int = 0
     n_clips: int = 8000
-    pose_steps: int = 900
-    steps: int = 4500
+    pose_steps: int = 600
+    steps: int = 3400
     tokens: int = 4000
     lr: float = 2e-3
     warmup: int = 100
