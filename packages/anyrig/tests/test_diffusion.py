@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyrig.diffusion import COSINE, FLOW, Guide, Sampling, blend, denoise, levels, noise, schedule, windows
+from anyrig.diffusion import COSINE, FLOW, Guide, Sampling, blend, denoise, levels, noise, schedule, shifted, windows
 from anyrig.errors import SettingsError
 
 
@@ -143,16 +143,38 @@ def test_windows_cover_everything_in_order(asked, longest, overlap, multiple):
 def test_blending_windows_of_one_motion_gives_that_motion(asked):
     parts = windows(asked, 32, 8, 4)
     x = torch.randn(parts[-1].stop, 3)
-    torch.testing.assert_close(blend(x, parts, lambda piece, k: 2 * piece), 2 * x)
+    for tilings in ([parts], [parts, shifted(parts, 2)]):
+        torch.testing.assert_close(blend(x, tilings, lambda piece, w: 2 * piece, patch=4), 2 * x)
 
 
 def test_two_windows_fade_into_each_other():
     parts = windows([("a", 16), ("b", 16)], 32, 8, 4)
-    values = blend(torch.zeros(parts[-1].stop), parts, lambda piece, k: torch.full_like(piece, float(k)))
+    values = blend(torch.zeros(parts[-1].stop), [parts], lambda piece, w: torch.full_like(piece, float(w.text == "b")))
     assert values[0] == 0
     assert values[-1] == 1
     assert (values.diff() >= 0).all()
     assert values.diff().max() < 0.2
+
+
+@given(prompts)
+def test_a_shifted_tiling_lies_within_the_motion_and_has_its_seams_elsewhere(asked):
+    parts = windows(asked, 32, 8, 4)
+    moved = shifted(parts, 2)
+    assert all(0 < w.n_frames <= 32 and w.n_frames % 4 == 0 and w.start % 4 == 2 for w in moved)
+    if moved:
+        assert (moved[0].start, moved[-1].stop) == (2, parts[-1].stop - 2)
+    assert all(b.start <= a.stop for a, b in pairwise(moved))
+
+
+def test_what_neighbouring_patches_say_meets_where_two_tilings_are_asked():
+    parts = windows([("a", 64)], 64, 16, 8)
+
+    def steps(piece, window):  # a value for each patch
+        return (torch.arange(window.n_frames) // 8 + window.start / 8).to(piece)
+
+    once, twice = (blend(torch.zeros(64), t, steps, patch=8) for t in ([parts], [parts, shifted(parts, 4)]))
+    assert once.diff().max() == 1
+    assert twice[8:-8].diff().max() < 0.25
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"guidance": -1.0}, {"eta": 2.0}, {"schedule": "linear"}])

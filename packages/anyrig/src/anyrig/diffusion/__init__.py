@@ -3,7 +3,7 @@
 from anyrig.diffusion.noise import noise
 from anyrig.diffusion.sampling import Guide, Sampling, denoise, levels
 from anyrig.diffusion.schedules import COSINE, FLOW, Schedule, schedule
-from anyrig.diffusion.windows import Window, blend, windows
+from anyrig.diffusion.windows import Window, blend, shifted, windows
 
 __all__ = [
     "COSINE",
@@ -17,5 +17,6 @@ __all__ = [
     "levels",
     "noise",
     "schedule",
+    "shifted",
     "windows",
 ]

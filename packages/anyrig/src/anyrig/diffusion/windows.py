@@ -53,22 +53,39 @@ def windows(prompts: Sequence[tuple[str, int]], longest: int, overlap: int, mult
     return found
 
 
-def blend(x: Tensor, parts: Sequence[Window], estimate: Callable[[Tensor, int], Tensor], dim: int = 0) -> Tensor:
-    """What is said of a whole motion: what ``estimate(piece, k)`` says of each window's piece of ``x`` along ``dim``.
+def shifted(parts: Sequence[Window], by: int) -> list[Window]:
+    """The windows moved by as many frames, the last one kept within the motion, of which both ends are left out."""
+    moved = [Window(p.start + by, p.stop + by, p.text) for p in parts]
+    moved[-1] = Window(moved[-1].start, moved[-1].stop - 2 * by, moved[-1].text)
+    return [w for w in moved if w.n_frames > 0]
 
-    Where windows overlap, one fades into the other. Bar-Tal et al., MultiDiffusion, ICML 2023.
+
+def blend(
+    x: Tensor,
+    tilings: Sequence[Sequence[Window]],
+    estimate: Callable[[Tensor, Window], Tensor],
+    dim: int = 0,
+    patch: int = 1,
+) -> Tensor:
+    """What is said of a whole motion: what ``estimate(piece, window)`` says of each window's piece of ``x`` along
+    ``dim``.
+
+    Where windows of a tiling overlap, one fades into the other (Bar-Tal et al., MultiDiffusion, ICML 2023). Where there
+    are several tilings, each counts most in the middle of its patches.
     """
     total: Tensor | None = None
     weight = torch.zeros(x.shape[dim], dtype=x.dtype, device=x.device)
     shape = [1] * x.ndim
     shape[dim] = -1
-    for k, part in enumerate(parts):
-        fade = _fade(parts, k).to(x)
-        piece = estimate(x.narrow(dim, part.start, part.n_frames), k)
-        if total is None:
-            total = piece.new_zeros([x.shape[dim] if d == dim else n for d, n in enumerate(piece.shape)])
-        total.narrow(dim, part.start, part.n_frames).add_(piece * fade.view(shape))
-        weight[part.start : part.stop] += fade
+    middle = torch.sin(torch.pi / patch * (torch.arange(patch) + 0.5)).square()
+    for parts in tilings:
+        for k, part in enumerate(parts):
+            share = (_fade(parts, k) * middle.repeat(part.n_frames // patch)).to(x)
+            piece = estimate(x.narrow(dim, part.start, part.n_frames), part)
+            if total is None:
+                total = piece.new_zeros([x.shape[dim] if d == dim else n for d, n in enumerate(piece.shape)])
+            total.narrow(dim, part.start, part.n_frames).add_(piece * share.view(shape))
+            weight[part.start : part.stop] += share
     assert total is not None, "no windows"
     return total / weight.view(shape)
 

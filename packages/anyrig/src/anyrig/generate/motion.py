@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anyrig import conform
-from anyrig.diffusion import Guide, Sampling, Window, blend, denoise, noise, windows
+from anyrig.diffusion import Guide, Sampling, Window, blend, denoise, noise, shifted, windows
 from anyrig.errors import SettingsError
 from anyrig.features import CONTACT, Features, decode, encode, rig_code
 from anyrig.generate.facing import faced, facing_of, turned_back
@@ -22,6 +22,9 @@ from anyrig.skeleton import Clip, Skeleton
 MAX_SECONDS = 600.0
 OVERLAP = 16
 """Frames that two windows share."""
+_SEAMLESS = 0.25
+"""The noise level from which on the network is asked twice, the second time about patches that begin half a patch later:
+what it says of two neighbouring patches does not quite meet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,16 +122,18 @@ def _sample(
         texts = {t: model.read([t] * n + [""] * n) for t in dict.fromkeys(w.text for w in parts)}
     guidance = options.sampling.guidance
     rigs = rig.to(device).repeated(2 * n)
-    conditions = [texts[w.text] for w in parts]
+    patch = model.config.patch
+    tilings = [parts, shifted(parts, patch // 2)]
 
-    def answer(piece: Tensor, k: int, level: float) -> Tensor:
+    def answer(piece: Tensor, window: Window, level: float) -> Tensor:
         levels = torch.full((2 * n,), level, device=device)
-        out: Tensor = model(torch.cat([piece, piece]), levels, rigs, conditions[k])
+        out: Tensor = model(torch.cat([piece, piece]), levels, rigs, texts[window.text])
         titled, plain = out.chunk(2)
         return plain + guidance * (titled - plain)
 
     def whole(x: Tensor, level: float) -> Tensor:
-        return blend(x, parts, lambda piece, k: answer(piece, k, level), dim=1)
+        used = tilings if level <= _SEAMLESS else tilings[:1]
+        return blend(x, used, lambda piece, window: answer(piece, window, level), dim=1, patch=patch)
 
     return denoise(whole, start, options.sampling, generator, _guide(given, length, device))
 
