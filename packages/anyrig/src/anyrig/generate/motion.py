@@ -23,8 +23,8 @@ MAX_SECONDS = 600.0
 OVERLAP = 16
 """Frames that two windows share."""
 _SEAMLESS = 0.25
-"""The noise level from which on the network is asked twice, the second time about patches that begin half a patch later:
-what it says of two neighbouring patches does not quite meet."""
+"""The noise level from which on the network is asked twice, the second time about patches that begin half a patch
+later: what it says of two neighbouring patches does not quite meet."""
 
 
 @dataclass(frozen=True, eq=False)
