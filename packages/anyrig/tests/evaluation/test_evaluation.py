@@ -23,6 +23,7 @@ from anyrig.evaluation import (
     save_evaluator,
     teach,
 )
+from anyrig.evaluation.kept import Kept
 from anyrig.evaluation.run import by_retrieval, questions
 from anyrig.features import POSITION, encode
 
@@ -122,6 +123,26 @@ def test_the_table_is_filled(evaluator):
         assert 0 <= row["R@1"] <= row["R@2"] <= row["R@3"] <= 1
         assert row["FID"] > 0
         assert row["bone error"] < 1e-9
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path):
+    path, made = tmp_path / "measured.jsonl", []
+
+    def make(value):
+        made.append(value)
+        return {"R@1": value} if value else None
+
+    first = Kept(path)
+    assert first.row(["a", 0], lambda: make(0.5)) == first.row(["a", 0], lambda: make(0.6)) == {"R@1": 0.5}
+    assert first.row(["a", 1], lambda: make(0.0)) is None
+    first.row(["b", 0], lambda: make(0.7))
+    path.write_text(path.read_text()[:-9])  # cut off
+    for _ in range(2):
+        again = Kept(path)
+        assert again.row(["a", 0], lambda: make(0.6)) == {"R@1": 0.5}
+        assert again.row(["a", 1], lambda: make(0.6)) is None
+        assert again.row(["b", 0], lambda: make(0.8)) == {"R@1": 0.8}
+    assert made == [0.5, 0.0, 0.7, 0.8]
 
 
 def test_plans_that_cannot_be_are_refused():

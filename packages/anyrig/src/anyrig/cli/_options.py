@@ -56,14 +56,14 @@ def device(args: argparse.Namespace) -> str:
     return str(args.device)
 
 
-def open_model(args: argparse.Namespace) -> tuple[MotionModel, Sampling]:
-    """The model that the options name, and how to sample from it."""
+def open_model(args: argparse.Namespace, path: Path | None = None) -> tuple[MotionModel, Sampling]:
+    """The model in ``path``, or that the options name, and how to sample from it."""
     from anyrig.diffusion import Sampling
     from anyrig.generate import default_weights
     from anyrig.model import load_model
 
     where = device(args)
-    model, about = load_model(args.weights or default_weights(), where)
+    model, about = load_model(path or args.weights or default_weights(), where)
     return model, Sampling(args.steps, args.guidance, args.eta, str(about.get("schedule", "flow")))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,8 @@ examples:
       --other "no rig augmentation=runs/plain/model.safetensors" --other "one model a kind=runs/kinds"
 
 A folder as --other holds KIND/model.safetensors for each kind of creature. The evaluator is taught once for each folder
-of results, from its own seed, on creatures that no model is taught on.
+of results, from its own seed, on creatures that no model is taught on. What was measured is not measured again: the
+same command goes on where it was cut off, and with one model more measures that one only.
 """
 
 
@@ -29,7 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """The arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _EPILOG
-    parser.add_argument("--out", type=Path, required=True, help="folder for results.json, table.md and the evaluator")
+    parser.add_argument("--out", type=Path, required=True, help="folder for results.json, table.md, the evaluator")
     parser.add_argument("--other", action="append", default=[], metavar="NAME=PATH", help="a model, or one a kind")
     parser.add_argument("--set", action="append", dest="sets", help="unseen bodies, unseen species or unseen pairs")
     parser.add_argument("--seeds", type=int, default=3, help="how many (default: 3)")
@@ -47,22 +49,28 @@ def main(args: argparse.Namespace) -> int:
     """Evaluates."""
     device(args)
     from anyrig.evaluation import EvaluatorSettings, Plan, evaluate, load_evaluator, save_evaluator, table, teach
+    from anyrig.evaluation.kept import Kept, fingerprint
     from anyrig.evaluation.run import SETS, by_retrieval
     from anyrig.generate import Options
 
-    options = Options(fps=15.0)
-    methods: dict[str, Method] = {}
     plan = Plan(
-        tuple(args.sets or SETS), args.creatures, args.actions, tuple(range(args.seeds)), args.bank, options=options
-    )
-    _add_models(args, methods, options)
+        tuple(args.sets or SETS), args.creatures, args.actions, tuple(range(args.seeds)), args.bank,
+        options=Options(fps=15.0),
+    )  # fmt: skip
+    models = _models(args, plan.options)
     args.out.mkdir(parents=True, exist_ok=True)
     kept = args.out / f"evaluator-{args.evaluator_clips}-{args.evaluator_steps}.safetensors"
     if not kept.exists():
         how = EvaluatorSettings(n_clips=args.evaluator_clips, steps=args.evaluator_steps)
         save_evaluator(teach(how, args.out / f"clips-{how.n_clips}", workers=args.workers, say=say), kept)
-    methods["nearest clip retargeted"] = by_retrieval(plan.n_bank)
-    results = evaluate(plan, load_evaluator(kept), methods, say)
+    marks = {name: fingerprint(*files) for name, (_, files) in models.items()}
+    same = [args.creatures, args.actions, args.bank, args.steps, args.guidance, args.eta, fingerprint(kept)]
+    rows = Kept(args.out / "measured.jsonl")
+    results = evaluate(
+        plan, load_evaluator(kept),
+        {name: method for name, (method, _) in models.items()} | {"nearest clip retargeted": by_retrieval(plan.n_bank)},
+        say, lambda key, make: rows.row([*key, marks.get(key[-1], ""), *same], make),
+    )  # fmt: skip
     (args.out / "results.json").write_text(json.dumps({"arguments": _plain(args), "results": results}, indent=1) + "\n")
     text = table(results)
     (args.out / "table.md").write_text(text)
@@ -70,28 +78,31 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add_models(args: argparse.Namespace, methods: dict[str, Method], options: Options) -> None:
-    from dataclasses import replace
+def _models(args: argparse.Namespace, options: Options) -> dict[str, tuple[Method, list[Path]]]:
+    """The methods that are models, by name, and the files that they were read from."""
+    from anyrig.generate import default_weights
 
-    from anyrig.evaluation.run import by_kind, by_model
-    from anyrig.model import load_model
-
-    if not args.no_model:
-        model, sampling = open_model(args)
-        methods["anyrig"] = by_model(model, replace(options, sampling=sampling))
+    paths = {} if args.no_model else {"anyrig": args.weights or default_weights()}
     for text in args.other:
         name, mark, path = text.partition("=")
         if not mark or not Path(path).exists():
             raise SettingsError(f"another model is NAME=PATH, with a path that is there, not {text!r}")
-        if Path(path).is_dir():
-            files = sorted(Path(path).glob("*/model.safetensors"))
-            if not files:
-                raise SettingsError(f"{path} holds no KIND/model.safetensors")
-            methods[name] = by_kind({f.parent.name: load_model(f)[0] for f in files}, options)
-        else:
-            model, about = load_model(path)
-            schedule = str(about.get("schedule", "flow"))
-            methods[name] = by_model(model, replace(options, sampling=replace(options.sampling, schedule=schedule)))
+        paths[name] = Path(path)
+    return {name: _method(path, args, options) for name, path in paths.items()}
+
+
+def _method(path: Path, args: argparse.Namespace, options: Options) -> tuple[Method, list[Path]]:
+    from anyrig.evaluation.run import by_kind, by_model
+
+    if not path.is_dir():
+        model, sampling = open_model(args, path)
+        return by_model(model, replace(options, sampling=sampling)), [path]
+    files = sorted(path.glob("*/model.safetensors"))
+    if not files:
+        raise SettingsError(f"{path} holds no KIND/model.safetensors")
+    opened = {file.parent.name: open_model(args, file) for file in files}
+    sampling = next(iter(opened.values()))[1]
+    return by_kind({kind: model for kind, (model, _) in opened.items()}, replace(options, sampling=sampling)), files
 
 
 def _plain(args: argparse.Namespace) -> dict[str, object]:

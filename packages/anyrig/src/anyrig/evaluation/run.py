@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from anyrig.corpus.examples import FPS
 from anyrig.errors import SettingsError
 from anyrig.evaluation import measures
 from anyrig.evaluation.evaluator import Evaluator
+from anyrig.evaluation.kept import Make, Row
 from anyrig.evaluation.retarget import Nearest, retarget
 from anyrig.generate import Options, generate
 from anyrig.model import MotionModel
@@ -77,31 +79,43 @@ def questions(name: str, plan: Plan, seed: int) -> list[Asked]:
 
 
 def evaluate(
-    plan: Plan, evaluator: Evaluator, methods: Mapping[str, Method], say: Callable[[str], None] = lambda line: None
-) -> dict[str, dict[str, list[dict[str, float]]]]:
-    """Set -> method -> measures for each seed. ``real`` is always among the methods: the creatures' own clips."""
+    plan: Plan,
+    evaluator: Evaluator,
+    methods: Mapping[str, Method],
+    say: Callable[[str], None] = lambda line: None,
+    keep: Callable[[tuple[str, int, str], Make], Row | None] = lambda key, make: make(),
+) -> dict[str, dict[str, list[Row]]]:
+    """Set -> method -> measures for each seed. ``real`` is always among the methods: the creatures' own clips.
+
+    ``keep((set, seed, method), make)`` may have the row that ``make`` would measure.
+    """
     everyone: dict[str, Method] = {"real": lambda asked, seed: asked.real, **methods}
-    results: dict[str, dict[str, list[dict[str, float]]]] = {}
+    results: dict[str, dict[str, list[Row]]] = {}
     for name in plan.sets:
         for seed in plan.seeds:
             asked = questions(name, plan, seed)
             if name == "unseen pairs":
                 asked = [a for a in asked if any(_pair(b) for b in asked if b.pool == a.pool)]
             for method, make in everyone.items():
-                made = [make(a, seed_of("noise", seed, k) % 2**31) for k, a in enumerate(asked)]
-                pairs = [(a, m) for a, m in zip(asked, made, strict=True) if m is not None]
-                if len(pairs) > 2:
-                    row = measured(pairs, evaluator, only_pairs=name == "unseen pairs")
+                row = keep((name, seed, method), partial(_row, asked, make, seed, evaluator, name == "unseen pairs"))
+                if row is not None:
                     results.setdefault(name, {}).setdefault(method, []).append(row)
                     say(f"{name}, seed {seed}, {method}: R@1 {row['R@1']:.2f}, energy {row['energy']:.2f}")
     return results
+
+
+def _row(asked: Sequence[Asked], make: Method, seed: int, evaluator: Evaluator, only_pairs: bool) -> Row | None:
+    """The measures of a method; None where it has too little to give."""
+    made = [make(a, seed_of("noise", seed, k) % 2**31) for k, a in enumerate(asked)]
+    pairs = [(a, m) for a, m in zip(asked, made, strict=True) if m is not None]
+    return measured(pairs, evaluator, only_pairs=only_pairs) if len(pairs) > 2 else None
 
 
 def _pair(asked: Asked) -> bool:
     return (asked.kind, asked.real.action) in HELD_OUT_PAIRS
 
 
-def measured(pairs: Sequence[tuple[Asked, Clip]], evaluator: Evaluator, *, only_pairs: bool) -> dict[str, float]:
+def measured(pairs: Sequence[tuple[Asked, Clip]], evaluator: Evaluator, *, only_pairs: bool) -> Row:
     """All measures of one method; ``energy`` is relative to the real clips'. ``only_pairs`` asks for held-out pairs
     only, among their whole pools."""
     asked, made = [a for a, _ in pairs], [m for _, m in pairs]
