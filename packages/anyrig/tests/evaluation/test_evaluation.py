@@ -65,6 +65,7 @@ def test_an_evaluator_comes_back_from_its_file(evaluator, tmp_path):
     clips = [a_clip("walk")]
     a, b = (e.embed(clips, ["it walks"]) for e in (evaluator, load_evaluator(tmp_path / "e.safetensors")))
     np.testing.assert_allclose(a[0], b[0])
+    np.testing.assert_allclose(a[1], b[1])
     (tmp_path / "x").write_bytes(b"no")
     with pytest.raises(FileError):
         load_evaluator(tmp_path / "x")

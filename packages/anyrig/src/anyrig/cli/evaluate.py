@@ -38,7 +38,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--creatures", type=int, default=6, help="of each set and seed (default: 6)")
     parser.add_argument("--actions", type=int, default=12, help="asked of each creature, at most (default: 12)")
     parser.add_argument("--bank", type=int, default=600, help="training clips to retarget (default: 600)")
-    parser.add_argument("--evaluator-steps", type=int, default=1200, help="of teaching the evaluator (default: 1200)")
+    parser.add_argument("--evaluator-steps", type=int, default=1500, help="of teaching the evaluator (default: 1500)")
     parser.add_argument("--evaluator-clips", type=int, default=3000, help="that it is taught with (default: 3000)")
     parser.add_argument("--workers", type=int, default=1, help="processes that make those clips (default: 1)")
     parser.add_argument("--no-model", action="store_true", help="the baselines only")

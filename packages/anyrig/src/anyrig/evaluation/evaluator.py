@@ -7,6 +7,7 @@ it what is asked.
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,11 @@ from anyrig import creatures
 from anyrig.conform import Array
 from anyrig.corpus import Batch, Deal, Example, Selection, build, deal, load_examples, seed_of
 from anyrig.errors import FileError, SettingsError
-from anyrig.features import encode, rig_code
+from anyrig.features import N_BUCKETS, encode, rig_code
 from anyrig.io._files import write_bytes
 from anyrig.model import ModelConfig, MotionModel, RigBatch, collate_rigs, pack
 from anyrig.model.contrast import contrast
+from anyrig.model.text import TextTower
 from anyrig.skeleton import Clip
 
 CONFIG = ModelConfig(width=64, layers=2, heads=2, patch=4, joint_names=False, text_layers=1)
@@ -34,8 +36,8 @@ class EvaluatorSettings:
 
     seed: int = 0
     n_clips: int = 3000
-    steps: int = 1200
-    tokens: int = 9000
+    steps: int = 1500
+    tokens: int = 4500
     lr: float = 2e-3
 
 
@@ -45,8 +47,9 @@ class Evaluator(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.motion = MotionModel(CONFIG)
-        self.words = MotionModel(CONFIG).text
-        self.motion_out = nn.Linear(CONFIG.width, 64)
+        self.buckets = nn.Embedding(N_BUCKETS, CONFIG.text_width)
+        self.words = TextTower(CONFIG, self.buckets)
+        self.motion_out = nn.Linear(6 * CONFIG.width, 64)
         self.text_out = nn.Linear(CONFIG.width, 64)
         self.sharpness = nn.Parameter(torch.tensor(2.3))
         for block in self.motion.blocks:  # gates open: there is no condition to open them
@@ -57,9 +60,11 @@ class Evaluator(nn.Module):
         """(B, 64) of packed motion."""
         none = self.motion.read([""] * len(x))
         h = self.motion.vectors(x, torch.zeros(len(x), device=x.device), rig, none)
-        weight = rig.tokens[:, None, :, None].to(h.dtype)
-        pooled = (h * weight).sum(dim=2) / weight.sum(dim=2)
-        return F.normalize(self.motion_out((pooled + h[:, :, 0]).mean(dim=1)), dim=-1)
+        there = rig.tokens[:, None, :, None]
+        mean = (h * there).sum(dim=2) / there.sum(dim=2)
+        most = h.masked_fill(~there, -torch.inf).amax(dim=2)
+        moments = torch.cat([h[:, :, 0], mean, most], dim=-1)  # the path, and what all joints and any joint does
+        return F.normalize(self.motion_out(torch.cat([moments.mean(dim=1), moments.amax(dim=1)], dim=-1)), dim=-1)
 
     def texts(self, texts: Sequence[str]) -> Tensor:
         """(B, 64) of texts."""
@@ -108,16 +113,16 @@ def teach(
 
 
 def _batches(examples: Sequence[Example], settings: EvaluatorSettings) -> Iterator[Batch]:
+    """Of one kind of creature each: what tells kinds apart is told before anything moves."""
     how = Deal(settings.tokens, CONFIG.patch, untitled=0.0, unnamed=1.0)
+    kinds = [[e for e in examples if e.kind == kind] for kind in sorted({e.kind for e in examples})]
     epoch = 0
     while True:
-        given = 0
-        for batch in deal(examples, how, settings.seed, epoch):
-            if len(batch.texts) > 1:  # one alone is no contrast
-                given += 1
-                yield batch
-        if not given:
+        batches = [b for some in kinds for b in deal(some, how, settings.seed, epoch) if len(b.texts) > 1]
+        if not batches:  # one alone is no contrast
             raise SettingsError(f"{len(examples)} examples are too few to tell apart, or tokens are")
+        random.Random(seed_of("batches", settings.seed, epoch)).shuffle(batches)
+        yield from batches
         epoch += 1
 
 
