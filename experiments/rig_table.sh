@@ -13,7 +13,7 @@ train() { # FOLDER STEPS SETTING...
     shift 2
     for setting in "$@"; do set -- "$@" --set "$setting"; shift; done
     test -e "$folder/model.safetensors" ||
-        "$bin/anyrig" train "$folder" --threads 1 --set model.width=96 --set model.layers=4 --set model.heads=3 \
+        "$bin/anyrig" train "$folder" --set model.width=96 --set model.layers=4 --set model.heads=3 \
             --set pose_steps=$poses --set steps=$steps --set n_clips=$clips \
             --set warmup=$((poses / 2)) "$@"
 }
@@ -24,7 +24,7 @@ train "$out/sequence" 900 model.position=sequence model.distances=false
 for kind in $kinds; do # the same work in all, a seventh each
     train "$out/kinds/$kind" 129 kinds="$kind"
 done
-"$bin/anyrig" evaluate --out "$out" --threads 1 --creatures 7 --actions 8 \
+"$bin/anyrig" evaluate --out "$out" --creatures 7 --actions 8 \
     --other "small=$out/small/model.safetensors" \
     --other "small, no rig augmentation=$out/plain/model.safetensors" \
     --other "small, sequence instead of tree=$out/sequence/model.safetensors" \

@@ -28,7 +28,8 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
 def add_compute_options(parser: argparse.ArgumentParser) -> None:
     """Where to compute."""
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (default)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: one a core)")
+    # Models of this size gain little from a second thread, and on a machine that is busy threads wait for each other.
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1; 0: one a core)")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
