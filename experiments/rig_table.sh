@@ -1,7 +1,7 @@
 #!/bin/sh
 # The table of packages/anyrig/README.md: the weights of the package and the baselines, on creatures that none was taught.
 # Rig augmentation, tree positions and one model for all kinds are taken away one at a time from a model of a tenth of the
-# work (0.9M parameters, 900 steps), since each costs a training. `sh experiments/rig_table.sh` from the root of the
+# work (1.5M parameters, 900 steps), since each costs a training. `sh experiments/rig_table.sh` from the root of the
 # repository, about an hour and a half on two cores; what is done already is not done again.
 set -eu
 bin=${BIN:-.venv/bin}
