@@ -143,7 +143,7 @@ def test_windows_cover_everything_in_order(asked, longest, overlap, multiple):
 def test_blending_windows_of_one_motion_gives_that_motion(asked):
     parts = windows(asked, 32, 8, 4)
     x = torch.randn(parts[-1].stop, 3)
-    for tilings in ([parts], [parts, shifted(parts, 2)]):
+    for tilings in ([parts], [parts, shifted(parts, 4)]):
         torch.testing.assert_close(blend(x, tilings, lambda piece, w: 2 * piece, patch=4), 2 * x)
 
 
@@ -156,13 +156,15 @@ def test_two_windows_fade_into_each_other():
     assert values.diff().max() < 0.2
 
 
-@given(prompts)
-def test_a_shifted_tiling_lies_within_the_motion_and_has_its_seams_elsewhere(asked):
-    parts = windows(asked, 32, 8, 4)
-    moved = shifted(parts, 2)
-    assert all(0 < w.n_frames <= 32 and w.n_frames % 4 == 0 and w.start % 4 == 2 for w in moved)
+@given(prompts, st.integers(2, 5))
+def test_a_shifted_tiling_lies_within_the_motion_and_has_its_seams_elsewhere(asked, patch):
+    parts = windows(asked, 8 * patch, 2 * patch, patch)
+    moved = shifted(parts, patch)
+    assert all(0 < w.n_frames <= 8 * patch and w.n_frames % patch == 0 for w in moved)
+    assert all(w.start % patch == patch // 2 for w in moved)
     if moved:
-        assert (moved[0].start, moved[-1].stop) == (2, parts[-1].stop - 2)
+        assert moved[0].start > 0
+        assert parts[-1].stop - patch < moved[-1].stop < parts[-1].stop
     assert all(b.start <= a.stop for a, b in pairwise(moved))
 
 
@@ -172,7 +174,7 @@ def test_what_neighbouring_patches_say_meets_where_two_tilings_are_asked():
     def steps(piece, window):  # a value for each patch
         return (torch.arange(window.n_frames) // 8 + window.start / 8).to(piece)
 
-    once, twice = (blend(torch.zeros(64), t, steps, patch=8) for t in ([parts], [parts, shifted(parts, 4)]))
+    once, twice = (blend(torch.zeros(64), t, steps, patch=8) for t in ([parts], [parts, shifted(parts, 8)]))
     assert once.diff().max() == 1
     assert twice[8:-8].diff().max() < 0.25
 

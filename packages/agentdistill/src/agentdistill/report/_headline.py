@@ -121,7 +121,7 @@ def _pair(c: Mapping[str, Any]) -> str:
 
 
 def _range(pairs: Sequence[Mapping[str, Any]]) -> str:
-    points = sorted(c["difference"]["estimate"] * 100 for c in pairs)
-    if len(points) == 1:
-        return f"by {points[0]:.1f} points"
-    return f"by {points[0]:.1f} to {points[-1]:.1f} points"
+    found = sorted(c["difference"]["estimate"] * 100 for c in pairs)
+    if len(found) == 1:
+        return f"by {found[0]:.1f} points"
+    return f"by {found[0]:.1f} to {found[-1]:.1f} points"

@@ -53,10 +53,10 @@ def windows(prompts: Sequence[tuple[str, int]], longest: int, overlap: int, mult
     return found
 
 
-def shifted(parts: Sequence[Window], by: int) -> list[Window]:
-    """The windows moved by as many frames, the last one kept within the motion, of which both ends are left out."""
-    moved = [Window(p.start + by, p.stop + by, p.text) for p in parts]
-    moved[-1] = Window(moved[-1].start, moved[-1].stop - 2 * by, moved[-1].text)
+def shifted(parts: Sequence[Window], patch: int) -> list[Window]:
+    """The windows moved by half a patch, the last one a patch shorter, so that both ends of the motion are left out."""
+    moved = [Window(p.start + patch // 2, p.stop + patch // 2, p.text) for p in parts]
+    moved[-1] = Window(moved[-1].start, moved[-1].stop - patch, moved[-1].text)
     return [w for w in moved if w.n_frames > 0]
 
 

@@ -123,7 +123,7 @@ def _sample(
     guidance = options.sampling.guidance
     rigs = rig.to(device).repeated(2 * n)
     patch = model.config.patch
-    tilings = [parts, shifted(parts, patch // 2)]
+    tilings = [parts, shifted(parts, patch)]
 
     def answer(piece: Tensor, window: Window, level: float) -> Tensor:
         levels = torch.full((2 * n,), level, device=device)
