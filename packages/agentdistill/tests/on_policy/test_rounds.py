@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from agentdistill.on_policy.rounds import slice_of
 from agentdistill.on_policy.table import print_table
 from agentdistill.prompts import tiny
 from agentdistill.recipe import OnPolicySettings, Recipe, load_recipe
-from agentdistill.store import read_traces
+from agentdistill.store import read_traces, write_jsonl
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -111,10 +112,47 @@ def test_what_is_lost_is_made_again_the_same(done: tuple[Path, Path, dict[str, A
 def test_the_table_is_printed(done: tuple[Path, Path, dict[str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
-    print_table(done[2], Console(width=200))
+    print_table(done[2], Console(width=80))
     out = capsys.readouterr().out
-    assert "2 of 2" in out
-    assert "95 % interval" in out
+    assert out.count("2 of 2") == 2
+    assert "difference (95 %)" in out
+    assert "…" not in out
+
+
+def test_what_the_student_got_right_is_learned_if_asked(
+    done: tuple[Path, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    path, run, _ = done
+    plain = [t for p in (run / "on-policy/plain").glob("part-*") for t in read_traces(p / "traces.jsonl")]
+    for successes, n_learned in ((False, 1), (True, 2)):
+        mine = shutil.copytree(run, tmp_path / str(successes))
+        folder = mine / "on-policy" / "round-1" / "acted"
+        first, second = read_traces(folder / "traces.jsonl")
+        right = next(t for t in plain if t.id == first.id)
+        for name in ("traces.jsonl", "manifest.json"):
+            (folder / name).unlink()
+        write_jsonl(folder / "traces.partial.jsonl", [right, second])
+        recipe = recipe_of(path, tries=2, rounds=1, per_round=2, successes=successes, compare=False)
+        _, row = json.loads(run_on_policy(recipe, mine).read_text())["rounds"]
+        assert (row["n_failed"], row["n_corrected"]) == (1, 1)
+        assert row["on_policy"]["n_examples"] == 4 + n_learned
+
+
+def test_seeds_are_taken_together(done: tuple[Path, Path, dict[str, Any]], tmp_path: Path) -> None:
+    recipe = recipe_of(done[0], tries=2, rounds=1, per_round=2)
+    facts = json.loads(run_on_policy(recipe, tmp_path / "run", n_seeds=2).read_text())
+    alone = [s["rounds"][1] for s in facts["seeds"]]
+    assert [s["seed"] for s in facts["seeds"]] == [recipe.seed, recipe.seed + 1]
+    assert (tmp_path / f"run.seed-{recipe.seed + 1}" / "on-policy" / "round-1" / "test").is_dir()
+    both = facts["rounds"][1]
+    assert both["n_acted"] == sum(r["n_acted"] for r in alone) == 4
+    for arm in ("on_policy", "plain"):
+        assert both[arm]["n_tokens"] == sum(r[arm]["n_tokens"] for r in alone)
+        assert both[arm]["n"] == alone[0][arm]["n"]  # a problem counts once
+    assert both["difference"]["estimate"] == pytest.approx(sum(r["difference"]["estimate"] for r in alone) / 2)
+    with pytest.raises(SystemExit):
+        main(["on-policy", str(done[0]), "--seeds", "x"])
+    assert main(["on-policy", str(done[0]), "--seeds", "0"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("recipe", type=Path, help="a recipe; its [on_policy] table says how many rounds, and of what")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (runs/)")
     parser.add_argument("--rounds", type=int, metavar="N", help="how many rounds (the recipe's own)")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds, from the recipe's own (1)")
     parser.add_argument("--json", action="store_true", help="print what came out as JSON")
 
 
@@ -25,6 +26,8 @@ def main(args: argparse.Namespace) -> int:
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     recipe = load_recipe(args.recipe)
+    if args.seeds < 1:
+        raise UserError("--seeds has to be at least 1")
     if args.rounds is not None:
         if args.rounds < 1:
             raise UserError("--rounds has to be at least 1")
@@ -32,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
     with Terminal() as progress:
         from agentdistill.on_policy import run_on_policy
 
-        path = run_on_policy(recipe, args.runs / recipe.name, progress)
+        path = run_on_policy(recipe, args.runs / recipe.name, progress, args.seeds)
     facts = json.loads(path.read_text(encoding="utf-8"))
     if args.json:
         print(json.dumps(facts, indent=2))

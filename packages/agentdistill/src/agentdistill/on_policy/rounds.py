@@ -13,6 +13,7 @@ import dataclasses
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -41,12 +42,22 @@ from agentdistill.training.settings import Divergence
 from agentdistill.types import End, Problem, Trace
 
 
-def run_on_policy(recipe: Recipe, folder: Path, progress: Progress | None = None) -> Path:
+def run_on_policy(recipe: Recipe, folder: Path, progress: Progress | None = None, n_seeds: int = 1) -> Path:
     """Run a recipe and then its ``[on_policy]`` rounds; returns the file of what came of them.
 
-    What is done already is not done again. Raises what :func:`agentdistill.pipeline.run_recipe` raises.
+    Further seeds have a folder each, ``NAME.seed-S`` beside ``folder``, in which everything is made anew; the test
+    problems are the same, and count once, with the mean of their seeds. What is done already is not done again. Raises
+    what :func:`agentdistill.pipeline.run_recipe` raises.
     """
     progress = progress or Silent()
+    seeds: dict[int, list[Round]] = {}
+    for seed in range(recipe.seed, recipe.seed + n_seeds):
+        own = folder if seed == recipe.seed else folder.with_name(f"{folder.name}.seed-{seed}")
+        seeds[seed] = _rounds(replace(recipe, seed=seed), own, progress)
+    return write_table(folder / "on-policy" / "rounds.json", seeds, recipe.on_policy)
+
+
+def _rounds(recipe: Recipe, folder: Path, progress: Progress) -> list[Round]:
     student = _student(recipe)
     run_recipe(recipe, folder, progress, until="evaluate")
     with locked(folder / ".lock", folder):
@@ -99,8 +110,8 @@ class _Rounds:
         self.learns = self.method.learns or ""
         self.folder = run.folder / "on-policy"
 
-    def go(self) -> Path:
-        """Every round, and the table of all."""
+    def go(self) -> list[Round]:
+        """Every round."""
         run, name = self.run, self.settings.method
         begun = read_traces(filtered(run.folder, self.learns))
         weights = trained(run.folder, self.student, name)
@@ -122,13 +133,15 @@ class _Rounds:
                 corrected = self._correct(n, acted)
                 accepted = [t for t in corrected if _passes(run.recipe, teachers_part(t))]
                 lessons += [as_lesson(t, self.settings.learn) for t in accepted]
+                if self.settings.successes:
+                    lessons += [t for t in acted if t.correct and _passes(run.recipe, t)]
                 n_examples = len(begun) + len(lessons)
                 spent += sum(self._tokens(t) for t in corrected)
                 weights = self._train(f"round-{n}/student", [*begun, *lessons])
             arm = Arm(spent, n_examples, self._test(f"round-{n}/test", weights))
             plain = self._plain(n, begun, problems, spent) if self.settings.compare else None
             rounds.append(Round(n, arm, plain, acted, corrected, len(accepted)))
-        return write_table(self.folder / "rounds.json", rounds, self.settings)
+        return rounds
 
     def _act(self, n: int, weights: Path, problems: Sequence[Problem]) -> list[Trace]:
         path = self.folder / f"round-{n}" / "acted"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,14 +40,41 @@ class Round:
     n_accepted: int = 0
 
 
-def table(rounds: Sequence[Round], settings: OnPolicySettings) -> dict[str, Any]:
-    """Accuracies (means over families) with 95 % intervals, and differences paired by problem, as JSON values."""
-    return {"settings": asdict(settings), "rounds": [_row(r) for r in rounds]}
+def together(seeds: Sequence[Sequence[Round]]) -> list[Round]:
+    """The rounds of several seeds as one: what they counted is added up, what they answered is taken together."""
+    return [_joined(same) for same in zip(*seeds, strict=True)]
 
 
-def write_table(path: Path, rounds: Sequence[Round], settings: OnPolicySettings) -> Path:
+def _joined(same: Sequence[Round]) -> Round:
+    return Round(
+        same[0].number,
+        _arms([r.on_policy for r in same]),
+        None if same[0].plain is None else _arms([r.plain for r in same if r.plain is not None]),
+        [t for r in same for t in r.acted],
+        [t for r in same for t in r.corrected],
+        sum(r.n_accepted for r in same),
+    )
+
+
+def _arms(of: Sequence[Arm]) -> Arm:
+    return Arm(sum(a.n_tokens for a in of), sum(a.n_examples for a in of), [t for a in of for t in a.test])
+
+
+def table(seeds: Mapping[int, Sequence[Round]], settings: OnPolicySettings) -> dict[str, Any]:
+    """Accuracies (means over families) with 95 % intervals, and differences paired by problem, as JSON values.
+
+    A problem counts once, with the mean of its seeds; tokens and trajectories are those of all seeds. Where there are
+    several, the rounds of each alone follow.
+    """
+    facts: dict[str, Any] = {"settings": asdict(settings), "rounds": [_row(r) for r in together(list(seeds.values()))]}
+    if len(seeds) > 1:
+        facts["seeds"] = [{"seed": s, "rounds": [_row(r) for r in rounds]} for s, rounds in seeds.items()]
+    return facts
+
+
+def write_table(path: Path, seeds: Mapping[int, Sequence[Round]], settings: OnPolicySettings) -> Path:
     """Write :func:`table` and return its path."""
-    write_json(path, table(rounds, settings))
+    write_json(path, table(seeds, settings))
     return path
 
 
@@ -81,38 +108,36 @@ def _rounded(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def print_table(facts: dict[str, Any], console: Console | None = None) -> None:
-    """Print :func:`table` for people: accuracies in percent, differences in points."""
+    """Print :func:`table` for people: accuracies in percent, differences in points. It fits 80 columns."""
     from rich.console import Console
     from rich.table import Table
 
     console = console or Console()
-    shown = Table(title="on-policy rounds", title_justify="left", box=None, header_style="dim")
-    headings = ["round", "failed", "corrected", "teacher tokens", "accuracy"]
+    n_seeds = len(facts.get("seeds", [])) or 1
+    title = "on-policy rounds" if n_seeds == 1 else f"on-policy rounds, {n_seeds} seeds together"
+    shown = Table(title=title, title_justify="left", box=None, header_style="dim", padding=(0, 1, 0, 0))
+    headings = ["round", "corrected", "tokens", "accuracy"]
     compared = any("plain" in r for r in facts["rounds"])
     if compared:
-        headings += ["plain: tokens", "plain: accuracy", "difference", "95 % interval"]
+        headings += ["plain: tokens", "accuracy", "difference (95 %)"]
     for heading in headings:
-        shown.add_column(heading, justify="right")
+        shown.add_column(heading, justify="right", no_wrap=True)
     for r in facts["rounds"]:
         mine = r["on_policy"]
-        failed = f"{r['n_failed']} of {r['n_acted']}" if r["round"] else ""
-        cells = [str(r["round"]), failed, str(r["n_corrected"] or ""), f"{mine['n_tokens']:,}", _share(mine)]
+        corrected = f"{r['n_corrected']} of {r['n_failed']}" if r["round"] else ""
+        cells = [str(r["round"]), corrected, f"{mine['n_tokens']:,}", f"{mine['estimate']:.1%}"]
         if compared:
-            cells += [*_plain(r.get("plain")), *_difference(r.get("difference"))]
+            cells += [*_plain(r.get("plain")), _difference(r.get("difference"))]
         shown.add_row(*cells)
     console.print(shown)
 
 
-def _share(arm: dict[str, Any]) -> str:
-    return f"{arm['estimate']:.1%} ({arm['low']:.1%} to {arm['high']:.1%})"
-
-
 def _plain(arm: dict[str, Any] | None) -> list[str]:
-    return ["", ""] if arm is None else [f"{arm['n_tokens']:,}", _share(arm)]
+    return ["", ""] if arm is None else [f"{arm['n_tokens']:,}", f"{arm['estimate']:.1%}"]
 
 
-def _difference(d: dict[str, Any] | None) -> list[str]:
+def _difference(d: dict[str, Any] | None) -> str:
     if d is None:
-        return ["", ""]
-    points = [f"{d[k] * 100:+.1f}".replace("-", "−") for k in ("estimate", "low", "high")]
-    return [points[0], f"{points[1]} to {points[2]}"]
+        return ""
+    middle, low, high = (f"{d[k] * 100:+.1f}".replace("-", "−") for k in ("estimate", "low", "high"))
+    return f"{middle} ({low} to {high})"

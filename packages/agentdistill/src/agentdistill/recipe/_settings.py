@@ -130,8 +130,9 @@ class OnPolicySettings:
     the teacher would at its own tokens, by the divergence that ``beta`` names; for local teachers with its tokens.
     ``problems`` is where fresh problems come from, as in ``[problems]``; ``per_round`` how many a round takes, else an
     even share. The teacher goes on from up to ``tries`` prefixes of a failed trajectory. ``learn`` ``both`` trains on
-    the student's own steps before the correction too. ``tokens`` says which of the teacher's count: ``all`` that it
-    reads and writes, or those ``written``. ``compare`` spends as many on plain collection, for comparison.
+    the student's own steps before the correction too, ``successes`` on what it got right by itself. ``tokens`` says
+    which of the teacher's count: ``all`` that it reads and writes, or those ``written``. ``compare`` spends as many on
+    plain collection, for comparison.
     """
 
     rounds: int = 2
@@ -143,6 +144,7 @@ class OnPolicySettings:
     beta: float = 1.0
     tries: int = 3
     learn: Literal["teacher", "both"] = "teacher"
+    successes: bool = False
     tokens: Literal["all", "written"] = "all"
     compare: bool = True
 
