@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -283,3 +284,16 @@ def test_each_prompt_and_what_follows_is_in_the_examples(name: str, system: bool
     for e in examples:
         assert e.input_ids[-1] in chat.end_ids
         assert e.trained[-1]
+
+
+def test_long_prompts_of_strangers_are_not_kept() -> None:
+    """What is remembered is bounded by its size: a server is asked a megabyte at a time by anybody."""
+    chat = ChatFormat(build_tokenizer(ALL[0]))
+    chat.prompt_ids([Message("user", "x" * 1000)])
+    tracemalloc.start()
+    try:
+        for i in range(15):
+            chat.prompt_ids([Message("user", f"{i} " + "word " * 50_000)])
+        assert tracemalloc.get_traced_memory()[0] < 60e6  # a prompt and its ids are some 10 MB
+    finally:
+        tracemalloc.stop()

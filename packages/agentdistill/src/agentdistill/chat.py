@@ -11,11 +11,14 @@ own, and the halves, encoded apart, can only become ordinary text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from typing import Any, TypeVar
+
+from cachetools import LRUCache, cached
 
 from agentdistill.errors import ModelError
 from agentdistill.types import Message, Source, StopReason
@@ -29,14 +32,16 @@ _FIXED_DATE = (
 )
 _Chat = tuple[tuple[str, str], ...]  # (role, content with control tokens cut)
 _Ids = tuple[int, ...]
+_REMEMBERED_BYTES = 16e6  # of texts, and as much of ids: what some hundred conversations come to
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """One training sequence: token ids, and for each whether it is learned. Both have the same length."""
 
-    input_ids: tuple[int, ...]
-    trained: tuple[bool, ...]
+    input_ids: Sequence[int]
+    trained: Sequence[int]  # 0 or 1
 
 
 class ChatFormat:
@@ -60,9 +65,9 @@ class ChatFormat:
         self._n_ids = len(tokenizer)
         special = {i: t.content for i, t in tokenizer.added_tokens_decoder.items() if t.special}
         self._special_ids = frozenset(special)
-        self._render = lru_cache(maxsize=4096)(self._render_anew)
-        self._encode = lru_cache(maxsize=16384)(self._encode_anew)
-        self._sampled_ids = lru_cache(maxsize=16384)(self._sampled_ids_anew)
+        self._render = _remembering(self._render_anew)
+        self._encode = _remembering(self._encode_anew)
+        self._checked_ids = _remembering(self._checked_ids_anew)
         self._special = _pattern(special.values())
         self._control = self._special  # widened once the template has shown which markers it uses
         self._has_system = self._shows(("system", _PROBE + "a"), ("user", _PROBE + "b"))
@@ -169,10 +174,13 @@ class ChatFormat:
             return sampled
         return self._encode(shown, False)
 
-    def _sampled_ids_anew(self, message: Message) -> _Ids | None:
+    def _sampled_ids(self, message: Message) -> _Ids | None:
         """The message's own ids, without the end marker, if this tokenizer could have sampled them for its content."""
-        ids = message.token_ids
-        if ids is None or not message.content.startswith(message.prefix):
+        return None if message.token_ids is None else self._checked_ids(message)
+
+    def _checked_ids_anew(self, message: Message) -> _Ids | None:
+        ids = message.token_ids or ()
+        if not message.content.startswith(message.prefix):
             return None
         while ids and ids[-1] in self.end_ids:
             ids = ids[:-1]
@@ -281,6 +289,17 @@ class ChatFormat:
             if shown is not None:
                 return shown
         return chat[-1][1]
+
+
+def _remembering(make: Callable[..., _T]) -> Callable[..., _T]:
+    """``make``, with what it made last kept: a bound on size, since what is asked may be a megabyte from anybody."""
+    cache: LRUCache[Any, _T] = LRUCache(_REMEMBERED_BYTES, getsizeof=_bytes)
+    return cached(cache, lock=Lock())(make)
+
+
+def _bytes(made: Any) -> int:
+    """Roughly the bytes of a text, or of a tuple of ids, and of what it was made from."""
+    return 200 + (2 * sys.getsizeof(made) if isinstance(made, str) else 40 * len(made or ()))
 
 
 def _pattern(tokens: Any) -> re.Pattern[str]:

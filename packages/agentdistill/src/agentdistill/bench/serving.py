@@ -1,11 +1,12 @@
 """A served agent under load: many chats at once for some minutes, and a server that is killed and comes back.
 
-Every chat asks question after question and waits for each answer, as people do. A question's right answer is what the
-same server says to it when nobody else asks, so an answer that is lost, late or somebody else's is seen. Memory is the
-server's resident size, its sandboxes included, from the end of the first quarter to the end.
+Every chat asks a question, waits for the answer, asks another in the same named conversation, whose session the server
+keeps, and begins a new one, as people do. The right answers are what the same server says when nobody else asks, and
+how many tokens it read for them: so an answer that is lost or somebody else's is seen, and a session too. Memory is the
+server's proportional size, its sandboxes included, from the end of the first quarter to the end.
 
-With ``--kill`` the server is killed half way and started again. Answers that were under way are then lost, each with an
-error that names the connection or the status; every chat has to be answered again afterwards.
+Any error is an answer lost. With ``--kill`` the server is killed half way and started again: what was under way then
+ends in an error that names the connection or the status, and every chat has to be answered again afterwards.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, default=Path("runs/tinyworld"), help="the run to serve (runs/tinyworld)")
     parser.add_argument("--chats", type=int, default=200, help="chats at once (200)")
     parser.add_argument("--seconds", type=float, default=120.0, help="how long (120)")
-    parser.add_argument("--questions", type=int, default=40, help="different questions (40)")
+    parser.add_argument("--questions", type=int, default=20, help="different conversations of two questions (20)")
     parser.add_argument("--kill", action="store_true", help="kill the server half way and start it again")
     options = parser.parse_args(argv)
     if min(options.chats, options.questions) < 1 or options.seconds <= 0:
@@ -67,6 +68,18 @@ def _shown(r: dict[str, Any]) -> str:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer, and the tokens that were read for it, which tell a kept session from one begun anew."""
+
+    question: str
+    said: str
+    n_read: int
+
+
+_Talk = list[_Answer]
+
+
 @dataclass
 class _Load:
     """One measurement: the server's process, what is asked, and what came of it."""
@@ -76,7 +89,7 @@ class _Load:
     seconds: float
     n_questions: int
     kill: bool
-    expected: dict[str, str] = field(default_factory=dict)
+    expected: list[_Talk] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
     wrong: int = 0
@@ -88,8 +101,7 @@ class _Load:
     async def measure(self) -> dict[str, Any]:
         self._start()
         try:
-            for question in self._questions():
-                self.expected[question] = await self._ask(question)
+            await self._hear_alone()
             deadline = time.monotonic() + self.seconds
             others = [self._watch(deadline), *([self._killer()] if self.kill else [])]
             await asyncio.gather(*(self._chat(i, deadline) for i in range(self.n_chats)), *others)
@@ -114,22 +126,35 @@ class _Load:
                 "p99": times[int(0.99 * (len(times) - 1))],
             },
             "wrong": self.wrong,
-            "lost": self.n_chats - len(self.recovered),
+            "lost": self.n_chats - len(self.recovered) + (0 if self.kill else sum(self.errors.values())),
             "errors": dict(self.errors),
             "memory_mb": [self.memory[len(self.memory) // 4], self.memory[-1]] if self.memory else [1.0, 1.0],
         }
 
-    def _questions(self) -> list[str]:
+    async def _hear_alone(self) -> None:
+        """What the server says to each pair of questions when nobody else asks; pairs too long for it are left out."""
+        import openai
+
+        for n, questions in enumerate(self._pairs()):
+            try:
+                self.expected.append([a async for a in self._talk(questions, f"alone-{n:08}")])
+            except openai.BadRequestError:
+                continue
+        if not self.expected:
+            raise UserError("bench serving: the student's context holds no two questions")
+
+    def _pairs(self) -> list[tuple[str, str]]:
         from agentdistill.students import open_run
 
         problems = open_run(self.run).problems("test")
-        step = max(1, len(problems) // self.n_questions)
-        return [p.question for p in problems[::step]][: self.n_questions]
+        step = max(1, len(problems) // (2 * self.n_questions))
+        asked = [p.question for p in problems[::step]][: 2 * self.n_questions]
+        return list(zip(asked[::2], asked[1::2], strict=False))
 
     def _start(self) -> None:
         """Start the server, on the port it had before."""
         command = [sys.executable, "-m", "agentdistill", "serve", str(self.run), "--port", str(self.port)]
-        command += ["--concurrency", "64", "--queue", str(2 * self.n_chats)]
+        command += ["--concurrency", "64", "--queue", str(2 * self.n_chats), "--keep", str(2 * self.n_chats)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -138,28 +163,34 @@ class _Load:
             raise InfrastructureError("bench serving: the server did not start")
         self.model, self.port = found[1], int(found[2])
 
-    async def _ask(self, question: str, tries: int = 1) -> str:
+    async def _talk(self, questions: Sequence[str], name: str) -> AsyncIterator[_Answer]:
+        """Ask one question after the other in the conversation ``name``."""
         import openai
 
+        messages: list[Any] = []
         url = f"http://127.0.0.1:{self.port}/v1"
-        async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=tries - 1, timeout=_START_S) as client:
-            messages: Any = [{"role": "user", "content": question}]
-            done = await client.chat.completions.create(model=self.model, messages=messages)
-        return done.choices[0].message.content or ""
+        async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0, timeout=_START_S) as client:
+            for question in questions:
+                messages.append({"role": "user", "content": question})
+                done = await client.chat.completions.create(
+                    model=self.model, messages=messages, extra_body={"conversation": name}
+                )
+                said, usage = done.choices[0].message.content or "", done.usage
+                messages.append({"role": "assistant", "content": said})
+                yield _Answer(question, said, usage.prompt_tokens if usage else 0)
 
     async def _chat(self, number: int, deadline: float) -> None:
-        """Ask one question after the other; an error is counted, waited for and survived."""
+        """Hold one conversation after the other; an error is counted, waited for and survived."""
         import openai
 
-        questions = list(self.expected)
         turn = number
         while time.monotonic() < deadline or number not in self.recovered:
             if time.monotonic() > deadline + _START_S:
                 return
-            question, start = questions[turn % len(questions)], time.monotonic()
-            turn += 1
+            wanted = self.expected[turn % len(self.expected)]
+            turn += self.n_chats + 1  # another one, and a name that nobody has
             try:
-                said = await self._ask(question)
+                await self._hold(number, wanted, f"{number}-of-bench-{turn:08}")
             except openai.APIStatusError as e:
                 self.errors[f"status {e.status_code}"] += 1
                 await asyncio.sleep(float(e.response.headers.get("Retry-After", 1)))
@@ -167,10 +198,15 @@ class _Load:
                 self.errors["connection refused or broken"] += 1
                 self.recovered.discard(number)
                 await asyncio.sleep(1.0)
-            else:
-                self.recovered.add(number)
-                self.times.append(time.monotonic() - start)
-                self.wrong += said != self.expected[question]
+
+    async def _hold(self, number: int, wanted: _Talk, name: str) -> None:
+        started = time.monotonic()
+        told = iter(wanted)
+        async for answer in self._talk([a.question for a in wanted], name):
+            self.recovered.add(number)
+            self.times.append(time.monotonic() - started)
+            self.wrong += answer != next(told)
+            started = time.monotonic()
 
     async def _killer(self) -> None:
         await asyncio.sleep(self.seconds / 2)

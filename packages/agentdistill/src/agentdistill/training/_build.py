@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.state import AcceleratorState
 from datasets import Dataset
@@ -89,8 +90,10 @@ def _cumulative(lengths: Sequence[int], batch_size: int) -> list[int]:
 
 
 def _rows(data: TrainingData) -> Dataset:
-    labels = [[i if t else -100 for i, t in zip(e.input_ids, e.trained, strict=True)] for e in data.examples]
-    return Dataset.from_dict({"input_ids": [list(e.input_ids) for e in data.examples], "labels": labels})
+    ids = [np.asarray(e.input_ids, dtype=np.int32) for e in data.examples]
+    learned = [np.asarray(bytearray(e.trained), dtype=bool) for e in data.examples]
+    labels = [np.where(t, i, np.int32(-100)) for i, t in zip(ids, learned, strict=True)]
+    return Dataset.from_dict({"input_ids": ids, "labels": labels})
 
 
 def _load(base: str, tokenizer: Any, settings: TrainSettings, gpu: bool) -> Any:

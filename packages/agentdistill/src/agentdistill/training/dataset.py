@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,10 @@ _WINDOW = 50  # batches among which sequences of like length are sought
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Sequences to learn from, and what was left out: traces with a sequence above the length limit."""
+    """Sequences to learn from, and what was left out: traces with a sequence above the length limit.
+
+    Ids are 32-bit arrays and marks bytes, so that millions of sequences fit in memory.
+    """
 
     examples: tuple[Example, ...]
     n_traces: int
@@ -47,7 +51,7 @@ def prepare(traces: Sequence[Trace], chat: ChatFormat, max_length: int) -> Train
     too_long: list[str] = []
     for trace in traces:
         made = chat.examples(trace.messages)
-        fitting = [e for e in made if len(e.input_ids) <= max_length]
+        fitting = [Example(array("i", e.input_ids), bytes(e.trained)) for e in made if len(e.input_ids) <= max_length]
         examples += fitting
         if len(fitting) < len(made):
             too_long.append(trace.id)
