@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentdistill.rehearsal.cluster import Paper, driver_memory_gb, main, plan
+from agentdistill.rehearsal.cluster import Paper, driver_memory_gb, main, plan, training_memory_gb
 
 PAPERS = st.builds(
     Paper,
@@ -39,6 +39,9 @@ def test_more_of_what_is_short_helps_and_more_problems_cost(paper: Paper) -> Non
     twice = plan(replace(paper, problems=paper.problems * 2))
     assert all(b.hours >= a.hours for a, b in zip(plan(paper), twice, strict=True))
     assert driver_memory_gb(replace(paper, drivers=paper.drivers * 2)) == pytest.approx(driver_memory_gb(paper) / 2)
+    assert training_memory_gb(replace(paper, problems=paper.problems * 2)) == pytest.approx(
+        training_memory_gb(paper) * 2
+    )
 
 
 def test_a_collection_by_hand() -> None:

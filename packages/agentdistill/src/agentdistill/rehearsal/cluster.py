@@ -20,6 +20,7 @@ from agentdistill.methods import METHODS
 from agentdistill.rehearsal.plan import Assumptions
 
 _COPIES = 3  # of a trace's text in a driver's memory: its objects, and the file's text twice while it is written
+_TOKEN_BYTES = 21  # of a training's memory, a token: an id and a mark here, an id and a label twice in its data set
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,13 @@ def driver_memory_gb(paper: Paper) -> float:
     return paper.problems * paper.samples / paper.drivers * paper.trace_kb * _COPIES / 1e6
 
 
+def training_memory_gb(paper: Paper, episode: Assumptions | None = None) -> float:
+    """What one process of a training holds before its first step: the trajectories, and their tokens."""
+    e = episode or Assumptions()
+    tokens = e.trajectory_tokens(METHODS["agent"])
+    return paper.problems * paper.samples * e.kept * (paper.trace_kb * _COPIES / 1e6 + tokens * _TOKEN_BYTES / 1e9)
+
+
 def _collect(p: Paper, e: Assumptions) -> Stage:
     n, m = p.problems * p.samples, METHODS["agent"]
     replicas = p.nodes * p.gpus // p.teacher_gpus
@@ -136,6 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"{'all':<12}{'':>9}{sum(s.gpu_hours for s in stages):>12,.0f}"
           f"{sum(s.gpu_hours for s in stages) * paper.price_hour:>12,.0f}")  # fmt: skip
     print(f"memory of a driver at the end of its collection: {driver_memory_gb(paper):,.0f} GB")
+    print(f"memory of each process of a training before its first step: {training_memory_gb(paper):,.0f} GB")
     return 0
 
 
