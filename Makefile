@@ -18,7 +18,7 @@ CODE := $(PACKAGE)/src
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help demo figure test test-ray check lint types bench clean distclean
+.PHONY: help demo figure test test-ray test-extras check lint types bench clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -48,6 +48,12 @@ test: $(VENV)/.installed-dev ## all tests
 test-ray: $(VENV)/.installed-dev ## tests of runs on a Ray cluster, which they install and start
 	@$(INSTALL) -e "$(PACKAGE)[ray]"
 	$(BIN)/python -m pytest $(PACKAGE)/tests/executors $(PACKAGE)/tests/bench/test_bench_ray.py $(ARGS)
+
+# What llama.cpp needs is left out: pip would compile it. With it installed, its tests are part of `make test`.
+test-extras: $(VENV)/.installed-dev ## tests of dense retrieval, smolagents and a public MCP server, which they install
+	@$(INSTALL) -e "$(PACKAGE)[dense]" "smolagents[openai]>=1.26,<2" mcp-server-time
+	MCP_SERVER_TIME=$(abspath $(BIN))/mcp-server-time $(BIN)/python -m pytest $(addprefix $(PACKAGE)/tests/, \
+		retrieval/test_dense.py retrieval/test_hybrid.py mcp/test_mcp_tools.py serve/test_smolagents_client.py) $(ARGS)
 
 check: lint types test ## linter, type checker, tests
 

@@ -266,7 +266,7 @@ class ChatFormat:
                 continue
             prompt = self._prompt_ids(messages[:t])
             learned = self._learned(messages, t)
-            trained = [False] * len(prompt)
+            trained: list[int] = [False] * len(prompt)
             if out and tuple(prompt[: len(out[-1].input_ids)]) == out[-1].input_ids:
                 earlier = out.pop().trained
                 trained[: len(earlier)] = earlier

@@ -18,6 +18,7 @@ from agentdistill.types import StepStatus, ToolCall
 N_STATES = 4096
 """Live states at most. A hundred episodes that vote among eight candidates have nine hundred; one takes 1.2 MB."""
 NO_CODE = "Error: no Python code block was found. Write one."
+NO_OUTPUT = "(nothing was printed)"
 _STATUS = {
     Stop.OK: StepStatus.OK,
     Stop.ERROR: StepStatus.EXCEPTION,
@@ -62,7 +63,7 @@ def render(result: Result, n_chars: int) -> str:
         parts.append(result.value)
     if result.state_lost:
         parts.append("Variables are as they were before this step.")
-    return shorten("\n".join(parts) or "(nothing was printed)", n_chars)
+    return shorten("\n".join(parts) or NO_OUTPUT, n_chars)
 
 
 class _Record:

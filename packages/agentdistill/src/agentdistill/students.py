@@ -45,12 +45,14 @@ def find_student(run: Run, wanted: str | None = None) -> Path:
 
 
 def load_student(run: Run, student: Path, device: str | None = None) -> Model:
-    """That student's weights, with the batch size and, unless told otherwise, on the device that evaluation uses."""
+    """The weights in a folder or ``.gguf`` file, with the batch size and, unless told otherwise, on the device that
+    evaluation uses. A folder is read with the recipe's chat template, beside a ``.gguf`` file lies its own."""
     e = run.recipe.evaluate
+    template = None if student.suffix == ".gguf" else run.recipe.train.chat_template
     return load_model(
         "local",
         path=str(student),
         device=device or e.device,
         batch_size=e.batch_size,
-        chat_template=run.recipe.train.chat_template,
+        chat_template=template,
     )

@@ -14,7 +14,7 @@ from small_run import write_inputs
 from tiny_models import save_checkpoint
 
 from agentdistill.cli import main
-from agentdistill.errors import DataError, ModelError
+from agentdistill.errors import DataError, ModelError, UserError
 from agentdistill.exchange import read_trajectories, write_dataset, write_model
 from agentdistill.layout import trained
 from agentdistill.prompts import load_style
@@ -77,8 +77,10 @@ def test_a_model_loads_and_its_card_has_the_runs_numbers(tmp_path):
     assert head["model-index"][0]["results"][0]["metrics"][0]["value"] == 0.75
     assert "| agent-distill | rivers | 75.0% | 60.0–85.0 | 40 | 1 | 2 |" in text
     assert "def final_answer(answer)" in text
-    with pytest.raises(ModelError, match="not empty"):
+    with pytest.raises(UserError, match="not empty"):
         write_model(student, folder, name="s", style=style)
+    with pytest.raises(ModelError, match="nothing to merge"):
+        write_model(student, tmp_path / "other", name="s", style=style, merge=True)
     with pytest.raises(ModelError, match="holds no model"):
         write_model(tmp_path / "nothing", tmp_path / "other", name="s", style=style)
 
@@ -126,3 +128,16 @@ def test_the_command_writes_either(tmp_path, capsys):
     assert [t["name"] for t in json.loads(tools)] == ["search"]
     assert main(["export", str(run.folder), str(tmp_path / "no"), "--dataset", "filter/cot"]) == 2
     assert "(there are: filter/agent)" in capsys.readouterr().err
+    (tmp_path / "data/README.md").write_text("mine")
+    assert main(["export", str(run.folder), str(tmp_path / "data"), "--dataset", "filter/agent"]) == 2
+    assert "not empty" in capsys.readouterr().err
+    assert (tmp_path / "data/README.md").read_text() == "mine"
+    for options, said in (
+        (["--merge"], "nothing to merge"),
+        (["--merge", "--gguf"], "leave --merge out"),
+        (["--merge", "--dataset", "filter/agent"], "--merge is for a student"),
+        (["--gguf", "--dataset", "filter/agent"], "--gguf is for a student"),
+    ):
+        assert main(["export", str(run.folder), str(tmp_path / "new"), *options]) == 2
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "new").exists()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,10 @@ from hypothesis import strategies as st
 from small_run import files, question, recipe_with, replies, write_inputs
 
 from agentdistill.errors import InfrastructureError, UserError
-from agentdistill.executors import RaySettings
+from agentdistill.executors import RaySettings, Work
 from agentdistill.executors._ray_worker import Loaded
 from agentdistill.executors.ray import chunks_of, connected, load_ray
+from agentdistill.models.scripted import Scripted
 from agentdistill.pipeline import run_recipe
 from agentdistill.progress import Silent
 from agentdistill.recipe import Recipe
@@ -127,6 +130,47 @@ def test_a_users_mistake_arrives_as_one(inputs: Path, tmp_path: Path, cluster: N
     teacher = replace(recipe.teacher, model="local", settings={"path": str(tmp_path / "nowhere")})
     with pytest.raises(UserError, match="nowhere"):
         run_recipe(replace(recipe, teacher=teacher), tmp_path / "run", until="collect")
+
+
+@pytest.mark.parametrize("asked", [{"gpus": 1.0}, {"cpus": 4096.0}])
+def test_a_worker_larger_than_any_node_is_refused(cluster: None, asked: dict[str, float]) -> None:
+    """The cluster is there already, as with an address, and Ray would wait for such a node for ever."""
+    with (
+        pytest.raises(UserError, match=r"does not fit any node of auto"),
+        connected(RaySettings(address="auto", **asked)),
+    ):
+        pass
+
+
+def test_waiting_long_for_a_place_is_told(
+    cluster: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import ray
+
+    from agentdistill.executors import ray as ours
+
+    @asynccontextmanager
+    async def no_work() -> AsyncIterator[Work[Any]]:
+        yield Work(Scripted("x"), [])
+
+    async def enter() -> None:
+        async with ours.RayCrew(no_work, RaySettings(workers=1)):
+            pass
+
+    async def wait_for_a_line_then_make_room() -> str:
+        entering = asyncio.create_task(enter())
+        while not (said := capsys.readouterr().err):
+            await asyncio.sleep(0.2)
+        ray.kill(busy)
+        await entering
+        return said
+
+    monkeypatch.setattr(ours, "_PATIENCE_S", 0.5)
+    busy = ray.remote(num_cpus=ray.cluster_resources()["CPU"])(type("Busy", (), {})).remote()
+    ray.get(busy.__ray_ready__.remote())
+    said = asyncio.run(asyncio.wait_for(wait_for_a_line_then_make_room(), 300))
+    assert said.count("no Ray worker has been given a place yet") == 1
+    assert "cpus = 1 and gpus = 0" in said
 
 
 def test_candidates_for_verification_are_the_same(inputs: Path, tmp_path: Path, cluster: None) -> None:

@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
@@ -35,12 +37,15 @@ SHOP = mcp_shop.__file__
 STDIO = McpServer(command=(sys.executable, SHOP), timeout_s=120)
 
 
-@pytest.fixture(scope="module")
-def http_server():
+def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    process = subprocess.Popen([sys.executable, SHOP, str(port)], stderr=subprocess.DEVNULL)
+        return s.getsockname()[1]
+
+
+@contextmanager
+def shop_at(port: int, *arguments: str) -> Iterator[McpServer]:
+    process = subprocess.Popen([sys.executable, SHOP, str(port), *arguments], stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 120
         while True:
@@ -57,11 +62,34 @@ def http_server():
         process.wait()
 
 
+@pytest.fixture(scope="module")
+def http_server():
+    with shop_at(free_port()) as server:
+        yield server
+
+
 @pytest.fixture(scope="module", params=["stdio", "http"])
 def tools(request):
     server = STDIO if request.param == "stdio" else request.getfixturevalue("http_server")
     connection = McpConnection("shop", server)
     yield {t.name: t for t in connection.tools()}
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def shut(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shut")
+    with shop_at(free_port(), str(folder)) as server:
+        yield server, folder
+
+
+@pytest.fixture
+def unwell(shut):
+    """A connection to a server of sessions, and the folder by whose file ``status`` it fails."""
+    server, folder = shut
+    connection = McpConnection("shop", server)
+    yield connection, folder
+    (folder / "status").unlink(missing_ok=True)
     connection.close()
 
 
@@ -116,6 +144,53 @@ def test_a_server_that_dies_is_a_fault_and_is_started_again():
     with pytest.raises(InfrastructureError, match="MCP server shop"):
         tools["leave"].function()
     assert tools["price"].function("lamp") == 19
+    connection.close()
+
+
+@pytest.mark.parametrize("status", [401, 429, 503])
+def test_an_outage_is_a_fault_and_no_mistake_of_the_models(unwell, status):
+    connection, folder = unwell
+    tools = connection.tools()
+    (folder / "status").write_text(str(status))
+    model = Scripted({"lamp": ["Thought: I look.\nCode:\n```py\nfinal_answer(price('lamp'))\n```"]})
+    problem = Problem("p", "What does a lamp cost?", "19", "math")
+    with Environment(tools, mode="process", limits=Limits(wall_s=60, memory_mb=256)) as environment:
+
+        def played():
+            return asyncio.run(rollout(model, problem, environment, load_style("standard"), RolloutSettings()))
+
+        trace = played()
+        assert (trace.end, trace.correct) == (End.FAULT, None)
+        assert f"MCP server shop: price was not answered: HTTP {status}" in trace.fault
+        (folder / "status").unlink()
+        assert played().correct
+
+
+def test_a_server_that_cannot_say_what_it_has_is_a_fault(unwell):
+    connection, folder = unwell
+    connection.tools()
+    (folder / "status").write_text("502")
+    with pytest.raises(InfrastructureError, match="its list of tools was not answered: HTTP 502"):
+        connection.tools()
+    connection.close()
+    with pytest.raises(InfrastructureError, match="cannot be reached: HTTP 502"):
+        connection.tools()
+
+
+def test_a_session_that_the_server_lost_is_begun_anew(tmp_path):
+    port = free_port()
+    with shop_at(port, str(tmp_path)) as server:
+        connection = McpConnection("shop", server)
+        price = {t.name: t for t in connection.tools()}["price"].function
+        assert price("lamp") == 19
+        link = connection._link
+    with shop_at(port, str(tmp_path)):
+        assert price("stool") == 35
+        assert connection._link is not link
+        with pytest.raises(ToolFailed, match="there is no desk"):
+            price("desk")
+    with pytest.raises(InfrastructureError, match="MCP server shop"):
+        price("lamp")
     connection.close()
 
 

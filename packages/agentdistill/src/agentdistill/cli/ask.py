@@ -6,9 +6,9 @@ import argparse
 import asyncio
 import dataclasses
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentdistill.cli import _student
 from agentdistill.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
-    parser.add_argument("run", type=Path, help="a run's folder")
+    _student.add(parser)
     parser.add_argument("question", nargs="?", help="a question; without one, questions are read line by line")
-    parser.add_argument("--student", help="which student, as NAME--METHOD (the first that was distilled as an agent)")
     parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
     parser.add_argument("--vote", action="store_true", help="take every step by a vote among several candidates")
     parser.add_argument("--verify", type=int, metavar="N", help="sample N trajectories, check each by code, choose one")
@@ -36,7 +35,7 @@ def main(args: argparse.Namespace) -> int:
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from agentdistill.cli.verify import asked
-    from agentdistill.students import find_student, load_student, open_run
+    from agentdistill.students import open_run
 
     asked.check(args)
     run = open_run(args.run)
@@ -45,18 +44,21 @@ def main(args: argparse.Namespace) -> int:
             raise UserError("--max-steps has to be at least 1")
         evaluate = dataclasses.replace(run.recipe.evaluate, max_steps=args.max_steps)
         run = type(run)(dataclasses.replace(run.recipe, evaluate=evaluate), run.folder)
-    student = find_student(run, args.student)
+    load = _student.chosen(args, run)
     questions = [args.question] if args.question else _typed()
-    model = load_student(run, student)
     with ExitStack() as stack:
+        runner = stack.enter_context(asyncio.Runner())  # one loop for all questions: connections belong to it
+        model = load()
+        stack.callback(lambda: runner.run(model.aclose()))
         environment = stack.enter_context(run.environment(run.recipe.evaluate))
-        choosing = stack.enter_context(asked.choosing(run, args.verify, args.verifier)) if args.verify else None
-        for question in questions:
-            if question.strip() and choosing is not None:
-                found = asked.answer_verified(run, model, choosing, environment, question.strip())
+        n, verifier = args.verify, args.verifier
+        choosing = stack.enter_context(asked.choosing(run, n, verifier, args.device)) if n else None
+        for question in filter(None, map(str.strip, questions)):
+            if choosing is not None:
+                found = runner.run(asked.answer_verified(run, model, choosing, environment, question))
                 _print_verified(found, as_json=args.json)
-            elif question.strip():
-                trace = asyncio.run(_answer(run, model, environment, question.strip(), args.vote, live=not args.json))
+            else:
+                trace = runner.run(_answer(run, model, environment, question, args.vote, live=not args.json))
                 _print(trace, as_json=args.json)
     return 0
 

@@ -36,10 +36,7 @@ def main(args: argparse.Namespace) -> int:
     """Write the folder and say how to upload it."""
     from agentdistill.students import open_run
 
-    if args.quantization is not None and not args.gguf:
-        raise UserError("--quantization needs --gguf")
-    if args.gguf and args.dataset is not None:
-        raise UserError("--gguf writes a student, --dataset trajectories; give one of them")
+    _check(args)
     run = open_run(args.run)
     if args.gguf:
         _gguf(run, args)
@@ -48,6 +45,16 @@ def main(args: argparse.Namespace) -> int:
     (_dataset if kind == "dataset" else _model)(run, args)
     print(f"{args.out}: a {kind} for the hub; upload it with: hf upload OWNER/NAME {args.out} --repo-type {kind}")
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise UserError for options that do nothing beside others."""
+    if args.quantization is not None and not args.gguf:
+        raise UserError("--quantization needs --gguf")
+    if args.dataset is not None and (args.gguf or args.merge):
+        raise UserError(f"--{'gguf' if args.gguf else 'merge'} is for a student, --dataset for trajectories; give one")
+    if args.gguf and args.merge:
+        raise UserError("--gguf puts an adapter into its base anyway; leave --merge out")
 
 
 def _dataset(run: Run, args: argparse.Namespace) -> None:

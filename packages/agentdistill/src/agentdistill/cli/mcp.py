@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from agentdistill.cli import _student
 
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
-    parser.add_argument("run", type=Path, help="a run's folder")
-    parser.add_argument("--student", help="which student, as NAME--METHOD (the first that was distilled as an agent)")
+    _student.add(parser)
     parser.add_argument("--concurrency", type=int, default=8, metavar="N", help="answers at once (8)")
     parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 (the recipe's own)")
 
 
 def main(args: argparse.Namespace) -> int:

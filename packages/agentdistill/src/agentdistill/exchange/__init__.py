@@ -6,5 +6,15 @@ from agentdistill.exchange.dataset import write_dataset
 from agentdistill.exchange.llamacpp import GgufExport, write_gguf
 from agentdistill.exchange.model import write_model
 from agentdistill.exchange.reading import Imported, in_style, read_trajectories
+from agentdistill.exchange.smolagents import student_model
 
-__all__ = ["GgufExport", "Imported", "in_style", "read_trajectories", "write_dataset", "write_gguf", "write_model"]
+__all__ = [
+    "GgufExport",
+    "Imported",
+    "in_style",
+    "read_trajectories",
+    "student_model",
+    "write_dataset",
+    "write_gguf",
+    "write_model",
+]

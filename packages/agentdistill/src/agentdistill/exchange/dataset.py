@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import DataError
+from agentdistill.exchange._folder import check_new
 from agentdistill.store import dumps, write_atomic
 from agentdistill.tools import Tool
 from agentdistill.types import Trace
@@ -24,7 +25,8 @@ def write_dataset(
 
     A row has the conversation as ``messages`` (role and content), the ``tools`` as JSON, the question, gold answer and
     what was answered, whether that is right (null where unscored), and the whole ``trace`` as JSON, which
-    :func:`~agentdistill.exchange.read_trajectories` reads back unchanged. Raises DataError without traces.
+    :func:`~agentdistill.exchange.read_trajectories` reads back unchanged. Raises DataError without traces,
+    UserError for a folder that is not empty.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -32,6 +34,7 @@ def write_dataset(
     if not traces:
         raise DataError(f"{name}: no traces to write")
     folder = Path(folder)
+    check_new(folder)
     described = json.dumps([{"name": t.name, "signature": t.signature, "doc": t.doc} for t in tools])
     message = pa.struct([("role", pa.string()), ("content", pa.string())])
     schema = pa.schema(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentdistill.errors import ModelError, UserError
+from agentdistill.exchange._folder import check_new
 from agentdistill.exchange.model import base_of, card
 from agentdistill.prompts import Style
 from agentdistill.store import write_atomic
@@ -55,14 +56,13 @@ def write_gguf(
     """Write a trained student into a folder as GGUF. An adapter is put into its base first.
 
     ``samples`` are texts like those that it reads, by which the way llama.cpp cuts text is chosen. ``chat_template`` is
-    Jinja text in place of the tokenizer's own. Raises UserError where the extra ``gguf`` is not installed, ModelError
-    for a student that cannot be written so or a folder that is not empty.
+    Jinja text in place of the tokenizer's own. Raises UserError where the extra ``gguf`` is not installed or the
+    folder is not empty, ModelError for a student that cannot be written so.
     """
     folder = Path(folder)
     if quantization not in QUANTIZATIONS:
         raise UserError(f'no quantization is called "{quantization}"; there are: {", ".join(QUANTIZATIONS)}')
-    if folder.exists() and any(folder.iterdir()):
-        raise ModelError(f"{folder}: is there already, and not empty")
+    check_new(folder)
     try:
         from agentdistill.exchange._gguf import write_container
         from agentdistill.exchange._gguf_vocab import vocabulary_of
@@ -195,7 +195,11 @@ ollama create {_slug(path.stem).lower()} -f Modelfile
 llama-server -m {path.name} --jinja
 ```
 
-They write the agent's first step: a thought and code. To have the code run and the agent go on, name the file as a
-`local` model of agentdistill, or the server as an `endpoint` model.
+They write the agent's first step: a thought and code. To have the code run and the agent go on, with the run's tools:
+
+```text
+agentdistill ask RUN "QUESTION" --weights {path.name}
+agentdistill ask RUN "QUESTION" --url http://localhost:11434/v1 --name {_slug(path.stem).lower()}
+```
 {notes}
 """

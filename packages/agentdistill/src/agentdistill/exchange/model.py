@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentdistill.errors import ModelError
+from agentdistill.exchange._folder import check_new
 from agentdistill.prompts import Style
 from agentdistill.store import write_atomic, write_json
 from agentdistill.tools import Tool
@@ -34,16 +35,18 @@ def write_model(
     """Write a trained student into a folder, ready for ``hf upload``, and return the folder.
 
     ``merge`` puts a LoRA adapter's weights into its base; otherwise an adapter stays one. ``evaluations`` are those of
-    ``report.json``, for the card. Raises ModelError for a folder without weights or one that is there already.
+    ``report.json``, for the card. Raises ModelError for a student without weights, or to be merged without an adapter,
+    UserError for a folder that is not empty.
     """
     folder = Path(folder)
     if not (student / "config.json").exists() and not (student / _ADAPTER).exists():
         raise ModelError(f"{student}: holds no model")
-    if folder.exists() and any(folder.iterdir()):
-        raise ModelError(f"{folder}: is there already, and not empty")
+    if merge and not (student / _ADAPTER).exists():
+        raise ModelError(f"{student}: holds a whole model and no adapter: there is nothing to merge")
+    check_new(folder)
     folder.mkdir(parents=True, exist_ok=True)
     base = base_of(student)
-    if merge and (student / _ADAPTER).exists():
+    if merge:
         _merge(student, folder)
     else:
         for file in sorted(student.iterdir()):

@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import sys
+import time
 from collections import Counter, deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -28,6 +30,7 @@ Chunk = tuple[int, ...]
 _LOSSES = 3
 _CHUNKS_A_WORKER = 4  # where chunks may be of any size: enough of them that workers end at about the same time
 _CLOSE_S = 10.0
+_PATIENCE_S = 30.0  # for a place for the first worker, before somebody is told
 _TRIES = 3
 
 
@@ -44,19 +47,30 @@ def load_ray() -> Any:
 def connected(settings: RaySettings) -> Iterator[Any]:
     """Ray, connected to the cluster of ``settings``; a connection that is there already is used, and left there.
 
-    Raises InfrastructureError where the cluster cannot be reached, UserError where a worker is larger than the machine.
+    Raises InfrastructureError where the cluster cannot be reached, UserError where a worker is larger than any node.
     """
     ray = load_ray()
-    if ray.is_initialized():
-        yield ray
-        return
-    _connect(ray, settings)
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray, settings)
     try:
-        if settings.address is None and ray.cluster_resources().get("GPU", 0.0) < settings.gpus:
-            raise UserError(f"a Ray worker with gpus = {settings.gpus:g} does not fit this machine; name a cluster")
+        _check_demand(ray, settings)
         yield ray
     finally:
-        ray.shutdown()
+        if ours:
+            ray.shutdown()
+
+
+def _check_demand(ray: Any, settings: RaySettings) -> None:
+    """Ray itself would wait for ever for a node that is large enough."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if not any(has.get("CPU", 0.0) >= settings.cpus and has.get("GPU", 0.0) >= settings.gpus for has in nodes):
+        where = "this machine; name a cluster" if settings.address is None else f"any node of {settings.address}"
+        raise UserError(f"a Ray worker with {_demand(settings)} does not fit {where}")
+
+
+def _demand(settings: RaySettings) -> str:
+    return f"cpus = {settings.cpus:g} and gpus = {settings.gpus:g}"
 
 
 def _connect(ray: Any, settings: RaySettings) -> None:
@@ -105,6 +119,8 @@ class RayCrew:
         self._idle: list[_Hand] = []
         self._losses: Counter[Chunk] = Counter()
         self._loaded: Loaded | None = None
+        self._placed: list[Any] = []  # for each worker a reference that is there when the worker is
+        self._told = False
 
     async def __aenter__(self) -> RayCrew:
         self._connection = connected(self._settings)
@@ -113,6 +129,7 @@ class RayCrew:
         self._lost = (gone.RayActorError, gone.WorkerCrashedError, gone.OutOfMemoryError, gone.ObjectLostError)
         options = {"num_cpus": self._settings.cpus, "num_gpus": self._settings.gpus}
         self._actor = self._ray.remote(max_restarts=0, max_task_retries=0, **options)(Worker)
+        self._began = time.monotonic()
         try:
             for _ in range(self._settings.workers):
                 self._hire()
@@ -147,13 +164,24 @@ class RayCrew:
 
     def _hire(self) -> None:
         actor = self._actor.remote()
+        self._placed.append(actor.__ray_ready__.remote())
         self._at_work[actor.load.remote((self._open_work, os.getcwd()))] = _Hand(actor)
+
+    def _tell_if_unplaced(self) -> None:
+        """Say once that the cluster, busy or growing, has had no room for any worker for long."""
+        if self._told or self._loaded is not None or time.monotonic() - self._began < _PATIENCE_S:
+            return
+        self._told = True
+        if not self._ray.wait(self._placed, num_returns=1, timeout=0)[0]:
+            text = f"no Ray worker has been given a place yet; waiting for a node with {_demand(self._settings)} free"
+            print(text, file=sys.stderr, flush=True)
 
     async def _next(self) -> tuple[Chunk, Report | None]:
         """Wait for a worker: what it reports, and the chunk it took with it if it was lost instead."""
         ready: list[Any] = []
         while not ready:
             ready, _ = await asyncio.to_thread(self._ray.wait, list(self._at_work), num_returns=1, timeout=1.0)
+            self._tell_if_unplaced()
         hand = self._at_work.pop(ready[0])
         try:
             said = self._ray.get(ready[0])

@@ -1,8 +1,9 @@
 """Tools of MCP servers, told to a model as the Python functions that its code may call.
 
 A server is started by a command and spoken to over its standard streams, or reached by a URL (streamable HTTP). Its
-connection lives on a thread of its own and is made anew when the server has gone and a tool is called again. What a
-tool says is a mistake becomes an exception in the model's code; a server that does not answer is a fault of the world.
+connection lives on a thread of its own and is made anew when the server, or its memory of us, has gone and a tool is
+called again. What a tool says is a mistake becomes an exception in the model's code; a server that does not answer, or
+whose HTTP says that it cannot, is a fault of the world.
 """
 
 from __future__ import annotations
@@ -96,7 +97,12 @@ class McpConnection:
 
     def tools(self) -> list[Tool]:
         """The server's tools as functions. Raises as :func:`mcp_tools`."""
-        offered = {t.name: t for t in self._do(lambda client: _all_tools(client))}
+        from mcp.shared.exceptions import MCPError
+
+        try:
+            offered = {t.name: t for t in self._do("its list of tools", _all_tools)}
+        except MCPError as e:
+            raise UserError(f"MCP server {self.name}: it does not list its tools: {e}") from e
         missing = [t for t in self.server.tools if t not in offered]
         if missing:
             raise UserError(
@@ -107,14 +113,10 @@ class McpConnection:
     def call(self, tool: str, arguments: dict[str, Any]) -> Any:
         """What a tool returns: its structured result, else its text. Raises ToolFailed and InfrastructureError."""
         from mcp.shared.exceptions import MCPError
-        from mcp_types import CONNECTION_CLOSED, REQUEST_TIMEOUT
 
         try:
-            result = self._do(lambda client: client.call_tool(tool, arguments))
+            result = self._do(tool, lambda client: client.call_tool(tool, arguments))
         except MCPError as e:
-            if e.code in (CONNECTION_CLOSED, REQUEST_TIMEOUT):
-                self.close()
-                raise InfrastructureError(f"MCP server {self.name}: {tool} was not answered: {e}") from e
             raise ToolFailed(str(e)) from e
         if result.is_error:
             raise ToolFailed(text_of(result) or "the tool failed and did not say why")
@@ -123,16 +125,43 @@ class McpConnection:
     def close(self) -> None:
         """End the connection; the next call makes a new one."""
         with self._lock:
-            link, self._link = self._link, None
-        if link is not None:
-            link.close()
+            link = self._link
+        self._drop(link)
 
-    def _do(self, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
+    def _do(self, what: str, work: Callable[[Any], Coroutine[Any, Any, T]], again: bool = True) -> T:
+        """Do something with a client; ``again``, in a new session, where the server has forgotten ours and did nothing.
+
+        Raises InfrastructureError where nobody answered, MCPError for what the server itself says against it.
+        """
+        from mcp.shared.exceptions import MCPError
+
+        from agentdistill.tools._mcp_http import OUTAGES, REFUSED, SESSION_LOST
+
+        link = self._linked()
+        try:
+            return link.do(work, self.server.timeout_s)
+        except MCPError as e:
+            if e.code not in OUTAGES:
+                raise
+            if e.code != REFUSED:  # which leaves the connection, and the calls of others on it, unharmed
+                self._drop(link)
+            if e.code == SESSION_LOST and again:
+                return self._do(what, work, again=False)
+            raise InfrastructureError(f"MCP server {self.name}: {what} was not answered: {e}") from e
+
+    def _linked(self) -> _Link:
         with self._lock:
             if self._link is None or not self._link.alive:
                 self._link = _Link(self.name, self.server)
-            link = self._link
-        return link.do(work, self.server.timeout_s)
+            return self._link
+
+    def _drop(self, link: _Link | None) -> None:
+        """End a connection, unless another thread has, whose new one is left alone."""
+        with self._lock:
+            if self._link is link:
+                self._link = None
+        if link is not None:
+            link.close()
 
     def _tool(self, offered: Any) -> Tool:
         parameters = parameters_of(offered.input_schema)
@@ -240,7 +269,9 @@ class _transport:
             return StdioServerParameters(command=s.command[0], args=list(s.command[1:]), env=_expanded(s.env) or None)
         import httpx2
 
-        self._http = httpx2.AsyncClient(headers=_expanded(s.headers), timeout=httpx2.Timeout(s.timeout_s))
+        from agentdistill.tools._mcp_http import HttpClient
+
+        self._http = HttpClient(headers=_expanded(s.headers), timeout=httpx2.Timeout(s.timeout_s))
         return streamable_http_client(s.url, http_client=self._http)
 
     async def __aexit__(self, *_: object) -> None:
