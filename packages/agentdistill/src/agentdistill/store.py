@@ -160,7 +160,7 @@ def repair_jsonl(path: Path) -> int:
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield ``(line number, object)``. Raises DataError naming file and line for what is not a JSON object."""
     try:
-        f = path.open(encoding="utf-8")
+        f = path.open(encoding="utf-8-sig")
     except OSError as e:
         raise DataError(f"{path}: {e.strerror or e}") from e
     with f:

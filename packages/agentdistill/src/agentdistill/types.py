@@ -59,7 +59,10 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One question with its gold answer. ``family`` names the task it belongs to and groups the report."""
+    """One question with its gold answer. ``family`` names the task it belongs to and groups the report.
+
+    ``labels`` are further groups that results can be shown by: ``(("level", "3"),)``.
+    """
 
     id: str
     question: str
@@ -67,6 +70,7 @@ class Problem:
     kind: Kind = "short"
     family: str = "default"
     aliases: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,24 +173,29 @@ def test_waiting_long_for_a_place_is_told(
     assert "cpus = 1 and gpus = 0" in said
 
 
-def test_candidates_for_verification_are_the_same(inputs: Path, tmp_path: Path, cluster: None) -> None:
+def test_verification_is_the_same(inputs: Path, tmp_path: Path, cluster: None) -> None:
+    from agentdistill.verify.judges import JudgeSettings
     from agentdistill.verify.recipe import Problems, VerifyRecipe
-    from agentdistill.verify.runs import sample
+    from agentdistill.verify.runs import judge, sample
     from agentdistill.verify.sampling import SampleSettings
 
+    code = {"model": "scripted", "replies": "```python\nprint(400 < 402 - 1)\n```", "batch_size": 2}
     said = {question(i): f"It stands there.\n\nAnswer: {i + 400}" for i in range(4)}
     recipe = VerifyRecipe(
         name="v",
         problems=Problems(test=str(inputs.parent / "test.jsonl")),
         generator={"model": "scripted", "replies": said, "batch_size": 2},
         sample=SampleSettings(n=3, temperature=0.5),
+        judges=(JudgeSettings(name="toolv", role="code", model=code, k=2), JudgeSettings(name="gold", role="gold")),
         ray=RAY,
     )
     for executor in ("local", "ray"):
         sample(replace(recipe, executor=executor), tmp_path / executor, "test", Silent())
+        judge(replace(recipe, executor=executor), tmp_path / executor, "test", Silent())
     mine, theirs = ((tmp_path / e / "test" / "candidates.jsonl").read_bytes() for e in ("local", "ray"))
     assert mine == theirs
     assert mine.count(b"\n") == 4
+    assert mine.count(b'"judge":"toolv"') == mine.count(b'"judge":"gold"') == 12
 
 
 def test_without_the_extra_one_line_says_so(

@@ -132,6 +132,15 @@ def test_mmlu_pro_has_letters_and_the_options_own_words(tmp_path: Path) -> None:
     assert problems_of(f"mmlu_pro@{tmp_path}") == [first, second]
 
 
+def test_levels_and_subjects_stay_with_their_problems(tmp_path: Path) -> None:
+    row = {"problem": "2x = 4", "answer": "2", "subject": "Algebra", "level": 3, "unique_id": "test/algebra/1.json"}
+    [problem] = problems_of(f"math500@{write(tmp_path / 'math_500.jsonl', row)}")
+    assert (problem.family, problem.labels) == ("math500", (("level", "3"), ("subject", "Algebra")))
+    question = {"question": "Which?", "options": ["iron", "gold"], "answer": "B", "category": "chemistry"}
+    [problem] = problems_of(f"mmlu_pro@{write(tmp_path / 'mmlu_pro_test.jsonl', question)}")
+    assert (problem.family, problem.labels) == ("mmlu_pro", (("category", "chemistry"),))
+
+
 def test_math_as_the_hub_has_it(tmp_path: Path) -> None:
     rows = [
         {"problem": "a?", "level": "Level 4", "solution": r"so $\boxed{1}$, no, $\boxed{\frac{1}{2}}$."},

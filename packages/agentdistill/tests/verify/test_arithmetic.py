@@ -46,6 +46,36 @@ def test_every_calculation_gets_a_verdict_of_its_kind(checker, solution, kinds):
     assert [c.verdict for c in checker.check(solution)] == kinds
 
 
+PLAIN = {
+    "-3 + 5 = 2": "true",
+    "-3 + 5 = 3": "false",
+    "3 - 7 = -4": "true",
+    "5 * (-2) = -10": "true",
+    r"\( 3 \times 4 = 12 \), so \$3 \cdot 4 = \$12": "true true",
+    "3 − 1 = 2, 3 · 4 = 12, 2^3 = 8, 3 x 4 = 12, 3x4 = 13": "true true true true false",
+    "7 apples\n- 3 + 4 = 7\n* 3 + 4 = 7\n1) 3 + 4 = 7": "true true true",
+    "**3 * 4 = 12**\nthat is **3 * 4 = 12**, **Total** 3 * 4 = 12 (3 + 4 = 7)": "true true true true",
+    "3 + 4 = 7 + 5 = 12": "true",
+    "20 / 4 = 5 - that is it, 12 * 4 = 48cm.": "true true",
+    "((3 + 4) * 2 = 14)": "true",
+    "12 * 4\n= 48": "true",
+    # Parts of formulas, times of day:
+    "x - 3 + 5 = 10": "no_code",
+    "x -3 + 5 = 10": "no_code",
+    "2 * x + 3 + 4 = 15": "no_code",
+    "x ** 3 + 4 = 31, x**3 + 4 = 31": "no_code",
+    "x * (3 + 5) = 40, x * (-3 + 5) = 4, 2 * (x + 3 + 5) = 40": "no_code",
+    "sqrt(9) + 4 = 7, sqrt(9 + 7) = 4": "no_code",
+    "3 + 4 = 5 + 2, 2 * 3 = 6 * x, 3 + 4 = 7.5 + 1, 10 * 5 = 50% * 100": "no_code",
+    "10:30 + 2 = 12:30": "no_code",
+}
+
+
+@pytest.mark.parametrize(("solution", "kinds"), PLAIN.items())
+def test_plain_text_is_read_where_it_is_a_calculation_of_its_own(checker, solution, kinds):
+    assert [c.verdict for c in checker.check(solution)] == kinds.split()
+
+
 def test_a_calculation_without_end_takes_no_other_solution_with_it(checker):
     kinds = [c.verdict for c in checker.check("<<9**9**9**9=1>> <<1+1=2>>")]
     assert kinds[0] in ("timeout", "error")

@@ -45,7 +45,11 @@ candidates = st.builds(
 )
 pools = st.builds(
     Pool,
-    st.builds(Problem, st.text(min_size=1), st.text(), st.text(), st.sampled_from(["math", "short"]), st.text()),
+    st.builds(
+        Problem,
+        *(st.text(min_size=1), st.text(), st.text(), st.sampled_from(["math", "short"]), st.text()),
+        labels=st.lists(st.tuples(st.text(), st.text()), max_size=2).map(tuple),
+    ),
     st.lists(candidates, max_size=3).map(tuple),
     st.text(),
 )
@@ -107,6 +111,7 @@ def test_completion_files_of_search_and_learn(tmp_path):
     }
     [pool] = read_pools(write(tmp_path / "c.jsonl", row))
     assert (pool.id, pool.problem.family) == ("test/algebra/1.json", "Algebra")
+    assert pool.problem.labels == (("level", "2"), ("subject", "Algebra"))
     assert [(c.answer, c.correct, c.n_new_tokens) for c in pool.candidates] == [("4", True, 11), ("5", False, 12)]
     assert pool.candidates[0].judgements == (Judgement("score", "prm", scores=(0.9, 0.8)),)
 
@@ -122,6 +127,25 @@ def test_a_runs_traces_are_the_candidates_of_their_problems(tmp_path):
     assert [c.answer for c in two.candidates] == ["1"]
     assert "Observation" in one.candidates[0].solution
     assert one.version == 1
+
+
+def test_a_problem_of_which_nothing_came_is_still_one(tmp_path):
+    lost = replace(made_trace(1), end=End.FAULT, answer=None, fault="lost")
+    append_jsonl(tmp_path / "traces.jsonl", [made_trace(0), lost])
+    assert [len(p.candidates) for p in read_pools(tmp_path / "traces.jsonl")] == [1, 0]
+
+
+def test_a_mark_of_the_byte_order_is_no_text(tmp_path):
+    path = write(tmp_path / "c.jsonl", {"problem": "q", "candidates": [{"answer": "1"}]})
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert len(read_pools(path)) == 1
+
+
+def test_kinds_of_verdicts_are_told_once(tmp_path):
+    row = {"problem": "q", "candidates": [{"answer": "1", "verdict": "maybe"}]}
+    with pytest.raises(DataError) as caught:
+        read_pools(write(tmp_path / "c.jsonl", row))
+    assert str(caught.value).count("true") == 1
 
 
 @pytest.mark.skipif(not GSM8K.exists(), reason=f"{GSM8K} is not there")
@@ -166,8 +190,13 @@ def test_what_is_wrong_with_a_row_is_one_clear_line(tmp_path, row, words):
 
 def test_a_problem_may_not_come_twice_and_a_file_may_not_be_empty(tmp_path):
     row = {"problem": "q", "candidates": [{"answer": "1"}]}
-    with pytest.raises(DataError, match=r":2: problem '\w+' was on line 1 before"):
+    with pytest.raises(
+        DataError, match=r':2: this question, with this answer, was on line 1 before; give each an "id"'
+    ):
         read_pools(write(tmp_path / "c.jsonl", row, row))
+    with pytest.raises(DataError, match=":2: problem 'a' was on line 1 before"):
+        read_pools(write(tmp_path / "c.jsonl", {**row, "id": "a"}, {**row, "id": "a"}))
+    assert len(read_pools(write(tmp_path / "c.jsonl", {**row, "id": "a"}, {**row, "id": "b"}))) == 2
     with pytest.raises(DataError, match="no candidates in it"):
         read_pools(write(tmp_path / "none.jsonl"))
     with pytest.raises(DataError, match="no kind is called"):

@@ -14,7 +14,7 @@ from agentdistill.report import write_report
 from agentdistill.types import Problem
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, rescore
 from agentdistill.verify.curves import Costs, curve
-from agentdistill.verify.experiment import with_seed
+from agentdistill.verify.experiment import summary, with_seed
 from agentdistill.verify.markdown import markdown
 from agentdistill.verify.models import resolved
 from agentdistill.verify.page import reading, render
@@ -118,6 +118,11 @@ def test_one_command_runs_everything_for_every_seed(recipe, tmp_path, capsys):
     before = (runs / "whole" / "test" / "candidates.jsonl").read_bytes()
     assert main(["verify", "run", str(recipe), "--runs", str(runs), "--seeds", "2"]) == 0  # all is there already
     assert (runs / "whole" / "test" / "candidates.jsonl").read_bytes() == before
+    folders = [runs / "whole", runs / "whole.seed-1"]
+    for folder, seconds in zip(folders, (1.0, 2.0), strict=True):
+        (folder / "test" / "candidates.costs.json").write_text(json.dumps({"seconds": {"toolv": seconds}}))
+    [told] = summary(load_verify_recipe(recipe), folders)
+    assert told["stages"]["toolv"]["seconds"] == 1.5  # over all seeds, as the tokens are
 
 
 def test_a_role_is_the_one_that_this_very_run_trained(recipe, tmp_path, capsys):
@@ -220,7 +225,7 @@ def test_a_page_says_what_it_shows():
     page = markdown([told])
     assert reading(told) in page
     assert "| majority | " in page
-    assert "| large, greedy | 0.0 | – |" in page
+    assert "| large, once | 0.0 | – |" in page
     tables = [block for block in page.split("\n\n") if block.startswith("|")]
     assert len(tables) == 4
     for t in tables:  # every row has as many cells as its head

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -29,6 +30,11 @@ from agentdistill.verify.types import Check
 PROBLEM = Problem("p", "What is 6 x 7?", "42", "math", "sums")
 CANDIDATE = Candidate("6 * 7 = 42\nAnswer: 42", "42", True)
 TABLE = {"model": "scripted", "replies": ""}
+
+
+def nothing():
+    """What judges are given that need nothing."""
+    return nullcontext(Kit())
 
 
 def block(code: str) -> str:
@@ -119,6 +125,13 @@ def test_hardened_comparison_is_an_option(patient, code, as_written, hardened):
         ("Verification: is it correct (Yes/No)?", Verdict.MALFORMED),
         ("Yes", Verdict.MALFORMED),
         ("Verification: perhaps", Verdict.MALFORMED),
+        ("Verification: is it correct (Yes/No)? Yes, there are no mistakes.", Verdict.TRUE),
+        ("Verification: is it correct, yes or no? No: yes would be wrong.", Verdict.FALSE),
+        ("Verification: Yes (no errors)", Verdict.TRUE),
+        ("**Verification**: Yes", Verdict.TRUE),
+        ("Verification: there are no mistakes, so yes", Verdict.TRUE),
+        ("Verification: is it correct (Yes/No)?\n\n**No**", Verdict.FALSE),
+        ("Verification: is it correct (Yes/No)?\nNo idea.", Verdict.MALFORMED),
     ],
 )
 def test_the_last_line_with_a_verdict_counts(reply, verdict):
@@ -147,10 +160,23 @@ def test_facts_are_held_against_what_a_search_for_them_finds():
         load_judge(settings, Kit())
 
 
-def test_a_fact_that_no_document_mentions_counts_as_right():
-    assert all_claims("Claim: a -> not mentioned\nClaim: b -> supported\nVerification: Yes") is Verdict.TRUE
-    assert all_claims("Claim: a -> supported\nVerification: No") is Verdict.FALSE
-    assert all_claims("Claim: a -> contradicted") is Verdict.MALFORMED
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("Claim: a -> not mentioned\nClaim: b -> supported\nVerification: Yes", Verdict.TRUE),
+        ("Claim: a -> not mentioned\nVerification: No", Verdict.TRUE),  # what no document mentions counts as right
+        ("1. Claim: a -> contradicted\nVerification: Yes", Verdict.FALSE),
+        ("- **Claim 2**: a → **contradicted** (document 2)\nVerification: Yes", Verdict.FALSE),
+        ("Claim: a\n-> contradicted\nVerification: Yes", Verdict.FALSE),
+        ("Claim: supported by pillars: contradicted.\nVerification: Yes", Verdict.FALSE),
+        ("Claim: a -> supportd\nClaim: b -> supported\nVerification: No", Verdict.FALSE),  # one cannot be read
+        ("Claim: a -> supportd\nClaim: b -> supported\nVerification: Yes", Verdict.TRUE),
+        ("Claim: a -> contradicted", Verdict.MALFORMED),  # cut short
+        ("It is all true.\nVerification: Yes", Verdict.MALFORMED),  # nothing was held against the documents
+    ],
+)
+def test_the_claims_decide_about_facts(reply, verdict):
+    assert all_claims(reply) is verdict
 
 
 def test_a_reward_is_the_mean_of_what_could_be_parsed(environment):
@@ -188,6 +214,8 @@ def test_a_reward_may_be_the_probability_of_yes():
     assert found.verdict is Verdict.TRUE
     assert asked[1].prefix == "So it is.\nVerification: is it correct (Yes/No)?"
     assert asked[1].sampling == Sampling(max_new_tokens=1)
+    check("genrm", lambda r: reply(r) if r.prefix else "Right.\n**Verification**: Yes", Kit(), k=1, score="probability")
+    assert asked[-1].prefix == "Right.\nVerification: is it correct (Yes/No)?"
     assert yes("no", 0.75) == 0.25
     with pytest.raises(ModelError, match="gives no log-probabilities"):
         check("genrm", "Verification: Yes", Kit(), k=1, score="probability")
@@ -224,7 +252,7 @@ def judged(role, replies, tmp_path=None, pools=POOLS[:1], environment=None, seed
     one = [replace(pools[0], candidates=pools[0].candidates[:1])] if tmp_path is None else pools
     own = JudgeSettings(name="j", role=role, model=TABLE, **settings)
     journal = (tmp_path or Path(mkdtemp())) / "journal.jsonl"
-    return judge_pools(one, own, Kit(environment), journal, lambda: Scripted(replies), seed=seed)
+    return judge_pools(one, own, lambda: nullcontext(Kit(environment)), journal, lambda: Scripted(replies), seed=seed)
 
 
 def test_judgements_are_kept_and_not_asked_for_again(tmp_path):
@@ -244,10 +272,25 @@ def test_judgements_are_kept_and_not_asked_for_again(tmp_path):
     assert (tmp_path / "journal.jsonl.old-2").exists()
 
 
+def test_judgements_in_another_world_are_made_anew(tmp_path):
+    def judge(replies, **world):
+        return judge_pools(POOLS, settings, nothing, journal, lambda: Scripted(replies), world=world)
+
+    settings, journal = JudgeSettings(name="j", role="cot", model=TABLE, k=1), tmp_path / "journal.jsonl"
+    first = judge("Verification: Yes", style="standard")
+    assert judge([], style="standard") == first
+    assert judge("Verification: No", style="tiny") != first
+    assert journal.with_name("journal.jsonl.old-1").exists()
+    head, *lines = journal.read_text().splitlines(keepends=True)
+    old = {k: v for k, v in json.loads(head).items() if k != "world"}
+    journal.write_text("".join([json.dumps(old) + "\n", *lines]))
+    assert judge([], style="tiny") != first  # from before the world was told: not asked again
+
+
 def test_a_judge_takes_the_place_of_its_own_earlier_word(tmp_path):
     first = judged("cot", "Verification: Yes", tmp_path, POOLS, k=1)
     second = judge_pools(
-        first, JudgeSettings(name="gold", role="gold"), Kit(), tmp_path / "gold.jsonl", lambda: Scripted("")
+        first, JudgeSettings(name="gold", role="gold"), nothing, tmp_path / "gold.jsonl", lambda: Scripted("")
     )
     assert [j.judge for j in second[0].candidates[0].judgements] == ["j", "gold"]
     assert [c.judgement("gold").verdicts[0] for c in second[0].candidates] == ["true", "false", "true"]
@@ -319,7 +362,9 @@ def test_a_useless_verifier_changes_kinds_of_verdicts_and_nothing_else(reply, ki
     before = rescore(scored, Asked(n_resamples=100))
     settings = JudgeSettings(name="useless", role="code", model=TABLE, k=2)
     with Environment(limits=Limits(wall_s=0.5, memory_mb=256, output_chars=2000)) as environment:
-        after = judge_pools(scored, settings, Kit(environment), tmp_path / "journal.jsonl", lambda: Scripted(reply))
+        after = judge_pools(
+            scored, settings, lambda: nullcontext(Kit(environment)), tmp_path / "journal.jsonl", lambda: Scripted(reply)
+        )
     stripped = [
         replace(p, candidates=tuple(replace(c, judgements=c.judgements[:1]) for c in p.candidates)) for p in after
     ]

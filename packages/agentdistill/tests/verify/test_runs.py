@@ -16,10 +16,11 @@ from agentdistill.environment import Environment
 from agentdistill.errors import RecipeError
 from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import load_style
+from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.rollout import RolloutSettings, chain_of_thought
 from agentdistill.types import Problem
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, write_pools
-from agentdistill.verify.asking import answer, explain
+from agentdistill.verify.asking import Choosing, answer, explain
 from agentdistill.verify.curves import Costs, curve
 from agentdistill.verify.judges import JudgeSettings, Kit
 from agentdistill.verify.page import render
@@ -144,6 +145,101 @@ def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
     assert "holds other candidates" in capsys.readouterr().err
 
 
+def test_a_gold_answer_that_is_corrected_counts(recipe, tmp_path, capsys):
+    recipe.write_text(recipe.read_text() + '\n[[judges]]\nname = "oracle"\nrole = "gold"\n')
+    page = ["run", recipe, "--runs", tmp_path / "runs"]
+    folder = tmp_path / "runs" / "small"
+    run(capsys, *page)
+    assert [p.candidates[0].correct for p in read_pools(folder / "test/candidates.jsonl")] == [True, False]
+    problems = tmp_path / "problems.jsonl"
+    problems.write_text(problems.read_text().replace('"answer": "8"', '"answer": "9"'))
+    run(capsys, *page)
+    now = read_pools(folder / "test/candidates.jsonl")
+    assert [(p.problem.answer, p.candidates[0].correct) for p in now] == [("5", True), ("9", True)]
+    assert [j.judge for j in now[1].candidates[0].judgements] == ["toolv", "sums", "reward", "oracle"]
+    assert now[1].candidates[0].judgement("oracle").verdicts == (Verdict.TRUE,)
+    assert not (folder / "test/judge-reward.jsonl.old-1").exists()  # the solutions are the same
+    [told] = json.loads((folder / "verify.json").read_text())["curves"]
+    assert told["methods"]["majority"]["budgets"]["3"]["accuracy"] == 1.0
+
+
+def test_what_changes_in_a_given_file_counts(recipe, tmp_path, capsys):
+    row = {"problem": "2 + 3?", "id": "a", "answer": "5", "candidates": [{"solution": "2 + 3 = 5", "score": 0.2}]}
+    file = tmp_path / "mine.jsonl"
+    judge = ["judge", recipe, "--runs", tmp_path / "runs", "--candidates", file, "--judge", "sums"]
+    file.write_text(json.dumps(row))
+    run(capsys, *judge)
+    row["candidates"][0] |= {"score": 0.7, "correct": False}
+    file.write_text(json.dumps(row))
+    [pool] = read_pools(Path(run(capsys, *judge).strip()))
+    assert [(j.judge, j.scores, j.verdicts) for j in pool.candidates[0].judgements] == [
+        ("score", (0.7,), ()),
+        ("sums", (), (Verdict.TRUE,)),
+    ]
+    assert pool.candidates[0].correct is False
+
+
+def test_a_judge_that_the_recipe_no_longer_has_says_nothing(recipe, tmp_path, capsys):
+    page = ["run", recipe, "--runs", tmp_path / "runs"]
+    run(capsys, *page)
+    recipe.write_text(recipe.read_text().replace('name = "toolv"', 'name = "checker"').replace("4 + 4 == 9", "True"))
+    run(capsys, *page)
+    folder = tmp_path / "runs" / "small"
+    said = [j.judge for j in read_pools(folder / "test/candidates.jsonl")[0].candidates[0].judgements]
+    assert said == ["sums", "reward", "checker"]
+    [told] = json.loads((folder / "verify.json").read_text())["curves"]
+    assert "checker" in told["verifiers"]
+    assert "toolv" not in told["verifiers"]
+    assert (folder / "test/judge-toolv.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        (("corpus.jsonl", "other.jsonl"), ["facts"]),
+        (("[tools]", "[sandbox]\nwall_s = 3.0\n\n[tools]"), ["toolv", "sums"]),
+        (('name = "small"', 'name = "small"\nstyle = "tiny"'), ["toolv", "sums", "reward", "facts"]),
+    ],
+)
+def test_another_sandbox_corpus_or_style_judges_anew(change, changed, recipe, tmp_path, capsys):
+    for name in ("corpus", "other"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"title": name, "text": f"{name}: apples, pears"}) + "\n")
+    facts = '[[judges]]\nname = "facts"\nrole = "facts"\nk = 1\nmodel = { model = "scripted", replies = "" }\n'
+    recipe.write_text(f'{recipe.read_text()}{facts}\n[tools]\nsearch = "{tmp_path}/corpus.jsonl"\n')
+    runs = [recipe, "--runs", tmp_path / "runs"]
+    run(capsys, "sample", *runs)
+    run(capsys, "judge", *runs)
+    run(capsys, "judge", *runs)
+    folder = tmp_path / "runs/small/test"
+    assert not list(folder.glob("judge-*.old-*"))
+    recipe.write_text(recipe.read_text().replace(*change))
+    run(capsys, "judge", *runs)
+    assert {p.name for p in folder.glob("judge-*.old-*")} == {f"judge-{name}.jsonl.old-1" for name in changed}
+
+
+def test_seconds_a_candidate_are_of_this_very_judge_and_of_all_its_parts(recipe, tmp_path, capsys):
+    def judge():
+        run(capsys, "judge", *runs, "--judge", "reward")
+        return json.loads((folder / "candidates.costs.json").read_text())
+
+    runs = [recipe, "--runs", tmp_path / "runs"]
+    folder = Path(run(capsys, "sample", *runs).strip()).parent
+    first = judge()
+    part = first["parts"]["reward"]
+    assert part["n"] == first["parts"]["generator"]["n"] == 6
+    assert first["seconds"]["reward"] == pytest.approx(part["seconds"] / 6)
+    assert judge() == first  # nothing was left to do
+    journal = folder / "judge-reward.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:5]))  # two are missing
+    again = judge()["parts"]["reward"]
+    assert (again["key"], again["n"]) == (part["key"], 8)
+    assert again["seconds"] > part["seconds"]
+    recipe.write_text(recipe.read_text().replace("Verification: Yes", "Verification: No"))
+    other = judge()["parts"]["reward"]
+    assert other["key"] != part["key"]
+    assert other["n"] == 6
+
+
 def test_a_dry_run_has_a_folder_of_its_own(recipe, tmp_path, capsys):
     file = run(capsys, "sample", recipe, "--runs", tmp_path / "runs", "--limit", 1).strip()
     assert Path(file).parts[-3] == "small.first-1"
@@ -162,6 +258,10 @@ def test_a_dry_run_has_a_folder_of_its_own(recipe, tmp_path, capsys):
         (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'y'\n\n[sample]"), 'unknown judge "y"'),
         (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'sums'\n\n[sample]"), "set base at the top"),
         (("[sample]", "[policy]\nfiltered = 'later'\n\n[sample]"), 'unknown filtered "later"'),
+        (
+            ("[sample]", "[[others]]\nname='x'\ntemperature=0.8\nmodel={model='scripted', replies=''}\n\n[sample]"),
+            "who answers once answers greedily",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_recipe_is_one_clear_line(recipe, change, words):
@@ -212,11 +312,11 @@ def test_bad_input_is_one_line(arguments, words, tmp_path, capsys, monkeypatch):
 def test_real_solutions_are_scored_in_one_command(capsys):
     told = json.loads(
         run(
-            capsys, "rescore", GSM8K, "--limit", 100, "--check", "calculations", "--methods", "majority,weighted,pass",
+            capsys, "rescore", GSM8K, "--limit", 100, "--check", "calculations", "--methods", "majority,verifier,pass",
             "--budgets", "1,2,4", "--resamples", 200,
         )
     )  # fmt: skip
-    assert list(told["methods"]) == ["majority", "weighted", "pass"]
+    assert list(told["methods"]) == ["majority", "verifier", "pass"]
     cells = {m: {n: c["accuracy"] for n, c in f["budgets"].items()} for m, f in told["methods"].items()}
     assert cells["majority"]["1"] == cells["pass"]["1"]
     assert cells["majority"]["4"] < cells["pass"]["4"]
@@ -253,7 +353,7 @@ def test_costs_of_a_budget_are_those_of_the_stages_it_needs():
     assert cost["verifier-weighted"]["2"]["tokens"] == 60
     assert cost["verifier-weighted"]["2"]["seconds"] is None  # nobody told how long the PRM took
     assert told["verifiers"]["toolv"]["families"].keys() == {"f0", "f1"}
-    assert {t["verifier"] for t in told["theory"]} == {"toolv"}
+    assert {t["verifier"] for t in told["theory"]} == {"toolv", "prm", "toolv × prm"}
     unknown = curve("c", POOLS, Asked(n_resamples=50), Costs())
     assert unknown["methods"]["majority"]["budgets"]["4"]["cost"]["flops"] is None
 
@@ -279,8 +379,9 @@ def test_the_page_is_whole_and_loads_nothing():
     tags = Tags()
     tags.feed(page)
     assert tags.open == []
-    # Against candidates for wide and narrow pages, tokens, two families; verdicts by family, a matrix, the lemma.
-    assert tags.figures == 8
+    # Against candidates for wide and narrow pages, tokens, two families; verdicts by family; and for the verifier, the
+    # reward model and both together a matrix, the lemma and the price of a lower q.
+    assert tags.figures == 6 + 3 * 3
     assert "NaN" not in page
 
 
@@ -332,6 +433,42 @@ def test_several_trajectories_are_judged_and_one_wins():
         "  4. no answer  [not judged; out]",
         "  chosen: 1 of 1 votes, 1 of 1 by weight",
     ]
+
+
+WORDS = ["It lies on the Rhine.\nAnswer: the Rhine", "It lies on the Elbe.\nAnswer: the Elbe"]
+
+
+@pytest.mark.parametrize(
+    ("tries", "kind", "chosen"),
+    [
+        (["Answer: 2", "Answer: 1/2", "Answer: 0.5"], None, "1/2"),  # two of three, by value
+        (["Answer: 2", "Answer: 1/2", "Answer: 0.5"], "short", "2"),  # one each
+        ([*WORDS, WORDS[1]], None, "the Rhine"),  # words are held against documents
+        ([*WORDS, WORDS[1]], "math", "the Elbe"),
+    ],
+)
+def test_answers_are_compared_and_checked_by_what_they_are(tries, kind, chosen):
+    problem = Problem("ask", "Where does Bonn lie?", "")
+    replies = iter(tries)
+
+    def reply(request):
+        said = request.messages[-1].content
+        if "Proposed solution" not in said:
+            return next(replies)
+        if "Documents" not in said:
+            return "```py\nprint(True)\n```"
+        word = "contradicted" if "Elbe" in said.split("Proposed solution")[1] else "supported"
+        return f"Claim: where it lies -> {word}\nVerification: Yes"
+
+    async def solve(model, name):
+        return await chain_of_thought(model, problem, load_style("standard"), RolloutSettings(), trace_id=name)
+
+    with Environment() as environment:
+        kit = Kit(environment, build_retriever("bm25", [Passage("Bonn", "Bonn lies on the Rhine.")]))
+        choosing = Choosing(len(tries), kit, kind=kind)
+        model = Scripted(reply, batch_size=1)
+        found = asyncio.run(choosing.answer(model, problem, solve, RolloutSettings(), 0))
+    assert found.trace.answer == chosen
 
 
 def test_local_weights_sample_and_judge_the_same_after_a_kill(recipe, tmp_path, capsys):

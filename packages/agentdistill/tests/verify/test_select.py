@@ -62,6 +62,14 @@ def test_of_equals_the_first_seen_wins():
     assert select("weighted", ballot([1, 1, 0], [0.1, 0.2, 0.3])).index == 0
 
 
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+def test_a_tie_is_one_whatever_the_scale_of_rewards(scale):
+    for name in ("best-of-n", "weighted"):
+        assert select(name, ballot([0, 1], [0.5 * scale, 0.9 * scale])).index == 1
+        assert select(name, ballot([0, 1], [scale, scale * (1 + 1e-12)])).index == 0
+    assert select("best-of-n", ballot([0, 1], [-0.9 * scale, -0.5 * scale])).index == 1
+
+
 def test_a_reward_of_nothing_still_may_be_chosen_where_a_rejected_one_may_not():
     b = ballot([0, 1], [0.0, 0.9], [1.0, 0.0])
     assert select("verifier-weighted", b).index == 0
@@ -89,6 +97,15 @@ def test_without_any_answer_or_any_candidate_nothing_is_chosen():
     assert {select(m, none).index for m in METHODS if m not in ("first", "pass")} == {None}
     assert select("first", none).index == 0
     assert select("majority", ballot([])).index is None
+
+
+def test_a_share_of_a_negative_reward_is_no_smaller_one():
+    """Half of -0.8 would be more than all of -0.5."""
+    b = ballot([0, 1], [-0.8, -0.5], [0.5, 1.0])
+    with pytest.raises(DataError, match="multiplies rewards by shares and needs them to be at least 0"):
+        select("verifier-best", b, Policy(passes="soft"))
+    assert select("verifier-best", ballot([0, 1], [-0.8, -0.5], [1.0, 1.0])).index == 1
+    assert select("best-of-n", b, Policy(passes="soft")).index == 1
 
 
 def test_votes_refuse_negative_weights_and_unknown_names_are_told():

@@ -44,6 +44,16 @@ def test_the_formula_agrees_with_simulation(p, q, n, prior):
     assert drawn.thrown_away == pytest.approx(told.thrown_away, abs=0.002)
 
 
+def test_a_simulation_of_many_candidates_holds_few_of_them():
+    import tracemalloc
+
+    tracemalloc.start()
+    simulate(0.9, 0.8, n=10_000, n_trials=500, n_at_once=200_000)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 20e6  # twenty trials of ten thousand at a time; five hundred would take 200 MB
+
+
 def test_the_papers_formula_is_the_one_at_equal_priors():
     p, q, n = 0.9, 0.7, 5
     a = ((1 + p - q) / 2) ** n

@@ -24,7 +24,7 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("question", nargs="?", help="a question; without one, questions are read line by line")
     parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
     parser.add_argument("--vote", action="store_true", help="take every step by a vote among several candidates")
-    parser.add_argument("--verify", type=int, metavar="N", help="sample N trajectories, check each by code, choose one")
+    parser.add_argument("--verify", type=int, metavar="N", help="sample N trajectories, check each, choose one")
     parser.add_argument("--verifier", metavar="PATH", help="weights or adapter that check (the student's own)")
     parser.add_argument("--json", action="store_true", help="print the trace as JSON instead of the steps")
 

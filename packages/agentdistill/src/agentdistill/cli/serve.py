@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from agentdistill.cli import _student
 from agentdistill.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ _KEY = "AGENTDISTILL_API_KEY"
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
-    parser.add_argument("run", type=Path, help="a run's folder")
-    parser.add_argument("--student", help="which student, as NAME--METHOD (the first that was distilled as an agent)")
+    _student.add(parser)
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (127.0.0.1, this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (8000)")
     parser.add_argument("--api-key-env", metavar="NAME", help=f"the variable that holds the key to ask for ({_KEY})")
@@ -35,7 +35,6 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--verifier", metavar="PATH", help="weights or adapter that check (the student's own)")
     parser.add_argument("--mcp", action="store_true", help="be an MCP server too, at /mcp")
     parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1 (the recipe's own)")
     parser.add_argument(
         "--allow-markers", action="store_true", help="show control tokens in messages as text instead of refusing them"
     )
@@ -44,7 +43,7 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
 def main(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from agentdistill.cli.verify import asked
-    from agentdistill.serve import ServeSettings, run_server
+    from agentdistill.serve import ServeSettings, bind, run_server
     from agentdistill.serve.conversation import Shelf
 
     asked.check(args)
@@ -60,8 +59,9 @@ def main(args: argparse.Namespace) -> int:
     )
     shelf = Shelf(args.keep)
     more = {"n_waiting": args.queue, "shelf": shelf, "allow_markers": args.allow_markers}
-    with loaded(args, n_running=args.concurrency, **more) as agent:
-        run_server(agent, settings)
+    with closing(bind(settings)) as address, loaded(args, n_running=args.concurrency, **more) as agent:
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
+        run_server(agent, settings, address)
     return 0
 
 
@@ -80,10 +80,10 @@ def loaded(args: argparse.Namespace, **settings: Any) -> Iterator[Agent]:
     from agentdistill.cli.verify import asked
     from agentdistill.methods import method
     from agentdistill.serve import Agent
-    from agentdistill.students import find_student, load_student, open_run
+    from agentdistill.students import open_run
 
     run = open_run(args.run)
-    student = find_student(run, args.student)
+    load = _student.chosen(args, run)
     rollouts = run.rollout_settings(run.recipe.evaluate, method("agent"))
     if args.max_steps is not None:
         rollouts = dataclasses.replace(rollouts, max_steps=args.max_steps)
@@ -92,8 +92,7 @@ def loaded(args: argparse.Namespace, **settings: Any) -> Iterator[Agent]:
         environment = stack.enter_context(run.environment(run.recipe.evaluate))
         environment.open().close()  # a machine without a sandbox is told of now, not at the first question
         choosing = stack.enter_context(asked.choosing(run, n, args.verifier, args.device)) if n else None
-        model = load_student(run, student, args.device)
-        yield Agent(model, environment, run.style, rollouts, vote=vote, choosing=choosing, **settings)
+        yield Agent(load(), environment, run.style, rollouts, vote=vote, choosing=choosing, **settings)
 
 
 def _key(variable: str | None) -> str | None:

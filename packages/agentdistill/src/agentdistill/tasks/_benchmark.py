@@ -25,6 +25,7 @@ _QUESTION = ("question", "problem", "Question", "input")
 _ANSWER = ("answer", "Answer", "target")
 _ALIASES = ("aliases", "answer_aliases", "answer_alias")
 _ID = ("id", "_id", "question_id", "unique_id")
+_LABELS = ("level", "category", "subject", "type")
 
 Values = Mapping[str, Any]
 """The columns of a row."""
@@ -66,6 +67,15 @@ def question_of(values: Values) -> str:
     return " ".join(_first(values, _QUESTION))
 
 
+def labels_of(values: Values) -> tuple[tuple[str, str], ...]:
+    """What a row says of its problem's level, category, subject and type, of those that it names.
+
+    >>> labels_of({"level": 3, "subject": "Algebra", "question": "2x = 4"})
+    (('level', '3'), ('subject', 'Algebra'))
+    """
+    return tuple((name, said) for name in _LABELS if (said := as_text(values.get(name))))
+
+
 def _first(values: Values, names: tuple[str, ...]) -> list[str]:
     """The texts of the first column there is; none where there is none."""
     for name in names:
@@ -84,7 +94,7 @@ class Benchmark:
     read: Reader = plain_row
 
     def problems(self, spec: str) -> list[Problem]:
-        """The problems of ``SPLIT[:N][@PATH]``; their family is the benchmark's name.
+        """The problems of ``SPLIT[:N][@PATH]``; their family is the benchmark's name, their labels what rows say.
 
         A row without an answer is left out (the paper's MATH files have four). Raises UserError for a split that does
         not exist, DataError for a missing or malformed file, InfrastructureError where the hub cannot be reached.
@@ -117,7 +127,7 @@ class Benchmark:
         own = next((as_text(row.values[k]) for k in _ID if row.values.get(k) is not None), "")
         identity = "-".join(filter(None, (self.name, label, own or digest([drawn.question, answer]))))
         aliases = tuple(a for a in dict.fromkeys(more) if a != answer)
-        return Problem(identity, drawn.question, answer, self.kind, self.name, aliases)
+        return Problem(identity, drawn.question, answer, self.kind, self.name, aliases, labels_of(row.values))
 
 
 def parse_spec(spec: str) -> tuple[str, int | None, str | None]:

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 from agentdistill.acting import Policy as Asking
 from agentdistill.driver import drive, groups_of
 from agentdistill.models import Model
+from agentdistill.problems._value import answer_kind
 from agentdistill.rollout import RolloutSettings
 from agentdistill.seeds import seed_of
-from agentdistill.types import End, Problem, Trace, Usage
+from agentdistill.types import End, Kind, Problem, Trace, Usage
 from agentdistill.verify.candidates import of_trace
 from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots
 from agentdistill.verify.judges import JudgeSettings, Kit, load_judge
@@ -55,12 +56,16 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Choosing:
-    """How an answer is chosen while somebody waits: among ``n`` trajectories, each checked by programs that
-    ``verifier`` writes (None: whoever solves) and that run in the sandbox of ``kit``."""
+    """How an answer is chosen while somebody waits: among ``n`` trajectories, each checked by ``verifier`` (None: by
+    whoever solves) with what is in ``kit``: by programs, or where answers are words and it can search, by documents.
+
+    ``kind`` says how answers are compared; without it they are themselves looked at.
+    """
 
     n: int
     kit: Kit
     verifier: Model | None = None
+    kind: Kind | None = None
 
     def settings(self, own: RolloutSettings) -> RolloutSettings:
         """The settings of each trajectory: an agent's own, but never greedy."""
@@ -71,10 +76,19 @@ class Choosing:
     async def answer(
         self, model: Model, problem: Problem, solve: Solve, settings: RolloutSettings, seed: int
     ) -> Answered:
-        """As :func:`answer`, judged by code as long as a step of the trajectories may be."""
+        """As :func:`answer`; a check is as long as a step of the trajectories may be."""
+        traces = await _solved(model, problem, solve, self.n)
+        kind = self.kind or _kind([t.answer for t in traces if t.answer])
+        role = "facts" if kind == "short" and self.kit.retriever is not None else "code"
         table = {"model": "local"}  # is loaded already
-        judge = JudgeSettings(name="code", role="code", model=table, max_new_tokens=settings.sampling.max_new_tokens)
-        return await answer(model, problem, solve, self.n, judge, self.kit, verifier=self.verifier, seed=seed)
+        judge = JudgeSettings(name=role, role=role, model=table, max_new_tokens=settings.sampling.max_new_tokens)
+        return await _chosen(self.verifier or model, replace(problem, kind=kind), traces, judge, self.kit, seed=seed)
+
+
+def _kind(answers: Sequence[str]) -> Kind:
+    """``math`` where most answers are numbers or formulas: then 1/2 is 0.5."""
+    n_math = sum(answer_kind([a]) == "math" for a in answers)
+    return "math" if 2 * n_math > len(answers) else "short"
 
 
 async def answer(
@@ -94,8 +108,26 @@ async def answer(
     ``verifier`` judges, by default the model itself. A trajectory that met a fault has no answer to choose. Raises
     InfrastructureError where judging meets one.
     """
-    traces = await _all(model, [_named(solve, f"{problem.id}#{i}") for i in range(n)])
-    pool = Pool(problem, tuple(of_trace(t) if t.end is not End.FAULT else Candidate("") for t in traces), model.name)
+    traces = await _solved(model, problem, solve, n)
+    return await _chosen(verifier or model, problem, traces, settings, kit, policy=policy, seed=seed)
+
+
+async def _solved(model: Model, problem: Problem, solve: Solve, n: int) -> list[Trace]:
+    return await _all(model, [_named(solve, f"{problem.id}#{i}") for i in range(n)])
+
+
+async def _chosen(
+    verifier: Model,
+    problem: Problem,
+    traces: Sequence[Trace],
+    settings: JudgeSettings,
+    kit: Kit,
+    *,
+    policy: Policy | None = None,
+    seed: int = 0,
+) -> Answered:
+    candidates = tuple(of_trace(t) if t.end is not End.FAULT else Candidate("") for t in traces)
+    pool = Pool(problem, candidates, traces[0].model)
     judge = load_judge(settings, kit)
 
     def checking(i: int, c: Candidate) -> Callable[[Model], Awaitable[tuple[Candidate, tuple[Check, ...]]]]:
@@ -106,7 +138,7 @@ async def answer(
 
         return check
 
-    judged = await _all(verifier or model, [checking(i, c) for i, c in enumerate(pool.candidates)])
+    judged = await _all(verifier, [checking(i, c) for i, c in enumerate(pool.candidates)])
     pool = replace(pool, candidates=tuple(c for c, _ in judged))
     rules = policy or Policy(filtered="majority")
     seen = ballots(pool, Judges(verifier=settings.name), rules)

@@ -62,6 +62,8 @@ def expected(name: str, b: Ballots, n: int, policy: Policy, seed: int = 0, n_ord
     right = np.array(b.correct, dtype=bool)
     if name == "pass":
         return Expected(pass_at_k(len(b), int(right.sum()), n))
+    if name == "first":
+        return Expected(float(right.mean()))  # any candidate may be the first
     chosen, fell = choose(method(name), b, policy, orders(len(b), n, seed, n_orders))
     hit: NDArray[np.bool_] = (chosen >= 0) & right[chosen]
     return Expected(float(hit.mean()), float((fell > 0).mean()), float((chosen < 0).mean()))

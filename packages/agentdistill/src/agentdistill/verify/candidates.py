@@ -23,6 +23,7 @@ from agentdistill.parse import extract_answer
 from agentdistill.problems import as_text, as_texts
 from agentdistill.problems._value import answer_kind
 from agentdistill.store import digest, from_dict, read_jsonl, write_jsonl
+from agentdistill.tasks._benchmark import labels_of
 from agentdistill.types import End, Kind, Problem, Trace
 from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
 
@@ -34,7 +35,8 @@ Row = Mapping[str, Any]
 def read_pools(path: Path, kind: str | None = None, limit: int | None = None) -> list[Pool]:
     """The problems of a file with their candidates, graded; ``kind`` says how, else the row or the answers do.
 
-    A candidate keeps the mark that its file gives it; others are graded where there is a gold answer. Raises DataError
+    A candidate keeps the mark that its file gives it; others are graded where there is a gold answer. A problem without
+    candidates (all its traces were faults) is one, too. Raises DataError
     naming file and line for what cannot be read, and for a file without candidates.
     """
     if kind is not None and kind not in get_args(Kind):
@@ -48,10 +50,10 @@ def read_pools(path: Path, kind: str | None = None, limit: int | None = None) ->
                 _add(found, n, pool, has_kind)
         except DataError as e:
             raise DataError(f"{path}:{n}: {e}") from e
-    pools = [replace(p, version=1) for _, p, _ in found.values() if p.candidates]
-    if not pools:
+    pools = [replace(p, version=1) for _, p, _ in found.values()]
+    if not any(p.candidates for p in pools):
         raise DataError(f"{path}: no candidates in it")
-    unknown = [p.problem.answer for _, p, known in found.values() if p.candidates and not known]
+    unknown = [p.problem.answer for _, p, known in found.values() if not known]
     usual = cast(Kind, kind or answer_kind([a for a in unknown if a]))
     known_kinds = {p.id: known for _, p, known in found.values()}
     return [graded(p if kind is None and known_kinds[p.id] else _of_kind(p, usual)) for p in pools]
@@ -86,6 +88,8 @@ def _add(found: dict[str, tuple[int, Pool, bool]], n: int, pool: Pool, has_kind:
         return
     line, first, known = found[pool.id]
     if not _is_part(first) or not _is_part(pool):
+        if pool.id == digest([pool.problem.question, pool.problem.answer]):
+            raise DataError(f'this question, with this answer, was on line {line} before; give each an "id"')
         raise DataError(f"problem {pool.id!r} was on line {line} before")
     if first.problem != pool.problem:
         raise DataError(f"problem {pool.id!r} is another one than on line {line}")
@@ -171,7 +175,7 @@ def _verdict(value: Any, where: str) -> list[Judgement]:
         try:
             verdicts.append(Verdict({True: "true", False: "false"}[v] if isinstance(v, bool) else v))
         except ValueError:
-            raise DataError(f'{where}: "verdict" {v!r} is not one of {", ".join(Verdict)}, true, false') from None
+            raise DataError(f'{where}: "verdict" {v!r} is not one of {", ".join(Verdict)}') from None
     return [Judgement(GIVEN_VERDICT, "given", verdicts=tuple(verdicts))]
 
 
@@ -247,4 +251,5 @@ def _problem(row: Row, given: Any, gold: Any) -> tuple[Problem, bool]:
     identity = as_text(_first(parts, ("id", "unique_id"))) or digest([question, answer])
     family = as_text(_first(parts, ("family", "subject", "level"))) or "default"
     others = tuple(a for a in dict.fromkeys([*golds[1:], *aliases]) if a != answer)
-    return Problem(identity, question, answer, cast(Kind, kind or "short"), family, others), bool(kind)
+    problem = Problem(identity, question, answer, cast(Kind, kind or "short"), family, others, labels_of(parts))
+    return problem, bool(kind)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from agentdistill.stats import wilson
-from agentdistill.verify.evidence import Policy, filter_value, judges_of
-from agentdistill.verify.types import Pool, Verdict
+from agentdistill.stats import paired_ratio, wilson
+from agentdistill.verify.evidence import Judges, Policy, accepted, judges_of, reward_value
+from agentdistill.verify.types import Candidate, Pool, Verdict
+
+Accepts = Callable[[Candidate], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,62 +77,119 @@ def confusion(verdicts: Iterable[tuple[bool, bool]]) -> Confusion:
     return Confusion(counts[True, True], counts[False, True], counts[True, False], counts[False, False])
 
 
-def of_judge(pools: Sequence[Pool], judge: str, policy: Policy) -> Confusion:
-    """The matrix of one judge over every graded candidate that it gave a verdict on. Passed is f of at least a half."""
-    return confusion(
-        (value >= 0.5, c.correct)
-        for p in pools
-        for c in p.candidates
-        if c.correct is not None and (value := filter_value(c.judgement(judge), policy)) is not None
-    )
-
-
-def facts(matrix: Confusion) -> dict[str, Any]:
-    """The matrix and its measures as JSON values, p and q with intervals."""
-    return {
-        "tp": matrix.tp,
-        "fn": matrix.fn,
-        "fp": matrix.fp,
-        "tn": matrix.tn,
-        "n": matrix.n,
-        "accuracy": matrix.accuracy,
-        "precision": matrix.precision,
-        "recall": matrix.recall,
-        "f1": matrix.f1,
-        "base_rate": matrix.base_rate,
-        "p_reject_wrong": _interval(matrix.tn, matrix.tn + matrix.fp),
-        "q_accept_right": _interval(matrix.tp, matrix.tp + matrix.fn),
-    }
-
-
-def _interval(part: int, whole: int) -> dict[str, float] | None:
-    if not whole:
-        return None
-    i = wilson(part, whole)
-    return {"estimate": i.estimate, "low": i.low, "high": i.high}
-
-
-def verifier_facts(pools: Sequence[Pool], policy: Policy) -> dict[str, Any]:
-    """Every judge that gives verdicts: matrix, matrix by family, and how many samples ended in which kind."""
-    out: dict[str, Any] = {}
-    for name, example in judges_of(pools).items():
-        if not any(j.verdicts for p in pools for c in p.candidates for j in c.judgements if j.judge == name):
-            continue
-        families = sorted({p.problem.family for p in pools})
-        out[name] = {
-            "role": example.role,
-            "kinds": kinds(pools, name),
-            **facts(of_judge(pools, name, policy)),
-            "families": {
-                f: facts(of_judge([p for p in pools if p.problem.family == f], name, policy)) for f in families
-            },
-        }
+def counts(pools: Iterable[Pool], accepts: Accepts) -> dict[str, Confusion]:
+    """A matrix for every problem, over its graded candidates; those of several seeds are counted together."""
+    out: dict[str, Confusion] = defaultdict(Confusion)
+    for p in pools:
+        out[p.id] += confusion((accepts(c), c.correct) for c in p.candidates if c.correct is not None)
     return out
 
 
-def kinds(pools: Sequence[Pool], judge: str) -> dict[str, int]:
-    """How many samples of a judge ended in which kind of verdict, and how many candidates it said nothing of."""
-    said = [c.judgement(judge) for p in pools for c in p.candidates]
-    counts = Counter(v for j in said if j is not None for v in j.verdicts)
+def total(matrices: Iterable[Confusion]) -> Confusion:
+    """All of them as one."""
+    return sum(matrices, Confusion())
+
+
+def of_judge(pools: Sequence[Pool], judge: str, policy: Policy) -> Confusion:
+    """The matrix of one judge over every graded candidate."""
+    return total(counts(pools, partial(Test((judge,)).accepts, policy)).values())
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """What a solution has to pass: one judge, or several of whom all have to accept it."""
+
+    judges: tuple[str, ...]
+    role: str = ""
+
+    def accepts(self, policy: Policy, c: Candidate) -> bool:
+        """Whether a candidate passes."""
+        return all(accepted(c.judgement(j), policy) for j in self.judges)
+
+
+def facts(by_problem: Mapping[str, Confusion], n_resamples: int = 2_000, seed: int = 0) -> dict[str, Any]:
+    """The matrix and its measures as JSON values, p and q with intervals over problems: candidates of one problem are
+    right, and judged, together."""
+    m = total(by_problem.values())
+    wrong = {i: (k.tn, k.tn + k.fp) for i, k in by_problem.items()}
+    right = {i: (k.tp, k.tp + k.fn) for i, k in by_problem.items()}
+    return {
+        "tp": m.tp,
+        "fn": m.fn,
+        "fp": m.fp,
+        "tn": m.tn,
+        "n": m.n,
+        "accuracy": m.accuracy,
+        "precision": m.precision,
+        "recall": m.recall,
+        "f1": m.f1,
+        "base_rate": m.base_rate,
+        "p_reject_wrong": _interval(wrong, n_resamples, seed),
+        "q_accept_right": _interval(right, n_resamples, seed),
+    }
+
+
+def _interval(shares: Mapping[str, tuple[int, int]], n_resamples: int, seed: int) -> dict[str, float] | None:
+    """Part of whole, each summed over problems, bootstrapped over those that have any; None where nothing has.
+
+    Where each has one candidate these are trials by themselves, and the interval is Wilson's.
+    """
+    some = {i: share for i, share in shares.items() if share[1]}
+    if not some:
+        return None
+    if all(whole == 1 for _, whole in some.values()):
+        alone = wilson(sum(part for part, _ in some.values()), len(some))
+        return {"estimate": alone.estimate, "low": alone.low, "high": alone.high}
+    parts, wholes = ({"": {i: float(share[k]) for i, share in some.items()}} for k in (0, 1))
+    bounds = (0.0, max(wholes[""].values()))
+    found = paired_ratio(parts, wholes, weighting="problem", bounds=bounds, n_resamples=n_resamples, seed=seed)
+    assert found is not None  # every whole is above zero
+    return {"estimate": found.estimate, "low": found.low, "high": min(1.0, found.high)}
+
+
+def verifier_facts(
+    pools: Sequence[Pool], tests: Mapping[str, Test], policy: Policy, n_resamples: int = 2_000, seed: int = 0
+) -> dict[str, Any]:
+    """Every test against the truth: matrix, matrix by family, how many samples ended in which kind of verdict."""
+    family = {p.id: p.problem.family for p in pools}
+    out: dict[str, Any] = {}
+    for name, test in tests.items():
+        by_problem = counts(pools, partial(test.accepts, policy))
+        families = {
+            f: facts({i: m for i, m in by_problem.items() if family[i] == f}, n_resamples, seed)
+            for f in sorted(set(family.values()))
+        }
+        told = facts(by_problem, n_resamples, seed)
+        out[name] = {"role": test.role, "kinds": kinds(pools, test), **told, "families": families}
+    return out
+
+
+def tests(pools: Sequence[Pool], judges: Judges, policy: Policy) -> dict[str, Test]:
+    """Every judge, by its name, and last the verifier and the reward together: f and r, which T1 multiplies.
+
+    A reward model accepts from a half on. One without verdicts is left out where a half does not part its rewards: it
+    ranks, and says nothing of right and wrong.
+    """
+    there = judges_of(pools)
+    found = {n: Test((n,), j.role) for n, j in there.items() if j.verdicts or _parts(pools, n, policy)}
+    pair = tuple(dict.fromkeys(n for n in (judges.verifier, judges.reward) if n in found))
+    if len(pair) == 2:
+        found[" × ".join(pair)] = Test(pair, " × ".join(there[n].role for n in pair))
+    return found
+
+
+def _parts(pools: Sequence[Pool], judge: str, policy: Policy) -> bool:
+    rewards = [reward_value(c.judgement(judge), policy) for p in pools for c in p.candidates]
+    known = [r for r in rewards if r is not None]
+    return bool(known) and 0 <= min(known) < 0.5 <= max(known) <= 1
+
+
+def kinds(pools: Sequence[Pool], test: Test) -> dict[str, int] | None:
+    """How many samples of a judge ended in which kind of verdict, and how many candidates it said nothing of; None
+    where it gives no verdicts, and for several judges."""
+    said = [c.judgement(test.judges[0]) for p in pools for c in p.candidates]
+    ended = Counter(v for j in said if j is not None for v in j.verdicts)
+    if len(test.judges) > 1 or not ended:
+        return None
     missing = sum(j is None or not j.verdicts for j in said)
-    return {**{v.value: counts[v] for v in Verdict}, "candidates_without": missing}
+    return {**{v.value: ended[v] for v in Verdict}, "candidates_without": missing}

@@ -13,15 +13,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
 from agentdistill.errors import DataError
-from agentdistill.seeds import seed_of
-from agentdistill.verify.budget import orders
-from agentdistill.verify.evidence import Judges, filter_value, find_judges
-from agentdistill.verify.rescore import Asked, rescore, versus_rival
+from agentdistill.verify.confusion import tests
+from agentdistill.verify.evidence import Judges, find_judges
+from agentdistill.verify.lemma import lemma
+from agentdistill.verify.rescore import Asked, rescore
 from agentdistill.verify.select import METHODS
-from agentdistill.verify.theory import table
 from agentdistill.verify.types import Pool
 
 GENERATOR = "generator"
@@ -64,35 +61,35 @@ def curve(
     parameters. A cost is None where it is not known: tokens were not counted, a model's size or the time it took is
     not told.
     """
-    scores = rescore(pools, asked, repeats)
+    scores = rescore(pools, asked, repeats, {name: answers for name, (answers, _) in rivals.items()})
     judges = find_judges(pools, asked.judges)
-    parts = _parts([p for run in (pools, *repeats) for p in run])
+    every = [p for run in (pools, *repeats) for p in run]
+    parts = _parts(every)
     for method, facts in scores["methods"].items():
         used = _used(method, judges)
         for n, cell in facts["budgets"].items():
             cell["cost"] = _cost(1 if method == "first" else int(n), used, parts, costs)
-    stages = {
-        stage: {
-            "n_parameters": costs.n_parameters.get(stage),
-            "prompt_tokens": part.n_prompt,
-            "new_tokens": part.n_new,
-            "seconds": costs.seconds.get(stage),
-        }
-        for stage, part in parts.items()
-    }
-    told = {
-        rival: {"n_parameters": size, **versus_rival(pools, repeats, answers, asked)}
-        for rival, (answers, size) in rivals.items()
-    }
+    for rival, (answers, n_parameters) in rivals.items():
+        scores["rivals"][rival] |= _rival(answers, n_parameters)
+    known = tests(every, judges, asked.policy)
+    by_budget, by_q = lemma((pools, *repeats), scores["verifiers"], known, asked.policy, scores["budgets"])
     size = costs.n_parameters.get(GENERATOR)
-    about = {"name": name, "generator": pools[0].generator, "n_parameters": size}
     return {
-        **about,
+        "name": name,
+        "generator": pools[0].generator,
+        "n_parameters": size,
         **scores,
-        "stages": stages,
-        "rivals": told,
-        "theory": _theory(scores, [p for run in (pools, *repeats) for p in run], asked),
+        "stages": {stage: _stage(stage, part, costs) for stage, part in parts.items()},
+        "theory": by_budget,
+        "theory_by_q": by_q,
     }
+
+
+def _rival(answers: Sequence[Pool], size: int | None) -> dict[str, Any]:
+    """What another model costs that answers once."""
+    part = _parts(answers)[GENERATOR]
+    costs = Costs({} if size is None else {GENERATOR: size})
+    return {**_stage(GENERATOR, part, costs), "cost": _cost(1, [GENERATOR], {GENERATOR: part}, costs)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +98,16 @@ class _Part:
 
     n_prompt: float | None
     n_new: float | None
+
+
+def _stage(stage: str, part: _Part, costs: Costs) -> dict[str, float | None]:
+    """What a candidate costs at a stage."""
+    return {
+        "n_parameters": costs.n_parameters.get(stage),
+        "prompt_tokens": part.n_prompt,
+        "new_tokens": part.n_new,
+        "seconds": costs.seconds.get(stage),
+    }
 
 
 def _parts(pools: Sequence[Pool]) -> dict[str, _Part]:
@@ -143,31 +150,3 @@ def _cost(n: int, used: Sequence[str], parts: Mapping[str, _Part], costs: Costs)
 def _sum(n: int, each: Sequence[float | None]) -> float | None:
     known = [e for e in each if e is not None]
     return n * sum(known) if len(known) == len(each) else None
-
-
-def _theory(scores: Mapping[str, Any], pools: Sequence[Pool], asked: Asked) -> list[dict[str, Any]]:
-    """The lemma at the (p, q) that each verifier was measured to have, at its own base rate, and what these very
-    candidates give by its rule."""
-    out: list[dict[str, Any]] = []
-    for name, v in scores["verifiers"].items():
-        p, q = v["p_reject_wrong"], v["q_accept_right"]
-        if p is not None and q is not None:
-            measured = [(name, p["estimate"], q["estimate"])]
-            rows = table(measured, scores["budgets"], prior=v["base_rate"], n_trials=20_000)
-            out += [row | {"measured": _any_accepted(pools, name, row["n"], asked)} for row in rows]
-    return out
-
-
-def _any_accepted(pools: Sequence[Pool], judge: str, n: int, asked: Asked) -> float | None:
-    """The chance that one of the accepted among ``n``, taken at random, is right; one of all where none is accepted."""
-    found = []
-    for p in pools:
-        if len(p.candidates) < n:
-            continue
-        values = [filter_value(c.judgement(judge), asked.policy) for c in p.candidates]
-        accepted = np.array([v is not None and v >= 0.5 for v in values])
-        right = np.array([bool(c.correct) for c in p.candidates])
-        drawn = orders(len(values), n, seed_of(asked.seed, "subsets", p.id), asked.n_orders)
-        first = accepted[drawn].argmax(axis=1)  # the first accepted in random order; the first of all if none is
-        found.append(float(right[drawn[np.arange(len(drawn)), first]].mean()))
-    return sum(found) / len(found) if found else None

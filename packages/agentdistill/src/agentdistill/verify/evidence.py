@@ -124,6 +124,16 @@ def reward_value(judgement: Judgement | None, policy: Policy) -> float | None:
     return pass_fraction(judgement.verdicts, "soft", unsettled)
 
 
+def accepted(judgement: Judgement | None, policy: Policy) -> bool:
+    """Whether a judge lets a candidate pass: f, or a reward model's r, of at least a half.
+
+    Where it says neither, the policy's ``missing`` counts, as it does where candidates are filtered.
+    """
+    is_reward = judgement is not None and judgement.is_reward
+    value = reward_value(judgement, policy) if is_reward else filter_value(judgement, policy)
+    return policy.missing == "accept" if value is None else value >= 0.5
+
+
 def classes(answers: Sequence[str | None], kind: str) -> tuple[int | None, ...]:
     """For every answer the number of its class; None, or nothing but space, is in none.
 
@@ -180,23 +190,31 @@ def ballots(pool: Pool, judges: Judges, policy: Policy) -> Ballots:
 
 
 def judges_of(pools: Sequence[Pool]) -> dict[str, Judgement]:
-    """Every judge that said something, by name, with one of its judgements."""
-    return {j.judge: j for p in pools for c in p.candidates for j in c.judgements}
+    """Every judge that said something, by name, with one of its judgements: one with verdicts where it gave any."""
+    out: dict[str, Judgement] = {}
+    for j in (j for p in pools for c in p.candidates for j in c.judgements):
+        if j.judge not in out or (j.verdicts and not out[j.judge].verdicts):
+            out[j.judge] = j
+    return out
 
 
 def find_judges(pools: Sequence[Pool], wanted: Judges = Judges()) -> Judges:
     """The judges to listen to: those wanted, else the first of each sort that the pools hold.
 
-    A reward that is nowhere else is the share of the tool verifier's verdicts. Raises DataError for an unknown name.
+    Only a wanted reward may be a verifier, and is then the share of its verdicts that passed. Raises DataError for an
+    unknown name, and for a verifier that gives no verdicts.
     """
     there = judges_of(pools)
     for name in (wanted.verifier, wanted.plain, wanted.reward):
         if name is not None and name not in there:
             known = ", ".join(there) or "none"
             raise DataError(f'no judge is called "{name}" in these candidates (there are: {known})')
+    for name in (wanted.verifier, wanted.plain):
+        if name is not None and not there[name].verdicts:
+            raise DataError(f'judge "{name}" gives scores and no verdicts to filter by; name it with --reward')
     verifier = wanted.verifier or _first(there, ("code", "facts", "calculations", "given"), reward=False)
     plain = wanted.plain or _first(there, ("cot",), reward=False)
-    reward = wanted.reward or _first(there, ("genrm", "prm", "given"), reward=True) or verifier
+    reward = wanted.reward or _first(there, ("genrm", "prm", "given"), reward=True)
     return Judges(verifier, plain, reward)
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from agentdistill.progress import Progress
 from agentdistill.store import write_atomic, write_json
 from agentdistill.verify import runs
 from agentdistill.verify.candidates import read_pools
-from agentdistill.verify.curves import curve, read_costs
+from agentdistill.verify.curves import Costs, curve, read_costs
 from agentdistill.verify.markdown import markdown
 from agentdistill.verify.page import picture, render
 from agentdistill.verify.recipe import VerifyRecipe
@@ -88,11 +89,19 @@ def summary(recipe: VerifyRecipe, folders: Sequence[Path]) -> list[dict[str, Any
         rivals[other.name] = (read_pools(path), _size(path))
     out = []
     for split, name in (("test", ""), *((f"test.{o.name}", o.name) for o in recipe.others if o.n > 1)):
-        path, *others = (runs.candidates_path(f, split) for f in folders)
+        paths = [runs.candidates_path(f, split) for f in folders]
         told = f"{recipe.name} · {name}" if name else recipe.name
-        repeats = [read_pools(p) for p in others]
-        out.append(curve(told, read_pools(path), asked, read_costs(path), repeats, rivals))
+        first, *repeats = (read_pools(p) for p in paths)
+        out.append(curve(told, first, asked, _costs(paths), repeats, rivals))
     return out
+
+
+def _costs(paths: Sequence[Path]) -> Costs:
+    """The costs of all seeds: sizes are the same under each, seconds a candidate are their mean."""
+    each = [read_costs(p) for p in paths]
+    stages = {stage for costs in each for stage in costs.seconds}
+    seconds = {s: fmean(costs.seconds[s] for costs in each if s in costs.seconds) for s in stages}
+    return replace(each[0], seconds=seconds)
 
 
 def _size(path: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""The pictures of verification, as inline SVG: accuracy against cost, by family, verifiers' matrices, the lemma.
+"""The pictures of verification, as inline SVG: accuracy against candidates and costs, and by family.
 
 They are drawn in the report's classes and colours, so that they stand on its page and on one of their own.
 """
@@ -36,6 +36,11 @@ MAIN = ("verifier-weighted", "two-stage", "weighted", "majority", "pass")
 COSTS = {"tokens": "tokens written", "flops": "FLOPs", "seconds": "seconds"}
 
 
+def once(name: str) -> str:
+    """What a rival is called that answered every problem once."""
+    return f"{name}, once"
+
+
 def main_methods(c: Curve) -> list[str]:
     """The methods of small figures, best informed first, the ceiling last."""
     found = [m for m in MAIN if m in c["methods"]]
@@ -48,7 +53,7 @@ def against_candidates(
     """Accuracy against the number of candidates, a line a method, rivals as dashed lines across."""
     methods = [m for m in LABELS if m in c["methods"]] if not legend else main_methods(c)
     rows = [(LABELS[m], TONES[m], _last(c, m)["accuracy"]) for m in methods]
-    rows += [(f"{name}, greedy", 7, r["accuracy"]) for name, r in c["rivals"].items()]
+    rows += [(once(name), 7, r["accuracy"]) for name, r in c["rivals"].items()]
     below = 46 + (18 * len(rows) + 8 if legend else 0)
     points = {m: [(math.log2(int(n)), cell) for n, cell in c["methods"][m]["budgets"].items()] for m in methods}
     highest = max(
@@ -58,16 +63,17 @@ def against_candidates(
     last = math.log2(c["budgets"][-1]) or 1.0
     frame = svg.Frame(44, width - (14 if legend else 300), 14, height + (below - 46) - below, -0.15, last + 0.15, top)
     body = svg.share_axis(frame, every, unit=" %")
-    body += _axis(frame, [(math.log2(n), str(n)) for n in c["budgets"]], "candidates a problem")
+    body += axis(frame, [(math.log2(n), str(n)) for n in c["budgets"]], "candidates a problem")
     body += [_across(frame, r["accuracy"]) for r in c["rivals"].values()]
     for i, m in reversed(list(enumerate(methods))):
         body += _line(frame, m, points[m], (i - len(methods) / 2) * 2.2)
-    body += _legend(frame, rows) if legend else _labels(frame, rows, len(methods))
+    body += _legend(frame, rows) if legend else labels(frame, rows, len(methods))
     return svg.figure(width, height + below - 46, "Accuracy against the number of candidates, by method", body, style)
 
 
 def against_costs(c: Curve, width: float = 250, height: float = 178) -> list[Markup]:
-    """Accuracy against tokens, FLOPs and time; a cost that is not known for every point has no figure."""
+    """Accuracy against tokens, FLOPs and time, rivals as diamonds; a cost that is not known for every point has no
+    figure."""
     out = []
     for cost, title in COSTS.items():
         points = {
@@ -76,7 +82,9 @@ def against_costs(c: Curve, width: float = 250, height: float = 178) -> list[Mar
             if m != "pass" and all(cell["cost"][cost] for cell in c["methods"][m]["budgets"].values())
         }
         if len(points) > 1 and len(c["budgets"]) > 1:
-            out.append(_small(points, f"{title} a problem", _decades(points), width, height))
+            rivals = [(name, r["cost"][cost], r["accuracy"]) for name, r in c["rivals"].items() if r["cost"][cost]]
+            beside = [(name, math.log10(x), share) for name, x, share in rivals]
+            out.append(_small(points, f"{title} a problem", _decades(points), width, height, beside=beside))
     return out
 
 
@@ -94,80 +102,6 @@ def by_family(c: Curve, width: float = 250, height: float = 178) -> list[Markup]
             for m, rows in cells.items()
         }
         out.append(_small(points, f, ticks, width, height, top=1.0))
-    return out
-
-
-def verifier_accuracy(c: Curve, width: float = 900, height: float = 300) -> Markup:
-    """Every verifier's accuracy by family, where there are several: what the toy task is about."""
-    judges = {name: v for name, v in c["verifiers"].items() if len(v["families"]) > 1}
-    if not judges:
-        return Markup("")
-    families = sorted({f for v in judges.values() for f in v["families"]})
-    frame = svg.Frame(44, width - 200, 14, height - 46, -0.3, len(families) - 0.7, 1.0)
-    body = svg.share_axis(frame, 0.2, unit=" %")
-    body += _axis(
-        frame,
-        [(float(i), f) for i, f in enumerate(families)],
-        "verdicts that are the truth, by family; all of them at the right",
-    )
-    in_order = all(any(c.isdigit() for c in f) for f in families)  # lengths or levels: a line says something
-    rows = []
-    for i, (name, v) in enumerate(judges.items()):
-        shares = ((k, v["families"][f]["accuracy"]) for k, f in enumerate(families) if f in v["families"])
-        dodge = 0.0 if in_order else (i - (len(judges) - 1) / 2) * 11
-        at = [(frame.x(k) + dodge, frame.y(share)) for k, share in shares if share is not None]
-        if at and in_order:
-            dash = {"stroke_dasharray": "6 4"} if v["role"] == "cot" else {}
-            path = " ".join(f"{x:.2f},{y:.2f}" for x, y in at)
-            body.append(svg.element("polyline", points=path, class_=f"line stroke{i % 8}", **dash))
-        body += [svg.marker(x, y, i, f"mark fill{i % 8}", 4.6) for x, y in at]
-        rows.append((name, i % 8, v["accuracy"] or 0.0))
-    return svg.figure(width, height, "Accuracy of every verifier, by family", [*body, *_labels(frame, rows, 0)])
-
-
-def matrix(title: str, m: Mapping[str, Any], width: float = 250, height: float = 176) -> Markup:
-    """Right and wrong solutions, accepted and rejected: a row's shade is its share, p and q stand beside it."""
-    body = [svg.text_label(title, 4, 14, "panel")]
-    cells = (("right", "tp", "fn", "q", m["q_accept_right"]), ("wrong", "fp", "tn", "p", m["p_reject_wrong"]))
-    for k, word in enumerate(("accepted", "rejected")):
-        body.append(svg.text_label(word, 84 + 72 * k, 36, "tick", "middle"))
-    for i, (word, yes, no, letter, share) in enumerate(cells):
-        y, total = 42 + 58 * i, m[yes] + m[no]
-        body.append(svg.text_label(word, 42, y + 31, "tick", "end"))
-        for k, key in enumerate((yes, no)):
-            part = m[key] / total if total else 0.0
-            colour = "var(--right)" if (i == k) else "var(--wrong)"
-            style = f"fill: color-mix(in srgb, {colour} {part * 70:.0f}%, var(--faint, #eee))"
-            body.append(svg.element("rect", x=49 + 72 * k, y=y, width=70, height=56, rx=5, style=style))
-            body.append(svg.text_label(f"{m[key]:,}", 84 + 72 * k, y + 27, "panel", "middle"))
-            body.append(svg.text_label(f"{part:.0%}", 84 + 72 * k, y + 43, "tick", "middle"))
-        said = "–" if share is None else f"{letter} {share['estimate'] * 100:.1f}"
-        body.append(svg.text_label(said, 202, y + 31, "tick"))
-    return svg.figure(width, height, f"{title}: verdicts against the truth", body)
-
-
-def lemma(c: Curve, width: float = 250, height: float = 190) -> list[Markup]:
-    """For each verifier the formula at its measured p and q (line), the simulation (dots), and what was measured
-    (squares): the chance that one of the accepted, taken at random, is right. Dashed: all are rejected."""
-    out = []
-    for name, v in c["verifiers"].items():
-        rows = [t for t in c["theory"] if t["verifier"] == name]
-        if len(rows) < 2:
-            continue
-        xs = [math.log2(t["n"]) for t in rows]
-        frame = svg.Frame(34, width - 12, 30, height - 42, xs[0] - 0.15, xs[-1] + 0.15, 1.0)
-        p, q = v["p_reject_wrong"]["estimate"], v["q_accept_right"]["estimate"]
-        body = [svg.text_label(f"{name}: p {p * 100:.1f}, q {q * 100:.1f}", 4, 15, "panel")]
-        body += svg.share_axis(frame, 0.25)
-        body += _axis(frame, [(x, str(t["n"])) for x, t in zip(xs, rows, strict=True)], "candidates a problem", 34)
-        for key, class_ in (("formula", "line main stroke0"), ("all_rejected", "teacher stroke7")):
-            path = " ".join(f"{frame.x(x):.2f},{frame.y(t[key]):.2f}" for x, t in zip(xs, rows, strict=True))
-            body.append(svg.element("polyline", points=path, class_=class_, fill="none"))
-        for x, t in zip(xs, rows, strict=True):
-            body.append(svg.marker(frame.x(x), frame.y(t["simulated"]), 0, "mark fill0", 3.6))
-            if t.get("measured") is not None:
-                body.append(svg.marker(frame.x(x), frame.y(t["measured"]), 1, "mark fill1", 3.6))
-        out.append(svg.figure(width, height, f"The lemma at the p and q of {name}", body))
     return out
 
 
@@ -212,7 +146,8 @@ Rows = Sequence[tuple[str, int, float]]
 """Label, colour number and accuracy of what a figure names."""
 
 
-def _axis(frame: svg.Frame, ticks: Ticks, title: str, below: float = 36) -> list[Markup]:
+def axis(frame: svg.Frame, ticks: Ticks, title: str, below: float = 36) -> list[Markup]:
+    """A horizontal axis; ticks that would run into the one before are left out."""
     out, last = [], -math.inf
     for x, name in ticks:
         at = frame.x(x)
@@ -225,7 +160,7 @@ def _axis(frame: svg.Frame, ticks: Ticks, title: str, below: float = 36) -> list
     return out
 
 
-def _labels(frame: svg.Frame, rows: Rows, n_lines: int) -> list[Markup]:
+def labels(frame: svg.Frame, rows: Rows, n_lines: int) -> list[Markup]:
     """Names beside the lines' ends, pushed apart where they would overlap."""
     wanted = [frame.y(share) for _, _, share in rows]
     placed = svg.spread(wanted, 17, frame.upper + 4, frame.lower)
@@ -255,17 +190,34 @@ def _small(
     width: float,
     height: float,
     top: float | None = None,
+    beside: Sequence[tuple[str, float, float]] = (),
 ) -> Markup:
-    """A small figure without names at its lines: the page's legend tells the colours."""
-    xs = [x for ps in points.values() for x, _ in ps]
-    highest, every = svg.nice_top(max(cell["accuracy"] for ps in points.values() for _, cell in ps))
+    """A small figure without names at its lines: the page's legend tells the colours. ``beside`` are single points
+    with their names."""
+    xs = [x for ps in points.values() for x, _ in ps] + [x for _, x, _ in beside]
+    shares = [cell["accuracy"] for ps in points.values() for _, cell in ps] + [share for *_, share in beside]
+    highest, every = svg.nice_top(max(shares))
     pad = max((max(xs) - min(xs)) * 0.05, 0.05)
     frame = svg.Frame(32, width - 10, 28, height - 24, min(xs) - pad, max(xs) + pad, top or highest)
     body = [svg.text_label(title, 4, 14, "panel"), *svg.share_axis(frame, 0.25 if top else every)]
-    body += _axis(frame, ticks, "")
+    body += axis(frame, ticks, "")
     for m, ps in reversed(list(points.items())):
         body += _line(frame, m, [(x, {"accuracy": cell["accuracy"]}) for x, cell in ps], 0.0, 3.4)
+    body += _named_points(frame, beside)
     return svg.figure(width, height, f"{title}: accuracy in per cent", body)
+
+
+def _named_points(frame: svg.Frame, named: Sequence[tuple[str, float, float]]) -> list[Markup]:
+    """Diamonds with their names one above another, higher than all of them: lines start low."""
+    out = []
+    top = min((frame.y(share) for *_, share in named), default=0.0) - 16
+    for i, (name, x, share) in enumerate(sorted(named, key=lambda point: -point[1])):
+        at, y, own = frame.x(x), max(top - 13 * i, frame.upper + 8), frame.y(share)
+        out.append(svg.element("line", x1=at, y1=own, x2=at, y2=y + 3, class_="leader stroke7"))
+        out.append(svg.marker(at, own, 2, "mark fill7", 3.6))
+        has_room = at - 7 * len(name) > frame.left
+        out.append(svg.text_label(name, at, y, "tick", "end" if has_room else "start"))
+    return out
 
 
 def _decades(points: Mapping[str, Sequence[tuple[float, Cell]]]) -> Ticks:

@@ -7,13 +7,18 @@ and what an interrupted run goes on from.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from agentdistill.acting import Policy
-from agentdistill.driver import Episode, drive, groups_of
+from agentdistill.driver import Episode
 from agentdistill.errors import DataError, InfrastructureError
+from agentdistill.executors import OpenWork, RaySettings, Work, hire
 from agentdistill.models import Model
 from agentdistill.progress import Progress, Silent, Task
 from agentdistill.seeds import seed_of
@@ -43,28 +48,31 @@ class Judged:
 def judge_pools(
     pools: Sequence[Pool],
     settings: JudgeSettings,
-    kit: Kit,
+    kit: Callable[[], AbstractContextManager[Kit]],
     journal: Path,
     model: Callable[[], Model],
     *,
     seed: int = 0,
+    world: Mapping[str, Any] = MappingProxyType({}),
     progress: Progress | None = None,
+    ray: RaySettings | None = None,
 ) -> list[Pool]:
     """The pools with this judge's judgement on every candidate, in place of one by the same name.
 
-    ``model`` is made only if a judgement is missing in the ``journal``; a journal of another judge or of other settings
-    is set aside. Raises InfrastructureError where the world failed again and again; what was judged is kept.
+    ``kit`` and ``model`` are made only if a judgement is missing in the ``journal``, in this process or, with ``ray``,
+    in its workers. A journal of another judge, of other settings or of another ``world`` (whatever else judgements hang
+    on, as JSON values) is set aside. Raises InfrastructureError where the world failed again and again; what was judged
+    is kept.
     """
-    done = _opened(journal, settings, seed)
+    done = _opened(journal, settings, seed, world)
     places = [(p, i, c) for p in pools for i, c in enumerate(p.candidates)]
     keys = [(p.id, i, digest(c.solution)) for p, i, c in places]
     missing = {at for at, key in enumerate(keys) if key not in done}
     task = (progress or Silent()).task("judge", f"{settings.name} · {len(places)} candidates", len(places))
     task.advance(len(places) - len(missing))
     if missing:
-        judge = load_judge(settings, kit)
-        work = [_episode(judge, settings, seed, *place) for place in places]
-        asyncio.run(_run(work, missing, keys, done, journal, model, task))
+        work = partial(_work, places, settings, kit, model, seed)
+        asyncio.run(_run(work, missing, keys, done, journal, ray, task))
     task.done(_summary([done[key].judgement for key in keys]))
     return [
         replace(p, candidates=tuple(_with(c, done[p.id, i, digest(c.solution)]) for i, c in enumerate(p.candidates)))
@@ -90,13 +98,18 @@ def read_journal(path: Path) -> tuple[JudgeSettings, list[Judged]]:
     return settings, list(out.values())
 
 
-def _opened(path: Path, settings: JudgeSettings, seed: int) -> dict[tuple[str, int, str], Judged]:
+def _opened(
+    path: Path, settings: JudgeSettings, seed: int, world: Mapping[str, Any]
+) -> dict[tuple[str, int, str], Judged]:
     key = digest([{**asdict(settings), "model": model_identity(settings.model)}, seed])
+    head = {"key": key, "world": digest(dict(world))}
     repair_jsonl(path)
-    if path.exists() and next(read_jsonl(path), (0, {}))[1].get("key") != key:
-        set_aside(path)
+    if path.exists():
+        found = next(read_jsonl(path), (0, {}))[1]
+        if found.get("key") != key or found.get("world", head["world"]) != head["world"]:  # old ones tell none
+            set_aside(path)
     if not path.exists():
-        append_jsonl(path, [{"key": key, "settings": asdict(settings)}])
+        append_jsonl(path, [{**head, "settings": asdict(settings)}])
         return {}
     return {j.key: j for j in read_journal(path)[1]}
 
@@ -135,37 +148,50 @@ def judgement_of(settings: JudgeSettings, checks: Sequence[Check], usage: Usage)
     )
 
 
+@asynccontextmanager
+async def _work(
+    places: Sequence[tuple[Pool, int, Candidate]],
+    settings: JudgeSettings,
+    kit: Callable[[], AbstractContextManager[Kit]],
+    make: Callable[[], Model],
+    seed: int,
+) -> AsyncIterator[Work[Judged | InfrastructureError]]:
+    with kit() as opened:
+        judge, model = load_judge(settings, opened), make()
+        try:
+            yield Work(model, [_episode(judge, settings, seed, *place) for place in places])
+        finally:
+            await model.aclose()
+
+
 async def _run(
-    work: Sequence[Episode[Judged | InfrastructureError]],
+    work: OpenWork[Judged | InfrastructureError],
     missing: set[int],
     keys: Sequence[tuple[str, int, str]],
     done: dict[tuple[str, int, str], Judged],
     journal: Path,
-    make: Callable[[], Model],
+    ray: RaySettings | None,
     task: Task,
 ) -> None:
-    model = make()
-    try:
+    async with hire(work, ray) as crew:
         for _ in range(2):  # faults get one more try
-            breaker = _Breaker(max(8, model.batch_size))
+            breaker = _Breaker(max(8, crew.batch_size))
             left = {at for at in missing if keys[at] not in done}
 
-            def keep(at: int, came: Judged | InfrastructureError, left: set[int] = left, b: _Breaker = breaker) -> None:
-                if isinstance(came, InfrastructureError):
-                    b.saw(came)
-                elif at in left:  # others ran again only to keep their batch the same
-                    b.n = 0
-                    done[keys[at]] = came
-                    append_jsonl(journal, [came])
-                    task.advance()
+            def keep(came: Sequence[tuple[int, Any]], left: set[int] = left, b: _Breaker = breaker) -> None:
+                # Those that are not left ran again only to keep their batch the same.
+                good = [(at, j) for at, j in came if at in left and isinstance(j, Judged)]
+                append_jsonl(journal, [j for _, j in good])
+                done.update({keys[at]: j for at, j in good})
+                task.advance(len(good))
+                for _, j in came:
+                    b.saw(j if isinstance(j, InfrastructureError) else None)
 
             if left:
-                await drive(model, groups_of(model, work, left), keep)
+                await crew.run(left, keep)
             fault = breaker.last
         if fault is not None and any(keys[at] not in done for at in missing):
             raise fault
-    finally:
-        await model.aclose()
 
 
 class _Breaker:
@@ -175,8 +201,11 @@ class _Breaker:
         self.n, self._limit = 0, limit
         self.last: InfrastructureError | None = None
 
-    def saw(self, fault: InfrastructureError) -> None:
-        """Raise where this is one fault in a row too many."""
+    def saw(self, fault: InfrastructureError | None) -> None:
+        """Raise where this is one fault in a row too many; None is a judgement."""
+        if fault is None:
+            self.n = 0
+            return
         self.n, self.last = self.n + 1, fault
         if self.n >= self._limit:
             raise InfrastructureError(f"{fault}; what was judged is kept, run the same command to go on")

@@ -7,8 +7,9 @@ from typing import Any
 
 from agentdistill.report._grid import grid, text
 from agentdistill.stats.shown import percent, points
-from agentdistill.verify.figures import LABELS, Curve
-from agentdistill.verify.page import CONTROL, T1, reading
+from agentdistill.verify.figures import LABELS, Curve, once
+from agentdistill.verify.page import CONTROL, T1, limits, reading, setting, stages
+from agentdistill.verify.select import best_informed
 
 _NONE = "–"
 
@@ -25,15 +26,7 @@ def _curve(c: Curve) -> list[str]:
 
 
 def _opening(c: Curve) -> list[str]:
-    seeds = f", {c['n_seeds']} seeds" if c["n_seeds"] > 1 else ""
-    return [
-        f"## {text(c['name'])}",
-        "",
-        text(reading(c)),
-        "",
-        f"{c['n_problems']:,} problems, {c['n_candidates']:,} candidates in all{seeds}. Intervals are 95 %, "
-        "bootstrapped over problems.",
-    ]
+    return [f"## {text(c['name'])}", "", text(reading(c)), "", text(" ".join(setting(c)))]
 
 
 def _accuracies(c: Curve) -> list[str]:
@@ -46,21 +39,24 @@ def _accuracies(c: Curve) -> list[str]:
         rows.append([LABELS[name], *(percent(cell["accuracy"]) for cell in cells), _interval(cells[-1]), seeds])
     blank = [_NONE] * (len(c["budgets"]) - 1)
     rows += [[_rival(k, r), percent(r["accuracy"]), *blank, _interval(r), _NONE] for k, r in c["rivals"].items()]
+    if min(c["n_problems_at"].values()) < c["n_problems"]:
+        rows.append(["problems with as many", *(f"{k:,}" for k in c["n_problems_at"].values()), _NONE, _NONE])
     heads = ["per cent right with n =", *map(str, c["budgets"]), "interval at the largest", "each seed"]
     return grid(heads, rows)
 
 
 def _rival(name: str, rival: Any) -> str:
     size = rival["n_parameters"]
-    return f"{text(name)}, greedy" + (f" ({size / 1e6:.1f}M)" if size else "")
+    return text(once(name)) + (f" ({size / 1e6:.1f}M)" if size else "")
 
 
 def _differences(c: Curve) -> list[str]:
     if len(c["budgets"]) < 2:
         return []
-    best = T1 if T1 in c["methods"] else "verifier"
-    found = [(LABELS["majority"], c["versus_majority"]), (LABELS[CONTROL], c["versus_two_stage"])]
-    found += [(f"{k}, greedy", r["versus"]) for k, r in c["rivals"].items()]
+    best = best_informed(c["methods"])
+    found = [(LABELS["majority"], c["versus_majority"])]
+    found += [(LABELS[CONTROL], c["versus_two_stage"])] if best == T1 else []
+    found += [(once(k), r["versus"]) for k, r in c["rivals"].items()]
     rows = [
         [text(name), *(points(d[best][k]) for k in ("difference", "low", "high")), str(d[best]["n_better"]),
          str(d[best]["n_worse"])]
@@ -76,21 +72,17 @@ def _verifiers(c: Curve) -> list[str]:
     for name, v in c["verifiers"].items():
         families = v["families"].items() if len(v["families"]) > 1 else ()
         for label, m in ((name, v), *((f"{name}, {f}", m) for f, m in families)):
-            p, q = m["p_reject_wrong"], m["q_accept_right"]
+            pq = [limits(m[k]) for k in ("p_reject_wrong", "q_accept_right")]
             counts = [f"{m[k]:,}" for k in ("tp", "fn", "fp", "tn")]
-            rows.append([text(label), *counts, *(percent(m[k]) for k in ("accuracy", "f1")), _share(p), _share(q)])
+            rows.append([text(label), *counts, *(percent(m[k]) for k in ("accuracy", "f1")), *pq])
     heads = ["verifier", "TP", "FN", "FP", "TN", "accuracy", "F1", "p, rejects wrong", "q, accepts right"]
     return grid(heads, rows) if rows else []
 
 
 def _costs(c: Curve) -> list[str]:
     keys = ("n_parameters", "prompt_tokens", "new_tokens", "seconds")
-    rows = [[text(name), *(_figure(s[k]) for k in keys)] for name, s in c["stages"].items()]
+    rows = [[text(name), *(_figure(s[k]) for k in keys)] for name, s in stages(c).items()]
     return grid(["a candidate costs", "parameters", "tokens read", "tokens written", "seconds"], rows)
-
-
-def _share(i: Any) -> str:
-    return _NONE if i is None else f"{percent(i['estimate'])} {_interval(i)}"
 
 
 def _interval(i: Any) -> str:

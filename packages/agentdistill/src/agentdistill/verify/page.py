@@ -10,8 +10,9 @@ from markupsafe import Markup, escape
 
 from agentdistill import report
 from agentdistill.stats.shown import percent, points
-from agentdistill.verify import figures
-from agentdistill.verify.figures import LABELS, Curve
+from agentdistill.verify import figures, verifier_figures
+from agentdistill.verify.figures import LABELS, Curve, once
+from agentdistill.verify.select import best_informed
 
 T1, CONTROL = "verifier-weighted", "two-stage"
 
@@ -42,17 +43,19 @@ def section(curves: Sequence[Curve]) -> Markup:
 def reading(c: Curve) -> str:
     """What a curve shows, in one or two sentences, with the paired intervals that settle it or do not.
 
-    >>> reading({"methods": {}, "rivals": {}, "budgets": [4], "verifiers": {}})
-    'Nothing was selected here.'
+    >>> alone = {"methods": {"first": {}}, "budgets": [1], "verifiers": {}, "marks": {"n_right": 1}, "n_candidates": 4}
+    >>> reading(alone)
+    'With one candidate a problem there is nothing to choose; 25.0 % are right.'
     """
-    n = c["budgets"][-1]
-    best = T1 if T1 in c["methods"] else "verifier" if "verifier" in c["methods"] else ""
-    if not best or n == 1:
+    n, best = c["budgets"][-1], best_informed(c["methods"])
+    if n == 1:
         named = ", ".join(f"{k} {percent(v['accuracy'])} %" for k, v in c["verifiers"].items())
-        return f"Verdicts that are the truth: {named}." if named else "Nothing was selected here."
+        right = percent(c["marks"]["n_right"] / c["n_candidates"])
+        alone = f"With one candidate a problem there is nothing to choose; {right} % are right."
+        return f"Verdicts that are the truth: {named}." if named else alone
     accuracy = list(c["methods"][best]["budgets"].values())[-1]["accuracy"]
     parts = [f"With {n} candidates, {LABELS[best]} reaches {percent(accuracy)} %"]
-    if best in c["versus_majority"]:
+    if best in c["versus_majority"]:  # not in the one against itself
         parts.append(f"{_difference(c['versus_majority'][best])} against majority")
     if best == T1 and best in c["versus_two_stage"]:
         parts.append(f"{_difference(c['versus_two_stage'][best])} against {LABELS[CONTROL]}")
@@ -61,23 +64,45 @@ def reading(c: Curve) -> str:
     return "; ".join(parts) + "."
 
 
+def setting(c: Curve) -> list[str]:
+    """What the numbers of a curve are of: how many, how the intervals come about, who was listened to; sentences."""
+    seeds = f", {c['n_seeds']} seeds" if c["n_seeds"] > 1 else ""
+    problems, candidates = counted(c["n_problems"], "problem"), counted(c["n_candidates"], "candidate")
+    parts = [f"{problems}, {candidates} in all{seeds}. Intervals are 95 %, bootstrapped over problems."]
+    short = {n: k for n, k in c["n_problems_at"].items() if k < c["n_problems"]}
+    if short:
+        told = ", ".join(f"{k:,} have {n}" for n, k in short.items())
+        parts.append(f"Not every problem has as many candidates: {told}; each column is over those that do.")
+    names = {"filtered by": "verifier", "without a tool by": "plain", "weighed by": "reward"}
+    heard = [f"{does} {c['judges'][k]}" for does, k in names.items() if c["judges"].get(k)]
+    if heard and len(c["budgets"]) > 1:
+        said = ", ".join(heard)
+        own = " (the share of its own verdicts)" if c["judges"].get("verifier") == c["judges"].get("reward") else ""
+        parts.append(f"{said[0].upper()}{said[1:]}{own}.")
+    return parts + [f"Left out: {why}." for why in dict.fromkeys(c["left_out"].values())]
+
+
+def counted(n: int, what: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "problem"), counted(1200, "problem")
+    ('1 problem', '1,200 problems')
+    """
+    return f"{n:,} {what}" + ("" if n == 1 else "s")
+
+
 def _difference(d: Any) -> str:
     return f"{points(d['difference'])} points (95 % interval {points(d['low'])} to {points(d['high'])})"
 
 
 def _curve(c: Curve) -> Markup:
-    seeds = f", {c['n_seeds']} seeds" if c["n_seeds"] > 1 else ""
-    told = (
-        f"{c['n_problems']:,} problems, {c['n_candidates']:,} candidates in all{seeds}. Accuracy at n is the mean over "
-        "random subsets of n; intervals are bootstrapped over problems, 95 %."
-    )
-    several = len(c["budgets"]) > 1
     parts = [Markup("<h2>{}</h2><p>{}</p>").format(c["name"], reading(c))]
-    if several:
+    parts.append(Markup('<p class="hint">{}</p>').format(" ".join(setting(c))))
+    if len(c["budgets"]) > 1:
         wide, narrow = figures.against_candidates(c), figures.against_candidates(c, 380, 300, legend=True)
-        parts.append(Markup('<p class="hint">{}</p>').format(told))
         parts.append(Markup('<figure class="wide">{}</figure><figure class="narrow">{}</figure>').format(wide, narrow))
-        for title, drawn in (("What it costs", figures.against_costs(c)), ("By family", figures.by_family(c))):
+        costs = "What it costs" + ("; diamonds are models that answer once" if c["rivals"] else "")
+        for title, drawn in ((costs, figures.against_costs(c)), ("By family", figures.by_family(c))):
             parts += [Markup("<h3>{}</h3>").format(title), _panels(drawn), _legend(c)] if drawn else []
         parts += [_accuracies(c), _versus(c)]
     parts.append(_verifiers(c))
@@ -129,7 +154,9 @@ def _accuracies(c: Curve) -> Markup:
     for name, r in c["rivals"].items():
         blank = [""] * (len(c["budgets"]) - 1)
         interval = f"{r['low'] * 100:.1f} – {r['high'] * 100:.1f}"
-        rows.append([f"{name}, greedy", percent(r["accuracy"]), *blank, interval, "", "", ""])
+        rows.append([once(name), percent(r["accuracy"]), *blank, interval, "", "", ""])
+    if min(c["n_problems_at"].values()) < c["n_problems"]:
+        rows.append(["problems with as many", *(f"{k:,}" for k in c["n_problems_at"].values()), *[""] * 4])
     head = ["per cent right with n =", *map(str, c["budgets"]), "95 %", "each seed", "fell back", "no answer"]
     return _table(head, rows, "Accuracy by method and budget; interval, seeds and shares at the largest")
 
@@ -138,7 +165,7 @@ def _versus(c: Curve) -> Markup:
     against = {
         LABELS["majority"]: c["versus_majority"],
         LABELS[CONTROL]: {m: d for m, d in c["versus_two_stage"].items() if m == T1},
-        **{f"{name}, greedy": r["versus"] for name, r in c["rivals"].items()},
+        **{once(name): r["versus"] for name, r in c["rivals"].items()},
     }
     rows = [
         [f"{LABELS[m]} − {other}", *_compared(found[m])]
@@ -160,24 +187,41 @@ def _verifiers(c: Curve) -> Markup:
     if not c["verifiers"]:
         return Markup("")
     parts = [Markup("<h3>Verifiers against the truth</h3>")]
-    parts.append(figures.verifier_accuracy(c))
-    parts.append(_panels([figures.matrix(name, v) for name, v in c["verifiers"].items()]))
+    parts.append(Markup('<p class="hint">{}</p>').format(_accepting(c)))
+    parts.append(verifier_figures.verifier_accuracy(c))
+    parts.append(_panels([verifier_figures.matrix(name, v) for name, v in c["verifiers"].items()]))
     rows = []
     for name, v in c["verifiers"].items():
         families = v["families"].items() if len(v["families"]) > 1 else ()
         for label, m in ((name, v), *((f"{name} · {f}", m) for f, m in families)):
             counts = [f"{m[k]:,}" for k in ("tp", "fn", "fp", "tn")]
-            shares = [percent(m[k]) for k in ("accuracy", "precision", "recall", "f1")]
-            p = m["p_reject_wrong"]
-            rows.append([label, *counts, *shares, percent(None if p is None else p["estimate"])])
+            shares = [percent(m[k]) for k in ("accuracy", "precision", "f1")]
+            rows.append([label, *counts, *shares, limits(m["q_accept_right"]), limits(m["p_reject_wrong"])])
     heads = ["verifier", "right accepted", "right rejected", "wrong accepted", "wrong rejected"]
-    parts.append(
-        _details("Matrices by family", _table([*heads, "accuracy", "precision", "recall (q)", "F1", "p"], rows))
-    )
-    kinds = [[name, *(f"{n:,}" for n in v["kinds"].values())] for name, v in c["verifiers"].items()]
-    names = [k.replace("_", " ") for k in next(iter(c["verifiers"].values()))["kinds"]]
-    parts.append(_table(["samples that ended in", *names], kinds, "How checks ended"))
+    heads += ["accuracy", "precision", "F1", "q, accepts right", "p, rejects wrong"]
+    parts.append(_details("Matrices in numbers, by family", _table(heads, rows)))
+    ended = {name: v["kinds"] for name, v in c["verifiers"].items() if v["kinds"]}
+    if ended:
+        names = [k.replace("_", " ") for k in next(iter(ended.values()))]
+        kinds = [[name, *(f"{n:,}" for n in counts.values())] for name, counts in ended.items()]
+        parts.append(_table(["samples that ended in", *names], kinds, "How checks ended"))
     return Markup("").join(parts) + _theory(c)
+
+
+def _accepting(c: Curve) -> str:
+    """What the words of the matrices mean."""
+    told = "q is the share of the right solutions that is accepted, p the share of the wrong ones that is rejected."
+    reward = c["judges"].get("reward")
+    if reward is not None and reward not in c["verifiers"]:
+        return f"{told} {reward} only ranks: a half does not part its rewards, so it has no matrix."
+    both = f"{c['judges'].get('verifier')} × {reward}"
+    accepts = "A reward model accepts what it gives a half or more"
+    return f"{told} {accepts}; {both} is what both accept." if both in c["verifiers"] else told
+
+
+def limits(i: Any) -> str:
+    """A share with its interval, in per cent; a dash for none."""
+    return "–" if i is None else f"{percent(i['estimate'])} ({percent(i['low'])} to {percent(i['high'])})"
 
 
 def _details(title: str, body: Markup) -> Markup:
@@ -185,7 +229,7 @@ def _details(title: str, body: Markup) -> Markup:
 
 
 def _theory(c: Curve) -> Markup:
-    drawn = figures.lemma(c)
+    drawn = verifier_figures.lemma(c)
     if not drawn:
         return Markup("")
     note = (
@@ -197,16 +241,28 @@ def _theory(c: Curve) -> Markup:
     rows = [[f"{t['verifier']}, n = {t['n']}", *(percent(t.get(k)) for k in _THEORY)] for t in c["theory"]]
     head = ["lemma", "p", "q", "formula", "simulated", "measured", "all rejected", "right thrown away"]
     table = _details("The lemma in numbers", _table(head, rows))
-    return Markup('<h3>What the lemma says</h3><p class="hint">{}</p>{}{}').format(note, _panels(drawn), table)
+    price = (
+        "What a lower q costs: the same chance, had the verifier accepted another share of the right solutions at the "
+        "p it has. Lines are the formula, squares these candidates with right ones thrown away, or taken back, at "
+        "random; the ring is the q that was measured."
+    )
+    return Markup('<h3>What the lemma says</h3><p class="hint">{}</p>{}<p class="hint">{}</p>{}{}').format(
+        note, _panels(drawn), price, _panels(verifier_figures.lower_q(c)), table
+    )
 
 
 _THEORY = ("p", "q", "formula", "simulated", "measured", "all_rejected", "thrown_away")
 
 
 def _stages(c: Curve) -> Markup:
-    rows = [[name, *("–" if s[k] is None else figures.short(s[k]) for k in _STAGE)] for name, s in c["stages"].items()]
+    rows = [[name, *("–" if s[k] is None else figures.short(s[k]) for k in _STAGE)] for name, s in stages(c).items()]
     head = ["stage", "parameters", "tokens read", "tokens written", "seconds"]
     return _table(head, rows, "What a candidate costs, on average")
+
+
+def stages(c: Curve) -> dict[str, Any]:
+    """Every stage that costs something, and every rival's only one."""
+    return {**c["stages"], **{once(name): r for name, r in c["rivals"].items()}}
 
 
 _STAGE = ("n_parameters", "prompt_tokens", "new_tokens", "seconds")

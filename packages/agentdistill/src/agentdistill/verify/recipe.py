@@ -94,7 +94,7 @@ class RoleSettings:
 class VerifyRecipe:
     """A whole run: problems, a generator (or candidates that are there), judges, how to choose, and what to distil.
 
-    ``executor`` says who samples candidates, this process or the workers of ``ray``; judges judge in this one.
+    ``executor`` says who samples and judges candidates: this process, or the workers of ``ray``.
     """
 
     name: str
@@ -149,6 +149,9 @@ def _check(recipe: VerifyRecipe, source: Source) -> None:
         check_model(other.model, source, f"others#{i}")
         if other.n < 1 or (other.n > 1 and other.temperature <= 0):
             raise source.error("n has to be at least 1, and above 1 it needs a temperature", f"others#{i}", "n")
+        if other.n == 1 and other.temperature != 0:
+            why = "who answers once answers greedily: leave temperature out, or sample with n above 1"
+            raise source.error(why, f"others#{i}", "temperature")
     _check_judges(recipe, source)
     sample = recipe.sample
     if min(sample.n, sample.n_train or 1, sample.max_new_tokens, sample.max_steps) < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from agentdistill.errors import DataError, UserError
@@ -12,9 +13,10 @@ from agentdistill.grade import grade
 from agentdistill.stats import Interval, mean_interval, paired_difference
 from agentdistill.store import to_dict
 from agentdistill.verify.budget import N_ORDERS, Expected, check_budgets, doubling, over_pools
-from agentdistill.verify.confusion import verifier_facts
+from agentdistill.verify.confusion import tests, verifier_facts
 from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots, find_judges
-from agentdistill.verify.select import METHODS, method
+from agentdistill.verify.groups import grouped, strata
+from agentdistill.verify.select import METHODS, best_informed, fallbacks, method, refusal, select
 from agentdistill.verify.types import Pool
 
 BASELINE, CONTROL = "majority", "two-stage"
@@ -22,7 +24,8 @@ BASELINE, CONTROL = "majority", "two-stage"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to compute: methods and budgets (none: all that can be), who is listened to and by which rules."""
+    """What to compute: methods and budgets (none: all that can be), who is listened to and by which rules, and what
+    results are shown by (:func:`~agentdistill.verify.groups.grouped`)."""
 
     methods: tuple[str, ...] = ()
     budgets: tuple[int, ...] = ()
@@ -31,9 +34,15 @@ class Asked:
     n_orders: int = N_ORDERS
     n_resamples: int = 2_000
     seed: int = 0
+    by: str = ""
 
 
-def rescore(pools: Sequence[Pool], asked: Asked = Asked(), repeats: Sequence[Sequence[Pool]] = ()) -> dict[str, Any]:
+def rescore(
+    pools: Sequence[Pool],
+    asked: Asked = Asked(),
+    repeats: Sequence[Sequence[Pool]] = (),
+    rivals: Mapping[str, Sequence[Pool]] = MappingProxyType({}),
+) -> dict[str, Any]:
     """Accuracy by method and budget with intervals over problems, differences to majority and to T1's
     control, verifiers' matrices; JSON.
 
@@ -41,28 +50,36 @@ def rescore(pools: Sequence[Pool], asked: Asked = Asked(), repeats: Sequence[Seq
     cell says what each seed alone gave. Raises DataError for candidates that are not graded, judges that are not there,
     methods that miss theirs and repeats of other problems, and UserError for unknown methods and budgets out of range.
     """
+    pools, repeats = grouped(pools, asked.by), [grouped(run, asked.by) for run in repeats]
     every = [p for run in (pools, *repeats) for p in run]
     _check(pools, repeats)
     judges = find_judges(pools, asked.judges)
-    names = _methods(asked, judges)
+    seeds = _seeds(pools, repeats, judges, asked)
+    names, left_out = _methods(asked, judges, seeds)
     try:
-        most = max(len(p.candidates) for p in pools)
+        most = max(min(len(run[p.id]) for run in seeds) for p in pools)
+        if not most:
+            raise DataError("no problem has a candidate under every seed")
         budgets = check_budgets(asked.budgets, most) if asked.budgets else doubling(most)
     except ValueError as e:
         raise UserError(str(e)) from e
-    seeds = [{p.id: ballots(p, judges, asked.policy) for p in run} for run in (pools, *repeats)]
     table = {m: {n: _over_seeds(m, n, seeds, asked) for n in budgets} for m in names}
     family = {p.id: p.problem.family for p in pools}
     return {
         "n_problems": len(pools),
+        "n_problems_at": {str(n): sum(all(len(run[p.id]) >= n for run in seeds) for p in pools) for n in budgets},
         "n_candidates": sum(len(p.candidates) for p in every),
         "n_seeds": len(seeds),
         "judges": to_dict(judges) | {"policy": {k: v for k, v in asdict(asked.policy).items() if v is not None}},
         "budgets": list(budgets),
         "methods": {m: {"budgets": _cells(rows, family, asked)} for m, rows in table.items()},
+        "left_out": left_out,
         "versus_majority": _versus(BASELINE, table, family, budgets, asked),
         "versus_two_stage": _versus(CONTROL, table, family, budgets, asked),
-        "verifiers": verifier_facts(every, asked.policy),
+        "rivals": {r: _rival(answers, table, family, budgets[-1], asked) for r, answers in rivals.items()},
+        "verifiers": verifier_facts(
+            every, tests(every, judges, asked.policy), asked.policy, asked.n_resamples, asked.seed
+        ),
         "marks": _marks(every),
     }
 
@@ -75,8 +92,33 @@ def _check(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]]) -> None:
         raise DataError("the runs to put together hold different problems")
 
 
-def _methods(asked: Asked, judges: Judges) -> tuple[str, ...]:
-    """The methods wanted, or all for which there is evidence."""
+Votes = Mapping[str, Ballots]
+"""Problem -> what selection sees of it, under one seed."""
+
+
+def _seeds(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]], judges: Judges, asked: Asked) -> tuple[Votes, ...]:
+    return tuple({p.id: ballots(p, judges, asked.policy) for p in run} for run in (pools, *repeats))
+
+
+def _methods(asked: Asked, judges: Judges, seeds: Sequence[Votes]) -> tuple[list[str], dict[str, str]]:
+    """The methods wanted, or all for which there is evidence; and why some of these cannot go by it.
+
+    Raises DataError where one that is wanted has no evidence.
+    """
+    names = _with_evidence(asked, judges)
+    if asked.methods:
+        return names, {}
+    left_out: dict[str, str] = {}
+    for name in names:
+        ways = (m for m in (METHODS[name], *fallbacks(METHODS[name], asked.policy)))
+        refusals = (refusal(m, b, asked.policy) for m in ways for run in seeds for b in run.values())
+        why = next((r for r in refusals if r is not None), None)
+        if why is not None:
+            left_out[name] = why
+    return [name for name in names if name not in left_out], left_out
+
+
+def _with_evidence(asked: Asked, judges: Judges) -> list[str]:
     names = []
     for name in asked.methods or METHODS:
         m = method(name)
@@ -86,7 +128,7 @@ def _methods(asked: Asked, judges: Judges) -> tuple[str, ...]:
             names.append(name)
         elif asked.methods:
             raise DataError(f'"{name}" needs {missing}, and no judge of these candidates gives any')
-    return tuple(names)
+    return names
 
 
 Rows = Mapping[str, Expected]
@@ -100,7 +142,7 @@ class _Row:
     by_seed: tuple[float, ...]
 
 
-def _over_seeds(name: str, n: int, seeds: Sequence[Mapping[str, Ballots]], asked: Asked) -> _Row:
+def _over_seeds(name: str, n: int, seeds: Sequence[Votes], asked: Asked) -> _Row:
     rows = [over_pools(name, votes, n, asked.policy, asked.seed, asked.n_orders) for votes in seeds]
     shared = [i for i in rows[0] if all(i in r for r in rows)]
     found = {i: _mean([r[i] for r in rows]) for i in shared}
@@ -117,16 +159,15 @@ def _cells(rows: Mapping[int, _Row], family: Mapping[str, str], asked: Asked) ->
 
 
 def _cell(row: _Row, family: Mapping[str, str], asked: Asked) -> dict[str, Any]:
-    strata: dict[str, list[float]] = defaultdict(list)
-    for i, e in row.found.items():
-        strata[family[i]].append(e.right)
+    told = {f: list(found.values()) for f, found in by_family(row.found, family).items()}
+    values = {s: list(found.values()) for s, found in by_family(row.found, strata(family)).items()}
     n = len(row.found)
     return {
-        **interval_facts(mean_interval(strata, weighting="problem", n_resamples=asked.n_resamples, seed=asked.seed)),
+        **interval_facts(mean_interval(values, weighting="problem", n_resamples=asked.n_resamples, seed=asked.seed)),
         "seeds": list(row.by_seed),
         "fell_back": sum(e.fell_back for e in row.found.values()) / n,
         "abstained": sum(e.abstained for e in row.found.values()) / n,
-        "families": {f: sum(v) / len(v) for f, v in sorted(strata.items())},
+        "families": {f: sum(v) / len(v) for f, v in sorted(told.items())},
     }
 
 
@@ -136,7 +177,7 @@ def interval_facts(i: Interval) -> dict[str, Any]:
 
 
 Values = Mapping[str, Mapping[str, float]]
-"""Family -> problem -> the chance of a right answer."""
+"""Family, or stratum -> problem -> the chance of a right answer."""
 
 
 def _versus(
@@ -150,9 +191,10 @@ def _versus(
     n = budgets[-1]
     if other not in table:
         return {}
-    theirs = by_family(table[other][n].found, family)
+    drawn = strata(family)
+    theirs = by_family(table[other][n].found, drawn)
     return {
-        name: difference_facts(by_family(rows[n].found, family), theirs, n, asked)
+        name: difference_facts(by_family(rows[n].found, drawn), theirs, n, asked)
         for name, rows in table.items()
         if name not in (other, "pass")
     }
@@ -174,25 +216,19 @@ def by_family(found: Rows, family: Mapping[str, str]) -> Values:
     return out
 
 
-def versus_rival(
-    pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]], rival: Sequence[Pool], asked: Asked
+def _rival(
+    answers: Sequence[Pool], table: Mapping[str, Mapping[int, _Row]], family: Mapping[str, str], n: int, asked: Asked
 ) -> dict[str, Any]:
-    """What a rival's first answers reach, and every method at the largest budget minus that, paired by problem; JSON.
-
-    Raises DataError where they share no problem.
-    """
-    family = {p.id: p.problem.family for p in pools}
-    reached = {p.id: Expected(float(bool(p.candidates[0].correct))) for p in rival if p.id in family and p.candidates}
+    """What a rival's first answers reach, and every method at a budget minus that, paired by problem."""
+    reached = {p.id: Expected(float(bool(p.candidates[0].correct))) for p in answers if p.id in family and p.candidates}
     if not reached:
         raise DataError("the rival answered none of these problems")
-    judges = find_judges(pools, asked.judges)
-    seeds = [{p.id: ballots(p, judges, asked.policy) for p in run} for run in (pools, *repeats)]
-    n = max(asked.budgets or (max(len(p.candidates) for p in pools),))
-    own = {m: _over_seeds(m, n, seeds, asked).found for m in _methods(asked, judges) if m != "pass"}
-    theirs = by_family(reached, family)
+    drawn = strata(family)
+    theirs = by_family(reached, drawn)
+    own = {m: by_family(rows[n].found, drawn) for m, rows in table.items() if m != "pass"}
     return {
         **_cell(_Row(reached, ()), family, asked),
-        "versus": {m: difference_facts(by_family(found, family), theirs, n, asked) for m, found in own.items()},
+        "versus": {m: difference_facts(found, theirs, n, asked) for m, found in own.items()},
     }
 
 
@@ -213,12 +249,15 @@ def _marks(pools: Sequence[Pool]) -> dict[str, Any]:
     }
 
 
-def select_rows(pools: Sequence[Pool], name: str, asked: Asked) -> list[dict[str, Any]]:
-    """What a method takes of every pool, all of whose candidates are there, and why; one JSON object a problem."""
-    from agentdistill.verify.select import select
+def select_rows(pools: Sequence[Pool], name: str | None, asked: Asked) -> list[dict[str, Any]]:
+    """What a method takes of every pool, all of whose candidates are there, and why; one JSON object a problem.
 
+    Without a name it is the best informed of those that can be computed.
+    """
     judges = find_judges(pools, asked.judges)
-    _methods(replace(asked, methods=(name,)), judges)
+    if name is None:
+        name = best_informed(_methods(asked, judges, _seeds(pools, (), judges, asked))[0])
+    _with_evidence(replace(asked, methods=(name,)), judges)
     out = []
     for p in pools:
         b: Ballots = ballots(p, judges, asked.policy)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,16 +18,16 @@ from agentdistill.models.scripted import Scripted
 from agentdistill.problems import load_problems
 from agentdistill.progress import Progress
 from agentdistill.prompts import load_style
-from agentdistill.retrieval import build_retriever, open_corpus
+from agentdistill.retrieval import Retriever, build_retriever, open_corpus
 from agentdistill.sandbox import Limits
-from agentdistill.store import write_json
 from agentdistill.tasks import find_task
 from agentdistill.types import Problem
 from agentdistill.verify.candidates import read_pools, write_pools
+from agentdistill.verify.costs import costed
 from agentdistill.verify.distil import lessons
 from agentdistill.verify.judges import JudgeSettings, Kit
 from agentdistill.verify.judging import judge_pools, read_journal
-from agentdistill.verify.models import make_model, model_identity, n_parameters, on_one_base, resolved
+from agentdistill.verify.models import make_model, model_identity, on_one_base, resolved
 from agentdistill.verify.prm_training import marked, train_prm
 from agentdistill.verify.recipe import Other, RoleSettings, VerifyRecipe
 from agentdistill.verify.sampling import sample_pools
@@ -71,13 +69,12 @@ def _some(problems: Sequence[Problem], n: int) -> list[Problem]:
 def bring_in(folder: Path, split: str, pools: Sequence[Pool]) -> Path:
     """Make candidates from elsewhere a split of this run; returns their file.
 
-    A split that is there is kept with what was judged. Raises DataError where it holds other candidates.
+    A split that is there keeps what was judged in this run. Raises DataError where it holds other candidates.
     """
     path = candidates_path(folder, split)
-    if not path.exists():
-        write_pools(path, pools)
-    elif [_solutions(p) for p in read_pools(path)] != [_solutions(p) for p in pools]:
+    if path.exists() and [_solutions(p) for p in read_pools(path)] != [_solutions(p) for p in pools]:
         raise DataError(f"{path}: holds other candidates; move it away, or name another run")
+    _write_keeping(path, pools)
     return path
 
 
@@ -109,43 +106,65 @@ def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, o
     if other is not None:
         settings, table = replace(settings, n=other.n, temperature=other.temperature), other.model
     table = resolved(table, folder)
-    started = time.monotonic()
-    pools = sample_pools(
-        problems_of(recipe, split),
-        settings,
-        load_style(recipe.style),
-        partial(make_model, table),
-        path.with_name("sampled.jsonl"),
-        environment=partial(_environment, recipe),
-        identity=model_identity(table),
-        seed=recipe.seed,
-        progress=progress,
-        ray=recipe.ray if recipe.executor == "ray" else None,
-    )
-    before = {p.id: p for p in read_pools(path)} if path.exists() else {}
-    write_pools(path, [_keeping(p, before) for p in pools])
-    _note_costs(path, "generator", table, time.monotonic() - started, pools)
+    journal = path.with_name("sampled.jsonl")
+    with costed(path, "generator", table, journal):
+        pools = sample_pools(
+            problems_of(recipe, split),
+            settings,
+            load_style(recipe.style),
+            partial(make_model, table),
+            journal,
+            environment=partial(_environment, recipe),
+            identity=model_identity(table),
+            seed=recipe.seed,
+            progress=progress,
+            ray=recipe.ray if recipe.executor == "ray" else None,
+        )
+    _write_keeping(path, pools)
     return path
 
 
 def judge(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, names: Sequence[str] = ()) -> Path:
-    """Let the recipe's judges, or those named, judge the candidates of a split; returns their file."""
+    """Let the recipe's judges, or those named, judge the candidates of a split; returns their file.
+
+    What judges said that the recipe no longer has is dropped from it; it stays in their journals.
+    """
     path = candidates_path(folder, split)
     if not path.exists():
         raise DataError(f"{path}: no candidates yet; sample them first: agentdistill verify sample")
-    pools = read_pools(path)
-    wanted = [replace(j, model=resolved(j.model, folder)) for j in _wanted(recipe, names)]
-    makers = {**{j.name: _maker(j) for j in wanted}, **on_one_base(wanted)}
-    for settings in wanted:
-        started = time.monotonic()
-        with _environment(recipe) as environment:
-            kit = Kit(environment, _retriever(recipe, folder, settings), recipe.style)
-            journal = path.with_name(f"judge-{settings.name}.jsonl")
-            make = makers[settings.name]
-            pools = judge_pools(pools, settings, kit, journal, make, seed=recipe.seed, progress=progress)
+    gone = _judged_here(path) - {j.name for j in recipe.judges}
+    pools = [_without(p, gone) for p in read_pools(path)]
+    if gone:
         write_pools(path, pools)
-        _note_costs(path, settings.name, settings.model, time.monotonic() - started, pools)
+    wanted = [replace(j, model=resolved(j.model, folder)) for j in _wanted(recipe, names)]
+    ray = recipe.ray if recipe.executor == "ray" else None
+    makers = {j.name: _maker(j) for j in wanted}
+    if ray is None:  # workers elsewhere cannot share what is loaded here
+        makers |= on_one_base(wanted)
+    for settings in wanted:
+        journal = _journal(path, settings.name)
+        world = _world(recipe, settings, _retriever(recipe, folder, settings), pools)
+        kit, make = partial(_kit, recipe, folder, settings), makers[settings.name]
+        with costed(path, settings.name, settings.model, journal):
+            pools = judge_pools(
+                pools, settings, kit, journal, make, seed=recipe.seed, world=world, progress=progress, ray=ray
+            )
+        write_pools(path, pools)
     return path
+
+
+def _world(
+    recipe: VerifyRecipe, settings: JudgeSettings, retriever: Retriever | None, pools: Sequence[Pool]
+) -> dict[str, Any]:
+    """What a judgement hangs on besides its judge's own settings, for the roles that it matters to."""
+    world: dict[str, Any] = {"style": settings.style or recipe.style}
+    if settings.role in ("code", "calculations"):
+        world["limits"] = asdict(recipe.sandbox)
+    if retriever is not None:
+        world["documents"] = [recipe.tools.retriever, retriever.corpus]
+    if settings.role == "gold":
+        world["marks"] = [[c.correct for c in p.candidates] for p in pools]
+    return world
 
 
 def train(
@@ -181,7 +200,7 @@ def train(
 def _taught(path: Path, role: RoleSettings) -> Any:
     if role.teacher is None:
         return None
-    journal = path.with_name(f"judge-{role.teacher}.jsonl")
+    journal = _journal(path, role.teacher)
     if not journal.exists():
         raise DataError(f'{journal}: "{role.teacher}" has not judged these candidates yet')
     return read_journal(journal)
@@ -189,8 +208,8 @@ def _taught(path: Path, role: RoleSettings) -> Any:
 
 def _maker(settings: JudgeSettings) -> Callable[[], Model]:
     if not settings.needs_model or settings.role == "prm":
-        return lambda: Scripted("", name=settings.name)  # nobody asks it
-    return lambda: make_model(settings.model)
+        return partial(Scripted, "", name=settings.name)  # nobody asks it
+    return partial(make_model, settings.model)
 
 
 def _wanted(recipe: VerifyRecipe, names: Sequence[str]) -> list[JudgeSettings]:
@@ -208,7 +227,13 @@ def _environment(recipe: VerifyRecipe) -> Iterator[Environment]:
         yield environment
 
 
-def _retriever(recipe: VerifyRecipe, folder: Path, settings: JudgeSettings) -> Any:
+@contextmanager
+def _kit(recipe: VerifyRecipe, folder: Path, settings: JudgeSettings) -> Iterator[Kit]:
+    with _environment(recipe) as environment:
+        yield Kit(environment, _retriever(recipe, folder, settings), recipe.style)
+
+
+def _retriever(recipe: VerifyRecipe, folder: Path, settings: JudgeSettings) -> Retriever | None:
     search = recipe.tools.search
     if settings.role != "facts" or search is None:
         return None
@@ -222,21 +247,32 @@ def _solutions(pool: Pool) -> list[str]:
     return [c.solution for c in pool.candidates]
 
 
-def _keeping(pool: Pool, before: dict[str, Pool]) -> Pool:
-    """The pool as it was judged already, if it is the same pool."""
-    old = before.get(pool.id)
-    return old if old is not None and _solutions(old) == _solutions(pool) else pool
+def _journal(path: Path, judge: str) -> Path:
+    return path.with_name(f"judge-{judge}.jsonl")
 
 
-def _note_costs(path: Path, stage: str, model: dict[str, Any], seconds: float, pools: Sequence[Pool]) -> None:
-    """Add a stage's parameters and seconds a candidate to what stands beside the candidates.
+def _judged_here(path: Path) -> set[str]:
+    """The judges that have a journal beside the candidates; what others said came with the candidates."""
+    return {j.stem.removeprefix("judge-") for j in path.parent.glob("judge-*.jsonl")}
 
-    A stage that was interrupted, or had nothing left to do, keeps the time of its longest run.
-    """
-    beside = path.with_suffix(".costs.json")
-    known: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
-    each = seconds / max(1, sum(len(p.candidates) for p in pools))
-    times = known.setdefault("seconds", {})
-    times[stage] = max(each, times.get(stage, 0.0))
-    known.setdefault("n_parameters", {})[stage] = n_parameters(model)
-    write_json(beside, known)
+
+def _without(pool: Pool, judges: set[str]) -> Pool:
+    kept = [tuple(j for j in c.judgements if j.judge not in judges) for c in pool.candidates]
+    return replace(pool, candidates=tuple(replace(c, judgements=k) for c, k in zip(pool.candidates, kept, strict=True)))
+
+
+def _write_keeping(path: Path, pools: Sequence[Pool]) -> None:
+    """Write pools, with what was judged here of the same solutions; answers and marks are the new ones."""
+    before = {p.id: p for p in read_pools(path)} if path.exists() else {}
+    here = _judged_here(path)
+    write_pools(path, [_keeping(p, before.get(p.id), here) for p in pools])
+
+
+def _keeping(pool: Pool, old: Pool | None, judges: set[str]) -> Pool:
+    if old is None or _solutions(old) != _solutions(pool):
+        return pool
+    out = []
+    for c, o in zip(pool.candidates, old.candidates, strict=True):
+        said = {j.judge: j for j in (*c.judgements, *(j for j in o.judgements if j.judge in judges))}
+        out.append(replace(c, judgements=tuple(said.values())))
+    return replace(pool, candidates=tuple(out))

@@ -9,7 +9,7 @@ reward of 0 or below does not filter. Of equals the first seen wins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,7 +21,7 @@ from agentdistill.verify.evidence import Ballots, Policy
 
 Ints = NDArray[np.int64]
 TOLERANCE = 1e-9
-"""Weights that differ by less, relatively, are a tie: the order in which floats are added must not decide."""
+"""Weights that differ by less of the greatest are a tie: the order in which floats are added must not decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,19 @@ METHODS: dict[str, Method] = {
 }
 
 
+BEST_INFORMED = ("verifier-weighted", "verifier", "weighted", "best-of-n", "majority")
+"""What is gone by where nobody names a method: the first of these for which there is evidence."""
+
+
+def best_informed(names: Collection[str]) -> str:
+    """The method to go by among those that can be computed, of which there is at least one.
+
+    >>> best_informed(["first", "majority", "verifier"])
+    'verifier'
+    """
+    return next((m for m in BEST_INFORMED if m in names), next(iter(names)))
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What was chosen and why: its place (None: nothing), its class, every candidate's weight (None: filtered out).
@@ -73,12 +86,28 @@ def method(name: str) -> Method:
     return METHODS[name]
 
 
+def refusal(m: Method, b: Ballots, policy: Policy) -> str | None:
+    """Why a method cannot go by these rewards; None where it can.
+
+    A vote that adds negative weights up would punish answers for being frequent, and a share of a negative reward
+    would be greater than the whole.
+    """
+    least = min((r for r in b.rewards if r is not None), default=0.0)
+    if not m.reward or least >= 0 or not (m.vote or (m.filter is not None and policy.passes == "soft")):
+        return None
+    does = "adds rewards up" if m.vote else "multiplies rewards by shares"
+    return f'"{m.name}" {does} and needs them to be at least 0; the least is {least:g} (--methods names others)'
+
+
 def standing(m: Method, b: Ballots, policy: Policy) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Which candidates may be chosen, and their weights: both ``[candidates]``.
 
     Out are those without an answer, those that the filter rejects and, where rewards count, those without one. Raises
-    DataError for a negative reward in a vote: a sum of such weights would punish answers for being frequent.
+    DataError for a :func:`refusal`.
     """
+    why_not = refusal(m, b, policy)
+    if why_not is not None:
+        raise DataError(why_not)
     n = len(b)
     eligible = np.array([g is not None for g in b.groups], dtype=bool)
     weights = np.ones(n)
@@ -90,8 +119,6 @@ def standing(m: Method, b: Ballots, policy: Policy) -> tuple[NDArray[np.bool_], 
     if m.reward:
         eligible &= np.array([r is not None for r in b.rewards], dtype=bool)
         r = np.array([0.0 if r is None else r for r in b.rewards])
-        if m.vote and (r < 0).any():
-            raise DataError(f'"{m.name}" adds rewards up and needs them to be at least 0; the least is {r.min():g}')
         weights *= r
     return eligible, weights
 
@@ -138,7 +165,7 @@ def _pick(m: Method, b: Ballots, policy: Policy, orders: Ints) -> Ints:
     else:
         ranked = np.where(may, w, -np.inf)
         best = ranked.max(axis=1, keepdims=True)
-        first = (may & (ranked >= best - TOLERANCE * np.maximum(1.0, np.abs(best)))).argmax(axis=1)
+        first = (may & (ranked >= best - TOLERANCE * np.abs(best))).argmax(axis=1)
     return np.where(may.any(axis=1), orders[rows, first], -1)
 
 
@@ -153,7 +180,7 @@ def _leading_group(groups: Ints, may: NDArray[np.bool_], w: NDArray[np.float64])
     np.minimum.at(seen, (rows, groups[rows, columns]), columns)
     ranked = np.where(seen < n, sums, -np.inf)
     best = ranked.max(axis=1, keepdims=True)
-    level = (seen < n) & (ranked >= best - TOLERANCE * np.maximum(1.0, np.abs(best)))
+    level = (seen < n) & (ranked >= best - TOLERANCE * np.abs(best))
     first = np.where(level, seen, n).min(axis=1)
     return np.asarray(np.minimum(first, n - 1), dtype=np.int64)
 

@@ -64,12 +64,13 @@ def _check(p: float, q: float, n: int, prior: float) -> None:
 
 
 def simulate(
-    p: float, q: float, n: int, prior: float = 0.5, n_trials: int = 400_000, seed: int = 0, batch: int = 50_000
+    p: float, q: float, n: int, prior: float = 0.5, n_trials: int = 400_000, seed: int = 0, n_at_once: int = 2_000_000
 ) -> Outcome:
-    """The same by drawing candidates and verdicts: nothing of the formula is in it."""
+    """The same by drawing candidates and verdicts, ``n_at_once`` candidates held: nothing of the formula is in it."""
     _check(p, q, n, prior)
     rng = np.random.default_rng(seed)
     n_right = n_empty = n_lost = n_good = 0
+    batch = max(1, n_at_once // n)
     for start in range(0, n_trials, batch):
         size = min(batch, n_trials - start)
         good = rng.random((size, n)) < prior

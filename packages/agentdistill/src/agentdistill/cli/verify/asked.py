@@ -1,9 +1,8 @@
-"""``ask --verify``: several trajectories, each judged by code, and why one won."""
+"""``ask --verify``: several trajectories, each judged by code or documents, and why one won."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,8 +32,8 @@ def check(args: argparse.Namespace) -> None:
 
 @contextmanager
 def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) -> Iterator[Choosing]:
-    """How answers are chosen: among ``n``, checked by the weights named, else by the student itself. Closed in the end:
-    the sandbox of the checks, which has no tools."""
+    """How answers are chosen: among ``n``, checked by the weights named, else by the student itself, with the run's own
+    corpus where it has one. Closed in the end: the sandbox of the checks, which has no tools."""
     from agentdistill.checkpoints import locate
     from agentdistill.environment import Environment
     from agentdistill.models import load_model
@@ -48,10 +47,12 @@ def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) 
     on = device or run.recipe.evaluate.device
     judge = None if verifier is None else load_model("local", path=locate(verifier), device=on)
     with Environment(mode=sandbox.mode, limits=Limits(wall_s=sandbox.wall_s, memory_mb=sandbox.memory_mb)) as box:
-        yield Choosing(n, Kit(box, style=style), judge)
+        yield Choosing(n, Kit(box, run.retriever, style), judge, run.recipe.problems.kind)  # type: ignore[arg-type]
 
 
-def answer_verified(run: Run, model: Model, choosing: Choosing, environment: Environment, question: str) -> Answered:
+async def answer_verified(
+    run: Run, model: Model, choosing: Choosing, environment: Environment, question: str
+) -> Answered:
     """Sample, judge and choose."""
     from agentdistill.methods import method
     from agentdistill.rollout import rollout
@@ -63,7 +64,7 @@ def answer_verified(run: Run, model: Model, choosing: Choosing, environment: Env
     async def solve(m: Model, name: str) -> Trace:
         return await rollout(m, problem, environment, run.style, settings, method="ask", trace_id=name)
 
-    return asyncio.run(choosing.answer(model, problem, solve, settings, run.recipe.seed))
+    return await choosing.answer(model, problem, solve, settings, run.recipe.seed)
 
 
 def facts(found: Answered) -> dict[str, Any]:

@@ -20,10 +20,12 @@ def add(parser: argparse.ArgumentParser, command: str) -> None:
     a_file(parser, many=command == "curve")
     add_selection(parser)
     if command == "select":
-        about = "how to choose (verifier-weighted where there are verdicts and scores, else majority)"
+        about = "how to choose (verifier-weighted where there are verdicts and scores, verifier without scores, …)"
         parser.add_argument("--method", metavar="NAME", help=about)
     else:
         add_scores(parser)
+        about = "what results are shown by: family, or a label such as level (families, else the first that differs)"
+        parser.add_argument("--by", default="", metavar="NAME", help=about)
     if command == "curve":
         about = "a page (.html, .md), its picture (.svg), or .json (JSON is printed)"
         parser.add_argument("--out", type=Path, metavar="FILE", help=about)
@@ -43,7 +45,7 @@ def _asked(args: argparse.Namespace) -> Asked:
     judges = Judges(args.verifier, args.plain, args.reward)
     if args.command == "select":
         return Asked(judges=judges, policy=policy, seed=args.seed)
-    return Asked(args.methods, args.budgets, judges, policy, args.subsets, args.resamples, args.seed)
+    return Asked(args.methods, args.budgets, judges, policy, args.subsets, args.resamples, args.seed, args.by)
 
 
 def _read(path: Path, args: argparse.Namespace) -> list[Pool]:
@@ -57,13 +59,9 @@ def _read(path: Path, args: argparse.Namespace) -> list[Pool]:
 
 
 def _select(args: argparse.Namespace) -> int:
-    from agentdistill.verify.evidence import find_judges
     from agentdistill.verify.rescore import select_rows
 
-    pools, asked = _read(args.file, args), _asked(args)
-    judges = find_judges(pools, asked.judges)
-    name = args.method or ("verifier-weighted" if judges.verifier and judges.reward else "majority")
-    for row in select_rows(pools, name, asked):
+    for row in select_rows(_read(args.file, args), args.method, _asked(args)):
         print(json.dumps(row, ensure_ascii=False))
     return 0
 
@@ -93,9 +91,14 @@ def _curve(args: argparse.Namespace) -> int:
         print(text, end="")
     else:
         write_atomic(args.out, text)
+        print(args.out)
     return 0
 
 
 def _name(path: Path, others: Sequence[Path]) -> str:
-    """What a file is called on the page: its own name, or its folder's where several have that name."""
+    """What a file is called on the page: its own name, or its folder's where several, or those of all runs, have that
+    name."""
+    run = [part for part in path.parent.parts[-2:] if part.strip("./")]
+    if path.stem == "candidates" and run:
+        return " · ".join(run)
     return path.stem if sum(p.stem == path.stem for p in others) == 1 else str(path.parent)

@@ -19,13 +19,15 @@ from agentdistill.retrieval import Retriever
 from agentdistill.types import Problem, Sampling
 from agentdistill.verify.types import Candidate, Check, Role, Verdict
 
-__all__ = ["DEFAULT_K", "ROLES", "Judge", "JudgeSettings", "Kit", "load_judge", "said"]
+__all__ = ["DEFAULT_K", "ROLES", "VERDICT_LINE", "Judge", "JudgeSettings", "Kit", "load_judge", "said"]
 
 ROLES: tuple[Role, ...] = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__)))
 DEFAULT_K = {"code": 4, "facts": 4, "cot": 4, "genrm": 8}
 """The paper's samples for each role."""
-_LINE = re.compile(r"verification\s*:(.*)", re.IGNORECASE)
-_CHOICE = re.compile(r"\(\s*yes\s*/\s*no\s*\)", re.IGNORECASE)
+VERDICT_LINE = re.compile(r"[*_]{0,3}verification[\s*_]*:(.*(?:\n\s*[*_]*(?:yes|no)\b(?!\s+\w))?)", re.IGNORECASE)
+"""``Verification: …``, bold or not, with a lone yes or no below it."""
+_CHOICE = re.compile(r"\(?\byes\s*(?:/|or)\s*no\b\)?", re.IGNORECASE)
+_ANSWER = re.compile(r"(?:.*\?)?\W*(yes|no)\b", re.IGNORECASE)
 _WORD = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 
 
@@ -106,13 +108,16 @@ def load_judge(settings: JudgeSettings, kit: Kit) -> Judge:
 
 
 def said(reply: str) -> Verdict:
-    """The verdict that a reply ends with: of the last line ``Verification: …``, the last yes or no.
+    """The verdict that a reply ends with: of the last ``Verification: …``, the yes or no that it begins with, behind a
+    question if there is one, else its last.
 
     >>> said("All is well.\\n**Verification: is it correct (Yes/No)? Yes**"), said("I cannot say.")
     (<Verdict.TRUE: 'true'>, <Verdict.MALFORMED: 'malformed'>)
     """
-    lines = _LINE.findall(reply)
-    words = _WORD.findall(_CHOICE.sub("", lines[-1])) if lines else []
+    lines = VERDICT_LINE.findall(reply)
+    told = _CHOICE.sub("", lines[-1]) if lines else ""
+    answer = _ANSWER.match(told)
+    words = [answer[1]] if answer else _WORD.findall(told)
     if not words:
         return Verdict.MALFORMED
     return Verdict.TRUE if words[-1].lower() == "yes" else Verdict.FALSE

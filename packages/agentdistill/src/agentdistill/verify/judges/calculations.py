@@ -1,8 +1,9 @@
 """The verifier that needs no model: every calculation that a solution writes down is done again in the sandbox.
 
-Read are GSM8K's own marks, ``<<16-3-4=9>>``, and where a solution has none, lines such as ``12 * 4 = 48``. What is read
-becomes exact arithmetic on fractions, run in the sandbox like any verifier's code. A result written with decimals may
-be rounded or cut off in its last place; a whole one has to be exact.
+Read are GSM8K's own marks, ``<<16-3-4=9>>``, and where a solution has none, plain text such as ``12 * 4 = 48``, but not
+what is a mere part of a formula, as in ``2 * x + 3 + 4 = 15``. What is read becomes exact arithmetic on fractions, run
+in the sandbox like any verifier's code. A result written with decimals may be rounded or cut off in its last place; a
+whole one has to be exact.
 """
 
 from __future__ import annotations
@@ -23,12 +24,19 @@ from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict
 
 NAME = "calculations"
 _MARKED = re.compile(r"<<([^<>=\n]{1,200})=([^<>=\n]{1,60})>>")
-_NUMBER = r"\$?\d[\d,]*(?:\.\d+)?%?"
+_SIGNS = {r"\times": "*", r"\cdot": "*", r"\div": "/", "×": "*", "·": "*", "÷": "/", "−": "-", "^": "**"}
+_SIGN = re.compile(r"\\(?:times|cdot|div)\b|[×·÷−^]")
+_LETTER_X = re.compile(r"(?<=[\d)])[ \t]*x[ \t]*(?=\$?\d)")
+_NUMBER = r"[-+]?\\?\$?-?\d[\d,]*(?:\.\d+)?%?"
+_OP = r"(?:\*\*|[-+*/])"
+_GAP = r"[ \t\xa0()]*"
 _LINE = re.compile(
-    rf"(?<![\w.=<])((?:\(\s*)*{_NUMBER}(?:[\s()]*(?:[-+*/×÷]|%(?=\s*\d))[\s()]*{_NUMBER})+[\s)]*)=\s*({_NUMBER}(?:/\d+)?)(?!\d)"
+    rf"(?<![\w.=<\\])((?:\(\s*){{0,9}}{_NUMBER}(?:{_GAP}(?:{_OP}|%(?=\s*\d)){_GAP}{_NUMBER}){{1,50}}[\s)]*)"
+    rf"=\s*({_NUMBER}(?:/\d+)?)(?![.,:]?\d|[ \t]*%?[ \t]*{_OP}[ \t]*(?:[\d($]|[a-z]\b))"
 )
-_TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+|\*\*|[-+*/()^%×÷]|\s+|[$€£]")
-_OPS = {"×": "*", "÷": "/", "^": "**"}
+_OPEN = re.compile(r"[\w)\]}](?:[ \t]*[-+*/][ \t(]*|\*\*\(*|[ \t]+\*\*[ \t(]+)[-+]?$|\d:$")
+"""Behind this, a formula or a time of day has begun that a calculation is only the rest of. ``**`` may be bold type."""
+_TOKEN = re.compile(r"\d[\d,]*(?:\.\d+)?|\.\d+|\*\*|[-+*/()%]|\s+|\\?[$€£]")
 MAX_CALCULATIONS = 200
 LIMITS = Limits(wall_s=2.0, memory_mb=256)
 """Of the program of one solution."""
@@ -51,8 +59,21 @@ def calculations(solution: str) -> tuple[Calculation, ...]:
     >>> [c.right for c in calculations("16 - 3 = <<16-3=13>>13 eggs, 13 * 2 = $<<13*2=26>>26")]
     ['13', '26']
     """
-    found = _MARKED.findall(solution) or _LINE.findall(solution)
+    text = _LETTER_X.sub(" * ", _SIGN.sub(lambda m: _SIGNS[m[0]], solution))
+    found = _MARKED.findall(text) or _in_plain(text)
     return tuple(Calculation(a.strip(), b.strip(), _code(a, b)) for a, b in found[:MAX_CALCULATIONS])
+
+
+def _in_plain(text: str) -> list[tuple[str, str]]:
+    """Both sides of every calculation in plain text."""
+    out = []
+    for m in _LINE.finditer(text):
+        n_open = m[1].count("(") - m[1].count(")")
+        left = m[1].removeprefix("(" * max(0, n_open))  # those of a remark: (3 + 4 = 7)
+        begins = m.end(1) - len(left.lstrip("( -+"))
+        if left.count("(") == left.count(")") and not _OPEN.search(text[max(0, begins - 40) : begins]):
+            out.append((left, m[2]))
+    return out
 
 
 def _code(left: str, right: str) -> str | None:
@@ -85,8 +106,8 @@ def _expression(text: str) -> str | None:
             out.append(f"F('{t.replace(',', '')}')")
         elif t == "%":
             out.append("%" if re.match(r"\s*[\d(]", text[at:]) else "/F(100)")
-        elif not t.isspace() and t not in "$€£":
-            out.append(_OPS.get(t, t))
+        elif not t.isspace() and t[-1] not in "$€£":
+            out.append(t)
     return _parsed("".join(out))
 
 

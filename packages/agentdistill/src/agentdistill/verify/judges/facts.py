@@ -1,7 +1,7 @@
 """ToolV for knowledge: every fact that a solution states is held against what a search for it finds.
 
 The query is question and solution together. A fact that the documents do not speak of counts as right; one that they
-contradict makes the solution wrong, whatever the last line says.
+contradict makes the solution wrong. So the claims decide; the last line does where one of them cannot be read.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from agentdistill.verify.judges import JudgeSettings, Kit, said
 from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check, Verdict
 
-_CLAIM = re.compile(r"^\W*claim\b.*?(?:->|→|:)\s*\W*(supported|contradicted|not mentioned)\W*$", re.I | re.M)
+_WORD = "(supported|contradicted|not mentioned)"
+_CLAIM = re.compile(rf"^[^a-z\n]*claim\b(?:.*?(?:\s*(?:->|→)\W*{_WORD}\b|:\W*{_WORD}\W*$))?", re.I | re.M)
 QUERY_CHARS = 4000
 
 
@@ -39,14 +40,19 @@ class FactJudge:
 
 
 def all_claims(reply: str) -> Verdict:
-    """The verdict of a rationale: false where a claim is contradicted, else as its last line says.
+    """The verdict of a rationale: false where a claim is contradicted, true where none is, by its last line where one
+    cannot be read. Malformed without any claim that can, and without a last line: it may have been cut short.
 
     >>> all_claims("Claim: Ulm is in Spain -> contradicted\\nVerification: Yes")
     <Verdict.FALSE: 'false'>
     """
+    words = {(arrow or colon).lower() for arrow, colon in _CLAIM.findall(reply)}  # "" is of a claim that cannot be read
     verdict = said(reply)
-    contradicted = any(c.lower() == "contradicted" for c in _CLAIM.findall(reply))
-    return Verdict.FALSE if verdict.settled and contradicted else verdict
+    if not verdict.settled or not words - {""}:
+        return Verdict.MALFORMED
+    if "contradicted" in words:
+        return Verdict.FALSE
+    return verdict if "" in words else Verdict.TRUE
 
 
 def load(settings: JudgeSettings, kit: Kit) -> FactJudge:

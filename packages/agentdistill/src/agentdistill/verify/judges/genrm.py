@@ -9,18 +9,16 @@ behind it counts with it.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 
 from agentdistill.acting import Policy
 from agentdistill.errors import ModelError
 from agentdistill.types import Message, Problem, Request, Sample
-from agentdistill.verify.judges import JudgeSettings, Kit, said
+from agentdistill.verify.judges import VERDICT_LINE, JudgeSettings, Kit, said
 from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check, Verdict
 
 MAX_BLANKS = 2
-_OPENING = re.compile(r"verification\s*:[^\n]*$", re.IGNORECASE | re.MULTILINE)
 
 
 class GenRM:
@@ -40,7 +38,7 @@ class GenRM:
 
     async def _weighed(self, policy: Policy, messages: tuple[Message, ...], sample: Sample, i: int) -> Check:
         """A rationale with p(Yes) behind it."""
-        found = list(_OPENING.finditer(sample.text))
+        found = list(VERDICT_LINE.finditer(sample.text))
         rationale = sample.text[: found[-1].start()] if found else sample.text.rstrip() + "\n"
         token, logprob = await self._opened(policy, messages, rationale + self._style.VERDICT.rstrip(), i)
         p = yes(token, math.exp(logprob))

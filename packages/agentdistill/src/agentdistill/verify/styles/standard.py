@@ -28,8 +28,8 @@ step by step and do every calculation again by yourself. End with a line of this
 _FACTS = f"""You compare a proposed solution with documents. Look only at the facts that it states explicitly, one after
 another, and leave its final answer aside. For each write one line:
 Claim: the fact, in your words -> supported
-or -> contradicted, or -> not mentioned. A fact that the documents do not mention counts as correct. End with a line of
-this form, with Yes if no fact is contradicted and No otherwise:
+or -> contradicted, or -> not mentioned. A fact that the documents do not mention counts as correct. If it states none,
+write: Claim: none -> not mentioned. End with a line of this form, with Yes if no fact is contradicted and No otherwise:
 {VERDICT}Yes"""
 
 _GENRM = f"""You grade solutions. You are given a question and a proposed solution. Think about whether its final answer
