@@ -195,7 +195,8 @@ def _small(
     """A small figure without names at its lines: the page's legend tells the colours. ``beside`` are single points
     with their names."""
     xs = [x for ps in points.values() for x, _ in ps] + [x for _, x, _ in beside]
-    shares = [cell["accuracy"] for ps in points.values() for _, cell in ps] + [share for *_, share in beside]
+    shares = [cell["accuracy"] for ps in points.values() for _, cell in ps]
+    shares += [min(1.0, 1.35 * share) for *_, share in beside]  # their names stand above them
     highest, every = svg.nice_top(max(shares))
     pad = max((max(xs) - min(xs)) * 0.05, 0.05)
     frame = svg.Frame(32, width - 10, 28, height - 24, min(xs) - pad, max(xs) + pad, top or highest)
