@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
+import signal
+import subprocess
 import sys
+import threading
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -16,6 +24,7 @@ from mcp import Client
 from small_run import write_inputs
 from tiny_models import save_checkpoint
 
+from agentdistill.errors import InfrastructureError
 from agentdistill.layout import trained
 from agentdistill.models.scripted import Scripted
 from agentdistill.recipe import load_recipe
@@ -55,6 +64,7 @@ def test_a_client_asks_and_hears_of_every_step(url):
             [tool] = (await client.list_tools()).tools
             assert tool.name == "ask"
             assert set(tool.input_schema["properties"]) == {"question", "vote"}
+            assert not any(line.startswith(" ") for line in tool.description.splitlines())
             return await client.call_tool("ask", {"question": "How long is the river?"}, progress_callback=on_progress)
 
     result = asyncio.run(play())
@@ -75,6 +85,116 @@ def test_our_own_tools_can_be_an_agent(url):
     with pytest.raises(ToolFailed, match="not empty"):
         ask.function("  ")
     connection.close()
+
+
+def ask(url: str, question: str, mode: str = "auto", **more):
+    async def play():
+        async with Client(url, mode=mode) as client:
+            return await client.call_tool("ask", {"question": question, **more})
+
+    return asyncio.run(play())
+
+
+def test_nobody_holds_a_stream_open_on_which_nothing_is_said(url):
+    standing = urllib.request.Request(url, headers={"Accept": "text/event-stream"})
+    with pytest.raises(urllib.error.HTTPError, match="405"):
+        urllib.request.urlopen(standing, timeout=60)
+
+
+def n_requests(url: str) -> dict[tuple[str, str], float]:
+    with urllib.request.urlopen(url.removesuffix("/mcp") + "/metrics", timeout=30) as r:
+        text = r.read().decode()
+    found = re.findall(r'agentdistill_requests_total\{model="(.*)",outcome="(.*)"\} (\S+)', text)
+    return {(model, outcome): float(n) for model, outcome, n in found}
+
+
+def test_its_answers_are_counted_as_any(url):
+    before = n_requests(url)
+    ask(url, "How long is the river?", vote=True)
+    assert ask(url, " ").is_error
+    after = n_requests(url)
+    new = {k: n - before.get(k, 0) for k, n in after.items() if n != before.get(k, 0)}
+    assert new == {("student:vote", "answered"): 1}, "an empty question is none"
+
+
+def test_a_fault_is_an_error_of_the_tool_and_a_line_of_the_log(caplog):
+    broken = Scripted(lambda request: InfrastructureError("the search server is down"), name="student")
+    with surroundings() as environment, served(broken, environment, ServeSettings(mcp=True)) as up:
+        with caplog.at_level(logging.WARNING):
+            said = ask(f"{up.url}/mcp", "How long is the river?")
+        assert said.is_error
+        assert n_requests(up.url)["student", "fault"] == 1
+    [record] = [r for r in caplog.records if r.name.startswith("agentdistill")]
+    assert re.match("req-[0-9a-f]{24}: .*search server is down", record.getMessage())
+
+
+@pytest.mark.parametrize("grace_s", [60.0, 0.1])
+def test_a_server_told_to_end_lets_its_answers_finish_or_says_that_there_is_none(grace_s):
+    begun, hold = threading.Event(), threading.Event()
+
+    async def slow(request) -> str:
+        begun.set()
+        await asyncio.to_thread(hold.wait, 60)
+        return act("Done.", "final_answer('in time')")
+
+    with (
+        surroundings() as environment,
+        served(Scripted(slow, name="student"), environment, ServeSettings(mcp=True)) as up,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        under_way = thread.submit(ask, f"{up.url}/mcp", "How long is the river?")
+        assert begun.wait(60)
+        stopped = asyncio.run_coroutine_threadsafe(up.app.state.server.stop(grace_s), up.loop)
+        if grace_s < 1:
+            assert "shut down before it had an answer" in under_way.result(60).content[0].text
+            assert n_requests(up.url) == {("student", "shutting_down"): 1}
+        else:
+            with pytest.raises(TimeoutError):
+                stopped.result(0.5)
+            assert "shutting down" in ask(f"{up.url}/mcp", "Another?").content[0].text
+        hold.set()
+        if grace_s > 1:
+            assert under_way.result(60).structured_content["answer"] == "in time"
+        stopped.result(60)
+
+
+SLOW_SERVER = """
+import asyncio
+from agentdistill.environment import Environment
+from agentdistill.models.scripted import Scripted
+from agentdistill.prompts import load_style
+from agentdistill.rollout import RolloutSettings
+from agentdistill.serve import Agent, ServeSettings, run_server
+
+async def slow(request):
+    print("asked", flush=True)
+    await asyncio.sleep(4)
+    return "Thought: done.\\nCode:\\n```py\\nfinal_answer('in time')\\n```"
+
+with Environment(mode="process") as environment:
+    agent = Agent(Scripted(slow, name="student"), environment, load_style("tiny"), RolloutSettings())
+    run_server(agent, ServeSettings(port=0, mcp=True))
+"""
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_a_terminated_process_tells_its_last_answer(mode):
+    """In both of the protocol's ways: the older one's streams would end with the signal."""
+    command = [sys.executable, "-c", SLOW_SERVER]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, env=source_environment(), **pipes)
+    try:
+        url = re.search(r"at (http://[0-9.:]+)/v1", process.stdout.readline())[1]
+        with ThreadPoolExecutor(1) as thread:
+            under_way = thread.submit(ask, f"{url}/mcp", "How long is the river?", mode)
+            assert process.stdout.readline() == "asked\n"
+            process.send_signal(signal.SIGTERM)
+            assert under_way.result(60).structured_content["answer"] == "in time"
+        _, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (0, "")
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_command_serves_on_its_standard_streams(tmp_path):

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on 
 
 from agent_server import served  # noqa: E402
 
+from agentdistill.errors import InfrastructureError  # noqa: E402
 from agentdistill.models.scripted import Scripted  # noqa: E402
 from agentdistill.serve import ServeSettings  # noqa: E402
 from agentdistill.types import Consistency  # noqa: E402
@@ -155,11 +156,28 @@ def test_an_answer_can_be_stopped(page, student, server):
     page.click("#stop")
     wait(page, "document.querySelectorAll('.answer').length === 1")
     assert text(page, ".answer") == "Stopped."
+    assert page.evaluate("document.querySelector('#question').value") == "How long is the Aren?"
     student.go_on.set()
     deadline = time.monotonic() + 60
     while server.agent.gate.running and time.monotonic() < deadline:
         time.sleep(0.05)
     assert server.agent.gate.running == 0
+
+
+def test_a_question_without_an_answer_is_there_to_be_asked_again(browser, environment):
+    said = iter((InfrastructureError("the disk is full"), "Thought: 404.\nCode:\n```py\nfinal_answer(404)\n```"))
+    with served(Scripted(lambda request: next(said), name="student"), environment) as up:
+        browser.open(up.url + "/")
+        wait(browser, "document.getElementById('name').textContent === 'student'")
+        ask(browser, "How long is\nthe Aren?")
+        wait(browser, "document.querySelectorAll('.answer').length === 1")
+        assert text(browser, ".failed").endswith("the disk is full (try again in about 5 s)")
+        assert browser.evaluate("document.activeElement.value") == "How long is\nthe Aren?"
+        browser.click("#send")
+        wait(browser, "document.querySelectorAll('.answer').length === 2")
+        assert text(browser, "li:nth-child(2) .answer") == "404"
+        assert browser.evaluate("document.activeElement.value") == ""
+        browser.open("about:blank")
 
 
 def test_a_screen_of_any_width_and_theme(page, student):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 from hypothesis import given
@@ -61,8 +62,11 @@ def test_only_the_same_story_has_the_same_hash(one, other):
         a, b = read_chat(one), read_chat(other)
     except Refused:
         return
-    same = (a.instructions, a.history) == (b.instructions, b.history)
-    assert (a.seen == b.seen) is same
+    assert (a.seen == b.seen) is (told(a) == told(b))
+
+
+def told(chat: Chat):
+    return chat.instructions, [(role, text.strip()) for role, text in chat.history]
 
 
 def test_what_is_seen_next_is_what_was_answered():
@@ -70,6 +74,8 @@ def test_what_is_seen_next_is_what_was_answered():
     later = Chat("And?", (*chat.history, ("user", "Why?"), ("assistant", "Because.")))
     assert later.seen == chat.answered("Because.")
     assert later.seen != chat.answered("because.")
+    trimmed = Chat("And?", (*chat.history, ("user", "Why?\n"), ("assistant", " Because.")))
+    assert trimmed.seen == chat.answered("Because. ")
 
 
 class Session:
@@ -97,6 +103,36 @@ def test_a_conversation_goes_on_in_its_session_and_nobody_elses():
         assert kept.workspace is session
         assert not session.closed
         assert len(shelf) == 0
+
+    asyncio.run(play())
+
+
+def test_a_conversation_without_an_answer_is_as_it_was():
+    async def play() -> None:
+        shelf, session = Shelf(), Session()
+        await shelf.put("a", session, (), "told")
+        for _ in range(2):
+            kept = await shelf.take("a", "told")
+            assert kept is not None
+            assert kept.workspace is session
+            shelf.free("a", kept)
+        assert not session.closed
+
+    asyncio.run(play())
+
+
+def test_who_goes_away_while_another_story_is_closed_leaves_the_conversation_free():
+    async def play() -> None:
+        shelf, closing = Shelf(), threading.Event()
+        session = Session()
+        session.close = lambda: closing.wait(10)
+        await shelf.put("a", session, (), "told")
+        task = asyncio.create_task(shelf.take("a", "another"))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        closing.set()
+        assert await shelf.take("a", "another") is None
 
     asyncio.run(play())
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,6 +18,7 @@ pytest.importorskip("fastapi", reason="the extra agentdistill[serve] is not inst
 from agent_server import served
 from tiny_models import build_tokenizer, tiny_llama
 
+from agentdistill import serve
 from agentdistill.chat import ChatFormat
 from agentdistill.models.local import LocalModel
 from agentdistill.models.scripted import Scripted
@@ -79,7 +82,10 @@ def assert_refused(answer, status=400) -> str:
     ids=lambda b: repr(b[:20]),
 )  # fmt: skip
 def test_broken_json(server, body):
-    assert_refused(post(server, body))
+    answer = post(server, body)
+    assert_refused(answer)
+    if body != b'{"model": "student"}':
+        assert answer[1]["error"]["code"] == "invalid_json"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,36 @@ def test_broken_json(server, body):
     ids=lambda c: json.dumps(c)[:50],
 )  # fmt: skip
 def test_values_that_make_no_sense(server, change):
-    assert_refused(post(server, question("x", **change)))
+    answer = post(server, question("x", **change))
+    assert_refused(answer)
+    assert re.fullmatch(r"\w+(\.\w+)*", answer[1]["error"]["param"])
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "why"),
+    [
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+         "messages.0.content.0.type", "'text'"),
+        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": None}]},
+         "messages.1.content", "valid string"),
+        ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages.0.content", "Unicode"),
+        ({"stop": ["x"] * 17}, "stop", "at most 16"),
+        ({"stop": ["x", 1]}, "stop.1", "valid string"),
+        ({"n": 2}, "n", "one answer"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else json.dumps(v)[:40],
+)  # fmt: skip
+def test_what_is_wrong_is_told_by_its_place_in_the_request(server, change, place, why):
+    answer = post(server, question("x", **change))
+    assert why in assert_refused(answer)
+    assert answer[1]["error"]["param"] == place
+
+
+def test_json_that_is_not_said_to_be_json(server):
+    for kind in ("application/x-www-form-urlencoded", "text/plain"):
+        answer = post(server, question("x"), [("Content-Type", kind)])
+        assert "Content-Type: application/json" in assert_refused(answer)
+        assert answer[1]["error"]["code"] == "invalid_json"
 
 
 def test_an_unknown_model_names_those_there_are(server):
@@ -155,6 +190,14 @@ def test_other_names_paths_methods_and_types(server):
     assert_refused(post(server, question("x"), path="/v1/models"), 405)
     assert_refused(post(server, question("x"), [("Content-Type", "text/plain")]))
     assert post(server, question("x"), [("Host", "localhost:1")])[0] == 200
+
+
+def test_every_code_is_in_the_docs():
+    source = "".join(p.read_text(encoding="utf-8") for p in Path(serve.__file__).parent.glob("*.py"))
+    codes = set(re.findall(r'Refused\(\s*\d+, "(\w+)"', source)) - {"client_gone"}  # whom nobody can tell
+    told = (Path(__file__).parents[4] / "docs" / "serving.md").read_text(encoding="utf-8")
+    assert len(codes) > 10
+    assert [c for c in sorted(codes) if f"`{c}`" not in told] == []
 
 
 JSON = st.recursive(

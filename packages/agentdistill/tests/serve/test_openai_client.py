@@ -20,6 +20,8 @@ from agentdistill.errors import InfrastructureError  # noqa: E402
 from agentdistill.models.scripted import Scripted  # noqa: E402
 from agentdistill.serve import ServeSettings  # noqa: E402
 from agentdistill.types import Consistency  # noqa: E402
+from agentdistill.verify.asking import Choosing  # noqa: E402
+from agentdistill.verify.judges import Kit  # noqa: E402
 
 NO_RETRY = {"max_retries": 0, "timeout": 60.0, "api_key": "none"}
 
@@ -88,9 +90,9 @@ def test_a_stream_tells_the_same_as_it_happens(client):
     assert "".join(d.content or "" for d in deltas) == whole.content
     said = "".join(getattr(d, "reasoning_content", None) or "" for d in deltas)
     assert said.split() == whole.reasoning_content.split()
-    assert [d.step for d in deltas if hasattr(d, "step")] == whole.steps
-    events = ["wrote" if hasattr(d, "wrote") else "step" if hasattr(d, "step") else "" for d in deltas]
-    assert [e for e in events if e] == ["wrote", "step", "wrote", "step"], "written is told before it is run"
+    told = [c.agent for c in chunks if hasattr(c, "agent")]
+    assert [t["step"] for t in told if "step" in t] == whole.steps
+    assert [list(t) for t in told] == [["wrote"], ["step"]] * 2, "written is told before it is run"
     assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
     assert chunks[-1].usage.completion_tokens > 0
     assert len({c.id for c in chunks}) == 1
@@ -103,8 +105,31 @@ def test_a_step_by_vote_shows_its_candidates(client):
     assert sorted(c["answer"] for c in step["candidates"]) == ["1", "1", "412", "412"], "the fifth was taken"
     assert "chosen among 5 candidates" in done.reasoning_content
     chunks = list(ask(client, "vote", model="student:vote", stream=True))
-    [wrote] = [c.choices[0].delta.wrote for c in chunks if hasattr(c.choices[0].delta, "wrote")]
+    [wrote] = [c.agent["wrote"] for c in chunks if "wrote" in getattr(c, "agent", {})]
     assert len(wrote) == 5
+
+
+def test_the_clients_own_helper_puts_every_stream_together(environment):
+    judge = Scripted("```py\nprint(True)\n```")
+    agent = {"vote": Consistency(n=3, adaptive=False), "choosing": Choosing(2, Kit(environment), judge)}
+    with served(Scripted(reply, name="student"), environment, **agent) as up:
+        client = openai.OpenAI(base_url=f"{up.url}/v1", **NO_RETRY)
+        for variant, kinds in (
+            ("", {"wrote", "step"}),
+            (":vote", {"wrote", "step"}),
+            (":verify", {"candidate", "wrote", "step", "ended", "verification"}),
+            (":raw", set()),
+        ):
+            messages = [{"role": "user", "content": "How long is the river Aren?"}]
+            with client.chat.completions.stream(model=f"student{variant}", messages=messages) as stream:
+                told = [getattr(e.chunk, "agent", {}) for e in stream if e.type == "chunk"]
+                message = stream.get_final_completion().choices[0].message
+            assert set().union(*told) == kinds, variant
+            if variant == ":raw":
+                assert "length_of" in message.content
+            else:
+                assert message.content == "404"
+                assert "I look it up" in message.reasoning_content
 
 
 def test_no_answer_is_told_as_such(client):
@@ -156,7 +181,28 @@ def test_settings_of_the_request_reach_the_model(server, client):
     ask(client, "echo x", temperature=0.5)
     ask(client, "echo x", temperature=0.5)
     assert server.agent.model._model.requests[-1].seed != server.agent.model._model.requests[-2].seed
-    assert ask(client, "echo abcdef", stop=["cd"]).choices[0].message.content == "ab"
+
+
+def test_stop_strings_cut_the_answer_and_not_what_the_server_says_in_its_place(client):
+    assert ask(client, "echo abcdef", stop=["ef", "cd"]).choices[0].message.content == "ab"
+    assert ask(client, "err", stop=" ").choices[0].message == ask(client, "err").choices[0].message
+    streamed = ask(client, "err", stop=" ", stream=True)
+    assert "used up" in "".join(c.choices[0].delta.content or "" for c in streamed)
+
+
+@pytest.mark.parametrize("model", ["student", "student:raw"])
+def test_what_cannot_be_had_is_refused_by_its_name(client, model):
+    for wanted in (
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
+        {"functions": [{"name": "f", "parameters": {}}]},
+        {"response_format": {"type": "json_object"}},
+        {"logprobs": True, "top_logprobs": 3},
+    ):
+        with pytest.raises(openai.BadRequestError) as e:
+            ask(client, "echo x", model=model, **wanted)
+        assert (e.value.code, e.value.param) == ("unsupported", next(iter(wanted)))
+    same = {"stream": None, "n": None, "tools": [], "response_format": {"type": "text"}, "logprobs": False}
+    assert "x" in ask(client, "echo x", model=model, **same).choices[0].message.content
 
 
 def test_the_bare_model_is_there_for_clients_with_a_loop_of_their_own(client):

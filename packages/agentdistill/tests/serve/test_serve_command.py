@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,9 +19,15 @@ openai = pytest.importorskip("openai")
 pytest.importorskip("fastapi", reason="the extra agentdistill[serve] is not installed")
 
 from agentdistill.cli import main  # noqa: E402
+from agentdistill.environment import Environment  # noqa: E402
+from agentdistill.errors import UserError  # noqa: E402
 from agentdistill.layout import trained  # noqa: E402
+from agentdistill.models.scripted import Scripted  # noqa: E402
+from agentdistill.prompts import load_style  # noqa: E402
 from agentdistill.recipe import load_recipe  # noqa: E402
+from agentdistill.rollout import RolloutSettings  # noqa: E402
 from agentdistill.run import Run  # noqa: E402
+from agentdistill.serve import Agent, ServeSettings, create_app  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +99,7 @@ def test_it_answers_until_it_is_terminated_and_then_ends_well(run):
         (["--api-key-env", "NO_SUCH_VARIABLE"], "no NO_SUCH_VARIABLE"),
         (["--verifier", "x"], "--verifier needs --verify N"),
         (["--verify", "0"], "--verify has to be at least 1"),
-        (["--student", "nobody"], 'no student is called "nobody"'),
+        (["--student", "nobody", "--port", "0"], 'no student is called "nobody"'),
     ],
 )
 def test_settings_that_make_no_sense_are_told_in_one_line(run, arguments, said, capsys):
@@ -101,3 +108,54 @@ def test_settings_that_make_no_sense_are_told_in_one_line(run, arguments, said, 
     errors = capsys.readouterr().err
     assert said in errors
     assert errors.count("\n") == 1
+
+
+@pytest.fixture
+def nothing_is_loaded(monkeypatch):
+    """Loading a model may take minutes: what can be known before has to be told before."""
+
+    def load(*args, **settings):
+        raise AssertionError("the model was loaded first")
+
+    monkeypatch.setattr("agentdistill.cli.serve.loaded", load)
+
+
+def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(run, nothing_is_loaded, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["serve", str(run), "--port", str(port)]) == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_a_port_is_free_again_where_the_model_cannot_be_loaded(run):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    assert main(["serve", str(run), "--port", str(port), "--student", "nobody"]) == 2
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "extras"), [("mcp", ["--mcp"], "serve,mcp"), ("uvicorn", [], "serve")]
+)
+def test_an_extra_that_is_missing_is_told_before_a_model_is_loaded(
+    run, nothing_is_loaded, monkeypatch, capsys, missing, arguments, extras
+):
+    monkeypatch.setitem(sys.modules, missing, None)
+    for module in ("_mcp", "_server"):
+        monkeypatch.delitem(sys.modules, f"agentdistill.serve.{module}", raising=False)
+        monkeypatch.delattr(f"agentdistill.serve.{module}", raising=False)
+    assert main(["serve", str(run), "--port", "0", *arguments]) == 2
+    errors = capsys.readouterr().err
+    assert f"{missing} is not installed" in errors
+    assert f"pip install 'agentdistill[{extras}]'" in errors
+    assert errors.count("\n") == 1
+
+
+def test_an_application_says_which_extra_it_lacks(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mcp", None)
+    monkeypatch.delitem(sys.modules, "agentdistill.serve._mcp", raising=False)
+    monkeypatch.delattr("agentdistill.serve._mcp", raising=False)
+    with Environment(mode="process") as environment:
+        agent = Agent(Scripted("x"), environment, load_style("tiny"), RolloutSettings())
+        with pytest.raises(UserError, match=r"agentdistill\[serve,mcp\]"):
+            create_app(agent, ServeSettings(mcp=True))

@@ -100,17 +100,18 @@ def test_a_stream_tells_each_trajectory_as_it_goes_on(client):
     deltas = [c.choices[0].delta for c in chunks if c.choices]
     steps = defaultdict(list)
     ended = {}
-    for d in deltas:
-        if hasattr(d, "step"):
-            assert d.candidate not in ended, "nothing is told of it after its end"
-            steps[d.candidate].append(d.step)
-        if hasattr(d, "ended"):
-            ended[d.candidate] = d.ended["answer"]
+    told = [c.agent for c in chunks if hasattr(c, "agent")]
+    for t in told:
+        if "step" in t:
+            assert t["candidate"] not in ended, "nothing is told of it after its end"
+            steps[t["candidate"]].append(t["step"])
+        if "ended" in t:
+            ended[t["candidate"]] = t["ended"]["answer"]
     assert ended == {0: "1", 1: "1", 2: "412"}
     message = whole.choices[0].message
     assert [steps[i] for i in range(3)] == [c["steps"] for c in message.verification["candidates"]]
-    [told] = [d.verification for d in deltas if hasattr(d, "verification")]
-    assert told == message.verification
+    [verification] = [t["verification"] for t in told if "verification" in t]
+    assert verification == message.verification
     said = "".join(getattr(d, "reasoning_content", None) or "" for d in deltas)
     assert sorted(said.split()) == sorted(message.reasoning_content.split())
     assert "".join(d.content or "" for d in deltas) == "412"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,23 +12,32 @@ from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.types import Scope
 
 from agentdistill import __version__
 from agentdistill.serve import _page
 from agentdistill.serve._errors import ERRORS, handle_errors, openapi_of
-from agentdistill.serve._guard import Guard
+from agentdistill.serve._guard import Guard, request_id
 from agentdistill.serve._metrics import CONTENT_TYPE, Metrics
 from agentdistill.serve._replies import Replies, usage_of
 from agentdistill.serve._schema import ChatRequest, Completion, Error, Health, ModelCard, ModelList
 from agentdistill.serve._streams import bare_stream, first_or_error, stream
-from agentdistill.serve.agent import Agent, Asked, trace_of
+from agentdistill.serve.agent import Agent, Asked
 from agentdistill.serve.conversation import read_chat
+from agentdistill.serve.events import Tell
+from agentdistill.serve.outcome import FAULT, trace_of
 from agentdistill.serve.refused import Refused
 from agentdistill.serve.settings import ServeSettings
 from agentdistill.types import Message, Sampling, Trace
 from agentdistill.verify.asking import Answered
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
+_CHAT = "/v1/chat/completions"
+_BEGUN = "agentdistill.begun"  # in a request's scope: the name it asks for, and since when it is being answered
+_LOGGED_CHARS = 300
+_MCP_AFTERWARDS_S = 1.0
+"""How long the server stays for MCP clients after the last answer: some ask for the tool's schema only then."""
 _SWEEP_S = 30.0
 _VARIANTS = {
     "": "the agent: thought, code, observation, until it has an answer",
@@ -50,13 +60,13 @@ def app_of(agent: Agent, settings: ServeSettings) -> FastAPI:
         responses={s: {"model": Error, "description": about} for s, about in ERRORS.items() if s != 404},
     )
     app.state.server = server
-    app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Guard, settings=settings, on_refused=server.refused)
     handle_errors(app)
     no_such: dict[int | str, dict[str, Any]] = {404: {"model": Error, "description": ERRORS[404]}}
     event = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
     events = {"text/event-stream": {"schema": event}}
     streamed: dict[int | str, dict[str, Any]] = {200: {"model": Completion, "content": events}}
-    app.post("/v1/chat/completions", response_model=Completion, responses=streamed | no_such)(server.chat)
+    app.post(_CHAT, response_model=Completion, responses=streamed | no_such)(server.chat)
     app.get("/v1/models", response_model=ModelList)(server.models)
     app.get("/v1/models/{name}", response_model=ModelCard, responses=no_such)(server.model)
     app.get("/health", response_model=Health, responses={503: {"model": Health}})(server.health)
@@ -102,11 +112,10 @@ class _Server:
     def mount_mcp(self, app: FastAPI) -> None:
         """Be an MCP server too, where that is asked for."""
         if self._settings.mcp:
-            from agentdistill.serve._mcp import server_of
+            from agentdistill.serve._mcp import routes_of, server_of
 
-            self._mcp = server_of(self._agent)
-            served = self._mcp.streamable_http_app(stateless_http=True, host=self._settings.host)
-            app.router.routes.extend(served.routes)
+            self._mcp = server_of(self._agent, self.ask)
+            app.router.routes.extend(routes_of(self._mcp, self._settings.host))
 
     async def _sweep(self) -> None:
         while True:
@@ -116,12 +125,15 @@ class _Server:
     async def stop(self, grace_s: float) -> None:
         """Take no more questions, let answers under way end for so long, and tell the rest that there will be none."""
         self._agent.gate.close()
-        if self._under_way:
-            await asyncio.wait(list(self._under_way), timeout=grace_s)
+        if not self._under_way:
+            return
+        await asyncio.wait(list(self._under_way), timeout=grace_s)
         for task in self._under_way:
             task.cancel()
         if self._under_way:
             await asyncio.wait(list(self._under_way))
+        if self._mcp is not None:
+            await asyncio.sleep(_MCP_AFTERWARDS_S)
 
     # --- handlers -----------------------------------------------------------------------------------------------------
 
@@ -130,13 +142,31 @@ class _Server:
         with ``NAME:verify`` by one of several trajectories that are checked, with ``NAME:raw`` by the bare model."""
         start = time.monotonic()
         variant = self._variant(body.model)
+        request.scope[_BEGUN] = body.model, start
+        if variant == ":raw":
+            return await self._bare(body, request, start)
+        return await self._answer(body, request, start, variant)
+
+    async def ask(self, asked: Asked, tell: Tell) -> Trace:
+        """Answer a question that comes over MCP."""
+        start, name = time.monotonic(), self._agent.name + (":vote" if asked.vote else "")
+        task = self._start(self._agent.answer(asked, tell))
         try:
-            if variant == ":raw":
-                return await self._bare(body, request, start)
-            return await self._answer(body, request, start, variant)
+            await asyncio.wait([task])
+            trace = self._result(task)
         except Refused as e:
-            self._metrics.ended(body.model, e.code, time.monotonic() - start)
+            self._ended(name, start, e)
             raise
+        finally:
+            task.cancel()
+        self._answered(name, start, trace)
+        return trace
+
+    def refused(self, scope: Scope, e: Refused) -> None:
+        """Count a chat that got no answer, whoever refused it."""
+        if scope["path"] == _CHAT:
+            name, start = scope.get(_BEGUN, ("", time.monotonic()))
+            self._ended(name, start, e)
 
     async def models(self) -> ModelList:
         """The names to ask for."""
@@ -169,6 +199,7 @@ class _Server:
             body.n_tokens,
             body.seed,
             body.conversation,
+            body.stops,
         )
         replies = Replies(body.model, body.stops)
         events: asyncio.Queue[Any] = asyncio.Queue()
@@ -177,17 +208,17 @@ class _Server:
         task.add_done_callback(lambda _: events.put_nowait(None))
 
         def done(outcome: str) -> None:
-            seconds = time.monotonic() - start
+            e = task.exception() if task.done() and not task.cancelled() else None
             if outcome == "answered":
-                found = task.result()
-                end = trace_of(found).end.value
-                self._metrics.answered(body.model, end, seconds, usage_of(found), len(trace_of(found).steps))
+                self._answered(body.model, start, task.result())
+            elif isinstance(e, Refused):
+                self._ended(body.model, start, e)
             else:
-                self._metrics.ended(body.model, outcome, seconds)
+                self._metrics.ended(body.model, outcome, time.monotonic() - start)
 
         if not body.stream:
             found = await self._unless_gone(task, request)
-            done("answered")
+            self._answered(body.model, start, found)
             return JSONResponse(replies.completion(found).model_dump())
         first = await first_or_error(task, events, self._settings.patience_s, self._why_cancelled)
         usage = body.stream_options is not None and body.stream_options.include_usage
@@ -222,15 +253,29 @@ class _Server:
             await asyncio.wait([task, gone], return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
                 raise Refused(400, "client_gone", "the client closed the connection")
-            if task.cancelled():
-                raise self._why_cancelled()
-            return task.result()
+            return self._result(task)
         finally:
             gone.cancel()
             task.cancel()
 
+    def _result(self, task: asyncio.Task[T]) -> T:
+        if task.cancelled():
+            raise self._why_cancelled()
+        return task.result()
+
     def _why_cancelled(self) -> Refused:
         return Refused(503, "shutting_down", "the server was shut down before it had an answer", retry_after_s=5)
+
+    def _answered(self, name: str, start: float, found: Trace | Answered) -> None:
+        trace = trace_of(found)
+        seconds = time.monotonic() - start
+        self._metrics.answered(name, trace.end.value, seconds, usage_of(found), len(trace.steps))
+
+    def _ended(self, name: str, start: float, e: Refused) -> None:
+        """Count it; of what the world is to blame for, tell whoever reads the log too."""
+        self._metrics.ended(name, e.code, time.monotonic() - start)
+        if e.code == FAULT:
+            _log.warning("%s: %s", request_id.get(), " ".join(str(e).split())[:_LOGGED_CHARS])
 
     def _variant(self, name: str) -> str:
         variant = name.removeprefix(self._agent.name)

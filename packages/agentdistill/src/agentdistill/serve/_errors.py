@@ -5,6 +5,7 @@ The framework has a form of its own for what it refuses; it is neither sent nor 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from agentdistill.serve._schema import refused_by
+from agentdistill.serve._schema import NOT_JSON, refused_by
 from agentdistill.serve.refused import Refused
 
 ERRORS = {
@@ -40,25 +41,33 @@ def handle_errors(app: FastAPI) -> None:
 
 async def _refused(request: Request, e: Exception) -> JSONResponse:
     assert isinstance(e, Refused)
-    return JSONResponse(e.body, e.status, e.headers)
+    return _told(request, e)
 
 
 async def _invalid(request: Request, e: Exception) -> JSONResponse:
     assert isinstance(e, RequestValidationError)
+    if isinstance(e.body, bytes):  # the framework parses only what is said to be JSON
+        return await _refused(request, Refused(400, "invalid_json", "send JSON, as Content-Type: application/json"))
     return await _refused(request, refused_by(list(e.errors())))
 
 
 async def _http_error(request: Request, e: Exception) -> JSONResponse:
     """The framework's own errors: no such path, no such method, a body that cannot be decoded."""
     assert isinstance(e, HTTPException)
-    code = {404: "not_found", 405: "method_not_allowed"}.get(e.status_code, "bad_request")
-    said = Refused(e.status_code if e.status_code in (404, 405) else 400, code, str(e.detail))
-    return JSONResponse(said.body, said.status, e.headers)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(e.status_code)
+    said = Refused(e.status_code, code, str(e.detail)) if code else Refused(400, "invalid_json", NOT_JSON)
+    return _told(request, said, e.headers)
 
 
 async def _our_mistake(request: Request, e: Exception) -> JSONResponse:
     """A programmer's mistake: the log has its traceback, the client has not."""
     return await _refused(request, Refused(500, "internal_error", "the server made a mistake; its log says more"))
+
+
+def _told(request: Request, e: Refused, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The error, which the server is told of too."""
+    request.app.state.server.refused(request.scope, e)
+    return JSONResponse(e.body, e.status, {**e.headers, **(headers or {})})
 
 
 def openapi_of(app: FastAPI) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""What stands before the application: keys, host names, and the size of what is sent."""
+"""What stands before the application: keys, host names, the size of what is sent, and a name for every request."""
 
 from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterable
+import secrets
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,17 +16,19 @@ from agentdistill.serve.settings import ServeSettings
 _OPEN = frozenset({"/", "/health", "/openapi.json", "/chat.js", "/chat.css"})
 """Paths that need no key: they tell nothing but what the server is."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""What the log calls the request that is being answered; its client is told as ``X-Request-Id``."""
 
 
 class Guard:
     """Refuses before anything is read: wrong key (401), a host name that is not this server's (403), too much (413).
 
     The host name is checked on loopback only. It keeps a web page in the user's browser from reaching the server under
-    a name of its own that points here.
+    a name of its own that points here. ``on_refused`` is told what it refuses.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, settings: ServeSettings, on_refused: Callable[[Scope, Refused], None]) -> None:
+        self._app, self._on_refused = app, on_refused
         self._key = settings.api_key.encode() if settings.api_key is not None else None
         self._hosts = _LOOPBACK | {settings.host.lower()} if settings.is_loopback else None
         self._n_bytes = settings.max_body_kb * 1024
@@ -32,14 +36,17 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        request_id.set(f"req-{secrets.token_hex(12)}")
+        send = _named(send)
         headers = {k.lower(): v for k, v in scope["headers"]}
         refused = self._refuses(scope["path"], headers)
-        if refused is not None:
-            return await tell(refused, send)
-        body = await _body(receive, self._n_bytes)
-        if body is None:
-            return await tell(self._too_large(), send)
-        await self._app(scope, _again(body, receive), send)
+        if refused is None:
+            body = await _body(receive, self._n_bytes)
+            if body is not None:
+                return await self._app(scope, _again(body, receive), send)
+            refused = self._too_large()
+        self._on_refused(scope, refused)
+        await tell(refused, send)
 
     def _refuses(self, path: str, headers: dict[bytes, bytes]) -> Refused | None:
         if self._hosts is not None and _host(headers.get(b"host", b"")) not in self._hosts:
@@ -79,6 +86,18 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return pending.pop() if pending else await receive()
 
     return again
+
+
+def _named(send: Send) -> Send:
+    """What tells the client how its request is called, and else sends what it is given."""
+
+    async def named(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", ()), (b"x-request-id", request_id.get().encode())]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return named
 
 
 def _host(header: bytes) -> str:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel
+from starlette.routing import Route
 
 from agentdistill import __version__
 from agentdistill.serve._replies import thought_of
-from agentdistill.serve.agent import Agent, Asked, answer_text
+from agentdistill.serve.agent import Agent, Asked
 from agentdistill.serve.conversation import read_chat
-from agentdistill.serve.events import Event, Wrote
+from agentdistill.serve.events import Event, Tell, Wrote
+from agentdistill.serve.outcome import answer_text
 from agentdistill.serve.refused import Refused
-from agentdistill.types import End, Step
+from agentdistill.types import End, Step, Trace
 
 
 class Taken(BaseModel):
@@ -33,8 +37,9 @@ class Answered(BaseModel):
     steps: list[Taken]
 
 
-def server_of(agent: Agent) -> MCPServer:
-    """An MCP server with one tool, ``ask``. A request that is refused is an error of the tool that says why."""
+def server_of(agent: Agent, answer: Callable[[Asked, Tell], Awaitable[Trace]]) -> MCPServer:
+    """An MCP server with one tool, ``ask``, whose questions ``answer`` answers for the agent. A request that is refused
+    is an error of the tool that says why."""
     server: MCPServer = MCPServer(
         "agentdistill",
         title=f"Distilled agent {agent.name}",
@@ -43,7 +48,6 @@ def server_of(agent: Agent) -> MCPServer:
         log_level="WARNING",
     )
 
-    @server.tool()
     async def ask(question: str, ctx: Context, vote: bool = False) -> Answered:
         """Ask the distilled agent a question that stands for itself. It thinks, runs Python and calls its tools until
         it has a short answer. With vote, every step is the majority's among several candidates, which is slower."""
@@ -60,7 +64,7 @@ def server_of(agent: Agent) -> MCPServer:
             telling.add(asyncio.create_task(ctx.report_progress(progress, agent.max_steps, thought or "at work")))
 
         try:
-            trace = await agent.answer(Asked(read_chat([("user", question)]), vote), tell)
+            trace = await answer(Asked(read_chat([("user", question)]), vote), tell)
         except Refused as e:
             raise ToolError(str(e)) from e
         finally:
@@ -75,7 +79,17 @@ def server_of(agent: Agent) -> MCPServer:
         ]
         return Answered(answer=answer_text(trace), found=trace.end is End.ANSWERED, steps=steps)
 
+    server.add_tool(ask, description=inspect.getdoc(ask))
     return server
+
+
+def routes_of(server: MCPServer, host: str) -> list[Route]:
+    """Where a web server has it, as its own ``host``: ``/mcp``, for POST. A GET would hold a stream open, on which a
+    server without sessions has nothing to say."""
+    routes = [r for r in server.streamable_http_app(stateless_http=True, host=host).routes if isinstance(r, Route)]
+    for route in routes:
+        route.methods = {"POST"}
+    return routes
 
 
 def run_stdio(agent: Agent) -> None:
@@ -83,7 +97,7 @@ def run_stdio(agent: Agent) -> None:
 
     async def run() -> None:
         try:
-            await server_of(agent).run_stdio_async()
+            await server_of(agent, agent.answer).run_stdio_async()
         finally:
             await agent.aclose()
 

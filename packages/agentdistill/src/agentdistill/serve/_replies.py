@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agentdistill.models._reply import cut_at_stop
 from agentdistill.serve._schema import Choice, Completion, ReplyMessage, Usage
-from agentdistill.serve.agent import answer_text, trace_of
 from agentdistill.serve.events import Chosen, Ended, Event, Tried, Wrote
+from agentdistill.serve.outcome import answer_text, trace_of
 from agentdistill.serve.refused import Refused
 from agentdistill.types import Candidate, End, Sample, Step, StopReason, Trace
 from agentdistill.verify.asking import Answered, explain, facts
@@ -103,55 +102,57 @@ class Replies:
         return self._whole(choices, usage_of_samples(samples))
 
     def text(self, trace: Trace) -> str:
-        """The answer's words, up to the first of the client's stop strings."""
-        said = answer_text(trace)
-        cut = cut_at_stop(said, self.stops)
-        return said if cut is None else cut
+        """The answer's words, up to the first of the client's stop strings; without an answer, why there is none."""
+        return answer_text(trace, self.stops)
 
     def _whole(self, choices: list[Choice], usage: Usage) -> Completion:
         return Completion(id=self.id, created=self.created, model=self.model, choices=choices, usage=usage)
 
-    def chunk(
-        self, delta: dict[str, Any], finish: Finish | None = None, index: int = 0, usage: Usage | None = None
-    ) -> str:
-        """One event of a stream."""
-        choices: list[dict[str, Any]] = [{"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}]
-        data: dict[str, Any] = {
-            "id": self.id,
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": self.model,
-            "choices": [] if usage is not None else choices,
-        }
-        if usage is not None:
-            data["usage"] = usage.model_dump()
-        return _event(data)
+    def chunk(self, delta: dict[str, Any], finish: Finish | None = None, index: int = 0, **beside: Any) -> str:
+        """One event of a stream; ``beside`` stands next to its choices."""
+        return self._chunk([{"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}], **beside)
 
     def event_chunk(self, event: Event, vote: bool) -> str:
-        """Something that happens on the way: ``reasoning_content`` for any client, the rest for those that show more.
+        """Something that happens on the way: ``reasoning_content`` for any client, ``agent`` for those that show more.
 
-        A reply is told as it is written; of a vote's candidates only the one that was chosen is, when it is known.
+        The data is no part of the delta: clients put a message together by adding up all that its deltas hold.
         """
-        if isinstance(event, Tried):  # side by side their words would mix; each is told as text when it has ended
-            return self.chunk({"reasoning_content": "", "candidate": event.place, **_happened(event.event)})
-        if isinstance(event, Ended):
-            said = {"answer": event.trace.answer, "end": event.trace.end.value}
-            text = trajectory_text(event.place, event.trace)
-            return self.chunk({"reasoning_content": text, "candidate": event.place, "ended": said})
-        if isinstance(event, Chosen):
-            return self.chunk(
-                {"reasoning_content": choice_text(event.found), "verification": choice_facts(event.found)}
-            )
-        if isinstance(event, Wrote):
-            text = "" if vote else event.replies[0].strip() + "\n"
-        else:
-            text = step_text(event)
-            text = text if vote else text.removeprefix(event.reply.content.strip() + "\n")
-        return self.chunk({"reasoning_content": text, **_happened(event)})
+        return self.chunk({"reasoning_content": event_text(event, vote)}, agent=event_facts(event))
+
+    def usage_chunk(self, usage: Usage) -> str:
+        """What it cost, after the last word."""
+        return self._chunk([], usage=usage.model_dump())
+
+    def _chunk(self, choices: list[dict[str, Any]], **beside: Any) -> str:
+        head = {"id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model}
+        return _event({**head, "choices": choices, **beside})
 
 
-def _happened(event: Wrote | Step) -> dict[str, Any]:
-    """Something that happens on the way, as data."""
+def event_text(event: Event, vote: bool) -> str:
+    """Something that happens on the way, as text.
+
+    A reply is told as it is written; of a vote's candidates only the one that was chosen is, when it is known.
+    """
+    if isinstance(event, Tried):
+        return ""  # side by side their words would mix; each is told when it has ended
+    if isinstance(event, Ended):
+        return trajectory_text(event.place, event.trace)
+    if isinstance(event, Chosen):
+        return choice_text(event.found)
+    if isinstance(event, Wrote):
+        return "" if vote else event.replies[0].strip() + "\n"
+    text = step_text(event)
+    return text if vote else text.removeprefix(event.reply.content.strip() + "\n")
+
+
+def event_facts(event: Event) -> dict[str, Any]:
+    """Something that happens on the way, as plain values."""
+    if isinstance(event, Tried):
+        return {"candidate": event.place, **event_facts(event.event)}
+    if isinstance(event, Ended):
+        return {"candidate": event.place, "ended": {"answer": event.trace.answer, "end": event.trace.end.value}}
+    if isinstance(event, Chosen):
+        return {"verification": choice_facts(event.found)}
     if isinstance(event, Wrote):
         return {"wrote": [{"thought": thought_of(r), "content": r} for r in event.replies]}
     return {"step": step_facts(event)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from agentdistill.serve.refused import Refused
 
@@ -14,7 +15,7 @@ def _utf8(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ValueError("is not Unicode text") from None
+        raise PydanticCustomError("not_unicode", "Input should be Unicode text") from None
     return text
 
 
@@ -25,6 +26,7 @@ def _whole(value: Any) -> Any:
 
 Text = Annotated[str, AfterValidator(_utf8)]
 Tokens = Annotated[int, Field(ge=1, lt=2**31), BeforeValidator(_whole)]
+Nothing = Annotated[list[Any], Field(max_length=0)]
 Seed = Annotated[int, Field(ge=-(10**20), le=10**20), BeforeValidator(_whole)]
 """Any seed of 64 bits and more. An OpenAPI description writes bounds as floats: 2**63 would be read back as
 9223372036854776000, and clients that trust the description be refused. A power of ten keeps its value."""
@@ -61,13 +63,19 @@ class StreamOptions(_In):
     include_usage: bool = False
 
 
+class ResponseFormat(_In):
+    """Plain text is the only form of an answer."""
+
+    type: Literal["text"]
+
+
 class ChatRequest(_In):
     """A chat to be answered. ``conversation`` is ours: a name of the client's choosing, hard to guess, under which the
     agent's session (variables, what it read) is kept for the next question."""
 
     model: Annotated[Text, Field(min_length=1, max_length=256)]
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=1000)]
-    stream: bool = False
+    stream: bool | None = False
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
@@ -76,7 +84,10 @@ class ChatRequest(_In):
     n: Annotated[int, Field(ge=1, le=16), BeforeValidator(_whole)] | None = None
     seed: Seed | None = None
     stop: Text | Annotated[list[Text], Field(max_length=16)] | None = None
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    tools: Nothing | None = None
+    functions: Nothing | None = None
+    response_format: ResponseFormat | None = None
+    logprobs: Literal[False] | None = None
     conversation: Annotated[Text, Field(min_length=8, max_length=128)] | None = None
 
     @property
@@ -170,13 +181,35 @@ class Error(BaseModel):
     error: ErrorBody
 
 
+_UNSUPPORTED = {
+    "tools": "the agent has tools of its own and takes none",
+    "functions": "the agent has tools of its own and takes none",
+    "response_format": "an answer is plain text and takes no other form",
+    "logprobs": "there are no log probabilities of an answer: leave logprobs out",
+}
+"""What would change the answer and cannot be had. Left alone, it would seem to have been done."""
+NOT_JSON = "the body is not a JSON object"
+
+
 def refused_by(errors: list[Any]) -> Refused:
     """What pydantic found wrong, as one line; nothing of what was sent is repeated."""
-    first = errors[0]
-    place = ".".join(str(p) for p in first["loc"] if p != "body")
-    if first["type"] == "json_invalid" or not place:
-        why = first.get("ctx", {}).get("error") or first["msg"]
-        return Refused(400, "invalid_json", f"the body is not a JSON object: {why}")
-    if place == "tools":
-        return Refused(400, "unsupported", "the agent has tools of its own and takes none", param="tools")
+    first = min(errors, key=_is_other_kind)
+    path = [str(p) for p in first["loc"] if p != "body" and not _is_kind(p)]
+    if first["type"] == "json_invalid":
+        return Refused(400, "invalid_json", f"{NOT_JSON}: {first['ctx']['error']}")
+    if not path:
+        return Refused(400, "invalid_json", NOT_JSON)
+    if path[0] in _UNSUPPORTED:
+        return Refused(400, "unsupported", _UNSUPPORTED[path[0]], param=path[0])
+    place = ".".join(path)
     return Refused(400, "invalid_value", f"{place}: {first['msg']}", param=place)
+
+
+def _is_kind(part: str | int) -> bool:
+    """Whether a part of a place is pydantic's name for one of the kinds a field may have, as ``list[TextPart]``."""
+    return "[" in str(part)
+
+
+def _is_other_kind(error: Any) -> bool:
+    """Whether a value was only found not to be of a kind that its field may have among others."""
+    return _is_kind(error["loc"][-1]) and error["type"] in ("string_type", "list_type")

@@ -12,8 +12,6 @@ from typing import Any
 import uvicorn
 
 from agentdistill.errors import UserError
-from agentdistill.serve._app import app_of
-from agentdistill.serve.agent import Agent
 from agentdistill.serve.settings import ServeSettings
 
 
@@ -32,9 +30,8 @@ class _Graceful(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(agent: Agent, settings: ServeSettings) -> None:
-    """Listen until SIGINT or SIGTERM. Raises UserError where the address cannot be had."""
-    app = app_of(agent, settings)
+def serve(app: Any, name: str, settings: ServeSettings, address: socket.socket) -> None:
+    """Listen until SIGINT or SIGTERM, then close the socket. Raises UserError where somebody else listens there."""
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -43,13 +40,18 @@ def serve(agent: Agent, settings: ServeSettings) -> None:
         server_header=False,
         h11_max_incomplete_event_size=64 * 1024,
     )
-    listening = _listen(settings.host, settings.port)
-    with contextlib.closing(listening):
-        host, port = listening.getsockname()[:2]
+    if settings.mcp:
+        from sse_starlette.sse import AppStatus
+
+        AppStatus.enable_automatic_graceful_drain = False  # else a signal cuts MCP's streams, answers under way or not
+    with contextlib.closing(address):
+        host, port = address.getsockname()[:2]
+        with _told_of(host, port):
+            address.listen(2048)
         shown = f"[{host}]" if ":" in host else host
-        print(f"{agent.name} answers at http://{shown}:{port}/v1 · chat page: http://{shown}:{port}/", flush=True)
+        print(f"{name} answers at http://{shown}:{port}/v1 · chat page: http://{shown}:{port}/", flush=True)
         with _signals_that_end():
-            _Graceful(config, app, settings.grace_s).run(sockets=[listening])
+            _Graceful(config, app, settings.grace_s).run(sockets=[address])
 
 
 @contextlib.contextmanager
@@ -63,14 +65,20 @@ def _signals_that_end() -> Iterator[None]:
             signal.signal(s, handler)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """A listening socket, so that an address that is taken is found before anything else is done."""
-    try:
+def bind(host: str, port: int) -> socket.socket:
+    """A socket of that address, which nobody else can have now; whoever connects is refused until it is served. Raises
+    UserError where it cannot be had."""
+    with _told_of(host, port):
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, proto)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(2048)
+        bound = socket.socket(family, kind, proto)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    return bound
+
+
+@contextlib.contextmanager
+def _told_of(host: str, port: int) -> Iterator[None]:
+    try:
+        yield
     except OSError as e:
         raise UserError(f"cannot listen on {host}:{port}: {e.strerror or e}; choose another with --port") from e
-    return listening

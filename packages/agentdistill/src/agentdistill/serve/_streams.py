@@ -8,8 +8,8 @@ from typing import Any
 
 from agentdistill.serve._replies import ALIVE, DONE, Replies, error_event, finish_of, usage_of
 from agentdistill.serve._schema import Completion
-from agentdistill.serve.agent import trace_of
 from agentdistill.serve.events import Event
+from agentdistill.serve.outcome import trace_of
 from agentdistill.serve.refused import Refused
 from agentdistill.types import Trace
 from agentdistill.verify.asking import Answered
@@ -64,7 +64,7 @@ async def stream(
         yield replies.chunk({"content": replies.text(trace)})
         yield replies.chunk({}, finish_of(trace))
         if include_usage:
-            yield replies.chunk({}, usage=usage_of(found))
+            yield replies.usage_chunk(usage_of(found))
         yield DONE
     except Refused as e:
         outcome = e.code
@@ -98,5 +98,5 @@ async def bare_stream(replies: Replies, completion: Completion, include_usage: b
         yield replies.chunk(delta, index=choice.index)
         yield replies.chunk({}, choice.finish_reason, index=choice.index)
     if include_usage:
-        yield replies.chunk({}, usage=completion.usage)
+        yield replies.usage_chunk(completion.usage)
     yield DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +19,12 @@ from agentdistill.serve.batching import Batches
 from agentdistill.serve.conversation import Chat, Kept, Shelf, opening
 from agentdistill.serve.events import Chosen, Ended, Tell, Tried, Watched
 from agentdistill.serve.gate import Gate
+from agentdistill.serve.outcome import TOO_LONG, answer_text, fault, raise_without_answer, too_long, trace_of
 from agentdistill.serve.refused import Refused
 from agentdistill.types import Consistency, End, Message, Problem, Request, Sample, Sampling, Trace
 from agentdistill.verify.asking import Answered, Choosing
 
-TOO_LONG = "context_length_exceeded"
-Found = TypeVar("Found", Trace, Answered)
+Found = TypeVar("Found", bound=Trace | Answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Asked:
     """A chat to be answered. What is None is as the agent is set up; ``max_new_tokens`` bounds each step.
 
     ``vote`` takes every step by self-consistent action generation. ``conversation`` names the session to go on in, and
-    keeps it for the next question; without a name the session ends with the answer.
+    keeps it for the next question; without a name the session ends with the answer. What is said to the user ends at
+    the first of ``stop``.
     """
 
     chat: Chat
@@ -41,6 +43,11 @@ class Asked:
     max_new_tokens: int | None = None
     seed: int | None = None
     conversation: str | None = None
+    stop: tuple[str, ...] = ()
+
+
+Prompt = tuple[Message, ...]
+Find = Callable[[Asked, Prompt, Workspace, Tell], Awaitable[Found]]
 
 
 class Agent:
@@ -81,6 +88,7 @@ class Agent:
         self._marker_in: Callable[[str], str | None] = (
             chat_format.marker_in if chat_format is not None and not allow_markers else lambda text: None
         )
+        self._most_characters = _most_characters(model)
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -119,10 +127,12 @@ class Agent:
         async with self.gate.turn():
             try:
                 [samples] = await self.model.generate([request])
+            except InfrastructureError as e:
+                raise fault(str(e)) from e
             except ModelError as e:
                 raise Refused(400, "model_refused", str(e), param="messages") from e
         if is_out_of_context(samples[0]):
-            raise _too_long()
+            raise too_long()
         return samples
 
     async def aclose(self) -> None:
@@ -133,53 +143,68 @@ class Agent:
         if self.choosing is not None and self.choosing.verifier is not None:
             await self.choosing.verifier.aclose()
 
-    async def _converse(
-        self, asked: Asked, tell: Tell, find: Callable[[Asked, Kept | None, Workspace, Tell], Awaitable[Found]]
-    ) -> Found:
-        self._check([asked.chat.instructions, asked.chat.question, *(text for _, text in asked.chat.history)])
+    async def _converse(self, asked: Asked, tell: Tell, find: Find[Found]) -> Found:
+        chat = asked.chat
+        said = [text for role, text in chat.history if role == "user"]
+        answers = [text for role, text in chat.history if role == "assistant"]
+        self._check([chat.instructions, *said, chat.question], answers)
         async with self.gate.turn():
-            found = await self._in_session(asked, tell, find)
-            _raise_without_answer(trace_of(found))
-            return found
+            try:
+                return await self._in_session(asked, tell, find)
+            except InfrastructureError as e:
+                raise fault(str(e)) from e
+            except ModelError as e:
+                raise Refused(400, "model_refused", str(e), param="messages") from e
 
-    async def _in_session(
-        self, asked: Asked, tell: Tell, find: Callable[[Asked, Kept | None, Workspace, Tell], Awaitable[Found]]
-    ) -> Found:
+    async def _in_session(self, asked: Asked, tell: Tell, find: Find[Found]) -> Found:
+        """Act in a fork of the conversation's session, which goes on from there; without an answer it is as before."""
         name, chat = asked.conversation, asked.chat
         kept = await self.shelf.take(name, chat.seen) if name is not None else None
-        workspace = kept.workspace if kept is not None else None
+        acting: Workspace | None = None
         try:
-            if workspace is None:
-                workspace = await asyncio.to_thread(self._environment.open)
-            found = await find(asked, kept, workspace, tell)
+            acting = await asyncio.to_thread(self._environment.open if kept is None else kept.fork)
+            found = await self._find(asked, kept, acting, tell, find)
             trace = trace_of(found)
             if name is not None and trace.end in (End.ANSWERED, End.OUT_OF_STEPS):
-                keep, workspace = workspace, None
-                await self.shelf.put(name, keep, trace.messages, chat.answered(answer_text(trace)))
+                acted, before = acting, kept
+                acting, kept = None, None  # from now on nothing is as before, even if this fails
+                session = acted if before is None else await asyncio.to_thread(before.take_over, acted)
+                await self.shelf.put(name, session, trace.messages, chat.answered(answer_text(trace, asked.stop)))
             return found
-        except InfrastructureError as e:
-            raise _fault(str(e)) from e
-        except ModelError as e:
-            raise Refused(400, "model_refused", str(e), param="messages") from e
         finally:
             if name is not None:
-                self.shelf.free(name)
-            if workspace is not None:
-                self._close_soon(workspace)
+                self.shelf.free(name, kept)
+            if acting is not None:
+                self._close_soon(acting)
 
-    async def _episode(self, asked: Asked, kept: Kept | None, workspace: Workspace, tell: Tell) -> Trace:
-        return await rollout(
+    async def _find(
+        self, asked: Asked, kept: Kept | None, workspace: Workspace, tell: Tell, find: Find[Found]
+    ) -> Found:
+        """Where the steps of earlier answers leave no room for the question, the model is shown the words alone."""
+        if kept is not None:
+            prompt = (*kept.messages, Message("user", asked.chat.question))
+            try:
+                return await find(asked, prompt, workspace, tell)
+            except Refused as e:
+                if e.code != TOO_LONG:
+                    raise
+        return await find(asked, opening(asked.chat, self._style, self._environment.tools), workspace, tell)
+
+    async def _episode(self, asked: Asked, prompt: Prompt, workspace: Workspace, tell: Tell) -> Trace:
+        trace = await rollout(
             Watched(self.model, tell),
             _problem(asked),
             self._environment,
             self._style,
             self._settings_for(asked, self._settings),
             on_step=tell,
-            opening=self._opening(asked, kept),
+            opening=prompt,
             workspace=workspace,
         )
+        raise_without_answer(trace)
+        return trace
 
-    async def _episodes(self, asked: Asked, kept: Kept | None, workspace: Workspace, tell: Tell) -> Answered:
+    async def _episodes(self, asked: Asked, prompt: Prompt, workspace: Workspace, tell: Tell) -> Answered:
         """Each trajectory acts in a fork of the session, which goes on from the state of the one that is chosen."""
         if self.choosing is None:
             raise Refused(400, "unsupported", "this server checks no answers", param="model")
@@ -197,7 +222,7 @@ class Agent:
                 settings,
                 trace_id=name,
                 on_step=lambda step: tell(Tried(place, step)),
-                opening=self._opening(asked, kept),
+                opening=prompt,
                 workspace=forks[place],
             )
             if trace.steps:  # else nothing came of it, which the answer's status may tell
@@ -205,18 +230,13 @@ class Agent:
             return trace
 
         found = await self.choosing.answer(self.model, _problem(asked), solve, settings, settings.seed)
-        _raise_without_answer(found.trace)
+        raise_without_answer(found.trace)
         chosen = forks.pop(found.choice.index or 0)
         await asyncio.to_thread(workspace.commit, chosen)
         for fork in forks:
             self._close_soon(fork)
         tell(Chosen(found))
         return found
-
-    def _opening(self, asked: Asked, kept: Kept | None) -> tuple[Message, ...]:
-        if kept is not None:
-            return (*kept.messages, Message("user", asked.chat.question))
-        return opening(asked.chat, self._style, self._environment.tools)
 
     def _settings_for(self, asked: Asked, settings: RolloutSettings) -> RolloutSettings:
         own = settings.sampling
@@ -235,10 +255,13 @@ class Agent:
             return seed_of("asked", wanted)
         return secrets.randbits(56) if sampling.temperature > 0 else self._settings.seed
 
-    def _check(self, texts: Sequence[str]) -> None:
-        """Refuse what pretends to be part of the chat template. The model would be shown it as plain text: nothing can
-        be forged with it, but whoever sends it means to, or has pasted what was not meant for a model."""
-        for text in texts:
+    def _check(self, said: Sequence[str], answers: Sequence[str] = ()) -> None:
+        """Refuse what cannot fit, before anybody spends a second on tokenising it, and what pretends to be part of the
+        chat template. The model would be shown it as plain text: nothing can be forged with it, but whoever sends it
+        means to, or has pasted what was not meant for a model. Of ``answers`` a prompt may show a part only."""
+        if sum(len(text.strip()) for text in said) > self._most_characters:
+            raise too_long()
+        for text in (*said, *answers):
             marker = self._marker_in(text)
             if marker is not None:
                 message = f'the messages hold "{marker}", a control token of the model\'s chat template'
@@ -251,40 +274,14 @@ class Agent:
         task.add_done_callback(self._closing.discard)
 
 
-def trace_of(found: Trace | Answered) -> Trace:
-    """The episode that answers: the only one, or the one that was chosen."""
-    return found if isinstance(found, Trace) else found.trace
-
-
 def _problem(asked: Asked) -> Problem:
     return Problem("chat", asked.chat.question, "")
 
 
-def answer_text(trace: Trace) -> str:
-    """What is said to the user: the answer, or why there is none."""
-    if trace.answer is not None:
-        return trace.answer
-    return _NO_ANSWER[trace.end]
-
-
-_NO_ANSWER = {
-    End.OUT_OF_STEPS: "I found no answer: the steps I may take are used up.",
-    End.OUT_OF_CONTEXT: "I found no answer: the conversation no longer fits into what I can read.",
-    End.NO_ANSWER: "I found no answer.",
-}
-
-
-def _raise_without_answer(trace: Trace) -> None:
-    """Raise Refused for an episode that says why nothing can be answered."""
-    if trace.end is End.FAULT:
-        raise _fault(trace.fault or "")
-    if trace.end is End.OUT_OF_CONTEXT and not trace.steps:
-        raise _too_long()
-
-
-def _fault(why: str) -> Refused:
-    return Refused(503, "fault", f"the agent's surroundings failed: {why}", retry_after_s=5)
-
-
-def _too_long() -> Refused:
-    return Refused(400, TOO_LONG, "the messages are longer than the model can read", param="messages")
+def _most_characters(model: Model) -> float:
+    """More than this no prompt can hold, even if all its tokens were the longest there is. Tokenizers may first join up
+    to four characters into one (a Greek letter with three accents)."""
+    chat_format = getattr(model, "chat", None)
+    if chat_format is None or model.context_length is None:
+        return math.inf
+    return 4 * max(map(len, chat_format.tokenizer.get_vocab())) * model.context_length

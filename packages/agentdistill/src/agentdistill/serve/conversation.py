@@ -32,13 +32,16 @@ class Chat:
 
     @property
     def seen(self) -> str:
-        """A hash of all that was said before the question."""
-        return digest([self.instructions, [list(turn) for turn in self.history]])
+        """A hash of all that was said before the question, blanks around it apart: many clients trim what they show."""
+        return _hash(self.instructions, self.history)
 
     def answered(self, answer: str) -> str:
         """What :attr:`seen` will be in the client's next request, where it repeats what was said."""
-        said = (*self.history, ("user", self.question), ("assistant", answer))
-        return digest([self.instructions, [list(turn) for turn in said]])
+        return _hash(self.instructions, (*self.history, ("user", self.question), ("assistant", answer)))
+
+
+def _hash(instructions: str, turns: Sequence[tuple[str, str]]) -> str:
+    return digest([instructions, [[role, text.strip()] for role, text in turns]])
 
 
 def read_chat(messages: Sequence[tuple[str, str]]) -> Chat:
@@ -91,6 +94,15 @@ class Kept:
     seen: str
     since: float
 
+    def fork(self) -> Workspace:
+        """A session in the same state, to act in."""
+        return self.workspace.fork()[0]
+
+    def take_over(self, fork: Workspace) -> Workspace:
+        """The session, gone on from the state that its fork is in."""
+        self.workspace.commit(fork)
+        return self.workspace
+
 
 class Shelf:
     """Sessions of named conversations, kept until the next question: at most ``n_kept``, for at most ``keep_s``.
@@ -116,19 +128,25 @@ class Shelf:
             raise Refused(409, "conversation_busy", f'conversation "{name}" waits for an answer', param="conversation")
         self._busy.add(name)
         kept = self._kept.pop(name, None)
-        if kept is not None and (kept.seen != seen or self._clock() - kept.since > self._keep_s):
+        if kept is None or (kept.seen == seen and self._clock() - kept.since <= self._keep_s):
+            return kept
+        try:
             await asyncio.to_thread(kept.workspace.close)
-            kept = None
-        return kept
+        except BaseException:  # a client that goes away meanwhile
+            self.free(name)
+            raise
+        return None
 
     async def put(self, name: str, workspace: Workspace, messages: tuple[Message, ...], seen: str) -> None:
         """Keep a session that :meth:`take` was asked for; what is too old or too many is closed."""
         self._kept[name] = Kept(workspace, messages, seen, self._clock())
         await self.sweep()
 
-    def free(self, name: str) -> None:
-        """The conversation waits for no answer any more."""
+    def free(self, name: str, back: Kept | None = None) -> None:
+        """The conversation waits for no answer any more. Where it got none, ``back`` is what :meth:`take` gave."""
         self._busy.discard(name)
+        if back is not None:
+            self._kept[name] = back
 
     async def sweep(self) -> None:
         """Close what is too old, and the oldest of what is too many."""

@@ -106,11 +106,11 @@
       this.number = 0;
     }
 
-    take(delta) {
-      if (!delta.wrote && !delta.step) return;
+    take({ wrote, step }) {
+      if (!wrote && !step) return;
       if (!this.turn) { this.number += 1; this.turn = new Turn(this.number); this.box.append(this.turn.node); }
-      if (delta.wrote) this.turn.wrote(delta.wrote);
-      if (delta.step) { this.turn.done(delta.step); this.turn = null; }
+      if (wrote) this.turn.wrote(wrote);
+      if (step) { this.turn.done(step); this.turn = null; }
     }
   }
 
@@ -157,7 +157,7 @@
     let said = reply.statusText;
     try { said = (await reply.json()).error.message; } catch { /* no JSON: the status has to do */ }
     const wait = reply.headers.get('Retry-After');
-    return new Error(said + (wait ? ` (in about ${wait} s)` : ''));
+    return new Error(said + (wait ? ` (try again in about ${wait} s)` : ''));
   }
 
   async function* events(reply) {
@@ -228,11 +228,11 @@
     say('at work');
     for await (const chunk of events(reply)) {
       if (chunk.usage) usage = chunk.usage;
+      const told = chunk.agent || {};
+      (told.candidate === undefined ? main : candidate(told.candidate).track).take(told);
+      if (told.ended) candidate(told.candidate).ended(told.ended);
+      if (told.verification) box.append(verdict(told.verification, tried));
       for (const { delta, finish_reason } of chunk.choices) {
-        const track = delta.candidate === undefined ? main : candidate(delta.candidate).track;
-        track.take(delta);
-        if (delta.ended) candidate(delta.candidate).ended(delta.ended);
-        if (delta.verification) box.append(verdict(delta.verification, tried));
         text += delta.content || '';
         finish = finish_reason || finish;
       }
@@ -258,6 +258,7 @@
       await answer(question, item);
     } catch (e) {
       item.append(el('p', 'answer failed', mine.signal.aborted ? 'Stopped.' : visible(e.message)));
+      if (item.isConnected && !$('question').value) write(question);
     }
     for (const left of item.querySelectorAll('.busy')) left.classList.remove('busy');
     if (running === mine) {
@@ -273,9 +274,13 @@
   function submit() {
     const question = $('question').value.trim();
     if (!question || running || !model) return;
-    $('question').value = '';
-    grow();
+    write('');
     ask(question);
+  }
+
+  function write(question) {
+    $('question').value = question;
+    grow();
   }
 
   function grow() {

@@ -1,0 +1,51 @@
+"""What came of a question: words for the user, or the error that stands in for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agentdistill.models._reply import cut_at_stop
+from agentdistill.serve.refused import Refused
+from agentdistill.types import End, Trace
+from agentdistill.verify.asking import Answered
+
+TOO_LONG = "context_length_exceeded"
+FAULT = "fault"
+
+
+def trace_of(found: Trace | Answered) -> Trace:
+    """The episode that answers: the only one, or the one that was chosen."""
+    return found if isinstance(found, Trace) else found.trace
+
+
+def answer_text(trace: Trace, stop: Sequence[str] = ()) -> str:
+    """What is said to the user: the answer up to the first of the ``stop`` strings, or why there is none."""
+    if trace.answer is None:
+        return _NO_ANSWER[trace.end]
+    cut = cut_at_stop(trace.answer, stop)
+    return trace.answer if cut is None else cut
+
+
+_NO_ANSWER = {
+    End.OUT_OF_STEPS: "I found no answer: the steps I may take are used up.",
+    End.OUT_OF_CONTEXT: "I found no answer: the conversation no longer fits into what I can read.",
+    End.NO_ANSWER: "I found no answer.",
+}
+
+
+def raise_without_answer(trace: Trace) -> None:
+    """Raise Refused for an episode that says why nothing can be answered."""
+    if trace.end is End.FAULT:
+        raise fault(trace.fault or "")
+    if trace.end is End.OUT_OF_CONTEXT and not trace.steps:
+        raise too_long()
+
+
+def fault(why: str) -> Refused:
+    """The world failed, not the client, nor the model."""
+    return Refused(503, FAULT, f"the agent's surroundings failed: {why}", retry_after_s=5)
+
+
+def too_long() -> Refused:
+    """The messages do not fit."""
+    return Refused(400, TOO_LONG, "the messages are longer than the model can read", param="messages")
