@@ -134,13 +134,19 @@ def test_a_port_is_free_again_where_the_model_cannot_be_loaded(run):
     socket.create_server(("127.0.0.1", port)).close()
 
 
+def forget(monkeypatch, package):
+    """As if a package were not installed; what was imported of it before would be found all the same."""
+    for name in [package, *(m for m in sys.modules if m.startswith(f"{package}."))]:
+        monkeypatch.setitem(sys.modules, name, None)
+
+
 @pytest.mark.parametrize(
     ("missing", "arguments", "extras"), [("mcp", ["--mcp"], "serve,mcp"), ("uvicorn", [], "serve")]
 )
 def test_an_extra_that_is_missing_is_told_before_a_model_is_loaded(
     run, nothing_is_loaded, monkeypatch, capsys, missing, arguments, extras
 ):
-    monkeypatch.setitem(sys.modules, missing, None)
+    forget(monkeypatch, missing)
     for module in ("_mcp", "_server"):
         monkeypatch.delitem(sys.modules, f"agentdistill.serve.{module}", raising=False)
         monkeypatch.delattr(f"agentdistill.serve.{module}", raising=False)
@@ -152,7 +158,7 @@ def test_an_extra_that_is_missing_is_told_before_a_model_is_loaded(
 
 
 def test_an_application_says_which_extra_it_lacks(monkeypatch):
-    monkeypatch.setitem(sys.modules, "mcp", None)
+    forget(monkeypatch, "mcp")
     monkeypatch.delitem(sys.modules, "agentdistill.serve._mcp", raising=False)
     monkeypatch.delattr("agentdistill.serve._mcp", raising=False)
     with Environment(mode="process") as environment:

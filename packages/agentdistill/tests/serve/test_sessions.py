@@ -15,6 +15,7 @@ pytest.importorskip("fastapi", reason="the extra agentdistill[serve] is not inst
 from agentdistill.environment import Environment  # noqa: E402
 from agentdistill.errors import InfrastructureError  # noqa: E402
 from agentdistill.models.scripted import Scripted  # noqa: E402
+from agentdistill.serve.conversation import Shelf  # noqa: E402
 from agentdistill.verify.asking import Choosing  # noqa: E402
 from agentdistill.verify.judges import Kit  # noqa: E402
 
@@ -172,3 +173,11 @@ def test_nothing_is_left_open(server):
     while server.agent._closing:
         time.sleep(0.01)
     assert (server.agent.gate.running, server.agent.shelf._busy) == (0, set())
+
+
+def test_as_many_sessions_are_kept_as_the_server_was_told(environment):
+    with served(Scripted(Student(), name="student"), environment, shelf=Shelf(n_kept=1)) as up:
+        first, second = Conversation(up.url), Conversation(up.url)
+        assert [first.ask("remember"), second.ask("remember")] == ["It is kept"] * 2
+        assert second.ask("recall") == "42"
+        assert first.ask("recall") != "42"

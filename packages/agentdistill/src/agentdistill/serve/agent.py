@@ -77,7 +77,7 @@ class Agent:
         self.name = model.name
         self.on_batch: Callable[[int], None] = lambda n: None
         self.gate = Gate(n_running, n_waiting)
-        self.shelf = shelf or Shelf()
+        self.shelf = Shelf() if shelf is None else shelf  # an empty one is false
         self.model = Batches(model, lambda n: self.on_batch(n))
         self._environment, self._style, self._settings = environment, style, settings
         self._vote = vote or Consistency()
