@@ -3,7 +3,8 @@
 Every chat asks a question, waits for the answer, asks another in the same named conversation, whose session the server
 keeps, and begins a new one, as people do. The right answers are what the same server says when nobody else asks, and
 how many tokens it read for them: so an answer that is lost or somebody else's is seen, and a session too. Memory is the
-server's proportional size, its sandboxes included, from the end of the first quarter to the end.
+server's proportional size, its sandboxes included, from the end of the first quarter to the end, beside the sessions
+that it keeps for the next question: it grows with those, up to the number that the server may keep.
 
 Any error is an answer lost. With ``--kill`` the server is killed half way and started again: what was under way then
 ends in an error that names the connection or the status, and every chat has to be answered again afterwards.
@@ -19,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
@@ -63,7 +65,8 @@ def _shown(r: dict[str, Any]) -> str:
             f"  answered {r['answered']:,} ({r['per_s']:.1f} a second)",
             f"  seconds an answer {s['median']:.2f} (median), {s['p99']:.2f} (99 %)",
             f"  lost {r['lost']}, mixed up {r['wrong']}, errors told: {errors}",
-            f"  memory {r['memory_mb'][0]:.0f} to {r['memory_mb'][1]:.0f} MB ({growth:+.1f} %)",
+            f"  memory {r['memory_mb'][0]:.0f} to {r['memory_mb'][1]:.0f} MB ({growth:+.1f} %), "
+            f"sessions kept {r['sessions'][0]} to {r['sessions'][1]}",
         ]
     )
 
@@ -94,7 +97,7 @@ class _Load:
     errors: Counter[str] = field(default_factory=Counter)
     wrong: int = 0
     recovered: set[int] = field(default_factory=set)
-    memory: list[float] = field(default_factory=list)
+    memory: list[tuple[float, int]] = field(default_factory=list)  # MB, and sessions kept then
     port: int = 0
     process: subprocess.Popen[str] | None = None
 
@@ -115,6 +118,7 @@ class _Load:
         times = sorted(self.times)
         if not times:
             raise InfrastructureError("bench serving: not one question was answered")
+        ends = [self.memory[len(self.memory) // 4], self.memory[-1]] if self.memory else [(1.0, 0), (1.0, 0)]
         return {
             "chats": self.n_chats,
             "seconds": self.seconds,
@@ -128,7 +132,8 @@ class _Load:
             "wrong": self.wrong,
             "lost": self.n_chats - len(self.recovered) + (0 if self.kill else sum(self.errors.values())),
             "errors": dict(self.errors),
-            "memory_mb": [self.memory[len(self.memory) // 4], self.memory[-1]] if self.memory else [1.0, 1.0],
+            "memory_mb": [seen[0] for seen in ends],
+            "sessions": [seen[1] for seen in ends],
         }
 
     async def _hear_alone(self) -> None:
@@ -219,7 +224,17 @@ class _Load:
         while time.monotonic() < deadline:
             await asyncio.sleep(1.0)
             if self.process is not None and (mb := _memory_mb(self.process.pid)):
-                self.memory.append(mb)
+                self.memory.append((mb, await asyncio.to_thread(_sessions, self.port)))
+
+
+def _sessions(port: int) -> int:
+    """How many sessions the server keeps; 0 where it does not say."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5.0) as answer:
+            found = re.search(r"^agentdistill_sessions_kept (\S+)", answer.read().decode(), re.MULTILINE)
+    except OSError:
+        return 0
+    return int(float(found[1])) if found else 0
 
 
 def _memory_mb(pid: int) -> float:
