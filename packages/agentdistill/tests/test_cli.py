@@ -19,6 +19,7 @@ from small_run import write_inputs
 import agentdistill.cli
 from agentdistill.cli import VERBS, build_parser, main
 from agentdistill.cli.bench import benches
+from agentdistill.errors import InfrastructureError, UserError
 
 COMMAND = [sys.executable, "-c", "import sys; from agentdistill.cli import main; sys.exit(main(sys.argv[1:]))"]
 
@@ -199,3 +200,21 @@ def test_imports_are_light() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=source_environment())
     assert done.returncode == 0, done.stderr
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("kind", [UserError, InfrastructureError])
+def test_ctrl_c_that_a_library_turned_into_an_error_is_ctrl_c(
+    kind: type[Exception], run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def importing(*args: object) -> int:
+        try:
+            try:
+                raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                raise ModuleNotFoundError("could not import") from None
+        except ModuleNotFoundError as e:
+            raise kind("no tokenizer could be loaded") from e
+
+    monkeypatch.setattr("agentdistill.cli.run.main", importing)
+    assert main(["run", str(run.parent.parent / "recipe.toml"), "--runs", "runs"]) == 130
+    assert "interrupted; what was done is kept" in capsys.readouterr().err

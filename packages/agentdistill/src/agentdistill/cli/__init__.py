@@ -67,16 +67,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser(only=verb or "").parse_args(argv)
     try:
         return int(importlib.import_module(f"{__name__}.{_MODULES.get(args.verb, args.verb)}").main(args))
-    except UserError as e:
+    except (UserError, InfrastructureError) as e:
+        if _from_interrupt(e):
+            return _interrupted(args.verb)
         print(f"agentdistill: {e}", file=sys.stderr)
-        return 2
-    except InfrastructureError as e:
-        print(f"agentdistill: {e}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(e, UserError) else 1
     except KeyboardInterrupt:
-        kept = "what was done is kept; the same command goes on from there" if args.verb in _RESUMABLE else ""
-        print(f"\nagentdistill: interrupted{f'; {kept}' if kept else ''}", file=sys.stderr)
-        return 130
+        return _interrupted(args.verb)
     except BrokenPipeError:
         sys.stderr.close()
         return 141
@@ -84,6 +81,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{e.filename}: " if e.filename else ""
         print(f"agentdistill: {where}{e.strerror or e}", file=sys.stderr)
         return 1
+
+
+def _from_interrupt(e: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: libraries that were just being imported report it as one of theirs."""
+    while e is not None and not isinstance(e, KeyboardInterrupt):
+        e = e.__cause__ or e.__context__
+    return e is not None
+
+
+def _interrupted(verb: str) -> int:
+    kept = "; what was done is kept; the same command goes on from there" if verb in _RESUMABLE else ""
+    print(f"\nagentdistill: interrupted{kept}", file=sys.stderr)
+    return 130
 
 
 _RESUMABLE = ("run", "collect", "filter", "train", "evaluate", "report", "on-policy")
