@@ -1,0 +1,35 @@
+"""The rows of a published file, wherever it lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from agentdistill.errors import DataError
+from agentdistill.problems import open_source
+from agentdistill.store import digest
+from agentdistill.tasks._benchmark import Part, Values, sources
+
+
+def rows(name: str, part: Part, path: str | None) -> Iterator[tuple[int, Values]]:
+    """Every row of the file ``path``, or of a part of ``name`` (below the folder ``path``, else where
+    :func:`~agentdistill.tasks._benchmark.sources` finds it), with its number from 1. Raises DataError for what is no
+    object."""
+    given = Path(path).expanduser() if path is not None else None
+    found = (str(given),) if given is not None and not given.is_dir() else sources(name, part, given)
+    for source in found:
+        for n, row in enumerate(open_source(source).rows, 1):
+            if not isinstance(row.values, dict):
+                raise DataError(f"{row.where}: {row.fault or 'expected an object'}")
+            yield n, row.values
+
+
+def text_of(values: Values, column: str) -> str:
+    """A column's text; ``""`` where there is none."""
+    value = values.get(column)
+    return value if isinstance(value, str) else ""
+
+
+def question_digest(question: str) -> str:
+    """What is the same for the same question, whoever asks it: no regard to case, blanks and punctuation."""
+    return digest("".join(c for c in question.lower() if c.isalnum()))
