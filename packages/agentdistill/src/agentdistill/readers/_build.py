@@ -68,7 +68,7 @@ def _answered(draft: Draft, method: str, style: Style) -> Trace:
 
 def _acted(draft: Draft, method: str, style: Style, tools: Sequence[Tool], environment: Environment) -> Trace:
     p = draft.problem
-    stored = all(t.observation is not None for t in draft.turns[:-1]) and draft.answer is not None
+    stored = draft.answer is not None
     results = _stored(draft) if stored else _run(draft.turns, environment)
     steps: list[Step] = []
     answer: str | None = None
@@ -87,7 +87,7 @@ def _acted(draft: Draft, method: str, style: Style, tools: Sequence[Tool], envir
 def _stored(draft: Draft) -> Iterator[Execution]:
     """What the draft itself says of its turns; the last one gives the answer."""
     for turn in draft.turns[:-1]:
-        yield Execution(StepStatus.OK, turn.observation or "")
+        yield Execution(StepStatus.OK, turn.observation or "", None, turn.calls)
     yield Execution(StepStatus.FINAL, "", draft.answer)
 
 

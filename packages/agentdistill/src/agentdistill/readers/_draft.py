@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentdistill.types import Problem
+from agentdistill.types import Problem, ToolCall
 
 Notes = tuple[tuple[str, str], ...]
 
@@ -13,12 +13,14 @@ Notes = tuple[tuple[str, str], ...]
 class Turn:
     """One turn of the model: a thought and code, or a whole chain of thought where ``code`` is None.
 
-    ``observation`` is what was observed where that is stored; None: the code is to be run.
+    ``observation`` and ``calls`` are what was observed and which tools were called, where that is stored; otherwise
+    the code is run.
     """
 
     thought: str
     code: str | None = None
     observation: str | None = None
+    calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

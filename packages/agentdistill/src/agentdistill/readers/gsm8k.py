@@ -16,9 +16,14 @@ from agentdistill.readers._program import NoProgram, program
 from agentdistill.tasks._benchmark import Part
 from agentdistill.types import Problem
 
-SPLITS = ("train",)
+SPLITS = {"train": ("agent", "cot")}
 _PART = Part(("gsm8k_train*.jsonl", "train.jsonl"), ("openai/gsm8k/main:train",))
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
+
+
+def parts(split: str) -> tuple[Part, ...]:
+    """The files of a split."""
+    return (_PART,)
 
 
 def drafts(split: str, path: str | None, method: str) -> Iterator[Draft | LeftOut]:

@@ -21,7 +21,7 @@ from agentdistill.readers._files import rows, text_of
 from agentdistill.tasks._benchmark import Part, Values
 from agentdistill.types import Problem
 
-SPLITS = ("all", "free")
+SPLITS = {"all": ("agent", "cot"), "free": ("agent", "cot")}
 MODEL = "gpt-3.5-turbo"
 _PROGRAMS = Part(("svamp_python_sdp.json",), ())
 _RATIONALES = Part(("svamp_nl.json",), ())
@@ -31,6 +31,11 @@ _CLOSING = re.compile(r"\s*(?:Therefore, the|The) answer is <(?P<answer>[^<>]*)>
 _SENTENCE = re.compile(r"(?<=[.:!?])\s+")
 _ARITHMETIC = re.compile(r"\d\s*[-+*/x×÷=]\s*\$?\d|=")
 _THOUGHT_WORDS = 45
+
+
+def parts(split: str) -> tuple[Part, ...]:
+    """The files of a split."""
+    return (_PROGRAMS, _RATIONALES)
 
 
 def drafts(split: str, path: str | None, method: str) -> Iterator[Draft | LeftOut]:
