@@ -12,7 +12,7 @@ from agentdistill.environment import Environment
 from agentdistill.errors import RecipeError, UserError
 from agentdistill.methods import Method
 from agentdistill.models import Model, load_model
-from agentdistill.problems import load_problems
+from agentdistill.problems import joined, load_problems
 from agentdistill.prompts import Style, load_style
 from agentdistill.recipe import Recipe, RolloutTable
 from agentdistill.retrieval import Retriever, build_retriever, is_remote, open_corpus
@@ -58,15 +58,10 @@ class Run:
         settings = self.recipe.problems
         found: dict[str, tuple[Problem, ...]] = {}
         skipped: list[str] = []
-        for split, source, limit in (
-            ("train", settings.train, settings.limit_train),
-            ("test", settings.test or "", settings.limit_test),
-        ):
-            if not source:
-                found[split] = ()
-                continue
-            found[split], bad = self.load(source, limit)
-            skipped += bad
+        for split, limit in (("train", settings.limit_train), ("test", settings.limit_test)):
+            loaded = {source: self.load(source, limit) for source in settings.sources(split)}
+            found[split] = joined({source: problems for source, (problems, _) in loaded.items()})
+            skipped += [line for _, lines in loaded.values() for line in lines]
         return found, tuple(skipped)
 
     def load(self, source: str, limit: int | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:

@@ -17,17 +17,23 @@ from agentdistill.types import Consistency
 class ProblemsSettings:
     """Where problems come from: a file, a hub dataset ``owner/name:split``, or a built-in task ``NAME:SPLIT``.
 
-    ``fields`` maps our names (id, question, answer, kind, family, aliases) to the file's columns. ``limit_train`` and
-    ``limit_test`` keep the first so many; ``strict`` stops at the first bad row instead of skipping it.
+    ``train`` and ``test`` are one such source or several. ``fields`` maps our names (id, question, answer, kind,
+    family, aliases) to the files' columns. ``limit_train`` and ``limit_test`` keep the first so many of each source;
+    ``strict`` stops at the first bad row instead of skipping it.
     """
 
-    train: str
-    test: str | None = None
+    train: str | tuple[str, ...]
+    test: str | tuple[str, ...] | None = None
     fields: dict[str, str] = field(default_factory=dict)
     kind: str | None = None
     limit_train: int | None = None
     limit_test: int | None = None
     strict: bool = False
+
+    def sources(self, split: str) -> tuple[str, ...]:
+        """The sources of ``train`` or ``test``; none where the recipe names none."""
+        named = self.train if split == "train" else self.test
+        return (named,) if isinstance(named, str) and named else tuple(named or ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

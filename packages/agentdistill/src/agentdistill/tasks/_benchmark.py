@@ -24,7 +24,7 @@ _SPEC = re.compile(r"(?P<name>[\w-]*)(?::(?P<n>\d*))?(?:@(?P<path>.+))?", re.DOT
 _QUESTION = ("question", "problem", "Question", "input")
 _ANSWER = ("answer", "Answer", "target")
 _ALIASES = ("aliases", "answer_aliases", "answer_alias")
-_ID = ("id", "_id", "question_id", "unique_id")
+_ID = ("id", "_id", "question_id", "unique_id", "item_id", "ID")
 _LABELS = ("level", "category", "subject", "type")
 
 Values = Mapping[str, Any]

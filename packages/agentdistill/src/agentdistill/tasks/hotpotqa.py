@@ -13,7 +13,12 @@ HOTPOTQA = Benchmark(
     "hotpotqa",
     "short",
     {
-        "test": (Part(("hotpotqa_500*.json", "hotpot_dev_*.json"), ("hotpotqa/hotpot_qa/distractor:validation",)),),
+        "test": (
+            Part(
+                ("hotpotqa_500*.json", "hotpot_dev_*.json", "hotpotqa_distractor*.csv"),
+                ("hotpotqa/hotpot_qa/distractor:validation",),
+            ),
+        ),
         "train": (Part(("hotpotqa_1000*.json", "hotpot_train_*.json"), ("hotpotqa/hotpot_qa/distractor:train",)),),
     },
 )
