@@ -9,7 +9,8 @@ from typing import Any
 
 from agentdistill.checkpoints import locate
 from agentdistill.environment import Environment
-from agentdistill.errors import RecipeError, UserError
+from agentdistill.errors import DataError, RecipeError, UserError
+from agentdistill.examples import ExampleStyle, read_examples
 from agentdistill.methods import Method
 from agentdistill.models import Model, load_model
 from agentdistill.problems import joined, load_problems
@@ -18,10 +19,10 @@ from agentdistill.recipe import Recipe, RolloutTable
 from agentdistill.retrieval import Retriever, build_retriever, is_remote, open_corpus
 from agentdistill.rollout import RolloutSettings
 from agentdistill.sandbox import Limits
-from agentdistill.store import digest, json_text, to_dict, write_json
+from agentdistill.store import digest, file_digest, json_text, to_dict, write_json
 from agentdistill.tasks import find_task
 from agentdistill.tools import Tool, load_functions
-from agentdistill.types import Kind, Problem, Sampling
+from agentdistill.types import Kind, Problem, Sampling, Trace
 
 
 class Run:
@@ -81,6 +82,24 @@ class Run:
         return load_style(self.recipe.style)
 
     @cached_property
+    def untrained_style(self) -> Style:
+        """The prompts of models that were not trained: with the recipe's worked examples, where it has some."""
+        path = self.recipe.examples
+        return self.style if path is None else ExampleStyle(self.style, read_examples(Path(path)))
+
+    def check_examples(self, m: Method) -> None:
+        """Raise DataError where the recipe has worked examples, but none of how ``m`` answers."""
+        style = self.untrained_style
+        if isinstance(style, ExampleStyle) and not any(getattr(e, m.loop) for e in style.examples):
+            why = f'no row has "{m.loop}", which the method {m.name} is prompted with'
+            raise DataError(f"{self.recipe.examples}: {why}")
+
+    def as_learned(self, trace: Trace) -> Trace:
+        """The trace as a student learns it: without worked examples, which its own prompts do not have."""
+        style = self.untrained_style
+        return style.without(trace, self.tools) if isinstance(style, ExampleStyle) else trace
+
+    @cached_property
     def retriever(self) -> Retriever | None:
         """The index of the corpus that search looks through, or its server's client; None where the recipe has none."""
         tools = self.recipe.tools
@@ -132,14 +151,17 @@ class Run:
             settings["path"] = locate(settings["path"])
         return load_model(self.recipe.teacher.model, **settings)
 
-    def rollout_inputs(self, split: str) -> dict[str, str]:
-        """Hashes of what episodes hang on besides their settings: problems, corpus, tools, teacher."""
+    def rollout_inputs(self, split: str, trained: bool = False) -> dict[str, str]:
+        """Hashes of what episodes hang on besides their settings: problems, corpus, tools and, unless the model was
+        trained, worked examples."""
         inputs = {"problems": digest(self.problems(split)), "style": self.recipe.style}
         if self.retriever is not None:
             inputs["corpus"] = self.retriever.corpus
         functions = self.recipe.tools.functions
         if functions:
             inputs["functions"] = digest(Path(functions).read_text(encoding="utf-8"))
+        if not trained and self.recipe.examples is not None:
+            inputs["examples"] = file_digest(Path(self.recipe.examples))
         return inputs
 
     def rollout_key(self, table: RolloutTable, m: Method) -> dict[str, Any]:

@@ -159,6 +159,7 @@ class OnPolicySettings:
 class Recipe:
     """A whole run. ``jobs`` processes work side by side, where models are local and on CPU; ``style`` names prompts.
 
+    ``examples`` is a file of worked examples that models which were not trained are shown in their prompts.
     ``executor`` says who runs the episodes: this machine's processes, or the workers of ``ray``.
     """
 
@@ -175,6 +176,7 @@ class Recipe:
     evaluate: EvaluateSettings = EvaluateSettings()
     on_policy: OnPolicySettings = OnPolicySettings()
     style: str = "standard"
+    examples: str | None = None
     seed: int = 0
     jobs: int = 1
     executor: Literal["local", "ray"] = "local"

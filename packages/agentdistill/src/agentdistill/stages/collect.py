@@ -29,9 +29,12 @@ def collections(run: Run) -> tuple[str, ...]:
         return tuple(n for n in _WORDS if n in needed | set(given))
     if run.recipe.collect.compare_prefix and needed & {"agent", "agent-prefix"}:
         needed |= {"agent", "agent-prefix"}
-    if "cot-rag" in needed and run.retriever is None:
-        needed.discard("cot-rag")
     return tuple(n for n in ("agent", "agent-prefix", "cot", "cot-rag") if n in needed)
+
+
+def asked_of_teacher(run: Run) -> tuple[str, ...]:
+    """The collections that are not read from a file."""
+    return tuple(name for name in collections(run) if name not in run.recipe.collect.trajectories)
 
 
 def folder_of(run: Run, name: str) -> StageFolder:
@@ -72,7 +75,7 @@ async def asking(run: Run, name: str, asked: Sequence[tuple[Problem, str]] | Non
     with run.environment(settings) as environment:
         model = run.teacher()
         try:
-            yield Work(model, [episode(run, m, environment, rollouts, p, i) for p, i in asked or _asked(run)])
+            yield Work(model, [episode(run, m, environment, rollouts, p, i, False) for p, i in asked or _asked(run)])
         finally:
             await model.aclose()
 
