@@ -185,3 +185,34 @@ def test_a_run_keeps_its_recipe(tmp_path: Path) -> None:
     assert recipe_from_json(data, tmp_path / "recipe.json") == recipe
     with pytest.raises(RecipeError, match=r'recipe\.json: unknown key "jbs"; did you mean "jobs"'):
         recipe_from_json({**data, "jbs": 2}, tmp_path / "recipe.json")
+
+
+def test_settings_given_beside_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(SMALLEST)
+    changes = ["train.epochs=3", "problems.limit_test = 50", "style=tiny", "student.base=x/y", "train.cot.epochs=4"]
+    recipe = load_recipe(path, changes)
+    assert (recipe.train.epochs, recipe.problems.limit_test, recipe.style) == (3, 50, "tiny")
+    assert recipe.students[0].base == "x/y"
+    assert recipe.train_cot is not None
+    assert recipe.train_cot.epochs == 4
+    assert load_recipe(path).train.epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("train.epochs", "write TABLE.KEY=VALUE"),
+        (".epochs=1", "write TABLE.KEY=VALUE"),
+        ("train.epoch=1", 'unknown key "epoch"'),
+        ("train.epochs=many", "epochs"),
+        ("style.name=x", "style has to be text"),
+        ("teacher.url.port=1", '"url" is no table'),
+    ],
+)
+def test_bad_settings_beside_the_file(tmp_path: Path, change: str, why: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(SMALLEST)
+    with pytest.raises(RecipeError, match=why) as e:
+        load_recipe(path, [change])
+    assert "\n" not in str(e.value)

@@ -25,6 +25,10 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument(
         "--limit", type=int, metavar="N", help="a dry run: N problems, the trajectories shown, the whole projected"
     )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
+        help="a setting instead of the recipe's, such as train.epochs=1",
+    )  # fmt: skip
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds, from the recipe's own (1)")
     parser.add_argument("--json", action="store_true", help="print what came out as JSON")
 
@@ -35,7 +39,7 @@ def main(args: argparse.Namespace) -> int:
     from agentdistill.recipe import A_NAME, is_name, load_recipe
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    recipe = load_recipe(args.recipe)
+    recipe = load_recipe(args.recipe, args.changes)
     if args.jobs is not None:
         recipe = dataclasses.replace(recipe, jobs=args.jobs)
     if args.name is not None:
