@@ -98,7 +98,8 @@ def build(cls: type[T], data: Any, source: Source, table: str) -> T:
 def _value(hint: Any, value: Any, source: Source, table: str, key: str) -> Any:
     origin = get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        hint = next(a for a in get_args(hint) if a is not type(None))
+        hints = [a for a in get_args(hint) if a is not type(None)]  # of several, a list is the one written as a list
+        hint = next((a for a in hints if (get_origin(a) is tuple) == isinstance(value, list)), hints[0])
         origin = get_origin(hint)
     inner_table = f"{table}.{key}" if table else key
     if dataclasses.is_dataclass(hint):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+
+CUT = " ..."
+"""Ends a text that goes on."""
+_SENTENCE_END = re.compile(r"""[.!?]['")\]”’]*(?=\s)""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +16,25 @@ class Passage:
 
     title: str
     text: str
+
+
+def shortened(p: Passage, n_chars: int | None) -> Passage:
+    """The passage with a text of at most ``n_chars`` characters, mark included; as it is for None.
+
+    It ends with a sentence where one ends in the last third, else with a word.
+
+    >>> shortened(Passage("Aren", "The Aren is a river. It floods in May."), 30).text
+    'The Aren is a river. ...'
+    """
+    if n_chars is None or len(p.text) <= n_chars:
+        return p
+    room = max(n_chars - len(CUT), 0)
+    ends = [m.end() for m in _SENTENCE_END.finditer(p.text, 0, room + 1)]
+    if ends and ends[-1] >= room * 2 / 3:
+        text = p.text[: ends[-1]]
+    else:
+        text = p.text[:room] if p.text[room].isspace() else p.text[:room].rpartition(" ")[0]
+    return replace(p, text=(text.rstrip() + CUT)[-n_chars:])
 
 
 def from_contents(text: str) -> Passage:

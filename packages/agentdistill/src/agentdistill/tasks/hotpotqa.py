@@ -6,6 +6,7 @@ From the hub, ``test`` is the whole validation split (the test answers are not p
 
 from __future__ import annotations
 
+from agentdistill.retrieval import Passage
 from agentdistill.tasks._benchmark import Benchmark, Part
 from agentdistill.types import Problem
 
@@ -22,3 +23,8 @@ HOTPOTQA = Benchmark(
 def problems(split: str = "test") -> list[Problem]:
     """The problems of ``SPLIT[:N][@PATH]``; splits: test, train."""
     return HOTPOTQA.problems(split)
+
+
+def corpus(split: str = "test") -> list[Passage]:
+    """The passages that the questions of ``SPLIT[:N][@PATH]`` bring along, each once."""
+    return HOTPOTQA.corpus(split)
