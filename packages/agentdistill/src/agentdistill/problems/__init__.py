@@ -1,7 +1,7 @@
 """Questions with known answers, from a file or a hub dataset, as :class:`~agentdistill.types.Problem` values."""
 
 from agentdistill.problems._load import Loaded, load_problems
-from agentdistill.problems._passages import joined, passages_beside, supporting_passages, supporting_titles
+from agentdistill.problems._passages import join_sentences, passages_beside, supporting_passages, supporting_titles
 from agentdistill.problems._read import Row, Source, open_source
 from agentdistill.problems._value import as_text, as_texts
 
@@ -11,7 +11,7 @@ __all__ = [
     "Source",
     "as_text",
     "as_texts",
-    "joined",
+    "join_sentences",
     "load_problems",
     "open_source",
     "passages_beside",

@@ -54,7 +54,7 @@ def supporting_titles(values: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
 
 
-def joined(sentences: Sequence[str]) -> str:
+def join_sentences(sentences: Sequence[str]) -> str:
     """Sentences as one text; those of HotpotQA begin with the space that goes before them, others' do not."""
     return "".join(s if s[:1].isspace() or not i else f" {s}" for i, s in enumerate(sentences))
 
@@ -76,7 +76,7 @@ def _context(context: Any) -> Iterator[tuple[str, str, bool]]:
             raise ValueError("it needs as many sentence lists as titles")
         context = list(zip(titles, bodies, strict=True))
     for title, body in context:
-        text = body if isinstance(body, str) else joined(body)
+        text = body if isinstance(body, str) else join_sentences(body)
         yield _checked(title), text, False
 
 

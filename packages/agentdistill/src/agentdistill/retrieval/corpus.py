@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import DataError
-from agentdistill.problems import joined, open_source, passages_beside
+from agentdistill.problems import join_sentences, open_source, passages_beside
 from agentdistill.retrieval._distinct import Distinct
 from agentdistill.retrieval._json_stream import items
 from agentdistill.retrieval._passage import Passage, from_contents
@@ -137,7 +137,7 @@ def passages_of(row: Any, where: str) -> Iterator[Passage]:
 def _passage(row: Mapping[str, Any], where: str) -> Passage:
     title, body = row.get("title", ""), row.get("text", row.get("contents"))
     if isinstance(body, list) and all(isinstance(s, str) for s in body):
-        body = joined(body)
+        body = join_sentences(body)
     if body is None:
         raise DataError(f'{where}: no "text"')
     if not isinstance(body, str) or not isinstance(title, str):

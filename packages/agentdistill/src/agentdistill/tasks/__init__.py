@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from agentdistill.errors import UserError
+from agentdistill.progress import Progress
 from agentdistill.retrieval import Distinct, Passage, open_corpus, read_corpus
 
 _SOURCE = re.compile(r"(?P<name>\w+)(?::(?P<split>.*)|(?P<path>@.*))?", re.DOTALL)
@@ -33,7 +34,7 @@ def find_task(source: str) -> tuple[ModuleType, str] | None:
     return importlib.import_module(f"{__name__}.{match['name']}"), split
 
 
-def open_search(search: str | Sequence[str], cache: Path) -> Sequence[Passage]:
+def open_search(search: str | Sequence[str], cache: Path, progress: Progress | None = None) -> Sequence[Passage]:
     """The corpus that ``search`` in a recipe names: files, globs, folders and tasks, each passage once.
 
     Files alone stay on the disk (:func:`~agentdistill.retrieval.open_corpus`). Raises UserError for a task without a
@@ -41,7 +42,7 @@ def open_search(search: str | Sequence[str], cache: Path) -> Sequence[Passage]:
     """
     sources = [search] if isinstance(search, str) else search
     if not any(map(find_task, sources)):
-        return open_corpus(sources, cache)
+        return open_corpus(sources, cache, progress)
     return list(Distinct(p for source in sources for p in _passages(source)))
 
 
