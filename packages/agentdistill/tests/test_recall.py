@@ -99,7 +99,10 @@ def test_measured_is_the_mean_over_questions() -> None:
         ([{"question": "Why?", "supporting_facts": {"sent_id": [0]}}], "supporting passages cannot be read"),
         ([{"question": "Why?", "supporting_facts": [[1, 0]]}], "a title is 1"),
         ([{"question": "Why?", "paragraphs": [{"is_supporting": True}]}], "supporting passages cannot be read"),
-        ([{"question": "Why?", "paragraphs": [{"title": "A", "text": "x", "is_supporting": False}]}], "no supporting passages"),
+        (
+            [{"question": "Why?", "paragraphs": [{"title": "A", "text": "x", "is_supporting": False}]}],
+            "no supporting passages",
+        ),
         ([{"question": "Why?", "paragraphs": 3}], "supporting passages cannot be read"),
     ],
 )
@@ -132,9 +135,7 @@ def test_the_command_prints_json(files: list[str], tmp_path: Path, capsys: pytes
     assert sorted(p.name.split("-")[0] for p in index.iterdir()) == ["bm25", "corpus"]
 
 
-def test_answers_are_looked_for_in_passages_as_they_are_cut(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_answers_are_looked_for_in_passages_as_they_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     long = "The Aren is a river that flows, after many a bend past many a mill, into the Lake of Naj."
     corpus = write(tmp_path / "c.jsonl", [{"title": "Aren", "text": long}, {"title": "Lake", "text": "A lake."}])
     rows = [

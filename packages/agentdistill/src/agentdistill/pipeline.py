@@ -19,7 +19,7 @@ from typing import Any
 from agentdistill.checkpoints import locate
 from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.executors import RaySettings
-from agentdistill.methods import METHODS
+from agentdistill.methods import METHODS, Method
 from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
 from agentdistill.recipe import Recipe
 from agentdistill.run import Run
@@ -60,10 +60,21 @@ def _check(run: Run, progress: Progress) -> None:
         progress.say(f"{line}; row skipped (strict = true stops instead)")
     if len(run.skipped) > _SHOWN:
         progress.say(f"and {len(run.skipped) - _SHOWN} more rows skipped")
+    if run.recipe.examples is not None:
+        for m in _prompted(run):
+            run.check_examples(m)
     for student in run.recipe.students:
         base = locate(student.base)
         if base.startswith(("/", ".", "~")) and not Path(base).is_dir():
             raise ModelError(f"{base}: no such folder; give a checkpoint folder or a hub name such as owner/model")
+
+
+def _prompted(run: Run) -> list[Method]:
+    """How models that were not trained are asked."""
+    from agentdistill.stages.collect import asked_of_teacher
+
+    evaluated = [*run.recipe.evaluate.teacher, *(m for s in run.recipe.students for m in s.methods)]
+    return [METHODS[m] for m in (*asked_of_teacher(run), *evaluated) if METHODS[m].learns is None]
 
 
 def _tidy(folder: Path) -> None:

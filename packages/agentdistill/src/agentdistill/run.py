@@ -10,19 +10,20 @@ from typing import Any
 
 from agentdistill.checkpoints import locate
 from agentdistill.environment import Environment
-from agentdistill.errors import UserError
+from agentdistill.errors import DataError, UserError
+from agentdistill.examples import ExampleStyle, read_examples
 from agentdistill.methods import Method
 from agentdistill.models import Model, load_model
-from agentdistill.problems import load_problems
+from agentdistill.problems import joined, load_problems
 from agentdistill.prompts import Style, load_style
 from agentdistill.recipe import Recipe, RolloutTable
 from agentdistill.retrieval import MappedCorpus, Passage, Retriever, build_retriever, is_remote
 from agentdistill.rollout import RolloutSettings
 from agentdistill.sandbox import Limits
-from agentdistill.store import digest, json_text, to_dict, write_json
+from agentdistill.store import digest, file_digest, json_text, to_dict, write_json
 from agentdistill.tasks import find_task, open_search
 from agentdistill.tools import Tool, load_functions
-from agentdistill.types import Kind, Problem, Sampling
+from agentdistill.types import Kind, Problem, Sampling, Trace
 
 
 class Run:
@@ -59,15 +60,10 @@ class Run:
         settings = self.recipe.problems
         found: dict[str, tuple[Problem, ...]] = {}
         skipped: list[str] = []
-        for split, source, limit in (
-            ("train", settings.train, settings.limit_train),
-            ("test", settings.test or "", settings.limit_test),
-        ):
-            if not source:
-                found[split] = ()
-                continue
-            found[split], bad = self.load(source, limit)
-            skipped += bad
+        for split, limit in (("train", settings.limit_train), ("test", settings.limit_test)):
+            loaded = {source: self.load(source, limit) for source in settings.sources(split)}
+            found[split] = joined({source: problems for source, (problems, _) in loaded.items()})
+            skipped += [line for _, lines in loaded.values() for line in lines]
         return found, tuple(skipped)
 
     def load(self, source: str, limit: int | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
@@ -85,6 +81,24 @@ class Run:
     def style(self) -> Style:
         """The prompts."""
         return load_style(self.recipe.style)
+
+    @cached_property
+    def untrained_style(self) -> Style:
+        """The prompts of models that were not trained: with the recipe's worked examples, where it has some."""
+        path = self.recipe.examples
+        return self.style if path is None else ExampleStyle(self.style, read_examples(Path(path)))
+
+    def check_examples(self, m: Method) -> None:
+        """Raise DataError where the recipe has worked examples, but none of how ``m`` answers."""
+        style = self.untrained_style
+        if isinstance(style, ExampleStyle) and not any(getattr(e, m.loop) for e in style.examples):
+            why = f'no row has "{m.loop}", which the method {m.name} is prompted with'
+            raise DataError(f"{self.recipe.examples}: {why}")
+
+    def as_learned(self, trace: Trace) -> Trace:
+        """The trace as a student learns it: without worked examples, which its own prompts do not have."""
+        style = self.untrained_style
+        return style.without(trace, self.tools) if isinstance(style, ExampleStyle) else trace
 
     @cached_property
     def retriever(self) -> Retriever | None:
@@ -157,14 +171,17 @@ class Run:
             settings["path"] = locate(settings["path"])
         return load_model(self.recipe.teacher.model, **settings)
 
-    def rollout_inputs(self, split: str) -> dict[str, str]:
-        """Hashes of what episodes hang on besides their settings: problems, corpus, tools, teacher."""
+    def rollout_inputs(self, split: str, trained: bool = False) -> dict[str, str]:
+        """Hashes of what episodes hang on besides their settings: problems, corpus, tools and, unless the model was
+        trained, worked examples."""
         inputs = {"problems": digest(self.problems(split)), "style": self.recipe.style}
         if self.retriever is not None:
             inputs["corpus"] = self.retriever.corpus
         functions = self.recipe.tools.functions
         if functions:
             inputs["functions"] = digest(Path(functions).read_text(encoding="utf-8"))
+        if not trained and self.recipe.examples is not None:
+            inputs["examples"] = file_digest(Path(self.recipe.examples))
         return inputs
 
     def rollout_key(self, table: RolloutTable, m: Method) -> dict[str, Any]:
@@ -177,7 +194,12 @@ class Run:
             rollout.pop("consistency", None)
         return {
             "rollout": to_dict(rollout),
-            "tools": [tools.retriever, tools.k, [t.signature for t in self.tools], *filter(None, [settings, tools.passage_chars])],
+            "tools": [
+                tools.retriever,
+                tools.k,
+                [t.signature for t in self.tools],
+                *filter(None, [settings, tools.passage_chars]),
+            ],
             "sandbox": dataclasses.asdict(self.recipe.sandbox),
             "seed": self.recipe.seed,
         }

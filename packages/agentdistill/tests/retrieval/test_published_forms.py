@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,19 @@ def test_every_form_gives_the_same_passages_and_titles(
     assert [p.supporting for p in problems] == [("Naj", 'The "Aren"')] * 2
 
 
+def test_samples_are_found_by_the_names_of_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        UserError, match=r"hotpotqa:dev_100: no file of it given .* name the folder in AGENTDISTILL_DATA"
+    ):
+        hotpotqa.problems("dev_100")
+    (tmp_path / "questions").mkdir()
+    printed_by_pandas(tmp_path / "questions" / "hotpotqa_distractor_100.csv")
+    original(tmp_path / "hotpotqa_100.json")
+    assert [p.id for p in hotpotqa.problems(f"dev_100@{tmp_path}")] == ["hotpotqa-q1"]
+    monkeypatch.setenv("AGENTDISTILL_DATA", str(tmp_path))
+    assert open_search(["hotpotqa:dev_100", "hotpotqa:train_100"], tmp_path / "index") == PASSAGES
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
@@ -109,10 +123,8 @@ def test_what_pandas_prints_is_read_back(context: list[tuple[str, list[str]]]) -
 
 @given(st.text(max_size=40) | st.text("[](){},:'\"\\ar0.-ey\n", max_size=30))
 def test_any_other_cell_is_an_error_and_nothing_is_run(cell: str) -> None:
-    try:
-        passages_beside({"context": cell})
-    except ValueError as e:
-        assert "context" in str(e)
+    with suppress(ValueError):
+        assert isinstance(passages_beside({"context": cell}), list)
 
 
 @pytest.mark.parametrize(

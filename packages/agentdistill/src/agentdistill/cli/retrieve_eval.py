@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
-    parser.add_argument("--corpus", nargs="+", metavar="FILE", help="the passages: files, globs, folders or built-in tasks")
+    parser.add_argument(
+        "--corpus", nargs="+", metavar="FILE", help="the passages: files, globs, folders or built-in tasks"
+    )
     parser.add_argument(
         "--questions",
         required=True,

@@ -22,7 +22,6 @@ from agentdistill.parse import extract_answer, parse_action
 from agentdistill.problems import open_source
 from agentdistill.problems._value import answer_kind
 from agentdistill.prompts import Style
-from agentdistill.retrieval import Passage
 from agentdistill.store import digest, from_dict
 from agentdistill.tools import FINAL_ANSWER, Tool
 from agentdistill.types import End, Message, Problem, Role, Source, Step, StepStatus, Trace
@@ -76,12 +75,11 @@ def read_trajectories(source: str, method: str = "agent", limit: int | None = No
     return Imported(tuple(traces.values()), tuple(skipped))
 
 
-def in_style(trace: Trace, style: Style, tools: Sequence[Tool], passages: Sequence[Passage] = ()) -> Trace:
-    """The trace in our own prompts: its question opens a conversation as ours do, a chain of thought's with
-    ``passages`` beside it, and what was observed is said as our environment says it. So a student is trained on what it
-    will see. What the model wrote stays."""
+def in_style(trace: Trace, style: Style, tools: Sequence[Tool]) -> Trace:
+    """The trace in our own prompts: its question opens an agent's conversation as ours do, and what was observed is
+    said as our environment says it. So a student is trained on what it will see. What the model wrote stays."""
     if trace.method.startswith("cot"):
-        return replace(trace, prompt=style.cot(trace.problem.question, passages))
+        return replace(trace, prompt=style.cot(trace.problem.question))
     steps = tuple(
         replace(s, observation=replace(s.observation, content=style.observation(_observed(s.observation))))
         if s.observation is not None

@@ -153,7 +153,11 @@ class _Rounds:
 
     def _answer(self, path: Path, stage: str, weights: Path, problems: Sequence[Problem], what: str) -> list[Trace]:
         run, name = self.run, self.settings.method
-        inputs = {**run.rollout_inputs("test"), "problems": digest(list(problems)), "weights": _hash_of(weights)}
+        inputs = {
+            **run.rollout_inputs("test", trained=True),
+            "problems": digest(list(problems)),
+            "weights": _hash_of(weights),
+        }
         key = {"method": name, **run.rollout_key(run.recipe.evaluate, self.method)}
         work = partial(answering, run, name, problems, partial(load_student, run, weights))
         ids = [p.id for p in problems]
@@ -171,7 +175,7 @@ class _Rounds:
             "tries": self.settings.tries,
         }
         source = self.folder / f"round-{n}" / "acted" / "traces.jsonl"
-        inputs = {**run.rollout_inputs("train"), "problems": "", "acted": file_digest(source)}
+        inputs = {**run.rollout_inputs("train", trained=True), "problems": "", "acted": file_digest(source)}
         folder = StageFolder(source.parents[1] / "corrected", "correct", key, inputs)
         work = partial(correcting, run, source)
         what = f"teacher · round {n} · {len(failed)} failed"
@@ -201,7 +205,7 @@ class _Rounds:
         again = problems[0].id in {p.id for p in run.problems("train")}
         traces = collect_until(run, self.learns, problems, budget, self._tokens, plain, self.progress, again)
         kept = filter_traces(traces, run.recipe.filter.keep)[0]
-        weights = self._train(f"round-{n}/plain-student", [*begun, *kept])
+        weights = self._train(f"round-{n}/plain-student", [*begun, *map(run.as_learned, kept)])
         test = self._test(f"round-{n}/plain-test", weights)
         return Arm(sum(self._tokens(t) for t in traces), len(begun) + len(kept), test)
 

@@ -17,6 +17,7 @@ def check(recipe: Recipe, source: Source) -> None:
     _check_name(recipe.name, source, "")
     if recipe.style not in styles():
         raise source.error(unknown("style", recipe.style, styles()), "", "style")
+    _check_problems(recipe, source)
     _check_retriever(recipe.tools, source)
     for name in recipe.filter.keep:
         if name not in filters():
@@ -31,6 +32,16 @@ def check(recipe: Recipe, source: Source) -> None:
             raise source.error(f'"{name}" is for students: the teacher is not trained', "evaluate", "teacher")
     _check_on_policy(recipe, source)
     _check_numbers(recipe, source)
+
+
+def _check_problems(recipe: Recipe, source: Source) -> None:
+    for key in ("train", "test"):
+        named, sources = getattr(recipe.problems, key), recipe.problems.sources(key)
+        if not isinstance(named, str | None) and (not sources or "" in sources):
+            raise source.error(f"{key} has to be a source or a list of sources", "problems", key)
+        twice = max(sources, key=sources.count, default="")
+        if sources.count(twice) > 1:
+            raise source.error(f'"{twice}" is there twice', "problems", key)
 
 
 def _check_on_policy(recipe: Recipe, source: Source) -> None:

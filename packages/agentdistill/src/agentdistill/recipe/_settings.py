@@ -17,17 +17,23 @@ from agentdistill.types import Consistency
 class ProblemsSettings:
     """Where problems come from: a file, a hub dataset ``owner/name:split``, or a built-in task ``NAME:SPLIT``.
 
-    ``fields`` maps our names (id, question, answer, kind, family, aliases) to the file's columns. ``limit_train`` and
-    ``limit_test`` keep the first so many; ``strict`` stops at the first bad row instead of skipping it.
+    ``train`` and ``test`` are one such source or several. ``fields`` maps our names (id, question, answer, kind,
+    family, aliases) to the files' columns. ``limit_train`` and ``limit_test`` keep the first so many of each source;
+    ``strict`` stops at the first bad row instead of skipping it.
     """
 
-    train: str
-    test: str | None = None
+    train: str | tuple[str, ...]
+    test: str | tuple[str, ...] | None = None
     fields: dict[str, str] = field(default_factory=dict)
     kind: str | None = None
     limit_train: int | None = None
     limit_test: int | None = None
     strict: bool = False
+
+    def sources(self, split: str) -> tuple[str, ...]:
+        """The sources of ``train`` or ``test``; none where the recipe names none."""
+        named = self.train if split == "train" else self.test
+        return (named,) if isinstance(named, str) and named else tuple(named or ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +47,9 @@ class TeacherSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolsSettings:
     """What model code may call. ``search`` is a corpus (file, glob, folder or built-in task, or a list of those), ``k``
-    passages a query, each cut to ``passage_chars`` where that is set; ``functions`` a Python file whose public functions are tools. A retriever that asks a server takes its ``url``
-    instead of a corpus; ``index`` is a folder for indexes that several runs share. ``mcp`` holds MCP servers by name,
-    whose tools are offered too."""
+    passages a query, each cut to ``passage_chars`` where that is set; ``functions`` a Python file whose public
+    functions are tools. A retriever that asks a server takes its ``url`` instead of a corpus; ``index`` is a folder for
+    indexes that several runs share. ``mcp`` holds MCP servers by name, whose tools are offered too."""
 
     search: str | tuple[str, ...] | None = None
     retriever: str = "bm25"
@@ -154,6 +160,7 @@ class OnPolicySettings:
 class Recipe:
     """A whole run. ``jobs`` processes work side by side, where models are local and on CPU; ``style`` names prompts.
 
+    ``examples`` is a file of worked examples that models which were not trained are shown in their prompts.
     ``executor`` says who runs the episodes: this machine's processes, or the workers of ``ray``.
     """
 
@@ -170,6 +177,7 @@ class Recipe:
     evaluate: EvaluateSettings = EvaluateSettings()
     on_policy: OnPolicySettings = OnPolicySettings()
     style: str = "standard"
+    examples: str | None = None
     seed: int = 0
     jobs: int = 1
     executor: Literal["local", "ray"] = "local"

@@ -208,7 +208,9 @@ def _searched(table: Facts) -> list[str]:
         if found.get("recall"):
             searches, recall = found["searches"], found["recall"]
             own = "the question" if searches is None else _mean(searches)
-            rows.append([f"{text(c['student'])} {method_label(c['method'])}", own, _accuracy(recall), f"{recall['n']:,}"])
+            rows.append(
+                [f"{text(c['student'])} {method_label(c['method'])}", own, _accuracy(recall), f"{recall['n']:,}"]
+            )
     if not rows:
         return []
     corpus = next((c["corpus"] for c in table["cells"] if c.get("corpus")), None)

@@ -32,7 +32,9 @@ def searched(part: Part) -> dict[str, Any] | None:
     return {
         "searches": None if is_given else _interval(whole, lambda t: n_calls(t, SEARCH), None),
         "recall": _interval(
-            [t for t in whole if t.problem.supporting], lambda t: share_shown(t.problem.supporting, shown(t)), (0.0, 1.0)
+            [t for t in whole if t.problem.supporting],
+            lambda t: share_shown(t.problem.supporting, shown(t)),
+            (0.0, 1.0),
         ),
     }
 
@@ -42,7 +44,7 @@ def _found(trace: Trace) -> list[str]:
 
 
 def _beside(trace: Trace) -> list[str]:
-    return [m.content for m in trace.prompt if m.role == "user"]
+    return [m.content for m in trace.prompt if m.role == "user"][-1:]  # before it there may be worked examples
 
 
 def _interval(

@@ -20,7 +20,7 @@ class Passage:
 
 
 def shortened(p: Passage, n_chars: int | None) -> Passage:
-    """The passage with a text of at most ``n_chars`` characters, mark included; as it is for None. ``n_chars`` is above 0.
+    """The passage with a text of at most ``n_chars`` (above 0) characters, mark included; as it is for None.
 
     It ends with a sentence where that uses 85 % of the room, else with a word where that uses half of it.
 

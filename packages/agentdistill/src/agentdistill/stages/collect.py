@@ -29,9 +29,12 @@ def collections(run: Run) -> tuple[str, ...]:
         return tuple(n for n in _WORDS if n in needed | set(given))
     if run.recipe.collect.compare_prefix and needed & {"agent", "agent-prefix"}:
         needed |= {"agent", "agent-prefix"}
-    if "cot-rag" in needed and run.retriever is None:
-        needed.discard("cot-rag")
     return tuple(n for n in ("agent", "agent-prefix", "cot", "cot-rag") if n in needed)
+
+
+def asked_of_teacher(run: Run) -> tuple[str, ...]:
+    """The collections that are not read from a file."""
+    return tuple(name for name in collections(run) if name not in run.recipe.collect.trajectories)
 
 
 def folder_of(run: Run, name: str) -> StageFolder:
@@ -75,7 +78,7 @@ async def asking(run: Run, name: str, asked: Sequence[tuple[Problem, str]] | Non
     with run.environment(settings) as environment:
         model = run.teacher()
         try:
-            yield Work(model, [episode(run, m, environment, rollouts, p, i) for p, i in asked or _asked(run)])
+            yield Work(model, [episode(run, m, environment, rollouts, p, i, False) for p, i in asked or _asked(run)])
         finally:
             await model.aclose()
 
@@ -86,17 +89,21 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Pat
     with folder.claimed():
         task = progress.task("collect", f"{source} · {_WORDS[name]}", 1)
         read = read_trajectories(source, method=name)
-        has_passages = method(name).passages
-        traces = [
-            in_style(t, run.style, run.tools, run.passages(t.problem.question) if has_passages else ())
-            for t in read.traces
-        ]
+        traces = [_beside_passages(run, name, in_style(t, run.style, run.tools)) for t in read.traces]
         write_jsonl(out, traces)
         folder.finish({**facts(traces), "n_skipped": len(read.skipped)}, 0.0)
     for line in read.skipped[:_SHOWN]:
         progress.say(f"{line}; row skipped")
     task.done(f"{len(read.traces)} read" + (f" · {len(read.skipped)} skipped" if read.skipped else ""))
     return out
+
+
+def _beside_passages(run: Run, name: str, trace: Trace) -> Trace:
+    """The trace with what search finds for its question beside it, where that is what its students will see."""
+    if not method(name).passages:
+        return trace
+    question = trace.problem.question
+    return dataclasses.replace(trace, prompt=run.style.cot(question, run.passages(question)))
 
 
 _SHOWN = 5

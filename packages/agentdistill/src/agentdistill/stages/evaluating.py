@@ -48,7 +48,8 @@ def jobs(run: Run) -> list[Job]:
 
 def folder_of(run: Run, job: Job) -> StageFolder:
     """The folder of one evaluation. A student that is evaluated has to be trained by now."""
-    inputs = {**run.rollout_inputs("test"), "weights": _weights_digest(run, job)}
+    trained = method(job.method).learns is not None
+    inputs = {**run.rollout_inputs("test", trained), "weights": _weights_digest(run, job)}
     template = run.recipe.train.chat_template
     if job.student is not None and template is not None:
         inputs["chat_template"] = file_digest(Path(template))
@@ -79,7 +80,7 @@ async def answering(
     with run.environment(settings) as environment:
         model = load()
         try:
-            yield Work(model, [episode(run, m, environment, rollouts, p, p.id) for p in problems])
+            yield Work(model, [episode(run, m, environment, rollouts, p, p.id, bool(m.learns)) for p in problems])
         finally:
             await model.aclose()
 

@@ -27,7 +27,7 @@ def filter_collection(run: Run, name: str, progress: Progress) -> Path:
         traces = read_traces(collected(run.folder, name))
         task = progress.task("filter", name, len(traces))
         kept, counts = filter_traces(traces, run.recipe.filter.keep)
-        write_jsonl(out, kept)
+        write_jsonl(out, [run.as_learned(t) for t in kept])
         folder.finish({"counts": counts})
     rejected = " · ".join(f"{n} {why.replace('_', ' ')}" for why, n in counts.items() if why != "kept" and n)
     task.done(f"{counts['kept']} kept" + (f" · failed: {rejected}" if rejected else ""))
