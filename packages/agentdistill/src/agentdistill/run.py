@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from agentdistill.checkpoints import locate
 from agentdistill.environment import Environment
-from agentdistill.errors import DataError, RecipeError, UserError
+from agentdistill.errors import DataError, UserError
 from agentdistill.examples import ExampleStyle, read_examples
 from agentdistill.methods import Method
 from agentdistill.models import Model, load_model
 from agentdistill.problems import joined, load_problems
 from agentdistill.prompts import Style, load_style
 from agentdistill.recipe import Recipe, RolloutTable
-from agentdistill.retrieval import Retriever, build_retriever, is_remote, open_corpus
+from agentdistill.retrieval import MappedCorpus, Passage, Retriever, build_retriever, is_remote
 from agentdistill.rollout import RolloutSettings
 from agentdistill.sandbox import Limits
 from agentdistill.store import digest, file_digest, json_text, to_dict, write_json
-from agentdistill.tasks import find_task
+from agentdistill.tasks import find_task, open_search
 from agentdistill.tools import Tool, load_functions
 from agentdistill.types import Kind, Problem, Sampling, Trace
 
@@ -105,14 +106,32 @@ class Run:
         tools = self.recipe.tools
         if is_remote(tools.retriever):
             return build_retriever(tools.retriever, (), url=tools.url, **tools.retriever_settings)
-        if tools.search is None:
+        if self._corpus is None:
             return None
-        cache = Path(tools.index) if tools.index else self.folder / "index"
-        task = find_task(tools.search)
-        if task is not None and not hasattr(task[0], "corpus"):
-            raise RecipeError(f'task "{tools.search}" brings no corpus to search')
-        passages = task[0].corpus() if task is not None else open_corpus(tools.search, cache)
-        return build_retriever(tools.retriever, passages, cache=cache, **tools.retriever_settings)
+        return build_retriever(tools.retriever, self._corpus, cache=self._index, **tools.retriever_settings)
+
+    @property
+    def _index(self) -> Path:
+        tools = self.recipe.tools
+        return Path(tools.index) if tools.index else self.folder / "index"
+
+    @cached_property
+    def _corpus(self) -> Sequence[Passage] | None:
+        search = self.recipe.tools.search
+        return None if search is None else open_search(search, self._index)
+
+    def passages(self, question: str) -> list[Passage]:
+        """What search finds for a question, as a model is shown it; nothing where the recipe has no corpus."""
+        from agentdistill.tools.search import find
+
+        tools = self.recipe.tools
+        return [] if self.retriever is None else find(self.retriever, question, tools.k, tools.passage_chars)
+
+    def corpus_facts(self) -> dict[str, int]:
+        """How many passages search looks through, and how many duplicates were left out, where that is known."""
+        corpus = self._corpus
+        twice = {"n_duplicates": corpus.n_duplicates} if isinstance(corpus, MappedCorpus) else {}
+        return {} if corpus is None else {"n_passages": len(corpus), **twice}
 
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
@@ -121,7 +140,8 @@ class Run:
         from agentdistill.tools.search import search_tool
 
         own = load_functions(Path(self.recipe.tools.functions)) if self.recipe.tools.functions else []
-        search = [search_tool(self.retriever, self.recipe.tools.k)] if self.retriever is not None else []
+        k, chars = self.recipe.tools.k, self.recipe.tools.passage_chars
+        search = [search_tool(self.retriever, k, chars)] if self.retriever is not None else []
         served = mcp_tools(self.recipe.tools.mcp)
         names = [t.name for t in [*search, *own, *served]]
         twice = max(names, key=names.count, default="")
@@ -167,14 +187,19 @@ class Run:
     def rollout_key(self, table: RolloutTable, m: Method) -> dict[str, Any]:
         """The settings that a method's episodes hang on."""
         tools = self.recipe.tools
-        settings = tools.retriever_settings  # where there are none, the key is what it was before there could be any
+        settings = tools.retriever_settings  # what is not set is not in the key, which is older than these settings
         rollout = dataclasses.asdict(table)
         rollout.pop("trajectories", None)
         if not m.votes:
             rollout.pop("consistency", None)
         return {
             "rollout": to_dict(rollout),
-            "tools": [tools.retriever, tools.k, [t.signature for t in self.tools], *filter(None, [settings])],
+            "tools": [
+                tools.retriever,
+                tools.k,
+                [t.signature for t in self.tools],
+                *filter(None, [settings, tools.passage_chars]),
+            ],
             "sandbox": dataclasses.asdict(self.recipe.sandbox),
             "seed": self.recipe.seed,
         }

@@ -223,7 +223,7 @@ def test_a_dataset_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("hotpotqa:dev@{folder}", 'hotpotqa has no split "dev"; there are: test, train'),
+        ("hotpotqa:dev@{folder}", 'hotpotqa has no split "dev"; there are: test, train, dev_100, train_100, train_500'),
         (
             "hotpotqa@{folder}",
             "no file of hotpotqa in it (looked for hotpotqa_500*.json, hotpot_dev_*.json, hotpotqa_distractor*.csv)",

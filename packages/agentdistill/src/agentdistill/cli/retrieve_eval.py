@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,18 +16,21 @@ from agentdistill.errors import UserError
 
 if TYPE_CHECKING:
     from agentdistill.progress import Progress
-    from agentdistill.retrieval import MappedCorpus, Retriever
+    from agentdistill.retrieval import Passage, Retriever
 
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
-    parser.add_argument("--corpus", metavar="FILE", help="the passages: a JSON or JSONL file, a glob or a folder")
+    parser.add_argument(
+        "--corpus", nargs="+", metavar="FILE", help="the passages: files, globs, folders or built-in tasks"
+    )
     parser.add_argument(
         "--questions",
         required=True,
         type=Path,
+        nargs="+",
         metavar="FILE",
-        help="JSON or JSONL in the form of HotpotQA, 2WikiMultiHopQA or MuSiQue",
+        help="JSON, JSONL, CSV or Parquet in the form of HotpotQA, 2WikiMultiHopQA or MuSiQue",
     )
     parser.add_argument("--retriever", default="bm25", metavar="KIND", help="bm25 (the default), dense, hybrid, …")
     parser.add_argument("--url", help="the server's address, for search-r1, which takes no --corpus")
@@ -35,6 +38,14 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the retriever, as TOML"
     )
     parser.add_argument("--k", type=int, nargs="+", default=[2, 5, 10], help="how far down to look (2 5 10)")
+    parser.add_argument(
+        "--chars",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="also how often passages cut to N characters say the answer, as [tools] passage_chars cuts them",
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
     parser.add_argument("--index", type=Path, metavar="DIR", help="keep the index there (built anew and thrown away)")
 
@@ -44,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
     from agentdistill._toml import Source, check_call
     from agentdistill.progress import Terminal
     from agentdistill.recall import measure, n_missing, read_questions
-    from agentdistill.retrieval import builder, check_settings, is_remote
+    from agentdistill.retrieval import MappedCorpus, builder, check_settings, is_remote
 
     settings = dict(_setting(s) for s in args.set)
     if args.url is not None:
@@ -58,31 +69,40 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(f"{args.retriever} needs --corpus, the passages to search")
     check_settings(args.retriever, settings)
     check_call(builder(args.retriever), {"passages": (), **settings}, Source(Path("--set"), ""), "")
-    if min(args.k) < 1 or (args.limit is not None and args.limit < 1):
-        raise UserError("--k and --limit have to be at least 1")
-    questions = read_questions(args.questions)[: args.limit]
+    if min(*args.k, *args.chars, 1 if args.limit is None else args.limit) < 1:
+        raise UserError("--k, --chars and --limit have to be at least 1")
+    questions = [q for path in args.questions for q in read_questions(path)][: args.limit]
     with Terminal() as progress, _index(args.index) as folder:
         started = time.perf_counter()
         retriever, corpus = _opened(args, settings, folder, progress)
         seconds = time.perf_counter() - started
-        facts: dict[str, Any] = {"questions": str(args.questions), "retriever": args.retriever, "settings": settings}
+        facts: dict[str, Any] = {"questions": _named(args.questions), "retriever": args.retriever, "settings": settings}
         if corpus is not None:
-            facts |= {"corpus": args.corpus, "n_passages": len(corpus), "index_s": round(seconds, 3)}
+            facts |= {"corpus": _named(args.corpus), "n_passages": len(corpus)}
+            facts |= {"n_duplicates": corpus.n_duplicates} if isinstance(corpus, MappedCorpus) else {}
+            facts["index_s"] = round(seconds, 3)
             facts["n_gold_not_in_corpus"] = n_missing(questions, corpus)
-        facts |= measure(retriever, questions, sorted(set(args.k)), progress)
+        facts |= measure(retriever, questions, sorted(set(args.k)), progress, sorted(set(args.chars)))
     print(json.dumps(facts, indent=2, ensure_ascii=False))
     return 0
 
 
 def _opened(
     args: argparse.Namespace, settings: dict[str, Any], folder: Path, progress: Progress
-) -> tuple[Retriever, MappedCorpus | None]:
-    from agentdistill.retrieval import build_retriever, open_corpus
+) -> tuple[Retriever, Sequence[Passage] | None]:
+    from agentdistill.retrieval import build_retriever
+    from agentdistill.tasks import open_search
 
     if args.corpus is None:
         return build_retriever(args.retriever, (), **settings), None
-    corpus = open_corpus(args.corpus, folder, progress)
+    corpus = open_search(args.corpus, folder, progress)
     return build_retriever(args.retriever, corpus, cache=folder, progress=progress, **settings), corpus
+
+
+def _named(sources: list[Any]) -> str | list[str]:
+    """One source as its name, several as a list of names."""
+    names = [str(s) for s in sources]
+    return names[0] if len(names) == 1 else names
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from agentdistill.errors import DataError
+from agentdistill.problems._passages import supporting_titles
 from agentdistill.problems._read import Row, Source, open_source
 from agentdistill.problems._value import answer_kind, as_text, as_texts
 from agentdistill.store import digest
@@ -134,6 +135,7 @@ def _problem(row: Row, columns: dict[str, str], kind: Kind | None, family: str) 
         cast(Kind, given or "short"),
         as_text(value["family"]) or family,
         tuple(a for a in aliases if a != answer),
+        supporting=supporting_titles(row.values),
     )
     return problem, given is not None
 

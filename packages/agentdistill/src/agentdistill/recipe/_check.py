@@ -69,6 +69,8 @@ def _check_retriever(tools: ToolsSettings, source: Source) -> None:
     kind, settings = tools.retriever, tools.retriever_settings
     if kind not in retrievers():
         raise source.error(unknown("retriever", kind, retrievers()), "tools", "retriever")
+    if tools.search in ("", ()) or (isinstance(tools.search, tuple) and "" in tools.search):
+        raise source.error("search names no corpus", "tools", "search")
     given = {} if tools.url is None else {"url": tools.url}
     if is_remote(kind) and not given:
         raise source.error(f'retriever "{kind}" needs url, the address of its server', "tools", "retriever")
@@ -117,7 +119,7 @@ def _check_methods(methods: tuple[str, ...], recipe: Recipe, source: Source, tab
 _AT_LEAST_1 = {
     "": ("jobs",),
     "ray": ("workers",),
-    "tools": ("k",),
+    "tools": ("k", "passage_chars"),
     "problems": ("limit_train", "limit_test"),
     "collect": ("max_steps", "max_new_tokens", "observation_chars", "samples"),
     "evaluate": ("max_steps", "max_new_tokens", "observation_chars", "batch_size"),

@@ -46,17 +46,18 @@ class TeacherSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolsSettings:
-    """What model code may call. ``search`` is a corpus (file, glob, folder or built-in task), ``k`` passages a query;
-    ``functions`` a Python file whose public functions are tools. A retriever that asks a server takes its ``url``
-    instead of a corpus; ``index`` is a folder for indexes that several runs share. ``mcp`` holds MCP servers by name,
-    whose tools are offered too."""
+    """What model code may call. ``search`` is a corpus (file, glob, folder or built-in task, or a list of those), ``k``
+    passages a query, each cut to ``passage_chars`` where that is set; ``functions`` a Python file whose public
+    functions are tools. A retriever that asks a server takes its ``url`` instead of a corpus; ``index`` is a folder for
+    indexes that several runs share. ``mcp`` holds MCP servers by name, whose tools are offered too."""
 
-    search: str | None = None
+    search: str | tuple[str, ...] | None = None
     retriever: str = "bm25"
     retriever_settings: dict[str, Any] = field(default_factory=dict)
     url: str | None = None
     index: str | None = None
     k: int = 3
+    passage_chars: int | None = None
     functions: str | None = None
     mcp: dict[str, McpServer] = field(default_factory=dict)
 

@@ -13,6 +13,7 @@ from agentdistill.report._cells import average, cell
 from agentdistill.report._collections import by_family, collection, filter_counts
 from agentdistill.report._effects import prefix_effects, vote_effects
 from agentdistill.report._headline import comparisons, reading
+from agentdistill.report._search import searched
 from agentdistill.report.outcome import Outcome, outcome
 from agentdistill.report.run import Part, Run, read_run
 from agentdistill.stats import CONFIDENCE, N_RESAMPLES
@@ -71,6 +72,8 @@ def _evaluation(part: Part) -> dict[str, Any]:
         "method": part.method,
         "n_parameters": part.n_parameters,
         "trained_on": part.fact("trained_on"),
+        "corpus": part.fact("corpus") or None,
+        "search": searched(part),
         "average": average(part.traces),
         "families": {f: cell(ts) for f, ts in by_family(part.traces).items()},
     }

@@ -18,12 +18,13 @@ from typing import Any, overload
 
 from agentdistill.errors import DataError, InfrastructureError
 from agentdistill.progress import Progress, Silent
+from agentdistill.retrieval._distinct import Distinct
 from agentdistill.retrieval._folder import kept
 from agentdistill.retrieval._passage import Passage
-from agentdistill.retrieval.corpus import MAX_WORDS, corpus_files, read_corpus
+from agentdistill.retrieval.corpus import MAX_WORDS, Sources, corpus_files, named, read_corpus
 from agentdistill.store import digest, file_digest, write_atomic
 
-FORMAT = 1
+FORMAT = 2
 """Part of the key: raise it whenever the files, or what reading a corpus gives, change."""
 LARGE = 64 << 20
 """Files from this size on are not hashed again while size, time and place on the disk are those of last time."""
@@ -31,14 +32,15 @@ _TEXT, _ENDS, _FACTS = "text.bin", "ends.i64", "corpus.json"
 
 
 class MappedCorpus(Sequence[Passage]):
-    """The passages in a folder that ``open_corpus`` wrote. ``digest`` is that of their content."""
+    """The passages in a folder that ``open_corpus`` wrote, each once. ``digest`` is that of their content;
+    ``n_duplicates`` were left out."""
 
     def __init__(self, folder: Path) -> None:
         import numpy as np
 
         try:
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            self.digest, self._n = str(facts["digest"]), int(facts["n"])
+            self.digest, self._n, self.n_duplicates = str(facts["digest"]), int(facts["n"]), int(facts["n_duplicates"])
             with (folder / _TEXT).open("rb") as file:
                 self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._ends = np.memmap(folder / _ENDS, dtype="int64", mode="r")
@@ -71,8 +73,8 @@ class MappedCorpus(Sequence[Passage]):
         return self._text[start:end].decode(errors="surrogatepass")
 
 
-def open_corpus(source: str | Path, cache: Path, progress: Progress | None = None) -> MappedCorpus:
-    """The corpus of a file, glob or folder, mapped from a folder below ``cache``, where it is written once.
+def open_corpus(source: Sources, cache: Path, progress: Progress | None = None) -> MappedCorpus:
+    """The corpus of files, globs or folders, mapped from a folder below ``cache``, where it is written once.
 
     Raises DataError for what cannot be read as a corpus, as ``load_corpus`` does, and InfrastructureError where the
     disk refuses.
@@ -114,12 +116,13 @@ class _Digest:
         return whole.hexdigest()[:16]
 
 
-def _write(half: Path, source: str | Path, size: int, progress: Progress) -> None:
+def _write(half: Path, source: Sources, size: int, progress: Progress) -> None:
     # The bar counts bytes of text against bytes of the files: quotes and escapes make it end early.
-    task = progress.task("corpus", f"{source}, MB", size >> 20)
+    task = progress.task("corpus", f"{named(source)}, MB", size >> 20)
+    passages = Distinct(read_corpus(source))
     content, ends, n, at, told = _Digest(), array("q"), 0, 0, 0
     with (half / _TEXT).open("wb", buffering=1 << 20) as texts, (half / _ENDS).open("wb") as places:
-        for p in read_corpus(source):
+        for p in passages:
             for part in (p.title.encode(errors="surrogatepass"), p.text.encode(errors="surrogatepass")):
                 at += texts.write(part)
                 ends.append(at)
@@ -132,9 +135,11 @@ def _write(half: Path, source: str | Path, size: int, progress: Progress) -> Non
                 told = at >> 20
         ends.tofile(places)
     if not n:
-        raise DataError(f"{source}: no passages in this corpus")
-    (half / _FACTS).write_text(json.dumps({"n": n, "digest": content.value()}), encoding="utf-8")
-    task.done(f"{n:,} passages")
+        raise DataError(f"{named(source)}: no passages in this corpus")
+    facts = {"n": n, "digest": content.value(), "n_duplicates": passages.n_duplicates}
+    (half / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    twice = f" · {passages.n_duplicates:,} duplicates left out" if passages.n_duplicates else ""
+    task.done(f"{n:,} passages{twice}")
 
 
 def _content(path: Path, cache: Path) -> str:

@@ -44,6 +44,9 @@ def folder_of(run: Run, name: str) -> StageFolder:
     source = run.recipe.collect.trajectories.get(name)
     if source is not None:
         inputs = {"trajectories": file_digest(Path(source)) if Path(source).is_file() else source}
+        inputs["style"] = run.recipe.style
+        if method(name).passages and run.retriever is not None:
+            inputs["corpus"] = run.retriever.corpus
         return StageFolder(collected(run.folder, name).parent, "collect", {**settings, "from": source}, inputs)
     return StageFolder(collected(run.folder, name).parent, "collect", settings, run.rollout_inputs("train"))
 
@@ -86,13 +89,21 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Pat
     with folder.claimed():
         task = progress.task("collect", f"{source} · {_WORDS[name]}", 1)
         read = read_trajectories(source, method=name)
-        traces = [in_style(t, run.style, run.tools) for t in read.traces]
+        traces = [_beside_passages(run, name, in_style(t, run.style, run.tools)) for t in read.traces]
         write_jsonl(out, traces)
         folder.finish({**facts(traces), "n_skipped": len(read.skipped)}, 0.0)
     for line in read.skipped[:_SHOWN]:
         progress.say(f"{line}; row skipped")
     task.done(f"{len(read.traces)} read" + (f" · {len(read.skipped)} skipped" if read.skipped else ""))
     return out
+
+
+def _beside_passages(run: Run, name: str, trace: Trace) -> Trace:
+    """The trace with what search finds for its question beside it, where that is what its students will see."""
+    if not method(name).passages:
+        return trace
+    question = trace.problem.question
+    return dataclasses.replace(trace, prompt=run.style.cot(question, run.passages(question)))
 
 
 _SHOWN = 5

@@ -124,6 +124,7 @@ def _facts(run: Run, job: Job) -> dict[str, Any]:
         "order": job.order,
         "role": "student" if job.student else "teacher",
         "trained_on": f"filter/{learns}" if learns else None,
+        "corpus": run.corpus_facts(),
         "n_parameters": _n_parameters(_source(run, job)) if job.student else _teacher_parameters(run),
     }
 

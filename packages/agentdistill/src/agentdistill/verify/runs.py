@@ -18,9 +18,9 @@ from agentdistill.models.scripted import Scripted
 from agentdistill.problems import load_problems
 from agentdistill.progress import Progress
 from agentdistill.prompts import load_style
-from agentdistill.retrieval import Retriever, build_retriever, open_corpus
+from agentdistill.retrieval import Retriever, build_retriever
 from agentdistill.sandbox import Limits
-from agentdistill.tasks import find_task
+from agentdistill.tasks import find_task, open_search
 from agentdistill.types import Problem
 from agentdistill.verify.candidates import read_pools, write_pools
 from agentdistill.verify.costs import costed
@@ -237,10 +237,8 @@ def _retriever(recipe: VerifyRecipe, folder: Path, settings: JudgeSettings) -> R
     search = recipe.tools.search
     if settings.role != "facts" or search is None:
         return None
-    task = find_task(search)
     cache = folder / "index"
-    passages = task[0].corpus() if task is not None else open_corpus(search, cache)
-    return build_retriever(recipe.tools.retriever, passages, cache=cache)
+    return build_retriever(recipe.tools.retriever, open_search(search, cache), cache=cache)
 
 
 def _solutions(pool: Pool) -> list[str]:
