@@ -12,7 +12,7 @@ from agentdistill.checkpoints import locate
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.examples import ExampleStyle, read_examples
-from agentdistill.methods import Method
+from agentdistill.methods import METHODS, Method
 from agentdistill.models import Model, load_model
 from agentdistill.problems import joined, load_problems
 from agentdistill.prompts import Style, load_style
@@ -151,11 +151,27 @@ class Run:
             raise UserError(f'{self.recipe.tools.functions}: the name "search" is taken by the search tool')
         return (*search, *own, *served)
 
-    def environment(self, table: RolloutTable) -> Environment:
-        """A fresh sandbox with the recipe's tools and limits. The caller closes it."""
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """What has to be collected for the recipe's students, in a fixed order."""
+        settings = self.recipe.collect
+        needed = {learns for s in self.recipe.students for m in s.methods if (learns := METHODS[m].learns)}
+        if settings.trajectories:
+            needed |= set(settings.trajectories)
+        elif settings.compare_prefix and needed & {"agent", "agent-prefix"}:
+            needed |= {"agent", "agent-prefix"}
+        return tuple(n for n in ("agent", "agent-prefix", "cot", "cot-rag") if n in needed)
+
+    def environment(self, table: RolloutTable, tools: Sequence[Tool] | None = None) -> Environment:
+        """A fresh sandbox with the recipe's limits and its tools, or those given. The caller closes it."""
         s = self.recipe.sandbox
         limits = Limits(wall_s=s.wall_s, memory_mb=s.memory_mb)
-        return Environment(self.tools, mode=s.mode, limits=limits, observation_chars=table.observation_chars)
+        return Environment(
+            self.tools if tools is None else tools,
+            mode=s.mode,
+            limits=limits,
+            observation_chars=table.observation_chars,
+        )
 
     def rollout_settings(self, table: RolloutTable, m: Method) -> RolloutSettings:
         """How episodes of a stage are sampled for a method."""

@@ -42,7 +42,11 @@ def build(
         if isinstance(draft, LeftOut):
             left_out[draft.reason] += 1
             continue
-        trace = _answered(draft, method, style) if method.startswith("cot") else _acted(draft, method, style, tools, environment)
+        trace = (
+            _answered(draft, method, style)
+            if method.startswith("cot")
+            else _acted(draft, method, style, tools, environment)
+        )
         if dict(trace.notes).get("observations") == "executed" and not trace.correct:
             left_out[WRONG] += 1
         else:
@@ -102,5 +106,3 @@ def _run(turns: Sequence[Turn], environment: Environment) -> Iterator[Execution]
                 return
     finally:
         workspace.close()
-
-

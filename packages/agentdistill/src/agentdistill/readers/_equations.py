@@ -1,4 +1,4 @@
-"""The equations of a written solution: where they stand in a line, what they compute, and what they are said to give."""
+"""The equations of a written solution: where they stand in a line, what they compute, what they are said to give."""
 
 from __future__ import annotations
 
@@ -85,9 +85,7 @@ def _formula(written: str) -> str:
     """Only the numbers and operators of arithmetic with units: ``5 snakes/jaguar * 6 jaguars`` as ``5 * 6``."""
     tokens = _TOKEN.finditer(written)
     return " ".join(
-        _OPERATOR_WORDS.get(t[0], t[0])
-        for t in tokens
-        if t.lastgroup in ("number", "op") or t[0] in _OPERATOR_WORDS
+        _OPERATOR_WORDS.get(t[0], t[0]) for t in tokens if t.lastgroup in ("number", "op") or t[0] in _OPERATOR_WORDS
     )
 
 
@@ -126,7 +124,7 @@ def _units(expression: ast.expr, written: str) -> tuple[tuple[str, ...], ...]:
 
 
 def relate(units: Sequence[str], phrase: Sequence[str]) -> bool:
-    """Whether a number with these words behind it may be a result with those: one word is the same, or none is known."""
+    """Whether a number with these words behind it may be a result with those: they share a word, or none is known."""
     return not units or not phrase or bool(set(_stems(units)) & set(_stems(phrase)))
 
 

@@ -20,7 +20,9 @@ def located(name: str, part: Part, path: str | None) -> tuple[str, ...]:
     found = sources(name, part, given)
     if not found:
         wanted = ", ".join(part.files)
-        raise DataError(f"{name}: no file given; write {name}:SPLIT@FOLDER, or name the folder of {wanted} in {FOLDER_VARIABLE}")
+        raise DataError(
+            f"{name}: no file given; write {name}:SPLIT@FOLDER, or name the folder of {wanted} in {FOLDER_VARIABLE}"
+        )
     return found
 
 

@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from agentdistill.readers import _arithmetic as arithmetic
-from agentdistill.readers import _sentence as sentence
 from agentdistill.readers._arithmetic import Number, Unreadable
 from agentdistill.readers._equations import Equation, equations, relate
+from agentdistill.readers._naming import name, phrase
+from agentdistill.readers._sentence import around, comment
+from agentdistill.readers._words import numbers
 
 _CONSTANTS = frozenset({1, 2, 3, 4, 5, 7, 10, 12, 24, 30, 52, 60, 100, 365, 1000})
 """Numbers that a solution often brings without the question: halves, percent, hours, weeks, ..."""
-_EVERYDAY = _CONSTANTS | frozenset(range(13)) | {16, 31, 36, 90, 128, 180, 360, 366, 2000, 3600, 5280}
-_EVERYDAY |= {0.01, 0.05, 0.1, 0.25, 0.5, 1.5, 2.5, 3.14}
+_EVERYDAY: frozenset[Number] = _CONSTANTS.union(
+    range(13), (16, 31, 36, 90, 128, 180, 360, 366, 2000, 3600, 5280), (0.01, 0.05, 0.1, 0.25, 0.5, 1.5, 2.5, 3.14)
+)
+"""Numbers that everybody knows: small counts, units of time, length and weight, coins."""
 
 
 class NoProgram(ValueError):
@@ -39,11 +43,11 @@ class Program:
 
 def program(question: str, solution: str, gold: Number) -> Program:
     """The program of a solution. Raises NoProgram where no equation gives the answer."""
-    draft = _Draft(sentence.numbers(question))
+    draft = _Draft(numbers(question))
     for line in solution.splitlines():
         found = equations(line)
         for place, equation in enumerate(found):
-            draft.add(equation, sentence.around(line, found, place))
+            draft.add(equation, around(line, found, place))
     return draft.program(gold)
 
 
@@ -81,8 +85,8 @@ class _Draft:
             value = arithmetic.value(equation.expression, {})
         except Unreadable:
             return
-        name = sentence.name(text, [s.name for s in self._statements])
-        self._statements.append(_Statement(equation, value, text, sentence.phrase(text), name))
+        own = name(text, [s.name for s in self._statements])
+        self._statements.append(_Statement(equation, value, text, phrase(text), own))
 
     def program(self, gold: Number) -> Program:
         """Refer, drop what the answer does not need, and write it down."""
@@ -118,10 +122,10 @@ class _Draft:
                 values[i] = arithmetic.value(expression, {self._statements[j].name: v for j, v in values.items()})
             except Unreadable as e:
                 raise NoProgram("an equation cannot be computed") from e
-            comment = sentence.comment(s.text, self._asked, [values[i], s.literal_value, s.equation.said])
-            if comment and comment not in comments[-1:]:
-                code.append(f"# {comment}")
-                comments.append(comment)
+            told = comment(s.text, self._asked, [values[i], s.literal_value, s.equation.said])
+            if told and told not in comments[-1:]:
+                code.append(f"# {told}")
+                comments.append(told)
             code.append(f"{s.name} = {ast.unparse(expression)}")
             unexplained += [n for n in map(_number, arithmetic.literals(expression)) if not self._explained(n)]
         return values, tuple(comments), code, tuple(unexplained)
@@ -136,8 +140,8 @@ class _Draft:
         used: set[int] = set()
         choices: list[tuple[int, int]] = []
         for i, s in enumerate(self._statements):
-            numbers = [_number(c) for c in s.literals]
-            for place, n in enumerate(numbers):
+            own = self._numbers(i)
+            for place, n in enumerate(own):
                 fits = [j for j in range(i) if self._statements[j].gives(n)]
                 if not fits:
                     continue
@@ -147,7 +151,7 @@ class _Draft:
                         continue
                     fits = [i - 1]
                 fresh = [j for j in fits if j not in used]
-                pick = (fresh[0] if numbers[place:].count(n) > 1 else fresh[-1]) if fresh else fits[-1]
+                pick = (fresh[0] if own[place:].count(n) > 1 else fresh[-1]) if fresh else fits[-1]
                 s.links[place] = pick
                 used.add(pick)
         for j in reversed(range(answer)):

@@ -84,7 +84,12 @@ def _draft(split: str, question: str, pieces: list[tuple[str, str]], where: str)
     if split == "cot":
         return Draft(problem, MODEL, (Turn(f"{thoughts[0]}\nAnswer: {answer}"),), notes, answer)
     turns = [
-        Turn(t, f"print(search({_literal(q)}))", o, (ToolCall("search", json.dumps({"args": [q]}, ensure_ascii=False), o),))
+        Turn(
+            t,
+            f"print(search({_literal(q)}))",
+            o,
+            (ToolCall("search", json.dumps({"args": [q]}, ensure_ascii=False), o),),
+        )
         for t, q, o in zip(thoughts[:-1], arguments[:-1], observations[:-1], strict=True)
     ]
     turns.append(Turn(thoughts[-1], f"{FINAL_ANSWER}({_literal(answer)})"))

@@ -39,8 +39,7 @@ def drafts(split: str, path: str | None, method: str) -> Iterator[Draft | LeftOu
         problem = Problem(f"gsm8k-{split}-{n}", question, gold, "math", "gsm8k")
         if method == "cot":
             text = f"{_ANNOTATION.sub('', solution)}\nAnswer: {gold}"
-            notes = (("source", where), ("thought", "solution"))
-            yield Draft(problem, "human", (Turn(text),), notes)
+            yield Draft(problem, "human", (Turn(text),), (("source", where), ("thought", "solution")))
             continue
         try:
             code = program(question, solution, float(gold)).code

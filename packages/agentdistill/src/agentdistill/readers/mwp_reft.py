@@ -1,4 +1,4 @@
-"""The programs and rationales that trained mwp_ReFT (Luong et al. 2024, arXiv 2401.08967), on SVAMP's training questions.
+"""Programs and rationales that trained mwp_ReFT (Luong et al. 2024, arXiv 2401.08967), on SVAMP's training questions.
 
 github.com/lqtrung1998/mwp_ReFT, Apache-2.0; by gpt-3.5-turbo, as the papers say. Splits: all; free, without the
 questions of ASDiv, which are CC BY-NC 4.0. A program's thought is taken from the rationale of the same question: that
@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agentdistill.readers import _arithmetic as arithmetic
-from agentdistill.readers import _sentence as sentence
 from agentdistill.readers._arithmetic import Number, Unreadable
 from agentdistill.readers._asdiv import is_asdiv
 from agentdistill.readers._draft import Draft, LeftOut, Turn
 from agentdistill.readers._files import rows, text_of
+from agentdistill.readers._words import numbers, numerals
 from agentdistill.tasks._benchmark import Part, Values
 from agentdistill.types import Problem
 
@@ -53,7 +53,9 @@ def drafts(split: str, path: str | None, method: str) -> Iterator[Draft | LeftOu
             yield LeftOut(where, "a question of ASDiv")
         else:
             problem = Problem(f"mwp_reft-{item}", question, gold, "math", "mwp_reft")
-            yield _chain(problem, row, where) if method == "cot" else _program(problem, row, rationales.get(item), where)
+            yield (
+                _chain(problem, row, where) if method == "cot" else _program(problem, row, rationales.get(item), where)
+            )
 
 
 def _plain(text: str) -> str | None:
@@ -74,7 +76,7 @@ def _chain(problem: Problem, row: Values, where: str) -> Draft | LeftOut:
         return LeftOut(where, "a rationale with another answer")
     paragraphs = text.split("\n\n")
     last = paragraphs[-1]
-    if len(paragraphs) > 1 and last.startswith("Therefore") and said in sentence.numerals("\n".join(paragraphs[:-1])):
+    if len(paragraphs) > 1 and last.startswith("Therefore") and said in numerals("\n".join(paragraphs[:-1])):
         paragraphs.pop()
     notes = (("source", where), ("model", "as the papers say"), ("thought", "rationale"))
     turn = Turn("\n\n".join([*paragraphs, f"Answer: {problem.answer}"]))
@@ -118,10 +120,10 @@ def _thought(problem: Problem, paired: Values | None) -> str:
     gold = float(problem.answer)
     if said is None or not arithmetic.same(said, gold):
         return ""
-    known = sentence.numbers(problem.question)
+    known = numbers(problem.question)
     out: list[str] = []
     for said_next in _SENTENCE.split(text.split("\n\n")[0]):
-        told = [n for n in sentence.numerals(said_next) if arithmetic.same(n, gold) or n not in known]
+        told = [n for n in numerals(said_next) if arithmetic.same(n, gold) or n not in known]
         n_words = len(" ".join([*out, said_next]).split())
         if told or _ARITHMETIC.search(said_next) or n_words > _THOUGHT_WORDS:
             break
