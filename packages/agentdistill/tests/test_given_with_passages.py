@@ -8,7 +8,7 @@ from pathlib import Path
 from agentdistill.progress import Silent
 from agentdistill.recipe import load_recipe
 from agentdistill.run import Run
-from agentdistill.stages.collect import collect, collections, folder_of
+from agentdistill.stages.collect import collect, folder_of
 from agentdistill.store import read_traces
 
 RECIPE = """style = "compact"
@@ -47,7 +47,7 @@ def run(folder: Path, **changes: str) -> Run:
 def test_the_question_is_opened_again_with_what_search_finds(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     ours = run(tmp_path)
-    assert collections(ours) == ("cot", "cot-rag")
+    assert ours.collections == ("cot", "cot-rag")
     [plain] = read_traces(collect(ours, "cot", Silent()))
     [beside] = read_traces(collect(ours, "cot-rag", Silent()))
     assert plain.prompt[-1].content == ROW["question"]
@@ -72,7 +72,7 @@ def test_it_is_read_again_where_its_passages_would_differ(tmp_path: Path, monkey
         ({}, set()),
     ):
         other = run(tmp_path, **changes)
-        assert {n for n in collections(other) if not folder_of(other, n).is_done} == again, changes
+        assert {n for n in other.collections if not folder_of(other, n).is_done} == again, changes
     short = run(tmp_path, **{"passage_chars = 40": "passage_chars = 20"})
     [trace] = read_traces(collect(short, "cot-rag", Silent()))
     assert "[1] Naj: Naj is a town on ...\n" in trace.prompt[-1].content

@@ -10,7 +10,7 @@ from typing import Any
 
 from agentdistill.checkpoints import locate
 from agentdistill.environment import Environment
-from agentdistill.errors import DataError, RecipeError, UserError
+from agentdistill.errors import DataError, UserError
 from agentdistill.examples import ExampleStyle, read_examples
 from agentdistill.methods import METHODS, Method
 from agentdistill.models import Model, load_model
