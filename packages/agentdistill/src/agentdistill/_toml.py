@@ -98,7 +98,8 @@ def build(cls: type[T], data: Any, source: Source, table: str) -> T:
 def _value(hint: Any, value: Any, source: Source, table: str, key: str) -> Any:
     origin = get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        hint = next(a for a in get_args(hint) if a is not type(None))
+        kinds = [a for a in get_args(hint) if a is not type(None)]
+        hint = next((a for a in kinds if get_origin(a) is tuple and isinstance(value, list)), kinds[0])
         origin = get_origin(hint)
     inner_table = f"{table}.{key}" if table else key
     if dataclasses.is_dataclass(hint):

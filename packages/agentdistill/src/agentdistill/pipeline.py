@@ -75,13 +75,12 @@ def _tidy(folder: Path) -> None:
 
 def parts(run: Run, stage: str) -> list[Part]:
     """What a stage consists of."""
-    from agentdistill.stages.collect import collections
     from agentdistill.stages.evaluating import jobs
 
     if stage == "collect":
-        return [Part("collect", (name,)) for name in collections(run)]
+        return [Part("collect", (name,)) for name in run.collections]
     if stage == "filter":
-        return [Part("filter", (name,)) for name in collections(run)]
+        return [Part("filter", (name,)) for name in run.collections]
     if stage == "train":
         return [Part("train", t) for t in _trainings(run)]
     if stage == "evaluate":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from agentdistill.checkpoints import locate
 from agentdistill.environment import Environment
 from agentdistill.errors import RecipeError, UserError
-from agentdistill.methods import Method
+from agentdistill.methods import METHODS, Method
 from agentdistill.models import Model, load_model
 from agentdistill.problems import load_problems
 from agentdistill.prompts import Style, load_style
@@ -117,11 +118,30 @@ class Run:
             raise UserError(f'{self.recipe.tools.functions}: the name "search" is taken by the search tool')
         return (*search, *own, *served)
 
-    def environment(self, table: RolloutTable) -> Environment:
-        """A fresh sandbox with the recipe's tools and limits. The caller closes it."""
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """What has to be collected for the recipe's students, in a fixed order."""
+        settings = self.recipe.collect
+        needed = {learns for s in self.recipe.students for m in s.methods if (learns := METHODS[m].learns)}
+        if settings.trajectories:
+            needed |= set(settings.trajectories)
+        else:
+            if settings.compare_prefix and needed & {"agent", "agent-prefix"}:
+                needed |= {"agent", "agent-prefix"}
+            if "cot-rag" in needed and self.retriever is None:
+                needed.discard("cot-rag")
+        return tuple(n for n in ("agent", "agent-prefix", "cot", "cot-rag") if n in needed)
+
+    def environment(self, table: RolloutTable, tools: Sequence[Tool] | None = None) -> Environment:
+        """A fresh sandbox with the recipe's limits and its tools, or those given. The caller closes it."""
         s = self.recipe.sandbox
         limits = Limits(wall_s=s.wall_s, memory_mb=s.memory_mb)
-        return Environment(self.tools, mode=s.mode, limits=limits, observation_chars=table.observation_chars)
+        return Environment(
+            self.tools if tools is None else tools,
+            mode=s.mode,
+            limits=limits,
+            observation_chars=table.observation_chars,
+        )
 
     def rollout_settings(self, table: RolloutTable, m: Method) -> RolloutSettings:
         """How episodes of a stage are sampled for a method."""

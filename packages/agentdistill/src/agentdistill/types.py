@@ -213,7 +213,8 @@ class Trace:
     """One whole episode: the problem, the prompt, every step, how it ended, what it scored and what it cost.
 
     ``id`` is unique in its file and the same whenever the same settings are run again. A chain-of-thought answer is a
-    trace of one step without code.
+    trace of one step without code. ``notes`` say where a trajectory of others comes from, and what in it is ours:
+    ``(("source", "gsm8k:train/17"), ("observations", "executed"))``.
     """
 
     id: str
@@ -227,6 +228,7 @@ class Trace:
     score: Score | None = None
     fault: str | None = None
     usage: Usage = Usage()
+    notes: tuple[tuple[str, str], ...] = ()
     version: int = field(default=1)
 
     @property

@@ -20,6 +20,7 @@ from agentdistill.recipe._settings import (
     TeacherSettings,
     ToolsSettings,
     is_name,
+    sources_of,
     student_name,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "is_name",
     "load_recipe",
     "recipe_from_json",
+    "sources_of",
     "student_name",
 ]

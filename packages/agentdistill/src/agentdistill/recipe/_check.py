@@ -7,7 +7,8 @@ from agentdistill.errors import UserError
 from agentdistill.filters import filters
 from agentdistill.methods import METHODS
 from agentdistill.prompts import styles
-from agentdistill.recipe._settings import A_NAME, Recipe, ToolsSettings, is_name, student_name
+from agentdistill.readers import find_reader
+from agentdistill.recipe._settings import A_NAME, Recipe, ToolsSettings, is_name, sources_of, student_name
 from agentdistill.retrieval import builder, check_settings, is_remote
 from agentdistill.retrieval import kinds as retrievers
 
@@ -24,6 +25,7 @@ def check(recipe: Recipe, source: Source) -> None:
     for name in recipe.collect.trajectories:
         if name not in _COLLECTIONS:
             raise source.error(unknown("collection", name, _COLLECTIONS), "collect.trajectories", name)
+        _check_sources(recipe, name, source)
     _check_students(recipe, source)
     _check_methods(recipe.evaluate.teacher, recipe, source, "evaluate", "teacher")
     for name in recipe.evaluate.teacher:
@@ -31,6 +33,17 @@ def check(recipe: Recipe, source: Source) -> None:
             raise source.error(f'"{name}" is for students: the teacher is not trained', "evaluate", "teacher")
     _check_on_policy(recipe, source)
     _check_numbers(recipe, source)
+
+
+def _check_sources(recipe: Recipe, collection: str, source: Source) -> None:
+    sources = sources_of(recipe.collect, collection)
+    if not sources:
+        raise source.error(f"{collection} names no trajectories", "collect.trajectories", collection)
+    for named in sources:
+        try:
+            find_reader(named, collection)
+        except UserError as e:
+            raise source.error(str(e), "collect.trajectories", collection) from e
 
 
 def _check_on_policy(recipe: Recipe, source: Source) -> None:

@@ -80,19 +80,22 @@ class CollectSettings(RolloutTable):
     """Collecting from the teacher. ``samples`` trajectories a question (above 1 they need a temperature).
 
     ``compare_prefix`` collects agent trajectories both with and without the first-thought prefix. ``trajectories``
-    names files or hub datasets to be read as a collection (``agent``, ``cot``, ...) in place of asking the teacher.
+    names what is read as a collection (``agent``, ``cot``, ...) in place of asking the teacher: a file, a hub dataset,
+    one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list.
     """
 
     samples: int = 1
     compare_prefix: bool = True
-    trajectories: dict[str, str] = field(default_factory=dict)
+    trajectories: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterSettings:
-    """Which filters a trajectory has to pass, in order."""
+    """Which filters a trajectory has to pass, in order. ``paired`` keeps only problems that every collection of the
+    recipe has a passing trajectory of, so that all students learn from the same questions."""
 
     keep: tuple[str, ...] = DEFAULT
+    paired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +181,12 @@ class Recipe:
     def on_ray(self) -> RaySettings | None:
         """The settings of Ray where its workers run the episodes, None where this machine does."""
         return self.ray if self.executor == "ray" else None
+
+
+def sources_of(settings: CollectSettings, collection: str) -> tuple[str, ...]:
+    """What a collection is read from, in order; empty where the teacher is asked."""
+    named = settings.trajectories.get(collection, ())
+    return (named,) if isinstance(named, str) else named
 
 
 def student_name(student: StudentSettings) -> str:

@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from agentdistill.episodes import episode
-from agentdistill.exchange import in_style, read_trajectories
 from agentdistill.executors import Work
 from agentdistill.layout import collected
-from agentdistill.methods import METHODS, method
+from agentdistill.methods import method
 from agentdistill.progress import Progress
+from agentdistill.readers import find_reader, read_sources
+from agentdistill.recipe import sources_of
 from agentdistill.run import Run
 from agentdistill.stages.folder import StageFolder
 from agentdistill.stages.rollouts import facts, run_rollouts
@@ -21,28 +22,24 @@ from agentdistill.store import file_digest, write_jsonl
 from agentdistill.types import Problem, Trace
 
 
-def collections(run: Run) -> tuple[str, ...]:
-    """What has to be collected for the recipe's students, in a fixed order."""
-    needed = {METHODS[m].learns for s in run.recipe.students for m in s.methods}
-    given = run.recipe.collect.trajectories
-    if given:
-        return tuple(n for n in _WORDS if n in needed | set(given))
-    if run.recipe.collect.compare_prefix and needed & {"agent", "agent-prefix"}:
-        needed |= {"agent", "agent-prefix"}
-    if "cot-rag" in needed and run.retriever is None:
-        needed.discard("cot-rag")
-    return tuple(n for n in ("agent", "agent-prefix", "cot", "cot-rag") if n in needed)
-
-
 def folder_of(run: Run, name: str) -> StageFolder:
     """The folder of one collection."""
     rollout = run.rollout_key(run.recipe.collect, method(name))
     settings = {"name": name, **rollout, "teacher": dataclasses.asdict(run.recipe.teacher)}
-    source = run.recipe.collect.trajectories.get(name)
-    if source is not None:
-        inputs = {"trajectories": file_digest(Path(source)) if Path(source).is_file() else source}
-        return StageFolder(collected(run.folder, name).parent, "collect", {**settings, "from": source}, inputs)
+    sources = sources_of(run.recipe.collect, name)
+    if sources:
+        settings["from"] = list(sources)
+        inputs = {k: v for source in sources for k, v in _contents(source, name).items()}
+        return StageFolder(collected(run.folder, name).parent, "collect", settings, inputs)
     return StageFolder(collected(run.folder, name).parent, "collect", settings, run.rollout_inputs("train"))
+
+
+def _contents(source: str, name: str) -> dict[str, str]:
+    """The hashes of the files that a source is read from; its name where it is on the hub."""
+    reader = find_reader(source, name)
+    if reader is not None:
+        return reader.digests()
+    return {source: file_digest(Path(source)) if Path(source).is_file() else source}
 
 
 def collect(run: Run, name: str, progress: Progress) -> Path:
@@ -50,7 +47,7 @@ def collect(run: Run, name: str, progress: Progress) -> Path:
     folder = folder_of(run, name)
     if folder.is_done:
         return collected(run.folder, name)
-    if name in run.recipe.collect.trajectories:
+    if sources_of(run.recipe.collect, name):
         return _import(run, name, folder, progress)
     ids = [i for _, i in _asked(run)]
     what = f"teacher · {len(ids)} questions · {_WORDS[name]}"
@@ -79,16 +76,20 @@ async def asking(run: Run, name: str, asked: Sequence[tuple[Problem, str]] | Non
 
 def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Path:
     """Read a collection that others made, in the prompts that its student will see."""
-    out, source = collected(run.folder, name), run.recipe.collect.trajectories[name]
+    out, sources = collected(run.folder, name), sources_of(run.recipe.collect, name)
     with folder.claimed():
-        task = progress.task("collect", f"{source} · {_WORDS[name]}", 1)
-        read = read_trajectories(source, method=name)
-        traces = [in_style(t, run.style, run.tools) for t in read.traces]
-        write_jsonl(out, traces)
-        folder.finish({**facts(traces), "n_skipped": len(read.skipped)}, 0.0)
+        task = progress.task("collect", f"{', '.join(sources)} · {_WORDS[name]}", 1)
+        with run.environment(run.recipe.collect, tools=()) as environment:
+            read = read_sources(sources, name, run.style, run.tools, environment)
+        write_jsonl(out, read.traces)
+        counts = {"n_skipped": len(read.skipped), "left_out": read.left_out}
+        folder.finish({**facts(read.traces), **counts}, 0.0)
     for line in read.skipped[:_SHOWN]:
         progress.say(f"{line}; row skipped")
-    task.done(f"{len(read.traces)} read" + (f" · {len(read.skipped)} skipped" if read.skipped else ""))
+    for reason, n in read.left_out.items():
+        progress.say(f"{n:,} rows left out: {reason}")
+    n_skipped = len(read.skipped) + sum(read.left_out.values())
+    task.done(f"{len(read.traces):,} read" + (f" · {n_skipped:,} skipped" if n_skipped else ""))
     return out
 
 

@@ -130,7 +130,7 @@ class Benchmark:
         return Problem(identity, drawn.question, answer, self.kind, self.name, aliases, labels_of(row.values))
 
 
-def parse_spec(spec: str) -> tuple[str, int | None, str | None]:
+def parse_spec(spec: str, default: str = "test") -> tuple[str, int | None, str | None]:
     """``SPLIT[:N][@PATH]`` taken apart. Raises UserError where it is not of that form.
 
     >>> parse_spec("test:50@/data/hotpotqa.json")
@@ -139,7 +139,7 @@ def parse_spec(spec: str) -> tuple[str, int | None, str | None]:
     match = _SPEC.fullmatch(spec)
     if match is None or match["n"] == "0":
         raise UserError(f'"{spec}" is no split of a benchmark; write SPLIT, SPLIT:N, SPLIT@PATH or SPLIT:N@PATH')
-    return match["name"] or "test", int(match["n"]) if match["n"] else None, match["path"]
+    return match["name"] or default, int(match["n"]) if match["n"] else None, match["path"]
 
 
 def _rows(benchmark: Benchmark, split: str, path: str | None) -> Iterator[tuple[str, Row]]:
@@ -149,14 +149,14 @@ def _rows(benchmark: Benchmark, split: str, path: str | None) -> Iterator[tuple[
         yield from (("", row) for row in open_source(str(given)).rows)
         return
     for part in benchmark.parts[split]:
-        for source in _sources(benchmark.name, part, given):
+        for source in sources(benchmark.name, part, given):
             rows = open_source(source).rows
             yield from (
                 (part.label, row) for row in rows if not isinstance(row.values, Mapping) or part.keep(row.values)
             )
 
 
-def _sources(name: str, part: Part, given: Path | None) -> tuple[str, ...]:
+def sources(name: str, part: Part, given: Path | None) -> tuple[str, ...]:
     """Where a part is read from: the folder given, else the folder of the environment, else the hub."""
     from_environment = os.environ.get(FOLDER_VARIABLE)
     folder = given or (Path(from_environment).expanduser() if from_environment else None)
