@@ -17,6 +17,7 @@ from queue import Empty
 from typing import Any
 
 from agentdistill.checkpoints import locate
+from agentdistill.contamination import told
 from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.executors import RaySettings
 from agentdistill.methods import METHODS, Method
@@ -49,6 +50,7 @@ def run_recipe(recipe: Recipe, folder: Path, progress: Progress | None = None, u
     with locked(folder / ".lock", folder):
         _tidy(folder)
         run.save_recipe()
+        run.save_screening()
         for stage in STAGES[: STAGES.index(until) + 1]:
             _do(run, parts(run, stage), progress)
     return folder
@@ -63,6 +65,8 @@ def _check(run: Run, progress: Progress) -> None:
     if run.recipe.examples is not None:
         for m in _prompted(run):
             run.check_examples(m)
+    if run.screening is not None and run.screening.found:
+        progress.say(f"contamination: {told(run.screening.facts())}")
     for student in run.recipe.students:
         base = locate(student.base)
         if base.startswith(("/", ".", "~")) and not Path(base).is_dir():

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.checkpoints import locate
+from agentdistill.contamination import Screening, screen
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.examples import ExampleStyle, read_examples
@@ -25,6 +26,9 @@ from agentdistill.tasks import find_task, open_search
 from agentdistill.tools import Tool, load_functions
 from agentdistill.types import Kind, Problem, Sampling, Trace
 
+CONTAMINATION = "contamination.json"
+"""What of the training problems is in the test, in a run's folder."""
+
 
 class Run:
     """What every stage of one run shares. Made in each process that works on it; nothing in it is written twice."""
@@ -37,23 +41,44 @@ class Run:
         return Run, (self.recipe, self.folder)  # what it holds open stays in its process
 
     def save_recipe(self) -> None:
-        """Keep the resolved recipe beside the results; a file that says the same already is left alone."""
-        resolved, path = dataclasses.asdict(self.recipe), self.folder / "recipe.json"
-        if not path.is_file() or path.read_bytes() != json_text(resolved).encode():
-            write_json(path, resolved)
+        """Keep the resolved recipe beside the results."""
+        _keep(self.folder / "recipe.json", dataclasses.asdict(self.recipe))
+
+    def save_screening(self) -> None:
+        """Keep what :attr:`screening` found beside the results, where there is something to compare."""
+        path = self.folder / CONTAMINATION
+        if self.screening is None:
+            path.unlink(missing_ok=True)
+        else:
+            _keep(path, self.screening.facts())
 
     def problems(self, split: str) -> tuple[Problem, ...]:
-        """The problems of ``train`` or ``test``. Raises UserError where they cannot be read or share an id."""
-        return self._problems[split]
+        """The problems of ``train`` or ``test``; of ``train`` without those that are test problems too.
+
+        Raises UserError where they cannot be read or share an id, and where none is left to train on.
+        """
+        found = self._loaded[0][split]
+        return self.screening.kept(found) if split == "train" and self.screening is not None else found
+
+    @cached_property
+    def screening(self) -> Screening | None:
+        """What of the training problems is in the test; None without either of them."""
+        train = self._loaded[0]["train"]
+        found = self.screen(train) if train else None
+        if found is not None and not found.kept(train):
+            many = f"all {len(train)} training questions are test questions too"
+            raise DataError(f'{self.recipe.name}: {many}; name others, or keep them: contamination = "report"')
+        return found
+
+    def screen(self, problems: Sequence[Problem]) -> Screening | None:
+        """Compare problems to train on with the test's; None where the recipe has no test."""
+        settings, test = self.recipe.problems, self._loaded[0]["test"]
+        return screen(problems, test, settings.contamination == "drop") if test else None
 
     @property
     def skipped(self) -> tuple[str, ...]:
         """One line for every row of the problem files that was left out."""
         return self._loaded[1]
-
-    @property
-    def _problems(self) -> dict[str, tuple[Problem, ...]]:
-        return self._loaded[0]
 
     @cached_property
     def _loaded(self) -> tuple[dict[str, tuple[Problem, ...]], tuple[str, ...]]:
@@ -219,3 +244,9 @@ class Run:
             "sandbox": dataclasses.asdict(self.recipe.sandbox),
             "seed": self.recipe.seed,
         }
+
+
+def _keep(path: Path, value: Any) -> None:
+    """Write a file of JSON; one that says the same already is left alone."""
+    if not path.is_file() or path.read_bytes() != json_text(value).encode():
+        write_json(path, value)

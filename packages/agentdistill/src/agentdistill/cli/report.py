@@ -93,6 +93,8 @@ def print_report(report: Mapping[str, Any]) -> Console:
     from rich.markup import escape
     from rich.table import Table
 
+    from agentdistill.contamination import told
+
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in _HEADINGS:
@@ -104,6 +106,8 @@ def print_report(report: Mapping[str, Any]) -> Console:
     console.print(table)
     console.print()
     console.print(escape(report["reading"]))
+    for c in report["contamination"]:
+        console.print(escape(f"Contamination: {c['part']}: {told(c)}."))
     return console
 
 

@@ -19,7 +19,8 @@ class ProblemsSettings:
 
     ``train`` and ``test`` are one such source or several. ``fields`` maps our names (id, question, answer, kind,
     family, aliases) to the files' columns. ``limit_train`` and ``limit_test`` keep the first so many of each source;
-    ``strict`` stops at the first bad row instead of skipping it.
+    ``strict`` stops at the first bad row instead of skipping it. ``contamination`` says what becomes of training
+    questions that are test questions too: ``drop`` leaves them out, ``report`` only counts them.
     """
 
     train: str | tuple[str, ...]
@@ -29,6 +30,7 @@ class ProblemsSettings:
     limit_train: int | None = None
     limit_test: int | None = None
     strict: bool = False
+    contamination: Literal["drop", "report"] = "drop"
 
     def sources(self, split: str) -> tuple[str, ...]:
         """The sources of ``train`` or ``test``; none where the recipe names none."""

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agentdistill.contamination import told
 from agentdistill.report._cells import average, cell
-from agentdistill.report._collections import by_family, collection, filter_counts
+from agentdistill.report._collections import by_family, collection, contaminations, filter_counts
 from agentdistill.report._effects import prefix_effects, vote_effects
 from agentdistill.report._headline import comparisons, reading
 from agentdistill.report._search import searched
@@ -54,6 +55,7 @@ def summarize_run(run: Run) -> Report:
         "collections": [collection(p) for p in run.collections],
         "prefix": prefix_effects(run),
         "votes": vote_effects(run),
+        "contamination": contaminations(run),
         "filters": [filter_counts(p) for p in run.filters],
         "training": [_training(p) for p in run.training],
         "costs": [_cost(p) for p in (*run.collections, *run.training, *run.evaluations)],
@@ -135,8 +137,10 @@ def _timing(parts: Sequence[Part]) -> dict[str, Any]:
 
 
 def _warnings(run: Run) -> list[str]:
-    """What a reader of the accuracies must know: faults, unscored traces, families that one method lacks."""
-    out = []
+    """What a reader of the accuracies must know: test questions trained on, faults, unscored traces, families that one
+    method lacks."""
+    trained_on = [c for c in contaminations(run) if not c["dropped"] and c["equal"] + c["near"]]
+    out = [f"{c['part']}: {told(c)}" for c in trained_on]
     families = {t.problem.family for p in run.evaluations for t in p.traces}
     for p in run.traced:
         if not p.finished:

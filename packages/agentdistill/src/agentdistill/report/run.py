@@ -88,6 +88,7 @@ class Run:
     filters: tuple[Part, ...]
     training: tuple[Part, ...]
     evaluations: tuple[Part, ...]
+    contamination: Facts = field(default_factory=dict)
 
     @property
     def traced(self) -> tuple[Part, ...]:
@@ -125,6 +126,7 @@ def read_run(path: Path | str) -> Run:
         filters=_parts(path, "filter"),
         training=_parts(path, "train"),
         evaluations=_parts(path, "evaluate"),
+        contamination=_read_object(path / "contamination.json"),
     )
     if not run.traced:
         raise UserError(f"{path}: no traces in collect/ or evaluate/; is this a run folder? run a recipe into it first")
