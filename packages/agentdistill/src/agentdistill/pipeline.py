@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from agentdistill.checkpoints import locate
+from agentdistill.checkpoints import has_template, locate
 from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.executors import RaySettings
 from agentdistill.methods import METHODS
@@ -61,9 +61,14 @@ def _check(run: Run, progress: Progress) -> None:
     if len(run.skipped) > _SHOWN:
         progress.say(f"and {len(run.skipped) - _SHOWN} more rows skipped")
     for student in run.recipe.students:
-        base = locate(student.base)
+        base = locate(student.base, progress.say)
         if base.startswith(("/", ".", "~")) and not Path(base).is_dir():
             raise ModelError(f"{base}: no such folder; give a checkpoint folder or a hub name such as owner/model")
+        if run.recipe.train.chat_template is None and not has_template(base):
+            raise ModelError(
+                f"{student.base}: brings no chat template; name a file with one: [train] chat_template = "
+                '"template.jinja"'
+            )
 
 
 def _tidy(folder: Path) -> None:

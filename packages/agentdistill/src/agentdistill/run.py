@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from agentdistill.checkpoints import locate
+from agentdistill.checkpoints import runnable
 from agentdistill.environment import Environment
 from agentdistill.errors import RecipeError, UserError
 from agentdistill.methods import Method
@@ -134,7 +134,7 @@ class Run:
         settings = dict(self.recipe.teacher.settings)
         if self.recipe.teacher.model == "local" and "path" in settings:
             settings.setdefault("name", settings["path"])
-            settings["path"] = locate(settings["path"])
+            settings["path"] = runnable(settings["path"])
         return load_model(self.recipe.teacher.model, **settings)
 
     def rollout_inputs(self, split: str) -> dict[str, str]:
