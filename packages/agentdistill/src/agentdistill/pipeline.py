@@ -16,7 +16,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from agentdistill.checkpoints import locate
+from agentdistill.checkpoints import has_template, locate
 from agentdistill.contamination import told
 from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.executors import RaySettings
@@ -68,9 +68,14 @@ def _check(run: Run, progress: Progress) -> None:
     if run.screening is not None and run.screening.found:
         progress.say(f"contamination: {told(run.screening.facts())}")
     for student in run.recipe.students:
-        base = locate(student.base)
+        base = locate(student.base, progress.say)
         if base.startswith(("/", ".", "~")) and not Path(base).is_dir():
             raise ModelError(f"{base}: no such folder; give a checkpoint folder or a hub name such as owner/model")
+        if run.recipe.train.chat_template is None and not has_template(base):
+            raise ModelError(
+                f"{student.base}: brings no chat template; name a file with one: [train] chat_template = "
+                '"template.jinja"'
+            )
 
 
 def _prompted(run: Run) -> list[Method]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from agentdistill.checkpoints import locate
+from agentdistill.checkpoints import runnable
 from agentdistill.contamination import Screening, screen
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
@@ -209,7 +209,7 @@ class Run:
         settings = dict(self.recipe.teacher.settings)
         if self.recipe.teacher.model == "local" and "path" in settings:
             settings.setdefault("name", settings["path"])
-            settings["path"] = locate(settings["path"])
+            settings["path"] = runnable(settings["path"])
         return load_model(self.recipe.teacher.model, **settings)
 
     def rollout_inputs(self, split: str, trained: bool = False) -> dict[str, str]:

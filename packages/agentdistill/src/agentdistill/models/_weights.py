@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agentdistill.checkpoints import locate
 from agentdistill.errors import ModelError
 
 
@@ -26,10 +27,14 @@ def load_weights(
 
 
 def resolve(path: str, adapter: str | None = None) -> tuple[str, str | None]:
-    """Base and adapter: a folder that holds only an adapter names its base in ``adapter_config.json``."""
+    """Base and adapter: a folder that holds only an adapter names its base in ``adapter_config.json``, as a folder, a
+    hub name or anything that :func:`agentdistill.checkpoints.locate` knows; a relative path may begin at the adapter's.
+
+    A base that is a GGUF file is dequantised first, unless it has been before. Raises ModelError.
+    """
     config = Path(path) / "adapter_config.json"
     if adapter is not None or not config.is_file() or (Path(path) / "config.json").is_file():
-        return path, adapter
+        return locate(path), adapter
     try:
         base = json.loads(config.read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -37,7 +42,7 @@ def resolve(path: str, adapter: str | None = None) -> tuple[str, str | None]:
     if not isinstance(base, str):
         raise ModelError(f"{config} does not name its base model (base_model_name_or_path); give path and adapter")
     beside = Path(path) / base
-    return (str(beside) if not Path(base).exists() and beside.is_dir() else base), path
+    return locate(str(beside) if not Path(base).exists() and beside.exists() else base), path
 
 
 def load_tokenizer(path: str) -> Any:

@@ -18,6 +18,7 @@ from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 
 from agentdistill.chat import ChatFormat
+from agentdistill.checkpoints import lasting
 from agentdistill.errors import ModelError, RecipeError
 from agentdistill.models._weights import check_vocabulary, load_base, load_weights, resolve
 from agentdistill.store import write_json
@@ -173,8 +174,7 @@ def save(trainer: Any, tokenizer: Any, out: Path, base: str) -> None:
     wait()
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "peft_config"):
-        folder = Path(resolve(base)[0])
-        model.peft_config["default"].base_model_name_or_path = str(folder.resolve()) if folder.is_dir() else base
+        model.peft_config["default"].base_model_name_or_path = lasting(base)
     else:
         _stop_at(model, ChatFormat(tokenizer).end_ids)
         if n_processes() == 1:

@@ -183,11 +183,11 @@ def train(
         if name not in known:
             raise RecipeError(f'no role is called "{name}" (there are: {", ".join(known) or "none"})')
         role = known[name]
-        base, settings = locate(role.base or recipe.base or ""), replace(role.train, seed=role.train.seed + recipe.seed)
+        base, settings = role.base or recipe.base or "", replace(role.train, seed=role.train.seed + recipe.seed)
         task = progress.task("train", f"{name} on {base}", 1)
         target = folder / "roles" / name
         if role.role == "prm":
-            record = train_prm(marked(pools, which=role.steps), base, target, settings)
+            record = train_prm(marked(pools, which=role.steps), locate(base), target, settings)
             out[name] = {"folder": str(target), "n_examples": record["n_examples"], "loss": record["final_loss"]}
         else:
             learned = lessons(pools, role, recipe.style, _taught(path, role), recipe.seed)
