@@ -71,7 +71,7 @@ def test_each_split_has_its_own_rows(folder, read):
 
 
 def test_a_split_has_trajectories_of_one_method(folder, read):
-    with pytest.raises(UserError, match="fireact:cot has no trajectories of agent; hotpotqa, strategyqa has"):
+    with pytest.raises(UserError, match="fireact:cot has no trajectories of agent; take hotpotqa or strategyqa"):
         read(f"fireact:cot@{folder}")
     with pytest.raises(UserError, match='no split "musique"; there are: hotpotqa, strategyqa, cot'):
         read(f"fireact:musique@{folder}")
