@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
-Kind = Literal["short", "math"]
-"""How an answer is graded: ``short`` by words (names, dates, yes/no), ``math`` by value."""
+Kind = Literal["short", "math", "gym"]
+"""How an answer is graded: ``short`` by words (names, dates, yes/no), ``math`` by value, ``gym`` by the scorer of the
+reasoning-gym generator that made the question."""
 
 
 class Source(StrEnum):

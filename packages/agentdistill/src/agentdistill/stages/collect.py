@@ -24,7 +24,7 @@ from agentdistill.types import Problem, Trace
 
 def asked_of_teacher(run: Run) -> tuple[str, ...]:
     """The collections that are not read from a file."""
-    return tuple(name for name in run.collections if name not in run.recipe.collect.trajectories)
+    return tuple(name for name in run.collections if not sources_of(run.recipe.collect, name))
 
 
 def folder_of(run: Run, name: str) -> StageFolder:
