@@ -141,7 +141,7 @@ class Run:
         return Path(tools.index) if tools.index else self.folder / "index"
 
     @cached_property
-    def _corpus(self) -> Sequence[Passage] | None:
+    def _corpus(self) -> MappedCorpus | None:
         search = self.recipe.tools.search
         return None if search is None else open_search(search, self._index)
 
@@ -153,10 +153,9 @@ class Run:
         return [] if self.retriever is None else find(self.retriever, question, tools.k, tools.passage_chars)
 
     def corpus_facts(self) -> dict[str, int]:
-        """How many passages search looks through, and how many duplicates were left out, where that is known."""
+        """How many passages search looks through, and how many duplicates were left out; empty without a corpus."""
         corpus = self._corpus
-        twice = {"n_duplicates": corpus.n_duplicates} if isinstance(corpus, MappedCorpus) else {}
-        return {} if corpus is None else {"n_passages": len(corpus), **twice}
+        return {} if corpus is None else {"n_passages": len(corpus), "n_duplicates": corpus.n_duplicates}
 
     @cached_property
     def tools(self) -> tuple[Tool, ...]:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from agentdistill.errors import DataError, UserError
 from agentdistill.problems import load_problems, passages_beside, supporting_titles
-from agentdistill.retrieval import Distinct, Passage, build_retriever, load_corpus, open_corpus
+from agentdistill.retrieval import Passage, build_retriever, load_corpus, open_corpus
+from agentdistill.retrieval._distinct import Distinct
 from agentdistill.tasks import hotpotqa, open_search
 
 SHARED = Path(__file__).parents[4].parent / "shared" / "data"
@@ -91,7 +92,7 @@ def test_every_form_gives_the_same_passages_and_titles(
     assert load_corpus(tmp_path / name) == PASSAGES
     assert list(open_corpus(tmp_path / name, tmp_path / "index")) == PASSAGES
     task = "musique" if name == "m.jsonl" else "hotpotqa"
-    assert open_search(f"{task}:test@{tmp_path / name}", tmp_path / "index") == PASSAGES
+    assert list(open_search(f"{task}:test@{tmp_path / name}", tmp_path / "index")) == PASSAGES
     problems = [*load_problems(tmp_path / name).problems, *hotpotqa.problems(f"test@{tmp_path / name}")]
     assert [p.supporting for p in problems] == [("Naj", 'The "Aren"')] * 2
 
@@ -106,7 +107,8 @@ def test_samples_are_found_by_the_names_of_their_files(tmp_path: Path, monkeypat
     original(tmp_path / "hotpotqa_100.json")
     assert [p.id for p in hotpotqa.problems(f"dev_100@{tmp_path}")] == ["hotpotqa-q1"]
     monkeypatch.setenv("AGENTDISTILL_DATA", str(tmp_path))
-    assert open_search(["hotpotqa:dev_100", "hotpotqa:train_100"], tmp_path / "index") == PASSAGES
+    corpus = open_search(["hotpotqa:dev_100", "hotpotqa:train_100"], tmp_path / "index")
+    assert (list(corpus), corpus.n_duplicates) == (PASSAGES, len(PASSAGES))
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -159,7 +161,8 @@ def test_several_sources_are_one_corpus_and_duplicates_are_left_out(tmp_path: Pa
     assert load_corpus(sources) == both
     mapped = open_corpus(sources, tmp_path / "index")
     assert (list(mapped), mapped.n_duplicates) == (both, len(PASSAGES))
-    assert open_search([*sources, f"hotpotqa@{tmp_path / 'a.json'}"], tmp_path / "index") == both
+    mixed = open_search([*sources, f"hotpotqa@{tmp_path / 'a.json'}"], tmp_path / "index")
+    assert (list(mixed), mixed.n_duplicates, mixed.digest) == (both, 2 * len(PASSAGES), mapped.digest)
     assert build_retriever("bm25", mapped).search("Another", 1) == [both[-1]]
     assert load_corpus([sources[0], f"{tmp_path}/*.json"]) == PASSAGES  # one file, named twice
     with pytest.raises(DataError, match="no such corpus"):

@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from agentdistill.errors import UserError
 
 if TYPE_CHECKING:
     from agentdistill.progress import Progress
-    from agentdistill.retrieval import Passage, Retriever
+    from agentdistill.retrieval import MappedCorpus, Retriever
 
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
     from agentdistill._toml import Source, check_call
     from agentdistill.progress import Terminal
     from agentdistill.recall import measure, n_missing, read_questions
-    from agentdistill.retrieval import MappedCorpus, builder, check_settings, is_remote
+    from agentdistill.retrieval import builder, check_settings, is_remote
 
     settings = dict(_setting(s) for s in args.set)
     if args.url is not None:
@@ -79,8 +79,7 @@ def main(args: argparse.Namespace) -> int:
         facts: dict[str, Any] = {"questions": _named(args.questions), "retriever": args.retriever, "settings": settings}
         if corpus is not None:
             facts |= {"corpus": _named(args.corpus), "n_passages": len(corpus)}
-            facts |= {"n_duplicates": corpus.n_duplicates} if isinstance(corpus, MappedCorpus) else {}
-            facts["index_s"] = round(seconds, 3)
+            facts |= {"n_duplicates": corpus.n_duplicates, "index_s": round(seconds, 3)}
             facts["n_gold_not_in_corpus"] = n_missing(questions, corpus)
         facts |= measure(retriever, questions, sorted(set(args.k)), progress, sorted(set(args.chars)))
     print(json.dumps(facts, indent=2, ensure_ascii=False))
@@ -89,7 +88,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _opened(
     args: argparse.Namespace, settings: dict[str, Any], folder: Path, progress: Progress
-) -> tuple[Retriever, Sequence[Passage] | None]:
+) -> tuple[Retriever, MappedCorpus | None]:
     from agentdistill.retrieval import build_retriever
     from agentdistill.tasks import open_search
 

@@ -12,13 +12,11 @@ from typing import Any, Protocol, cast
 
 from agentdistill.errors import UserError
 from agentdistill.progress import Progress
-from agentdistill.retrieval._distinct import Distinct
-from agentdistill.retrieval._mapped import MappedCorpus, corpus_digest, open_corpus
+from agentdistill.retrieval._mapped import MappedCorpus, corpus_digest, map_corpus, open_corpus
 from agentdistill.retrieval._passage import Passage, shortened
 from agentdistill.retrieval.corpus import Sources, load_corpus, passages_of, read_corpus
 
 __all__ = [
-    "Distinct",
     "MappedCorpus",
     "Passage",
     "Retriever",
@@ -30,6 +28,7 @@ __all__ = [
     "is_remote",
     "kinds",
     "load_corpus",
+    "map_corpus",
     "open_corpus",
     "passages_of",
     "read_corpus",

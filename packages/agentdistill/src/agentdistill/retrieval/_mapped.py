@@ -32,8 +32,10 @@ _TEXT, _ENDS, _FACTS = "text.bin", "ends.i64", "corpus.json"
 
 
 class MappedCorpus(Sequence[Passage]):
-    """The passages in a folder that ``open_corpus`` wrote, each once. ``digest`` is that of their content;
-    ``n_duplicates`` were left out."""
+    """The passages in a folder that ``open_corpus`` or ``map_corpus`` wrote, each once.
+
+    ``digest`` is that of their content; ``n_duplicates`` were left out.
+    """
 
     def __init__(self, folder: Path) -> None:
         import numpy as np
@@ -82,8 +84,15 @@ def open_corpus(source: Sources, cache: Path, progress: Progress | None = None) 
     files = corpus_files(source)
     forms = [[p.suffix.lower(), p.stem if p.suffix.lower() not in (".json", ".jsonl") else ""] for p in files]
     key = digest([FORMAT, MAX_WORDS, forms, [_content(p, cache) for p in files]])
-    size = sum(p.stat().st_size for p in files)
-    return MappedCorpus(kept(cache / f"corpus-{key}", lambda half: _write(half, source, size, progress or Silent())))
+    told = (named(source), sum(p.stat().st_size for p in files), progress or Silent())
+    return MappedCorpus(kept(cache / f"corpus-{key}", lambda half: _write(half, read_corpus(source), *told)))
+
+
+def map_corpus(passages: Sequence[Passage], name: str, cache: Path, progress: Progress | None = None) -> MappedCorpus:
+    """The same of passages that lie in memory; messages call them ``name``."""
+    told = (name, sum(len(p.title) + len(p.text) for p in passages), progress or Silent())
+    key = digest([FORMAT, _Digest.of(passages)])
+    return MappedCorpus(kept(cache / f"corpus-{key}", lambda half: _write(half, passages, *told)))
 
 
 def corpus_digest(passages: Sequence[Passage]) -> str:
@@ -116,10 +125,10 @@ class _Digest:
         return whole.hexdigest()[:16]
 
 
-def _write(half: Path, source: Sources, size: int, progress: Progress) -> None:
+def _write(half: Path, all_passages: Iterable[Passage], name: str, size: int, progress: Progress) -> None:
     # The bar counts bytes of text against bytes of the files: quotes and escapes make it end early.
-    task = progress.task("corpus", f"{named(source)}, MB", size >> 20)
-    passages = Distinct(read_corpus(source))
+    task = progress.task("corpus", f"{name}, MB", size >> 20)
+    passages = Distinct(all_passages)
     content, ends, n, at, told = _Digest(), array("q"), 0, 0, 0
     with (half / _TEXT).open("wb", buffering=1 << 20) as texts, (half / _ENDS).open("wb") as places:
         for p in passages:
@@ -135,7 +144,7 @@ def _write(half: Path, source: Sources, size: int, progress: Progress) -> None:
                 told = at >> 20
         ends.tofile(places)
     if not n:
-        raise DataError(f"{named(source)}: no passages in this corpus")
+        raise DataError(f"{name}: no passages in this corpus")
     facts = {"n": n, "digest": content.value(), "n_duplicates": passages.n_duplicates}
     (half / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
     twice = f" · {passages.n_duplicates:,} duplicates left out" if passages.n_duplicates else ""

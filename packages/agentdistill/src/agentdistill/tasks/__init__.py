@@ -15,7 +15,7 @@ from types import ModuleType
 
 from agentdistill.errors import UserError
 from agentdistill.progress import Progress
-from agentdistill.retrieval import Distinct, Passage, open_corpus, read_corpus
+from agentdistill.retrieval import MappedCorpus, Passage, map_corpus, open_corpus, read_corpus
 
 _SOURCE = re.compile(r"(?P<name>\w+)(?::(?P<split>.*)|(?P<path>@.*))?", re.DOTALL)
 
@@ -34,16 +34,16 @@ def find_task(source: str) -> tuple[ModuleType, str] | None:
     return importlib.import_module(f"{__name__}.{match['name']}"), split
 
 
-def open_search(search: str | Sequence[str], cache: Path, progress: Progress | None = None) -> Sequence[Passage]:
+def open_search(search: str | Sequence[str], cache: Path, progress: Progress | None = None) -> MappedCorpus:
     """The corpus that ``search`` in a recipe names: files, globs, folders and tasks, each passage once.
 
-    Files alone stay on the disk (:func:`~agentdistill.retrieval.open_corpus`). Raises UserError for a task without a
-    corpus, and as reading the sources does.
+    It is mapped from a folder below ``cache``; files alone are never whole in memory. Raises UserError for a task
+    without a corpus, and as reading the sources does.
     """
     sources = [search] if isinstance(search, str) else search
     if not any(map(find_task, sources)):
         return open_corpus(sources, cache, progress)
-    return list(Distinct(p for source in sources for p in _passages(source)))
+    return map_corpus([p for source in sources for p in _passages(source)], ", ".join(sources), cache, progress)
 
 
 def _passages(source: str) -> Iterator[Passage]:

@@ -123,17 +123,17 @@ class Benchmark:
         return name, n, path
 
     def corpus(self, spec: str) -> list[Passage]:
-        """The passages that the questions of ``SPLIT[:N][@PATH]`` bring along, each once, in order.
+        """The passages that the questions of ``SPLIT[:N][@PATH]`` bring along, in order, duplicates included.
 
         Raises as ``problems`` does, and DataError where the questions bring none.
         """
         name, n, path = self._split(spec)
-        found: dict[Passage, None] = {}
+        found: list[Passage] = []
         for _, row in islice(_rows(self, name, path), n):
             if not isinstance(row.values, Mapping) or _BESIDE.isdisjoint(row.values):
                 raise DataError(f"{row.where}: no passages beside the question; name a corpus of its own")
-            found |= dict.fromkeys(passages_of(row.values, row.where))
-        return list(found)
+            found += passages_of(row.values, row.where)
+        return found
 
     def _problem(self, row: Row, label: str) -> Problem | None:
         if not isinstance(row.values, Mapping):

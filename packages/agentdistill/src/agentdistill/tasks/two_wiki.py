@@ -22,5 +22,5 @@ def problems(split: str = "test") -> list[Problem]:
 
 
 def corpus(split: str = "test") -> list[Passage]:
-    """The passages that the questions of ``SPLIT[:N][@PATH]`` bring along, each once."""
+    """The passages that the questions of ``SPLIT[:N][@PATH]`` bring along, in order."""
     return TWO_WIKI.corpus(split)
