@@ -185,12 +185,13 @@ SECTIONS = {
     "[train]": TrainSettings,
     "[evaluate]": recipe.EvaluateSettings,
     "[evaluate.consistency]": Consistency,
+    "[rounds]": recipe.RoundsSettings,
     "[on_policy]": recipe.OnPolicySettings,
     "[ray]": RaySettings,
 }
 TABLES = {
     "problems", "teacher", "students", "tools", "sandbox", "collect", "filter", "train", "train_cot", "evaluate",
-    "on_policy", "ray",
+    "rounds", "on_policy", "ray",
 }  # fmt: skip
 
 

@@ -224,6 +224,10 @@ class Run:
             inputs["examples"] = file_digest(Path(self.recipe.examples))
         return inputs
 
+    def round_key(self, number: int | None) -> dict[str, int]:
+        """Which round something is of, None being the last, where the recipe has rounds: no two share a result."""
+        return {} if self.recipe.rounds is None else {"round": number or self.recipe.n_rounds}
+
     def rollout_key(self, table: RolloutTable, m: Method) -> dict[str, Any]:
         """The settings that a method's episodes hang on."""
         tools = self.recipe.tools

@@ -37,7 +37,7 @@ from agentdistill.stages.folder import StageFolder
 from agentdistill.stages.rollouts import run_rollouts
 from agentdistill.stages.training import fit, folder_at
 from agentdistill.store import digest, file_digest, locked, read_traces
-from agentdistill.students import load_student
+from agentdistill.students import load_student, weights_digest
 from agentdistill.training.result import read_result
 from agentdistill.training.settings import Divergence
 from agentdistill.types import End, Problem, Trace
@@ -73,6 +73,8 @@ def _student(recipe: Recipe) -> StudentSettings:
     if student is None:
         who = f'student "{settings.student}"' if settings.student else "student"
         raise RecipeError(f'{recipe.name}: no {who} has the method "{settings.method}" that [on_policy] is about')
+    if recipe.rounds is not None:
+        raise RecipeError(f"{recipe.name}: on-policy rounds begin after one collection; leave the table [rounds] out")
     if recipe.problems.test is None:
         raise RecipeError(f"{recipe.name}: on-policy rounds are measured on test problems; [problems] has no test")
     return student
@@ -164,7 +166,7 @@ class _Rounds:
         inputs = {
             **run.rollout_inputs("test", trained=True),
             "problems": digest(list(problems)),
-            "weights": _hash_of(weights),
+            "weights": weights_digest(weights),
         }
         key = {"method": name, **run.rollout_key(run.recipe.evaluate, self.method)}
         work = partial(answering, run, name, problems, partial(load_student, run, weights))
@@ -195,7 +197,7 @@ class _Rounds:
         teacher = locate(str(run.recipe.teacher.settings["path"]))
         traces = [t for t in acted if t.steps and t.end is not End.FAULT]
         plain = folder_at(self.folder / f"round-{n}" / "student", run, self.student, m, digest(traces))
-        inputs = {**plain.inputs, "base": _hash_of(weights), "teacher": _hash_of(Path(teacher))}
+        inputs = {**plain.inputs, "base": weights_digest(weights), "teacher": weights_digest(Path(teacher))}
         folder = StageFolder(plain.path, "train", {**plain.settings, "beta": self.settings.beta}, inputs)
         if not folder.is_done:
             with folder.claimed():
@@ -230,10 +232,6 @@ class _Rounds:
         """The teacher's tokens that count."""
         read = trace.usage.n_prompt_tokens if self.settings.tokens == "all" else 0
         return trace.usage.n_new_tokens + read
-
-
-def _hash_of(weights: Path) -> str:
-    return digest([file_digest(w) for w in sorted(weights.glob("*.safetensors"))])
 
 
 def _passes(recipe: Recipe, trace: Trace) -> bool:

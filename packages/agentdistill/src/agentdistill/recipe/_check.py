@@ -33,6 +33,9 @@ def check(recipe: Recipe, source: Source) -> None:
         if METHODS[name].learns:
             raise source.error(f'"{name}" is for students: the teacher is not trained', "evaluate", "teacher")
     _check_on_policy(recipe, source)
+    if recipe.n_rounds > 1 and not recipe.problems.train:
+        why = "later rounds sample on problems: name them as train in [problems]"
+        raise source.error(why, "rounds", "n")
     _check_numbers(recipe, source)
 
 
@@ -137,13 +140,14 @@ _AT_LEAST_1 = {
     "collect": ("max_steps", "max_new_tokens", "observation_chars", "samples"),
     "evaluate": ("max_steps", "max_new_tokens", "observation_chars", "batch_size"),
     "on_policy": ("rounds", "per_round", "tries"),
+    "rounds": ("n", "enough", "per_question"),
 }
 
 
 def _check_numbers(recipe: Recipe, source: Source) -> None:
     for table, keys in _AT_LEAST_1.items():
         for key in keys:
-            value = getattr(getattr(recipe, table) if table else recipe, key)
+            value = getattr(getattr(recipe, table) if table else recipe, key, None)
             if value is not None and value < 1:
                 raise source.error(f"{key} has to be at least 1", table, key)
     for table in ("collect", "evaluate"):

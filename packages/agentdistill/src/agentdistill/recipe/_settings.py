@@ -135,6 +135,22 @@ class EvaluateSettings(RolloutTable):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoundsSettings:
+    """Learning from one's own successes: collect, filter, train, ``n`` times, each time from the base.
+
+    The first round collects from the teacher, or reads published trajectories; in every later one each student solves
+    the training problems as it was trained in the round before, ``samples`` of ``[collect]`` a question. A question
+    with ``enough`` right samples is sampled once. A student learns from the distinct successes of all rounds, at most
+    ``per_question`` of its own a question. ``each`` evaluates the student of every round, not only of the last.
+    """
+
+    n: int = 2
+    enough: int = 2
+    per_question: int = 2
+    each: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OnPolicySettings:
     """``agentdistill on-policy``: a student acts, its teacher corrects it, and it learns from that, in rounds.
 
@@ -180,6 +196,7 @@ class Recipe:
     train: TrainSettings = TrainSettings()  # noqa: RUF009  frozen
     train_cot: TrainSettings | None = None
     evaluate: EvaluateSettings = EvaluateSettings()
+    rounds: RoundsSettings | None = None
     on_policy: OnPolicySettings = OnPolicySettings()
     style: str = "standard"
     examples: str | None = None
@@ -187,6 +204,11 @@ class Recipe:
     jobs: int = 1
     executor: Literal["local", "ray"] = "local"
     ray: RaySettings = RaySettings()  # noqa: RUF009  frozen
+
+    @property
+    def n_rounds(self) -> int:
+        """How often is collected and trained."""
+        return self.rounds.n if self.rounds is not None else 1
 
     @property
     def on_ray(self) -> RaySettings | None:

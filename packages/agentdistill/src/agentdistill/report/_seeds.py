@@ -75,7 +75,7 @@ def _shared(runs: Sequence[Run]) -> list[Run]:
         return tuple(p for p in parts if p.key in keys)
 
     return [
-        replace(r, collections=kept(r.collections), evaluations=kept(r.evaluations), filters=(), training=())
+        replace(r, collections=kept(r.collections), evaluations=kept(r.evaluations), filters=(), training=(), rounds=())
         for r in runs
     ]
 

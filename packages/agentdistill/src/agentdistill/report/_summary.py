@@ -14,6 +14,7 @@ from agentdistill.report._cells import average, cell
 from agentdistill.report._collections import by_family, collection, contaminations, filter_counts
 from agentdistill.report._effects import prefix_effects, vote_effects
 from agentdistill.report._headline import comparisons, reading
+from agentdistill.report._rounds import rounds
 from agentdistill.report._search import searched
 from agentdistill.report.outcome import Outcome, outcome
 from agentdistill.report.run import Part, Run, read_run
@@ -43,6 +44,7 @@ def summarize(run_dir: Path | str) -> Report:
 def summarize_run(run: Run) -> Report:
     """:func:`summarize` for a run that is already read."""
     compared = comparisons(run.evaluations)
+    in_rounds = [p for p in run.rounds if p.stage != "filter"]
     report: Report = {
         "version": 1,
         "name": run.path.resolve().name,
@@ -58,10 +60,11 @@ def summarize_run(run: Run) -> Report:
         "contamination": contaminations(run),
         "filters": [filter_counts(p) for p in run.filters],
         "training": [_training(p) for p in run.training],
-        "costs": [_cost(p) for p in (*run.collections, *run.training, *run.evaluations)],
+        "rounds": rounds(run),
+        "costs": [_cost(p) for p in (*run.collections, *run.training, *run.evaluations, *in_rounds)],
         "recipe": _without_secrets(run.recipe),
         "warnings": _warnings(run),
-        "timing": _timing((*run.collections, *run.filters, *run.training, *run.evaluations)),
+        "timing": _timing((*run.collections, *run.filters, *run.training, *run.evaluations, *run.rounds)),
     }
     return {key: _rounded(value) for key, value in report.items()}
 

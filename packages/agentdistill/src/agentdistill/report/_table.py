@@ -73,6 +73,7 @@ def _cell(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         "n_episodes": a["right"] + a["wrong"] + a["unscored"] + a["faults"],
         "unscored": a["unscored"] + a["faults"],
         "errors": a["errors"],
+        "broken": a["broken"],
         "truncations": a["truncations"],
         "steps": a["mean_steps"],
         "prompt_tokens": a["prompt_tokens_per_answer"],
