@@ -135,6 +135,7 @@ def _check_methods(methods: tuple[str, ...], recipe: Recipe, source: Source, tab
 _AT_LEAST_1 = {
     "": ("jobs",),
     "ray": ("workers",),
+    "filter": ("questions",),
     "tools": ("k", "passage_chars"),
     "problems": ("limit_train", "limit_test"),
     "collect": ("max_steps", "max_new_tokens", "observation_chars", "samples"),

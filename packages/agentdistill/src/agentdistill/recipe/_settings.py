@@ -101,10 +101,12 @@ class CollectSettings(RolloutTable):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterSettings:
     """Which filters a trajectory has to pass, in order. ``paired`` keeps only problems that every collection of the
-    recipe has a passing trajectory of, so that all students learn from the same questions."""
+    recipe has a passing trajectory of, so that all students learn from the same questions. ``questions`` keeps the
+    trajectories of at most so many questions, drawn by the recipe's seed."""
 
     keep: tuple[str, ...] = DEFAULT
     paired: bool = False
+    questions: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ def folder_of(run: Run, name: str) -> StageFolder:
     settings: dict[str, Any] = {"keep": list(run.recipe.filter.keep)}
     inputs = {"traces": file_digest(collected(run.folder, name))}
     settings |= _distinct(run, _is_sampled(run, name))
+    if run.recipe.filter.questions is not None:
+        settings |= {"questions": run.recipe.filter.questions, "seed": run.recipe.seed}
     if run.recipe.filter.paired:
         inputs |= {other: file_digest(collected(run.folder, other)) for other in run.collections}
     if _is_screened(run, name):
@@ -105,6 +107,9 @@ def _filter(
         if given is not None and run.recipe.filter.paired:
             passed, counts["unpaired"] = _paired(run, passed)
             counts["kept"] = len(passed)
+        if given is not None and run.recipe.filter.questions is not None:
+            passed, counts["beyond_limit"] = _drawn(passed, run.recipe.filter.questions, run.recipe.seed)
+            counts["kept"] = len(passed)
         kept = [run.as_learned(t) for t in passed]
         if n_given is not None and run.recipe.rounds is not None:
             kept, left_out = add_distinct(earlier, kept, run.recipe.rounds.per_question, n_given)
@@ -128,3 +133,12 @@ def _paired(run: Run, kept: Sequence[Trace]) -> tuple[list[Trace], int]:
         everywhere &= {t.problem.id for t in passing}
     paired = [t for t in kept if t.problem.id in everywhere]
     return paired, len(kept) - len(paired)
+
+
+def _drawn(passed: Sequence[Trace], n: int, seed: int) -> tuple[list[Trace], int]:
+    """The traces of ``n`` questions, in their order, and how many are left out. A question's place in the draw hangs on
+    the seed and its own id, so collections of the same questions give the same ones, and more contain fewer."""
+    ids = sorted({t.problem.id for t in passed}, key=lambda i: digest([seed, i]))
+    chosen = set(ids[:n])
+    drawn = [t for t in passed if t.problem.id in chosen]
+    return drawn, len(passed) - len(drawn)
