@@ -1,4 +1,4 @@
-"""Chains of thought that others wrote, learned beside the passages that our own search finds for their questions."""
+"""Chains of thought that others wrote, learned beside passages: those of their source, or what our search finds."""
 
 from __future__ import annotations
 
@@ -76,3 +76,19 @@ def test_it_is_read_again_where_its_passages_would_differ(tmp_path: Path, monkey
     short = run(tmp_path, **{"passage_chars = 40": "passage_chars = 20"})
     [trace] = read_traces(collect(short, "cot-rag", Silent()))
     assert "[1] Naj: Naj is a town on ...\n" in trace.prompt[-1].content
+
+
+def test_a_source_that_has_passages_brings_its_own(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    output = (
+        "Thought: I need its river.\nAction: search[Naj river]\nObservation: Naj lies on the Aren ...\n"
+        "Thought: Naj lies on the Aren.\nAction: finish[the Aren]\nObservation: Episode finished, reward = True\n"
+    )
+    row = {"instruction": ROW["question"], "input": "", "output": output}
+    (tmp_path / "hotpotqa.json").write_text(json.dumps([row]))
+    ours = run(tmp_path, **{'cot-rag = "given.jsonl"': 'cot-rag = ["fireact:hotpotqa@hotpotqa.json", "given.jsonl"]'})
+    own, found = read_traces(collect(ours, "cot-rag", Silent()))
+    assert own.prompt[-1].content == f"[1] Naj lies on the Aren ...\n\nQuestion: {ROW['question']}"
+    assert dict(own.notes)["passages"] == "the source's own"
+    assert found.prompt[-1].content.startswith("[1] Naj: Naj is a town")
+    assert "passages" not in dict(found.notes)

@@ -6,12 +6,14 @@ import ast
 import builtins
 import json
 import keyword
+import re
 from collections import Counter
 from functools import cache
 
 import pytest
 
 from agentdistill.grade import grade
+from agentdistill.grade.short import contains
 from agentdistill.readers import Draft, find_reader, read_drafts
 from agentdistill.readers._arithmetic import same
 from agentdistill.readers._words import numbers, numerals
@@ -41,6 +43,9 @@ def drafts(source: str, method: str) -> tuple[tuple[Draft, ...], Counter[str]]:
         ("fireact:hotpotqa", "agent", 499, {"answered without a search": 1}),
         ("fireact:strategyqa", "agent", 356, {"answered without a search": 32, "of another split": 500,
                                               "multiple choice (MMLU)": 456}),
+        ("fireact:hotpotqa", "cot", 499, {"answered without a search": 1}),
+        ("fireact:strategyqa", "cot", 351, {"answered without a search": 32, "of another split": 500,
+                                            "multiple choice (MMLU)": 456, "thoughts that state nothing": 5}),
         ("fireact:cot", "cot", 432, {"multiple choice (MMLU)": 712, "not a chain of thought": 872,
                                      "not rewarded as right": 45, "not thoughts, searches and an answer in turn": 2}),
     ],
@@ -89,6 +94,20 @@ def test_programs_run_in_the_sandbox(shared, source, environment):
         workspace.close()
         n_right += grade("math", answer, draft.problem.answer).correct
     assert n_right == len(some) > 9
+
+
+@pytest.mark.parametrize("split", ["hotpotqa", "strategyqa"])
+def test_fireacts_chains_state_facts_and_hold_the_answer(shared, split):
+    n_given = 0
+    found = drafts(f"fireact:{split}", "cot")[0]
+    for draft in found:
+        said, _, answer = draft.turns[0].thought.rpartition("\nAnswer: ")
+        assert answer == draft.problem.answer
+        assert not re.search(r"\bI (?:need|should|will|have)\b|\b(?:search results?|observation|snippet)\b", said), said
+        assert said[-1] in '.!?"”)', said
+        n_given += answer.lower() in ("yes", "no") or contains(said, answer)
+        assert draft.passages
+    assert n_given >= len(found) - 1
 
 
 def test_fireacts_strategyqa_answers_are_the_gold_ones(shared):

@@ -22,6 +22,7 @@ from agentdistill.parse import extract_answer, parse_action
 from agentdistill.problems import open_source
 from agentdistill.problems._value import answer_kind
 from agentdistill.prompts import Style
+from agentdistill.retrieval import Passage
 from agentdistill.store import digest, from_dict
 from agentdistill.tools import FINAL_ANSWER, Tool
 from agentdistill.types import End, Message, Problem, Role, Source, Step, StepStatus, Trace
@@ -75,11 +76,12 @@ def read_trajectories(source: str, method: str = "agent", limit: int | None = No
     return Imported(tuple(traces.values()), tuple(skipped))
 
 
-def in_style(trace: Trace, style: Style, tools: Sequence[Tool]) -> Trace:
+def in_style(trace: Trace, style: Style, tools: Sequence[Tool], passages: Sequence[Passage] = ()) -> Trace:
     """The trace in our own prompts: its question opens an agent's conversation as ours do, and what was observed is
-    said as our environment says it. So a student is trained on what it will see. What the model wrote stays."""
+    said as our environment says it. So a student is trained on what it will see. What the model wrote stays.
+    ``passages`` stand beside the question of a chain of thought."""
     if trace.method.startswith("cot"):
-        return replace(trace, prompt=style.cot(trace.problem.question))
+        return replace(trace, prompt=style.cot(trace.problem.question, passages))
     steps = tuple(
         replace(s, observation=replace(s.observation, content=style.observation(_observed(s.observation))))
         if s.observation is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from agentdistill.environment import Environment, Execution
@@ -11,9 +11,12 @@ from agentdistill.grade import grade
 from agentdistill.parse import extract_answer
 from agentdistill.prompts import Style
 from agentdistill.readers._draft import Draft, LeftOut, Turn
+from agentdistill.retrieval import Passage
 from agentdistill.tools import Tool
 from agentdistill.types import End, Message, Score, Source, Step, StepStatus, Trace
 
+FindPassages = Callable[[str], Sequence[Passage]]
+"""The passages to put beside a question."""
 WRONG = "the program does not give the answer"
 
 
@@ -31,9 +34,11 @@ def build(
     style: Style,
     tools: Sequence[Tool],
     environment: Environment,
+    passages: FindPassages | None = None,
 ) -> Built:
     """Every draft as a trace of ``method``. Code without a stored observation is run in ``environment``.
 
+    With ``passages``, a chain of thought has its draft's own passages beside its question, else those found for it.
     A program whose answer is graded wrong is left out and counted. Raises InfrastructureError where the sandbox fails.
     """
     traces: list[Trace] = []
@@ -43,7 +48,7 @@ def build(
             left_out[draft.reason] += 1
             continue
         trace = (
-            _answered(draft, method, style)
+            _answered(draft, method, style, passages)
             if method.startswith("cot")
             else _acted(draft, method, style, tools, environment)
         )
@@ -59,14 +64,17 @@ def _score(draft: Draft, answer: str | None) -> Score | None:
     return grade(p.kind, answer, p.answer, p.aliases) if p.answer else None
 
 
-def _answered(draft: Draft, method: str, style: Style) -> Trace:
+def _answered(draft: Draft, method: str, style: Style, passages: FindPassages | None) -> Trace:
     """A chain of thought."""
     p, [turn] = draft.problem, draft.turns
+    own = draft.passages if passages is not None else ()
+    beside = own or (passages(p.question) if passages is not None else ())
+    notes = (*draft.notes, ("passages", "the source's own")) if own else draft.notes
     answer = extract_answer(turn.thought)
     end = End.NO_ANSWER if answer is None else End.ANSWERED
     status = StepStatus.OK if answer is None else StepStatus.FINAL
     step = Step(Message("assistant", turn.thought, Source.MODEL), status)
-    trace = Trace(p.id, p, method, draft.model, style.cot(p.question), (step,), end, answer, notes=draft.notes)
+    trace = Trace(p.id, p, method, draft.model, style.cot(p.question, beside), (step,), end, answer, notes=notes)
     return replace(trace, score=_score(draft, answer))
 
 

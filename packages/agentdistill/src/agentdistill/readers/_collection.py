@@ -10,6 +10,7 @@ from agentdistill.environment import Environment
 from agentdistill.exchange import in_style, read_trajectories
 from agentdistill.prompts import Style
 from agentdistill.readers import _named
+from agentdistill.readers._build import FindPassages
 from agentdistill.tools import Tool
 from agentdistill.types import Trace
 
@@ -25,10 +26,17 @@ class Collection:
 
 
 def read_sources(
-    sources: Sequence[str], method: str, style: Style, tools: Sequence[Tool], environment: Environment
+    sources: Sequence[str],
+    method: str,
+    style: Style,
+    tools: Sequence[Tool],
+    environment: Environment,
+    passages: FindPassages | None = None,
 ) -> Collection:
     """The trajectories of ``method`` in ``sources``, in a style's words. Readers' programs are run in ``environment``.
 
+    With ``passages``, chains of thought have passages beside their questions: those of their source where it has them,
+    else those that ``passages`` finds.
     An id that was there before gets ``/2``, ``/3``, ... Raises DataError for a source that cannot be read or holds no
     trajectory, UserError for a reader's split that does not exist.
     """
@@ -38,12 +46,15 @@ def read_sources(
     for source in sources:
         named = _named.find_reader(source, method)
         if named is not None:
-            built = _named.read_collection(named, method, style, tools, environment)
+            built = _named.read_collection(named, method, style, tools, environment, passages)
             found = built.traces
             left_out.update(built.left_out)
         else:
             read = read_trajectories(source, method=method)
-            found = tuple(in_style(t, style, tools) for t in read.traces)
+            found = tuple(
+                in_style(t, style, tools, passages(t.problem.question) if passages is not None else ())
+                for t in read.traces
+            )
             skipped += read.skipped
         for trace in found:
             n = 1

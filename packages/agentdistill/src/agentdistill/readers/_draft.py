@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from agentdistill.retrieval import Passage
 from agentdistill.types import Problem, ToolCall
 
 Notes = tuple[tuple[str, str], ...]
@@ -27,7 +28,8 @@ class Turn:
 class Draft:
     """A trajectory before it is put into a style's words. ``notes`` are those of :class:`~agentdistill.types.Trace`.
 
-    ``answer`` is the answer where the turns are not run; a trajectory that is run gives its own.
+    ``answer`` is the answer where the turns are not run; a trajectory that is run gives its own. ``passages`` are those
+    that a chain of thought draws on, where its source has them.
     """
 
     problem: Problem
@@ -35,6 +37,7 @@ class Draft:
     turns: tuple[Turn, ...]
     notes: Notes = ()
     answer: str | None = None
+    passages: tuple[Passage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from types import ModuleType
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.prompts import Style
-from agentdistill.readers._build import Built, build
+from agentdistill.readers._build import Built, FindPassages, build
 from agentdistill.readers._draft import Draft, LeftOut
 from agentdistill.readers._files import located
 from agentdistill.store import file_digest
@@ -84,12 +84,19 @@ def read_drafts(source: Named, method: str) -> Iterator[Draft | LeftOut]:
     return itertools.islice(drafts, source.n)
 
 
-def read_collection(source: Named, method: str, style: Style, tools: Sequence[Tool], environment: Environment) -> Built:
-    """The trajectories in a style's words, their programs run in ``environment``.
+def read_collection(
+    source: Named,
+    method: str,
+    style: Style,
+    tools: Sequence[Tool],
+    environment: Environment,
+    passages: FindPassages | None = None,
+) -> Built:
+    """The trajectories in a style's words, their programs run in ``environment``; ``passages`` as in :func:`build`.
 
     Raises DataError for a missing or malformed file, or where no row gives a trajectory.
     """
-    built = build(read_drafts(source, method), method, style, tools, environment)
+    built = build(read_drafts(source, method), method, style, tools, environment, passages)
     if not built.traces:
         why = ", ".join(f"{n} × {reason}" for reason, n in built.left_out.items()) or "it is empty"
         raise DataError(f"{source.reader}:{source.split}: no trajectory of {method} in it ({why})")

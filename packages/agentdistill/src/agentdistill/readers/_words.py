@@ -54,6 +54,14 @@ DANGLING = _set(
     leaving they're you're he she it they we
     """
 )
+OPENING = _set(
+    """
+    a an the this that these those there it it's he she they we i i'll i'm so thus therefore hence however but and now
+    next then since because given based according considering although while both also in on as if for to from its his
+    her their my
+    """
+)
+"""What a sentence begins with, names apart."""
 UNITS = _set(
     """
     pound pounds ounce ounces year years old mile miles hour hours minute minutes second seconds day days week weeks

@@ -87,12 +87,12 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Pat
     out, sources = collected(run.folder, name), sources_of(run.recipe.collect, name)
     with folder.claimed():
         task = progress.task("collect", f"{', '.join(sources)} · {_WORDS[name]}", 1)
+        passages = run.passages if method(name).passages else None
         with run.environment(run.recipe.collect, tools=()) as environment:
-            read = read_sources(sources, name, run.style, run.tools, environment)
-        traces = [_beside_passages(run, name, t) for t in read.traces]
-        write_jsonl(out, traces)
+            read = read_sources(sources, name, run.style, run.tools, environment, passages)
+        write_jsonl(out, read.traces)
         counts = {"n_skipped": len(read.skipped), "left_out": read.left_out}
-        folder.finish({**facts(traces), **counts}, 0.0)
+        folder.finish({**facts(read.traces), **counts}, 0.0)
     for line in read.skipped[:_SHOWN]:
         progress.say(f"{line}; row skipped")
     for reason, n in read.left_out.items():
@@ -100,14 +100,6 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Pat
     n_skipped = len(read.skipped) + sum(read.left_out.values())
     task.done(f"{len(read.traces):,} read" + (f" · {n_skipped:,} skipped" if n_skipped else ""))
     return out
-
-
-def _beside_passages(run: Run, name: str, trace: Trace) -> Trace:
-    """The trace with what search finds for its question beside it, where that is what its students will see."""
-    if not method(name).passages:
-        return trace
-    question = trace.problem.question
-    return dataclasses.replace(trace, prompt=run.style.cot(question, run.passages(question)))
 
 
 _SHOWN = 5
