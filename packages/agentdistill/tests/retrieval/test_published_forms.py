@@ -98,6 +98,7 @@ def test_every_form_gives_the_same_passages_and_titles(
 
 
 def test_samples_are_found_by_the_names_of_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AGENTDISTILL_DATA", raising=False)
     with pytest.raises(
         UserError, match=r"hotpotqa:dev_100: no file of it given .* name the folder in AGENTDISTILL_DATA"
     ):
@@ -106,6 +107,11 @@ def test_samples_are_found_by_the_names_of_their_files(tmp_path: Path, monkeypat
     printed_by_pandas(tmp_path / "questions" / "hotpotqa_distractor_100.csv")
     original(tmp_path / "hotpotqa_100.json")
     assert [p.id for p in hotpotqa.problems(f"dev_100@{tmp_path}")] == ["hotpotqa-q1"]
+    splits = ("test", "dev_100", "train_100")
+    families = [{p.family for p in hotpotqa.problems(f"{split}@{tmp_path}")} for split in splits]
+    assert families == [{"hotpotqa"}, {"hotpotqa-dev"}, {"hotpotqa-train100"}]
+    [named] = hotpotqa.problems(f"train_100@{tmp_path / 'hotpotqa_100.json'}")
+    assert named.family == "hotpotqa-train100"
     monkeypatch.setenv("AGENTDISTILL_DATA", str(tmp_path))
     corpus = open_search(["hotpotqa:dev_100", "hotpotqa:train_100"], tmp_path / "index")
     assert (list(corpus), corpus.n_duplicates) == (PASSAGES, len(PASSAGES))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -39,13 +39,14 @@ class Part:
     """A split, or part of one: the names its file may have (globs), and its datasets on the hub, read in turn.
 
     ``label`` goes into the ids, where the files of one split number their problems alike. ``keep`` says which rows
-    belong to it.
+    belong to it. ``family`` is that of its problems, where it is not the benchmark's name.
     """
 
     files: tuple[str, ...]
     hub: tuple[str, ...]
     label: str = ""
     keep: Callable[[Values], bool] = bool
+    family: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +98,18 @@ class Benchmark:
     read: Reader = plain_row
 
     def problems(self, spec: str) -> list[Problem]:
-        """The problems of ``SPLIT[:N][@PATH]``; their family is the benchmark's name, their labels what rows say.
+        """The problems of ``SPLIT[:N][@PATH]``; their family is the part's or the benchmark's name, their labels what
+        rows say.
 
         A row without an answer is left out (the paper's MATH files have four). Raises UserError for a split that does
         not exist, DataError for a missing or malformed file, InfrastructureError where the hub cannot be reached.
         """
         name, n, path = self._split(spec)
         found: dict[str, Problem] = {}
-        for label, row in _rows(self, name, path):
+        for part, row in _rows(self, name, path):
             if n is not None and len(found) >= n:
                 break
-            problem = self._problem(row, label)
+            problem = self._problem(row, part)
             if problem is None:
                 continue
             if found.setdefault(problem.id, problem) != problem:
@@ -135,7 +137,7 @@ class Benchmark:
             found += passages_of(row.values, row.where)
         return found
 
-    def _problem(self, row: Row, label: str) -> Problem | None:
+    def _problem(self, row: Row, part: Part) -> Problem | None:
         if not isinstance(row.values, Mapping):
             raise DataError(f"{row.where}: {row.fault or f'expected an object, got {type(row.values).__name__}'}")
         drawn = self.read(row.values)
@@ -145,10 +147,11 @@ class Benchmark:
             return None
         answer, *more = drawn.answers
         own = next((as_text(row.values[k]) for k in _ID if row.values.get(k) is not None), "")
-        identity = "-".join(filter(None, (self.name, label, own or digest([drawn.question, answer]))))
+        identity = "-".join(filter(None, (self.name, part.label, own or digest([drawn.question, answer]))))
         aliases = tuple(a for a in dict.fromkeys(more) if a != answer)
         labels, supporting = labels_of(row.values), supporting_titles(row.values)
-        return Problem(identity, drawn.question, answer, self.kind, self.name, aliases, labels, supporting)
+        family = part.family or self.name
+        return Problem(identity, drawn.question, answer, self.kind, family, aliases, labels, supporting)
 
 
 def parse_spec(spec: str, default: str = "test") -> tuple[str, int | None, str | None]:
@@ -163,11 +166,12 @@ def parse_spec(spec: str, default: str = "test") -> tuple[str, int | None, str |
     return match["name"] or default, int(match["n"]) if match["n"] else None, match["path"]
 
 
-def _rows(benchmark: Benchmark, split: str, path: str | None) -> Iterator[tuple[str, Row]]:
-    """Every row of a split, each with the label of its part."""
+def _rows(benchmark: Benchmark, split: str, path: str | None) -> Iterator[tuple[Part, Row]]:
+    """Every row of a split, each with its part; a file that is named is one part."""
     given = Path(path).expanduser() if path is not None else None
     if given is not None and not given.is_dir():
-        yield from (("", row) for row in open_source(str(given)).rows)
+        whole = replace(benchmark.parts[split][0], label="")
+        yield from ((whole, row) for row in open_source(str(given)).rows)
         return
     for part in benchmark.parts[split]:
         found = sources(benchmark.name, part, given)
@@ -176,9 +180,7 @@ def _rows(benchmark: Benchmark, split: str, path: str | None) -> Iterator[tuple[
             raise DataError(f"{benchmark.name}:{split}: no file of it given ({', '.join(part.files)}); {way_out}")
         for source in found:
             rows = open_source(source).rows
-            yield from (
-                (part.label, row) for row in rows if not isinstance(row.values, Mapping) or part.keep(row.values)
-            )
+            yield from ((part, row) for row in rows if not isinstance(row.values, Mapping) or part.keep(row.values))
 
 
 def sources(name: str, part: Part, given: Path | None) -> tuple[str, ...]:

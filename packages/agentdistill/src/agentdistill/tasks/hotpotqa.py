@@ -6,7 +6,8 @@ From the hub, ``test`` is the whole validation split (the test answers are not p
 Three samples are known by the files they were published as: ``dev_100``, ExpeL's of the validation split
 (``hotpotqa_distractor_100.csv``); ``train_100``, HippoRAG's (``hotpotqa_100.json``), whose levels, easy to hard, only
 training questions have; ``train_500``, KnowAgent's training questions (``hotpotqa_train_500_with_passages.json``). All
-but the agent-distillation paper's files bring ten passages a question, two of which hold the answer.
+but the agent-distillation paper's files bring ten passages a question, two of which hold the answer. The samples are
+families of their own, so that a report tells results on training questions from those on the validation split.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ HOTPOTQA = Benchmark(
             ),
         ),
         "train": (Part(("hotpotqa_1000*.json", "hotpot_train_*.json"), ("hotpotqa/hotpot_qa/distractor:train",)),),
-        "dev_100": (Part(("hotpotqa_distractor_100.csv",), ()),),
-        "train_100": (Part(("hotpotqa_100.json",), ()),),
-        "train_500": (Part(("hotpotqa_train_500_with_passages.json",), ()),),
+        "dev_100": (Part(("hotpotqa_distractor_100.csv",), (), family="hotpotqa-dev"),),
+        "train_100": (Part(("hotpotqa_100.json",), (), family="hotpotqa-train100"),),
+        "train_500": (Part(("hotpotqa_train_500_with_passages.json",), (), family="hotpotqa-train500"),),
     },
 )
 
