@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from agentdistill.grade import math
+from agentdistill.grade import _exact
 from agentdistill.gym import parse_ref, score
 from agentdistill.types import Score
 
@@ -35,7 +35,7 @@ def grade(prediction: str, answer: str, aliases: Sequence[str] = ()) -> Score:
     if said == answer.strip():
         return verdict(True, "same text")
     is_number = _NUMBER.fullmatch(answer.strip()) is not None
-    if is_number and re.search(r"\d", said) and math.grade(said, answer).correct:
+    if is_number and _exact.compare(said, answer).correct:
         return verdict(True, "same value")
     ref = next((ref for alias in aliases if (ref := parse_ref(alias)) is not None), None)
     if ref is None:

@@ -84,6 +84,7 @@ NOT_OFFERED: Mapping[str, str] = {
     "word_ladder",
     "its questions hang on how many are drawn": "acre",
     "its entries have no gold answer": "boxnet graph_color propositional_logic rubiks_cube rush_hour",
+    "some of its questions take minutes to make": "sokoban",
     "it is made of others": "composite",
 }
 """Why a generator is not offered, and which those are."""
