@@ -70,7 +70,7 @@ def find_reader(source: str, method: str) -> Named | None:
     if found.split not in splits:
         raise UserError(f'{found.reader} has no split "{found.split}"; there are: {", ".join(splits)}')
     if found.split not in fitting:
-        raise UserError(f"{found.reader}:{found.split} has no trajectories of {method}; {', '.join(fitting)} has")
+        raise UserError(f"{found.reader}:{found.split} has no trajectories of {method}; take {' or '.join(fitting)}")
     return found
 
 

@@ -20,7 +20,7 @@ from agentdistill.types import Problem, ToolCall
 SPLITS = {"hotpotqa": ("agent",), "strategyqa": ("agent",), "cot": ("cot",)}
 MODEL = "gpt-4"
 _PARTS = {
-    "hotpotqa": Part(("fireact/hotpotqa.json",), ()),
+    "hotpotqa": Part(("fireact/hotpotqa.json", "alpaca_format/hotpotqa.json"), ()),  # a benchmark's has that name too
     "strategyqa": Part(("multitask.json",), ()),
     "cot": Part(("multitask_multimethod.json",), ()),
 }
