@@ -78,11 +78,12 @@ SETS: Mapping[str, tuple[str, ...]] = {
 NOT_OFFERED: Mapping[str, str] = {
     "its scorer evaluates the answer as code": "binary_matrix countdown intermediate_integration n_queens "
     "polynomial_multiplication puzzle24 simple_integration spiral_matrix string_insertion",
-    "its scorer accepts wrong answers": "complex_arithmetic game_of_life_halting number_sorting",
+    "its scorer accepts wrong answers": "coin_flip complex_arithmetic game_of_life_halting number_sorting",
+    "its scorer writes to the terminal": "tower_of_hanoi",
     "its gold answers are not what its questions ask for": "basic_arithmetic",
     "its questions differ from process to process": "codeio isomorphic_strings knight_swap list_functions ransom_note "
     "word_ladder",
-    "its questions hang on how many are drawn": "acre",
+    "its questions depend on how many are drawn": "acre",
     "its entries have no gold answer": "boxnet graph_color propositional_logic rubiks_cube rush_hour",
     "some of its questions take minutes to make": "sokoban",
     "it is made of others": "composite",
