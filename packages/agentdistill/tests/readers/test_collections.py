@@ -124,3 +124,20 @@ def test_questions_are_drawn_by_the_seed_and_the_same_everywhere(gsm8k, tmp_path
         assert set(one["agent"]) < set(whole["agent"])
     assert len({one["agent"][0] for one in drawn.values()}) == 2, "the seed decides"
     assert kept(["filter.questions=99"], "more") == whole
+
+
+def test_a_student_may_learn_to_answer_with_tools_and_without(gsm8k, tmp_path):
+    searching = {**CHAT, "messages": [CHAT["messages"][0], {"role": "assistant", "content": "```py\nsearch('7')\n```"}]}
+    chats = tmp_path / "chats.jsonl"
+    chats.write_text(json.dumps(searching) + "\n" + json.dumps(CHAT) + "\n", encoding="utf-8")
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text('{"title": "7", "text": "Seven is a number."}\n', encoding="utf-8")
+    path = recipe(tmp_path, [f"gsm8k@{gsm8k}", str(chats)], f"gsm8k@{gsm8k}")
+    prompts = {}
+    for offer in ("all", "used"):
+        changes = [f"collect.offer={offer}", f"tools.search={corpus}"]
+        run = run_recipe(load_recipe(path, changes), tmp_path / offer, until="collect")
+        read = read_traces(run / "collect" / "agent" / "traces.jsonl")
+        prompts[offer] = ["search(query" in t.prompt[0].content for t in read]
+    assert all(prompts["all"])
+    assert prompts["used"] == [False] * (len(prompts["all"]) - 2) + [True, False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -34,6 +35,8 @@ def folder_of(run: Run, name: str) -> StageFolder:
     sources = sources_of(run.recipe.collect, name)
     if sources:
         settings["from"] = list(sources)
+        if run.recipe.collect.offer != "all":
+            settings["offer"] = run.recipe.collect.offer
         inputs = {k: v for source in sources for k, v in _contents(source, name).items()}
         inputs["style"] = run.recipe.style
         if method(name).passages and run.retriever is not None:
@@ -89,7 +92,7 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Pat
         task = progress.task("collect", f"{', '.join(sources)} · {_WORDS[name]}", 1)
         with run.environment(run.recipe.collect, tools=()) as environment:
             read = read_sources(sources, name, run.style, run.tools, environment)
-        traces = [_beside_passages(run, name, t) for t in read.traces]
+        traces = [_opened(run, name, t) for t in read.traces]
         write_jsonl(out, traces)
         counts = {"n_skipped": len(read.skipped), "left_out": read.left_out}
         folder.finish({**facts(traces), **counts}, 0.0)
@@ -102,12 +105,16 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Pat
     return out
 
 
-def _beside_passages(run: Run, name: str, trace: Trace) -> Trace:
-    """The trace with what search finds for its question beside it, where that is what its students will see."""
-    if not method(name).passages:
-        return trace
-    question = trace.problem.question
-    return dataclasses.replace(trace, prompt=run.style.cot(question, run.passages(question)))
+def _opened(run: Run, name: str, trace: Trace) -> Trace:
+    """The trace as its students will see it opened: beside what search finds for its question, or with its tools."""
+    question, m = trace.problem.question, method(name)
+    if m.passages:
+        return dataclasses.replace(trace, prompt=run.style.cot(question, run.passages(question)))
+    if m.loop == "agent" and run.recipe.collect.offer == "used":
+        code = "\n".join(step.code or "" for step in trace.steps)
+        used = [tool for tool in run.tools if re.search(rf"\b{tool.name}\(", code)]
+        return dataclasses.replace(trace, prompt=run.style.agent(question, used))
+    return trace
 
 
 _SHOWN = 5
