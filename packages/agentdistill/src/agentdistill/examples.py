@@ -109,6 +109,10 @@ class ExampleStyle:
         """The strings at which a turn is over."""
         return self.style.AGENT_STOP
 
+    def action(self, thought: str, code: str) -> str:
+        """One agent turn as a model writes it."""
+        return self.style.action(thought, code)
+
     def observation(self, text: str) -> str:
         """What the environment says after a step."""
         return self.style.observation(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,7 +103,9 @@ def quiet() -> Iterator[None]:
     log.set_verbosity_error()
     log.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PEFT reads what transformers has renamed
+            yield
     finally:
         log.set_verbosity(level)
         if bars:
@@ -115,7 +118,8 @@ def _merge(model: Any, adapter: str) -> Any:
     if not (Path(adapter) / "adapter_config.json").is_file() and Path(adapter).exists():
         raise ModelError(f"{adapter}: not an adapter folder (no adapter_config.json)")
     try:
-        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+        with quiet():
+            return PeftModel.from_pretrained(model, adapter).merge_and_unload()
     except Exception as e:
         raise ModelError(f"{adapter}: the adapter does not fit its base model ({_line(e)})") from e
 
