@@ -13,12 +13,19 @@ from agentdistill.types import Problem, Trace
 
 
 def episode(
-    run: Run, m: Method, environment: Environment, settings: RolloutSettings, problem: Problem, trace_id: str
+    run: Run,
+    m: Method,
+    environment: Environment,
+    settings: RolloutSettings,
+    problem: Problem,
+    trace_id: str,
+    trained: bool,
 ) -> Callable[[Model], Awaitable[Trace]]:
-    """The episode that ``m`` makes of a problem."""
+    """The episode that ``m`` makes of a problem. A model that was not trained is shown the worked examples."""
+    style = run.style if trained else run.untrained_style
     if m.loop == "agent":
-        return lambda model: rollout(model, problem, environment, run.style, settings, method=m.name, trace_id=trace_id)
-    found = run.retriever.search(problem.question, run.recipe.tools.k) if m.passages and run.retriever else []
+        return lambda model: rollout(model, problem, environment, style, settings, method=m.name, trace_id=trace_id)
+    found = run.passages(problem.question) if m.passages else []
     return lambda model: chain_of_thought(
-        model, problem, run.style, settings, passages=found, method=m.name, trace_id=trace_id
+        model, problem, style, settings, passages=found, method=m.name, trace_id=trace_id
     )

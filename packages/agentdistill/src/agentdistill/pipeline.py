@@ -16,13 +16,16 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from agentdistill.checkpoints import locate
+from agentdistill.checkpoints import has_template, locate
+from agentdistill.contamination import told
 from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.executors import RaySettings
-from agentdistill.methods import METHODS
+from agentdistill.layout import trainings
+from agentdistill.methods import METHODS, Method
 from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
-from agentdistill.recipe import Recipe
+from agentdistill.recipe import Recipe, StudentSettings
 from agentdistill.run import Run
+from agentdistill.stages.folder import StageFolder
 from agentdistill.store import locked, sweep
 
 STAGES = ("collect", "filter", "train", "evaluate", "report")
@@ -49,8 +52,10 @@ def run_recipe(recipe: Recipe, folder: Path, progress: Progress | None = None, u
     with locked(folder / ".lock", folder):
         _tidy(folder)
         run.save_recipe()
+        run.save_screening()
         for stage in STAGES[: STAGES.index(until) + 1]:
-            _do(run, parts(run, stage), progress)
+            for step in steps(run, stage):
+                _do(run, step, progress)
     return folder
 
 
@@ -60,10 +65,28 @@ def _check(run: Run, progress: Progress) -> None:
         progress.say(f"{line}; row skipped (strict = true stops instead)")
     if len(run.skipped) > _SHOWN:
         progress.say(f"and {len(run.skipped) - _SHOWN} more rows skipped")
+    if run.recipe.examples is not None:
+        for m in _prompted(run):
+            run.check_examples(m)
+    if run.screening is not None and run.screening.found:
+        progress.say(f"contamination: {told(run.screening.facts())}")
     for student in run.recipe.students:
-        base = locate(student.base)
+        base = locate(student.base, progress.say)
         if base.startswith(("/", ".", "~")) and not Path(base).is_dir():
             raise ModelError(f"{base}: no such folder; give a checkpoint folder or a hub name such as owner/model")
+        if run.recipe.train.chat_template is None and not has_template(base):
+            raise ModelError(
+                f"{student.base}: brings no chat template; name a file with one: [train] chat_template = "
+                '"template.jinja"'
+            )
+
+
+def _prompted(run: Run) -> list[Method]:
+    """How models that were not trained are asked."""
+    from agentdistill.stages.collect import asked_of_teacher
+
+    evaluated = [*run.recipe.evaluate.teacher, *(m for s in run.recipe.students for m in s.methods)]
+    return [METHODS[m] for m in (*asked_of_teacher(run), *evaluated) if METHODS[m].learns is None]
 
 
 def _tidy(folder: Path) -> None:
@@ -73,30 +96,26 @@ def _tidy(folder: Path) -> None:
         shutil.rmtree(half, ignore_errors=True)
 
 
-def parts(run: Run, stage: str) -> list[Part]:
-    """What a stage consists of."""
+def steps(run: Run, stage: str) -> Iterator[list[Part]]:
+    """What a stage consists of, step by step; the parts of one step do not wait for each other.
+
+    Where the recipe has rounds, sampling and filtering of all but the first belong to training.
+    """
     from agentdistill.stages.evaluating import jobs
 
-    if stage == "collect":
-        return [Part("collect", (name,)) for name in run.collections]
-    if stage == "filter":
-        return [Part("filter", (name,)) for name in run.collections]
-    if stage == "train":
-        return [Part("train", t) for t in _trainings(run)]
-    if stage == "evaluate":
-        return [Part("evaluate", (job,)) for job in jobs(run)] if run.problems("test") else []
-    return [Part("report", ())]
-
-
-def _trainings(run: Run) -> list[tuple[int, str]]:
-    """One training a student and collection, the larger students first so that the last one to end is small."""
-    out: dict[tuple[int, str], tuple[int, str]] = {}
-    for i, student in enumerate(run.recipe.students):
-        for m in student.methods:
-            learns = METHODS[m].learns
-            if learns:
-                out.setdefault((i, learns), (i, m))
-    return list(out.values())
+    if stage in ("collect", "filter"):
+        yield [Part(stage, (name,)) for name in run.collections]
+    elif stage == "train":
+        found = trainings(run.recipe)
+        for number in range(1, run.recipe.n_rounds):
+            yield [Part("train", (*t, number)) for t in found]
+            yield [Part("sample", (*t, number + 1)) for t in found]
+            yield [Part("filter_round", (*t, number + 1)) for t in found]
+        yield [Part("train", (*t, None)) for t in found]
+    elif stage == "evaluate":
+        yield [Part("evaluate", (job,)) for job in jobs(run)] if run.problems("test") else []
+    else:
+        yield [Part("report", ())]
 
 
 def _collect(run: Run, progress: Progress, name: str) -> None:
@@ -111,10 +130,22 @@ def _filter(run: Run, progress: Progress, name: str) -> None:
     filter_collection(run, name, progress)
 
 
-def _train(run: Run, progress: Progress, student: int, method: str) -> None:
+def _train(run: Run, progress: Progress, student: StudentSettings, method: str, number: int | None) -> None:
     from agentdistill.stages.training import train_student
 
-    train_student(run, run.recipe.students[student], method, progress)
+    train_student(run, student, method, progress, number)
+
+
+def _sample(run: Run, progress: Progress, student: StudentSettings, method: str, number: int) -> None:
+    from agentdistill.stages.rounds import sample
+
+    sample(run, student, method, number, progress)
+
+
+def _filter_round(run: Run, progress: Progress, student: StudentSettings, method: str, number: int) -> None:
+    from agentdistill.stages.filtering import filter_round
+
+    filter_round(run, student, method, number, progress)
 
 
 def _evaluate(run: Run, progress: Progress, job: Any) -> None:
@@ -133,28 +164,34 @@ _WORK: dict[str, Callable[..., None]] = {
     "collect": _collect,
     "filter": _filter,
     "train": _train,
+    "sample": _sample,
+    "filter_round": _filter_round,
     "evaluate": _evaluate,
     "report": _report,
 }
 
 
 def _is_done(run: Run, part: Part) -> bool:
-    from agentdistill.stages import collect, evaluating, filtering, reporting, training
+    from agentdistill.stages import collect, evaluating, filtering, reporting, rounds, training
 
     if part.work == "report":
         return reporting.is_reported(run.folder)
-    if part.work == "train":
-        student, method = part.arguments
-        return training.folder_of(run, run.recipe.students[student], method).is_done
-    folder_of: Any = {"collect": collect, "filter": filtering, "evaluate": evaluating}[part.work].folder_of
-    return bool(folder_of(run, *part.arguments).is_done)
+    folder_of: dict[str, Callable[..., StageFolder]] = {
+        "collect": collect.folder_of,
+        "filter": filtering.folder_of,
+        "train": training.folder_of,
+        "sample": rounds.folder_of,
+        "filter_round": filtering.round_folder,
+        "evaluate": evaluating.folder_of,
+    }
+    return folder_of[part.work](run, *part.arguments).is_done
 
 
 def _do(run: Run, stage_parts: Sequence[Part], progress: Progress) -> None:
     missing = [part for part in stage_parts if not _is_done(run, part)]
     n_jobs = min(run.recipe.jobs, len(missing))
-    ray = run.recipe.on_ray if missing and missing[0].work in ("collect", "evaluate") else None
-    if n_jobs <= 1 or missing[0].work == "filter" or ray is not None:
+    ray = run.recipe.on_ray if missing and missing[0].work in ("collect", "sample", "evaluate") else None
+    if n_jobs <= 1 or missing[0].work in ("filter", "filter_round") or ray is not None:
         with _cluster(ray):
             for part in missing:
                 _WORK[part.work](run, progress, *part.arguments)

@@ -11,6 +11,7 @@ from agentdistill.methods import METHODS
 from agentdistill.models import Model, load_model
 from agentdistill.recipe import recipe_from_json
 from agentdistill.run import Run
+from agentdistill.store import digest, file_digest
 
 
 def open_run(folder: Path) -> Run:
@@ -42,6 +43,11 @@ def find_student(run: Run, wanted: str | None = None) -> Path:
     if wanted not in ready:
         raise UserError(f'{run.folder}: no student is called "{wanted}" (there are: {", ".join(ready)})')
     return ready[wanted]
+
+
+def weights_digest(weights: Path) -> str:
+    """The content hash of a folder's weights, adapter or whole."""
+    return digest([file_digest(w) for w in sorted(weights.glob("*.safetensors"))])
 
 
 def load_student(run: Run, student: Path, device: str | None = None) -> Model:

@@ -62,7 +62,8 @@ class End(StrEnum):
 class Problem:
     """One question with its gold answer. ``family`` names the task it belongs to and groups the report.
 
-    ``labels`` are further groups that results can be shown by: ``(("level", "3"),)``.
+    ``labels`` are further groups that results can be shown by: ``(("level", "3"),)``. ``supporting`` are the titles of
+    the passages that the answer is found in, where the dataset names them.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Problem:
     family: str = "default"
     aliases: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+    supporting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

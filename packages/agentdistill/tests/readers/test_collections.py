@@ -107,3 +107,37 @@ def test_a_changed_file_is_read_again(gsm8k, tmp_path):
 def test_what_a_recipe_gets_wrong(tmp_path, agent, message):
     with pytest.raises(RecipeError, match=message):
         load_recipe(recipe(tmp_path, agent, "gsm8k"))
+
+
+def test_questions_are_drawn_by_the_seed_and_the_same_everywhere(gsm8k, tmp_path):
+    path = recipe(tmp_path, f"gsm8k@{gsm8k}", f"gsm8k@{gsm8k}")
+
+    def kept(changes: list[str], name: str) -> dict[str, list[str]]:
+        run = run_recipe(load_recipe(path, changes), tmp_path / name, until="filter")
+        return {n: [t.problem.id for t in read_traces(run / "filter" / n / "traces.jsonl")] for n in ("agent", "cot")}
+
+    whole = kept([], "whole")
+    drawn = {seed: kept(["filter.questions=1", f"seed={seed}"], f"seed{seed}") for seed in range(6)}
+    for one in drawn.values():
+        assert one["agent"] == one["cot"]
+        assert len(one["agent"]) == 1
+        assert set(one["agent"]) < set(whole["agent"])
+    assert len({one["agent"][0] for one in drawn.values()}) == 2, "the seed decides"
+    assert kept(["filter.questions=99"], "more") == whole
+
+
+def test_a_student_may_learn_to_answer_with_tools_and_without(gsm8k, tmp_path):
+    searching = {**CHAT, "messages": [CHAT["messages"][0], {"role": "assistant", "content": "```py\nsearch('7')\n```"}]}
+    chats = tmp_path / "chats.jsonl"
+    chats.write_text(json.dumps(searching) + "\n" + json.dumps(CHAT) + "\n", encoding="utf-8")
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text('{"title": "7", "text": "Seven is a number."}\n', encoding="utf-8")
+    path = recipe(tmp_path, [f"gsm8k@{gsm8k}", str(chats)], f"gsm8k@{gsm8k}")
+    prompts = {}
+    for offer in ("all", "used"):
+        changes = [f"collect.offer={offer}", f"tools.search={corpus}"]
+        run = run_recipe(load_recipe(path, changes), tmp_path / offer, until="collect")
+        read = read_traces(run / "collect" / "agent" / "traces.jsonl")
+        prompts[offer] = ["search(query" in t.prompt[0].content for t in read]
+    assert all(prompts["all"])
+    assert prompts["used"] == [False] * (len(prompts["all"]) - 2) + [True, False]

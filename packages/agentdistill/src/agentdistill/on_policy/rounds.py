@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from agentdistill.checkpoints import locate
+from agentdistill.contamination import told
 from agentdistill.driver import Episode
 from agentdistill.errors import DataError, RecipeError
 from agentdistill.executors import Work
@@ -36,7 +37,7 @@ from agentdistill.stages.folder import StageFolder
 from agentdistill.stages.rollouts import run_rollouts
 from agentdistill.stages.training import fit, folder_at
 from agentdistill.store import digest, file_digest, locked, read_traces
-from agentdistill.students import load_student
+from agentdistill.students import load_student, weights_digest
 from agentdistill.training.result import read_result
 from agentdistill.training.settings import Divergence
 from agentdistill.types import End, Problem, Trace
@@ -72,20 +73,29 @@ def _student(recipe: Recipe) -> StudentSettings:
     if student is None:
         who = f'student "{settings.student}"' if settings.student else "student"
         raise RecipeError(f'{recipe.name}: no {who} has the method "{settings.method}" that [on_policy] is about')
+    if recipe.rounds is not None:
+        raise RecipeError(f"{recipe.name}: on-policy rounds begin after one collection; leave the table [rounds] out")
     if recipe.problems.test is None:
         raise RecipeError(f"{recipe.name}: on-policy rounds are measured on test problems; [problems] has no test")
     return student
 
 
-def fresh_problems(run: Run) -> list[Problem]:
+def fresh_problems(run: Run, progress: Progress) -> list[Problem]:
     """The problems that rounds take theirs from, shuffled by the recipe's seed: those not collected on where there are.
 
-    Raises DataError where there are none at all.
+    Test problems among them are dropped and told of, as those of ``[problems] train`` are. Raises DataError where there
+    are none at all.
     """
     source = run.recipe.on_policy.problems
     train = run.problems("train")
     known = {p.id for p in train}
-    found = run.load(source)[0] if source is not None else train
+    found = train
+    if source is not None:
+        found = run.load(source)[0]
+        screening = run.screen(found)
+        if screening is not None and screening.found:
+            progress.say(f"contamination: {source}: {told(screening.facts())}")
+        found = found if screening is None else screening.kept(found)
     out = [p for p in found if p.id not in known] or list(found)
     if not out:
         raise DataError(f"{run.recipe.name}: there are no problems for on-policy rounds")
@@ -117,7 +127,7 @@ class _Rounds:
         weights = trained(run.folder, self.student, name)
         test = read_traces(evaluated(run.folder, student_name(self.student), name) / "traces.jsonl")
         rounds = [Round(0, Arm(0, len(begun), test), Arm(0, len(begun), test))]
-        problems = fresh_problems(run)
+        problems = fresh_problems(run, self.progress)
         lessons: list[Trace] = []
         spent, n_examples = 0, len(begun)
         for n in range(1, self.settings.rounds + 1):
@@ -153,7 +163,11 @@ class _Rounds:
 
     def _answer(self, path: Path, stage: str, weights: Path, problems: Sequence[Problem], what: str) -> list[Trace]:
         run, name = self.run, self.settings.method
-        inputs = {**run.rollout_inputs("test"), "problems": digest(list(problems)), "weights": _hash_of(weights)}
+        inputs = {
+            **run.rollout_inputs("test", trained=True),
+            "problems": digest(list(problems)),
+            "weights": weights_digest(weights),
+        }
         key = {"method": name, **run.rollout_key(run.recipe.evaluate, self.method)}
         work = partial(answering, run, name, problems, partial(load_student, run, weights))
         ids = [p.id for p in problems]
@@ -171,7 +185,7 @@ class _Rounds:
             "tries": self.settings.tries,
         }
         source = self.folder / f"round-{n}" / "acted" / "traces.jsonl"
-        inputs = {**run.rollout_inputs("train"), "problems": "", "acted": file_digest(source)}
+        inputs = {**run.rollout_inputs("train", trained=True), "problems": "", "acted": file_digest(source)}
         folder = StageFolder(source.parents[1] / "corrected", "correct", key, inputs)
         work = partial(correcting, run, source)
         what = f"teacher · round {n} · {len(failed)} failed"
@@ -183,7 +197,7 @@ class _Rounds:
         teacher = locate(str(run.recipe.teacher.settings["path"]))
         traces = [t for t in acted if t.steps and t.end is not End.FAULT]
         plain = folder_at(self.folder / f"round-{n}" / "student", run, self.student, m, digest(traces))
-        inputs = {**plain.inputs, "base": _hash_of(weights), "teacher": _hash_of(Path(teacher))}
+        inputs = {**plain.inputs, "base": weights_digest(weights), "teacher": weights_digest(Path(teacher))}
         folder = StageFolder(plain.path, "train", {**plain.settings, "beta": self.settings.beta}, inputs)
         if not folder.is_done:
             with folder.claimed():
@@ -201,7 +215,7 @@ class _Rounds:
         again = problems[0].id in {p.id for p in run.problems("train")}
         traces = collect_until(run, self.learns, problems, budget, self._tokens, plain, self.progress, again)
         kept = filter_traces(traces, run.recipe.filter.keep)[0]
-        weights = self._train(f"round-{n}/plain-student", [*begun, *kept])
+        weights = self._train(f"round-{n}/plain-student", [*begun, *map(run.as_learned, kept)])
         test = self._test(f"round-{n}/plain-test", weights)
         return Arm(sum(self._tokens(t) for t in traces), len(begun) + len(kept), test)
 
@@ -218,10 +232,6 @@ class _Rounds:
         """The teacher's tokens that count."""
         read = trace.usage.n_prompt_tokens if self.settings.tokens == "all" else 0
         return trace.usage.n_new_tokens + read
-
-
-def _hash_of(weights: Path) -> str:
-    return digest([file_digest(w) for w in sorted(weights.glob("*.safetensors"))])
 
 
 def _passes(recipe: Recipe, trace: Trace) -> bool:

@@ -18,6 +18,7 @@ def check(recipe: Recipe, source: Source) -> None:
     _check_name(recipe.name, source, "")
     if recipe.style not in styles():
         raise source.error(unknown("style", recipe.style, styles()), "", "style")
+    _check_problems(recipe, source)
     _check_retriever(recipe.tools, source)
     for name in recipe.filter.keep:
         if name not in filters():
@@ -32,7 +33,20 @@ def check(recipe: Recipe, source: Source) -> None:
         if METHODS[name].learns:
             raise source.error(f'"{name}" is for students: the teacher is not trained', "evaluate", "teacher")
     _check_on_policy(recipe, source)
+    if recipe.n_rounds > 1 and not recipe.problems.train:
+        why = "later rounds sample on problems: name them as train in [problems]"
+        raise source.error(why, "rounds", "n")
     _check_numbers(recipe, source)
+
+
+def _check_problems(recipe: Recipe, source: Source) -> None:
+    for key in ("train", "test"):
+        named, sources = getattr(recipe.problems, key), recipe.problems.sources(key)
+        if not isinstance(named, str | None) and (not sources or "" in sources):
+            raise source.error(f"{key} has to be a source or a list of sources", "problems", key)
+        twice = max(sources, key=sources.count, default="")
+        if sources.count(twice) > 1:
+            raise source.error(f'"{twice}" is there twice', "problems", key)
 
 
 def _check_sources(recipe: Recipe, collection: str, source: Source) -> None:
@@ -71,6 +85,8 @@ def _check_retriever(tools: ToolsSettings, source: Source) -> None:
     kind, settings = tools.retriever, tools.retriever_settings
     if kind not in retrievers():
         raise source.error(unknown("retriever", kind, retrievers()), "tools", "retriever")
+    if tools.search in ("", ()) or (isinstance(tools.search, tuple) and "" in tools.search):
+        raise source.error("search names no corpus", "tools", "search")
     given = {} if tools.url is None else {"url": tools.url}
     if is_remote(kind) and not given:
         raise source.error(f'retriever "{kind}" needs url, the address of its server', "tools", "retriever")
@@ -119,18 +135,20 @@ def _check_methods(methods: tuple[str, ...], recipe: Recipe, source: Source, tab
 _AT_LEAST_1 = {
     "": ("jobs",),
     "ray": ("workers",),
-    "tools": ("k",),
+    "filter": ("questions",),
+    "tools": ("k", "passage_chars"),
     "problems": ("limit_train", "limit_test"),
     "collect": ("max_steps", "max_new_tokens", "observation_chars", "samples"),
     "evaluate": ("max_steps", "max_new_tokens", "observation_chars", "batch_size"),
     "on_policy": ("rounds", "per_round", "tries"),
+    "rounds": ("n", "enough", "per_question"),
 }
 
 
 def _check_numbers(recipe: Recipe, source: Source) -> None:
     for table, keys in _AT_LEAST_1.items():
         for key in keys:
-            value = getattr(getattr(recipe, table) if table else recipe, key)
+            value = getattr(getattr(recipe, table) if table else recipe, key, None)
             if value is not None and value < 1:
                 raise source.error(f"{key} has to be at least 1", table, key)
     for table in ("collect", "evaluate"):

@@ -17,17 +17,25 @@ from agentdistill.types import Consistency
 class ProblemsSettings:
     """Where problems come from: a file, a hub dataset ``owner/name:split``, or a built-in task ``NAME:SPLIT``.
 
-    ``fields`` maps our names (id, question, answer, kind, family, aliases) to the file's columns. ``limit_train`` and
-    ``limit_test`` keep the first so many; ``strict`` stops at the first bad row instead of skipping it.
+    ``train`` and ``test`` are one such source or several. ``fields`` maps our names (id, question, answer, kind,
+    family, aliases) to the files' columns. ``limit_train`` and ``limit_test`` keep the first so many of each source;
+    ``strict`` stops at the first bad row instead of skipping it. ``contamination`` says what becomes of training
+    questions that are test questions too: ``drop`` leaves them out, ``report`` only counts them.
     """
 
-    train: str
-    test: str | None = None
+    train: str | tuple[str, ...]
+    test: str | tuple[str, ...] | None = None
     fields: dict[str, str] = field(default_factory=dict)
     kind: str | None = None
     limit_train: int | None = None
     limit_test: int | None = None
     strict: bool = False
+    contamination: Literal["drop", "report"] = "drop"
+
+    def sources(self, split: str) -> tuple[str, ...]:
+        """The sources of ``train`` or ``test``; none where the recipe names none."""
+        named = self.train if split == "train" else self.test
+        return (named,) if isinstance(named, str) and named else tuple(named or ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +48,18 @@ class TeacherSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolsSettings:
-    """What model code may call. ``search`` is a corpus (file, glob, folder or built-in task), ``k`` passages a query;
-    ``functions`` a Python file whose public functions are tools. A retriever that asks a server takes its ``url``
-    instead of a corpus; ``index`` is a folder for indexes that several runs share. ``mcp`` holds MCP servers by name,
-    whose tools are offered too."""
+    """What model code may call. ``search`` is a corpus (file, glob, folder or built-in task, or a list of those), ``k``
+    passages a query, each cut to ``passage_chars`` where that is set; ``functions`` a Python file whose public
+    functions are tools. A retriever that asks a server takes its ``url`` instead of a corpus; ``index`` is a folder for
+    indexes that several runs share. ``mcp`` holds MCP servers by name, whose tools are offered too."""
 
-    search: str | None = None
+    search: str | tuple[str, ...] | None = None
     retriever: str = "bm25"
     retriever_settings: dict[str, Any] = field(default_factory=dict)
     url: str | None = None
     index: str | None = None
     k: int = 3
+    passage_chars: int | None = None
     functions: str | None = None
     mcp: dict[str, McpServer] = field(default_factory=dict)
 
@@ -81,21 +90,26 @@ class CollectSettings(RolloutTable):
 
     ``compare_prefix`` collects agent trajectories both with and without the first-thought prefix. ``trajectories``
     names what is read as a collection (``agent``, ``cot``, ...) in place of asking the teacher: a file, a hub dataset,
-    one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list.
+    one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list. ``offer`` says which
+    tools the prompt of such a trajectory offers: ``all`` of the recipe's, or those ``used`` in it, for a student that
+    is to answer both with tools and without.
     """
 
     samples: int = 1
     compare_prefix: bool = True
     trajectories: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+    offer: Literal["all", "used"] = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterSettings:
     """Which filters a trajectory has to pass, in order. ``paired`` keeps only problems that every collection of the
-    recipe has a passing trajectory of, so that all students learn from the same questions."""
+    recipe has a passing trajectory of, so that all students learn from the same questions. ``questions`` keeps the
+    trajectories of at most so many questions, drawn by the recipe's seed."""
 
     keep: tuple[str, ...] = DEFAULT
     paired: bool = False
+    questions: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +137,22 @@ class EvaluateSettings(RolloutTable):
     device: str = "auto"
     batch_size: int = 64
     consistency: Consistency = Consistency()  # noqa: RUF009  frozen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundsSettings:
+    """Learning from one's own successes: collect, filter, train, ``n`` times, each time from the base.
+
+    The first round collects from the teacher, or reads published trajectories; in every later one each student solves
+    the training problems as it was trained in the round before, ``samples`` of ``[collect]`` a question. A question
+    with ``enough`` right samples is sampled once. A student learns from the distinct successes of all rounds, at most
+    ``per_question`` of its own a question. ``each`` evaluates the student of every round, not only of the last.
+    """
+
+    n: int = 2
+    enough: int = 2
+    per_question: int = 2
+    each: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +186,7 @@ class OnPolicySettings:
 class Recipe:
     """A whole run. ``jobs`` processes work side by side, where models are local and on CPU; ``style`` names prompts.
 
+    ``examples`` is a file of worked examples that models which were not trained are shown in their prompts.
     ``executor`` says who runs the episodes: this machine's processes, or the workers of ``ray``.
     """
 
@@ -170,12 +201,19 @@ class Recipe:
     train: TrainSettings = TrainSettings()  # noqa: RUF009  frozen
     train_cot: TrainSettings | None = None
     evaluate: EvaluateSettings = EvaluateSettings()
+    rounds: RoundsSettings | None = None
     on_policy: OnPolicySettings = OnPolicySettings()
     style: str = "standard"
+    examples: str | None = None
     seed: int = 0
     jobs: int = 1
     executor: Literal["local", "ray"] = "local"
     ray: RaySettings = RaySettings()  # noqa: RUF009  frozen
+
+    @property
+    def n_rounds(self) -> int:
+        """How often is collected and trained."""
+        return self.rounds.n if self.rounds is not None else 1
 
     @property
     def on_ray(self) -> RaySettings | None:
@@ -191,7 +229,7 @@ def sources_of(settings: CollectSettings, collection: str) -> tuple[str, ...]:
 
 def student_name(student: StudentSettings) -> str:
     """What a student is called in folders and reports: its name, else the last part of its base."""
-    return student.name or re.split(r"[/:]", student.base.rstrip("/"))[-1]
+    return student.name or re.split(r"[/:]", student.base.rstrip("/"))[-1].removesuffix(".gguf")
 
 
 A_NAME = 'has to be letters, digits, ".", "-" or "_", the first a letter or digit'

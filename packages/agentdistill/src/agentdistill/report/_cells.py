@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from agentdistill.lessons import is_broken
 from agentdistill.report.outcome import ERROR_KINDS, Outcome, error_kinds, outcome
 from agentdistill.report.run import values_by_problem
 from agentdistill.stats import Interval, Weighting, mean_interval, wilson
@@ -73,6 +74,7 @@ def _counts(traces: Sequence[Trace]) -> Cell:
         "faults": outcomes[Outcome.FAULT],
         "errors": {k: kinds[k] for k in ERROR_KINDS},
         "steps": {s.value: statuses[s] for s in StepStatus if statuses[s]},
+        "broken": sum(map(is_broken, traces)),
         "truncations": sum(t.usage.n_truncated for t in traces),
         "candidates": sum(t.usage.n_candidates for t in traces),
         "candidates_spared": sum(t.usage.n_spared for t in traces),

@@ -53,7 +53,8 @@ def embed(run: Run, max_traces: int = MAX_TRACES, max_chars: int = MAX_CHARS) ->
 def _source(part: Part) -> dict[str, Any]:
     where = "collected" if part.stage == "collect" else "evaluated"
     model = part.traces[0].model if part.stage == "collect" else part.student
-    return {"key": part.key, "label": f"{model} · {method_label(part.method)}", "stage": where}
+    label = f"{model} · {method_label(part.method)}" + ("" if part.round is None else f" · round {part.round}")
+    return {"key": part.key, "label": label, "stage": where}
 
 
 def sample(parts: Sequence[Part], max_traces: int) -> list[list[Trace]]:

@@ -6,7 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,10 @@ def _size_in(name: str) -> int | None:
 
 @dataclass(frozen=True)
 class Part:
-    """One output of one stage: its traces and what its manifest and timing files say (empty where there is none)."""
+    """One output of one stage: its traces and what its manifest and timing files say (empty where there is none).
+
+    ``round`` is that of a part below ``rounds/``, whose filtered traces are not read.
+    """
 
     stage: str
     name: str
@@ -43,11 +46,12 @@ class Part:
     manifest: Facts = field(default_factory=dict)
     timing: Facts = field(default_factory=dict)
     finished: bool = True
+    round: int | None = None
 
     @property
     def key(self) -> str:
-        """``stage/name``, as the folder is called."""
-        return f"{self.stage}/{self.name}"
+        """``stage/name``, as the folder is called, or ``rounds/N/stage/name``."""
+        return f"{self.stage}/{self.name}" if self.round is None else f"rounds/{self.round}/{self.stage}/{self.name}"
 
     def fact(self, name: str, default: Any = None) -> Any:
         """A field of the manifest, at its top or among its settings."""
@@ -88,11 +92,14 @@ class Run:
     filters: tuple[Part, ...]
     training: tuple[Part, ...]
     evaluations: tuple[Part, ...]
+    contamination: Facts = field(default_factory=dict)
+    rounds: tuple[Part, ...] = ()
 
     @property
     def traced(self) -> tuple[Part, ...]:
-        """The parts that hold episodes: evaluations first, then collections."""
-        return self.evaluations + self.collections
+        """The parts that hold episodes: evaluations first, then collections, then those of rounds."""
+        of_rounds = tuple(p for p in self.rounds if p.stage in ("collect", "evaluate"))
+        return self.evaluations + self.collections + of_rounds
 
     def named(self, word: str | None) -> tuple[Part, ...]:
         """The parts with episodes that are called ``word``, else those with it in their name; None means all.
@@ -101,7 +108,7 @@ class Run:
         """
         if word is None:
             return self.traced
-        found = tuple(p for p in self.traced if word in (p.key, p.name))
+        found = tuple(p for p in self.traced if word == p.key or (word == p.name and p.round is None))
         found = found or tuple(p for p in self.traced if word in p.key)
         if not found:
             keys = ", ".join(p.key for p in self.traced)
@@ -125,6 +132,8 @@ def read_run(path: Path | str) -> Run:
         filters=_parts(path, "filter"),
         training=_parts(path, "train"),
         evaluations=_parts(path, "evaluate"),
+        contamination=_read_object(path / "contamination.json"),
+        rounds=_rounds(path, _read_object(path / "recipe.json")),
     )
     if not run.traced:
         raise UserError(f"{path}: no traces in collect/ or evaluate/; is this a run folder? run a recipe into it first")
@@ -140,22 +149,36 @@ def read_part(path: Path | str) -> Part:
     return part
 
 
-def _parts(run: Path, stage: str) -> tuple[Part, ...]:
+def _rounds(run: Path, recipe: Facts) -> tuple[Part, ...]:
+    """Every stage's parts of every round that the recipe has, in order."""
+    settings = recipe.get("rounds")
+    n = settings.get("n") if isinstance(settings, dict) else 0
+    return tuple(
+        replace(part, round=number)
+        for number in range(1, (n if isinstance(n, int) else 0) + 1)
+        for stage in ("collect", "filter", "train", "evaluate")
+        for part in _parts(run / "rounds" / str(number), stage, with_traces=stage != "filter")
+    )
+
+
+def _parts(run: Path, stage: str, with_traces: bool = True) -> tuple[Part, ...]:
     root = run / stage
     if not root.is_dir():
         return ()
     folders = [p for p in sorted(root.iterdir()) if p.is_dir() and not p.name.startswith(".")]
     current = [p for p in folders if not _MOVED_ASIDE.search(p.name)]
-    parts = [part for p in current if (part := _part(stage, p)) is not None]
+    parts = [part for p in current if (part := _part(stage, p, with_traces)) is not None]
     return tuple(sorted(parts, key=_order))
 
 
-def _part(stage: str, path: Path) -> Part | None:
+def _part(stage: str, path: Path, with_traces: bool = True) -> Part | None:
     """One output folder; None where the stage has written nothing yet (a run can be looked at before it ends)."""
     manifest, timing = _read_object(path / "manifest.json"), _read_object(path / "timing.json")
     if stage == "train":
         training = _read_object(path / "training.json")
         return Part(stage, path.name, (), manifest | training, timing) if training else None
+    if not with_traces:
+        return Part(stage, path.name, (), manifest, timing)
     if (path / "traces.jsonl").exists():
         return Part(stage, path.name, tuple(read_traces(path / "traces.jsonl")), manifest, timing)
     partial = path / "traces.partial.jsonl"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,6 +23,11 @@ from agentdistill.store import file_digest, write_jsonl
 from agentdistill.types import Problem, Trace
 
 
+def asked_of_teacher(run: Run) -> tuple[str, ...]:
+    """The collections that are not read from a file."""
+    return tuple(name for name in run.collections if not sources_of(run.recipe.collect, name))
+
+
 def folder_of(run: Run, name: str) -> StageFolder:
     """The folder of one collection."""
     rollout = run.rollout_key(run.recipe.collect, method(name))
@@ -29,7 +35,12 @@ def folder_of(run: Run, name: str) -> StageFolder:
     sources = sources_of(run.recipe.collect, name)
     if sources:
         settings["from"] = list(sources)
+        if run.recipe.collect.offer != "all":
+            settings["offer"] = run.recipe.collect.offer
         inputs = {k: v for source in sources for k, v in _contents(source, name).items()}
+        inputs["style"] = run.recipe.style
+        if method(name).passages and run.retriever is not None:
+            inputs["corpus"] = run.retriever.corpus
         return StageFolder(collected(run.folder, name).parent, "collect", settings, inputs)
     return StageFolder(collected(run.folder, name).parent, "collect", settings, run.rollout_inputs("train"))
 
@@ -69,7 +80,7 @@ async def asking(run: Run, name: str, asked: Sequence[tuple[Problem, str]] | Non
     with run.environment(settings) as environment:
         model = run.teacher()
         try:
-            yield Work(model, [episode(run, m, environment, rollouts, p, i) for p, i in asked or _asked(run)])
+            yield Work(model, [episode(run, m, environment, rollouts, p, i, False) for p, i in asked or _asked(run)])
         finally:
             await model.aclose()
 
@@ -81,9 +92,10 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Pat
         task = progress.task("collect", f"{', '.join(sources)} · {_WORDS[name]}", 1)
         with run.environment(run.recipe.collect, tools=()) as environment:
             read = read_sources(sources, name, run.style, run.tools, environment)
-        write_jsonl(out, read.traces)
+        traces = [_opened(run, name, t) for t in read.traces]
+        write_jsonl(out, traces)
         counts = {"n_skipped": len(read.skipped), "left_out": read.left_out}
-        folder.finish({**facts(read.traces), **counts}, 0.0)
+        folder.finish({**facts(traces), **counts}, 0.0)
     for line in read.skipped[:_SHOWN]:
         progress.say(f"{line}; row skipped")
     for reason, n in read.left_out.items():
@@ -91,6 +103,18 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Pat
     n_skipped = len(read.skipped) + sum(read.left_out.values())
     task.done(f"{len(read.traces):,} read" + (f" · {n_skipped:,} skipped" if n_skipped else ""))
     return out
+
+
+def _opened(run: Run, name: str, trace: Trace) -> Trace:
+    """The trace as its students will see it opened: beside what search finds for its question, or with its tools."""
+    question, m = trace.problem.question, method(name)
+    if m.passages:
+        return dataclasses.replace(trace, prompt=run.style.cot(question, run.passages(question)))
+    if m.loop == "agent" and run.recipe.collect.offer == "used":
+        code = "\n".join(step.code or "" for step in trace.steps)
+        used = [tool for tool in run.tools if re.search(rf"\b{tool.name}\(", code)]
+        return dataclasses.replace(trace, prompt=run.style.agent(question, used))
+    return trace
 
 
 _SHOWN = 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill.checkpoints import locate
+from agentdistill.checkpoints import GGUF, locate, runnable
 from agentdistill.episodes import episode
 from agentdistill.executors import Work
-from agentdistill.layout import evaluated, trained
+from agentdistill.layout import elsewhere, evaluated, lessons, trained, trainings
 from agentdistill.methods import method
 from agentdistill.models import Model, load_model
 from agentdistill.progress import Progress
@@ -27,11 +26,15 @@ from agentdistill.types import Problem, Trace
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One evaluation: a student or, with None, the teacher, by one method. ``order`` is its place in the report."""
+    """One evaluation: a student or, with None, the teacher, by one method. ``order`` is its place in the report.
+
+    ``number`` is the round of a student that is not the last.
+    """
 
     student: StudentSettings | None
     method: str
     order: int
+    number: int | None = None
 
     @property
     def model(self) -> str:
@@ -43,27 +46,40 @@ def jobs(run: Run) -> list[Job]:
     """Every evaluation that the recipe asks for, the teacher's first."""
     pairs: list[tuple[StudentSettings | None, str]] = [(None, m) for m in run.recipe.evaluate.teacher]
     pairs += [(s, m) for s in run.recipe.students for m in s.methods]
-    return [Job(s, m, i) for i, (s, m) in enumerate(pairs)]
+    return [*_of_rounds(run), *(Job(s, m, i) for i, (s, m) in enumerate(pairs))]
+
+
+def _of_rounds(run: Run) -> list[Job]:
+    """The students of all rounds but the last, where the recipe has them evaluated too."""
+    recipe = run.recipe
+    if recipe.rounds is None or not recipe.rounds.each:
+        return []
+    found = trainings(recipe)
+    return [Job(s, m, i, number) for number in range(1, recipe.rounds.n) for i, (s, m) in enumerate(found)]
 
 
 def folder_of(run: Run, job: Job) -> StageFolder:
     """The folder of one evaluation. A student that is evaluated has to be trained by now."""
-    inputs = {**run.rollout_inputs("test"), "weights": _weights_digest(run, job)}
+    trained_first = method(job.method).learns is not None
+    inputs = {**run.rollout_inputs("test", trained_first), "weights": _weights_digest(run, job)}
     template = run.recipe.train.chat_template
     if job.student is not None and template is not None:
         inputs["chat_template"] = file_digest(Path(template))
     key = {"model": job.model, "method": job.method, **run.rollout_key(run.recipe.evaluate, method(job.method))}
-    return StageFolder(evaluated(run.folder, job.model, job.method), "evaluate", key, inputs)
+    if trained_first:
+        key |= run.round_key(job.number)
+    return StageFolder(evaluated(run.folder, job.model, job.method, job.number), "evaluate", key, inputs)
 
 
 def evaluate(run: Run, job: Job, progress: Progress) -> Path:
     """Run one evaluation and return its folder. Does nothing where it is there already."""
     folder = folder_of(run, job)
-    if folder.is_done:
+    if folder.is_done or (run.recipe.rounds is not None and folder.adopt(elsewhere(run.folder, folder.path))):
         return folder.path
     problems = run.problems("test")
     ids = [p.id for p in problems]
-    what = f"{job.model} · {job.method} · {len(ids)} questions"
+    which = f"{job.method} · round {job.number}" if job.number else job.method
+    what = f"{job.model} · {which} · {len(ids)} questions"
     work = partial(answering, run, job.method, problems, partial(_model, run, job))
     run_rollouts(folder, ids, work, progress, what, _facts(run, job), run.recipe.on_ray)
     return folder.path
@@ -79,7 +95,7 @@ async def answering(
     with run.environment(settings) as environment:
         model = load()
         try:
-            yield Work(model, [episode(run, m, environment, rollouts, p, p.id) for p in problems])
+            yield Work(model, [episode(run, m, environment, rollouts, p, p.id, bool(m.learns)) for p in problems])
         finally:
             await model.aclose()
 
@@ -88,7 +104,7 @@ def _source(run: Run, job: Job) -> Path | str:
     """Where the student's weights lie: what was trained, or the base as it came."""
     assert job.student is not None
     if method(job.method).learns:
-        return trained(run.folder, job.student, job.method)
+        return trained(run.folder, job.student, job.method, job.number)
     return locate(job.student.base)
 
 
@@ -116,29 +132,41 @@ def _weights_digest(run: Run, job: Job) -> str:
 
 def _facts(run: Run, job: Job) -> dict[str, Any]:
     """What the report says of the model."""
-    learns = method(job.method).learns
     return {
         "student": job.model,
         "method": job.method,
         "order": job.order,
         "role": "student" if job.student else "teacher",
-        "trained_on": f"filter/{learns}" if learns else None,
+        "trained_on": _trained_on(run, job),
+        "corpus": run.corpus_facts(),
         "n_parameters": _n_parameters(_source(run, job)) if job.student else _teacher_parameters(run),
     }
 
 
+def _trained_on(run: Run, job: Job) -> str | None:
+    if job.student is None or method(job.method).learns is None:
+        return None
+    path = lessons(run.folder, job.student, job.method, job.number or run.recipe.n_rounds)
+    return str(path.parent.relative_to(run.folder))
+
+
 def _teacher_parameters(run: Run) -> int | None:
     path = run.recipe.teacher.settings.get("path")
-    return _n_parameters(locate(path)) if isinstance(path, str) else None
+    return _n_parameters(runnable(path)) if isinstance(path, str) else None
 
 
 def _n_parameters(source: Path | str) -> int | None:
-    """Parameters of a folder's weights, its base's included; None where that is not to be seen without loading."""
+    """Parameters of a folder's weights, its base's included, or of a GGUF file; None where that is not to be seen
+    without loading."""
+    from agentdistill.gguf_bases import n_parameters
+    from agentdistill.models._weights import resolve
+
+    if str(source).endswith(GGUF):
+        return n_parameters(Path(source))
+    base, adapter = resolve(str(source))
+    if adapter is not None:
+        return _n_parameters(base)
     folder = Path(source)
-    adapter = folder / "adapter_config.json"
-    if adapter.exists():
-        base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")
-        return _n_parameters(base) if isinstance(base, str) else None
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         return None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,16 @@ class StageFolder:
             sweep(self.path)
             write_json(self.path / "begun.json", {"key": self.key, "stage": self.stage})
             yield
+
+    def adopt(self, others: Iterable[Path]) -> bool:
+        """Move the finished folder of this very key, if one of ``others`` is it, to this place; whether one was."""
+        other = next((o for o in others if o != self.path and replace(self, path=o).is_done), None)
+        if other is None:
+            return False
+        with self.claimed():
+            shutil.rmtree(self.path)
+            other.rename(self.path)
+        return True
 
     def finish(self, facts: dict[str, Any], seconds: float | None = None) -> None:
         """Write the manifest: the stage is done. Wall clock goes into a file of its own; the rest is reproducible."""

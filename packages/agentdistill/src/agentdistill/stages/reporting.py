@@ -10,11 +10,19 @@ from markupsafe import Markup
 from agentdistill import __version__, report
 from agentdistill.errors import DataError
 from agentdistill.progress import Progress
+from agentdistill.run import CONTAMINATION
 from agentdistill.store import digest, file_digest, write_atomic
 
 VERIFICATION = "verify.json"
 """What ``verify run`` and ``verify curve`` leave in a run's folder."""
-_SOURCES = ("recipe.json", VERIFICATION, "*/*/manifest.json", "*/*/training.json", "*/*/timing.json")
+_FACTS = ("manifest.json", "training.json", "timing.json")
+_SOURCES = (
+    "recipe.json",
+    CONTAMINATION,
+    VERIFICATION,
+    *(f"*/*/{name}" for name in _FACTS),
+    *(f"rounds/*/*/*/{name}" for name in _FACTS),
+)
 
 
 def write_report(folder: Path, progress: Progress) -> Path:

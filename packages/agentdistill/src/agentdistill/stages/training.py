@@ -9,7 +9,7 @@ from pathlib import Path
 
 from agentdistill.checkpoints import locate
 from agentdistill.errors import AgentDistillError, DataError, InfrastructureError
-from agentdistill.layout import collected, filtered, trained
+from agentdistill.layout import collected, elsewhere, lessons, trained
 from agentdistill.methods import method
 from agentdistill.progress import Progress, Task
 from agentdistill.recipe import StudentSettings, student_name
@@ -24,12 +24,15 @@ _HOW_ONLY = ("save_every_s", "threads", "distributed", "chat_template")
 """Settings that change how training goes on, not what comes of it; the template's text is an input of its own."""
 
 
-def folder_of(run: Run, student: StudentSettings, method_name: str) -> StageFolder:
-    """The folder of one trained student, whose trajectories have to be filtered by now."""
-    learns = method(method_name).learns
-    assert learns is not None, f"{method_name} is not trained"
-    traces = file_digest(filtered(run.folder, learns))
-    return folder_at(trained(run.folder, student, method_name), run, student, method_name, traces)
+def folder_of(run: Run, student: StudentSettings, method_name: str, number: int | None = None) -> StageFolder:
+    """The folder of the student trained in round ``number``, None being the last; its lessons are there by now."""
+    traces = file_digest(_lessons(run, student, method_name, number))
+    folder = folder_at(trained(run.folder, student, method_name, number), run, student, method_name, traces)
+    return dataclasses.replace(folder, settings={**folder.settings, **run.round_key(number)})
+
+
+def _lessons(run: Run, student: StudentSettings, method_name: str, number: int | None) -> Path:
+    return lessons(run.folder, student, method_name, number or run.recipe.n_rounds)
 
 
 def folder_at(path: Path, run: Run, student: StudentSettings, method_name: str, traces: str) -> StageFolder:
@@ -46,14 +49,19 @@ def folder_at(path: Path, run: Run, student: StudentSettings, method_name: str, 
     return StageFolder(path, "train", key, inputs)
 
 
-def train_student(run: Run, student: StudentSettings, method_name: str, progress: Progress) -> Path:
-    """Train one student for one method and return its folder. Does nothing where it is there already."""
-    folder = folder_of(run, student, method_name)
-    if folder.is_done:
+def train_student(
+    run: Run, student: StudentSettings, method_name: str, progress: Progress, number: int | None = None
+) -> Path:
+    """Train one student for one method and return its folder. Does nothing where it is there already.
+
+    The student of another number of rounds that learned the very same is moved, not trained again.
+    """
+    folder = folder_of(run, student, method_name, number)
+    if folder.is_done or (run.recipe.rounds is not None and folder.adopt(elsewhere(run.folder, folder.path))):
         return folder.path
     with folder.claimed():
         if not folder.is_done:
-            _train(run, student, method_name, folder, progress)
+            _train(run, student, method_name, number, folder, progress)
     return folder.path
 
 
@@ -66,16 +74,23 @@ def _settings(run: Run, student: StudentSettings, method_name: str) -> TrainSett
     return dataclasses.replace(settings, seed=run.recipe.seed)
 
 
-def _train(run: Run, student: StudentSettings, method_name: str, folder: StageFolder, progress: Progress) -> None:
-    learns = method(method_name).learns or ""
-    traces = read_traces(filtered(run.folder, learns))
+def _train(
+    run: Run,
+    student: StudentSettings,
+    method_name: str,
+    number: int | None,
+    folder: StageFolder,
+    progress: Progress,
+) -> None:
+    learns, path = method(method_name).learns or "", _lessons(run, student, method_name, number)
+    traces = read_traces(path)
     if not traces:
         raise DataError(
             f"nothing to train on: no trajectory of {collected(run.folder, learns)} passed the filter; look at them "
             f"with: agentdistill show {run.folder}"
         )
     fit(run, student, method_name, traces, folder, progress)
-    folder.finish({"trained_on": f"filter/{learns}"})
+    folder.finish({"trained_on": str(path.parent.relative_to(run.folder))})
 
 
 def fit(
@@ -102,7 +117,7 @@ def fit(
     what = f"{student_name(student)} · {method_name} · {len(traces)} trajectories · {settings.epochs} epochs"
     line = _Line(progress, what)
     try:
-        base = weights or locate(student.base)
+        base = weights or student.base
         result = train(traces, base, folder.path, settings, on_progress=line, divergence=divergence)
     except Exception as e:
         if not isinstance(e, AgentDistillError) and _DISK.search(str(e)):
