@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from agentdistill.errors import ModelError
-from agentdistill.gguf_bases._file import GgufFile
+from agentdistill.gguf_bases._file import GgufFile, by_itself
 from agentdistill.gguf_bases._source import TOKENIZER
 from agentdistill.gguf_bases.ways import begins, ignores_merges, pre_tokenizer, way_of
 
@@ -24,8 +24,7 @@ def build_tokenizer(file: GgufFile) -> Any:
     A transformers tokenizer with the file's chat template, if it has one. Raises ModelError for a vocabulary that
     cannot be read, a way to cut text that is not known, and a tokenizer beside the file that is another model's.
     """
-    folder = file.path.parent
-    if (folder / TOKENIZER).is_file():
+    if (file.path.parent / TOKENIZER).is_file():
         return _beside(file)
     kind = file.of_tokens("model", "none")
     try:
@@ -33,7 +32,8 @@ def build_tokenizer(file: GgufFile) -> Any:
             return _with_roles(file, _byte_level(file))
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(str(folder), gguf_file=file.path.name)
+        with by_itself(file) as place:
+            return AutoTokenizer.from_pretrained(**place)
     except ModelError:
         raise
     except Exception as e:
@@ -83,9 +83,10 @@ def _byte_level(file: GgufFile) -> Any:
     tokenizer: Any = Tokenizer(models.BPE(vocab=ids, merges=merges, ignore_merges=ignores_merges(name)))
     tokenizer.pre_tokenizer = pre_tokenizer(way)
     tokenizer.decoder = decoders.ByteLevel()
-    for kind, special in ((_CONTROL, True), (_UNKNOWN, True), (_USER_DEFINED, False)):
-        whole = [AddedToken(t, normalized=False, special=special) for t, k in zip(texts, kinds, strict=False) if k == kind]
-        (tokenizer.add_special_tokens if special else tokenizer.add_tokens)(whole)
+    for chosen, special in (((_CONTROL, _UNKNOWN), True), ((_USER_DEFINED,), False)):
+        whole = [text for text, kind in zip(texts, kinds, strict=False) if kind in chosen]
+        add = tokenizer.add_special_tokens if special else tokenizer.add_tokens
+        add([AddedToken(text, normalized=False, special=special) for text in whole])
     begin = file.of_tokens("bos_token_id")
     if begin is not None and file.of_tokens("add_bos_token", begins(name)):
         tokenizer.post_processor = _beginning(texts[begin], begin)
@@ -113,7 +114,8 @@ def _with_roles(file: GgufFile, tokenizer: Any) -> Any:
     texts = file.of_tokens("tokens")
     roles = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
     ids = {role: file.of_tokens(f"{key}_token_id") for role, key in roles.items()}
-    return PreTrainedTokenizerFast(
+    made: Any = PreTrainedTokenizerFast
+    return made(
         tokenizer_object=tokenizer,
         chat_template=file.values.get("tokenizer.chat_template"),
         clean_up_tokenization_spaces=False,
