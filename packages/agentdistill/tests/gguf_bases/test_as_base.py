@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -23,6 +24,7 @@ from agentdistill.models._weights import resolve
 from agentdistill.pipeline import run_recipe
 from agentdistill.progress import Silent
 from agentdistill.recipe import load_recipe
+from agentdistill.run import Run
 from agentdistill.training import TrainSettings, train
 from agentdistill.training.dataset import prepare
 from agentdistill.types import Message, Request, Sampling, Source, StopReason
@@ -199,6 +201,17 @@ def test_a_bad_file_ends_the_command_in_one_line(tmp_path, capsys):
     assert main(["run", str(recipe), "--runs", str(tmp_path / "runs")]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "bad.gguf: a truncated or damaged GGUF file" in error
+
+
+def test_a_teacher_may_be_a_file(tmp_path):
+    """Whoever runs it: llama.cpp where it is installed, else torch."""
+    write_tiny(tmp_path / "tiny.gguf", Kind.F32)
+    recipe = load_recipe(recipe_on(tmp_path / "a", tmp_path / "tiny.gguf"))
+    teacher = replace(recipe.teacher, model="local", settings={"path": str(tmp_path / "tiny.gguf"), "threads": 1})
+    model = Run(replace(recipe, teacher=teacher), tmp_path / "run").teacher()
+    [[sample]] = asyncio.run(model.generate([ASKED]))
+    assert list(sample.token_ids) == words(locate(str(tmp_path / "tiny.gguf")))
+    assert model.name == str(tmp_path / "tiny.gguf")
 
 
 def test_an_adapter_can_be_put_on_a_file(tmp_path):

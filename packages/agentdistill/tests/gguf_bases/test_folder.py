@@ -122,6 +122,16 @@ def test_the_cache_is_where_the_desktops_rules_say(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "home" / ".cache" / "agentdistill" / "gguf"
 
 
+def test_a_link_is_as_good_as_the_file(tmp_path):
+    """As hub caches keep files: the link has the name, what it leads to is called by a hash."""
+    write_tiny(tmp_path / "blob.gguf")
+    blob = (tmp_path / "blob.gguf").rename(tmp_path / "0123abcd")
+    (tmp_path / "tiny.gguf").symlink_to(blob)
+    folder = Path(locate(str(tmp_path / "tiny.gguf")))
+    assert folder.name.startswith("tiny-")
+    assert (folder / "model.safetensors").is_file()
+
+
 def test_two_processes_at_once_make_one_folder_and_a_killed_ones_rest_goes(tmp_path, monkeypatch):
     monkeypatch.setenv("AGENTDISTILL_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "tiny.gguf"

@@ -47,33 +47,25 @@ def convert(file: GgufFile, folder: Path, record: dict[str, Any]) -> None:
 
 
 def _model(file: GgufFile, config: Any) -> Any:
-    """The dense model: quantised weights in bfloat16, others as they are stored.
-
-    transformers dequantises a tensor at a time, and refuses to save what it has loaded so: the weights are handed to a
-    model that was made without a file.
-    """
+    """The dense model, dequantised a tensor at a time: quantised weights in bfloat16, others as they are stored."""
     import torch
     import transformers
 
     auto: Any = transformers.AutoModelForCausalLM
-    # Versions that keep GGUF weights packed have a setting for not doing so; earlier ones never do.
-    packed = getattr(transformers, "GgufConfig", None)
-    dtype = getattr(torch, file.number_format)
-    settings = {} if packed is None else {"quantization_config": packed(dequantize=True)}
     try:
         with by_itself(file) as place:
-            loaded, info = auto.from_pretrained(
-                **place, config=config, dtype=dtype, output_loading_info=True, **settings
+            model, info = auto.from_pretrained(
+                **place,
+                config=config,
+                dtype=getattr(torch, file.number_format),
+                quantization_config=transformers.GgufConfig(dequantize=True),  # what is loaded without cannot be saved
+                output_loading_info=True,
             )
     except Exception as e:
         raise ModelError(
             f'{file.path}: transformers cannot load it as a causal "{file.architecture}" model ({_line(e)})'
         ) from e
-    _check_complete(file, loaded, info)
-    with torch.device("meta"):
-        model = auto.from_config(config, dtype=dtype)
-    model.load_state_dict(loaded.state_dict(), assign=True)
-    model.tie_weights()
+    _check_complete(file, model, info)
     return model
 
 

@@ -94,7 +94,7 @@ class GgufFile:
 def by_itself(file: GgufFile) -> Iterator[dict[str, str]]:
     """Where transformers finds the file with nothing beside it: configs and adapters there it would read as well."""
     with TemporaryDirectory() as folder:
-        (Path(folder) / file.path.name).symlink_to(file.path)
+        (Path(folder) / file.path.name).symlink_to(file.path.absolute())
         yield {"pretrained_model_name_or_path": folder, "gguf_file": file.path.name}
 
 

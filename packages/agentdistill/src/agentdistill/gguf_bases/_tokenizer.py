@@ -1,7 +1,8 @@
 """The tokenizer that a GGUF file describes, cutting text as llama.cpp does.
 
 transformers builds one too, but cuts most byte-level vocabularies as GPT-2's, whatever the file names: SmolLM2's rule
-that every digit stands alone is lost. So byte-level vocabularies are built here; the others are left to transformers.
+that every digit stands alone is lost. So byte-level vocabularies are built here; the others are transformers' own, with
+SentencePiece's leading blank put right.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from agentdistill.gguf_bases._file import GgufFile, by_itself
 from agentdistill.gguf_bases._source import TOKENIZER
 from agentdistill.gguf_bases.ways import begins, ignores_merges, pre_tokenizer, way_of
 
-_BYTE_LEVEL = "gpt2"
+_BYTE_LEVEL, _SENTENCEPIECE = "gpt2", "llama"  # as llama.cpp names kinds of vocabularies
+_BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # how SentencePiece spells one
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 2, 3, 4  # llama.cpp's kinds of tokens
 _AGREEING = 0.95  # of plain tokens; another model's tokenizer agrees on far fewer
 
@@ -30,10 +32,7 @@ def build_tokenizer(file: GgufFile) -> Any:
     try:
         if kind == _BYTE_LEVEL:
             return _with_roles(file, _byte_level(file))
-        from transformers import AutoTokenizer
-
-        with by_itself(file) as place:
-            return AutoTokenizer.from_pretrained(**place)
+        return _other(file, kind)
     except ModelError:
         raise
     except Exception as e:
@@ -90,6 +89,23 @@ def _byte_level(file: GgufFile) -> Any:
     begin = file.of_tokens("bos_token_id")
     if begin is not None and file.of_tokens("add_bos_token", begins(name)):
         tokenizer.post_processor = _beginning(texts[begin], begin)
+    return tokenizer
+
+
+def _other(file: GgufFile, kind: str) -> Any:
+    """What transformers makes of it; SentencePiece's blank in front of every text put where llama.cpp puts it."""
+    from tokenizers import decoders, normalizers
+    from transformers import AutoTokenizer
+
+    with by_itself(file) as place:
+        tokenizer: Any = AutoTokenizer.from_pretrained(**place)
+    if kind == _SENTENCEPIECE:
+        prefix, blank = file.of_tokens("add_space_prefix", True), normalizers.Replace(" ", _BLANK)
+        backend = tokenizer.backend_tokenizer
+        backend.normalizer = normalizers.Sequence([normalizers.Prepend(_BLANK), blank] if prefix else [blank])
+        backend.pre_tokenizer = None
+        bare = [decoders.Replace(_BLANK, " "), decoders.ByteFallback(), decoders.Fuse()]
+        backend.decoder = decoders.Sequence([*bare, decoders.Strip(" ", 1, 0)] if prefix else bare)
     return tokenizer
 
 
