@@ -91,15 +91,18 @@ def test_measured_is_the_mean_over_questions() -> None:
     ("rows", "why"),
     [
         ([], "no questions"),
-        ({"rows": []}, "expected a list of questions"),
-        ([7], r'question 1: no "question"'),
-        ([HOTPOT, {"question": " "}], r'question 2: no "question"'),
-        ([{"question": "Why?"}], "question 1: no supporting passages"),
+        ({"rows": []}, "expected a list of problems"),
+        ([7], r'q.json:1: no "question"'),
+        ([HOTPOT, {"question": " "}], r'q.json:1: no "question"'),
+        ([{"question": "Why?"}], "q.json:1: no supporting passages"),
         ([{"question": "Why?", "supporting_facts": [["A", 0], 5]}], "supporting passages cannot be read"),
         ([{"question": "Why?", "supporting_facts": {"sent_id": [0]}}], "supporting passages cannot be read"),
         ([{"question": "Why?", "supporting_facts": [[1, 0]]}], "a title is 1"),
         ([{"question": "Why?", "paragraphs": [{"is_supporting": True}]}], "supporting passages cannot be read"),
-        ([{"question": "Why?", "paragraphs": [{"is_supporting": False}]}], "no supporting passages"),
+        (
+            [{"question": "Why?", "paragraphs": [{"title": "A", "text": "x", "is_supporting": False}]}],
+            "no supporting passages",
+        ),
         ([{"question": "Why?", "paragraphs": 3}], "supporting passages cannot be read"),
     ],
 )
@@ -132,6 +135,26 @@ def test_the_command_prints_json(files: list[str], tmp_path: Path, capsys: pytes
     assert sorted(p.name.split("-")[0] for p in index.iterdir()) == ["bm25", "corpus"]
 
 
+def test_answers_are_looked_for_in_passages_as_they_are_cut(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    long = "The Aren is a river that flows, after many a bend past many a mill, into the Lake of Naj."
+    corpus = write(tmp_path / "c.jsonl", [{"title": "Aren", "text": long}, {"title": "Lake", "text": "A lake."}])
+    rows = [
+        {**HUB, "question": "Where does the river Aren flow?", "answer": "lake of naj", "aliases": ["Naj Lake"]},
+        {**HUB, "question": "Is the Aren a river?", "answer": "Yes"},
+        {**HUB, "question": "Which river flows past mills?", "answer": "Rhine", "answer_aliases": ["the Aren"]},
+    ]
+    questions = write(tmp_path / "a.json", rows[:2]), write(tmp_path / "b.jsonl", rows[2:])
+    command = ["retrieve-eval", "--corpus", str(corpus), str(corpus), "--questions", *map(str, questions)]
+    assert main([*command, "--k", "1", "2", "--chars", "40", "500"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["n_questions"], said["n_answers"], said["questions"]) == (3, 2, [str(q) for q in questions])
+    assert {k: v for k, v in said.items() if k.startswith("answer@")} == {
+        "answer@1": 1.0, "answer@2": 1.0, "answer@1/40": 0.5, "answer@2/40": 0.5, "answer@1/500": 1.0,
+        "answer@2/500": 1.0,
+    }  # fmt: skip
+    assert len(said["intervals"]["answer@2/40"]) == 2
+
+
 def test_a_server_is_measured_too(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with search_server(build_retriever("bm25", PASSAGES)) as served:
         assert main(["retrieve-eval", *files[3:], "--retriever", "search-r1", "--url", served.url]) == 0
@@ -152,7 +175,8 @@ def test_a_server_is_measured_too(files: list[str], capsys: pytest.CaptureFixtur
         (["--set", "k1=high"], "k1 has to be a number, got 'high'"),
         (["--k", "0"], "have to be at least 1"),
         (["--limit", "0"], "have to be at least 1"),
-        (["--questions", "nowhere.json"], "nowhere.json: No such file"),
+        (["--chars", "0"], "have to be at least 1"),
+        (["--questions", "nowhere.json"], "nowhere.json: no such file"),
         (["--corpus", "nowhere.json"], "no such corpus"),
     ],
 )
@@ -168,6 +192,20 @@ def test_mistakes_are_one_line(
 def test_a_corpus_has_to_be_named(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["retrieve-eval", *files[3:]]) == 2
     assert "bm25 needs --corpus" in capsys.readouterr().err
+
+
+@needs_data
+def test_hotpotqa_as_two_samples_over_one_corpus(capsys: pytest.CaptureFixture[str]) -> None:
+    ours = DATA.parent / "questions"
+    csv, train = ours / "hotpotqa_distractor_100.csv", ours / "hotpotqa_train_500_with_passages.json"
+    corpus = [str(p) for p in (csv, DATA / "hotpotqa_100_corpus.json", train)]
+    questions = ["--questions", str(csv), str(DATA / "hotpotqa_100.json")]
+    assert main(["retrieve-eval", "--corpus", *corpus, *questions, "--k", "3", "--chars", "300"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    facts = (said["n_passages"], said["n_duplicates"], said["n_questions"], said["n_answers"])
+    assert (*facts, said["n_gold_not_in_corpus"]) == (6859, 90, 200, 186, 0)
+    assert said["recall@3"] == pytest.approx(0.685, abs=0.01)
+    assert said["answer@3/300"] < said["answer@3"]
 
 
 @needs_data

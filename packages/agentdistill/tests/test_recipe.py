@@ -45,6 +45,13 @@ def test_student_or_students(tmp_path: Path) -> None:
         load(tmp_path, many + "[student]\nbase = 'x'\n")
 
 
+def test_a_corpus_may_have_several_sources(tmp_path: Path) -> None:
+    several = load(tmp_path, SMALLEST + "[tools]\nsearch = ['a.csv', 'b.json']\npassage_chars = 300\n")
+    assert (several.tools.search, several.tools.passage_chars) == (("a.csv", "b.json"), 300)
+    assert load(tmp_path, SMALLEST + "[tools]\nsearch = 'a.csv'\n").tools.search == "a.csv"
+    assert recipe_from_json(json.loads(json.dumps(dataclasses.asdict(several))), tmp_path / "recipe.json") == several
+
+
 def test_training_by_thought_may_differ(tmp_path: Path) -> None:
     recipe = load(tmp_path, SMALLEST + "[train]\nepochs = 3\nbatch_size = 4\n[train.cot]\nepochs = 5\n")
     assert recipe.train_cot is not None
@@ -85,6 +92,11 @@ def test_a_student_may_be_trained_in_its_own_way(tmp_path: Path) -> None:
         ("[evaluate]\nteacher = ['cot-rag']", r'mine.toml:9: method "cot-rag" needs passages: name a corpus'),
         ("[sandbox]\nwall_s = 0", r"mine.toml:8: wall_s and memory_mb have to be above 0"),
         ("[tools]\nk = 0", r"mine.toml:9: k has to be at least 1"),
+        ("[tools]\npassage_chars = 0", r"mine.toml:9: passage_chars has to be at least 1"),
+        ("[tools]\nsearch = []", r"mine.toml:9: search names no corpus"),
+        ("[tools]\nsearch = ['a.json', '']", r"mine.toml:9: search names no corpus"),
+        ("[tools]\nsearch = ['a.json', 3]", r"mine.toml:9: search has to be text, got 3"),
+        ("[tools]\nsearch = 3", r"mine.toml:9: search has to be text, got 3"),
         ("[tools]\nserach = 'x'", r'mine.toml:9: unknown key "serach" in \[tools\]; did you mean "search"'),
         ("[filter]\nkeep = [1]", r"mine.toml:9: keep has to be text, got 1"),
         ("[problems.fields]\nquestion = 3", r"mine.toml:9: question has to be text, got 3"),
@@ -185,3 +197,34 @@ def test_a_run_keeps_its_recipe(tmp_path: Path) -> None:
     assert recipe_from_json(data, tmp_path / "recipe.json") == recipe
     with pytest.raises(RecipeError, match=r'recipe\.json: unknown key "jbs"; did you mean "jobs"'):
         recipe_from_json({**data, "jbs": 2}, tmp_path / "recipe.json")
+
+
+def test_settings_given_beside_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(SMALLEST)
+    changes = ["train.epochs=3", "problems.limit_test = 50", "style=tiny", "student.base=x/y", "train.cot.epochs=4"]
+    recipe = load_recipe(path, changes)
+    assert (recipe.train.epochs, recipe.problems.limit_test, recipe.style) == (3, 50, "tiny")
+    assert recipe.students[0].base == "x/y"
+    assert recipe.train_cot is not None
+    assert recipe.train_cot.epochs == 4
+    assert load_recipe(path).train.epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ("train.epochs", "write TABLE.KEY=VALUE"),
+        (".epochs=1", "write TABLE.KEY=VALUE"),
+        ("train.epoch=1", 'unknown key "epoch"'),
+        ("train.epochs=many", "epochs"),
+        ("style.name=x", "style has to be text"),
+        ("teacher.url.port=1", '"url" is no table'),
+    ],
+)
+def test_bad_settings_beside_the_file(tmp_path: Path, change: str, why: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(SMALLEST)
+    with pytest.raises(RecipeError, match=why) as e:
+        load_recipe(path, [change])
+    assert "\n" not in str(e.value)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentdistill.errors import UserError
-from agentdistill.retrieval import Passage, build_retriever
+from agentdistill.retrieval import Passage, build_retriever, shortened
 from agentdistill.tools import Tool, describe, load_functions
 from agentdistill.tools.search import search_tool
 
@@ -80,3 +82,29 @@ def test_search_returns_numbered_passages() -> None:
     assert search("river Aren").startswith("[1] Aren: Aren is a river in Orvia.")
     assert search("zzz") == search("") == "No passages found."
     assert search(42) == "No passages found."  # model code may pass anything
+
+
+@given(st.text(" ab.\n!", max_size=60), st.integers(1, 70))
+def test_a_cut_passage_is_the_beginning_of_the_whole_one(text: str, n_chars: int) -> None:
+    cut = shortened(Passage("Aren", text), n_chars).text
+    assert len(cut) <= n_chars
+    if cut != text:
+        assert cut.endswith(" ..."[-n_chars:])
+        assert text.startswith(cut.removesuffix(" ...") if n_chars >= 4 else "")
+    assert shortened(Passage("Aren", text), None).text == text
+
+
+@pytest.mark.parametrize(
+    ("n_chars", "cut"),
+    [
+        (80, "Aren is a river in Orvia, 70 km long. It floods in May."),
+        (51, "Aren is a river in Orvia, 70 km long. It floods ..."),
+        (44, "Aren is a river in Orvia, 70 km long. ..."),
+        (36, "Aren is a river in Orvia, 70 km ..."),
+        (4, " ..."),
+    ],
+)
+def test_search_cuts_passages_at_sentences_and_words(n_chars: int, cut: str) -> None:
+    passages = [Passage("Aren", "Aren is a river in Orvia, 70 km long. It floods in May.")]
+    search = search_tool(build_retriever("bm25", passages), passage_chars=n_chars).function
+    assert search("river") == f"[1] Aren: {cut}"

@@ -98,7 +98,7 @@ def build(cls: type[T], data: Any, source: Source, table: str) -> T:
 def _value(hint: Any, value: Any, source: Source, table: str, key: str) -> Any:
     origin = get_origin(hint)
     if origin in (typing.Union, types.UnionType):
-        hint = next(a for a in get_args(hint) if a is not type(None))
+        hint = _member(hint, value)
         origin = get_origin(hint)
     inner_table = f"{table}.{key}" if table else key
     if dataclasses.is_dataclass(hint):
@@ -122,6 +122,12 @@ def _value(hint: Any, value: Any, source: Source, table: str, key: str) -> Any:
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         raise source.error(f"{key} has to be {_TYPE_NAMES.get(wanted, wanted.__name__)}, got {value!r}", table, key)
     return value
+
+
+def _member(hint: Any, value: Any) -> Any:
+    """Which type of a union a value is read as: one of ``text | list of texts`` by whether it is a list."""
+    kinds = [a for a in get_args(hint) if a is not type(None)]
+    return next((a for a in kinds if (get_origin(a) is tuple) == isinstance(value, list)), kinds[0])
 
 
 def check_call(function: Callable[..., object], given: dict[str, Any], source: Source, table: str) -> None:

@@ -25,7 +25,7 @@ def episode(
     style = run.style if trained else run.untrained_style
     if m.loop == "agent":
         return lambda model: rollout(model, problem, environment, style, settings, method=m.name, trace_id=trace_id)
-    found = run.retriever.search(problem.question, run.recipe.tools.k) if m.passages and run.retriever else []
+    found = run.passages(problem.question) if m.passages else []
     return lambda model: chain_of_thought(
         model, problem, style, settings, passages=found, method=m.name, trace_id=trace_id
     )

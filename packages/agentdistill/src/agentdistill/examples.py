@@ -99,6 +99,10 @@ class ExampleStyle:
         self.style, self.examples = style, examples
         self.THOUGHT, self.AGENT_STOP = style.THOUGHT, style.AGENT_STOP
 
+    def action(self, thought: str, code: str) -> str:
+        """One agent turn as a model writes it."""
+        return self.style.action(thought, code)
+
     def observation(self, text: str) -> str:
         """What the environment says after a step."""
         return self.style.observation(text)

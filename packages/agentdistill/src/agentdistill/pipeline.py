@@ -16,7 +16,8 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from agentdistill.checkpoints import locate
+from agentdistill.checkpoints import has_template, locate
+from agentdistill.contamination import told
 from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.executors import RaySettings
 from agentdistill.layout import trainings
@@ -51,6 +52,7 @@ def run_recipe(recipe: Recipe, folder: Path, progress: Progress | None = None, u
     with locked(folder / ".lock", folder):
         _tidy(folder)
         run.save_recipe()
+        run.save_screening()
         for stage in STAGES[: STAGES.index(until) + 1]:
             for step in steps(run, stage):
                 _do(run, step, progress)
@@ -66,10 +68,17 @@ def _check(run: Run, progress: Progress) -> None:
     if run.recipe.examples is not None:
         for m in _prompted(run):
             run.check_examples(m)
+    if run.screening is not None and run.screening.found:
+        progress.say(f"contamination: {told(run.screening.facts())}")
     for student in run.recipe.students:
-        base = locate(student.base)
+        base = locate(student.base, progress.say)
         if base.startswith(("/", ".", "~")) and not Path(base).is_dir():
             raise ModelError(f"{base}: no such folder; give a checkpoint folder or a hub name such as owner/model")
+        if run.recipe.train.chat_template is None and not has_template(base):
+            raise ModelError(
+                f"{student.base}: brings no chat template; name a file with one: [train] chat_template = "
+                '"template.jinja"'
+            )
 
 
 def _prompted(run: Run) -> list[Method]:
@@ -92,11 +101,10 @@ def steps(run: Run, stage: str) -> Iterator[list[Part]]:
 
     Where the recipe has rounds, sampling and filtering of all but the first belong to training.
     """
-    from agentdistill.stages.collect import collections
     from agentdistill.stages.evaluating import jobs
 
     if stage in ("collect", "filter"):
-        yield [Part(stage, (name,)) for name in collections(run)]
+        yield [Part(stage, (name,)) for name in run.collections]
     elif stage == "train":
         found = trainings(run.recipe)
         for number in range(1, run.recipe.n_rounds):

@@ -1,29 +1,29 @@
-"""How well a retriever finds what multi-step questions are answered from: recall of their supporting passages.
+"""How well a retriever finds what multi-step questions are answered from: recall of their supporting passages, and how
+often what it found says the answer.
 
-Read are the forms in which the datasets come: HotpotQA and 2WikiMultiHopQA with ``supporting_facts`` (pairs of title
-and sentence, or ``{"title": […]}``), where a passage is told by its title; MuSiQue with ``paragraphs``, each with
-``is_supporting``, where a title has several passages and so the text has to fit too.
+Read are the forms in which the datasets come (:mod:`agentdistill.problems`). A passage of HotpotQA and 2WikiMultiHopQA
+is told by its title; MuSiQue has several of a title, and so the text has to fit too.
 """
 
 from __future__ import annotations
 
-import html
-import json
 import statistics
 import time
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import DataError
+from agentdistill.grade.short import contains
+from agentdistill.problems import Row, as_text, as_texts, open_source, supporting_passages
 from agentdistill.progress import Progress, Silent
-from agentdistill.retrieval import Passage, Retriever
+from agentdistill.retrieval import Passage, Retriever, shortened
 from agentdistill.stats import mean_interval
-from agentdistill.store import read_jsonl
+from agentdistill.supporting import plain
 
 KS = (2, 5, 10)
+_ANSWERS = ("answer", "aliases", "answer_aliases")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,21 @@ class Gold:
 
     def is_(self, p: Passage) -> bool:
         """Whether a passage is the one."""
-        return _plain(p.title) == _plain(self.title) and (self.text is None or _plain(p.text) == _plain(self.text))
+        return plain(p.title) == plain(self.title) and (self.text is None or plain(p.text) == plain(self.text))
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question and the passages it needs, each once."""
+    """A question, the passages it needs, each once, and its answer with aliases, where they are known."""
 
     question: str
     gold: tuple[Gold, ...]
+    answers: tuple[str, ...] = ()
+
+    @property
+    def is_named(self) -> bool:
+        """Whether passages could say the answer: one of yes or no they do not."""
+        return bool(self.answers) and self.answers[0].strip().lower() not in ("yes", "no")
 
 
 def recall(found: Sequence[Passage], asked: Asked, k: int) -> float:
@@ -59,11 +65,23 @@ def recall(found: Sequence[Passage], asked: Asked, k: int) -> float:
     return sum(g.is_in(found[:k]) for g in asked.gold) / len(asked.gold)
 
 
+def says_answer(found: Sequence[Passage], asked: Asked, k: int, n_chars: int | None = None) -> bool:
+    """Whether an answer stands, word for word, in the first ``k`` found, each cut to ``n_chars``."""
+    text = "\n".join(f"{p.title}: {shortened(p, n_chars).text}" for p in found[:k])
+    return any(contains(text, answer) for answer in asked.answers)
+
+
 def measure(
-    retriever: Retriever, questions: Sequence[Asked], ks: Sequence[int] = KS, progress: Progress | None = None
+    retriever: Retriever,
+    questions: Sequence[Asked],
+    ks: Sequence[int] = KS,
+    progress: Progress | None = None,
+    chars: Sequence[int] = (),
 ) -> dict[str, Any]:
     """Mean recall over the questions at each of ``ks``, with 95 % bootstrap intervals, and milliseconds a query.
 
+    ``answer@k`` is the share of questions whose answer the first ``k`` passages say, ``answer@k/300`` the same of
+    passages cut to 300 characters, one for each of ``chars``; questions that are answered by yes or no are left out.
     Queries are asked one at a time, after one that is not counted. Raises DataError for no questions.
     """
     if not questions:
@@ -77,86 +95,55 @@ def measure(
         seconds.append(time.perf_counter() - started)
         task.advance()
     task.done("")
-    out: dict[str, Any] = {"n_questions": len(questions)}
+    pairs = list(zip(found, questions, strict=True))
+    named = [(f, asked) for f, asked in pairs if asked.is_named]
+    each = {f"recall@{k}": [recall(f, asked, k) for f, asked in pairs] for k in ks}
+    for n in (None, *chars) if named else ():
+        cut = "" if n is None else f"/{n}"
+        each |= {f"answer@{k}{cut}": [float(says_answer(f, asked, k, n)) for f, asked in named] for k in ks}
+    out: dict[str, Any] = {"n_questions": len(questions), "n_answers": len(named)}
     intervals: dict[str, list[float]] = {}
-    for k in ks:
-        each = [recall(f, asked, k) for f, asked in zip(found, questions, strict=True)]
-        interval = mean_interval({"": each})
-        out[f"recall@{k}"] = round(interval.estimate, 4)
-        intervals[f"recall@{k}"] = [round(interval.low, 4), round(interval.high, 4)]
+    for name, values in each.items():
+        interval = mean_interval({"": values})
+        out[name] = round(interval.estimate, 4)
+        intervals[name] = [round(interval.low, 4), round(interval.high, 4)]
     times = {"ms_per_query": statistics.mean(seconds), "ms_per_query_median": statistics.median(seconds)}
     return {**out, "intervals": intervals, **{name: round(s * 1000, 3) for name, s in times.items()}}
 
 
 def n_missing(questions: Iterable[Asked], passages: Iterable[Passage]) -> int:
     """How many of the passages that questions need are not in a corpus at all: no retriever could find them."""
-    needed = {(_plain(g.title), None if g.text is None else _plain(g.text)) for q in questions for g in q.gold}
+    needed = {(plain(g.title), None if g.text is None else plain(g.text)) for q in questions for g in q.gold}
     titles = {title for title, _ in needed}
     for p in passages:
-        if (title := _plain(p.title)) in titles:
-            needed -= {(title, None), (title, _plain(p.text))}
+        if (title := plain(p.title)) in titles:
+            needed -= {(title, None), (title, plain(p.text))}
     return len(needed)
 
 
 def read_questions(path: Path) -> list[Asked]:
-    """The questions of a JSON list (alone, or under ``data`` or ``examples``) or of JSONL, in order.
+    """The questions of a file (JSON, JSONL, CSV or Parquet), in order.
 
     Raises DataError naming file and question for one without its supporting passages.
     """
-    questions = [_asked(row, where) for where, row in _rows(path)]
+    questions = [_asked(row) for row in open_source(str(path)).rows]
     if not questions:
         raise DataError(f"{path}: no questions")
     return questions
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
-        yield from ((f"{path}:{n}", row) for n, row in read_jsonl(path))
-        return
+def _asked(row: Row) -> Asked:
+    values = row.values
+    if row.fault:
+        raise DataError(f"{row.where}: {row.fault}")
+    if not isinstance(values, Mapping) or not as_text(values.get("question")):
+        raise DataError(f'{row.where}: no "question"')
     try:
-        data = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as e:
-        raise DataError(f"{path}: {e.strerror or e}") from e
-    except (ValueError, RecursionError) as e:
-        raise DataError(f"{path}: not JSON ({' '.join(str(e).split())[:120]})") from e
-    if isinstance(data, dict):
-        data = data.get("data", data.get("examples"))
-    if not isinstance(data, list):
-        raise DataError(f"{path}: expected a list of questions")
-    yield from ((f"{path}: question {n}", row) for n, row in enumerate(data, 1))
-
-
-def _asked(row: Any, where: str) -> Asked:
-    if not isinstance(row, dict) or not isinstance(row.get("question"), str) or not row["question"].strip():
-        raise DataError(f'{where}: no "question"')
-    try:
-        gold = tuple(dict.fromkeys(_paragraphs(row) if "paragraphs" in row else _facts(row)))
-    except (TypeError, KeyError, ValueError, AttributeError) as e:
-        raise DataError(f"{where}: its supporting passages cannot be read ({type(e).__name__}: {e})") from e
+        gold = tuple(Gold(title, text) for title, text in supporting_passages(values))
+    except ValueError as e:
+        raise DataError(f"{row.where}: {e}") from e
     if not gold:
         why = 'supporting passages, as "supporting_facts" or as "paragraphs" with "is_supporting"'
-        raise DataError(f"{where}: no {why}")
-    return Asked(row["question"], gold)
-
-
-def _facts(row: Mapping[str, Any]) -> Iterator[Gold]:
-    facts = row.get("supporting_facts") or ()
-    titles = facts["title"] if isinstance(facts, Mapping) else [fact[0] for fact in facts]
-    for title in titles:
-        if not isinstance(title, str):
-            raise TypeError(f"a title is {title!r}")
-        yield Gold(title)
-
-
-def _paragraphs(row: Mapping[str, Any]) -> Iterator[Gold]:
-    for paragraph in row["paragraphs"]:
-        if paragraph.get("is_supporting"):
-            text = paragraph["paragraph_text"] if "paragraph_text" in paragraph else paragraph["text"]
-            if not isinstance(text, str) or not isinstance(paragraph["title"], str):
-                raise TypeError("a paragraph's title or text is no string")
-            yield Gold(paragraph["title"], text)
-
-
-def _plain(text: str) -> str:
-    """A title or text without what files of one dataset write now this way, now that: entities, spaces, forms."""
-    return " ".join(unicodedata.normalize("NFKC", html.unescape(text)).split())
+        raise DataError(f"{row.where}: no {why}")
+    answers = [a for column in _ANSWERS for a in as_texts(values.get(column)) or ()]
+    return Asked(as_text(values["question"]), gold, tuple(dict.fromkeys(answers)))

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from agentdistill.checkpoints import locate
+from agentdistill.checkpoints import runnable
+from agentdistill.contamination import Screening, screen
 from agentdistill.environment import Environment
-from agentdistill.errors import DataError, RecipeError, UserError
+from agentdistill.errors import DataError, UserError
 from agentdistill.examples import ExampleStyle, read_examples
-from agentdistill.methods import Method
+from agentdistill.methods import METHODS, Method
 from agentdistill.models import Model, load_model
-from agentdistill.problems import load_problems
+from agentdistill.problems import joined, load_problems
 from agentdistill.prompts import Style, load_style
 from agentdistill.recipe import Recipe, RolloutTable
-from agentdistill.retrieval import Retriever, build_retriever, is_remote, open_corpus
+from agentdistill.retrieval import MappedCorpus, Passage, Retriever, build_retriever, is_remote
 from agentdistill.rollout import RolloutSettings
 from agentdistill.sandbox import Limits
 from agentdistill.store import digest, file_digest, json_text, to_dict, write_json
-from agentdistill.tasks import find_task
+from agentdistill.tasks import find_task, open_search
 from agentdistill.tools import Tool, load_functions
 from agentdistill.types import Kind, Problem, Sampling, Trace
+
+CONTAMINATION = "contamination.json"
+"""What of the training problems is in the test, in a run's folder."""
 
 
 class Run:
@@ -36,38 +41,54 @@ class Run:
         return Run, (self.recipe, self.folder)  # what it holds open stays in its process
 
     def save_recipe(self) -> None:
-        """Keep the resolved recipe beside the results; a file that says the same already is left alone."""
-        resolved, path = dataclasses.asdict(self.recipe), self.folder / "recipe.json"
-        if not path.is_file() or path.read_bytes() != json_text(resolved).encode():
-            write_json(path, resolved)
+        """Keep the resolved recipe beside the results."""
+        _keep(self.folder / "recipe.json", dataclasses.asdict(self.recipe))
+
+    def save_screening(self) -> None:
+        """Keep what :attr:`screening` found beside the results, where there is something to compare."""
+        path = self.folder / CONTAMINATION
+        if self.screening is None:
+            path.unlink(missing_ok=True)
+        else:
+            _keep(path, self.screening.facts())
 
     def problems(self, split: str) -> tuple[Problem, ...]:
-        """The problems of ``train`` or ``test``. Raises UserError where they cannot be read or share an id."""
-        return self._problems[split]
+        """The problems of ``train`` or ``test``; of ``train`` without those that are test problems too.
+
+        Raises UserError where they cannot be read or share an id, and where none is left to train on.
+        """
+        found = self._loaded[0][split]
+        return self.screening.kept(found) if split == "train" and self.screening is not None else found
+
+    @cached_property
+    def screening(self) -> Screening | None:
+        """What of the training problems is in the test; None without either of them."""
+        train = self._loaded[0]["train"]
+        found = self.screen(train) if train else None
+        if found is not None and not found.kept(train):
+            many = f"all {len(train)} training questions are test questions too"
+            raise DataError(f'{self.recipe.name}: {many}; name others, or keep them: contamination = "report"')
+        return found
+
+    def screen(self, problems: Sequence[Problem]) -> Screening | None:
+        """Compare problems to train on with the test's; None where the recipe has no test."""
+        settings, test = self.recipe.problems, self._loaded[0]["test"]
+        return screen(problems, test, settings.contamination == "drop") if test else None
 
     @property
     def skipped(self) -> tuple[str, ...]:
         """One line for every row of the problem files that was left out."""
         return self._loaded[1]
 
-    @property
-    def _problems(self) -> dict[str, tuple[Problem, ...]]:
-        return self._loaded[0]
-
     @cached_property
     def _loaded(self) -> tuple[dict[str, tuple[Problem, ...]], tuple[str, ...]]:
         settings = self.recipe.problems
         found: dict[str, tuple[Problem, ...]] = {}
         skipped: list[str] = []
-        for split, source, limit in (
-            ("train", settings.train, settings.limit_train),
-            ("test", settings.test or "", settings.limit_test),
-        ):
-            if not source:
-                found[split] = ()
-                continue
-            found[split], bad = self.load(source, limit)
-            skipped += bad
+        for split, limit in (("train", settings.limit_train), ("test", settings.limit_test)):
+            loaded = {source: self.load(source, limit) for source in settings.sources(split)}
+            found[split] = joined({source: problems for source, (problems, _) in loaded.items()})
+            skipped += [line for _, lines in loaded.values() for line in lines]
         return found, tuple(skipped)
 
     def load(self, source: str, limit: int | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
@@ -110,14 +131,31 @@ class Run:
         tools = self.recipe.tools
         if is_remote(tools.retriever):
             return build_retriever(tools.retriever, (), url=tools.url, **tools.retriever_settings)
-        if tools.search is None:
+        if self._corpus is None:
             return None
-        cache = Path(tools.index) if tools.index else self.folder / "index"
-        task = find_task(tools.search)
-        if task is not None and not hasattr(task[0], "corpus"):
-            raise RecipeError(f'task "{tools.search}" brings no corpus to search')
-        passages = task[0].corpus() if task is not None else open_corpus(tools.search, cache)
-        return build_retriever(tools.retriever, passages, cache=cache, **tools.retriever_settings)
+        return build_retriever(tools.retriever, self._corpus, cache=self._index, **tools.retriever_settings)
+
+    @property
+    def _index(self) -> Path:
+        tools = self.recipe.tools
+        return Path(tools.index) if tools.index else self.folder / "index"
+
+    @cached_property
+    def _corpus(self) -> MappedCorpus | None:
+        search = self.recipe.tools.search
+        return None if search is None else open_search(search, self._index)
+
+    def passages(self, question: str) -> list[Passage]:
+        """What search finds for a question, as a model is shown it; nothing where the recipe has no corpus."""
+        from agentdistill.tools.search import find
+
+        tools = self.recipe.tools
+        return [] if self.retriever is None else find(self.retriever, question, tools.k, tools.passage_chars)
+
+    def corpus_facts(self) -> dict[str, int]:
+        """How many passages search looks through, and how many duplicates were left out; empty without a corpus."""
+        corpus = self._corpus
+        return {} if corpus is None else {"n_passages": len(corpus), "n_duplicates": corpus.n_duplicates}
 
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
@@ -126,7 +164,8 @@ class Run:
         from agentdistill.tools.search import search_tool
 
         own = load_functions(Path(self.recipe.tools.functions)) if self.recipe.tools.functions else []
-        search = [search_tool(self.retriever, self.recipe.tools.k)] if self.retriever is not None else []
+        k, chars = self.recipe.tools.k, self.recipe.tools.passage_chars
+        search = [search_tool(self.retriever, k, chars)] if self.retriever is not None else []
         served = mcp_tools(self.recipe.tools.mcp)
         names = [t.name for t in [*search, *own, *served]]
         twice = max(names, key=names.count, default="")
@@ -136,11 +175,27 @@ class Run:
             raise UserError(f'{self.recipe.tools.functions}: the name "search" is taken by the search tool')
         return (*search, *own, *served)
 
-    def environment(self, table: RolloutTable) -> Environment:
-        """A fresh sandbox with the recipe's tools and limits. The caller closes it."""
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """What has to be collected for the recipe's students, in a fixed order."""
+        settings = self.recipe.collect
+        needed = {learns for s in self.recipe.students for m in s.methods if (learns := METHODS[m].learns)}
+        if settings.trajectories:
+            needed |= set(settings.trajectories)
+        elif settings.compare_prefix and needed & {"agent", "agent-prefix"}:
+            needed |= {"agent", "agent-prefix"}
+        return tuple(n for n in ("agent", "agent-prefix", "cot", "cot-rag") if n in needed)
+
+    def environment(self, table: RolloutTable, tools: Sequence[Tool] | None = None) -> Environment:
+        """A fresh sandbox with the recipe's limits and its tools, or those given. The caller closes it."""
         s = self.recipe.sandbox
         limits = Limits(wall_s=s.wall_s, memory_mb=s.memory_mb)
-        return Environment(self.tools, mode=s.mode, limits=limits, observation_chars=table.observation_chars)
+        return Environment(
+            self.tools if tools is None else tools,
+            mode=s.mode,
+            limits=limits,
+            observation_chars=table.observation_chars,
+        )
 
     def rollout_settings(self, table: RolloutTable, m: Method) -> RolloutSettings:
         """How episodes of a stage are sampled for a method."""
@@ -153,7 +208,7 @@ class Run:
         settings = dict(self.recipe.teacher.settings)
         if self.recipe.teacher.model == "local" and "path" in settings:
             settings.setdefault("name", settings["path"])
-            settings["path"] = locate(settings["path"])
+            settings["path"] = runnable(settings["path"])
         return load_model(self.recipe.teacher.model, **settings)
 
     def rollout_inputs(self, split: str, trained: bool = False) -> dict[str, str]:
@@ -176,14 +231,26 @@ class Run:
     def rollout_key(self, table: RolloutTable, m: Method) -> dict[str, Any]:
         """The settings that a method's episodes hang on."""
         tools = self.recipe.tools
-        settings = tools.retriever_settings  # where there are none, the key is what it was before there could be any
+        settings = tools.retriever_settings  # what is not set is not in the key, which is older than these settings
         rollout = dataclasses.asdict(table)
-        rollout.pop("trajectories", None)
+        for given in ("trajectories", "offer"):  # of collections that are read, not of episodes
+            rollout.pop(given, None)
         if not m.votes:
             rollout.pop("consistency", None)
         return {
             "rollout": to_dict(rollout),
-            "tools": [tools.retriever, tools.k, [t.signature for t in self.tools], *filter(None, [settings])],
+            "tools": [
+                tools.retriever,
+                tools.k,
+                [t.signature for t in self.tools],
+                *filter(None, [settings, tools.passage_chars]),
+            ],
             "sandbox": dataclasses.asdict(self.recipe.sandbox),
             "seed": self.recipe.seed,
         }
+
+
+def _keep(path: Path, value: Any) -> None:
+    """Write a file of JSON; one that says the same already is left alone."""
+    if not path.is_file() or path.read_bytes() != json_text(value).encode():
+        write_json(path, value)

@@ -11,8 +11,9 @@ from enum import StrEnum
 from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
-Kind = Literal["short", "math"]
-"""How an answer is graded: ``short`` by words (names, dates, yes/no), ``math`` by value."""
+Kind = Literal["short", "math", "gym"]
+"""How an answer is graded: ``short`` by words (names, dates, yes/no), ``math`` by value, ``gym`` by the scorer of the
+reasoning-gym generator that made the question."""
 
 
 class Source(StrEnum):
@@ -61,7 +62,8 @@ class End(StrEnum):
 class Problem:
     """One question with its gold answer. ``family`` names the task it belongs to and groups the report.
 
-    ``labels`` are further groups that results can be shown by: ``(("level", "3"),)``.
+    ``labels`` are further groups that results can be shown by: ``(("level", "3"),)``. ``supporting`` are the titles of
+    the passages that the answer is found in, where the dataset names them.
     """
 
     id: str
@@ -71,6 +73,7 @@ class Problem:
     family: str = "default"
     aliases: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+    supporting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +215,8 @@ class Trace:
     """One whole episode: the problem, the prompt, every step, how it ended, what it scored and what it cost.
 
     ``id`` is unique in its file and the same whenever the same settings are run again. A chain-of-thought answer is a
-    trace of one step without code.
+    trace of one step without code. ``notes`` say where a trajectory of others comes from, and what in it is ours:
+    ``(("source", "gsm8k:train/17"), ("observations", "executed"))``.
     """
 
     id: str
@@ -226,6 +230,7 @@ class Trace:
     score: Score | None = None
     fault: str | None = None
     usage: Usage = Usage()
+    notes: tuple[tuple[str, str], ...] = ()
     version: int = field(default=1)
 
     @property

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-pytest.importorskip("gguf", reason="the extra agentdistill[gguf] is not installed")
 pytest.importorskip("llama_cpp", reason="the extra agentdistill[llama-cpp] is not installed: it has to be compiled")
 
 from agentdistill.cli import main

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 
+import gguf
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,25 +13,25 @@ from made_traces import made_traces
 from small_run import write_inputs
 from tiny_models import CONVENTIONS, build_tokenizer, save_checkpoint
 
-gguf = pytest.importorskip("gguf", reason="the extra agentdistill[gguf] is not installed")
-import numpy as np  # noqa: E402
-from gguf.quants import dequantize  # noqa: E402
-from safetensors.numpy import load_file  # noqa: E402
+import numpy as np
+from gguf.quants import dequantize
+from safetensors.numpy import load_file
 
-from agentdistill.chat import ChatFormat  # noqa: E402
-from agentdistill.checkpoints import locate  # noqa: E402
-from agentdistill.cli import main  # noqa: E402
-from agentdistill.errors import ModelError, UserError  # noqa: E402
-from agentdistill.exchange import write_gguf  # noqa: E402
-from agentdistill.exchange._gguf import _llama3_factors  # noqa: E402
-from agentdistill.exchange._gguf_vocab import WAYS, behind, nearest_cut  # noqa: E402
-from agentdistill.exchange._modelfile import modelfile, turns_of  # noqa: E402
-from agentdistill.layout import trained  # noqa: E402
-from agentdistill.prompts import load_style  # noqa: E402
-from agentdistill.recipe import load_recipe  # noqa: E402
-from agentdistill.run import Run  # noqa: E402
-from agentdistill.store import write_jsonl  # noqa: E402
-from agentdistill.types import Sampling  # noqa: E402
+from agentdistill.chat import ChatFormat
+from agentdistill.checkpoints import locate
+from agentdistill.cli import main
+from agentdistill.errors import ModelError, UserError
+from agentdistill.exchange import write_gguf
+from agentdistill.exchange._gguf_vocab import behind, nearest_cut
+from agentdistill.exchange._modelfile import modelfile, turns_of
+from agentdistill.gguf_bases.rotary import llama3_factors
+from agentdistill.gguf_bases.ways import WAYS
+from agentdistill.layout import trained
+from agentdistill.prompts import load_style
+from agentdistill.recipe import load_recipe
+from agentdistill.run import Run
+from agentdistill.store import write_jsonl
+from agentdistill.types import Sampling
 
 STYLE = load_style("tiny")
 TINY = locate("tinyworld:0.3M")
@@ -253,7 +254,7 @@ def go(template: str, conversation) -> str:
 
 def test_long_contexts_of_llama_divide_slow_waves_only():
     rope = {"rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
-    factors = _llama3_factors({**rope, "original_max_position_embeddings": 8192}, 128)
+    factors = llama3_factors({**rope, "original_max_position_embeddings": 8192}, 128)
     assert (factors.shape, factors[0], factors[-1]) == ((64,), 1.0, 8.0)
     assert (np.diff(factors) >= 0).all()
     from transformers import LlamaConfig

@@ -183,7 +183,7 @@ def test_verification_is_the_same(inputs: Path, tmp_path: Path, cluster: None) -
     said = {question(i): f"It stands there.\n\nAnswer: {i + 400}" for i in range(4)}
     recipe = VerifyRecipe(
         name="v",
-        problems=Problems(test=str(inputs.parent / "test.jsonl")),
+        problems=Problems(test=str(inputs.parent / "train.jsonl"), limit_test=4),
         generator={"model": "scripted", "replies": said, "batch_size": 2},
         sample=SampleSettings(n=3, temperature=0.5),
         judges=(JudgeSettings(name="toolv", role="code", model=code, k=2), JudgeSettings(name="gold", role="gold")),

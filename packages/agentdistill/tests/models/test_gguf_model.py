@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("gguf", reason="the extra agentdistill[gguf] is not installed")
-
 from agentdistill.checkpoints import locate
 from agentdistill.errors import ModelError
 from agentdistill.exchange import write_gguf
@@ -178,13 +176,11 @@ def test_the_way_to_cut_text_is_emulated_as_llama_cpp_does_it(files):
 
 
 def test_what_cannot_be_loaded_is_told_in_one_line(files, tmp_path):
-    lone = tmp_path / "lone.gguf"
-    lone.write_bytes(files["q8_0"].read_bytes())
     broken = files["f16"].parent / "broken.gguf"
     broken.write_bytes(b"GGUF" + b"\0" * 64)
     cases = [
         ({"path": str(tmp_path / "none.gguf")}, "no such file"),
-        ({"path": str(lone)}, "no tokenizer.json"),
+        ({"path": str(files["f16"]), "tokenizer": str(tmp_path / "none")}, "no such folder"),
         ({"path": str(files["f16"]), "kv": "q1"}, "not one of auto, f32, f16"),
         ({"path": str(files["f16"]), "batch_size": 0}, "at least 1"),
         ({"path": str(broken)}, "cannot read it" if HAS_LLAMA else "agentdistill\\[llama-cpp\\]"),
@@ -193,5 +189,11 @@ def test_what_cannot_be_loaded_is_told_in_one_line(files, tmp_path):
         with pytest.raises(ModelError, match=said) as caught:
             load_model("gguf", **settings)
         assert "\n" not in str(caught.value)
-    with pytest.raises(ModelError, match="adapter"):
-        load_model("local", path=str(files["f16"]), adapter="somewhere")
+
+
+def test_a_file_with_nothing_beside_it_says_the_same_whoever_runs_it(ours, files, tmp_path):
+    """Its tokenizer is in the file too; without llama.cpp its weights are dequantised, here without loss."""
+    lone = tmp_path / "lone.gguf"
+    lone.write_bytes(files["f32"].read_bytes())
+    model = load_model("local", path=str(lone), batch_size=4, threads=1)
+    assert [s.text for [s] in write(model, requests())] == [s.text for [s] in write(ours, requests())]

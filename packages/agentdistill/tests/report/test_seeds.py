@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_run import write_inputs
 
 from agentdistill.cli import main
 from agentdistill.errors import UserError
@@ -115,3 +116,15 @@ def test_runs_that_are_no_seeds_of_one_recipe_are_refused(
 def test_runs_with_nothing_in_common_are_refused(runs: list[Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no part in common"):
         summarize_seeds([runs[0], write_run(tmp_path / "other", 4, {"1M--agent": 3})])
+
+
+def test_run_takes_several_seeds_to_one_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = write_inputs(tmp_path)
+    command = ["run", str(recipe), "--runs", str(tmp_path / "runs"), "--seeds", "2", "--json"]
+    assert main(command) == 0
+    folder = tmp_path / "runs" / "small"
+    report = json.loads(capsys.readouterr().out)
+    assert report["seeds"] == [0, 1]
+    assert report == json.loads((folder / "report.json").read_text())
+    runs = [json.loads((folder / f"seed-{k}" / "recipe.json").read_text())["seed"] for k in (0, 1)]
+    assert runs == [0, 1]

@@ -7,7 +7,7 @@ import pytest
 from synthetic_run import Message, Problem, ToolCall, broken_step, final_step, write_run
 
 from agentdistill.errors import DataError, UserError
-from agentdistill.report import summarize, write_report
+from agentdistill.report import markdown, summarize, table, write_report
 from agentdistill.stats import wilson
 from agentdistill.store import append_jsonl, dumps, write_json, write_jsonl
 from agentdistill.types import End, Score, Source, Step, StepStatus, Trace, Usage
@@ -234,3 +234,59 @@ def test_keys_in_the_recipe_are_not_passed_on(small):
     assert recipe["collect"]["max_new_tokens"] == 64
     page = write_report(small).read_text(encoding="utf-8") + (small / "report.json").read_text(encoding="utf-8")
     assert not [secret for secret in ("hush", "sk-123", "456", "789") if secret in page]
+
+
+GOLD = ("The Aren", "Naj &amp; Tol")
+
+
+def asked(problem, results, *, supporting=GOLD, prompt=(), end=End.ANSWERED, n=0, family="a"):
+    calls = tuple(ToolCall("search", "{}", r, ok=r != "down") for r in results)
+    steps = (Step(Message("assistant", "code", Source.MODEL), StepStatus.OK, "code", None, calls),) if calls else ()
+    about = Problem(problem, "q?", "gold", family=family, supporting=supporting)
+    score = None if end is End.FAULT else Score(False, "x", "short")
+    return Trace(f"{problem}#{n}", about, "agent", "m", prompt, steps, end, None, score)
+
+
+def test_searches_and_the_recall_of_what_they_found(tmp_path):
+    found = "[1] The Aren: A river.\n[2] Arenberg: A hill."
+    agents = [
+        asked("a1", (found, "[1] Naj & Tol: Two towns.\nThey lie there.")),  # both, in two searches
+        asked("a2", (found, found)),  # one of two, twice
+        asked("a3", ("down", "No passages found.", "[1] Arenberg: The Aren: not its title.")),
+        asked("a4", ()),
+        asked("a5", (found,) * 9, end=End.FAULT),
+        asked("b1", (found,), supporting=(), family="b"),
+    ]
+    beside = [
+        asked("a1", (), prompt=(Message("system", found), Message("user", f"{found}\n\nQuestion: Naj & Tol: why?"))),
+        asked("a2", (), prompt=(Message("user", "[1] Naj &amp; Tol: Two towns.\n[2]   The Aren: A river."),)),
+    ]
+    corpus = {"n_passages": 6859, "n_duplicates": 90}
+    evaluate(tmp_path, "1M--agent-distill", agents, student="1M", method="agent-distill", corpus=corpus)
+    evaluate(tmp_path, "1M--cot-distill-rag", beside, student="1M", method="cot-distill-rag", corpus=corpus)
+    evaluate(tmp_path, "1M--cot", [asked("a1", ())], student="1M", method="cot", corpus=corpus)
+    report = summarize(tmp_path)
+    search = {e["method"]: e["search"] for e in report["evaluations"]}
+    agent = search["agent-distill"]
+    assert (agent["searches"]["estimate"], agent["searches"]["n"]) == ((7 / 4 + 1) / 2, 5)
+    assert (agent["recall"]["estimate"], agent["recall"]["n"]) == ((1 + 0.5) / 4, 4)
+    assert 0 <= agent["recall"]["low"] < 0.375 < agent["recall"]["high"] <= 1
+    assert search["cot-distill-rag"]["searches"] is None
+    assert (search["cot-distill-rag"]["recall"]["estimate"], search["cot-distill-rag"]["recall"]["n"]) == (0.75, 2)
+    assert search["cot"] is None
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "among 6,859 passages (90 duplicates left out)" in page
+    shown = markdown(table(report))
+    assert "The corpus has 6,859 passages." in shown
+    assert "| the question | 75.0 (" in shown
+    assert f"| {7 / 8 + 1 / 2:.2f} (" in shown
+
+
+def test_a_problem_of_several_traces_counts_once(tmp_path):
+    found = "[1] The Aren: A river."
+    traces = [asked("a1", (found,), n=0), asked("a1", (), n=1), asked("a2", (found, "[1] Naj & Tol: x"))]
+    evaluate(tmp_path, "1M--agent", traces, student="1M", method="agent")
+    (evaluation,) = summarize(tmp_path)["evaluations"]
+    assert (evaluation["search"]["recall"]["estimate"], evaluation["search"]["recall"]["n"]) == (0.625, 2)
+    assert evaluation["search"]["searches"]["estimate"] == 1.25
+    assert "n_passages" not in (evaluation["corpus"] or {})

@@ -48,7 +48,7 @@ def write(path: Path, *rows: object) -> Path:
 
 
 def test_every_benchmark_is_found_by_its_name() -> None:
-    assert {*BENCHMARKS, "math", "gsm8k", "mmlu_pro", "paper"} <= set(tasks())
+    assert {*BENCHMARKS, "math", "gsm8k", "mmlu_pro", "paper", "svamp"} <= set(tasks())
     assert not any(name.startswith("_") for name in tasks())
     assert find_task("hotpotqa.jsonl") is None
     assert find_task("hotpotqa/hotpot_qa:train") is None
@@ -114,6 +114,43 @@ def test_gsm8k_from_its_release() -> None:
     assert (len(test), test[0].answer, test[0].kind) == (660, "18", "math")
     assert len(train) == 7473
     assert all(grade("math", p.answer, p.answer).correct for p in test)
+
+
+@needs_shared
+def test_svamp_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(SHARED))
+    made = problems_of("svamp")
+    assert (len(made), len({p.id for p in made}), {p.kind for p in made}) == (1000, 1000, {"math"})
+    assert (made[0].id, made[0].answer) == ("svamp-svamp_3735", "14")
+    assert all(grade("math", p.answer, p.answer).correct for p in made)
+    assert problems_of("svamp:test:7") == made[:7]
+
+
+@needs_shared
+def test_one_folder_for_all_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole of the data in one folder; the paper's samples come first where both are there."""
+    monkeypatch.setenv(FOLDER_VARIABLE, str(SHARED))
+    sizes = {"svamp": 1000, "gsm8k": 660, "gsm_hard": 500, "math500": 500, "hotpotqa": 500}
+    assert {name: len(problems_of(name)) for name in sizes} == sizes
+    questions = SHARED / "questions"
+    assert len(problems_of(f"gsm_hard@{questions}")) == 1319
+    assert len(problems_of(f"hotpotqa@{questions}")) == 100
+    paper = {p.question: p.answer for p in problems_of("gsm_hard")}
+    whole = {p.question: p.answer for p in problems_of(f"gsm_hard@{questions}")}
+    assert paper.items() <= whole.items()
+
+
+def test_svamp_as_its_release_has_it(tmp_path: Path) -> None:
+    rows = [
+        {"ID": "chal-7", "Body": "Ada had 9 pens. She lost 2", "Question": "How many are left?", "Answer": 7.0},
+        {"ID": "chal-8", "Body": "A rope is 5 m long.", "Question": "How long is half of it?", "Answer": "2.5"},
+        {"ID": "chal-9", "Body": "No number.", "Question": "Why?", "Answer": "because"},
+    ]
+    (tmp_path / "SVAMP.json").write_text(json.dumps(rows))
+    assert problems_of(f"svamp@{tmp_path}") == [
+        Problem("svamp-chal-7", "Ada had 9 pens. She lost 2 How many are left?", "7", "math", "svamp"),
+        Problem("svamp-chal-8", "A rope is 5 m long. How long is half of it?", "2.5", "math", "svamp"),
+    ]
 
 
 def test_mmlu_pro_has_letters_and_the_options_own_words(tmp_path: Path) -> None:
@@ -186,8 +223,11 @@ def test_a_dataset_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("hotpotqa:dev@{folder}", 'hotpotqa has no split "dev"; there are: test, train'),
-        ("hotpotqa@{folder}", "no file of hotpotqa in it (looked for hotpotqa_500*.json, hotpot_dev_*.json)"),
+        ("hotpotqa:dev@{folder}", 'hotpotqa has no split "dev"; there are: test, train, dev_100, train_100, train_500'),
+        (
+            "hotpotqa@{folder}",
+            "no file of hotpotqa in it (looked for hotpotqa_500*.json, hotpot_dev_*.json, hotpotqa_distractor*.csv)",
+        ),
         ("hotpotqa@{folder}/none.json", "none.json: no such file"),
         ("hotpotqa:test:x", '"test:x" is no split of a benchmark'),
         ("hotpotqa:test:0", '"test:0" is no split of a benchmark'),

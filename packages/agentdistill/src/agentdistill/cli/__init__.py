@@ -31,6 +31,7 @@ VERBS = {
     "recipe": "print a recipe with every default",
     "rehearse": "see whether a recipe fits this machine, and how long it takes",
     "grade": "grade stored predictions",
+    "contamination": "find training questions that are test questions too",
     "verify": "sample many solutions, judge them with tools, choose one",
     "retrieve-eval": "how much of what questions need a retriever finds",
     "sandbox": "what the sandbox holds on this machine, and attacks on it",

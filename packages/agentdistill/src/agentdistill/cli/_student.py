@@ -6,6 +6,7 @@ Whichever it is, its tools, prompts and settings are the run's.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,22 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--url", help="the student is behind an OpenAI-compatible server: its address, ending in /v1")
     parser.add_argument("--name", help="of --url: the server's name for the student")
     parser.add_argument("--url-key-env", metavar="NAME", help="of --url: the variable that holds the key to send")
+    parser.add_argument(
+        "--search", action="append", metavar="CORPUS", help="what to search instead of the run's corpus: 'docs/*.md'"
+    )
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (the recipe's own)")
+
+
+def opened(args: argparse.Namespace) -> Run:
+    """The run that ``args`` names, with the corpus that they give, whose index goes into the cache, not the run."""
+    from agentdistill.gguf_bases import cache_folder
+    from agentdistill.students import open_run
+
+    run = open_run(args.run)
+    if not args.search:
+        return run
+    tools = dataclasses.replace(run.recipe.tools, search=tuple(args.search), index=str(cache_folder().parent / "index"))
+    return type(run)(dataclasses.replace(run.recipe, tools=tools), run.folder)
 
 
 def chosen(args: argparse.Namespace, run: Run) -> Callable[[], Model]:

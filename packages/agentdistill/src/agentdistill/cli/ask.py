@@ -35,10 +35,9 @@ def main(args: argparse.Namespace) -> int:
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from agentdistill.cli.verify import asked
-    from agentdistill.students import open_run
 
     asked.check(args)
-    run = open_run(args.run)
+    run = _student.opened(args)
     if args.max_steps is not None:
         if args.max_steps < 1:
             raise UserError("--max-steps has to be at least 1")

@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
     elif len(args.run) == 1:
         print_summary(args.run[0])
     else:
-        _print(report)
+        print_report(report)
     return 0
 
 
@@ -78,7 +78,7 @@ def print_summary(folder: Path, recipe: Recipe | None = None) -> None:
     from rich.markup import escape
 
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    console = _print(report)
+    console = print_report(report)
     console.print()
     console.print(f"Next: open [bold]{escape(str(folder / 'report.html'))}[/]")
     student = next((e for e in report["evaluations"] if e["method"].startswith("agent-distill")), None)
@@ -87,11 +87,13 @@ def print_summary(folder: Path, recipe: Recipe | None = None) -> None:
         console.print(f"      [bold]agentdistill show {escape(str(folder))}[/]   look at its trajectories")
 
 
-def _print(report: Mapping[str, Any]) -> Console:
-    """The table and its sentence; the console they went to."""
+def print_report(report: Mapping[str, Any]) -> Console:
+    """Print the table and its sentence; returns the console they went to."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
+
+    from agentdistill.contamination import told
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -104,6 +106,8 @@ def _print(report: Mapping[str, Any]) -> Console:
     console.print(table)
     console.print()
     console.print(escape(report["reading"]))
+    for c in report["contamination"]:
+        console.print(escape(f"Contamination: {c['part']}: {told(c)}."))
     return console
 
 

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
-    parser.add_argument("--corpus", metavar="FILE", help="the passages: a JSON or JSONL file, a glob or a folder")
+    parser.add_argument(
+        "--corpus", nargs="+", metavar="FILE", help="the passages: files, globs, folders or built-in tasks"
+    )
     parser.add_argument(
         "--questions",
         required=True,
         type=Path,
+        nargs="+",
         metavar="FILE",
-        help="JSON or JSONL in the form of HotpotQA, 2WikiMultiHopQA or MuSiQue",
+        help="JSON, JSONL, CSV or Parquet in the form of HotpotQA, 2WikiMultiHopQA or MuSiQue",
     )
     parser.add_argument("--retriever", default="bm25", metavar="KIND", help="bm25 (the default), dense, hybrid, …")
     parser.add_argument("--url", help="the server's address, for search-r1, which takes no --corpus")
@@ -35,6 +38,14 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the retriever, as TOML"
     )
     parser.add_argument("--k", type=int, nargs="+", default=[2, 5, 10], help="how far down to look (2 5 10)")
+    parser.add_argument(
+        "--chars",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="also how often passages cut to N characters say the answer, as [tools] passage_chars cuts them",
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
     parser.add_argument("--index", type=Path, metavar="DIR", help="keep the index there (built anew and thrown away)")
 
@@ -58,18 +69,19 @@ def main(args: argparse.Namespace) -> int:
         raise UserError(f"{args.retriever} needs --corpus, the passages to search")
     check_settings(args.retriever, settings)
     check_call(builder(args.retriever), {"passages": (), **settings}, Source(Path("--set"), ""), "")
-    if min(args.k) < 1 or (args.limit is not None and args.limit < 1):
-        raise UserError("--k and --limit have to be at least 1")
-    questions = read_questions(args.questions)[: args.limit]
+    if min(*args.k, *args.chars, 1 if args.limit is None else args.limit) < 1:
+        raise UserError("--k, --chars and --limit have to be at least 1")
+    questions = [q for path in args.questions for q in read_questions(path)][: args.limit]
     with Terminal() as progress, _index(args.index) as folder:
         started = time.perf_counter()
         retriever, corpus = _opened(args, settings, folder, progress)
         seconds = time.perf_counter() - started
-        facts: dict[str, Any] = {"questions": str(args.questions), "retriever": args.retriever, "settings": settings}
+        facts: dict[str, Any] = {"questions": _named(args.questions), "retriever": args.retriever, "settings": settings}
         if corpus is not None:
-            facts |= {"corpus": args.corpus, "n_passages": len(corpus), "index_s": round(seconds, 3)}
+            facts |= {"corpus": _named(args.corpus), "n_passages": len(corpus)}
+            facts |= {"n_duplicates": corpus.n_duplicates, "index_s": round(seconds, 3)}
             facts["n_gold_not_in_corpus"] = n_missing(questions, corpus)
-        facts |= measure(retriever, questions, sorted(set(args.k)), progress)
+        facts |= measure(retriever, questions, sorted(set(args.k)), progress, sorted(set(args.chars)))
     print(json.dumps(facts, indent=2, ensure_ascii=False))
     return 0
 
@@ -77,12 +89,19 @@ def main(args: argparse.Namespace) -> int:
 def _opened(
     args: argparse.Namespace, settings: dict[str, Any], folder: Path, progress: Progress
 ) -> tuple[Retriever, MappedCorpus | None]:
-    from agentdistill.retrieval import build_retriever, open_corpus
+    from agentdistill.retrieval import build_retriever
+    from agentdistill.tasks import open_search
 
     if args.corpus is None:
         return build_retriever(args.retriever, (), **settings), None
-    corpus = open_corpus(args.corpus, folder, progress)
+    corpus = open_search(args.corpus, folder, progress)
     return build_retriever(args.retriever, corpus, cache=folder, progress=progress, **settings), corpus
+
+
+def _named(sources: list[Any]) -> str | list[str]:
+    """One source as its name, several as a list of names."""
+    names = [str(s) for s in sources]
+    return names[0] if len(names) == 1 else names
 
 
 @contextmanager

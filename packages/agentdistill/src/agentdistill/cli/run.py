@@ -25,6 +25,11 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument(
         "--limit", type=int, metavar="N", help="a dry run: N problems, the trajectories shown, the whole projected"
     )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
+        help="a setting instead of the recipe's, such as train.epochs=1",
+    )  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds, from the recipe's own (1)")
     parser.add_argument("--json", action="store_true", help="print what came out as JSON")
 
 
@@ -34,7 +39,7 @@ def main(args: argparse.Namespace) -> int:
     from agentdistill.recipe import A_NAME, is_name, load_recipe
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    recipe = load_recipe(args.recipe)
+    recipe = load_recipe(args.recipe, args.changes)
     if args.jobs is not None:
         recipe = dataclasses.replace(recipe, jobs=args.jobs)
     if args.name is not None:
@@ -43,10 +48,14 @@ def main(args: argparse.Namespace) -> int:
         recipe = dataclasses.replace(recipe, name=args.name)
     if recipe.jobs < 1:
         raise UserError("--jobs has to be at least 1")
+    if args.seeds < 1:
+        raise UserError("--seeds has to be at least 1")
     if args.limit is not None:
         return _dry_run(args, recipe)
     folder = args.runs / recipe.name
     until = "report" if args.verb == "run" else args.verb
+    if args.seeds > 1:
+        return _seeds(args, recipe, folder, until)
     with Terminal() as progress:
         from agentdistill.pipeline import run_recipe
 
@@ -57,6 +66,31 @@ def main(args: argparse.Namespace) -> int:
         from agentdistill.cli.report import print_summary
 
         print_summary(folder, recipe)
+    return 0
+
+
+def _seeds(args: argparse.Namespace, recipe: Recipe, folder: Path, until: str) -> int:
+    """The recipe once a seed, each in a folder of its own below ``folder``, and what they say together."""
+    from agentdistill.pipeline import run_recipe
+    from agentdistill.progress import Terminal
+
+    folders = [folder / f"seed-{recipe.seed + k}" for k in range(args.seeds)]
+    with Terminal() as progress:
+        for k, path in enumerate(folders):
+            progress.say(f"{path}: seed {k + 1} of {args.seeds}")
+            run_recipe(dataclasses.replace(recipe, seed=recipe.seed + k), path, progress, until)
+    if until != "report":
+        return 0
+    from agentdistill.cli.report import print_report
+    from agentdistill.report import summarize_seeds
+    from agentdistill.store import json_text, write_json
+
+    report = summarize_seeds(folders)
+    write_json(folder / "report.json", report)
+    if args.json:
+        print(json_text(report), end="")
+    else:
+        print_report(report)
     return 0
 
 

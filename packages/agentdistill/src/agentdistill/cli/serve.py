@@ -80,9 +80,8 @@ def loaded(args: argparse.Namespace, **settings: Any) -> Iterator[Agent]:
     from agentdistill.cli.verify import asked
     from agentdistill.methods import method
     from agentdistill.serve import Agent
-    from agentdistill.students import open_run
 
-    run = open_run(args.run)
+    run = _student.opened(args)
     load = _student.chosen(args, run)
     rollouts = run.rollout_settings(run.recipe.evaluate, method("agent"))
     if args.max_steps is not None:

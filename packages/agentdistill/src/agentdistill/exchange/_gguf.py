@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from agentdistill.errors import ModelError
 from agentdistill.exchange._gguf_vocab import Vocabulary
+from agentdistill.gguf_bases.rotary import llama3_factors
 
 Array = NDArray[Any]
 Kind = gguf.GGMLQuantizationType
@@ -174,7 +175,7 @@ def _named(arch: gguf.MODEL_ARCH, config: Mapping[str, Any], tensors: Mapping[st
             raise ModelError(f"llama.cpp has no place for the tensor {key} in this architecture")
         out[name] = _interleaved(tensor, key, config) if arch is gguf.MODEL_ARCH.LLAMA else tensor
     if _rope(config).get("rope_type") == "llama3":
-        factors = _llama3_factors(_rope(config), _head(config))
+        factors = llama3_factors(_rope(config), _head(config))
         out["rope_freqs.weight"] = Tensor(factors.shape, lambda: factors)
     return out
 
@@ -195,14 +196,3 @@ def _interleaved(tensor: Tensor, key: str, config: Mapping[str, Any]) -> Tensor:
         return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(array.shape)
 
     return Tensor(tensor.shape, read)
-
-
-def _llama3_factors(rope: Mapping[str, Any], n_dims: int) -> NDArray[np.float32]:
-    """By what each frequency is divided in Llama 3.1's long context: slow waves by the whole factor, fast ones not at
-    all, those in between by something in between."""
-    frequency = rope["rope_theta"] ** (-np.arange(0, n_dims, 2, dtype=np.float64) / n_dims)
-    turns = rope["original_max_position_embeddings"] * frequency / (2 * np.pi)
-    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
-    fast = np.clip((turns - low) / (high - low), 0.0, 1.0)
-    factors: NDArray[np.float32] = (1 / ((1 - fast) / rope["factor"] + fast)).astype(np.float32)
-    return factors

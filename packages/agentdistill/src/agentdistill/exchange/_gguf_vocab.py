@@ -16,23 +16,8 @@ import gguf
 
 from agentdistill.chat import ChatFormat
 from agentdistill.errors import ModelError
+from agentdistill.gguf_bases.ways import WAYS, ignores_merges, pre_tokenizer
 
-_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
-_CASED = (
-    r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|NUMBER"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-WAYS: dict[str, tuple[str, ...]] = {
-    "gpt-2": (_WORDS,),
-    "smollm": (r"\p{N}", _WORDS),
-    "qwen2": (_CASED.replace("NUMBER", r"\p{N}"),),
-    "llama-bpe": (_CASED.replace("NUMBER", r"\p{N}{1,3}"),),
-    "deepseek-coder": (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥ࠀ-一가-퟿]+", r"\p{N}"),
-    "viking": (r" ?[^(\s|.,!?…。，、।۔،)]+", r"\p{N}"),
-    "superbpe": (r"\p{N}+", r"(?=(\d{3})+(?!\d))"),
-}
-"""llama.cpp's names for ways to cut text, and the patterns that each splits by, one after the other."""
-_IGNORES_MERGES = ("llama-bpe",)  # a piece that is a token as a whole is taken as such
 SAMPLES = (
     "Thought: I need both numbers first.\nCode:\n```py\ntotal = 3 * 35 + 19.5\nprint(total)\n```",
     "def area(width, height):\n    if width < 0:\n        raise ValueError('negative')\n    return width * height\n",
@@ -147,14 +132,11 @@ def nearest_cut(tokenizer: Any, samples: Sequence[str]) -> Cut:
 
 def behind(tokenizer: Any, way: str) -> Any:
     """The tokenizer's merges behind one of llama.cpp's ways to cut text."""
-    from tokenizers import Regex, Tokenizer, pre_tokenizers
+    from tokenizers import Tokenizer
 
     data = _bpe(tokenizer)
     data["normalizer"] = None
-    data["model"]["ignore_merges"] = way in _IGNORES_MERGES
+    data["model"]["ignore_merges"] = ignores_merges(way)
     copy = Tokenizer.from_str(json.dumps(data))
-    splits = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in WAYS[way]]
-    copy.pre_tokenizer = pre_tokenizers.Sequence(
-        [*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
+    copy.pre_tokenizer = pre_tokenizer(way)
     return copy

@@ -56,19 +56,16 @@ def write_gguf(
     """Write a trained student into a folder as GGUF. An adapter is put into its base first.
 
     ``samples`` are texts like those that it reads, by which the way llama.cpp cuts text is chosen. ``chat_template`` is
-    Jinja text in place of the tokenizer's own. Raises UserError where the extra ``gguf`` is not installed or the
-    folder is not empty, ModelError for a student that cannot be written so.
+    Jinja text in place of the tokenizer's own. Raises UserError where the folder
+    is not empty, ModelError for a student that cannot be written so.
     """
     folder = Path(folder)
     if quantization not in QUANTIZATIONS:
         raise UserError(f'no quantization is called "{quantization}"; there are: {", ".join(QUANTIZATIONS)}')
     check_new(folder)
-    try:
-        from agentdistill.exchange._gguf import write_container
-        from agentdistill.exchange._gguf_vocab import vocabulary_of
-    except ModuleNotFoundError as e:
-        raise UserError(f"{e.name} is not installed; install it with: pip install 'agentdistill[gguf]'") from e
     from agentdistill.chat import ChatFormat
+    from agentdistill.exchange._gguf import write_container
+    from agentdistill.exchange._gguf_vocab import vocabulary_of
 
     config, tensors, tokenizer = _opened(student)
     chat = ChatFormat(tokenizer, chat_template)

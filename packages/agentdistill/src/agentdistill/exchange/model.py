@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from agentdistill.checkpoints import GGUF, PACKAGED, hub_name
 from agentdistill.errors import ModelError
 from agentdistill.exchange._folder import check_new
+from agentdistill.gguf_bases import record_of
 from agentdistill.prompts import Style
 from agentdistill.store import write_atomic, write_json
 from agentdistill.tools import Tool
@@ -54,21 +56,40 @@ def write_model(
                 shutil.copy2(file, folder / file.name)
     _generation(folder, sampling)
     kind: Library = "peft" if (folder / _ADAPTER).exists() else "transformers"
+    note = _share_base(folder / _ADAPTER) if kind == "peft" else ""
     text = card(name, base, kind, style, tools, sampling, evaluations, license)
-    write_atomic(folder / "README.md", text)
+    write_atomic(folder / "README.md", text + note)
     return folder
 
 
 def base_of(student: Path) -> str | None:
-    """What it was trained from, if that is a name and not a folder of this machine."""
+    """What it was trained from, by the hub's name; None where the hub does not have it."""
     for file, key in ((_ADAPTER, "base_model_name_or_path"), ("training.json", "base")):
         try:
             found = json.loads((student / file).read_text(encoding="utf-8")).get(key)
         except (OSError, ValueError):
             continue
-        if isinstance(found, str) and not Path(found).is_dir():
-            return found
+        if isinstance(found, str) and (name := hub_name(found)):
+            return name
     return None
+
+
+def _share_base(config: Path) -> str:
+    """Let an adapter name a base that others can find; what the card says of it.
+
+    A GGUF file is named without the folders of this machine: it is looked for beside the adapter.
+    """
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    base = settings["base_model_name_or_path"]
+    if base in PACKAGED:
+        how = f"that is what `{PACKAGED[base].install}` brings, dequantised; agentdistill finds it by that name."
+        return f"\n## Its base\n\n`{base}`: {how}\n"
+    if not base.endswith(GGUF):
+        return ""
+    write_json(config, {**settings, "base_model_name_or_path": Path(base).name})
+    hashed = f", SHA-256 `{record_of(Path(base))['sha256']}`" if Path(base).is_file() else ""
+    how = "Put that file beside the adapter; agentdistill dequantises it."
+    return f"\n## Its base\n\n`{Path(base).name}`{hashed}. {how}\n"
 
 
 def _merge(student: Path, folder: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from agentdistill.checkpoints import locate
 from agentdistill.errors import ModelError
 
 
@@ -26,10 +28,14 @@ def load_weights(
 
 
 def resolve(path: str, adapter: str | None = None) -> tuple[str, str | None]:
-    """Base and adapter: a folder that holds only an adapter names its base in ``adapter_config.json``."""
+    """Base and adapter: a folder that holds only an adapter names its base in ``adapter_config.json``, as a folder, a
+    hub name or anything that :func:`agentdistill.checkpoints.locate` knows; a relative path may begin at the adapter's.
+
+    A base that is a GGUF file is dequantised first, unless it has been before. Raises ModelError.
+    """
     config = Path(path) / "adapter_config.json"
     if adapter is not None or not config.is_file() or (Path(path) / "config.json").is_file():
-        return path, adapter
+        return locate(path), adapter
     try:
         base = json.loads(config.read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -37,7 +43,7 @@ def resolve(path: str, adapter: str | None = None) -> tuple[str, str | None]:
     if not isinstance(base, str):
         raise ModelError(f"{config} does not name its base model (base_model_name_or_path); give path and adapter")
     beside = Path(path) / base
-    return (str(beside) if not Path(base).exists() and beside.is_dir() else base), path
+    return locate(str(beside) if not Path(base).exists() and beside.exists() else base), path
 
 
 def load_tokenizer(path: str) -> Any:
@@ -97,7 +103,9 @@ def quiet() -> Iterator[None]:
     log.set_verbosity_error()
     log.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PEFT reads what transformers has renamed
+            yield
     finally:
         log.set_verbosity(level)
         if bars:
@@ -110,7 +118,8 @@ def _merge(model: Any, adapter: str) -> Any:
     if not (Path(adapter) / "adapter_config.json").is_file() and Path(adapter).exists():
         raise ModelError(f"{adapter}: not an adapter folder (no adapter_config.json)")
     try:
-        return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+        with quiet():
+            return PeftModel.from_pretrained(model, adapter).merge_and_unload()
     except Exception as e:
         raise ModelError(f"{adapter}: the adapter does not fit its base model ({_line(e)})") from e
 

@@ -1,7 +1,8 @@
 """A GGUF file in this process, run by llama.cpp: small machines without a GPU, quantised weights.
 
 Prompts are spelt by the tokenizer that lies beside the file (``agentdistill export --gguf`` puts it there), not by
-llama.cpp's own, so a model is asked in the very ids that it was trained on. Needs the extra ``llama-cpp``.
+llama.cpp's own, so a model is asked in the very ids that it was trained on; where none does, by one made from the file.
+Needs the extra ``llama-cpp``.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def load(
     name: str | None = None,
     kv: Cache = "auto",
 ) -> GgufModel:
-    """Load a ``.gguf`` file. ``tokenizer`` names a folder or hub name, by default the file's own folder.
+    """Load a ``.gguf`` file. ``tokenizer`` names a folder or hub name; by default it is the one beside the file, else the
+    file's own.
 
     ``device`` ``cpu`` keeps all layers off the GPU that llama.cpp was built for. ``threads`` None is all there are.
     ``context_length`` None is the file's own, 8192 at most. ``kv`` is how keys and values are kept: ``auto`` is f32 for
@@ -40,6 +42,7 @@ def load(
     one line, for what cannot be loaded.
     """
     from agentdistill.chat import ChatFormat, read_template
+    from agentdistill.gguf_bases import tokenizer_of
     from agentdistill.models._weights import load_tokenizer
 
     file = Path(path)
@@ -49,9 +52,7 @@ def load(
         raise ModelError(f"{path}: batch_size and threads must be at least 1")
     if kv not in get_args(Cache):
         raise ModelError(f'{path}: kv "{kv}" is not one of {", ".join(get_args(Cache))}')
-    if tokenizer is None and not (file.parent / "tokenizer.json").is_file():
-        raise ModelError(f"{path}: no tokenizer.json lies beside it; name a folder or hub name: tokenizer = ...")
-    chat = ChatFormat(load_tokenizer(tokenizer or str(file.parent)), read_template(chat_template))
+    chat = ChatFormat(load_tokenizer(tokenizer) if tokenizer else tokenizer_of(file), read_template(chat_template))
     llama = _open(path, device, threads, kv)
     if len(chat.tokenizer) > llama.n_vocab:
         raise ModelError(f"{path}: the tokenizer has {len(chat.tokenizer)} tokens but the model only {llama.n_vocab}")
@@ -65,7 +66,8 @@ def _open(path: str, device: str, threads: int | None, kv: Cache) -> Llama:
     except ModuleNotFoundError as e:
         raise ModelError(
             f"{path}: {e.name} is not installed, which runs GGUF files; install it with: "
-            "pip install 'agentdistill[llama-cpp]' (it is compiled on the spot)"
+            "pip install 'agentdistill[llama-cpp]' (it is compiled on the spot), or let torch run the file, dequantised: "
+            'model = "local"'
         ) from e
     return Llama(path, gpu=device != "cpu", threads=threads, kv=kv)
 

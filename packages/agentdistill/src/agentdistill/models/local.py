@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,10 @@ def load(
     kv_reuse_gb: float = 2.0,
     name: str | None = None,
 ) -> LocalModel:
-    """Load weights from a folder or hub name; a folder with only a LoRA adapter brings its base along. A ``.gguf`` file
-    is run by llama.cpp: see :func:`agentdistill.models.gguf.load`.
+    """Load weights from a folder or hub name; a folder with only a LoRA adapter brings its base along.
+
+    A ``.gguf`` file is run by llama.cpp where that is installed (:func:`agentdistill.models.gguf.load`); where it is
+    not, or with an adapter on top, the file is dequantised once and read as a folder.
 
     ``device`` is ``auto`` (a GPU if there is one; spread over several if there are), ``cpu``, ``cuda``, ``cuda:1``.
     ``dtype`` ``auto`` is float32 on CPU and the checkpoint's own on a GPU. ``batch_size`` bounds the rows of a batch.
@@ -45,11 +48,9 @@ def load(
     from agentdistill.chat import ChatFormat, read_template
     from agentdistill.models._weights import load_weights
 
-    if path.endswith(".gguf"):
+    if path.endswith(".gguf") and adapter is None and find_spec("llama_cpp") is not None:
         from agentdistill.models import gguf
 
-        if adapter is not None:
-            raise ModelError(f"{path}: an adapter cannot be put on a GGUF file; export the merged student")
         return gguf.load(path, None, device, batch_size, threads, chat_template, context_length, kv_reuse_gb, name)
     if batch_size < 1 or (threads is not None and threads < 1):
         raise ModelError(f"local model {path}: batch_size and threads must be at least 1")

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from agentdistill.checkpoints import locate
+from agentdistill.contamination import told
 from agentdistill.driver import Episode
 from agentdistill.errors import DataError, RecipeError
 from agentdistill.executors import Work
@@ -79,15 +80,22 @@ def _student(recipe: Recipe) -> StudentSettings:
     return student
 
 
-def fresh_problems(run: Run) -> list[Problem]:
+def fresh_problems(run: Run, progress: Progress) -> list[Problem]:
     """The problems that rounds take theirs from, shuffled by the recipe's seed: those not collected on where there are.
 
-    Raises DataError where there are none at all.
+    Test problems among them are dropped and told of, as those of ``[problems] train`` are. Raises DataError where there
+    are none at all.
     """
     source = run.recipe.on_policy.problems
     train = run.problems("train")
     known = {p.id for p in train}
-    found = run.load(source)[0] if source is not None else train
+    found = train
+    if source is not None:
+        found = run.load(source)[0]
+        screening = run.screen(found)
+        if screening is not None and screening.found:
+            progress.say(f"contamination: {source}: {told(screening.facts())}")
+        found = found if screening is None else screening.kept(found)
     out = [p for p in found if p.id not in known] or list(found)
     if not out:
         raise DataError(f"{run.recipe.name}: there are no problems for on-policy rounds")
@@ -119,7 +127,7 @@ class _Rounds:
         weights = trained(run.folder, self.student, name)
         test = read_traces(evaluated(run.folder, student_name(self.student), name) / "traces.jsonl")
         rounds = [Round(0, Arm(0, len(begun), test), Arm(0, len(begun), test))]
-        problems = fresh_problems(run)
+        problems = fresh_problems(run, self.progress)
         lessons: list[Trace] = []
         spent, n_examples = 0, len(begun)
         for n in range(1, self.settings.rounds + 1):

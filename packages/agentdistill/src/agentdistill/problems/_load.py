@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from agentdistill.errors import DataError
+from agentdistill.problems._passages import supporting_titles
 from agentdistill.problems._read import Row, Source, open_source
 from agentdistill.problems._value import answer_kind, as_text, as_texts
 from agentdistill.store import digest
@@ -65,6 +66,23 @@ def load_problems(
     return Loaded(tuple(problems), tuple(skipped))
 
 
+def joined(sources: Mapping[str, Sequence[Problem]]) -> tuple[Problem, ...]:
+    """The problems of several sources, in order, with ids that differ: an id that an earlier source has gets the
+    family before it. Raises DataError for a problem of two sources, and for an id that is not free even so."""
+    found: dict[str, tuple[Problem, str]] = {}
+    for source, problems in sources.items():
+        ours = dict(found)
+        for p in problems:
+            before, where = ours.get(p.id, (None, ""))
+            if before is not None and (before.question, before.answer) == (p.question, p.answer):
+                raise DataError(f"{source}: problem {p.id!r} is one of {where} already; leave one of the sources out")
+            identity = p.id if before is None else f"{p.family}-{p.id}"
+            if identity in found:
+                raise DataError(f"{source}: {found[identity][1]} has a problem with id {identity!r} too; rename one")
+            found[identity] = (replace(p, id=identity), source)
+    return tuple(p for p, _ in found.values())
+
+
 def _columns(fields: Mapping[str, str]) -> dict[str, str]:
     for name in fields:
         if name not in FIELDS:
@@ -117,6 +135,7 @@ def _problem(row: Row, columns: dict[str, str], kind: Kind | None, family: str) 
         cast(Kind, given or "short"),
         as_text(value["family"]) or family,
         tuple(a for a in aliases if a != answer),
+        supporting=supporting_titles(row.values),
     )
     return problem, given is not None
 
@@ -135,8 +154,6 @@ def _near(missing: str, values: Mapping[str, Any]) -> str:
 
 def _with_kind(problems: list[Problem], has_kind: list[bool]) -> list[Problem]:
     """Give the problems that name no kind one for the whole source: one file mixes no two graders by accident."""
-    from dataclasses import replace
-
     found = answer_kind([p.answer for p, known in zip(problems, has_kind, strict=True) if not known])
     return [p if known else replace(p, kind=found) for p, known in zip(problems, has_kind, strict=True)]
 

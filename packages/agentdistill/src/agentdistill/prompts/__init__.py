@@ -1,8 +1,9 @@
 """The words that models are spoken to in. A style is one module here, found by its name.
 
 A style module has ``agent(question, tools)`` and ``cot(question, passages)``, which open a conversation;
-``observation(text)``, what the environment says after a step; ``THOUGHT``, how every agent turn begins; and
-``AGENT_STOP``, the strings at which a turn is over. ``TOOL_RESULT_CHARS`` bounds an observation.
+``action(thought, code)``, an agent's turn; ``observation(text)``, what the environment says after a step; ``THOUGHT``,
+how every agent turn begins; and ``AGENT_STOP``, the strings at which a turn is over. ``TOOL_RESULT_CHARS`` bounds an
+observation.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ class Style(Protocol):
 
     def cot(self, question: str, passages: Sequence[Passage] = ()) -> tuple[Message, ...]:
         """The opening of a chain-of-thought answer, with passages where they were retrieved."""
+
+    def action(self, thought: str, code: str) -> str:
+        """One agent turn as a model writes it: the thought, where there is one, and the code."""
 
     def observation(self, text: str) -> str:
         """What the environment says after a step."""

@@ -50,6 +50,12 @@ def cot(question: str, passages: Sequence[Passage] = ()) -> tuple[Message, ...]:
     return (Message("system", _COT), Message("user", text))
 
 
+def action(thought: str, code: str) -> str:
+    """One agent turn: the thought, where there is one, and a fenced block of code."""
+    opening = f"{THOUGHT}{thought}\n" if thought else ""
+    return f"{opening}Code:\n```python\n{code}\n```"
+
+
 def observation(text: str) -> str:
     """What the environment says after a step."""
     return f"Observation:\n{text}"

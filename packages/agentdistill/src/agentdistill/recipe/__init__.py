@@ -21,6 +21,7 @@ from agentdistill.recipe._settings import (
     TeacherSettings,
     ToolsSettings,
     is_name,
+    sources_of,
     student_name,
 )
 
@@ -41,5 +42,6 @@ __all__ = [
     "is_name",
     "load_recipe",
     "recipe_from_json",
+    "sources_of",
     "student_name",
 ]

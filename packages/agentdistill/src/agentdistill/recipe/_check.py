@@ -7,7 +7,8 @@ from agentdistill.errors import UserError
 from agentdistill.filters import filters
 from agentdistill.methods import METHODS
 from agentdistill.prompts import styles
-from agentdistill.recipe._settings import A_NAME, Recipe, ToolsSettings, is_name, student_name
+from agentdistill.readers import find_reader
+from agentdistill.recipe._settings import A_NAME, Recipe, ToolsSettings, is_name, sources_of, student_name
 from agentdistill.retrieval import builder, check_settings, is_remote
 from agentdistill.retrieval import kinds as retrievers
 
@@ -17,6 +18,7 @@ def check(recipe: Recipe, source: Source) -> None:
     _check_name(recipe.name, source, "")
     if recipe.style not in styles():
         raise source.error(unknown("style", recipe.style, styles()), "", "style")
+    _check_problems(recipe, source)
     _check_retriever(recipe.tools, source)
     for name in recipe.filter.keep:
         if name not in filters():
@@ -24,6 +26,7 @@ def check(recipe: Recipe, source: Source) -> None:
     for name in recipe.collect.trajectories:
         if name not in _COLLECTIONS:
             raise source.error(unknown("collection", name, _COLLECTIONS), "collect.trajectories", name)
+        _check_sources(recipe, name, source)
     _check_students(recipe, source)
     _check_methods(recipe.evaluate.teacher, recipe, source, "evaluate", "teacher")
     for name in recipe.evaluate.teacher:
@@ -34,6 +37,27 @@ def check(recipe: Recipe, source: Source) -> None:
         why = "later rounds sample on problems: name them as train in [problems]"
         raise source.error(why, "rounds", "n")
     _check_numbers(recipe, source)
+
+
+def _check_problems(recipe: Recipe, source: Source) -> None:
+    for key in ("train", "test"):
+        named, sources = getattr(recipe.problems, key), recipe.problems.sources(key)
+        if not isinstance(named, str | None) and (not sources or "" in sources):
+            raise source.error(f"{key} has to be a source or a list of sources", "problems", key)
+        twice = max(sources, key=sources.count, default="")
+        if sources.count(twice) > 1:
+            raise source.error(f'"{twice}" is there twice', "problems", key)
+
+
+def _check_sources(recipe: Recipe, collection: str, source: Source) -> None:
+    sources = sources_of(recipe.collect, collection)
+    if not sources:
+        raise source.error(f"{collection} names no trajectories", "collect.trajectories", collection)
+    for named in sources:
+        try:
+            find_reader(named, collection)
+        except UserError as e:
+            raise source.error(str(e), "collect.trajectories", collection) from e
 
 
 def _check_on_policy(recipe: Recipe, source: Source) -> None:
@@ -61,6 +85,8 @@ def _check_retriever(tools: ToolsSettings, source: Source) -> None:
     kind, settings = tools.retriever, tools.retriever_settings
     if kind not in retrievers():
         raise source.error(unknown("retriever", kind, retrievers()), "tools", "retriever")
+    if tools.search in ("", ()) or (isinstance(tools.search, tuple) and "" in tools.search):
+        raise source.error("search names no corpus", "tools", "search")
     given = {} if tools.url is None else {"url": tools.url}
     if is_remote(kind) and not given:
         raise source.error(f'retriever "{kind}" needs url, the address of its server', "tools", "retriever")
@@ -109,7 +135,8 @@ def _check_methods(methods: tuple[str, ...], recipe: Recipe, source: Source, tab
 _AT_LEAST_1 = {
     "": ("jobs",),
     "ray": ("workers",),
-    "tools": ("k",),
+    "filter": ("questions",),
+    "tools": ("k", "passage_chars"),
     "problems": ("limit_train", "limit_test"),
     "collect": ("max_steps", "max_new_tokens", "observation_chars", "samples"),
     "evaluate": ("max_steps", "max_new_tokens", "observation_chars", "batch_size"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ from agentdistill.recipe._check import check
 from agentdistill.recipe._settings import Recipe
 
 
-def load_recipe(path: Path) -> Recipe:
-    """Read and check a recipe. Raises RecipeError with file, line and the nearest name for what does not fit."""
+def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe. Raises RecipeError with file, line and the nearest name for what does not fit.
+
+    ``changes`` are settings to have instead of the file's: ``"problems.limit_test=50"``, the value as TOML or plain
+    text. A ``[student]`` table can be reached, one of several ``[[students]]`` cannot.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as e:
@@ -24,7 +29,25 @@ def load_recipe(path: Path) -> Recipe:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
         raise RecipeError(f"{path}: not TOML: {e}") from e
+    for change in changes:
+        _change(data, change)
     return _recipe(data, Source(path, text))
+
+
+def _change(data: dict[str, Any], change: str) -> None:
+    name, equals, text = change.partition("=")
+    *tables, key = name.strip().split(".")
+    if not equals or not all((*tables, key)):
+        raise RecipeError(f'--set "{change}": write TABLE.KEY=VALUE, for example problems.limit_test=50')
+    table = data
+    for header in tables:
+        table = table.setdefault(header, {})
+        if not isinstance(table, dict):
+            raise RecipeError(f'--set "{change}": "{header}" is no table')
+    try:
+        table[key] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[key] = text.strip()
 
 
 def recipe_from_json(data: dict[str, Any], path: Path) -> Recipe:

@@ -17,17 +17,25 @@ from agentdistill.types import Consistency
 class ProblemsSettings:
     """Where problems come from: a file, a hub dataset ``owner/name:split``, or a built-in task ``NAME:SPLIT``.
 
-    ``fields`` maps our names (id, question, answer, kind, family, aliases) to the file's columns. ``limit_train`` and
-    ``limit_test`` keep the first so many; ``strict`` stops at the first bad row instead of skipping it.
+    ``train`` and ``test`` are one such source or several. ``fields`` maps our names (id, question, answer, kind,
+    family, aliases) to the files' columns. ``limit_train`` and ``limit_test`` keep the first so many of each source;
+    ``strict`` stops at the first bad row instead of skipping it. ``contamination`` says what becomes of training
+    questions that are test questions too: ``drop`` leaves them out, ``report`` only counts them.
     """
 
-    train: str
-    test: str | None = None
+    train: str | tuple[str, ...]
+    test: str | tuple[str, ...] | None = None
     fields: dict[str, str] = field(default_factory=dict)
     kind: str | None = None
     limit_train: int | None = None
     limit_test: int | None = None
     strict: bool = False
+    contamination: Literal["drop", "report"] = "drop"
+
+    def sources(self, split: str) -> tuple[str, ...]:
+        """The sources of ``train`` or ``test``; none where the recipe names none."""
+        named = self.train if split == "train" else self.test
+        return (named,) if isinstance(named, str) and named else tuple(named or ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,17 +48,18 @@ class TeacherSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolsSettings:
-    """What model code may call. ``search`` is a corpus (file, glob, folder or built-in task), ``k`` passages a query;
-    ``functions`` a Python file whose public functions are tools. A retriever that asks a server takes its ``url``
-    instead of a corpus; ``index`` is a folder for indexes that several runs share. ``mcp`` holds MCP servers by name,
-    whose tools are offered too."""
+    """What model code may call. ``search`` is a corpus (file, glob, folder or built-in task, or a list of those), ``k``
+    passages a query, each cut to ``passage_chars`` where that is set; ``functions`` a Python file whose public
+    functions are tools. A retriever that asks a server takes its ``url`` instead of a corpus; ``index`` is a folder for
+    indexes that several runs share. ``mcp`` holds MCP servers by name, whose tools are offered too."""
 
-    search: str | None = None
+    search: str | tuple[str, ...] | None = None
     retriever: str = "bm25"
     retriever_settings: dict[str, Any] = field(default_factory=dict)
     url: str | None = None
     index: str | None = None
     k: int = 3
+    passage_chars: int | None = None
     functions: str | None = None
     mcp: dict[str, McpServer] = field(default_factory=dict)
 
@@ -80,19 +89,27 @@ class CollectSettings(RolloutTable):
     """Collecting from the teacher. ``samples`` trajectories a question (above 1 they need a temperature).
 
     ``compare_prefix`` collects agent trajectories both with and without the first-thought prefix. ``trajectories``
-    names files or hub datasets to be read as a collection (``agent``, ``cot``, ...) in place of asking the teacher.
+    names what is read as a collection (``agent``, ``cot``, ...) in place of asking the teacher: a file, a hub dataset,
+    one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list. ``offer`` says which
+    tools the prompt of such a trajectory offers: ``all`` of the recipe's, or those ``used`` in it, for a student that
+    is to answer both with tools and without.
     """
 
     samples: int = 1
     compare_prefix: bool = True
-    trajectories: dict[str, str] = field(default_factory=dict)
+    trajectories: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+    offer: Literal["all", "used"] = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterSettings:
-    """Which filters a trajectory has to pass, in order."""
+    """Which filters a trajectory has to pass, in order. ``paired`` keeps only problems that every collection of the
+    recipe has a passing trajectory of, so that all students learn from the same questions. ``questions`` keeps the
+    trajectories of at most so many questions, drawn by the recipe's seed."""
 
     keep: tuple[str, ...] = DEFAULT
+    paired: bool = False
+    questions: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,9 +221,15 @@ class Recipe:
         return self.ray if self.executor == "ray" else None
 
 
+def sources_of(settings: CollectSettings, collection: str) -> tuple[str, ...]:
+    """What a collection is read from, in order; empty where the teacher is asked."""
+    named = settings.trajectories.get(collection, ())
+    return (named,) if isinstance(named, str) else named
+
+
 def student_name(student: StudentSettings) -> str:
     """What a student is called in folders and reports: its name, else the last part of its base."""
-    return student.name or re.split(r"[/:]", student.base.rstrip("/"))[-1]
+    return student.name or re.split(r"[/:]", student.base.rstrip("/"))[-1].removesuffix(".gguf")
 
 
 A_NAME = 'has to be letters, digits, ".", "-" or "_", the first a letter or digit'

@@ -8,7 +8,7 @@ from typing import Any
 
 from agentdistill.report._cells import SEARCH, average, cell, n_calls
 from agentdistill.report.outcome import Outcome, outcome
-from agentdistill.report.run import Part
+from agentdistill.report.run import Part, Run
 from agentdistill.types import Trace
 
 
@@ -49,3 +49,12 @@ def filter_counts(part: Part) -> dict[str, Any]:
         counts = {"kept": len(part.traces)}
     filters = part.fact("keep")
     return {"name": part.name, "filters": filters if isinstance(filters, list) else [], "counts": counts}
+
+
+def contaminations(run: Run) -> list[dict[str, Any]]:
+    """Training questions that are test questions too: the asked ones' facts, then those of every imported collection.
+
+    The facts are those of :meth:`agentdistill.contamination.Screening.facts`, with the ``part`` of the run they are of.
+    """
+    found = [("problems", run.contamination), *((f.key, f.fact("contamination")) for f in run.filters)]
+    return [{"part": part, **facts} for part, facts in found if isinstance(facts, dict) and facts]

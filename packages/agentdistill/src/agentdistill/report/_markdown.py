@@ -34,6 +34,7 @@ def markdown(table: Facts) -> str:
         _effects(table),
         _votes(table),
         _answers(table),
+        _searched(table),
         _families(table),
         _warnings(table),
     )
@@ -199,6 +200,31 @@ def _answers(table: Facts) -> list[str]:
     ]
 
 
+def _searched(table: Facts) -> list[str]:
+    """Nothing for a table without questions that name their supporting passages."""
+    rows = []
+    for c in table["cells"]:
+        found = c.get("search") or {}  # a table of an earlier version has none
+        if found.get("recall"):
+            searches, recall = found["searches"], found["recall"]
+            own = "the question" if searches is None else _mean(searches)
+            rows.append(
+                [f"{text(c['student'])} {method_label(c['method'])}", own, _accuracy(recall), f"{recall['n']:,}"]
+            )
+    if not rows:
+        return []
+    corpus = next((c["corpus"] for c in table["cells"] if c.get("corpus")), None)
+    size = f" The corpus has {corpus['n_passages']:,} passages." if corpus else ""
+    return [
+        "## What was searched",
+        "",
+        "Searches a question, and recall: per cent of the passages that a question is answered from that were found, "
+        f"by all of an agent's searches together or by the question as the one query.{size}",
+        "",
+        *grid(["model", "searches", "recall", "n"], rows),
+    ]
+
+
 def _families(table: Facts) -> list[str]:
     names = table["families"]
     rows = [
@@ -229,6 +255,10 @@ def _warnings(table: Facts) -> list[str]:
 
 def _accuracy(a: Facts | None) -> str:
     return _NONE if a is None else f"{percent(a['estimate'])} ({percent(a['low'])} to {percent(a['high'])})"
+
+
+def _mean(a: Facts) -> str:
+    return f"{a['estimate']:.2f} ({a['low']:.2f} to {a['high']:.2f})"
 
 
 def _estimate(a: Facts | None) -> str:

@@ -100,7 +100,7 @@ def _widened(merged: Any, seeds: Sequence[Any], name: str = "") -> Any:
     """A report's value with every interval in it widened; ``seeds`` are the values at its place in their reports."""
     if isinstance(merged, dict):
         if merged.keys() == _INTERVAL:
-            return _interval(merged, seeds, (0.0, 1.0) if name == "accuracy" else None)
+            return _interval(merged, seeds, (0.0, 1.0) if name in ("accuracy", "recall") else None)
         return {
             k: _widened(v, [s.get(k) if isinstance(s, dict) else None for s in seeds], k) for k, v in merged.items()
         }

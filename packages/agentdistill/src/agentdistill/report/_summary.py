@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agentdistill.contamination import told
 from agentdistill.report._cells import average, cell
-from agentdistill.report._collections import by_family, collection, filter_counts
+from agentdistill.report._collections import by_family, collection, contaminations, filter_counts
 from agentdistill.report._effects import prefix_effects, vote_effects
 from agentdistill.report._headline import comparisons, reading
 from agentdistill.report._rounds import rounds
+from agentdistill.report._search import searched
 from agentdistill.report.outcome import Outcome, outcome
 from agentdistill.report.run import Part, Run, read_run
 from agentdistill.stats import CONFIDENCE, N_RESAMPLES
@@ -55,6 +57,7 @@ def summarize_run(run: Run) -> Report:
         "collections": [collection(p) for p in run.collections],
         "prefix": prefix_effects(run),
         "votes": vote_effects(run),
+        "contamination": contaminations(run),
         "filters": [filter_counts(p) for p in run.filters],
         "training": [_training(p) for p in run.training],
         "rounds": rounds(run),
@@ -74,6 +77,8 @@ def _evaluation(part: Part) -> dict[str, Any]:
         "method": part.method,
         "n_parameters": part.n_parameters,
         "trained_on": part.fact("trained_on"),
+        "corpus": part.fact("corpus") or None,
+        "search": searched(part),
         "average": average(part.traces),
         "families": {f: cell(ts) for f, ts in by_family(part.traces).items()},
     }
@@ -135,8 +140,10 @@ def _timing(parts: Sequence[Part]) -> dict[str, Any]:
 
 
 def _warnings(run: Run) -> list[str]:
-    """What a reader of the accuracies must know: faults, unscored traces, families that one method lacks."""
-    out = []
+    """What a reader of the accuracies must know: test questions trained on, faults, unscored traces, families that one
+    method lacks."""
+    trained_on = [c for c in contaminations(run) if not c["dropped"] and c["equal"] + c["near"]]
+    out = [f"{c['part']}: {told(c)}" for c in trained_on]
     families = {t.problem.family for p in run.evaluations for t in p.traces}
     for p in run.traced:
         if not p.finished:

@@ -79,6 +79,8 @@ def _cell(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         "prompt_tokens": a["prompt_tokens_per_answer"],
         "new_tokens": a["new_tokens_per_answer"],
         "searches": a["tool_calls_per_episode"].get("search", 0.0),
+        "search": evaluation["search"],
+        "corpus": evaluation["corpus"],
         "families": {f: {"accuracy": c["accuracy"], "n": c["n"]} for f, c in evaluation["families"].items()},
     }
 

@@ -92,6 +92,7 @@ class Run:
     filters: tuple[Part, ...]
     training: tuple[Part, ...]
     evaluations: tuple[Part, ...]
+    contamination: Facts = field(default_factory=dict)
     rounds: tuple[Part, ...] = ()
 
     @property
@@ -131,6 +132,7 @@ def read_run(path: Path | str) -> Run:
         filters=_parts(path, "filter"),
         training=_parts(path, "train"),
         evaluations=_parts(path, "evaluate"),
+        contamination=_read_object(path / "contamination.json"),
         rounds=_rounds(path, _read_object(path / "recipe.json")),
     )
     if not run.traced:

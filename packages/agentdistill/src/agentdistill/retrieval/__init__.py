@@ -12,14 +12,15 @@ from typing import Any, Protocol, cast
 
 from agentdistill.errors import UserError
 from agentdistill.progress import Progress
-from agentdistill.retrieval._mapped import MappedCorpus, corpus_digest, open_corpus
-from agentdistill.retrieval._passage import Passage
-from agentdistill.retrieval.corpus import load_corpus, read_corpus
+from agentdistill.retrieval._mapped import MappedCorpus, corpus_digest, map_corpus, open_corpus
+from agentdistill.retrieval._passage import Passage, shortened
+from agentdistill.retrieval.corpus import Sources, load_corpus, passages_of, read_corpus
 
 __all__ = [
     "MappedCorpus",
     "Passage",
     "Retriever",
+    "Sources",
     "build_retriever",
     "builder",
     "check_settings",
@@ -27,9 +28,12 @@ __all__ = [
     "is_remote",
     "kinds",
     "load_corpus",
+    "map_corpus",
     "open_corpus",
+    "passages_of",
     "read_corpus",
     "settings_of",
+    "shortened",
 ]
 
 _HANDED = ("passages", "cache", "progress")

@@ -18,12 +18,13 @@ from typing import Any, overload
 
 from agentdistill.errors import DataError, InfrastructureError
 from agentdistill.progress import Progress, Silent
+from agentdistill.retrieval._distinct import Distinct
 from agentdistill.retrieval._folder import kept
 from agentdistill.retrieval._passage import Passage
-from agentdistill.retrieval.corpus import MAX_WORDS, corpus_files, read_corpus
+from agentdistill.retrieval.corpus import MAX_WORDS, Sources, corpus_files, named, read_corpus
 from agentdistill.store import digest, file_digest, write_atomic
 
-FORMAT = 1
+FORMAT = 2
 """Part of the key: raise it whenever the files, or what reading a corpus gives, change."""
 LARGE = 64 << 20
 """Files from this size on are not hashed again while size, time and place on the disk are those of last time."""
@@ -31,14 +32,17 @@ _TEXT, _ENDS, _FACTS = "text.bin", "ends.i64", "corpus.json"
 
 
 class MappedCorpus(Sequence[Passage]):
-    """The passages in a folder that ``open_corpus`` wrote. ``digest`` is that of their content."""
+    """The passages in a folder that ``open_corpus`` or ``map_corpus`` wrote, each once.
+
+    ``digest`` is that of their content; ``n_duplicates`` were left out.
+    """
 
     def __init__(self, folder: Path) -> None:
         import numpy as np
 
         try:
             facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            self.digest, self._n = str(facts["digest"]), int(facts["n"])
+            self.digest, self._n, self.n_duplicates = str(facts["digest"]), int(facts["n"]), int(facts["n_duplicates"])
             with (folder / _TEXT).open("rb") as file:
                 self._text = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._ends = np.memmap(folder / _ENDS, dtype="int64", mode="r")
@@ -71,8 +75,8 @@ class MappedCorpus(Sequence[Passage]):
         return self._text[start:end].decode(errors="surrogatepass")
 
 
-def open_corpus(source: str | Path, cache: Path, progress: Progress | None = None) -> MappedCorpus:
-    """The corpus of a file, glob or folder, mapped from a folder below ``cache``, where it is written once.
+def open_corpus(source: Sources, cache: Path, progress: Progress | None = None) -> MappedCorpus:
+    """The corpus of files, globs or folders, mapped from a folder below ``cache``, where it is written once.
 
     Raises DataError for what cannot be read as a corpus, as ``load_corpus`` does, and InfrastructureError where the
     disk refuses.
@@ -80,8 +84,15 @@ def open_corpus(source: str | Path, cache: Path, progress: Progress | None = Non
     files = corpus_files(source)
     forms = [[p.suffix.lower(), p.stem if p.suffix.lower() not in (".json", ".jsonl") else ""] for p in files]
     key = digest([FORMAT, MAX_WORDS, forms, [_content(p, cache) for p in files]])
-    size = sum(p.stat().st_size for p in files)
-    return MappedCorpus(kept(cache / f"corpus-{key}", lambda half: _write(half, source, size, progress or Silent())))
+    told = (named(source), sum(p.stat().st_size for p in files), progress or Silent())
+    return MappedCorpus(kept(cache / f"corpus-{key}", lambda half: _write(half, read_corpus(source), *told)))
+
+
+def map_corpus(passages: Sequence[Passage], name: str, cache: Path, progress: Progress | None = None) -> MappedCorpus:
+    """The same of passages that lie in memory; messages call them ``name``."""
+    told = (name, sum(len(p.title) + len(p.text) for p in passages), progress or Silent())
+    key = digest([FORMAT, _Digest.of(passages)])
+    return MappedCorpus(kept(cache / f"corpus-{key}", lambda half: _write(half, passages, *told)))
 
 
 def corpus_digest(passages: Sequence[Passage]) -> str:
@@ -114,12 +125,13 @@ class _Digest:
         return whole.hexdigest()[:16]
 
 
-def _write(half: Path, source: str | Path, size: int, progress: Progress) -> None:
+def _write(half: Path, all_passages: Iterable[Passage], name: str, size: int, progress: Progress) -> None:
     # The bar counts bytes of text against bytes of the files: quotes and escapes make it end early.
-    task = progress.task("corpus", f"{source}, MB", size >> 20)
+    task = progress.task("corpus", f"{name}, MB", size >> 20)
+    passages = Distinct(all_passages)
     content, ends, n, at, told = _Digest(), array("q"), 0, 0, 0
     with (half / _TEXT).open("wb", buffering=1 << 20) as texts, (half / _ENDS).open("wb") as places:
-        for p in read_corpus(source):
+        for p in passages:
             for part in (p.title.encode(errors="surrogatepass"), p.text.encode(errors="surrogatepass")):
                 at += texts.write(part)
                 ends.append(at)
@@ -132,9 +144,11 @@ def _write(half: Path, source: str | Path, size: int, progress: Progress) -> Non
                 told = at >> 20
         ends.tofile(places)
     if not n:
-        raise DataError(f"{source}: no passages in this corpus")
-    (half / _FACTS).write_text(json.dumps({"n": n, "digest": content.value()}), encoding="utf-8")
-    task.done(f"{n:,} passages")
+        raise DataError(f"{name}: no passages in this corpus")
+    facts = {"n": n, "digest": content.value(), "n_duplicates": passages.n_duplicates}
+    (half / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    twice = f" · {passages.n_duplicates:,} duplicates left out" if passages.n_duplicates else ""
+    task.done(f"{n:,} passages{twice}")
 
 
 def _content(path: Path, cache: Path) -> str:

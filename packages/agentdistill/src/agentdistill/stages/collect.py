@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from agentdistill.episodes import episode
-from agentdistill.exchange import in_style, read_trajectories
 from agentdistill.executors import Work
 from agentdistill.layout import collected
-from agentdistill.methods import METHODS, method
+from agentdistill.methods import method
 from agentdistill.progress import Progress
+from agentdistill.readers import find_reader, read_sources
+from agentdistill.recipe import sources_of
 from agentdistill.run import Run
 from agentdistill.stages.folder import StageFolder
 from agentdistill.stages.rollouts import facts, run_rollouts
@@ -21,31 +23,34 @@ from agentdistill.store import file_digest, write_jsonl
 from agentdistill.types import Problem, Trace
 
 
-def collections(run: Run) -> tuple[str, ...]:
-    """What has to be collected for the recipe's students, in a fixed order."""
-    needed = {METHODS[m].learns for s in run.recipe.students for m in s.methods}
-    given = run.recipe.collect.trajectories
-    if given:
-        return tuple(n for n in _WORDS if n in needed | set(given))
-    if run.recipe.collect.compare_prefix and needed & {"agent", "agent-prefix"}:
-        needed |= {"agent", "agent-prefix"}
-    return tuple(n for n in ("agent", "agent-prefix", "cot", "cot-rag") if n in needed)
-
-
 def asked_of_teacher(run: Run) -> tuple[str, ...]:
     """The collections that are not read from a file."""
-    return tuple(name for name in collections(run) if name not in run.recipe.collect.trajectories)
+    return tuple(name for name in run.collections if not sources_of(run.recipe.collect, name))
 
 
 def folder_of(run: Run, name: str) -> StageFolder:
     """The folder of one collection."""
     rollout = run.rollout_key(run.recipe.collect, method(name))
     settings = {"name": name, **rollout, "teacher": dataclasses.asdict(run.recipe.teacher)}
-    source = run.recipe.collect.trajectories.get(name)
-    if source is not None:
-        inputs = {"trajectories": file_digest(Path(source)) if Path(source).is_file() else source}
-        return StageFolder(collected(run.folder, name).parent, "collect", {**settings, "from": source}, inputs)
+    sources = sources_of(run.recipe.collect, name)
+    if sources:
+        settings["from"] = list(sources)
+        if run.recipe.collect.offer != "all":
+            settings["offer"] = run.recipe.collect.offer
+        inputs = {k: v for source in sources for k, v in _contents(source, name).items()}
+        inputs["style"] = run.recipe.style
+        if method(name).passages and run.retriever is not None:
+            inputs["corpus"] = run.retriever.corpus
+        return StageFolder(collected(run.folder, name).parent, "collect", settings, inputs)
     return StageFolder(collected(run.folder, name).parent, "collect", settings, run.rollout_inputs("train"))
+
+
+def _contents(source: str, name: str) -> dict[str, str]:
+    """The hashes of the files that a source is read from; its name where it is on the hub."""
+    reader = find_reader(source, name)
+    if reader is not None:
+        return reader.digests()
+    return {source: file_digest(Path(source)) if Path(source).is_file() else source}
 
 
 def collect(run: Run, name: str, progress: Progress) -> Path:
@@ -53,7 +58,7 @@ def collect(run: Run, name: str, progress: Progress) -> Path:
     folder = folder_of(run, name)
     if folder.is_done:
         return collected(run.folder, name)
-    if name in run.recipe.collect.trajectories:
+    if sources_of(run.recipe.collect, name):
         return _import(run, name, folder, progress)
     ids = [i for _, i in _asked(run)]
     what = f"teacher · {len(ids)} questions · {_WORDS[name]}"
@@ -82,17 +87,34 @@ async def asking(run: Run, name: str, asked: Sequence[tuple[Problem, str]] | Non
 
 def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Path:
     """Read a collection that others made, in the prompts that its student will see."""
-    out, source = collected(run.folder, name), run.recipe.collect.trajectories[name]
+    out, sources = collected(run.folder, name), sources_of(run.recipe.collect, name)
     with folder.claimed():
-        task = progress.task("collect", f"{source} · {_WORDS[name]}", 1)
-        read = read_trajectories(source, method=name)
-        traces = [in_style(t, run.style, run.tools) for t in read.traces]
+        task = progress.task("collect", f"{', '.join(sources)} · {_WORDS[name]}", 1)
+        with run.environment(run.recipe.collect, tools=()) as environment:
+            read = read_sources(sources, name, run.style, run.tools, environment)
+        traces = [_opened(run, name, t) for t in read.traces]
         write_jsonl(out, traces)
-        folder.finish({**facts(traces), "n_skipped": len(read.skipped)}, 0.0)
+        counts = {"n_skipped": len(read.skipped), "left_out": read.left_out}
+        folder.finish({**facts(traces), **counts}, 0.0)
     for line in read.skipped[:_SHOWN]:
         progress.say(f"{line}; row skipped")
-    task.done(f"{len(read.traces)} read" + (f" · {len(read.skipped)} skipped" if read.skipped else ""))
+    for reason, n in read.left_out.items():
+        progress.say(f"{n:,} rows left out: {reason}")
+    n_skipped = len(read.skipped) + sum(read.left_out.values())
+    task.done(f"{len(read.traces):,} read" + (f" · {n_skipped:,} skipped" if n_skipped else ""))
     return out
+
+
+def _opened(run: Run, name: str, trace: Trace) -> Trace:
+    """The trace as its students will see it opened: beside what search finds for its question, or with its tools."""
+    question, m = trace.problem.question, method(name)
+    if m.passages:
+        return dataclasses.replace(trace, prompt=run.style.cot(question, run.passages(question)))
+    if m.loop == "agent" and run.recipe.collect.offer == "used":
+        code = "\n".join(step.code or "" for step in trace.steps)
+        used = [tool for tool in run.tools if re.search(rf"\b{tool.name}\(", code)]
+        return dataclasses.replace(trace, prompt=run.style.agent(question, used))
+    return trace
 
 
 _SHOWN = 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill.checkpoints import locate
+from agentdistill.checkpoints import GGUF, locate, runnable
 from agentdistill.episodes import episode
 from agentdistill.executors import Work
 from agentdistill.layout import elsewhere, evaluated, lessons, trained, trainings
@@ -139,6 +138,7 @@ def _facts(run: Run, job: Job) -> dict[str, Any]:
         "order": job.order,
         "role": "student" if job.student else "teacher",
         "trained_on": _trained_on(run, job),
+        "corpus": run.corpus_facts(),
         "n_parameters": _n_parameters(_source(run, job)) if job.student else _teacher_parameters(run),
     }
 
@@ -152,16 +152,21 @@ def _trained_on(run: Run, job: Job) -> str | None:
 
 def _teacher_parameters(run: Run) -> int | None:
     path = run.recipe.teacher.settings.get("path")
-    return _n_parameters(locate(path)) if isinstance(path, str) else None
+    return _n_parameters(runnable(path)) if isinstance(path, str) else None
 
 
 def _n_parameters(source: Path | str) -> int | None:
-    """Parameters of a folder's weights, its base's included; None where that is not to be seen without loading."""
+    """Parameters of a folder's weights, its base's included, or of a GGUF file; None where that is not to be seen
+    without loading."""
+    from agentdistill.gguf_bases import n_parameters
+    from agentdistill.models._weights import resolve
+
+    if str(source).endswith(GGUF):
+        return n_parameters(Path(source))
+    base, adapter = resolve(str(source))
+    if adapter is not None:
+        return _n_parameters(base)
     folder = Path(source)
-    adapter = folder / "adapter_config.json"
-    if adapter.exists():
-        base = json.loads(adapter.read_text(encoding="utf-8")).get("base_model_name_or_path")
-        return _n_parameters(base) if isinstance(base, str) else None
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         return None

@@ -6,22 +6,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agentdistill.contamination import told
 from agentdistill.filters import filter_traces
 from agentdistill.layout import collected, filtered, lessons, sampled, trained_name
 from agentdistill.lessons import RoundCounts, add_distinct
 from agentdistill.methods import method
 from agentdistill.progress import Progress
-from agentdistill.recipe import StudentSettings
+from agentdistill.recipe import StudentSettings, sources_of
 from agentdistill.run import Run
 from agentdistill.stages.folder import StageFolder
-from agentdistill.store import file_digest, read_traces, write_jsonl
+from agentdistill.store import digest, file_digest, read_traces, write_jsonl
 from agentdistill.types import Trace
 
 
 def folder_of(run: Run, name: str) -> StageFolder:
-    """The folder of one filtered collection, which has to be collected by now."""
+    """The folder of one filtered collection, which has to be collected by now; with ``paired``, all have to be."""
+    settings: dict[str, Any] = {"keep": list(run.recipe.filter.keep)}
     inputs = {"traces": file_digest(collected(run.folder, name))}
-    return StageFolder(filtered(run.folder, name).parent, "filter", _settings(run, _is_sampled(run, name)), inputs)
+    settings |= _distinct(run, _is_sampled(run, name))
+    if run.recipe.filter.questions is not None:
+        settings |= {"questions": run.recipe.filter.questions, "seed": run.recipe.seed}
+    if run.recipe.filter.paired:
+        inputs |= {other: file_digest(collected(run.folder, other)) for other in run.collections}
+    if _is_screened(run, name):
+        settings["contamination"] = run.recipe.problems.contamination
+        inputs["test"] = digest([p.question for p in run.problems("test")])
+    return StageFolder(filtered(run.folder, name).parent, "filter", settings, inputs)
 
 
 def round_folder(run: Run, student: StudentSettings, method_name: str, number: int) -> StageFolder:
@@ -31,24 +41,29 @@ def round_folder(run: Run, student: StudentSettings, method_name: str, number: i
         "earlier": file_digest(lessons(run.folder, student, method_name, number - 1)),
     }
     path = lessons(run.folder, student, method_name, number).parent
-    return StageFolder(path, "filter", _settings(run, True), inputs)
+    return StageFolder(path, "filter", {"keep": list(run.recipe.filter.keep), **_distinct(run, True)}, inputs)
 
 
-def _settings(run: Run, distinct: bool) -> dict[str, Any]:
+def _distinct(run: Run, distinct: bool) -> dict[str, Any]:
+    """The setting by which only so many different successes of a question are kept."""
     rounds = run.recipe.rounds
-    own = {"per_question": rounds.per_question} if distinct and rounds is not None else {}
-    return {"keep": list(run.recipe.filter.keep), **own}
+    return {"per_question": rounds.per_question} if distinct and rounds is not None else {}
 
 
 def _is_sampled(run: Run, name: str) -> bool:
     """Whether a collection is the first of several rounds of sampling; published trajectories are kept as they are."""
-    return run.recipe.rounds is not None and name not in run.recipe.collect.trajectories
+    return run.recipe.rounds is not None and not sources_of(run.recipe.collect, name)
+
+
+def _is_screened(run: Run, name: str) -> bool:
+    """Whether test questions are looked for here: what a teacher was asked went through that before."""
+    return bool(sources_of(run.recipe.collect, name)) and bool(run.problems("test"))
 
 
 def filter_collection(run: Run, name: str, progress: Progress) -> Path:
     """Filter one collection and return the kept traces' file. Does nothing where it is there already."""
     folder, source = folder_of(run, name), collected(run.folder, name)
-    return _filter(run, folder, source, [], 0 if _is_sampled(run, name) else None, progress, name)
+    return _filter(run, folder, source, [], 0 if _is_sampled(run, name) else None, progress, name, name)
 
 
 def filter_round(run: Run, student: StudentSettings, method_name: str, number: int, progress: Progress) -> Path:
@@ -70,23 +85,60 @@ def _filter(
     n_given: int | None,
     progress: Progress,
     what: str,
+    given: str | None = None,
 ) -> Path:
-    """Filter a file. With ``n_given``, the number of published ones among the ``earlier``, only distinct ones join."""
+    """Filter a file. With ``n_given``, the number of published ones among the ``earlier``, only distinct ones join.
+
+    ``given`` names the collection that the file is, where it is one.
+    """
     out = folder.path / source.name
     if folder.is_done:
         return out
     with folder.claimed():
         traces = read_traces(source)
         task = progress.task("filter", what, len(traces))
-        passed, counts = filter_traces(traces, run.recipe.filter.keep)
+        screening = run.screen([t.problem for t in traces]) if given is not None and _is_screened(run, given) else None
+        clean = traces if screening is None else screening.kept(traces)
+        passed, counts = filter_traces(clean, run.recipe.filter.keep)
+        facts: dict[str, Any] = {"counts": counts}
+        if screening is not None:
+            counts["contaminated"] = len(traces) - len(clean)
+            facts["contamination"] = screening.facts()
+        if given is not None and run.recipe.filter.paired:
+            passed, counts["unpaired"] = _paired(run, passed)
+            counts["kept"] = len(passed)
+        if given is not None and run.recipe.filter.questions is not None:
+            passed, counts["beyond_limit"] = _drawn(passed, run.recipe.filter.questions, run.recipe.seed)
+            counts["kept"] = len(passed)
         kept = [run.as_learned(t) for t in passed]
         if n_given is not None and run.recipe.rounds is not None:
             kept, left_out = add_distinct(earlier, kept, run.recipe.rounds.per_question, n_given)
             counts |= {"kept": len(kept), **left_out}
         write_jsonl(out, [*earlier, *kept])
-        folder.finish({"counts": counts, "n": len(earlier) + len(kept)})
+        folder.finish({**facts, "n": len(earlier) + len(kept)})
+    if screening is not None and screening.found:
+        progress.say(f"contamination: {what}: {told(screening.facts())}")
     rejected = " · ".join(f"{n} {why.replace('_', ' ')}" for why, n in counts.items() if why != "kept" and n)
     task.done(f"{counts['kept']} kept" + (f" · failed: {rejected}" if rejected else ""))
     if run.recipe.rounds is not None:
         progress.say(f"{what}: {RoundCounts.of(traces)}; {len(earlier) + len(kept):,} to learn from")
     return out
+
+
+def _paired(run: Run, kept: Sequence[Trace]) -> tuple[list[Trace], int]:
+    """The traces on problems that every collection of the run has a passing trace of, and how many are not."""
+    everywhere = {t.problem.id for t in kept}
+    for other in run.collections:
+        passing, _ = filter_traces(read_traces(collected(run.folder, other)), run.recipe.filter.keep)
+        everywhere &= {t.problem.id for t in passing}
+    paired = [t for t in kept if t.problem.id in everywhere]
+    return paired, len(kept) - len(paired)
+
+
+def _drawn(passed: Sequence[Trace], n: int, seed: int) -> tuple[list[Trace], int]:
+    """The traces of ``n`` questions, in their order, and how many are left out. A question's place in the draw hangs on
+    the seed and its own id, so collections of the same questions give the same ones, and more contain fewer."""
+    ids = sorted({t.problem.id for t in passed}, key=lambda i: digest([seed, i]))
+    chosen = set(ids[:n])
+    drawn = [t for t in passed if t.problem.id in chosen]
+    return drawn, len(passed) - len(drawn)

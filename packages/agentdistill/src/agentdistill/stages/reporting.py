@@ -10,6 +10,7 @@ from markupsafe import Markup
 from agentdistill import __version__, report
 from agentdistill.errors import DataError
 from agentdistill.progress import Progress
+from agentdistill.run import CONTAMINATION
 from agentdistill.store import digest, file_digest, write_atomic
 
 VERIFICATION = "verify.json"
@@ -17,6 +18,7 @@ VERIFICATION = "verify.json"
 _FACTS = ("manifest.json", "training.json", "timing.json")
 _SOURCES = (
     "recipe.json",
+    CONTAMINATION,
     VERIFICATION,
     *(f"*/*/{name}" for name in _FACTS),
     *(f"rounds/*/*/*/{name}" for name in _FACTS),

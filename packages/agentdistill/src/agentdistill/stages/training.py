@@ -117,7 +117,7 @@ def fit(
     what = f"{student_name(student)} · {method_name} · {len(traces)} trajectories · {settings.epochs} epochs"
     line = _Line(progress, what)
     try:
-        base = weights or locate(student.base)
+        base = weights or student.base
         result = train(traces, base, folder.path, settings, on_progress=line, divergence=divergence)
     except Exception as e:
         if not isinstance(e, AgentDistillError) and _DISK.search(str(e)):

@@ -11,11 +11,13 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import DataError, UserError
-from agentdistill.problems import Row, as_text, as_texts, open_source
+from agentdistill.problems import Row, as_text, as_texts, open_source, supporting_titles
+from agentdistill.retrieval import Passage, passages_of
 from agentdistill.store import digest
 from agentdistill.types import Kind, Problem
 
@@ -24,7 +26,8 @@ _SPEC = re.compile(r"(?P<name>[\w-]*)(?::(?P<n>\d*))?(?:@(?P<path>.+))?", re.DOT
 _QUESTION = ("question", "problem", "Question", "input")
 _ANSWER = ("answer", "Answer", "target")
 _ALIASES = ("aliases", "answer_aliases", "answer_alias")
-_ID = ("id", "_id", "question_id", "unique_id")
+_ID = ("id", "_id", "question_id", "unique_id", "item_id", "ID")
+_BESIDE = frozenset({"context", "paragraphs"})
 _LABELS = ("level", "category", "subject", "type")
 
 Values = Mapping[str, Any]
@@ -99,9 +102,7 @@ class Benchmark:
         A row without an answer is left out (the paper's MATH files have four). Raises UserError for a split that does
         not exist, DataError for a missing or malformed file, InfrastructureError where the hub cannot be reached.
         """
-        name, n, path = parse_spec(spec)
-        if name not in self.parts:
-            raise UserError(f'{self.name} has no split "{name}"; there are: {", ".join(self.parts)}')
+        name, n, path = self._split(spec)
         found: dict[str, Problem] = {}
         for label, row in _rows(self, name, path):
             if n is not None and len(found) >= n:
@@ -115,6 +116,25 @@ class Benchmark:
             raise DataError(f"{self.name}:{spec}: no problem with an answer in it")
         return list(found.values())
 
+    def _split(self, spec: str) -> tuple[str, int | None, str | None]:
+        name, n, path = parse_spec(spec)
+        if name not in self.parts:
+            raise UserError(f'{self.name} has no split "{name}"; there are: {", ".join(self.parts)}')
+        return name, n, path
+
+    def corpus(self, spec: str) -> list[Passage]:
+        """The passages that the questions of ``SPLIT[:N][@PATH]`` bring along, in order, duplicates included.
+
+        Raises as ``problems`` does, and DataError where the questions bring none.
+        """
+        name, n, path = self._split(spec)
+        found: list[Passage] = []
+        for _, row in islice(_rows(self, name, path), n):
+            if not isinstance(row.values, Mapping) or _BESIDE.isdisjoint(row.values):
+                raise DataError(f"{row.where}: no passages beside the question; name a corpus of its own")
+            found += passages_of(row.values, row.where)
+        return found
+
     def _problem(self, row: Row, label: str) -> Problem | None:
         if not isinstance(row.values, Mapping):
             raise DataError(f"{row.where}: {row.fault or f'expected an object, got {type(row.values).__name__}'}")
@@ -127,10 +147,11 @@ class Benchmark:
         own = next((as_text(row.values[k]) for k in _ID if row.values.get(k) is not None), "")
         identity = "-".join(filter(None, (self.name, label, own or digest([drawn.question, answer]))))
         aliases = tuple(a for a in dict.fromkeys(more) if a != answer)
-        return Problem(identity, drawn.question, answer, self.kind, self.name, aliases, labels_of(row.values))
+        labels, supporting = labels_of(row.values), supporting_titles(row.values)
+        return Problem(identity, drawn.question, answer, self.kind, self.name, aliases, labels, supporting)
 
 
-def parse_spec(spec: str) -> tuple[str, int | None, str | None]:
+def parse_spec(spec: str, default: str = "test") -> tuple[str, int | None, str | None]:
     """``SPLIT[:N][@PATH]`` taken apart. Raises UserError where it is not of that form.
 
     >>> parse_spec("test:50@/data/hotpotqa.json")
@@ -139,7 +160,7 @@ def parse_spec(spec: str) -> tuple[str, int | None, str | None]:
     match = _SPEC.fullmatch(spec)
     if match is None or match["n"] == "0":
         raise UserError(f'"{spec}" is no split of a benchmark; write SPLIT, SPLIT:N, SPLIT@PATH or SPLIT:N@PATH')
-    return match["name"] or "test", int(match["n"]) if match["n"] else None, match["path"]
+    return match["name"] or default, int(match["n"]) if match["n"] else None, match["path"]
 
 
 def _rows(benchmark: Benchmark, split: str, path: str | None) -> Iterator[tuple[str, Row]]:
@@ -149,14 +170,18 @@ def _rows(benchmark: Benchmark, split: str, path: str | None) -> Iterator[tuple[
         yield from (("", row) for row in open_source(str(given)).rows)
         return
     for part in benchmark.parts[split]:
-        for source in _sources(benchmark.name, part, given):
+        found = sources(benchmark.name, part, given)
+        if not found:
+            way_out = f"write {benchmark.name}:{split}@FOLDER, or name the folder in {FOLDER_VARIABLE}"
+            raise DataError(f"{benchmark.name}:{split}: no file of it given ({', '.join(part.files)}); {way_out}")
+        for source in found:
             rows = open_source(source).rows
             yield from (
                 (part.label, row) for row in rows if not isinstance(row.values, Mapping) or part.keep(row.values)
             )
 
 
-def _sources(name: str, part: Part, given: Path | None) -> tuple[str, ...]:
+def sources(name: str, part: Part, given: Path | None) -> tuple[str, ...]:
     """Where a part is read from: the folder given, else the folder of the environment, else the hub."""
     from_environment = os.environ.get(FOLDER_VARIABLE)
     folder = given or (Path(from_environment).expanduser() if from_environment else None)

@@ -11,7 +11,11 @@ from agentdistill.types import Problem
 GSM_HARD = Benchmark(
     "gsm_hard",
     "math",
-    {"test": (Part(("gsm_hard_500*.json", "gsmhardv2.jsonl"), ("reasoning-machines/gsm-hard:train",)),)},
+    {
+        "test": (
+            Part(("gsm_hard_500*.json", "gsm_hard*.jsonl", "gsmhardv2.jsonl"), ("reasoning-machines/gsm-hard:train",)),
+        )
+    },
 )
 
 

@@ -5,6 +5,7 @@ From the hub, ``test`` is the whole validation split; the agent-distillation pap
 
 from __future__ import annotations
 
+from agentdistill.retrieval import Passage
 from agentdistill.tasks._benchmark import Benchmark, Part
 from agentdistill.types import Problem
 
@@ -18,3 +19,8 @@ MUSIQUE = Benchmark(
 def problems(split: str = "test") -> list[Problem]:
     """The problems of ``SPLIT[:N][@PATH]``; splits: test."""
     return MUSIQUE.problems(split)
+
+
+def corpus(split: str = "test") -> list[Passage]:
+    """The passages that the questions of ``SPLIT[:N][@PATH]`` bring along, in order."""
+    return MUSIQUE.corpus(split)

@@ -18,6 +18,7 @@ from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 
 from agentdistill.chat import ChatFormat
+from agentdistill.checkpoints import lasting
 from agentdistill.errors import ModelError, RecipeError
 from agentdistill.models._weights import check_vocabulary, load_base, load_weights, resolve
 from agentdistill.store import write_json
@@ -173,8 +174,9 @@ def save(trainer: Any, tokenizer: Any, out: Path, base: str) -> None:
     wait()
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "peft_config"):
-        folder = Path(resolve(base)[0])
-        model.peft_config["default"].base_model_name_or_path = str(folder.resolve()) if folder.is_dir() else base
+        model.peft_config["default"].base_model_name_or_path = lasting(base)
+        if n_processes() == 1:
+            _in_base_dtype(model)
     else:
         _stop_at(model, ChatFormat(tokenizer).end_ids)
         if n_processes() == 1:
@@ -204,6 +206,14 @@ def _in_stored_dtype(model: Any, base: str) -> None:
     dtype = AutoConfig.from_pretrained(base).dtype
     if dtype is not None:
         model.to(dtype)
+
+
+def _in_base_dtype(model: Any) -> None:
+    """An adapter is kept in its base's number format, half the size where that is bfloat16: merging rounds to it."""
+    dtype = next(p.dtype for p in model.parameters() if not p.requires_grad)
+    for p in model.parameters():
+        if p.requires_grad:
+            p.data = p.data.to(dtype)
 
 
 def _sort_lists(path: Path) -> None:

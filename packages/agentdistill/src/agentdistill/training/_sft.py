@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch.nn import functional
 from torch.utils.data import Sampler
 from transformers import Trainer
 from trl.trainer.sft_trainer import SFTTrainer
 
-_MOST_LOGITS = 1 << 26  # above this many the head is computed in tiles, as TRL does
+from agentdistill.training._fast import head_loss, speed_up
+
+_MOST_LOGITS = 1 << 26  # above this many a head that learns is computed in tiles, as TRL does
 _HEADS_OF_THEIR_OWN = (
     "final_logit_softcapping",
     "logit_scale",
@@ -62,6 +63,8 @@ class SequenceTrainer(SFTTrainer):  # type: ignore[misc]
             and not any(getattr(config, name, None) for name in _HEADS_OF_THEIR_OWN)
         )
         self._vocabulary = config.vocab_size
+        if self._direct and hasattr(self.accelerator.unwrap_model(self.model), "peft_config"):
+            speed_up(self._causal_model())
 
     def _causal_model(self) -> Any:
         model = self.accelerator.unwrap_model(self.model)
@@ -81,14 +84,15 @@ class SequenceTrainer(SFTTrainer):  # type: ignore[misc]
         labels = inputs["labels"][:, 1:]
         learned = labels != -100
         n = int(learned.sum())
-        if not self._direct or return_outputs or n * self._vocabulary > _MOST_LOGITS:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
         causal = self._causal_model()
+        head = causal.get_output_embeddings()
+        fits = not head.weight.requires_grad or n * self._vocabulary <= _MOST_LOGITS
+        if not self._direct or return_outputs or not fits:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[no-untyped-call]
         with self.accelerator.autocast():
             # No mask: padding stands on the right, where no token of a causal model looks.
             hidden = causal.base_model(input_ids=inputs["input_ids"], use_cache=False).last_hidden_state[:, :-1]
-            logits = causal.get_output_embeddings()(hidden[learned])
-        loss = functional.cross_entropy(logits.float(), labels[learned], reduction="sum")
+            loss = head_loss(head, hidden[learned], labels[learned])
         return loss / max(1, n if num_items_in_batch is None else int(num_items_in_batch))
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:

@@ -36,7 +36,8 @@ class TrainSettings:
 
     ``batch_size`` is in sequences per update, over all devices; ``micro_batch_size`` in sequences per forward pass on
     one device (None: the whole batch). ``max_length`` is in tokens: longer examples are dropped and counted, never
-    cut. ``warmup`` is a fraction of the updates. ``precision`` ``auto`` is bfloat16 on a GPU and float32 on CPU.
+    cut. ``warmup`` is a fraction of the updates. ``precision`` ``auto`` is bfloat16 on a GPU, and for LoRA
+    on a CPU that multiplies it natively; else float32. LoRA's own weights are float32 always.
     ``gradient_checkpointing`` None means on a GPU only. ``distributed`` names a launch: ``ddp``, ``fsdp``, ``zero3``
     or a path to an ``accelerate`` config. ``save_every_s`` is at least how long lies between checkpoints.
     Raises RecipeError for a value that makes no sense.
@@ -87,4 +88,13 @@ class TrainSettings:
 
     def half(self, gpu: bool) -> bool:
         """Whether it computes in bfloat16, on a GPU or not."""
-        return self.precision == "bfloat16" or (self.precision == "auto" and gpu)
+        if self.precision == "auto":
+            return gpu or (self.method == "lora" and _has_bfloat16())
+        return self.precision == "bfloat16"
+
+
+def _has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 matrices by itself, several times as fast as float32."""
+    import torch
+
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentdistill.chat import ChatFormat, read_template
+from agentdistill.checkpoints import locate
 from agentdistill.errors import InfrastructureError, RecipeError
 from agentdistill.models._weights import load_tokenizer, quiet, resolve
 from agentdistill.store import digest, file_digest, write_atomic, write_json
@@ -93,7 +94,8 @@ def _manifest(data: TrainingData, base: str, settings: TrainSettings, divergence
 
 
 def _hash_of(weights: str) -> str:
-    return file_digest(Path(weights)) if Path(weights).is_dir() else weights
+    place = Path(locate(weights))
+    return file_digest(place) if place.is_dir() else weights
 
 
 def _run(

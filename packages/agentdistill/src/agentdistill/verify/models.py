@@ -15,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill.checkpoints import locate
+from agentdistill.checkpoints import GGUF, runnable
 from agentdistill.errors import ModelError
 from agentdistill.models import Model, load_model
 from agentdistill.models.local import LocalModel
@@ -40,7 +40,7 @@ def resolved(table: Table, folder: Path) -> dict[str, Any]:
     if not isinstance(path, str):
         return dict(table)
     if not path.startswith(ROLE):
-        return {**table, "path": locate(path)}
+        return {**table, "path": runnable(path)}
     found = folder / "roles" / path.removeprefix(ROLE)
     if not found.is_dir():
         raise ModelError(f"{found}: that role is not trained yet; train it first: agentdistill verify train")
@@ -62,8 +62,8 @@ def model_identity(table: Table) -> str:
     path = table.get("path")
     if not isinstance(path, str):
         return digest(settings)
-    folder = Path(locate(path))
-    files = [*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("adapter_config.json"))]
+    folder = Path(runnable(path))
+    files = [folder] if folder.is_file() else [*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("adapter_config.json"))]
     return digest([settings, [file_digest(f) for f in files] or path])
 
 
@@ -72,7 +72,11 @@ def n_parameters(table: Table) -> int | None:
     path = table.get("path")
     if not isinstance(path, str):
         return None
-    folder = Path(locate(path))
+    folder = Path(runnable(path))
+    if folder.is_file():
+        from agentdistill.gguf_bases import n_parameters as in_file
+
+        return in_file(folder)
     config = folder / "adapter_config.json"
     if config.is_file() and not (folder / "config.json").is_file():
         base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
@@ -96,7 +100,7 @@ def on_one_base(judges: Sequence[JudgeSettings]) -> dict[str, Callable[[], Model
         path = j.model.get("path")
         if j.role == "prm" or j.model.get("model") != "local" or not isinstance(path, str) or not set(table) <= _SHARED:
             continue
-        base, adapter = resolve(path)
+        base, adapter = (path, None) if path.endswith(GGUF) else resolve(path)
         if adapter is not None:
             key = json.dumps([base, table], sort_keys=True)
             groups.setdefault(key, {})[j.name] = adapter

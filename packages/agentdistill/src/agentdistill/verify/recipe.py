@@ -53,9 +53,9 @@ class Other:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """The corpus that fact checkers search (file, glob, folder or built-in task), and its retriever."""
+    """The corpus that fact checkers search (file, glob, folder or built-in task, or several), and its retriever."""
 
-    search: str | None = None
+    search: str | tuple[str, ...] | None = None
     retriever: str = "bm25"
 
 

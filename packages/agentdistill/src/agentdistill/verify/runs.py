@@ -18,9 +18,9 @@ from agentdistill.models.scripted import Scripted
 from agentdistill.problems import load_problems
 from agentdistill.progress import Progress
 from agentdistill.prompts import load_style
-from agentdistill.retrieval import Retriever, build_retriever, open_corpus
+from agentdistill.retrieval import Retriever, build_retriever
 from agentdistill.sandbox import Limits
-from agentdistill.tasks import find_task
+from agentdistill.tasks import find_task, open_search
 from agentdistill.types import Problem
 from agentdistill.verify.candidates import read_pools, write_pools
 from agentdistill.verify.costs import costed
@@ -183,11 +183,11 @@ def train(
         if name not in known:
             raise RecipeError(f'no role is called "{name}" (there are: {", ".join(known) or "none"})')
         role = known[name]
-        base, settings = locate(role.base or recipe.base or ""), replace(role.train, seed=role.train.seed + recipe.seed)
+        base, settings = role.base or recipe.base or "", replace(role.train, seed=role.train.seed + recipe.seed)
         task = progress.task("train", f"{name} on {base}", 1)
         target = folder / "roles" / name
         if role.role == "prm":
-            record = train_prm(marked(pools, which=role.steps), base, target, settings)
+            record = train_prm(marked(pools, which=role.steps), locate(base), target, settings)
             out[name] = {"folder": str(target), "n_examples": record["n_examples"], "loss": record["final_loss"]}
         else:
             learned = lessons(pools, role, recipe.style, _taught(path, role), recipe.seed)
@@ -237,10 +237,8 @@ def _retriever(recipe: VerifyRecipe, folder: Path, settings: JudgeSettings) -> R
     search = recipe.tools.search
     if settings.role != "facts" or search is None:
         return None
-    task = find_task(search)
     cache = folder / "index"
-    passages = task[0].corpus() if task is not None else open_corpus(search, cache)
-    return build_retriever(recipe.tools.retriever, passages, cache=cache)
+    return build_retriever(recipe.tools.retriever, open_search(search, cache), cache=cache)
 
 
 def _solutions(pool: Pool) -> list[str]:

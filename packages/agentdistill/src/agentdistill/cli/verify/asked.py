@@ -34,7 +34,7 @@ def check(args: argparse.Namespace) -> None:
 def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) -> Iterator[Choosing]:
     """How answers are chosen: among ``n``, checked by the weights named, else by the student itself, with the run's own
     corpus where it has one. Closed in the end: the sandbox of the checks, which has no tools."""
-    from agentdistill.checkpoints import locate
+    from agentdistill.checkpoints import runnable
     from agentdistill.environment import Environment
     from agentdistill.models import load_model
     from agentdistill.sandbox import Limits
@@ -45,7 +45,7 @@ def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) 
     sandbox = run.recipe.sandbox
     style = run.recipe.style if run.recipe.style in styles() else "standard"
     on = device or run.recipe.evaluate.device
-    judge = None if verifier is None else load_model("local", path=locate(verifier), device=on)
+    judge = None if verifier is None else load_model("local", path=runnable(verifier), device=on)
     with Environment(mode=sandbox.mode, limits=Limits(wall_s=sandbox.wall_s, memory_mb=sandbox.memory_mb)) as box:
         yield Choosing(n, Kit(box, run.retriever, style), judge, run.recipe.problems.kind)  # type: ignore[arg-type]
 

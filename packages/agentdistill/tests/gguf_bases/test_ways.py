@@ -1,0 +1,86 @@
+"""Text is cut as llama.cpp cuts it: id for id, in every way, with merges that would cross any cut that is missing."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from tiny_gguf import write_tiny
+
+from agentdistill.checkpoints import PACKAGED
+from agentdistill.errors import ModelError
+from agentdistill.gguf_bases import tokenizer_of
+from agentdistill.gguf_bases.ways import WAYS, way_of
+
+GOLDEN = json.loads((Path(__file__).parent / "llama_ids.json").read_text(encoding="utf-8"))
+SMOLLM = PACKAGED["smollm2:135M"]
+
+
+def file_of(folder: Path, pre: str, **values: object) -> Path:
+    n = len(GOLDEN["tokens"])
+    vocabulary = {
+        "model": "gpt2", "pre": pre, "tokens": GOLDEN["tokens"], "merges": GOLDEN["merges"],
+        "token_type": [3] * 3 + [1] * (n - 3), "bos_token_id": 1, "eos_token_id": 2, **values,
+    }  # fmt: skip
+    write_tiny(folder / "v.gguf", vocabulary=vocabulary)
+    return folder / "v.gguf"
+
+
+@pytest.mark.parametrize("way", sorted(WAYS))
+def test_ids_are_those_of_llama_cpp(tmp_path, way):
+    tokenizer = tokenizer_of(file_of(tmp_path, way))
+    for text, ids in zip(GOLDEN["texts"], GOLDEN["ids"][way], strict=True):
+        assert tokenizer.encode(text, add_special_tokens=False) == ids, text
+
+
+def test_the_golden_ids_tell_all_ways_apart():
+    assert sorted(GOLDEN["ids"]) == sorted(WAYS)
+    assert len({json.dumps(ids) for ids in GOLDEN["ids"].values()}) == len(WAYS)
+
+
+def test_the_golden_ids_are_what_llama_cpp_says_today(tmp_path):
+    pytest.importorskip("llama_cpp", reason="the extra agentdistill[llama-cpp] is not installed: it has to be compiled")
+    from agentdistill.models._llama import Llama
+
+    for way, rows in GOLDEN["ids"].items():
+        llama = Llama(str(file_of(tmp_path, way)))
+        assert [llama.tokenize(text) for text in GOLDEN["texts"]] == rows
+
+
+@pytest.mark.parametrize(("name", "way"), [("llama3", "llama-bpe"), ("starcoder", "smollm"), ("deepseek-r1-qwen", "qwen2")])
+def test_other_names_stand_for_the_same_ways(tmp_path, name, way):
+    assert way_of(name) == way
+    texts = GOLDEN["texts"]
+    found = [tokenizer_of(file_of(tmp_path, name)).encode(t, add_special_tokens=False) for t in texts[:3]]
+    assert found == GOLDEN["ids"][way][:3]
+
+
+def test_an_unknown_way_is_refused_unless_the_models_own_tokenizer_lies_beside(tmp_path):
+    file = file_of(tmp_path, "a-new-way")
+    with pytest.raises(ModelError, match='"a-new-way".*put the tokenizer.json') as caught:
+        tokenizer_of(file)
+    assert "\n" not in str(caught.value)
+    own = tmp_path / "own"
+    own.mkdir()
+    tokenizer_of(file_of(own, "smollm")).save_pretrained(tmp_path)
+    beside = tokenizer_of(file)
+    assert beside.encode(GOLDEN["texts"][0], add_special_tokens=False) == GOLDEN["ids"]["smollm"][0]
+
+
+def test_a_text_begins_as_the_file_says_or_as_llama_cpp_takes_it_to(tmp_path):
+    for pre, said, begins in (("smollm", {}, False), ("smollm", {"add_bos_token": True}, True), ("llama-bpe", {}, True)):
+        ids = tokenizer_of(file_of(tmp_path, pre, **said))("12").input_ids
+        assert (ids[0] == 1) == begins
+        assert ids[begins:] == tokenizer_of(file_of(tmp_path, pre)).encode("12", add_special_tokens=False)
+
+
+@pytest.mark.skipif(find_spec(SMOLLM.package) is None, reason=f"not installed: {SMOLLM.install}")
+def test_the_packaged_models_ids_are_those_of_llama_cpp():
+    spec = find_spec(SMOLLM.package)
+    assert spec is not None
+    tokenizer = tokenizer_of(Path(list(spec.submodule_search_locations or ())[0]) / SMOLLM.file)
+    for text, ids in zip(GOLDEN["texts"], GOLDEN["smollm2:135M"], strict=True):
+        assert tokenizer.encode(text, add_special_tokens=False) == ids, text
+        assert tokenizer.decode(ids) == text
