@@ -54,8 +54,8 @@ def test_a_problem_is_graded_the_same_after_it_was_stored(by_family, family):
     ("family", "wrong"),
     [
         ("gsm_symbolic", "-{}"), ("gsm_symbolic", "{}/7"), ("gsm_symbolic", "{} or 1"), ("gcd", "{}1"), ("lcm", "-{}"),
-        ("products", "{} + 0"), ("chain_sum", "{}.01"), ("count_primes", "{0}, {0}"), ("gcd", "[{}, 0]"),
-        ("prime_factorization", "1 × {}"), ("base_conversion", "0x{}"),
+        ("products", "{} + 0"), ("chain_sum", "{}.01"), ("count_primes", "{0}, {0}"),
+        ("gcd", "[{}, 0]"), ("prime_factorization", "1 × {}"), ("base_conversion", "0x{}"),
         ("calendar_arithmetic", "not {}"), ("fraction_simplification", "{}0"), ("simple_equations", "x"),
     ],
 )  # fmt: skip
@@ -139,9 +139,7 @@ def test_without_its_entry_texts_and_values_are_compared():
 
 def test_a_question_that_is_made_otherwise_today_is_no_wrong_answer(by_family):
     problem = replace(by_family["calendar_arithmetic"][0], answer="Doomsday")
-    with pytest.raises(
-        UserError, match=r"^reasoning_gym calendar_arithmetic level 0 seed \d+: another question in the"
-    ):
+    with pytest.raises(UserError, match=r"^reasoning_gym calendar_arithmetic level 0 seed \d+: another question"):
         graded(problem, "Monday")
 
 

@@ -22,10 +22,8 @@ LEVELS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"min_terms": 2, "max_terms": 3, "min_digits": 3, "max_digits": 4},
     ),
     "decimal_chain_sum": (
-        {"min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 2, "min_decimal_places": 1,
-         "max_decimal_places": 2},
-        {"min_terms": 4, "max_terms": 6, "min_digits": 2, "max_digits": 4, "min_decimal_places": 1,
-         "max_decimal_places": 4},
+        {"min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 2, "max_decimal_places": 2},
+        {"min_terms": 4, "max_terms": 6, "min_digits": 2, "max_digits": 4, "max_decimal_places": 4},
     ),
     "gcd": (
         {"min_numbers": 2, "max_numbers": 2, "min_value": 4, "max_value": 200},

@@ -45,8 +45,8 @@ def drafts(split: str, path: str | None, method: str) -> Iterator[Draft | LeftOu
     for problem in itertools.islice(_problems(split), MAX_ROWS):
         where = f"reasoning_gym:{problem.id}"
         if method == "cot":
-            notes: tuple[tuple[str, str], ...] = (("source", where), ("thought", "solution"))
-            yield Draft(problem, MODEL, (Turn(f"{_solution(problem)}\nAnswer: {problem.answer}"),), notes)
+            text = f"{_solution(problem)}\nAnswer: {problem.answer}"
+            yield Draft(problem, MODEL, (Turn(text),), (("source", where), ("thought", "solution")))
             continue
         try:
             code = _program(problem)
