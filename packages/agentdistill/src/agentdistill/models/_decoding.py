@@ -201,7 +201,7 @@ class Decoder:
 
 
 def _keep_head_rows_together(model: Any) -> None:
-    """Hand the head contiguous rows: of a view with gaps and a frozen weight, PyTorch multiplies row by row on CPU, with
+    """Hand the head contiguous rows: of a view with gaps and a frozen weight, PyTorch multiplies row by row on CPU with
     a copy of the weight each, 400 times as slow for 64 rows (findings/frozen_head_of_the_last_token.sh)."""
     head = model.get_output_embeddings()
     if head is not None:
