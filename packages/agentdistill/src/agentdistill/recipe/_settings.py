@@ -105,7 +105,7 @@ class CollectSettings(RolloutTable):
 class FilterSettings:
     """Which filters a trajectory has to pass, in order. ``paired`` keeps only problems that every collection of the
     recipe has a passing trajectory of, so that all students learn from the same questions. ``questions`` keeps the
-    trajectories of at most so many questions, drawn by the recipe's seed."""
+    trajectories of at most so many questions, drawn by the recipe's seed, evenly over their families."""
 
     keep: tuple[str, ...] = DEFAULT
     paired: bool = False

@@ -92,9 +92,7 @@ def _attend(
         out = _Attention.apply(query, key, value, scaling)
     else:
         many = query.shape[1] != key.shape[1]
-        out = functional.scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=scaling, enable_gqa=many
-        )
+        out = functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=many)
     return out.transpose(1, 2).contiguous(), None
 
 
