@@ -50,10 +50,11 @@ test-ray: $(VENV)/.installed-dev ## tests of runs on a Ray cluster, which they i
 	$(BIN)/python -m pytest $(PACKAGE)/tests/executors $(PACKAGE)/tests/bench/test_bench_ray.py $(ARGS)
 
 # What llama.cpp needs is left out: pip would compile it. With it installed, its tests are part of `make test`.
-test-extras: $(VENV)/.installed-dev ## tests of dense retrieval, smolagents and a public MCP server, which they install
-	@$(INSTALL) -e "$(PACKAGE)[dense]" "smolagents[openai]>=1.26,<2" mcp-server-time
+test-extras: $(VENV)/.installed-dev ## tests of dense retrieval, reasoning-gym, smolagents and a public MCP server, which they install
+	@$(INSTALL) -e "$(PACKAGE)[dense,gym]" "smolagents[openai]>=1.26,<2" mcp-server-time
 	MCP_SERVER_TIME=$(abspath $(BIN))/mcp-server-time $(BIN)/python -m pytest $(addprefix $(PACKAGE)/tests/, \
-		retrieval/test_dense.py retrieval/test_hybrid.py mcp/test_mcp_tools.py serve/test_smolagents_client.py) $(ARGS)
+		retrieval/test_dense.py retrieval/test_hybrid.py tasks/test_reasoning_gym.py grade/test_gym.py \
+		readers/test_reasoning_gym.py mcp/test_mcp_tools.py serve/test_smolagents_client.py) $(ARGS)
 
 check: lint types test ## linter, type checker, tests
 

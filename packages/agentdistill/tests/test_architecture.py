@@ -15,7 +15,8 @@ import agentdistill
 
 SOURCE = Path(agentdistill.__file__).parent
 DRAWING = Path(__file__).parents[3] / "docs" / "architecture.md"
-HEAVY = ("torch", "transformers", "trl", "datasets", "openai", "peft", "accelerate", "sympy", "sentence_transformers")
+HEAVY = ("torch", "transformers", "trl", "datasets", "openai", "peft", "accelerate", "sympy", "sentence_transformers",
+         "reasoning_gym")  # fmt: skip
 
 
 def name_of(path: Path) -> str:

@@ -131,6 +131,15 @@ def test_a_recipe_is_measured_and_projected(tmp_path: Path) -> None:
     assert plan.hours > 0
 
 
+def test_rounds_sample_and_train_again(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text(RECIPE.format(base=save_checkpoint(tmp_path / "base", "llama3", seed=0)) + "[rounds]\nn = 2\n")
+    plan = rehearse(load_recipe(path), SMALL, "cpu", seconds=0.2)
+    assert [p.stage for p in plan.parts] == ["collect"] * 5 + ["train"] * 4 + ["evaluate"] * 3
+    assert plan.parts[3].what == "base · agent-distill · round 2"
+    assert plan.parts[3].tokens == 10 * SMALL.written(METHODS["agent"])
+
+
 def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     base = save_checkpoint(tmp_path / "base", "llama3", seed=0)
     path = tmp_path / "r.toml"

@@ -77,10 +77,10 @@ def runnable(name: str) -> str:
 
 
 def lasting(name: str) -> str:
-    """How an adapter names its base: what has a name of its own keeps it, what is a file or folder gets its full path."""
+    """How an adapter names its base: by its name where it has one, a file or folder by its full path."""
     if name.startswith(LADDER) or name in PACKAGED:
         return name
-    return str(Path(name).resolve()) if Path(name).exists() else name
+    return str(Path(name).absolute()) if Path(name).exists() else name
 
 
 def hub_name(name: str) -> str | None:

@@ -92,22 +92,16 @@ def _text(value: Any, name: str) -> str:
     return value
 
 
-@dataclass(frozen=True, slots=True)
 class ExampleStyle:
     """A prompt template whose openings hold worked examples, as turns between the system's and the question's."""
 
-    style: Style
-    examples: tuple[WorkedExample, ...]
+    def __init__(self, style: Style, examples: tuple[WorkedExample, ...]) -> None:
+        self.style, self.examples = style, examples
+        self.THOUGHT, self.AGENT_STOP = style.THOUGHT, style.AGENT_STOP
 
-    @property
-    def THOUGHT(self) -> str:
-        """How an agent's turn begins."""
-        return self.style.THOUGHT
-
-    @property
-    def AGENT_STOP(self) -> tuple[str, ...]:
-        """The strings at which a turn is over."""
-        return self.style.AGENT_STOP
+    def action(self, thought: str, code: str) -> str:
+        """One agent turn as a model writes it."""
+        return self.style.action(thought, code)
 
     def observation(self, text: str) -> str:
         """What the environment says after a step."""

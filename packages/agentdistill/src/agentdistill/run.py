@@ -233,7 +233,8 @@ class Run:
         tools = self.recipe.tools
         settings = tools.retriever_settings  # what is not set is not in the key, which is older than these settings
         rollout = dataclasses.asdict(table)
-        rollout.pop("trajectories", None)
+        for given in ("trajectories", "offer"):  # of collections that are read, not of episodes
+            rollout.pop(given, None)
         if not m.votes:
             rollout.pop("consistency", None)
         return {

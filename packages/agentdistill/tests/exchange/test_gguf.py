@@ -6,16 +6,15 @@ import re
 import shutil
 
 import gguf
+import numpy as np
 import pytest
+from gguf.quants import dequantize
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_traces import made_traces
+from safetensors.numpy import load_file
 from small_run import write_inputs
 from tiny_models import CONVENTIONS, build_tokenizer, save_checkpoint
-
-import numpy as np
-from gguf.quants import dequantize
-from safetensors.numpy import load_file
 
 from agentdistill.chat import ChatFormat
 from agentdistill.checkpoints import locate

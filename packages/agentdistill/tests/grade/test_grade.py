@@ -11,14 +11,14 @@ needs_benchmarks = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason=f"the benc
 
 
 def test_graders_are_found_by_name():
-    assert kinds() == ("math", "short")
-    with pytest.raises(UserError, match=r'no grader is called "essay"; there are: math, short'):
+    assert kinds() == ("gym", "math", "short")
+    with pytest.raises(UserError, match=r'no grader is called "essay"; there are: gym, math, short'):
         grade("essay", "x", "x")
     with pytest.raises(UserError):
         grade("_clean", "x", "x")
 
 
-@pytest.mark.parametrize("kind", ["math", "short"])
+@pytest.mark.parametrize("kind", ["gym", "math", "short"])
 @pytest.mark.parametrize("prediction", [None, "", "   \n"])
 def test_no_answer_is_wrong_and_says_why(kind, prediction):
     score = grade(kind, prediction, "5")

@@ -147,7 +147,7 @@ REASONS = [
     "7: expected an object, got list",
     "8: id '1' was there before",
     '9: "answer" holds dict, not text',
-    '10: kind "essay" is not one of short, math',
+    '10: kind "essay" is not one of short, math, gym',
     '11: "answer" is empty',
 ]
 

@@ -124,3 +124,32 @@ def test_questions_are_drawn_by_the_seed_and_the_same_everywhere(gsm8k, tmp_path
         assert set(one["agent"]) < set(whole["agent"])
     assert len({one["agent"][0] for one in drawn.values()}) == 2, "the seed decides"
     assert kept(["filter.questions=99"], "more") == whole
+
+
+def test_questions_are_drawn_evenly_over_the_families(tmp_path):
+    for name, n in (("many", 9), ("few", 2)):
+        rows = [{**CHAT, "id": f"{name}{i}", "question": f"{name} {i} * 42?"} for i in range(n)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    path = recipe(tmp_path, [str(tmp_path / f"{n}.jsonl") for n in ("many", "few")], [], paired=False)
+    path.write_text(path.read_text().replace("cot = []\n", "").replace(', "cot-distill"', ""), encoding="utf-8")
+    for n, counts in ((2, (1, 1)), (6, (4, 2)), (11, (9, 2))):
+        run = run_recipe(load_recipe(path, [f"filter.questions={n}"]), tmp_path / str(n), until="filter")
+        families = [t.problem.family for t in read_traces(run / "filter" / "agent" / "traces.jsonl")]
+        assert (families.count("many"), families.count("few")) == counts
+
+
+def test_a_student_may_learn_to_answer_with_tools_and_without(gsm8k, tmp_path):
+    searching = {**CHAT, "messages": [CHAT["messages"][0], {"role": "assistant", "content": "```py\nsearch('7')\n```"}]}
+    chats = tmp_path / "chats.jsonl"
+    chats.write_text(json.dumps(searching) + "\n" + json.dumps(CHAT) + "\n", encoding="utf-8")
+    corpus = tmp_path / "corpus.jsonl"
+    corpus.write_text('{"title": "7", "text": "Seven is a number."}\n', encoding="utf-8")
+    path = recipe(tmp_path, [f"gsm8k@{gsm8k}", str(chats)], f"gsm8k@{gsm8k}")
+    prompts = {}
+    for offer in ("all", "used"):
+        changes = [f"collect.offer={offer}", f"tools.search={corpus}"]
+        run = run_recipe(load_recipe(path, changes), tmp_path / offer, until="collect")
+        read = read_traces(run / "collect" / "agent" / "traces.jsonl")
+        prompts[offer] = ["search(query" in t.prompt[0].content for t in read]
+    assert all(prompts["all"])
+    assert prompts["used"] == [False] * (len(prompts["all"]) - 2) + [True, False]

@@ -34,13 +34,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def opened(args: argparse.Namespace) -> Run:
-    """The run that ``args`` names, with the corpus that they give. Its index is kept beside no run, but in memory."""
+    """The run that ``args`` names, with the corpus that they give, whose index goes into the cache, not the run."""
+    from agentdistill.gguf_bases import cache_folder
     from agentdistill.students import open_run
 
     run = open_run(args.run)
     if not args.search:
         return run
-    tools = dataclasses.replace(run.recipe.tools, search=tuple(args.search))
+    tools = dataclasses.replace(run.recipe.tools, search=tuple(args.search), index=str(cache_folder().parent / "index"))
     return type(run)(dataclasses.replace(run.recipe, tools=tools), run.folder)
 
 

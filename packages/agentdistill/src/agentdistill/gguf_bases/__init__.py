@@ -39,7 +39,7 @@ def folder_for(path: Path, say: Say | None = None) -> Path:
     where the cache cannot be written.
     """
     check_magic(path)
-    path = path.resolve()
+    path = path.absolute()  # not where a link leads to: files in caches are named by hashes
     folder = cache_folder() / f"{path.stem}-{digest_of(path)[:16]}"
     if folder.is_dir():
         return folder
@@ -64,7 +64,7 @@ def tokenizer_of(path: Path) -> Any:
     from agentdistill.gguf_bases._file import GgufFile
     from agentdistill.gguf_bases._tokenizer import build_tokenizer
 
-    return build_tokenizer(GgufFile(path.resolve()))
+    return build_tokenizer(GgufFile(path.absolute()))
 
 
 def n_parameters(path: Path) -> int:

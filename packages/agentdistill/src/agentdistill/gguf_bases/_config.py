@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from agentdistill.errors import ModelError
-from agentdistill.gguf_bases._file import GgufFile
+from agentdistill.gguf_bases._file import GgufFile, by_itself
 from agentdistill.gguf_bases.rotary import llama3_factors
 
 ROTARY_TENSOR = "rope_freqs.weight"
@@ -27,7 +27,8 @@ def config_of(file: GgufFile) -> Any:
     if not file.tensors or "general.architecture" not in file.values:
         raise ModelError(f"{file.path}: a GGUF file without a model (a vocabulary, or an adapter)")
     try:
-        config: Any = AutoConfig.from_pretrained(str(file.path.parent), gguf_file=file.path.name)
+        with by_itself(file) as place:
+            config: Any = AutoConfig.from_pretrained(**place)
     except Exception as e:
         raise ModelError(
             f'{file.path}: a model of the architecture "{file.architecture}", which transformers '

@@ -12,7 +12,7 @@ from typing import Any
 
 from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.gguf_bases._config import ROTARY_TENSOR, config_of
-from agentdistill.gguf_bases._file import GgufFile
+from agentdistill.gguf_bases._file import GgufFile, by_itself
 from agentdistill.gguf_bases._tokenizer import build_tokenizer
 from agentdistill.store import write_json
 
@@ -47,34 +47,25 @@ def convert(file: GgufFile, folder: Path, record: dict[str, Any]) -> None:
 
 
 def _model(file: GgufFile, config: Any) -> Any:
-    """The dense model: quantised weights in bfloat16, others as they are stored. transformers dequantises a tensor at a time, and refuses to save what it loaded
-    so; the weights are handed to a model that was made without a file."""
+    """The dense model, dequantised a tensor at a time: quantised weights in bfloat16, others as they are stored."""
     import torch
     import transformers
-    from transformers import AutoModelForCausalLM
 
-    # Versions that keep GGUF weights packed have a setting for not doing so; earlier ones never do.
-    packed = getattr(transformers, "GgufConfig", None)
-    dtype = getattr(torch, file.number_format)
-    settings = {} if packed is None else {"quantization_config": packed(dequantize=True)}
+    auto: Any = transformers.AutoModelForCausalLM
     try:
-        loaded, info = AutoModelForCausalLM.from_pretrained(
-            str(file.path.parent),
-            gguf_file=file.path.name,
-            config=config,
-            dtype=dtype,
-            output_loading_info=True,
-            **settings,
-        )
+        with by_itself(file) as place:
+            model, info = auto.from_pretrained(
+                **place,
+                config=config,
+                dtype=getattr(torch, file.number_format),
+                quantization_config=transformers.GgufConfig(dequantize=True),  # what is loaded without cannot be saved
+                output_loading_info=True,
+            )
     except Exception as e:
         raise ModelError(
             f'{file.path}: transformers cannot load it as a causal "{file.architecture}" model ({_line(e)})'
         ) from e
-    _check_complete(file, loaded, info)
-    with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(config, dtype=dtype)
-    model.load_state_dict(loaded.state_dict(), assign=True)
-    model.tie_weights()
+    _check_complete(file, model, info)
     return model
 
 
@@ -88,8 +79,8 @@ def _check_complete(file: GgufFile, model: Any, info: Any) -> None:
     n_placed = sum(p.numel() for p in model.parameters())
     if n_stored != n_placed:
         raise ModelError(
-            f"{file.path}: holds {n_stored:,} weights, but transformers' {model.config.model_type} model has places for "
-            f"{n_placed:,}: biases or experts would be lost; give its checkpoint folder instead"
+            f"{file.path}: holds {n_stored:,} weights, but transformers' {model.config.model_type} model has places "
+            f"for {n_placed:,}: biases or experts would be lost; give its checkpoint folder instead"
         )
 
 

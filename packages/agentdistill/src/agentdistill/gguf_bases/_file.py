@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import gguf
@@ -23,8 +27,15 @@ class GgufFile:
         try:
             reader = gguf.GGUFReader(path)
             self.values: dict[str, Any] = {name: field.contents() for name, field in reader.fields.items()}
+        except ValueError as e:
+            if gguf.GGMLQuantizationType.__name__ not in str(e):
+                raise _damaged(path, e) from e
+            raise ModelError(
+                f"{path}: holds tensors of a type that gguf {version('gguf')} does not know; upgrade that package, or "
+                "take the file in another quantization, such as Q8_0 or Q4_K_M"
+            ) from e
         except Exception as e:  # the reader trusts the file: whatever its numbers lead to comes up here
-            raise ModelError(f"{path}: a truncated or damaged GGUF file ({_line(e)}); fetch it anew") from e
+            raise _damaged(path, e) from e
         if reader.endianess is gguf.GGUFEndian.BIG:
             raise ModelError(f"{path}: a big-endian GGUF file, which cannot be read here")
         self.tensors = {t.name: t for t in reader.tensors}
@@ -63,7 +74,8 @@ class GgufFile:
     def number_format(self) -> str:
         """``float32`` or ``float16`` where all matrices are stored so, else ``bfloat16``."""
         kinds = {t.tensor_type.name for t in self.tensors.values() if len(t.shape) > 1}
-        return {"F32": "float32", "F16": "float16"}.get(*kinds, "bfloat16") if len(kinds) == 1 else "bfloat16"
+        plain = {"F32": "float32", "F16": "float16"}
+        return plain.get(kinds.pop(), "bfloat16") if len(kinds) == 1 else "bfloat16"
 
     def check_kinds(self) -> None:
         """Raise ModelError for a type of tensor that the library ``gguf`` cannot dequantise."""
@@ -76,6 +88,18 @@ class GgufFile:
                     f"{self.path}: tensors of the type {kind.name} cannot be dequantised; take the file in another "
                     "quantization, such as Q8_0 or Q4_K_M"
                 ) from e
+
+
+@contextmanager
+def by_itself(file: GgufFile) -> Iterator[dict[str, str]]:
+    """Where transformers finds the file with nothing beside it: configs and adapters there it would read as well."""
+    with TemporaryDirectory() as folder:
+        (Path(folder) / file.path.name).symlink_to(file.path.absolute())
+        yield {"pretrained_model_name_or_path": folder, "gguf_file": file.path.name}
+
+
+def _damaged(path: Path, error: Exception) -> ModelError:
+    return ModelError(f"{path}: a truncated or damaged GGUF file ({_line(error)}); fetch it anew")
 
 
 def _line(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """The tokenizer that a GGUF file describes, cutting text as llama.cpp does.
 
 transformers builds one too, but cuts most byte-level vocabularies as GPT-2's, whatever the file names: SmolLM2's rule
-that every digit stands alone is lost. So byte-level vocabularies are built here; the others are left to transformers.
+that every digit stands alone is lost. So byte-level vocabularies are built here; the others are transformers' own, with
+SentencePiece's leading blank put right.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from agentdistill.errors import ModelError
-from agentdistill.gguf_bases._file import GgufFile
+from agentdistill.gguf_bases._file import GgufFile, by_itself
 from agentdistill.gguf_bases._source import TOKENIZER
 from agentdistill.gguf_bases.ways import begins, ignores_merges, pre_tokenizer, way_of
 
-_BYTE_LEVEL = "gpt2"
+_BYTE_LEVEL, _SENTENCEPIECE = "gpt2", "llama"  # as llama.cpp names kinds of vocabularies
+_BLANK = "\N{LOWER ONE EIGHTH BLOCK}"  # how SentencePiece spells one
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED = 1, 2, 3, 4  # llama.cpp's kinds of tokens
 _AGREEING = 0.95  # of plain tokens; another model's tokenizer agrees on far fewer
 
@@ -24,16 +26,13 @@ def build_tokenizer(file: GgufFile) -> Any:
     A transformers tokenizer with the file's chat template, if it has one. Raises ModelError for a vocabulary that
     cannot be read, a way to cut text that is not known, and a tokenizer beside the file that is another model's.
     """
-    folder = file.path.parent
-    if (folder / TOKENIZER).is_file():
+    if (file.path.parent / TOKENIZER).is_file():
         return _beside(file)
     kind = file.of_tokens("model", "none")
     try:
         if kind == _BYTE_LEVEL:
             return _with_roles(file, _byte_level(file))
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(str(folder), gguf_file=file.path.name)
+        return _other(file, kind)
     except ModelError:
         raise
     except Exception as e:
@@ -83,12 +82,30 @@ def _byte_level(file: GgufFile) -> Any:
     tokenizer: Any = Tokenizer(models.BPE(vocab=ids, merges=merges, ignore_merges=ignores_merges(name)))
     tokenizer.pre_tokenizer = pre_tokenizer(way)
     tokenizer.decoder = decoders.ByteLevel()
-    for kind, special in ((_CONTROL, True), (_UNKNOWN, True), (_USER_DEFINED, False)):
-        whole = [AddedToken(t, normalized=False, special=special) for t, k in zip(texts, kinds, strict=False) if k == kind]
-        (tokenizer.add_special_tokens if special else tokenizer.add_tokens)(whole)
+    for chosen, special in (((_CONTROL, _UNKNOWN), True), ((_USER_DEFINED,), False)):
+        whole = [text for text, kind in zip(texts, kinds, strict=False) if kind in chosen]
+        add = tokenizer.add_special_tokens if special else tokenizer.add_tokens
+        add([AddedToken(text, normalized=False, special=special) for text in whole])
     begin = file.of_tokens("bos_token_id")
     if begin is not None and file.of_tokens("add_bos_token", begins(name)):
         tokenizer.post_processor = _beginning(texts[begin], begin)
+    return tokenizer
+
+
+def _other(file: GgufFile, kind: str) -> Any:
+    """What transformers makes of it; SentencePiece's blank in front of every text put where llama.cpp puts it."""
+    from tokenizers import decoders, normalizers
+    from transformers import AutoTokenizer
+
+    with by_itself(file) as place:
+        tokenizer: Any = AutoTokenizer.from_pretrained(**place)
+    if kind == _SENTENCEPIECE:
+        prefix, blank = file.of_tokens("add_space_prefix", True), normalizers.Replace(" ", _BLANK)
+        backend = tokenizer.backend_tokenizer
+        backend.normalizer = normalizers.Sequence([normalizers.Prepend(_BLANK), blank] if prefix else [blank])
+        backend.pre_tokenizer = None
+        bare = [decoders.Replace(_BLANK, " "), decoders.ByteFallback(), decoders.Fuse()]
+        backend.decoder = decoders.Sequence([*bare, decoders.Strip(" ", 1, 0)] if prefix else bare)
     return tokenizer
 
 
@@ -113,7 +130,8 @@ def _with_roles(file: GgufFile, tokenizer: Any) -> Any:
     texts = file.of_tokens("tokens")
     roles = {"bos": "bos", "eos": "eos", "unk": "unknown", "pad": "padding"}
     ids = {role: file.of_tokens(f"{key}_token_id") for role, key in roles.items()}
-    return PreTrainedTokenizerFast(
+    made: Any = PreTrainedTokenizerFast
+    return made(
         tokenizer_object=tokenizer,
         chat_template=file.values.get("tokenizer.chat_template"),
         clean_up_tokenization_spaces=False,

@@ -40,7 +40,9 @@ _OTHER_NAMES = {
     "gpt-4o": "llama4 kanana2",
     "bloom": "poro-chat gpt3-finnish",
 }
-_BEGINS = frozenset("llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 tekken".split())
+_BEGINS = frozenset(
+    ["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "tekken"]
+)
 _WHOLE = _BEGINS | {"glm4"}
 
 

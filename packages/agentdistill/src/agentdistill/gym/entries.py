@@ -123,7 +123,7 @@ def rationale(made: Entry) -> str | None:
 
 @cache
 def _dataset(generator: str, level: int, held_out: bool) -> Any:
-    """The library's dataset of a generator. An entry hangs on nothing but its settings and the sum of seed and index."""
+    """The library's dataset of a generator. An entry depends on its settings and on the sum of seed and index."""
     library = _library()
     if generator not in library.DATASETS or refusal(generator):
         raise UserError(f'"{generator}" of reasoning-gym: {refusal(generator) or "there is no such generator"}')

@@ -22,8 +22,8 @@ LEVELS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"min_terms": 2, "max_terms": 3, "min_digits": 3, "max_digits": 4},
     ),
     "decimal_chain_sum": (
-        {"min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 2, "min_decimal_places": 1, "max_decimal_places": 2},
-        {"min_terms": 4, "max_terms": 6, "min_digits": 2, "max_digits": 4, "min_decimal_places": 1, "max_decimal_places": 4},
+        {"min_terms": 2, "max_terms": 3, "min_digits": 1, "max_digits": 2, "max_decimal_places": 2},
+        {"min_terms": 4, "max_terms": 6, "min_digits": 2, "max_digits": 4, "max_decimal_places": 4},
     ),
     "gcd": (
         {"min_numbers": 2, "max_numbers": 2, "min_value": 4, "max_value": 200},
@@ -78,12 +78,14 @@ SETS: Mapping[str, tuple[str, ...]] = {
 NOT_OFFERED: Mapping[str, str] = {
     "its scorer evaluates the answer as code": "binary_matrix countdown intermediate_integration n_queens "
     "polynomial_multiplication puzzle24 simple_integration spiral_matrix string_insertion",
-    "its scorer accepts wrong answers": "complex_arithmetic game_of_life_halting number_sorting",
+    "its scorer accepts wrong answers": "coin_flip complex_arithmetic game_of_life_halting number_sorting",
+    "its scorer writes to the terminal": "tower_of_hanoi",
     "its gold answers are not what its questions ask for": "basic_arithmetic",
     "its questions differ from process to process": "codeio isomorphic_strings knight_swap list_functions ransom_note "
     "word_ladder",
-    "its questions hang on how many are drawn": "acre",
+    "its questions depend on how many are drawn": "acre",
     "its entries have no gold answer": "boxnet graph_color propositional_logic rubiks_cube rush_hour",
+    "some of its questions take minutes to make": "sokoban",
     "it is made of others": "composite",
 }
 """Why a generator is not offered, and which those are."""

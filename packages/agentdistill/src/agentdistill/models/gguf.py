@@ -33,8 +33,8 @@ def load(
     name: str | None = None,
     kv: Cache = "auto",
 ) -> GgufModel:
-    """Load a ``.gguf`` file. ``tokenizer`` names a folder or hub name; by default it is the one beside the file, else the
-    file's own.
+    """Load a ``.gguf`` file. ``tokenizer`` names a folder or hub name; by default it is the one beside the file, else
+    the file's own.
 
     ``device`` ``cpu`` keeps all layers off the GPU that llama.cpp was built for. ``threads`` None is all there are.
     ``context_length`` None is the file's own, 8192 at most. ``kv`` is how keys and values are kept: ``auto`` is f32 for
@@ -52,6 +52,8 @@ def load(
         raise ModelError(f"{path}: batch_size and threads must be at least 1")
     if kv not in get_args(Cache):
         raise ModelError(f'{path}: kv "{kv}" is not one of {", ".join(get_args(Cache))}')
+    if tokenizer is None and (file.parent / "tokenizer.json").is_file():
+        tokenizer = str(file.parent)
     chat = ChatFormat(load_tokenizer(tokenizer) if tokenizer else tokenizer_of(file), read_template(chat_template))
     llama = _open(path, device, threads, kv)
     if len(chat.tokenizer) > llama.n_vocab:
@@ -66,8 +68,8 @@ def _open(path: str, device: str, threads: int | None, kv: Cache) -> Llama:
     except ModuleNotFoundError as e:
         raise ModelError(
             f"{path}: {e.name} is not installed, which runs GGUF files; install it with: "
-            "pip install 'agentdistill[llama-cpp]' (it is compiled on the spot), or let torch run the file, dequantised: "
-            'model = "local"'
+            "pip install 'agentdistill[llama-cpp]' (it is compiled on the spot), or have it dequantised and run by "
+            'torch: model = "local"'
         ) from e
     return Llama(path, gpu=device != "cpu", threads=threads, kv=kv)
 

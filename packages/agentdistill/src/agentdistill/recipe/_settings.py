@@ -90,19 +90,22 @@ class CollectSettings(RolloutTable):
 
     ``compare_prefix`` collects agent trajectories both with and without the first-thought prefix. ``trajectories``
     names what is read as a collection (``agent``, ``cot``, ...) in place of asking the teacher: a file, a hub dataset,
-    one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list.
+    one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list. ``offer`` says which
+    tools the prompt of such a trajectory offers: ``all`` of the recipe's, or those ``used`` in it, for a student that
+    is to answer both with tools and without.
     """
 
     samples: int = 1
     compare_prefix: bool = True
     trajectories: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
+    offer: Literal["all", "used"] = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterSettings:
     """Which filters a trajectory has to pass, in order. ``paired`` keeps only problems that every collection of the
     recipe has a passing trajectory of, so that all students learn from the same questions. ``questions`` keeps the
-    trajectories of at most so many questions, drawn by the recipe's seed."""
+    trajectories of at most so many questions, drawn by the recipe's seed, evenly over their families."""
 
     keep: tuple[str, ...] = DEFAULT
     paired: bool = False

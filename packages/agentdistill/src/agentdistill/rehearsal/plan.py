@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentdistill.errors import AgentDistillError
+from agentdistill.layout import trainings
 from agentdistill.methods import METHODS, Method
 from agentdistill.recipe import Recipe, student_name
 from agentdistill.rehearsal.probes import Device, Speed, training_speed, writing_speed
@@ -123,7 +124,16 @@ class _Plan:
         if self.recipe.collect.compare_prefix and names & {"agent", "agent-prefix"}:
             names |= {"agent", "agent-prefix"}
         n = self.n_train * self.recipe.collect.samples
-        return [self._by_teacher("collect", METHODS[str(name)], n) for name in METHODS if name in names]
+        first = [self._by_teacher("collect", METHODS[str(name)], n) for name in METHODS if name in names]
+        return first + [part for number in range(2, self.recipe.n_rounds + 1) for part in self._sample(number, n)]
+
+    def _sample(self, number: int, n: int) -> list[StagePlan]:
+        """What the students sample in a later round, at most: questions that are solved are sampled less."""
+        batch = self.recipe.evaluate.batch_size
+        return [
+            self._written("collect", f"{student_name(s)} · {m} · round {number}", s.base, METHODS[m], n, batch)
+            for s, m in trainings(self.recipe)
+        ]
 
     def _by_teacher(self, stage: str, m: Method, n: int) -> StagePlan:
         what, a, path = f"teacher · {m.name}", self.assumed, self.recipe.teacher.settings.get("path")
@@ -134,21 +144,19 @@ class _Plan:
         return self._written(stage, what, path, m, n, batch)
 
     def _train(self) -> list[StagePlan]:
-        out = []
-        for student in self.recipe.students:
-            taught: dict[str, Method] = {}
-            for name in student.methods:
-                if METHODS[name].learns is not None:
-                    taught.setdefault(str(METHODS[name].learns), METHODS[name])
-            for m in taught.values():
-                out.append(self._one_training(student.base, f"{student_name(student)} · {m.name}", m))
-        return out
+        rounds = range(1, self.recipe.n_rounds + 1)
+        return [
+            self._one_training(s.base, f"{student_name(s)} · {m}" + (f" · round {n}" if len(rounds) > 1 else ""), m)
+            for n in rounds
+            for s, m in trainings(self.recipe)
+        ]
 
-    def _one_training(self, base: str, what: str, m: Method) -> StagePlan:
-        cot = self.recipe.train_cot
+    def _one_training(self, base: str, what: str, method_name: str) -> StagePlan:
+        m, cot = METHODS[method_name], self.recipe.train_cot
         settings = cot if cot is not None and m.loop == "cot" else self.recipe.train
         length = min(self.assumed.trajectory_tokens(m), settings.max_length)
-        n_kept = int(self.n_train * self.recipe.collect.samples * self.assumed.kept)
+        kept, rounds = self.recipe.collect.samples * self.assumed.kept, self.recipe.rounds
+        n_kept = int(self.n_train * (kept if rounds is None else min(kept, rounds.per_question)))
         tokens = n_kept * settings.epochs * length
 
         def measure() -> Speed:

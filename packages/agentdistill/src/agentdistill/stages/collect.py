@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -34,6 +35,8 @@ def folder_of(run: Run, name: str) -> StageFolder:
     sources = sources_of(run.recipe.collect, name)
     if sources:
         settings["from"] = list(sources)
+        if run.recipe.collect.offer != "all":
+            settings["offer"] = run.recipe.collect.offer
         inputs = {k: v for source in sources for k, v in _contents(source, name).items()}
         inputs["style"] = run.recipe.style
         if method(name).passages and run.retriever is not None:
@@ -90,9 +93,10 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Pat
         passages = run.passages if method(name).passages else None
         with run.environment(run.recipe.collect, tools=()) as environment:
             read = read_sources(sources, name, run.style, run.tools, environment, passages)
-        write_jsonl(out, read.traces)
+        traces = [_offered(run, name, t) for t in read.traces]
+        write_jsonl(out, traces)
         counts = {"n_skipped": len(read.skipped), "left_out": read.left_out}
-        folder.finish({**facts(read.traces), **counts}, 0.0)
+        folder.finish({**facts(traces), **counts}, 0.0)
     for line in read.skipped[:_SHOWN]:
         progress.say(f"{line}; row skipped")
     for reason, n in read.left_out.items():
@@ -100,6 +104,15 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Pat
     n_skipped = len(read.skipped) + sum(read.left_out.values())
     task.done(f"{len(read.traces):,} read" + (f" · {n_skipped:,} skipped" if n_skipped else ""))
     return out
+
+
+def _offered(run: Run, name: str, trace: Trace) -> Trace:
+    """The trace with the tools in its prompt that its students will be offered."""
+    if method(name).loop != "agent" or run.recipe.collect.offer != "used":
+        return trace
+    code = "\n".join(step.code or "" for step in trace.steps)
+    used = [tool for tool in run.tools if re.search(rf"\b{tool.name}\(", code)]
+    return dataclasses.replace(trace, prompt=run.style.agent(trace.problem.question, used))
 
 
 _SHOWN = 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -136,9 +137,13 @@ def _paired(run: Run, kept: Sequence[Trace]) -> tuple[list[Trace], int]:
 
 
 def _drawn(passed: Sequence[Trace], n: int, seed: int) -> tuple[list[Trace], int]:
-    """The traces of ``n`` questions, in their order, and how many are left out. A question's place in the draw hangs on
-    the seed and its own id, so collections of the same questions give the same ones, and more contain fewer."""
-    ids = sorted({t.problem.id for t in passed}, key=lambda i: digest([seed, i]))
-    chosen = set(ids[:n])
+    """The traces of ``n`` questions, in their order, and how many are left out; of every family as many as it has, up
+    to an even share. A question's place in its family's draw hangs on the seed and its own id, so collections of the
+    same questions give the same ones, and more contain fewer."""
+    families: dict[str, list[str]] = {}
+    for i, family in sorted({(t.problem.id, t.problem.family) for t in passed}, key=lambda p: digest([seed, p[0]])):
+        families.setdefault(family, []).append(i)
+    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*(families[f] for f in sorted(families))))
+    chosen = set(itertools.islice((i for i in in_turn if i is not None), n))
     drawn = [t for t in passed if t.problem.id in chosen]
     return drawn, len(passed) - len(drawn)

@@ -19,7 +19,7 @@ from typing import Any
 from agentdistill import __version__
 from agentdistill.store import digest, locked, set_aside, sweep, write_json
 
-_LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "openai")
+_LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "openai", "reasoning-gym")
 
 
 def versions() -> dict[str, str]:

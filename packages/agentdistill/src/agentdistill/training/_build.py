@@ -174,7 +174,10 @@ def save(trainer: Any, tokenizer: Any, out: Path, base: str) -> None:
     wait()
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "peft_config"):
-        model.peft_config["default"].base_model_name_or_path = lasting(base)
+        place = resolve(base)[0]  # where PEFT looks for the base's config; the adapter's own record has a lasting name
+        model.peft_config["default"].base_model_name_or_path = place
+        if n_processes() == 1:
+            _in_base_dtype(model)
     else:
         _stop_at(model, ChatFormat(tokenizer).end_ids)
         if n_processes() == 1:
@@ -182,7 +185,7 @@ def save(trainer: Any, tokenizer: Any, out: Path, base: str) -> None:
     trainer.save_model(str(partial))
     if is_first():
         tokenizer.save_pretrained(partial)
-        _sort_lists(partial / "adapter_config.json")
+        _tidy_config(partial / "adapter_config.json", base)
         for extra in ("README.md", "training_args.bin"):
             (partial / extra).unlink(missing_ok=True)
         for path in sorted(partial.iterdir()):
@@ -206,9 +209,17 @@ def _in_stored_dtype(model: Any, base: str) -> None:
         model.to(dtype)
 
 
-def _sort_lists(path: Path) -> None:
-    """PEFT writes sets as lists in an order that differs from run to run."""
+def _in_base_dtype(model: Any) -> None:
+    """An adapter is kept in its base's number format, half the size where that is bfloat16: merging rounds to it."""
+    dtype = next(p.dtype for p in model.parameters() if not p.requires_grad)
+    for p in model.parameters():
+        if p.requires_grad:
+            p.data = p.data.to(dtype)
+
+
+def _tidy_config(path: Path, base: str) -> None:
+    """Name the base by what stays valid, and sort lists: PEFT writes sets in an order that differs from run to run."""
     if path.is_file():
         config = json.loads(path.read_text(encoding="utf-8"))
         tidy = {k: sorted(v) if isinstance(v, list) else v for k, v in sorted(config.items())}
-        write_json(path, tidy)
+        write_json(path, {**tidy, "base_model_name_or_path": lasting(base)})

@@ -8,8 +8,6 @@ MLP with their gradients written out. Each part is replaced only where the model
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from types import MethodType
 from typing import Any
 
@@ -17,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
+
+from agentdistill.models._memory import keep_few_kernels, keep_freed_memory
 
 _NAME = "agentdistill_short"
 _SHORT = 512  # tokens; above, the probabilities that are kept take more memory than flash attention saves time
@@ -26,6 +26,7 @@ _aten: Any = torch.ops.aten
 def speed_up(model: nn.Module) -> None:
     """Replace the slow parts of ``model`` in place. Its inputs have to be padded on the right, if at all."""
     keep_freed_memory()
+    keep_few_kernels()
     _short_attention(model)
     for module in model.modules():
         if _is_plain_lora(module):
@@ -34,16 +35,6 @@ def speed_up(model: nn.Module) -> None:
             module.forward = MethodType(_norm_forward, module)  # type: ignore[method-assign]
         elif _is_gated(module):
             module.forward = MethodType(_gated_forward, module)  # type: ignore[method-assign]
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep what is freed: a step asks for the same large buffers again, and fresh pages are slow."""
-    if sys.platform.startswith("linux"):
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            m_trim_threshold, m_mmap_threshold = -1, -3
-            libc.mallopt(m_mmap_threshold, 1 << 30)
-            libc.mallopt(m_trim_threshold, (1 << 31) - 1)
 
 
 # --- attention --------------------------------------------------------------------------------------------------------
@@ -89,12 +80,10 @@ def _attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, scaling: float, **kwargs: Any
 ) -> tuple[Tensor, None]:
     if query.shape == (*query.shape[:2], *key.shape[2:]) and query.shape[2] <= _SHORT:
-        out = _Attention.apply(query, key, value, scaling)
+        out = _Attention.apply(query, key, value, scaling)  # type: ignore[no-untyped-call]
     else:
         many = query.shape[1] != key.shape[1]
-        out = functional.scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=scaling, enable_gqa=many
-        )
+        out = functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling, enable_gqa=many)
     return out.transpose(1, 2).contiguous(), None
 
 
@@ -152,7 +141,7 @@ def _lora_forward(self: Any, x: Tensor) -> Tensor:
         x = x.to(base.weight.dtype)
     with torch.autocast("cpu", enabled=False):
         dropped = self.lora_dropout["default"](x)
-        out: Tensor = _LoraLinear.apply(x, dropped, base.weight, base.bias, a, b, self.scaling["default"])
+        out: Tensor = _LoraLinear.apply(x, dropped, base.weight, base.bias, a, b, self.scaling["default"])  # type: ignore[no-untyped-call]
     return out
 
 
@@ -166,16 +155,18 @@ class _HeadLoss(Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-        loss, grad = hidden.new_zeros((), dtype=torch.float32), torch.empty_like(hidden)
-        for rows, d_rows, wanted in zip(
-            hidden.split(_ROWS), grad.split(_ROWS), labels.unsqueeze(1).split(_ROWS), strict=True
-        ):
-            logits = (rows @ weight.t()).float()
-            total = torch.logsumexp(logits, -1, keepdim=True)
-            loss += (total - logits.gather(1, wanted)).sum()
-            p = logits.sub_(total).exp_()
-            p.scatter_add_(1, wanted, p.new_full(wanted.shape, -1.0))
-            torch.mm(p.to(weight.dtype), weight, out=d_rows)
+        n, loss, grad = len(hidden), hidden.new_zeros((), dtype=torch.float32), torch.empty_like(hidden)
+        half = hidden.new_empty(min(n, _ROWS), len(weight))  # of one size every time, so that the heap keeps its shape
+        whole = half.new_empty(half.shape, dtype=torch.float32)
+        for at in range(0, n, _ROWS):
+            rows, wanted = hidden[at : at + _ROWS], labels[at : at + _ROWS, None]
+            torch.mm(rows, weight.t(), out=half[: len(rows)])
+            p = whole[: len(rows)].copy_(half[: len(rows)])
+            chosen, most = p.gather(1, wanted), p.amax(-1, keepdim=True)
+            total = p.sub_(most).exp_().sum(-1, keepdim=True)
+            loss += (total.log() + most - chosen).sum()
+            p.div_(total).scatter_add_(1, wanted, p.new_full(wanted.shape, -1.0))
+            torch.mm(half[: len(rows)].copy_(p), weight, out=grad[at : at + _ROWS])
         ctx.save_for_backward(grad)
         return loss
 
@@ -190,7 +181,7 @@ def head_loss(head: nn.Module, hidden: Tensor, labels: Tensor) -> Tensor:
     weight = getattr(head, "weight", None)
     if isinstance(head, nn.Linear) and isinstance(weight, Tensor) and head.bias is None and not weight.requires_grad:
         with torch.autocast("cpu", enabled=False):
-            loss: Tensor = _HeadLoss.apply(hidden.to(weight.dtype), weight, labels)
+            loss: Tensor = _HeadLoss.apply(hidden.to(weight.dtype), weight, labels)  # type: ignore[no-untyped-call]
         return loss
     return functional.cross_entropy(head(hidden).float(), labels, reduction="sum")
 
@@ -228,13 +219,14 @@ def _is_rms_norm(module: Any) -> bool:
     if weight.requires_grad or list(module.parameters()) != [weight]:
         return False
     x = torch.linspace(-2.0, 3.0, 2 * weight.numel(), dtype=weight.dtype).view(2, -1)
-    return torch.allclose(module(x), _RmsNorm.apply(x, weight, _epsilon(module)), rtol=0.02, atol=1e-5)
+    ours = _RmsNorm.apply(x, weight, _epsilon(module))  # type: ignore[no-untyped-call]
+    return torch.allclose(module(x), ours, rtol=0.02, atol=1e-5)
 
 
 def _norm_forward(self: Any, hidden_states: Tensor) -> Tensor:
     if hidden_states.dtype != self.weight.dtype:
         return type(self).forward(self, hidden_states)  # type: ignore[no-any-return]
-    out: Tensor = _RmsNorm.apply(hidden_states, self.weight, _epsilon(self))
+    out: Tensor = _RmsNorm.apply(hidden_states, self.weight, _epsilon(self))  # type: ignore[no-untyped-call]
     return out
 
 
@@ -266,5 +258,5 @@ def _silu_class() -> type:
 
 
 def _gated_forward(self: Any, x: Tensor) -> Tensor:
-    out: Tensor = self.down_proj(_Gate.apply(self.gate_proj(x), self.up_proj(x)))
+    out: Tensor = self.down_proj(_Gate.apply(self.gate_proj(x), self.up_proj(x)))  # type: ignore[no-untyped-call]
     return out

@@ -63,7 +63,8 @@ def model_identity(table: Table) -> str:
     if not isinstance(path, str):
         return digest(settings)
     folder = Path(runnable(path))
-    files = [folder] if folder.is_file() else [*sorted(folder.glob("*.safetensors")), *sorted(folder.glob("adapter_config.json"))]
+    names = ("*.safetensors", "adapter_config.json")
+    files = [folder] if folder.is_file() else [f for name in names for f in sorted(folder.glob(name))]
     return digest([settings, [file_digest(f) for f in files] or path])
 
 
