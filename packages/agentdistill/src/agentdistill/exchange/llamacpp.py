@@ -97,7 +97,7 @@ def _opened(student: Path) -> tuple[dict[str, Any], dict[str, Tensor], Any]:
     if files:
         config = json.loads((Path(base) / "config.json").read_text(encoding="utf-8"))
         return _complete(config), _in_files(files), load_tokenizer(str(student))
-    model, tokenizer = load_weights(str(student), None, "cpu", "auto")
+    model, tokenizer = load_weights(str(student), None, "cpu", "float32")
     return model.config.to_dict(), _in_memory(model.state_dict()), tokenizer
 
 

@@ -74,7 +74,7 @@ def base_of(student: Path) -> str | None:
 def _merge(student: Path, folder: Path) -> None:
     from agentdistill.models._weights import load_weights
 
-    model, tokenizer = load_weights(str(student), None, "cpu", "auto")
+    model, tokenizer = load_weights(str(student), None, "cpu", "float32")
     merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
     merged.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

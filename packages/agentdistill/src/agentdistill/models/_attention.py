@@ -14,7 +14,7 @@ _NAME = "agentdistill_step"
 
 
 def step_quickly(model: Any) -> None:
-    """Have a model that reads all its past by ``sdpa``, in bfloat16 on CPU, decode this way. Others stay as they are."""
+    """Have a model decode this way that reads all its past by ``sdpa``, in bfloat16 on CPU. Others stay as they are."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import ModelError
+from agentdistill.processor import has_bfloat16
 
 
 def load_weights(
@@ -64,7 +65,7 @@ def load_base(path: str, device: str | None = "auto", dtype: str = "auto") -> An
     try:
         with quiet():
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                path, dtype=dtype_for(dtype, device), device_map=_placement(device), output_loading_info=True
+                path, dtype=dtype_for(dtype, device, path), device_map=_placement(device), output_loading_info=True
             )
     except ModelError:
         raise
@@ -127,20 +128,29 @@ def _has_tokenizer(path: str) -> bool:
     return (Path(path) / "tokenizer.json").is_file() or (Path(path) / "tokenizer_config.json").is_file()
 
 
-def dtype_for(dtype: str, device: str | None) -> Any:
-    """The number format of a name: ``auto`` is float32 on CPU and the checkpoint's own on a GPU."""
+def dtype_for(dtype: str, device: str | None, path: str | None = None) -> Any:
+    """The number format of a name. ``auto`` is the checkpoint's own on a GPU.
+
+    On CPU it is bfloat16 for a checkpoint at ``path`` that is stored so, where the processor multiplies it natively;
+    everything else is read as float32.
+    """
     import torch
 
     if dtype == "auto":
-        return (
-            "auto"
-            if (device or "").startswith("cuda") or (device == "auto" and torch.cuda.is_available())
-            else torch.float32
-        )
+        if (device or "").startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+            return "auto"
+        half = path is not None and has_bfloat16() and _stored_dtype(path) is torch.bfloat16
+        return torch.bfloat16 if half else torch.float32
     named = getattr(torch, dtype, None)
     if not isinstance(named, torch.dtype):
         raise ModelError(f"unknown dtype {dtype!r}; use auto, float32, bfloat16 or float16")
     return named
+
+
+def _stored_dtype(path: str) -> Any:
+    from transformers import AutoConfig
+
+    return AutoConfig.from_pretrained(path).dtype
 
 
 def _placement(device: str | None) -> Any:

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from random import Random
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from agentdistill.processor import has_bfloat16
 from agentdistill.tinyworld.corpus import LEARN, Rows
 from agentdistill.tinyworld.ladder import SIZES, Size
 
@@ -94,14 +94,6 @@ def rate(done: float) -> float:
     return min(done / 0.02, 1.0) * min(1.0, (1.0 - done) / 0.4 + 0.01)
 
 
-@cache
-def has_fast_bfloat16() -> bool:
-    """Whether this CPU computes in bfloat16; where it only emulates it, single precision is three times as fast."""
-    import torch
-
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
 def loss_of(model: Any, batch: Any) -> tuple[torch.Tensor, int]:
     """Mean cross-entropy over a batch's learned tokens, and their number."""
     import torch
@@ -110,7 +102,7 @@ def loss_of(model: Any, batch: Any) -> tuple[torch.Tensor, int]:
     data = torch.from_numpy(batch.astype(np.int64))
     ids, learned = data & (LEARN - 1), data >= LEARN
     mask = learned[:, 1:]
-    with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bfloat16()):
+    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
         hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
         logits = model.lm_head(hidden[mask])
     return cross_entropy(logits.float(), ids[:, 1:][mask]), int(mask.sum())

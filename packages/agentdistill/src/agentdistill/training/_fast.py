@@ -8,8 +8,6 @@ MLP with their gradients written out. Each part is replaced only where the model
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from types import MethodType
 from typing import Any
 
@@ -17,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
+
+from agentdistill.models._memory import keep_few_kernels, keep_freed_memory
 
 _NAME = "agentdistill_short"
 _SHORT = 512  # tokens; above, the probabilities that are kept take more memory than flash attention saves time
@@ -26,6 +26,7 @@ _aten: Any = torch.ops.aten
 def speed_up(model: nn.Module) -> None:
     """Replace the slow parts of ``model`` in place. Its inputs have to be padded on the right, if at all."""
     keep_freed_memory()
+    keep_few_kernels()
     _short_attention(model)
     for module in model.modules():
         if _is_plain_lora(module):
@@ -34,16 +35,6 @@ def speed_up(model: nn.Module) -> None:
             module.forward = MethodType(_norm_forward, module)  # type: ignore[method-assign]
         elif _is_gated(module):
             module.forward = MethodType(_gated_forward, module)  # type: ignore[method-assign]
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep what is freed: a step asks for the same large buffers again, and fresh pages are slow."""
-    if sys.platform.startswith("linux"):
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            m_trim_threshold, m_mmap_threshold = -1, -3
-            libc.mallopt(m_mmap_threshold, 1 << 30)
-            libc.mallopt(m_trim_threshold, (1 << 31) - 1)
 
 
 # --- attention --------------------------------------------------------------------------------------------------------
@@ -166,16 +157,18 @@ class _HeadLoss(Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-        loss, grad = hidden.new_zeros((), dtype=torch.float32), torch.empty_like(hidden)
-        for rows, d_rows, wanted in zip(
-            hidden.split(_ROWS), grad.split(_ROWS), labels.unsqueeze(1).split(_ROWS), strict=True
-        ):
-            logits = (rows @ weight.t()).float()
-            total = torch.logsumexp(logits, -1, keepdim=True)
-            loss += (total - logits.gather(1, wanted)).sum()
-            p = logits.sub_(total).exp_()
-            p.scatter_add_(1, wanted, p.new_full(wanted.shape, -1.0))
-            torch.mm(p.to(weight.dtype), weight, out=d_rows)
+        n, loss, grad = len(hidden), hidden.new_zeros((), dtype=torch.float32), torch.empty_like(hidden)
+        half = hidden.new_empty(min(n, _ROWS), len(weight))  # of one size every time, so that the heap keeps its shape
+        whole = half.new_empty(half.shape, dtype=torch.float32)
+        for at in range(0, n, _ROWS):
+            rows, wanted = hidden[at : at + _ROWS], labels[at : at + _ROWS, None]
+            torch.mm(rows, weight.t(), out=half[: len(rows)])
+            p = whole[: len(rows)].copy_(half[: len(rows)])
+            chosen, most = p.gather(1, wanted), p.amax(-1, keepdim=True)
+            total = p.sub_(most).exp_().sum(-1, keepdim=True)
+            loss += (total.log() + most - chosen).sum()
+            p.div_(total).scatter_add_(1, wanted, p.new_full(wanted.shape, -1.0))
+            torch.mm(half[: len(rows)].copy_(p), weight, out=grad[at : at + _ROWS])
         ctx.save_for_backward(grad)
         return loss
 
@@ -254,9 +247,17 @@ class _Gate(Function):
 
 
 def _is_gated(module: Any) -> bool:
+    """Whether the module is a gated MLP as Llama's: some families scale its parts, which a try shows."""
     parts = dict(module.named_children())
-    act = parts.pop("act_fn", None)
-    return set(parts) == {"gate_proj", "up_proj", "down_proj"} and type(act) in (nn.SiLU, _silu_class())
+    act, training = parts.pop("act_fn", None), module.training
+    if set(parts) != {"gate_proj", "up_proj", "down_proj"} or type(act) not in (nn.SiLU, _silu_class()):
+        return False
+    x = torch.linspace(-2.0, 3.0, module.gate_proj.in_features, dtype=next(module.parameters()).dtype)[None]
+    with torch.no_grad():
+        module.eval()  # dropout would tell them apart
+        plain, ours = module(x), _gated_forward(module, x)
+        module.train(training)
+    return bool((plain - ours).norm() <= 0.02 * plain.norm())
 
 
 def _silu_class() -> type:

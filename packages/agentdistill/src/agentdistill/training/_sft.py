@@ -12,6 +12,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from agentdistill.training._fast import head_loss, speed_up
 
+_TOKENS = 512  # of a forward pass; larger ones are no faster on CPU, and hold more activations
 _MOST_LOGITS = 1 << 26  # above this many a head that learns is computed in tiles, as TRL does
 _HEADS_OF_THEIR_OWN = (
     "final_logit_softcapping",
@@ -49,6 +50,16 @@ def collate(rows: Sequence[dict[str, list[int]]], pad_id: int) -> dict[str, torc
     return {"input_ids": ids, "labels": labels, "attention_mask": mask}
 
 
+def parts(batch: dict[str, torch.Tensor], n_tokens: int) -> Iterator[dict[str, torch.Tensor]]:
+    """The batch in parts of about equally many rows and at most ``n_tokens`` (one row at least), padding cut off."""
+    lengths = batch["attention_mask"].sum(1)
+    rows, width = batch["input_ids"].shape
+    n = min(rows, -(-rows * width // n_tokens))
+    for index in torch.arange(rows).tensor_split(n):
+        keep = int(lengths[index].max())
+        yield {name: value[index, :keep] for name, value in batch.items()}
+
+
 class SequenceTrainer(SFTTrainer):  # type: ignore[misc]
     """Reads in a given order. On one CPU process, the loss needs logits of the learned positions only."""
 
@@ -63,8 +74,10 @@ class SequenceTrainer(SFTTrainer):  # type: ignore[misc]
             and not any(getattr(config, name, None) for name in _HEADS_OF_THEIR_OWN)
         )
         self._vocabulary = config.vocab_size
+        self._by_parts = False
         if self._direct and hasattr(self.accelerator.unwrap_model(self.model), "peft_config"):
             speed_up(self._causal_model())
+            self._by_parts = True
 
     def _causal_model(self) -> Any:
         model = self.accelerator.unwrap_model(self.model)
@@ -76,6 +89,15 @@ class SequenceTrainer(SFTTrainer):  # type: ignore[misc]
     def floating_point_ops(self, inputs: Any) -> int:
         """Not counted: it would walk through all parameters at every step."""
         return 0
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
+        """Add up the gradients of one batch, part by part where LoRA trains on CPU; returns the batch's loss."""
+        if not self._by_parts:
+            return super().training_step(model, inputs, num_items_in_batch)  # type: ignore[no-untyped-call]
+        if num_items_in_batch is None:
+            num_items_in_batch = (inputs["labels"][:, 1:] != -100).sum()
+        step: Any = super().training_step
+        return sum(step(model, part, num_items_in_batch) for part in parts(inputs, _TOKENS))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

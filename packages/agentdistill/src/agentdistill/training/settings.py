@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agentdistill.errors import RecipeError
+from agentdistill.processor import has_bfloat16
 
 _CHOICES = {
     "method": ("lora", "full"),
@@ -89,12 +90,5 @@ class TrainSettings:
     def half(self, gpu: bool) -> bool:
         """Whether it computes in bfloat16, on a GPU or not."""
         if self.precision == "auto":
-            return gpu or (self.method == "lora" and _has_bfloat16())
+            return gpu or (self.method == "lora" and has_bfloat16())
         return self.precision == "bfloat16"
-
-
-def _has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 matrices by itself, several times as fast as float32."""
-    import torch
-
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
