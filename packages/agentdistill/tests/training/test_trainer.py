@@ -70,6 +70,25 @@ def test_the_loss_is_the_mean_over_learned_tokens(
     assert result.loss_curve == ((1, pytest.approx(expected_loss(base, 8, list(range(8))), abs=2e-4)),)
 
 
+def test_an_adapter_learns_the_same_from_a_batch_in_parts(
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from agentdistill.training import _sft
+
+    settings = replace(LORA, epochs=1, batch_size=8, log_every=1, lora_dropout=0.0, precision="float32")
+    curves, weights = [], []
+    for n_tokens in (1 << 20, 200):
+        monkeypatch.setattr(_sft, "_TOKENS", n_tokens)
+        out = tmp_path / str(n_tokens)
+        curves.append(train(made_traces(8), base, out, settings).loss_curve)
+        weights.append(load_file(out / "adapter_model.safetensors"))
+    truth = pytest.approx(expected_loss(base, 8, list(range(8))), abs=2e-4)
+    assert curves == [((1, truth),), ((1, truth),)]
+    whole, parts = weights
+    assert any(bool(t.any()) for name, t in whole.items() if "lora_B" in name)
+    assert all(torch.allclose(t, parts[name], atol=1e-5) for name, t in whole.items())
+
+
 def test_full_weights(base: str, tmp_path: Path) -> None:
     seen: list[tuple] = []
     settings = replace(FULL, learning_rate=1e-2, epochs=12)

@@ -2,7 +2,8 @@
 
 Counted are tokens read, padding aside, over the time of the training loop alone. All three take the same model, batch
 size, optimizer and precision (float32, one thread). The plain run is TRL's ``SFTTrainer`` given ids and labels, as
-its documentation says, with gradient checkpointing off, which would only slow it down here.
+its documentation says, with gradient checkpointing off, which would only slow it down here. With ``--base`` a LoRA
+adapter is trained on a base of your own instead: see :mod:`agentdistill.bench._adapters`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from agentdistill.bench._adapters import WAYS, Job, compare, table
 from agentdistill.training import TrainSettings, train
 from agentdistill.types import End, Message, Problem, Source, Step, StepStatus, Trace
 
@@ -32,11 +34,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; ``--json`` prints one object. Returns 0."""
     parser = argparse.ArgumentParser(prog="agentdistill bench training", description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--traces", type=int, default=48, help="conversations to train on (default 48)")
+    parser.add_argument("--traces", type=int, help="conversations to train on (default 48; with --base 160)")
     parser.add_argument("--hidden", type=int, default=96, help="model width (default 96: 0.7M parameters)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is timed (default 3)")
+    parser.add_argument("--rounds", type=int, help="how often each is timed (default 3; with --base 1)")
+    lora = parser.add_argument_group("with a base of your own", "LoRA beside plain TRL with PEFT, each in a process")
+    lora.add_argument("--base", help="folder of a checkpoint; in place of the small random model")
+    lora.add_argument("--ways", nargs="+", choices=sorted(WAYS), default=["ours", "trl", "trl-kept", "trl-bf16"])
+    lora.add_argument("--threads", type=int, default=1, help="torch's threads (1)")
     options = parser.parse_args(argv)
-    result = measure(options.traces, options.hidden, options.rounds)
+    if options.base is not None:
+        return _compare_adapters(options)
+    result = measure(options.traces or 48, options.hidden, options.rounds or 3)
     if options.json:
         print(json.dumps(result))
     else:
@@ -44,6 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in ("ours", "trl", "bare"):
             print(f"  {name:5} {result['tokens_per_s'][name]:>9,.0f} tokens/s")
         print(f"  ours / plain TRL {result['ratio_to_trl']:.2f}   ours / bare loop {result['ratio_to_bare']:.2f}")
+    return 0
+
+
+def _compare_adapters(options: argparse.Namespace) -> int:
+    job = Job(way=options.ways[0], base=options.base, n_traces=options.traces or 160, threads=options.threads)
+    result = compare(job, options.ways, options.rounds or 1)
+    print(json.dumps(result) if options.json else table(result))
     return 0
 
 

@@ -246,9 +246,17 @@ class _Gate(Function):
 
 
 def _is_gated(module: Any) -> bool:
+    """Whether the module is a gated MLP as Llama's: some families scale its parts, which a try shows."""
     parts = dict(module.named_children())
-    act = parts.pop("act_fn", None)
-    return set(parts) == {"gate_proj", "up_proj", "down_proj"} and type(act) in (nn.SiLU, _silu_class())
+    act, training = parts.pop("act_fn", None), module.training
+    if set(parts) != {"gate_proj", "up_proj", "down_proj"} or type(act) not in (nn.SiLU, _silu_class()):
+        return False
+    x = torch.linspace(-2.0, 3.0, module.gate_proj.in_features, dtype=next(module.parameters()).dtype)[None]
+    with torch.no_grad():
+        module.eval()  # dropout would tell them apart
+        plain, ours = module(x), _gated_forward(module, x)
+        module.train(training)
+    return bool((plain - ours).norm() <= 0.02 * plain.norm())
 
 
 def _silu_class() -> type:

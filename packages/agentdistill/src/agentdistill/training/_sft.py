@@ -12,7 +12,7 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 from agentdistill.training._fast import head_loss, speed_up
 
-_TOKENS = 512
+_TOKENS = 512  # of a forward pass; larger ones are no faster on CPU, and hold more activations
 _MOST_LOGITS = 1 << 26  # above this many a head that learns is computed in tiles, as TRL does
 _HEADS_OF_THEIR_OWN = (
     "final_logit_softcapping",
@@ -91,13 +91,13 @@ class SequenceTrainer(SFTTrainer):  # type: ignore[misc]
         return 0
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
-        """Gradients of one batch, by parts where that saves memory; their sum is the same."""
+        """Add up the gradients of one batch, part by part where LoRA trains on CPU; returns the batch's loss."""
         if not self._by_parts:
             return super().training_step(model, inputs, num_items_in_batch)  # type: ignore[no-untyped-call]
         if num_items_in_batch is None:
             num_items_in_batch = (inputs["labels"][:, 1:] != -100).sum()
-        step = super().training_step
-        return sum(step(model, part, num_items_in_batch) for part in parts(inputs, _TOKENS))  # type: ignore[no-untyped-call]
+        step: Any = super().training_step
+        return sum(step(model, part, num_items_in_batch) for part in parts(inputs, _TOKENS))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

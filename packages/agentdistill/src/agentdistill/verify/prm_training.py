@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -113,6 +113,7 @@ def _fit(
     torch.manual_seed(settings.seed)
     model = _with_head(base)
     device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
+    half = replace(settings, method="full").half(device == "cuda")  # all weights learn, whatever the settings name
     model.to(device).train()
     order = reading_order([len(ids) for ids, _ in rows], settings.epochs, settings.batch_size, settings.seed)
     batches = [order[i : i + settings.batch_size] for i in range(0, len(order), settings.batch_size)]
@@ -121,7 +122,7 @@ def _fit(
     schedule = get_scheduler(name, optimizer, round(settings.warmup * len(batches)), len(batches))
     losses = resume.load(model, optimizer, schedule)
     for n, batch in enumerate(batches[len(losses) :], len(losses) + 1):
-        with torch.autocast(device, torch.bfloat16, enabled=settings.half(device == "cuda")):
+        with torch.autocast(device, torch.bfloat16, enabled=half):
             loss = _loss(model, [rows[i] for i in batch], device)
         if not torch.isfinite(loss):
             raise ModelError(f"the reward model's loss is {loss.item()} at update {n}: a lower learning_rate may help")
