@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.bench._adapters import WAYS, Job, compare, table
+from agentdistill.checkpoints import locate
 from agentdistill.training import TrainSettings, train
 from agentdistill.types import End, Message, Problem, Source, Step, StepStatus, Trace
 
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--hidden", type=int, default=96, help="model width (default 96: 0.7M parameters)")
     parser.add_argument("--rounds", type=int, help="how often each is timed (default 3; with --base 1)")
     lora = parser.add_argument_group("with a base of your own", "LoRA beside plain TRL with PEFT, each in a process")
-    lora.add_argument("--base", help="folder of a checkpoint; in place of the small random model")
+    lora.add_argument("--base", help="a checkpoint, as a recipe names a base; in place of the small random model")
     lora.add_argument("--ways", nargs="+", choices=sorted(WAYS), default=["ours", "trl", "trl-kept", "trl-bf16"])
     lora.add_argument("--threads", type=int, default=1, help="torch's threads (1)")
     options = parser.parse_args(argv)
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _compare_adapters(options: argparse.Namespace) -> int:
-    job = Job(way=options.ways[0], base=options.base, n_traces=options.traces or 160, threads=options.threads)
+    job = Job(way=options.ways[0], base=locate(options.base), n_traces=options.traces or 160, threads=options.threads)
     result = compare(job, options.ways, options.rounds or 1)
     print(json.dumps(result) if options.json else table(result))
     return 0
