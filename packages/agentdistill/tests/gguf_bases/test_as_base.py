@@ -60,7 +60,9 @@ def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     write_tiny(folder / "tiny.gguf", Kind.Q4_1)
     said = Said()
-    run_recipe(load_recipe(recipe_on(folder, folder / "tiny.gguf")), folder / "run", said)
+    with pytest.MonkeyPatch.context() as patch:  # another file's tests may have dequantised the same bytes
+        patch.setenv("AGENTDISTILL_CACHE", str(folder / "cache"))
+        run_recipe(load_recipe(recipe_on(folder, folder / "tiny.gguf")), folder / "run", said)
     return folder, said.lines
 
 
