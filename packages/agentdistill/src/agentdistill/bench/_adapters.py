@@ -10,9 +10,7 @@ as its documentation shows it, given ids and labels; its default is to recompute
 from __future__ import annotations
 
 import json
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.bench._problems import solved
-from agentdistill.errors import UserError
+from agentdistill.bench._process import in_process, peak_mb, resident_mb
 from agentdistill.training import TrainSettings
 
 WAYS = {
@@ -76,7 +74,7 @@ def compare(job: Job, ways: Sequence[str], rounds: int) -> dict[str, Any]:
     runs: dict[str, list[dict[str, Any]]] = {way: [] for way in ways}
     for _ in range(rounds):
         for way in ways:
-            runs[way].append(_in_process(replace(job, way=way)))
+            runs[way].append(in_process(__name__, asdict(replace(job, way=way))))
     facts = {way: _middle(some) for way, some in runs.items()}
     ours = facts[ways[0]]
     beside = {
@@ -110,15 +108,6 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "", *(f"{name}: {WAYS[name]}" for name in names)])
 
 
-def _in_process(job: Job) -> dict[str, Any]:
-    argv = [sys.executable, "-m", __name__, json.dumps(asdict(job))]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(f"bench training: {job.way} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def _middle(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     n = runs[0]["n_tokens"]
     return {
@@ -145,7 +134,7 @@ def run(job: Job) -> dict[str, Any]:
     data = prepare([solved(i) for i in range(job.n_traces)], ChatFormat(tokenizer), 1024)
     lengths = [len(e.input_ids) for e in data.examples]
     order = reading_order(lengths, 1, job.batch_size, job.seed)
-    libraries = _status("VmRSS")
+    libraries = resident_mb()
     with tempfile.TemporaryDirectory() as name, quiet():
         if job.way.startswith("ours"):
             trainer, _ = build(data, tokenizer, job.base, Path(name), job.settings, None)
@@ -160,7 +149,7 @@ def run(job: Job) -> dict[str, Any]:
         "seconds": clock.wall[-1] - clock.wall[0],
         "cpu_s": clock.cpu[-1] - clock.cpu[0],
         "n_tokens": sum(lengths[i] for i in order[job.batch_size :]),
-        "peak_mb": _status("VmHWM"),
+        "peak_mb": peak_mb(),
         "libraries_mb": libraries,
     }
 
@@ -223,15 +212,6 @@ def _clock() -> Any:
             self.cpu.append(time.process_time())
 
     return Clock()
-
-
-def _status(name: str) -> float:
-    """A line of ``/proc/self/status`` in MB; elsewhere the most that was ever resident."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":
