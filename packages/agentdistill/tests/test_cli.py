@@ -218,3 +218,17 @@ def test_ctrl_c_that_a_library_turned_into_an_error_is_ctrl_c(
     monkeypatch.setattr("agentdistill.cli.run.main", importing)
     assert main(["run", str(run.parent.parent / "recipe.toml"), "--runs", "runs"]) == 130
     assert "interrupted; what was done is kept" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "order",
+    [["RUN", "--max-steps", "3", "Why?"], ["--max-steps", "3", "RUN", "Why?"], ["RUN", "Why?", "--max-steps", "3"]],
+)
+def test_options_may_stand_anywhere_among_the_arguments(order):
+    args = build_parser("ask").parse_args(["ask", *order])
+    assert (str(args.run), args.question, args.max_steps) == ("RUN", "Why?", 3)
+
+
+def test_what_a_benchmark_is_given_is_left_to_it():
+    args = build_parser("bench").parse_args(["bench", "loop", "--json", "--rounds", "1"])
+    assert (args.what, args.rest) == ("loop", ["--json", "--rounds", "1"])

@@ -9,6 +9,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from agentdistill import __version__
 from agentdistill.errors import InfrastructureError, UserError
@@ -46,12 +47,30 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         prog="agentdistill", description="Distil a strong model's tool-using behaviour into small language models."
     )
     parser.add_argument("--version", action="version", version=f"agentdistill {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Verb)
     for name, about in VERBS.items():
         sub = verbs.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
         if only in (None, name):
             importlib.import_module(f"{__name__}.{_MODULES.get(name, name)}").add(sub, name)
     return parser
+
+
+class _Verb(argparse.ArgumentParser):
+    """One verb's arguments. Options may stand anywhere: argparse alone takes an optional positional for left out where
+    an option stands before it, as in ``ask RUN --max-steps 3 QUESTION``.
+    """
+
+    _inside = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        whole = {argparse.PARSER, argparse.REMAINDER}  # these take all that follows, options too
+        if self._inside or any(action.nargs in whole for action in self._actions):
+            return super().parse_known_args(args, namespace)
+        self._inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._inside = False
 
 
 _MODULES = {
