@@ -36,14 +36,18 @@ def read_bvh(path: str | os.PathLike[str]) -> Clip:
     return model.clips[0]
 
 
-def read_bvh_model(path: str | os.PathLike[str]) -> Model:
-    """As :func:`read_bvh`, for a file that may be a skeleton without motion, too."""
+def read_bvh_model(path: str | os.PathLike[str], *, up: str = "y") -> Model:
+    """As :func:`read_bvh`, for a file that may be a skeleton without motion, too.
+
+    ``up`` ("x", "y", "z") is the axis that points up in the file: nothing is turned, but whether the root's positions
+    are relative to its OFFSET shows in how high the creature stands.
+    """
     data = read_bytes(path, MAX_BYTES)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    return _bvh_read.parse(text, Path(path))
+    return _bvh_read.parse(text, Path(path), up)
 
 
 def write_bvh(clip: Clip, path: str | os.PathLike[str], *, order: str = "ZXY") -> None:
