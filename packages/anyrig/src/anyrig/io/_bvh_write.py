@@ -12,6 +12,7 @@ from anyrig.skeleton import Clip, Skeleton
 
 Array = NDArray[np.float64]
 
+
 def render(clip: Clip, order: str) -> str:
     """The clip, whose rest rotations are identities, as the text of a BVH file."""
     order = order.upper()
