@@ -23,7 +23,7 @@ from anyrig.io._source import read_model, wrap
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
-def read_glb(path: str | os.PathLike[str], *, ends: bool = False, up: str = "y", unit: str = "m") -> Model:
+def read_glb(path: str | os.PathLike[str], *, ends: bool = False, up: str = "y", unit: str | float = "m") -> Model:
     """The skeleton in a glTF file with all its clips, of which there may be none.
 
     ``ends`` adds the childless nodes below the last bones. ``up`` and ``unit`` are for files that do not keep to the
@@ -40,7 +40,7 @@ def read_glb(path: str | os.PathLike[str], *, ends: bool = False, up: str = "y",
 
 
 def write_glb(
-    model: Model, path: str | os.PathLike[str], *, up: str = "y", unit: str = "m", bones: bool = True
+    model: Model, path: str | os.PathLike[str], *, up: str = "y", unit: str | float = "m", bones: bool = True
 ) -> None:
     """Writes the model with its clips; as JSON with the buffer inside where the file's name ends in ``.gltf``.
 
