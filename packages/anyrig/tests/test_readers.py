@@ -61,7 +61,7 @@ def model():
 
 @pytest.fixture(scope="module", params=PACKS or [None], ids=lambda p: p.name if p else "none")
 def pack(request, model, tmp_path_factory):
-    """What is made for the creatures of one folder; of files with the same skeleton, as takes of one actor, the first."""
+    """What is made for the creatures of one folder; of the takes of one skeleton the first."""
     folder, made, seen = tmp_path_factory.mktemp("made"), [], set()
     for file in (f for f in FILES if f.parent == request.param):
         try:
