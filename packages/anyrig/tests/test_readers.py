@@ -1,8 +1,8 @@
 """Motion made for every creature of the real data, as other programs read it: ``make test-readers``.
 
 Khronos' validator finds no error, three.js, Blender, bvhio and pybvh have the joints where this package has them, and
-no mesh tears. Needs the data, npm, and for Blender Python 3.11; ``ANYRIG_READERS`` names the folder that the command
-installs to. ``-k animals_pack`` takes one folder of creatures.
+no mesh tears. Needs the data (in ``../shared/data/motion``, or where ``ANYRIG_DATA`` says), npm, and for Blender Python
+3.11; ``ANYRIG_READERS`` names the folder that the command installs to. ``-k animals_pack`` takes one folder of creatures.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from anyrig.io._nodes import Placement
 from anyrig.model import load_model
 from anyrig.skeleton import Clip
 
-DATA = Path(__file__).parents[4] / "shared" / "data" / "motion"
+DATA = Path(os.environ.get("ANYRIG_DATA") or Path(__file__).parents[4] / "shared" / "data" / "motion")
 READERS = Path(os.environ.get("ANYRIG_READERS", "")).absolute()
 HERE = Path(__file__).parent / "readers"
 PYTHON = READERS / "python" / "bin" / "python"
