@@ -2,7 +2,8 @@
 
 Khronos' validator finds no error, three.js, Blender, bvhio and pybvh have the joints where this package has them, and
 no mesh tears. Needs the data (in ``../shared/data/motion``, or where ``ANYRIG_DATA`` says), npm, and for Blender Python
-3.11; ``ANYRIG_READERS`` names the folder that the command installs to. ``-k animals_pack`` takes one folder of creatures.
+3.11; ``ANYRIG_READERS`` names the folder that the command installs to. ``-k animals_pack`` takes one folder of
+creatures.
 """
 
 from __future__ import annotations

@@ -19,9 +19,10 @@ from anyrig.skeleton import Clip, Skeleton
 
 Array = NDArray[np.float64]
 
-STILL = 1e-6
-"""A joint within this share of the skeleton's size of its offset does not move: what was single precision once, and
-went through a few rotations, resolves no less."""
+STILL = 1e-7
+"""A joint within this share of the skeleton's size of its offset does not move: float32 resolves no less."""
+FIXED = 1e-6
+"""A root that stays within this share of the size of its place in a joint's frame is fixed to that joint."""
 MOVE = "_move"
 """Ends the name of a joint that moves the one below it."""
 END = "_end"
@@ -57,7 +58,7 @@ def one_tree(clip: Clip) -> Clip:
     main = [j for j in range(s.n_joints) if top[j] == s.main_root]
     rest = s.rest_positions()
     positions, turns = clip.world()
-    least = STILL * extent(s)
+    least, held = FIXED * extent(s), []
     for root in s.roots:
         if root != s.main_root:
             apart = rest[root] - rest[main]
@@ -65,12 +66,14 @@ def one_tree(clip: Clip) -> Clip:
             fixed = np.abs(seen - apart).max(axis=(0, 2)) <= least
             distance = np.where(fixed, np.linalg.norm(apart, axis=-1), np.inf)
             parents[root] = main[int(distance.argmin())] if fixed.any() else s.main_root
+            held += [root] if fixed.any() else []
     order = _depth_first(parents)
     at = {j: n for n, j in enumerate(order)}
     above = tuple(at[parents[j]] if parents[j] >= 0 else -1 for j in order)
     tree = Skeleton(tuple(s.names[j] for j in order), above, np.zeros((s.n_joints, 3)))
     _, offsets = tree.local(rest[order], rot.identity(s.n_joints))
     rotations, translations = tree.local(positions[:, order], turns[:, order])
+    translations[:, [at[root] for root in held]] = offsets[[at[root] for root in held]]
     return replace(clip, skeleton=replace(tree, offsets=offsets), rotations=rotations, translations=translations)
 
 

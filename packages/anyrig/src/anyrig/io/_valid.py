@@ -157,8 +157,9 @@ def _influence(document: Document, joints: int, weights: int) -> None:
     fixed[total <= 0] = [1, 0, 0, 0]
     off = np.abs(total - 1.0) > _SUM * np.maximum((fixed > 0).sum(axis=1), 1)
     fixed[off & (total > 0)] /= total[off & (total > 0), None]
-    if not np.array_equal(fixed, share):
-        followed[fixed <= 0] = 0
+    changed = (fixed != share).any(axis=1)
+    if changed.any():
+        followed[changed] = np.where(fixed[changed] > 0, followed[changed], 0)
         _accessors.replace(document, joints, followed)
         _accessors.replace(document, weights, fixed.astype(np.float32))
 

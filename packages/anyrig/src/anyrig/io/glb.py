@@ -3,9 +3,9 @@
 - Joints are the nodes that any skin names, those between them, and those above them that an animation moves. Nodes
   above, such as an armature scaled by 100 and turned on its back, are folded into the world that the joints are in.
 - Animations become clips at the rate at which all their keys fall on frames, so keys are kept as they are.
-- Writing a model that was read keeps meshes, skins, materials, morph targets and all else. Changed and new clips get one
-  linear key a frame, without scale. An animation whose clip was not changed is kept to the letter, but for what is no
-  valid glTF, and for one key for each joint that a new clip moves and it does not.
+- Writing a model that was read keeps meshes, skins, materials, morph targets and all else. Changed and new clips get
+  one linear key a frame, without scale. An animation whose clip was not changed is kept to the letter, but for what is
+  no valid glTF, and for one key for each joint that a new clip moves and it does not.
 - A skeleton from elsewhere is written with a skin and a mesh that shows its bones.
 """
 
