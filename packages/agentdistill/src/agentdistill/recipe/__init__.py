@@ -21,6 +21,7 @@ from agentdistill.recipe._settings import (
     TeacherSettings,
     ToolsSettings,
     is_name,
+    asks_teacher,
     sources_of,
     student_name,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "is_name",
     "load_recipe",
     "recipe_from_json",
+    "asks_teacher",
     "sources_of",
     "student_name",
 ]
