@@ -20,8 +20,8 @@ from agentdistill.recipe._settings import (
     StudentSettings,
     TeacherSettings,
     ToolsSettings,
-    is_name,
     asks_teacher,
+    is_name,
     sources_of,
     student_name,
 )
@@ -40,10 +40,10 @@ __all__ = [
     "StudentSettings",
     "TeacherSettings",
     "ToolsSettings",
+    "asks_teacher",
     "is_name",
     "load_recipe",
     "recipe_from_json",
-    "asks_teacher",
     "sources_of",
     "student_name",
 ]

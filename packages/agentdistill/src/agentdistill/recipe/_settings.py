@@ -90,9 +90,9 @@ class CollectSettings(RolloutTable):
 
     ``compare_prefix`` collects agent trajectories both with and without the first-thought prefix. ``trajectories``
     names what is read as a collection (``agent``, ``cot``, ...) in place of asking the teacher: a file, a hub dataset,
-    one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list; where ``teacher`` is in
-    the list, the teacher is asked as well. ``offer`` says which tools the prompt of such a trajectory offers: ``all`` of the recipe's, or those ``used`` in it, for a student that
-    is to answer both with tools and without.
+    one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list; with ``teacher`` in
+    the list, the teacher is asked as well. ``offer`` says which tools the prompt of such a trajectory offers: ``all``
+    of the recipe's, or those ``used`` in it, for a student that is to answer both with tools and without.
     """
 
     samples: int = 1

@@ -52,7 +52,7 @@ def _distinct(run: Run, distinct: bool) -> dict[str, Any]:
 
 
 def _is_sampled(run: Run, name: str) -> bool:
-    """Whether a collection is the first of several rounds of sampling; if all are published, they are kept as they are."""
+    """Whether a collection is the first of several rounds of sampling; published ones alone are kept as they are."""
     return run.recipe.rounds is not None and asks_teacher(run.recipe.collect, name)
 
 
