@@ -112,6 +112,68 @@ def test_an_adapter_stays_one_or_is_merged(tmp_path):
     assert torch.allclose(expected, found, atol=1e-4)
 
 
+@pytest.mark.parametrize("merge", [True, False])
+def test_whoever_serves_it_stops_where_its_turns_end(tmp_path, merge):
+    """The base is one that never saw a chat: its own end is another token, and its weights are bfloat16."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = save_checkpoint(tmp_path / "base", hidden=16)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    turn_end, own_end = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
+    tokenizer.eos_token = "<|endoftext|>"
+    tokenizer.save_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base).to(torch.bfloat16)
+    model.generation_config.eos_token_id = own_end
+    model.save_pretrained(base)
+    student = tmp_path / "student"
+    get_peft_model(model, LoraConfig(r=2, init_lora_weights=False, target_modules=["q_proj"])).save_pretrained(student)
+    tokenizer.save_pretrained(student)
+    out = write_model(student, tmp_path / "out", name="a", style=load_style("tiny"), merge=merge)
+    assert json.loads((out / "generation_config.json").read_text())["eos_token_id"] == [turn_end, own_end]
+    if merge:
+        assert AutoModelForCausalLM.from_pretrained(out).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    "adapted",
+    [
+        {"target_modules": ["embed_tokens"]},
+        {"target_modules": ["lm_head"]},
+        {"target_modules": ["embed_tokens", "lm_head", "q_proj"]},
+        {"target_modules": ["embed_tokens"], "ensure_weight_tying": True},
+        {"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"]},
+        {"target_modules": ["q_proj"], "trainable_token_indices": [1, 2]},
+        {"target_modules": ["q_proj"]},
+    ],
+    ids=lambda kw: "-".join(f"{v}" for v in kw.values()),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_adapters_on_shared_embeddings_are_merged_into_what_they_were_trained_as(tmp_path, adapted):
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = save_checkpoint(tmp_path / "base", hidden=16)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    model.config.tie_word_embeddings = True
+    model.tie_weights()
+    model.save_pretrained(base)
+    tuned = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=2, **adapted)).eval()
+    with torch.no_grad():
+        for p in tuned.parameters():
+            if p.requires_grad:
+                p += torch.randn(p.shape, generator=torch.Generator().manual_seed(0)) * 0.3
+    ids = torch.tensor([[5, 6, 7, 8]])
+    expected = tuned(ids).logits
+    tuned.save_pretrained(tmp_path / "student")
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "student")
+    merged = write_model(tmp_path / "student", tmp_path / "out", name="a", style=load_style("tiny"), merge=True)
+    found = AutoModelForCausalLM.from_pretrained(merged).eval()(ids).logits
+    assert torch.allclose(expected, found, atol=1e-4)
+
+
 def test_the_command_writes_either(tmp_path, capsys):
     run = Run(load_recipe(write_inputs(tmp_path, n_train=2, n_test=1)), tmp_path / "run")
     run.save_recipe()
