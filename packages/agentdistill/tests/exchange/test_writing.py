@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_traces import made_traces
 from small_run import write_inputs
-from tiny_models import save_checkpoint
+from tiny_models import build_tokenizer, save_checkpoint
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError, ModelError, UserError
@@ -21,6 +21,7 @@ from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
 from agentdistill.run import Run
 from agentdistill.store import write_jsonl
+from agentdistill.tools import load_functions
 from agentdistill.types import Sampling
 
 ACCURACY = {"estimate": 0.75, "low": 0.6, "high": 0.85}
@@ -58,6 +59,24 @@ def test_a_dataset_loads_with_the_hubs_library_and_its_card_counts(tmp_path):
     assert [c for c in columns if f"`{c}`" not in text] == ["id"]
     with pytest.raises(DataError, match="no traces"):
         write_dataset([], tmp_path / "none", name="none")
+
+
+def test_trl_reads_the_conversation_and_adds_no_tools_to_it(tmp_path):
+    """TRL hands a column called tools to the chat template, which then tells the model to call them its own way."""
+    from trl.data_utils import apply_chat_template
+
+    tokenizer = build_tokenizer("qwen2_5")
+    [tool] = load_functions_of("def price(item: str) -> float:\n    'The price of an item.'\n    return 1.0", tmp_path)
+    folder = write_dataset(made_traces(1), tmp_path / "out", name="rivers", tools=[tool])
+    [row] = pq.read_table(folder / "data/train.parquet").to_pylist()
+    assert "price" in row["tool_docs"]
+    plain = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+    assert apply_chat_template(row, tokenizer)["text"] == plain
+
+
+def load_functions_of(code, folder):
+    (folder / "tools.py").write_text(code)
+    return load_functions(folder / "tools.py")
 
 
 def test_a_model_loads_and_its_card_has_the_runs_numbers(tmp_path):
@@ -186,7 +205,7 @@ def test_the_command_writes_either(tmp_path, capsys):
     assert "hf upload OWNER/NAME" in capsys.readouterr().out
     assert "75.0%" in card(tmp_path / "model")[1]
     assert main(["export", str(run.folder), str(tmp_path / "data"), "--dataset", "filter/agent"]) == 0
-    tools = pq.read_table(tmp_path / "data/data/train.parquet").column("tools")[0].as_py()
+    tools = pq.read_table(tmp_path / "data/data/train.parquet").column("tool_docs")[0].as_py()
     assert [t["name"] for t in json.loads(tools)] == ["search"]
     assert main(["export", str(run.folder), str(tmp_path / "no"), "--dataset", "filter/cot"]) == 2
     assert "(there are: filter/agent)" in capsys.readouterr().err
