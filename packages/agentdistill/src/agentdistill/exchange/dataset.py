@@ -134,9 +134,9 @@ rows = load_dataset("parquet", data_files="data/train.parquet", split="train")
 print(rows[0]["messages"])
 ```
 
-A trainer that is given `messages` alone learns every token, observations and the user's turns too: TRL's SFTTrainer does
-unless `assistant_only_loss=True`, for which the chat template has to mark what the assistant says. agentdistill learns
-what the model wrote, and nothing else:
+A trainer that is given `messages` alone learns every token, observations and the user's turns too: TRL's SFTTrainer
+does unless `assistant_only_loss=True`, for which the chat template has to mark what the assistant says. agentdistill
+learns what the model wrote, and nothing else:
 
 ```toml
 [collect.trajectories]
