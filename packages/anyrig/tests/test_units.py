@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -9,7 +11,6 @@ import pytest
 
 from anyrig import conform, io
 from anyrig import rotations as rot
-from anyrig.cli import main
 from anyrig.errors import FileWarning, SettingsError
 from anyrig.skeleton import Clip, Skeleton
 
@@ -107,10 +108,14 @@ def test_any_other_is_refused_in_one_line(tmp_path, unit):
         conform.metres(unit)
 
 
-def test_the_command_line_takes_a_number_too(tmp_path, capsys):
+def test_the_command_line_says_so_and_takes_a_number(tmp_path):
     io.save(rig(factor=1 / 0.0564), tmp_path / "cmu.bvh")
-    with pytest.warns(FileWarning, match="--unit"):
-        assert main(["inspect", str(tmp_path / "cmu.bvh")]) == 0
-    assert "29.3 m high" in capsys.readouterr().out
-    assert main(["inspect", str(tmp_path / "cmu.bvh"), "--unit", "0.0564"]) == 0
-    assert "1.65 m high" in capsys.readouterr().out
+    inspect = [sys.executable, "-m", "anyrig", "inspect", str(tmp_path / "cmu.bvh")]
+    done = subprocess.run(inspect, capture_output=True, text=True)
+    assert "29.3 m high" in done.stdout
+    assert "--unit" in done.stderr
+    done = subprocess.run([*inspect, "--unit", "0.0564"], capture_output=True, text=True)
+    assert "1.65 m high" in done.stdout
+    assert done.stderr == ""
+    done = subprocess.run([*inspect, "--unit", "furlong"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
