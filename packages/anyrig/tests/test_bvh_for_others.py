@@ -125,7 +125,7 @@ def test_a_root_that_goes_along_with_a_joint_hangs_on_it(tmp_path):
         (("arm", "arm", "arm_2"), ("arm", "arm_2", "arm_2_2")),
         (("", "  ", "x\u00a0y\u3000z\ufeff"), ("joint_0", "joint_1", "x_y_z_")),
         (("Hüfte", "左足", "🦊"), ("Hüfte", "左足", "🦊")),
-        (("ENDSITE", "{x}"), ("ENDSITE_2", "_x_")),
+        (("ENDSITE", "{x}", ".", ".."), ("ENDSITE_2", "_x_", "_", "__2")),
     ],
 )
 def test_names_are_one_word_each_and_differ(tmp_path, names, plain):

@@ -15,6 +15,7 @@ from gltf_oracle import Builder, array, parse, world_matrices
 
 from anyrig import io
 from anyrig import rotations as rot
+from anyrig.errors import FileWarning
 from anyrig.io._node_names import bound
 from anyrig.skeleton import Clip, Skeleton
 
@@ -253,6 +254,22 @@ def test_of_two_channels_with_one_target_the_one_that_is_read_stays(tmp_path):
     (channel,) = next(a for a in document["animations"] if a["name"] == "twice")["channels"]
     sampler = next(a for a in document["animations"] if a["name"] == "twice")["samplers"][channel["sampler"]]
     assert array(document, blob, sampler["output"]) == pytest.approx(TURNS[::-1], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "sampler", [{"input": 99, "output": 0}, {"input": "x", "output": 0}, {}, {"input": 0, "output": 0}]
+)
+def test_a_malformed_animation_of_something_else_is_left_out_and_told(tmp_path, sampler):
+    b = creature()
+    broken = {
+        "name": "odd",
+        "samplers": [sampler],
+        "channels": [{"sampler": 0, "target": {"node": 4, "path": "weights"}}],
+    }
+    b.document["animations"].append(broken)
+    with pytest.warns(FileWarning, match=r"in\.glb: an animation is left out"):
+        document, _ = exported(b, tmp_path)
+    assert [a["name"] for a in document["animations"]] == ["walk", "wag"]
 
 
 @pytest.mark.parametrize("bounds", [{"min": [0, 0, 0], "max": [9, 9, 9]}, {}])

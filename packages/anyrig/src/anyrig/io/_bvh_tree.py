@@ -32,7 +32,7 @@ STUB = 0.37
 _SHORTEST = 0.02  # the same, at least, as a share of the skeleton's size
 # Blanks end a name in most readers; the others are separators to three.js, or braces.
 _RESERVED = re.compile(r"[\s\x00-\x20\x7f\ufeff{}\[\]:/]+")
-_PROPERTY = re.compile(r"\.(?=(?:materials?|bones|map)$)")  # "x.map" is the map of x to three.js
+_PROPERTY = re.compile(r"\.(?=(?:materials?|bones|map)$)|^\.+$")  # "x.map" is the map of x to three.js, "." the root
 
 
 def moving(clip: Clip) -> list[bool]:

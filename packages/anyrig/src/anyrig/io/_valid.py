@@ -27,7 +27,15 @@ _UNIT = 1e-4
 
 
 def make_valid(document: Document) -> None:
-    """Puts the document right, in place."""
+    """Puts the document right, in place. Raises FileError for one that is no consistent glTF document."""
+    try:
+        _make_valid(document)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        what = f"it is no consistent glTF document ({type(error).__name__})"
+        raise FileError(f"{document.where} is malformed: {what}") from error
+
+
+def _make_valid(document: Document) -> None:
     for accessor in document.accessors or ():
         if accessor.bufferView is None:
             accessor.byteOffset = None
@@ -38,8 +46,9 @@ def make_valid(document: Document) -> None:
     for animation in list(document.animations or ()):
         try:
             _keys(document, animation)
-        except FileError as error:  # none that was read as a clip
-            warnings.warn(f"an animation is left out: {error}", FileWarning, stacklevel=2)
+        except (FileError, AttributeError, LookupError, TypeError, ValueError) as error:  # none that was read as a clip
+            why = str(error) if isinstance(error, FileError) else f"it is malformed ({type(error).__name__})"
+            warnings.warn(f"{document.where}: an animation is left out: {why}", FileWarning, stacklevel=2)
             document.animations.remove(animation)
     _bounds(document)
 
@@ -99,7 +108,7 @@ def _skins(document: Document) -> None:
     in 0 0 0 1."""
     for s, skin in enumerate(document.skins or ()):
         parents = read_nodes(document).parents
-        above = [list(_upward(parents, j)) for j in skin.joints]
+        above = [list(_upward(parents, j)) for j in skin.joints or ()]
         if above and not set.intersection(*(set(path) for path in above)):
             _join(document, {path[-1] for path in above})
         if skin.skeleton is not None and not all(skin.skeleton in path for path in above):
