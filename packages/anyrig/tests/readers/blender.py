@@ -27,14 +27,15 @@ def answer(job):
             play(rig, job["clip"])
     rigs = [o for o in scene.objects if o.type == "ARMATURE"]
     bones = [(rig, bone.name) for rig in rigs for bone in rig.pose.bones]
-    positions = [[] for _ in bones]
+    things = [o for o in scene.objects if o.type != "ARMATURE"]  # nodes that no skin makes bones
+    positions = [[] for _ in bones + things]
     for frame, time in zip(job["frames"], job["times"], strict=True):
         at = first + (frame if fps == 1.0 else time * fps)
         scene.frame_set(int(at), subframe=at - int(at))
-        for k, (rig, name) in enumerate(bones):
-            x, y, z = rig.matrix_world @ rig.pose.bones[name].head
+        heads = [rig.matrix_world @ rig.pose.bones[name].head for rig, name in bones]
+        for k, (x, y, z) in enumerate(heads + [o.matrix_world.translation for o in things]):
             positions[k].append([x, z, -y])
-    return {"keys": [name for _, name in bones], "positions": positions}
+    return {"keys": [name for _, name in bones] + [o.name for o in things], "positions": positions}
 
 
 def play(rig, clip):
