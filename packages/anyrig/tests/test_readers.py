@@ -100,7 +100,8 @@ def farthest(keys, positions, wanted, clip):
     found = [j for j, key in enumerate(wanted) if key in row]
     assert found, "none of the joints is there"
     there = np.array(positions)[[row[wanted[j]] for j in found]].transpose(1, 0, 2)
-    return float(np.abs(there - clip.world()[0][list(AT)][:, found]).max() / extent(clip.skeleton)), len(found)
+    size = max(extent(clip.skeleton), 1e-3)  # some rest in a point but for rounding
+    return float(np.abs(there - clip.world()[0][list(AT)][:, found]).max() / size), len(found)
 
 
 def test_no_error_of_the_validator(pack):
@@ -126,6 +127,8 @@ def test_blender_has_every_bone_of_a_glb_where_it_is(pack):
     for m, there in zip(plain, run([PYTHON, str(HERE / "blender.py")], [job(m.glb) for m in plain]), strict=True):
         back = io.load(m.glb)
         names = [back.source.document.nodes[n].name for n in back.source.joints]
+        if not any(names):
+            continue  # Blender makes up names for nodes without
         off[m.name], _ = farthest(there["keys"], there["positions"], names, back.clip("made"))
     assert {name: error for name, error in off.items() if error > 1e-5} == {}
 
@@ -168,6 +171,7 @@ def longest_edge(rig, clip, n=12):
     some = replace(clip, rotations=clip.rotations[frames], translations=clip.translations[frames])
     skinned = [node for node in document.nodes if node.mesh is not None and node.skin is not None]
     parts = [(document.skins[node.skin], p) for node in skinned for p in document.meshes[node.mesh].primitives]
+    parts = [(skin, p) for skin, p in parts if set(skin.joints) <= set(rig.source.joints)]  # of the character read
     return max((float(lengths(rig.source, some, *part).max()) for part in parts), default=0.0)
 
 
