@@ -1,5 +1,7 @@
 // The server, as the page asks it. Every failure is an Error whose message can be shown to the user.
 
+const AGAIN_MS = 400, MOST_TRIES = 25;
+
 export class Refused extends Error {
   constructor(message, status) {
     super(message);
@@ -31,9 +33,21 @@ export async function models(key) {
   return (await (await call('v1/models', key)).json()).data.map((m) => m.id);
 }
 
+/** The reply to a chat. What the user has just stopped may occupy the conversation for a moment: that is waited for. */
+async function begin(key, body, signal) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await call('v1/chat/completions', key, { method: 'POST', signal, body: JSON.stringify(body) });
+    } catch (e) {
+      if (e.status !== 409 || tries === MOST_TRIES) throw e;
+      await new Promise((go) => { setTimeout(go, AGAIN_MS); });
+    }
+  }
+}
+
 /** The chunks of an answer, as they come. */
 export async function* chat(key, body, signal) {
-  const reply = await call('v1/chat/completions', key, { method: 'POST', signal, body: JSON.stringify(body) });
+  const reply = await begin(key, body, signal);
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
   for (;;) {

@@ -36,7 +36,7 @@ function duration(s) {
 
 /** Ask for the key, and say why: there was none, or the server does not take the one it was given. */
 function lock() {
-  $('why').textContent = key ? 'The server does not take this key.' : 'This server answers only with its key.';
+  $('why').textContent = key ? 'The server does not take this key.' : 'This server asks for a key. Whoever started it knows it.';
   $('key').setAttribute('aria-invalid', String(Boolean(key)));
   $('unlock').hidden = false;
   key = model = '';
@@ -165,7 +165,8 @@ async function ask(question) {
     if (e instanceof Refused && e.status === 401) lock();
   }
   clearInterval(clock);
-  const cost = [...(turn.told.length ? [view.did] : []), duration(took())];
+  const cost = turn.told.length ? [view.did] : [];
+  if (took() >= 0.1) cost.push(duration(took()));
   if (usage) cost.push(`${usage.prompt_tokens.toLocaleString('en')} tokens read`, `${usage.completion_tokens.toLocaleString('en')} written`);
   turn.cost = cost.join(' · ');
   show(turn, view);

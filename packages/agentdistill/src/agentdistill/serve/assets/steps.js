@@ -208,7 +208,7 @@ export class View {
     for (const left of this.node.querySelectorAll('.busy')) left.classList.remove('busy');
     const failed = turn.problem !== undefined, said = failed ? turn.problem : turn.text || '(an empty answer)';
     const none = turn.finish !== 'stop' || !turn.text;
-    const result = el('div', 'result'), after = el('div', 'after');
+    const result = el('div', 'outcome'), after = el('div', 'after');
     result.setAttribute('role', 'group');
     result.setAttribute('aria-label', failed ? 'No answer' : 'Answer');
     if (turn.cost) after.append(el('p', 'cost', turn.cost));
