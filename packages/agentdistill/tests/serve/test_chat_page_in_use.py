@@ -33,7 +33,7 @@ class Student:
         first = not request.messages[-1].content.startswith("Observation")
         if "recall" in question:
             return "Thought: I kept it.\nCode:\n```py\nfinal_answer(km)\n```"
-        if "long" in question:
+        if "everything" in question:
             return f"Thought: All of it.\nCode:\n```py\nfinal_answer({LINES!r})\n```"
         if "odd" in question:
             return "Thought: Odd.\nCode:\n```py\nfinal_answer('a\\u202eb\\n\\tc é')\n```"
@@ -128,7 +128,7 @@ def test_an_answer_longer_than_the_window_is_shown_from_its_beginning(page, mobi
     page.emulate(390, 844, mobile=mobile)
     ask(page, "How long is the Aren?")
     answers(page, 1)
-    ask(page, "long")
+    ask(page, "everything")
     assert answers(page, 2)[-1] == LINES
     top, bottom = place(page, ".answer")
     assert 0 <= top < 0.2 and bottom > 1
@@ -164,7 +164,7 @@ RECORD = (
     ("question", "heard"),
     [
         ("How long is the Aren?", ["Asked.", "Step 1: ran.", "Answer: 404"]),
-        ("long", ["Asked.", f"Answer: {LINES}"]),
+        ("everything", ["Asked.", f"Answer: {LINES}"]),
         ("err", ["Asked.", "Step 1: exception.", "Answer: 404"]),
     ],
 )
