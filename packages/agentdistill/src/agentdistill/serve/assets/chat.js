@@ -9,7 +9,7 @@ const $ = (id) => document.getElementById(id);
 const touch = matchMedia('(hover: none) and (pointer: coarse)'); // a keyboard on the screen would cover the answer
 const narrow = matchMedia('(max-width: 40rem)');
 const follow = new Follow($('end'));
-let key = recallKey(), model = '', talk = recallTalk() || newTalk(), running = null;
+let key = recallKey(), model = '', talk = recallTalk() || newTalk(), running = null, left = false;
 
 // --- what is told beside the talk --------------------------------------------------------------------------------------
 
@@ -118,6 +118,7 @@ function begin() {
 }
 
 function keep() {
+  if (left) return; // what fails now, fails because the page goes
   keepTalk(Object.assign(talk, { how: $('how').value, draft: $('question').value }));
 }
 
@@ -162,11 +163,14 @@ async function ask(question) {
   } catch (e) {
     turn.problem = mine.signal.aborted ? 'Stopped.' : visible(e.message);
     if (view.node.isConnected && !$('question').value) write(question);
-    if (e instanceof Refused && e.status === 401) lock();
+    if (e instanceof Refused && e.status === 401) {
+      lock();
+      turn.problem = $('why').textContent;
+    }
   }
   clearInterval(clock);
   const cost = turn.told.length ? [view.did] : [];
-  if (took() >= 0.1) cost.push(duration(took()));
+  if (usage || took() >= 0.1) cost.push(duration(Math.max(took(), 0.1)));
   if (usage) cost.push(`${usage.prompt_tokens.toLocaleString('en')} tokens read`, `${usage.completion_tokens.toLocaleString('en')} written`);
   turn.cost = cost.join(' · ');
   show(turn, view);
@@ -229,7 +233,8 @@ $('turns').addEventListener('click', (e) => {
   const fold = e.target.closest('summary');
   if (fold && !fold.parentNode.open) follow.pause();
 });
-window.addEventListener('pagehide', keep);
+window.addEventListener('pagehide', () => { keep(); left = true; });
+window.addEventListener('pageshow', () => { left = false; });
 document.addEventListener('visibilitychange', () => { if (document.hidden) keep(); }); // a phone may end it without a word
 history.scrollRestoration = 'manual';
 resume();

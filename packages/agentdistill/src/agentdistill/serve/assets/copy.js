@@ -3,7 +3,7 @@
 function copyOld(text) {
   const area = document.createElement('textarea');
   area.value = text;
-  area.className = 'sr';
+  area.className = 'copied';
   area.readOnly = true; // no keyboard pops up
   document.body.append(area);
   const before = document.activeElement;
