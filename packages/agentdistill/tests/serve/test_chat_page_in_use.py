@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import threading
 
 import pytest
 from chromium import find_chromium
@@ -13,37 +11,9 @@ pytest.importorskip("fastapi", reason="the extra agentdistill[serve] is not inst
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on the path; set CHROMIUM to its program")
 
 from agent_server import served  # noqa: E402
-from chat_page import ask, text, wait  # noqa: E402
+from chat_page import LINES, READY, Student, answers, ask, in_sight, open_page, place, text, wait  # noqa: E402
 
 from agentdistill.models.scripted import Scripted  # noqa: E402
-from agentdistill.serve import ServeSettings  # noqa: E402
-
-LINES = "\n".join(f"line {i}" for i in range(90))
-READY = "document.getElementById('name').textContent === 'student'"
-
-
-class Student:
-    """Does what a word of the question says; the second step of ``slow`` waits until it may go on."""
-
-    def __init__(self) -> None:
-        self.go_on = threading.Event()
-
-    async def say(self, request) -> str:
-        question = [m.content for m in request.messages if m.role == "user" and "Observation" not in m.content][-1]
-        first = not request.messages[-1].content.startswith("Observation")
-        if "recall" in question:
-            return "Thought: I kept it.\nCode:\n```py\nfinal_answer(km)\n```"
-        if "everything" in question:
-            return f"Thought: All of it.\nCode:\n```py\nfinal_answer({LINES!r})\n```"
-        if "odd" in question:
-            return "Thought: Odd.\nCode:\n```py\nfinal_answer('a\\u202eb\\n\\tc é')\n```"
-        if "err" in question and first:
-            return "Thought: I try.\nCode:\n```py\n1 / 0\n```"
-        if first:
-            return "Thought: I print.\nCode:\n```py\nkm = 404\nfor i in range(60):\n    print('line', i)\n```"
-        if "slow" in question:
-            await asyncio.to_thread(self.go_on.wait, 120)
-        return "Thought: There it is.\nCode:\n```py\nfinal_answer(404)\n```"
 
 
 @pytest.fixture(scope="module")
@@ -66,35 +36,6 @@ def page(browser, server, student):
     yield browser
     student.go_on.set()
     assert browser.problems == []
-
-
-def open_page(browser, url: str) -> None:
-    browser.open("about:blank")
-    browser.open(url + "/")
-    wait(browser, READY)
-
-
-def answers(browser, n: int) -> list[str]:
-    """What stands in the answers once there are so many."""
-    wait(browser, f"document.querySelectorAll('.answer').length === {n} && document.querySelector('#stop').hidden")
-    return browser.evaluate("[...document.querySelectorAll('.answer')].map(a => a.textContent)")
-
-
-def place(browser, selector: str) -> tuple[float, float]:
-    """Top and bottom of the last match, as shares of the window between the bar and the form."""
-    return tuple(
-        browser.evaluate(
-            f"(() => {{ const r = [...document.querySelectorAll('{selector}')].at(-1).getBoundingClientRect();"
-            "const top = document.querySelector('.bar').getBoundingClientRect().bottom;"
-            "const room = document.querySelector('#ask').getBoundingClientRect().top - top;"
-            "return [(r.top - top) / room, (r.bottom - top) / room]; })()"
-        )
-    )
-
-
-def in_sight(browser, selector: str) -> bool:
-    top, bottom = place(browser, selector)
-    return top > -0.01 and bottom < 1.01
 
 
 # --- what is in sight -------------------------------------------------------------------------------------------------
@@ -155,9 +96,10 @@ def test_who_reads_above_is_left_there_and_led_to_the_answer(page, student):
 
 # --- who listens ------------------------------------------------------------------------------------------------------
 
+LIVE = "[aria-live], [role=status], [role=alert], [role=log]"
 RECORD = (
-    "window.heard = [];"
-    "for (const live of document.querySelectorAll('[aria-live], [role=status], [role=alert], [role=log]')) new MutationObserver(() => live.textContent && heard.push(live.textContent))"
+    f"window.heard = []; for (const live of document.querySelectorAll('{LIVE}'))"
+    " new MutationObserver(() => live.textContent && heard.push(live.textContent))"
     ".observe(live, {childList: true, characterData: true, subtree: true})"
 )
 
@@ -317,91 +259,3 @@ def test_the_theme_is_kept(page, server):
     page.reload()
     assert text(page, "#theme") == "◐ auto"
     assert not page.evaluate(dark)
-
-
-# --- keys and servers that are away -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def locked(environment, student):
-    with served(Scripted(student.say, name="student"), environment, ServeSettings(api_key="sesame")) as up:
-        yield up
-
-
-@pytest.fixture
-def locked_page(browser, locked):
-    browser.emulate(390, 844, mobile=True)
-    browser.open("about:blank")
-    browser.open(locked.url + "/health")
-    browser.evaluate("sessionStorage.clear()")
-    browser.open(locked.url + "/")
-    wait(browser, "!document.getElementById('unlock').hidden")
-    yield browser
-    browser.open("about:blank")
-
-
-MISSING, WRONG = "This server asks for a key. Whoever started it knows it.", "The server does not take this key."
-
-
-def test_a_missing_key_is_told_where_a_question_is_asked(locked_page):
-    assert text(locked_page, "#why") == MISSING
-    ask(locked_page, "How long is the Aren?")
-    wait(locked_page, "document.activeElement.id === 'key'")
-    assert text(locked_page, "#why") == MISSING
-    assert in_sight(locked_page, "#unlock")
-    assert locked_page.evaluate("document.querySelector('#question').value") == "How long is the Aren?"
-    locked_page.choose("#key", " sesame ")
-    locked_page.click("#send")
-    assert answers(locked_page, 1) == ["404"], "a key that was typed is tried"
-
-
-@pytest.mark.parametrize("key", ["open", "Sesame", "sesame sesame", "schlüssel", "鍵", "🔑"])
-def test_a_wrong_key_is_told(locked_page, key):
-    locked_page.choose("#key", key)
-    locked_page.click("#unlock button")
-    wait(locked_page, f"document.getElementById('why').textContent === {WRONG!r}")
-    assert locked_page.evaluate("document.querySelector('#key').ariaInvalid") == "true"
-    assert locked_page.evaluate("document.activeElement.id") == "key"
-    locked_page.choose("#key", "sesame")
-    locked_page.click("#unlock button")
-    wait(locked_page, READY)
-    assert locked_page.evaluate("document.querySelector('#unlock').hidden")
-
-
-def test_a_key_that_is_taken_is_kept_over_a_reload_and_one_that_is_no_more_is_told(locked_page):
-    locked_page.choose("#key", "sesame")
-    locked_page.click("#unlock button")
-    wait(locked_page, READY)
-    locked_page.reload()
-    wait(locked_page, READY)
-    assert locked_page.evaluate("document.querySelector('#unlock').hidden")
-    ask(locked_page, "How long is the Aren?")
-    assert answers(locked_page, 1) == ["404"]
-    locked_page.evaluate(  # as after a restart of the server with another key
-        "(() => { const real = fetch; window.fetch = (url, o) =>"
-        " real(url, {...o, headers: {...o.headers, Authorization: 'Bearer old'}}); })()"
-    )
-    ask(locked_page, "And the Brin?")
-    assert answers(locked_page, 2)[-1] == WRONG == text(locked_page, "#why")
-    assert in_sight(locked_page, "#unlock")
-    assert locked_page.evaluate("document.querySelector('#question').value") == "And the Brin?"
-    locked_page.evaluate("sessionStorage.setItem('agentdistill-key', '\"old\"')")
-    locked_page.reload()
-    wait(locked_page, f"document.getElementById('why').textContent === {WRONG!r}")
-    assert answers(locked_page, 2)[0] == "404", "the talk is still there"
-
-
-def test_a_server_that_is_away_is_told_and_can_be_tried_again(browser, environment, student):
-    with served(Scripted(student.say, name="student"), environment) as up:
-        browser.emulate(1280, 900)
-        open_page(browser, up.url)
-        browser.evaluate("window.real = fetch; window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
-        ask(browser, "How long is the Aren?")
-        assert answers(browser, 1) == ["The server cannot be reached. Is it still running?"]
-        assert browser.evaluate("document.querySelector('#question').value") == "How long is the Aren?"
-        browser.evaluate("window.fetch = real")
-        browser.click("#send")
-        assert answers(browser, 2)[-1] == "404"
-    ask(browser, "And now?")
-    assert answers(browser, 3)[-1] == "The server cannot be reached. Is it still running?"
-    browser.open("about:blank")
