@@ -124,7 +124,8 @@ class Skeleton:
     def world(self, rotations: ArrayLike, translations: ArrayLike) -> tuple[Array, Array]:
         """Forward kinematics: local rotations (..., J, 4) and translations (..., J, 3), the world's out.
 
-        ``W_j = W_parent * r_j`` and ``p_j = p_parent + W_parent(t_j)``. Returns (positions, rotations).
+        ``W_j = W_parent * r_j`` and ``p_j = p_parent + W_parent(t_j)``. Returns (positions, rotations), the latter unit
+        at any depth.
         """
         local_r, local_t = np.asarray(rotations, dtype=np.float64), np.asarray(translations, dtype=np.float64)
         leading = np.broadcast_shapes(local_r.shape[:-2], local_t.shape[:-2])
@@ -134,7 +135,7 @@ class Skeleton:
             j, parent = list(level), [self.parents[i] for i in level]
             above = world_r[..., parent, :]
             world_t[..., j, :] = world_t[..., parent, :] + rot.rotate(above, world_t[..., j, :])
-            world_r[..., j, :] = rot.multiply(above, world_r[..., j, :])
+            world_r[..., j, :] = rot.normalize(rot.multiply(above, world_r[..., j, :]))
         return world_t, world_r
 
     def local(self, positions: ArrayLike, rotations: ArrayLike) -> tuple[Array, Array]:
@@ -143,7 +144,7 @@ class Skeleton:
         Returns (rotations, translations), in the order in which a :class:`Clip` has them.
         """
         world_t = np.array(positions, dtype=np.float64)
-        world_r = np.array(rotations, dtype=np.float64)
+        world_r = rot.normalize(np.asarray(rotations, dtype=np.float64))  # an inverse of what is not unit grows
         local_t, local_r = world_t.copy(), world_r.copy()
         j = [i for i, p in enumerate(self.parents) if p >= 0]
         parent = [self.parents[i] for i in j]

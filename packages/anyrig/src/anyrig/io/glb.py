@@ -45,8 +45,13 @@ def write_glb(
     """Writes the model with its clips; as JSON with the buffer inside where the file's name ends in ``.gltf``.
 
     ``up`` and ``unit`` put a node above all that takes the standard's y up and metres to others. ``bones`` gives a
-    skeleton without a source document a mesh. Raises ClipError for clips of other joints, FileError for the disk's no.
+    skeleton without a source document a mesh. Raises ClipError for clips of other joints, and FileError where the disk
+    refuses or a value is not finite.
     """
-    document = document_of(model, bones=bones)
-    wrap(document, up, unit, inward=False)
-    write_bytes(path, as_gltf(document) if Path(path).suffix.lower() == ".gltf" else as_glb(document))
+    try:
+        document = document_of(model, bones=bones)
+        wrap(document, up, unit, inward=False)
+        data = as_gltf(document) if Path(path).suffix.lower() == ".gltf" else as_glb(document)
+    except (FileError, ValueError, OverflowError) as error:  # ValueError: JSON has no word for what is not finite
+        raise FileError(f"{path} cannot be written: {error}") from error
+    write_bytes(path, data)
