@@ -23,17 +23,16 @@ from numpy.typing import NDArray
 
 from anyrig import conform
 from anyrig import rotations as rot
+from anyrig.carriers import parents_first, rehung, tree
 from anyrig.datasets._quaternius_words import action_name, describe
-from anyrig.datasets._repair import one_tree, parents_first, rehung, rigid, settled
+from anyrig.datasets._repair import rigid, settled
 from anyrig.datasets._travel import with_travel
 from anyrig.errors import FileError
-from anyrig.io import Model, bind_skeleton, joint_weights, read_glb
+from anyrig.io import Model, read_glb
 from anyrig.skeleton import Clip, Skeleton
 
 Array = NDArray[np.float64]
 
-TRUNKS = ("body", "root")
-"""Names of the joint that the body hangs on, where several trees of joints might be it."""
 _LOW = 0.25
 """A hung joint no higher at rest than this share of the root's height is a foot."""
 _STEADY = ("walk", "run", "gallop")
@@ -88,14 +87,13 @@ def read_creature(path: str | os.PathLike[str], repairs: Repairs | None = None) 
 
 def _repaired(model: Model, repairs: Repairs) -> tuple[Model, list[int]]:
     """The model with one tree of joints, and its feet."""
-    bound = bind_skeleton(model)
-    clips = [replace(c, skeleton=bound) for c in model.clips]
-    kept, parents, hung = one_tree(clips, joint_weights(model), TRUNKS)
-    clips = settled([rehung(c, kept, parents) for c in clips])
+    whole = model.skeleton
+    kept, parents = tree(whole)
+    order = parents_first(kept, parents)
+    limbs = [order.index(j) for j, k in zip(kept, parents, strict=True) if k >= 0 and k != whole.parents[j]]
+    clips = settled([rehung(c, kept, parents) for c in model.clips])
     turn = _to_front(clips[0].skeleton)
     clips = [conform.turned(c, turn) for c in clips]
-    order = parents_first(kept, parents)
-    limbs = [order.index(j) for j in hung]
     if repairs.rigid:
         clips = [rigid(c, limbs) for c in clips]
     skeleton = clips[0].skeleton

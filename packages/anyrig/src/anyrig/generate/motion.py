@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from anyrig import conform
+from anyrig.carriers import spread, whole
 from anyrig.diffusion import Guide, Sampling, Window, blend, denoise, noise, shifted, windows
 from anyrig.errors import SettingsError
 from anyrig.features import CONTACT, Features, decode, encode, rig_code
@@ -78,19 +79,25 @@ def generate(
     longest, patch = model.config.max_frames, model.config.patch
     parts = windows(frames, longest, min(OVERLAP, longest // 4) // patch * patch, patch)
     turn = facing_of(skeleton, options.facing)
-    rig = faced(skeleton, -turn)
+    body = whole(_still(skeleton)).skeleton
+    rig = faced(body, -turn)
     code = rig_code(rig)
     total = sum(n for _, n in frames)
     given = _given(pins, skeleton, turn, fps, total)
     x = _sample(model, collate_rigs([code]), parts, options, given)
     clips = []
     for row in x:
-        features = unpack(row[:total], skeleton.n_joints, fps)
+        features = unpack(row[:total], rig.n_joints, fps)
         clip = decode(_pinned(features, given), rig)
         clip = _finished(clip, features.joints[..., CONTACT], options)
         text = ", then ".join(text for text, _ in prompts)
-        clips.append(replace(turned_back(clip, skeleton, turn), name=text, captions=(text,)))
+        clip = spread(turned_back(clip, body, turn), skeleton)
+        clips.append(replace(clip, name=text, captions=(text,)))
     return clips
+
+
+def _still(skeleton: Skeleton) -> Clip:
+    return Clip(skeleton, skeleton.rest[None], skeleton.offsets, 1.0)
 
 
 def _frames(prompts: Sequence[tuple[str, float]], fps: float) -> list[tuple[str, int]]:
@@ -156,17 +163,18 @@ def _given(pins: Sequence[Pin], skeleton: Skeleton, turn: float, fps: float, tot
     """Features of all frames, not a number where none is pinned; the path in ``origin``'s place is added by pins."""
     if not pins:
         return None
-    n = skeleton.n_joints
+    rig = faced(whole(_still(skeleton)).skeleton, -turn)
+    n = rig.n_joints
     joints, path = np.full((total, n, 10), np.nan), np.full((total, 4), np.nan)
     for pin in pins:
-        if pin.clip.skeleton.n_joints != n or pin.clip.skeleton.names != skeleton.names:
+        if pin.clip.skeleton.parents != skeleton.parents or pin.clip.skeleton.names != skeleton.names:
             raise SettingsError("a motion can be pinned to clips of its own skeleton only")
-        clip = upsampled(pin.clip, fps)
+        clip = upsampled(whole(replace(pin.clip, skeleton=skeleton)), fps)
         first, last = round(pin.start * fps), round(pin.stop * fps)
         if not 0 <= first <= last < min(total, clip.n_frames):
             end = min(total, clip.n_frames) / fps
             raise SettingsError(f"{pin.start} to {pin.stop} s are no part of a motion of {end:.2f} s")
-        seen = encode(_of(clip, faced(skeleton, -turn), turn))
+        seen = encode(_of(clip, rig, turn))
         joints[first : last + 1], path[first : last + 1] = seen.joints[first : last + 1], seen.path[first : last + 1]
     return Features(joints, path, np.zeros((total, n, 3)), np.zeros(3), fps)
 

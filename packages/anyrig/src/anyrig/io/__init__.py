@@ -8,8 +8,8 @@ from pathlib import Path
 
 from anyrig import conform
 from anyrig.errors import FileError
-from anyrig.io._bind import bind_skeleton, joint_weights
 from anyrig.io._model import Model
+from anyrig.io._weights import joint_weights
 from anyrig.io.bvh import read_bvh, read_bvh_model, write_bvh
 from anyrig.io.glb import read_glb, write_glb
 from anyrig.io.npz import read_npz, write_npz
@@ -18,7 +18,6 @@ from anyrig.skeleton import Clip
 __all__ = [
     "SUFFIXES",
     "Model",
-    "bind_skeleton",
     "joint_weights",
     "load",
     "read_bvh",

@@ -96,3 +96,10 @@ def add(document: Document, values: NDArray[Any], kind: str, *, target: int | No
         accessor.max = [float(v) for v in values.reshape(len(values), -1).max(axis=0)]
     document.accessors.append(accessor)
     return len(document.accessors) - 1
+
+
+def replace(document: Document, index: int, values: NDArray[Any]) -> None:
+    """Gives accessor ``index`` other values of its type and number; who refers to it sees them."""
+    old = document.accessors[index]
+    document.accessors[index] = document.accessors[add(document, values, old.type)]
+    document.accessors.pop()

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anyrig import conform
 from anyrig import rotations as rot
+from anyrig.carriers import find
 from anyrig.errors import FileError
+from anyrig.io._bind import bound
 from anyrig.io._channels import ON_A_FRAME, Channel, frame_rate, read_channels, sample
 from anyrig.io._document import Document, Node, extras
 from anyrig.io._files import refuse_too_many_poses
 from anyrig.io._model import Model
 from anyrig.io._nodes import Nodes, read_nodes
+from anyrig.io._weights import carried, sound
 from anyrig.skeleton import Clip, Skeleton
+
+Array = NDArray[np.float64]
 
 EXTRAS = "anyrig"
 """The key in an animation's ``extras`` under which its captions, action and frame rate stand."""
@@ -44,6 +50,7 @@ def read_model(document: Document, *, ends: bool = False) -> Model:
     """
     if not any(skin.joints for skin in document.skins or ()):
         raise FileError(f"{document.where} has no skin: nothing says which of its nodes are bones")
+    sound(document)
     nodes = read_nodes(document)
     joints = _joints(document, nodes, ends)
     parents = _parents(nodes, joints)
@@ -53,12 +60,15 @@ def read_model(document: Document, *, ends: bool = False) -> Model:
     columns = [chain.index(node) for node in joints]
     positions, rotations = nodes.world(chain, nodes.rest(chain))
     rest, offsets = forest.local(positions[0, columns], rotations[0, columns])
-    skeleton = Skeleton(names, parents, offsets, rest)
-    clips = []
+    skeleton = bound(Skeleton(names, parents, offsets, rest), document, nodes, joints)
+    motions = []
     for a in range(len(document.animations or ())):
         channels = read_channels(document, a, frozenset(chain))
         if channels:
-            clips.append((_clip(document, a, channels, nodes, chain, columns, skeleton), a))
+            motions.append((a, *_motion(document, a, channels, nodes, chain, columns, forest)))
+    carriers = find(skeleton, [(r, t) for _, r, t, _ in motions], *carried(document, joints))
+    skeleton = replace(skeleton, carriers=carriers)
+    clips = [(_clip(document, a, skeleton, r, t, fps), a) for a, r, t, fps in motions]
     source = Source(document, nodes, tuple(joints), skeleton, tuple(clips))
     return Model(skeleton, tuple(clip for clip, _ in clips), source)
 
@@ -110,36 +120,43 @@ def _parents(nodes: Nodes, joints: list[int]) -> tuple[int, ...]:
     return tuple(at.get(nodes.parents[node], -1) for node in joints)
 
 
-def _clip(
+def _motion(
     document: Document,
     animation: int,
     channels: list[Channel],
     nodes: Nodes,
     chain: list[int],
     columns: list[int],
-    skeleton: Skeleton,
-) -> Clip:
-    source = document.animations[animation]
-    note = _note(source)
+    forest: Skeleton,
+) -> tuple[Array, Array, float]:
+    """Local rotations and translations of the joints in one animation, and its frame rate."""
+    note = _note(document.animations[animation])
     start, end = min(c.times[0] for c in channels), max(c.times[-1] for c in channels)
     fps = note.get("fps") if end == start else frame_rate(channels)
     if not isinstance(fps, int | float) or not 0 < fps < 1e6:
         fps = frame_rate(channels)
-    whole = np.ceil((end - start) * fps - ON_A_FRAME)
-    refuse_too_many_poses(document.where, int(min(whole, 1e15)) + 1, len(chain))
-    times = np.minimum(start + np.arange(int(whole) + 1) / fps, end)
+    n_frames = np.ceil((end - start) * fps - ON_A_FRAME)
+    refuse_too_many_poses(document.where, int(min(n_frames, 1e15)) + 1, len(chain))
+    times = np.minimum(start + np.arange(int(n_frames) + 1) / fps, end)
     pose = nodes.rest(chain, len(times))
     parts = {"translation": pose.translations, "rotation": pose.rotations, "scale": pose.scales}
     for channel in channels:
         parts[channel.path][:, chain.index(channel.node)] = sample(channel, times, ON_A_FRAME / fps)
     pose.rotations[:] = rot.normalize(pose.rotations)
     positions, rotations = nodes.world(chain, pose)
-    local_r, local_t = skeleton.local(positions[:, columns], rotations[:, columns])
+    return *forest.local(positions[:, columns], rotations[:, columns]), float(fps)
+
+
+def _clip(
+    document: Document, animation: int, skeleton: Skeleton, rotations: Array, translations: Array, fps: float
+) -> Clip:
+    source = document.animations[animation]
+    note = _note(source)
     captions = note.get("captions")
     return Clip(
         skeleton,
-        local_r,
-        local_t,
+        rotations,
+        translations,
         fps,
         name=str(source.get("name") or f"animation_{animation}"),
         captions=tuple(str(c) for c in captions) if isinstance(captions, list) else (),
