@@ -32,8 +32,8 @@ _SLIDES = 0.02
 """A joint that moves by no more than this share of the rig's size against its parent hangs on it."""
 _BETTER = 0.3
 """Another joint carries it only where it moves against that one by less than this share."""
-_STEADY = 0.5
-"""What leads to a carrier slides by less than this share of what it carries."""
+_ALIKE, _DOUBT = 0.5, 6.0
+"""What slides by this share of another joint's way slides alike, and what it is then less likely by."""
 _FAR = 0.15
 """Without clips to tell, a joint this share of the size away from its parent may hang elsewhere."""
 _TOUCHES = 0.05
@@ -153,11 +153,10 @@ class _Poses:
             return False
         others = [k for k in parents if k not in part]
         if self.moving:
-            steady = [k for k in self.candidates(joint, others) if self.steady(k, joint, known)]
-            if self.slides[joint] <= _SLIDES * self.size or not steady:
+            if self.slides[joint] <= _SLIDES * self.size:
                 return False
             now = self.play(joint, parents[joint])
-            best = min(self.play(joint, k) for k in steady)
+            best = min(self.cost(joint, k, known) for k in self.candidates(joint, others))
             return now > _SLIDES * self.size and best < _BETTER * now
         touched, above = self.touched(joint), parents[joint]
         while above >= 0 and weights[above] <= WEIGHTLESS * weights.sum():
@@ -167,12 +166,13 @@ class _Poses:
         deep = parents[joint] not in (best, self.skeleton.parents[best])  # no sibling, as thigh and spine are
         return bool((far or deep) and touched[best] > 0.5 and (above < 0 or touched[above] < _TOUCHES))
 
-    def steady(self, carrier: int, joint: int, known: Sequence[int]) -> bool:
-        """Whether what leads to ``carrier`` slides far less than ``joint`` does, but for what is ``known`` to be carried
-        elsewhere: hips that slide alike do not carry one another."""
+    def cost(self, joint: int, carrier: int, known: Sequence[int]) -> float:
+        """The play of ``joint`` on ``carrier``, times a factor where what leads to the latter slides about as far and is
+        not ``known`` to be carried elsewhere: hips that slide alike do not carry one another."""
         shared, half = set(self.skeleton.path(joint)), self.skeleton.n_joints / 2
         between = [k for k in self.skeleton.path(carrier)[1:] if k not in shared and len(self.below(k)) <= half]
-        return not any(self.slides[k] > _STEADY * self.slides[joint] and k not in known for k in between)
+        alike = any(self.slides[k] > _ALIKE * self.slides[joint] and k not in known for k in between)
+        return self.play(joint, carrier) * (_DOUBT if alike else 1.0)
 
     def candidates(self, joint: int, others: Sequence[int]) -> list[int]:
         """Those of ``others`` whose vertices the part below ``joint`` touches, or all, where it touches none."""
@@ -188,10 +188,9 @@ class _Poses:
             tree = [k for k in kept if _top(cut, k) not in left]
             reach = []
             for j in left:
-                near = self.candidates(j, tree)
-                for k in [k for k in near if self.steady(k, j, loose)] or near:
+                for k in self.candidates(j, tree):
                     if (j, k) not in cost:
-                        cost[j, k] = self.play(j, k)
+                        cost[j, k] = self.cost(j, k, loose)
                     reach.append((cost[j, k], j, k))
             _, joint, parent = min(reach)
             cut[joint] = parent
