@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from anyrig import conform
 from anyrig import rotations as rot
 from anyrig.carriers import find
-from anyrig.errors import FileError
 from anyrig.io._bind import bound
 from anyrig.io._channels import ON_A_FRAME, Channel, frame_rate, read_channels, sample
 from anyrig.io._document import Document, Node, extras
 from anyrig.io._files import refuse_too_many_poses
+from anyrig.io._joints import choose
 from anyrig.io._model import Model
 from anyrig.io._nodes import Nodes, read_nodes
 from anyrig.io._weights import carried, sound
@@ -42,17 +42,14 @@ class Source:
     clips: tuple[tuple[Clip, int], ...]
 
 
-def read_model(document: Document, *, ends: bool = False) -> Model:
-    """The skeleton and clips of a document. Raises FileError for one without a skin.
+def read_model(document: Document, *, ends: bool = False, skin: str | int | None = None) -> Model:
+    """The skeleton and clips of a document; which nodes are joints is said by :func:`anyrig.io._joints.choose`.
 
-    Joints are the nodes that any skin names, those between them, and those above them that an animation moves; with
-    ``ends``, also the childless nodes below that exporters put where the last bones end.
+    The skeleton rests as its mesh was bound, where a skin says how (:mod:`anyrig.io._bind`).
     """
-    if not any(skin.joints for skin in document.skins or ()):
-        raise FileError(f"{document.where} has no skin: nothing says which of its nodes are bones")
     sound(document)
     nodes = read_nodes(document)
-    joints = _joints(document, nodes, ends)
+    joints = choose(document, nodes, ends=ends, skin=skin)
     parents = _parents(nodes, joints)
     names = tuple(nodes.names[node] for node in joints)
     forest = Skeleton(names, parents, np.zeros((len(joints), 3)))
@@ -71,48 +68,6 @@ def read_model(document: Document, *, ends: bool = False) -> Model:
     clips = [(_clip(document, a, skeleton, r, t, fps), a) for a, r, t, fps in motions]
     source = Source(document, nodes, tuple(joints), skeleton, tuple(clips))
     return Model(skeleton, tuple(clip for clip, _ in clips), source)
-
-
-def _joints(document: Document, nodes: Nodes, ends: bool) -> list[int]:
-    """The nodes that are joints, parents first."""
-    named = {
-        document.index(j, document.nodes, f"skin {s}")
-        for s, skin in enumerate(document.skins)
-        for j in skin.joints or ()
-    }
-    above = [n for n in nodes.above(sorted(named)) if n not in named]
-    named |= _moved(document, nodes, above)
-    joints = set()
-    for node in sorted(named):
-        path = nodes.above([node])
-        top = next(k for k, n in enumerate(path) if n in named)
-        joints.update(path[top:])
-    if ends:
-        plain = (n for n in range(len(nodes.names)) if _is_end(document.nodes[n]))
-        joints |= {n for n in plain if nodes.parents[n] in joints}
-    return [n for n in nodes.order if n in joints]
-
-
-def _is_end(node: Any) -> bool:
-    return not node.children and node.mesh is None and node.camera is None and not node.extensions
-
-
-def _moved(document: Document, nodes: Nodes, candidates: list[int]) -> set[int]:
-    """Those of ``candidates`` that some animation turns or takes away from where they rest."""
-    moved = set()
-    for a in range(len(document.animations or ())):
-        for channel in read_channels(document, a, frozenset(candidates)):
-            keys = channel.values[:, 1] if channel.values.ndim == 3 else channel.values
-            if channel.path == "rotation":
-                away = float(rot.angle(rot.normalize(keys), nodes.rotations[channel.node]).max())
-            elif channel.path == "translation":
-                rest = nodes.translations[channel.node]
-                away = float(np.abs(keys - rest).max() / max(float(np.abs(rest).max()), 1e-3))
-            else:
-                continue  # a skeleton has no scale; what it does to the joints below is in their positions
-            if away > 1e-5:
-                moved.add(channel.node)
-    return moved
 
 
 def _parents(nodes: Nodes, joints: list[int]) -> tuple[int, ...]:
