@@ -8,10 +8,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 
 from anyrig import __version__
-from anyrig.errors import AnyrigError
+from anyrig.errors import AnyrigError, FileWarning
 
 VERBS = {
     "generate": "make a rig do what a sentence says",
@@ -42,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     verb = next((a for a in argv if a in VERBS), None)
     args = build_parser(only=verb or "").parse_args(argv)
+    shown = warnings.showwarning
+    warnings.showwarning = _warn
     try:
         return int(importlib.import_module(f"{__name__}.{args.verb}").main(args))
     except AnyrigError as e:
@@ -58,3 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{e.filename}: " if e.filename else ""
         print(f"anyrig: {where}{e.strerror or e}", file=sys.stderr)
         return 1
+    finally:
+        warnings.showwarning = shown
+
+
+def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: object) -> None:
+    """A warning as one line; where in the code it was raised is no concern of the user's."""
+    if issubclass(category, FileWarning):
+        print(f"anyrig: note: {message}", file=sys.stderr)

@@ -49,17 +49,32 @@ class Repairs:
 
 
 def load(path: str | os.PathLike[str], repairs: Repairs | None = None) -> dict[str, Model]:
-    """Creature -> its model, from one GLB file or from all in a folder and below, by name.
+    """Creature -> its model, from one glTF file or from all in a folder and below, by name.
 
+    Files of one name in several folders are told apart by the shortest part of their path that does (``farm/Horse``).
     Clips are called after their action (``walk``, ``attack_kick``), have it in ``action`` in general (``attack``), and
     three captions that say what the name of the clip says, not what an eye has seen. Raises FileError where there is no
     such file, or one that cannot be read.
     """
     path = Path(path)
-    files = sorted(path.rglob("*.glb")) if path.is_dir() else [path]
+    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in (".glb", ".gltf")) if path.is_dir() else [path]
     if not files:
-        raise FileError(f"{path} holds no GLB file")
-    return {file.stem: read_creature(file, repairs) for file in files}
+        raise FileError(f"{path} holds no GLB or glTF file")
+    return {name: read_creature(file, repairs) for name, file in _named(files).items()}
+
+
+def _named(files: Sequence[Path]) -> dict[str, Path]:
+    """The files by stem; those of one stem by as many folders before it as tell them apart, or with their suffix."""
+    named: dict[str, Path] = {}
+    for file in files:
+        parts = file.with_suffix("").parts
+        for n in range(1, len(parts) + 1):
+            alike = [f for f in files if f.with_suffix("").parts[-n:] == parts[-n:]]
+            if len(alike) == 1 or all(f.with_suffix("") == file.with_suffix("") for f in alike):
+                break
+        name = "/".join(parts[-n:])
+        named[name if len(alike) == 1 else f"{name}{file.suffix}"] = file
+    return named
 
 
 def read_creature(path: str | os.PathLike[str], repairs: Repairs | None = None) -> Model:

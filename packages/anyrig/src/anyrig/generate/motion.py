@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from anyrig.generate.upsample import curve, upsampled
 from anyrig.model import MotionModel, RigBatch, collate_rigs, pack, unpack
 from anyrig.skeleton import Clip, Skeleton
 
+Progress = Callable[[int], None]
 MAX_SECONDS = 600.0
 OVERLAP = 16
 """Frames that two windows share."""
@@ -68,10 +70,12 @@ def generate(
     prompts: Sequence[tuple[str, float]],
     options: Options | None = None,
     pins: Sequence[Pin] = (),
+    progress: Progress | None = None,
 ) -> list[Clip]:
     """Clips of ``skeleton`` that do what ``prompts``, each ``(text, seconds)``, say, one after the other.
 
-    Raises SettingsError for prompts without text or time, and for pins of another skeleton or beyond the end.
+    A rig whose feet or controls hang where they do not belong moves as one tree (:mod:`anyrig.carriers`). ``progress``
+    is called with the number of denoising steps done, after each. Raises SettingsError for prompts without text or time, and for pins of another skeleton or beyond the end.
     """
     options = options or Options()
     fps = model.config.fps
@@ -84,7 +88,7 @@ def generate(
     code = rig_code(rig)
     total = sum(n for _, n in frames)
     given = _given(pins, skeleton, turn, fps, total)
-    x = _sample(model, collate_rigs([code]), parts, options, given)
+    x = _sample(model, collate_rigs([code]), parts, options, given, progress)
     clips = []
     for row in x:
         features = unpack(row[:total], rig.n_joints, fps)
@@ -117,7 +121,12 @@ def _frames(prompts: Sequence[tuple[str, float]], fps: float) -> list[tuple[str,
 
 
 def _sample(
-    model: MotionModel, rig: RigBatch, parts: Sequence[Window], options: Options, given: Features | None
+    model: MotionModel,
+    rig: RigBatch,
+    parts: Sequence[Window],
+    options: Options,
+    given: Features | None,
+    progress: Progress | None,
 ) -> Tensor:
     """(S, T, J + 1, 10), packed."""
     device = next(model.parameters()).device
@@ -131,6 +140,7 @@ def _sample(
     rigs = rig.to(device).repeated(2 * n)
     patch = model.config.patch
     tilings = [parts, shifted(parts, patch)]
+    done = itertools.count(1)
 
     def answer(piece: Tensor, window: Window, level: float) -> Tensor:
         levels = torch.full((2 * n,), level, device=device)
@@ -142,7 +152,10 @@ def _sample(
 
     def whole(x: Tensor, level: float) -> Tensor:
         used = tilings if level <= _SEAMLESS else tilings[:1]
-        return blend(x, used, lambda piece, window: answer(piece, window, level), dim=1, patch=patch)
+        out = blend(x, used, lambda piece, window: answer(piece, window, level), dim=1, patch=patch)
+        if progress is not None:
+            progress(next(done))
+        return out
 
     return denoise(whole, start, options.sampling, generator, _guide(given, length, device))
 

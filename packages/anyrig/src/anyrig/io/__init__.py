@@ -91,6 +91,10 @@ def save(
 
 
 def _suffix(path: str | os.PathLike[str]) -> str:
+    if Path(path).is_dir():
+        found = sorted(f.name for f in Path(path).iterdir() if f.suffix.lower() in SUFFIXES)
+        hint = f"; name the file in it, such as {found[0]}" if found else ""
+        raise FileError(f"{path} is a folder, not a file{hint}")
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise FileError(f"{path}: the name ends in {suffix or 'no suffix'!r}, not in one of {', '.join(SUFFIXES)}")

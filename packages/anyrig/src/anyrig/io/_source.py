@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from anyrig import conform
 from anyrig import rotations as rot
 from anyrig.carriers import find
+from anyrig.errors import FileError
 from anyrig.io._bind import bound
 from anyrig.io._channels import ON_A_FRAME, Channel, frame_rate, read_channels, sample
 from anyrig.io._document import Document, Node, extras
@@ -47,6 +48,8 @@ def read_model(document: Document, *, ends: bool = False, skin: str | int | None
 
     The skeleton rests as its mesh was bound, where a skin says how (:mod:`anyrig.io._bind`).
     """
+    if not document.nodes:
+        raise FileError(f"{document.where} has no nodes, and so no skin and no animation")
     sound(document)
     nodes = read_nodes(document)
     joints = choose(document, nodes, ends=ends, skin=skin)
