@@ -9,7 +9,8 @@ import argparse
 import importlib
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from anyrig import __version__
 from anyrig.errors import AnyrigError, FileWarning
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = next((a for a in argv if a in VERBS), None)
     args = build_parser(only=verb or "").parse_args(argv)
     shown = warnings.showwarning
-    warnings.showwarning = _warn
+    warnings.showwarning = partial(_warn, shown)
     try:
         return int(importlib.import_module(f"{__name__}.{args.verb}").main(args))
     except AnyrigError as e:
@@ -65,7 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = shown
 
 
-def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: object) -> None:
-    """A warning as one line; where in the code it was raised is no concern of the user's."""
+def _warn(shown: Callable[..., None], message: Warning | str, category: type[Warning], *where: object) -> None:
+    """A warning about a file as one line: where in the code it was raised is no concern of the user's."""
     if issubclass(category, FileWarning):
         print(f"anyrig: note: {message}", file=sys.stderr)
+    else:
+        shown(message, category, *where)
