@@ -121,9 +121,7 @@ def test_filters_give_what_the_numbers_stand_for():
     assert filtered(numbers.astype("<u4"), "EXPONENTIAL").view("<f4").ravel().tolist() == [40.0, -1.75]
     normals = np.array([[0, 0, 127, 1], [127, 0, 127, 2], [64, -63, 127, 3], [-127, -127, 127, 4]], np.int8)
     back = filtered(normals, "OCTAHEDRAL").view(np.int8)
-    assert back[:, :3] / 127 == pytest.approx(
-        np.array([[0, 0, 1], [1, 0, 0], [0.71, -0.7, 0], [0, 0, -1]]), abs=0.02
-    )
+    assert back[:, :3] / 127 == pytest.approx(np.array([[0, 0, 1], [1, 0, 0], [0.71, -0.7, 0], [0, 0, -1]]), abs=0.02)
     assert back[:, 3].tolist() == [1, 2, 3, 4]
 
 

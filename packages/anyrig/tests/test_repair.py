@@ -86,7 +86,11 @@ def repaired():
     kept, parents = tree(clip.skeleton)
     (whole,) = settled([rehung(clip, kept, parents)])
     order = parents_first(kept, parents)
-    return clip, whole, [order.index(j) for j, k in zip(kept, parents, strict=True) if k not in (-1, clip.skeleton.parents[j])]
+    return (
+        clip,
+        whole,
+        [order.index(j) for j, k in zip(kept, parents, strict=True) if k not in (-1, clip.skeleton.parents[j])],
+    )
 
 
 def test_rigid_bones_bend_so_that_feet_stay():

@@ -42,7 +42,7 @@ def legs(
         nodes.append(node | ({"children": [k + 2]} if k < 3 else {}))
     nodes.append({"name": "mesh", "mesh": 0} | ({"skin": 0} if skin else {}))
     b.document["nodes"] = nodes
-    rest = armature @ np.array([matrix(rot.IDENTITY, m) for m in np.cumsum(OFFSETS, axis=0) + [at, 0, 0]])
+    rest = armature @ np.array([matrix(rot.IDENTITY, m) for m in np.cumsum(OFFSETS, axis=0) + np.array([at, 0, 0])])
     undo = np.linalg.inv(np.linalg.inv(space if space is not None else np.eye(4)) @ rest)
     if skin:
         b.document["skins"] = [{"joints": [1, 2, 3, 4], "name": "leg"}]
@@ -195,7 +195,8 @@ def bvh(offset, channel, values):
     kind = "Xposition Yposition Zposition Zrotation Xrotation Yrotation" if channel else "Zrotation Xrotation Yrotation"
     n = 6 if channel else 3
     return (
-        f"HIERARCHY\nROOT hips\n{{\nOFFSET 0 0 0\nCHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation\n"
+        "HIERARCHY\nROOT hips\n{\nOFFSET 0 0 0\n"
+        "CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation\n"
         f"JOINT spine\n{{\nOFFSET {offset}\nCHANNELS {n} {kind}\nJOINT head\n{{\nOFFSET {offset}\nCHANNELS {n} {kind}\n"
         f"End Site\n{{\nOFFSET 0 0 0\n}}\n}}\n}}\n}}\nMOTION\nFrames: {len(values)}\nFrame Time: 0.04\n"
         + "\n".join(" ".join(str(v) for v in row) for row in values)

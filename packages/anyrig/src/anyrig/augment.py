@@ -128,8 +128,8 @@ def remove_joint(clip: Clip, joint: int) -> Clip:
 def stretch(clip: Clip) -> Array:
     """How far each joint's translation strays from its offset at most, as a share of the offset's length, (J,).
 
-    A bone shorter than a hundredth of the skeleton's size counts as that long: a share of nothing says nothing. Zero for
-    roots, which are meant to travel, and for joints that stay with their parent.
+    A bone shorter than a hundredth of the skeleton's size counts as that long: a share of nothing says nothing. Zero
+    for roots, which are meant to travel, and for joints that stay with their parent.
     """
     s = clip.skeleton
     away = np.linalg.norm(clip.translations - s.offsets, axis=-1).max(axis=0)

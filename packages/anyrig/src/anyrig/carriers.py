@@ -43,10 +43,10 @@ _TOUCHES = 0.05
 def find(skeleton: Skeleton, motions: Sequence[Motion], weights: Array, between: Array) -> tuple[int, ...]:
     """``Skeleton.carriers`` for ``skeleton``: empty where its tree is right.
 
-    ``motions`` are its clips, ``weights`` (J,) what of the mesh each joint carries, ``between`` (J, J) what hangs between
-    two (zeros without a mesh). Joints that are carried elsewhere are the roots of trees beside the trunk, and joints
-    that slide against their parent and keep still against another joint; without any clip, joints far from a parent
-    that they share no vertex with. Each goes to the joint that it moves with best, among those whose vertices it
+    ``motions`` are its clips, ``weights`` (J,) what of the mesh each joint carries, ``between`` (J, J) what hangs
+    between two (zeros without a mesh). Joints that are carried elsewhere are the roots of trees beside the trunk, and
+    joints that slide against their parent and keep still against another joint; without any clip, joints far from a
+    parent that they share no vertex with. Each goes to the joint that it moves with best, among those whose vertices it
     touches if there are any.
     """
     kept = _carrying(skeleton, weights)
@@ -167,8 +167,8 @@ class _Poses:
         return bool((far or deep) and touched[best] > 0.5 and (above < 0 or touched[above] < _TOUCHES))
 
     def cost(self, joint: int, carrier: int, known: Sequence[int]) -> float:
-        """The play of ``joint`` on ``carrier``, times a factor where what leads to the latter slides about as far and is
-        not ``known`` to be carried elsewhere: hips that slide alike do not carry one another."""
+        """The play of ``joint`` on ``carrier``, times a factor where what leads to the latter slides about as far and
+        is not ``known`` to be carried elsewhere: hips that slide alike do not carry one another."""
         shared, half = set(self.skeleton.path(joint)), self.skeleton.n_joints / 2
         between = [k for k in self.skeleton.path(carrier)[1:] if k not in shared and len(self.below(k)) <= half]
         alike = any(self.slides[k] > _ALIKE * self.slides[joint] and k not in known for k in between)
@@ -237,7 +237,7 @@ def tree(skeleton: Skeleton) -> tuple[list[int], list[int]]:
 
 
 def whole(clip: Clip) -> Clip:
-    """The clip with every joint on its carrier, and without those that carry nothing; itself where its tree is right."""
+    """The clip with every joint on its carrier, without those that carry nothing; itself where its tree is right."""
     return rehung(clip, *tree(clip.skeleton)) if clip.skeleton.carriers else clip
 
 

@@ -29,9 +29,9 @@ class Skeleton:
     ``names`` are as their file has them and need not be unique. ``parents`` holds each joint's parent, -1 for a root;
     every parent stands before its children. ``offsets`` (J, 3) and ``rest`` (J, 4) are the local rest translations and
     rotations; ``rest`` may be one rotation for all. ``carriers`` is empty, or has for each joint the one that it moves
-    along with, in a rig whose tree does not say so (feet that hang on the world and follow a leg by inverse kinematics):
-    its parent, another joint, -1 for none, or FREE for a helper that carries nothing; see :mod:`anyrig.carriers`.
-    Raises SkeletonError for anything that makes no skeleton.
+    along with, in a rig whose tree does not say so (feet that hang on the world and follow a leg by inverse
+    kinematics): its parent, another joint, -1 for none, or FREE for a helper that carries nothing; see
+    :mod:`anyrig.carriers`. Raises SkeletonError for anything that makes no skeleton.
     """
 
     names: tuple[str, ...]

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from anyrig import rotations as rot
 from anyrig.conform import extent
-from anyrig.skeleton import Clip, Skeleton
+from anyrig.skeleton import Clip
 
 Array = NDArray[np.float64]
+
 
 def rigid(clip: Clip, reach: Sequence[int] = ()) -> Clip:
     """The clip with every joint but the root at its offset, as formats and models that know rotations only need it.

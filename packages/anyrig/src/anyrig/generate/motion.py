@@ -75,7 +75,8 @@ def generate(
     """Clips of ``skeleton`` that do what ``prompts``, each ``(text, seconds)``, say, one after the other.
 
     A rig whose feet or controls hang where they do not belong moves as one tree (:mod:`anyrig.carriers`). ``progress``
-    is called with the number of denoising steps done, after each. Raises SettingsError for prompts without text or time, and for pins of another skeleton or beyond the end.
+    is called with the number of denoising steps done, after each. Raises SettingsError for prompts without text or
+    time, and for pins of another skeleton or beyond the end.
     """
     options = options or Options()
     fps = model.config.fps

@@ -49,9 +49,10 @@ def load(
 ) -> Model:
     """The model in a file, brought to this package's y up and metres.
 
-    ``skin``, by name or number, chooses one of several characters in a glTF file. ``up`` ("x", "y", "z") and ``unit`` ("m", "cm", "mm", "in", "ft") say what the file's numbers mean. ``fps``
-    resamples the clips, ``in_place`` takes away their travel over the ground, ``loop`` makes their last pose the first.
-    Raises FileError for a file that cannot be read and SettingsError for an option that cannot be honoured.
+    ``skin``, by name or number, chooses one of several characters in a glTF file. ``up`` ("x", "y", "z") and ``unit``
+    ("m", "cm", "mm", "in", "ft") say what the file's numbers mean. ``fps`` resamples the clips, ``in_place`` takes away
+    their travel over the ground, ``loop`` makes their last pose the first. Raises FileError for a file that cannot be
+    read and SettingsError for an option that cannot be honoured.
     """
     suffix = _suffix(path)
     if suffix in (".glb", ".gltf"):

@@ -65,8 +65,8 @@ def _character(document: Document, nodes: Nodes, skin: str | int | None) -> set[
     best = groups[int(np.argmax(sizes))]
     names = ", ".join(repr(_name(document, g[0])) for g in others)
     warnings.warn(
-        f"{document.where} holds {len(others)} characters ({names}); {_name(document, best[0])!r} is taken, another with"
-        " --skin NAME",
+        f"{document.where} holds {len(others)} characters ({names}); {_name(document, best[0])!r} is taken, another "
+        "with --skin NAME",
         FileWarning,
         stacklevel=2,
     )

@@ -38,7 +38,6 @@ def shaped(model: Model, path: str | os.PathLike[str]) -> Model:
             clips = tuple(replace(c, skeleton=shape) for c in model.clips)
             return replace(model, skeleton=shape, clips=clips)
     if flat:
-        raise FileError(
-            f"{path}: all {s.n_joints} joints lie at one point, at rest and in motion; export it with its bones' offsets"
-        )
+        point = f"all {s.n_joints} joints lie at one point, at rest and in motion"
+        raise FileError(f"{path}: {point}; export it with its bones' offsets")
     return model

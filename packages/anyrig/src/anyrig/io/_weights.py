@@ -36,7 +36,7 @@ def sound(document: Document) -> None:
 
 
 def joint_weights(model: Model) -> Array:
-    """How much of the mesh each joint carries, (J,): the sum of its vertices' weights; zeros for a model without one."""
+    """How much of the mesh each joint carries, (J,): the sum of its vertices' weights; zeros without a mesh."""
     source = model.source
     if source is None:
         return np.zeros(model.skeleton.n_joints)

@@ -76,7 +76,9 @@ class Session:
         if not facing.sure:
             notes.append(f"Not sure where it faces: taken for {facing.axis}, by {facing.by}.")
         if _unseen(rig):
-            notes.append("Its mesh is compressed in a way that this page cannot show: bones are shown, exports keep it.")
+            notes.append(
+                "Its mesh is compressed in a way that this page cannot show: bones are shown, exports keep it."
+            )
         self._rigs[name], self._notes[name] = rig, notes
         return self.about(name)
 
