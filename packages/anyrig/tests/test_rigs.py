@@ -1,4 +1,4 @@
-"""What a rig is, in files that say it badly: posed nodes, no skin, two characters, no offsets, weights that are none."""
+"""What a rig is, in files that say it badly."""
 
 from __future__ import annotations
 

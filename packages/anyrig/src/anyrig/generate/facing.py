@@ -25,16 +25,16 @@ _TAIL = {"tail", "fluke", "rump", "stinger", "abdomen"}
 _NEAR = 0.02
 """A part this share of the size away from another, over the ground, lies before or behind it."""
 _ALONG, _LYING = 0.1, 1.0
-"""A head this share of the size away from the main root, over the ground, and by more than it is higher, tells of a body
-that lies along."""
+"""A head this share of the size away from the main root over the ground, and further than it is higher, tells of a
+body that lies along."""
 _AHEAD = 0.005
 """A head this share of the size ahead of its neck makes one doubt left and right that say the opposite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facing:
-    """``radians`` from z towards x, a multiple of a quarter turn, and by what it was told; ``sure`` where that was names
-    that do not contradict one another."""
+    """``radians`` from z towards x, a multiple of a quarter turn, and ``by`` what it was told; ``sure`` where that was
+    names that do not contradict one another."""
 
     radians: float
     by: str
