@@ -144,7 +144,7 @@ class _Poses:
         part = self.below(joint)
         outside = self.between[part].sum(axis=0)
         outside[part] = 0.0
-        return outside / max(float(outside.sum()), 1e-12)
+        return np.asarray(outside / max(float(outside.sum()), 1e-12))
 
     def loose(self, joint: int, parents: dict[int, int], weights: Array, known: Sequence[int]) -> bool:
         """Whether a joint that has a parent belongs elsewhere."""

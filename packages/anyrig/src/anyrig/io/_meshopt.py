@@ -221,7 +221,7 @@ def _filtered(raw: NDArray[np.uint8], name: str) -> NDArray[Any]:
         return _rounded(out * 32767).astype("<i2")
     if name == "EXPONENTIAL" and stride % 4 == 0:
         whole = raw.view("<i4").astype(np.int64)
-        return np.ldexp(((whole & 0xFFFFFF) ^ 0x800000) - 0x800000, whole >> 24).astype("<f4")
+        return np.asarray(np.ldexp(((whole & 0xFFFFFF) ^ 0x800000) - 0x800000, whole >> 24), dtype="<f4")
     raise MeshoptError(f"filter {name!r} of {stride} bytes")
 
 
