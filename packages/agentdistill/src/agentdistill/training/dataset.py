@@ -41,9 +41,7 @@ class TrainingData:
         return digest([[list(e.input_ids), "".join("01"[t] for t in e.trained)] for e in self.examples])
 
 
-def prepare(
-    traces: Sequence[Trace], chat: ChatFormat, max_length: int, *, reasoning: bool = False
-) -> TrainingData:
+def prepare(traces: Sequence[Trace], chat: ChatFormat, max_length: int, *, reasoning: bool = False) -> TrainingData:
     """Encode every trace as the model would see it. Only what its model wrote is learned, its reasoning where asked.
 
     A sequence of more than ``max_length`` tokens is dropped whole, with its trace's id noted once. Raises DataError
