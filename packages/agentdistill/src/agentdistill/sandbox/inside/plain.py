@@ -20,8 +20,17 @@ _WRITTEN = frozenset({"fractions", "datetime", "uuid", "pathlib", "mpmath", "gmp
 """Modules whose values say by ``str`` what they say by ``repr`` as a call."""
 _ARRAYS = frozenset({"numpy", "torch", "pandas", "jax", "jaxlib", "polars", "mpmath"})
 _BRACKETS = ((tuple, "(", ")"), (set, "{", "}"), (frozenset, "{", "}"))
-_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
-_ITERATORS = (map, filter, zip, reversed, enumerate, type(iter([])), type(i for i in ()), type(iter(range(0))))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_ITERATORS: tuple[type, ...] = (
+    map,
+    filter,
+    zip,
+    reversed,
+    enumerate,
+    type(iter([])),
+    type(_ for _ in ()),
+    type(iter(range(0))),
+)
 
 
 def answer(value: object) -> str:
@@ -73,7 +82,7 @@ def _text(value: Any, above: tuple[int, ...]) -> str:
         found = _array(value, inner)
         if found is not None:
             return found
-    if isinstance(value, dict) and (kind.__repr__ is dict.__repr__ or root == "collections"):
+    if isinstance(value, dict) and (_is_shown_as(kind, dict) or root == "collections"):
         return "{" + ", ".join(f"{_text(k, inner)}: {_text(v, inner)}" for k, v in value.items()) + "}"
     items = _items(value, kind, root)
     if items is not None:
@@ -88,10 +97,15 @@ def _items(value: Any, kind: type, root: str) -> Iterable[Any] | None:
     """What a collection holds; None for anything else, and for a class that has words of its own."""
     for plain in (list, tuple, set, frozenset):
         if isinstance(value, plain):
-            return value if kind.__repr__ is plain.__repr__ or hasattr(kind, "_fields") else None  # type: ignore[no-any-return]
+            return value if _is_shown_as(kind, plain) or hasattr(kind, "_fields") else None  # type: ignore[no-any-return]
     if isinstance(value, _VIEWS) or (root == "collections" and kind.__name__ == "deque"):
         return value  # type: ignore[no-any-return]
     return value if isinstance(value, range) and len(value) <= MAX_ITEMS else None
+
+
+def _is_shown_as(kind: Any, base: Any) -> bool:
+    """Whether a class has no words of its own beside those of its base."""
+    return kind.__repr__ is base.__repr__
 
 
 def _array(value: Any, above: tuple[int, ...]) -> str | None:
@@ -118,12 +132,12 @@ def _nested(array: Any, above: tuple[int, ...]) -> Iterator[str]:
     yield "]"
 
 
-def _written(value: Any, kind: type, root: str) -> str:
+def _written(value: Any, kind: Any, root: str) -> str:
     if root == "decimal":
         return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < 40 else str(value)
     if root in ("datetime", "pandas") and hasattr(value, "isoformat"):
         midnight = hasattr(value, "date") and value.tzinfo is None and value.time() == type(value).min.time()
         return str(value.date() if midnight else value)
-    if root in _WRITTEN or (kind.__repr__ is object.__repr__ and kind.__str__ is not object.__str__):
+    if root in _WRITTEN or (_is_shown_as(kind, object) and kind.__str__ is not object.__str__):
         return str(value)
     return repr(value)
