@@ -222,3 +222,10 @@ def test_dates_and_times_are_no_mathematics(answers: list[str]) -> None:
 @pytest.mark.parametrize("answers", [["10-8", "5-3"], ["1:2", "3:4"], ["3/4", "1/2"], ["2018", "17"]])
 def test_differences_ratios_and_numbers_are(answers: list[str]) -> None:
     assert answer_kind(answers) == "math"
+
+
+@pytest.mark.parametrize("answer", [r"7 \bmod 4", r"$7 \bmod 4$", "7 mod 4", "(5 + 2) mod 4", r"7 \mod 4", "3"])
+def test_remainders_by_any_name(answer):
+    assert grade("math", answer, "3").correct
+    assert grade("math", "3", answer).correct
+    assert not grade("math", "2", answer).correct
