@@ -10,9 +10,12 @@ from gltf_oracle import Builder, array, parse
 
 from anyrig import io
 from anyrig import rotations as rot
+from anyrig.augment import stretch
 from anyrig.cli import main
+from anyrig.datasets import quaternius
 from anyrig.errors import FileError, FileWarning, SettingsError
 from anyrig.io.glb import read_glb
+from anyrig.skeleton import Clip, Skeleton
 
 NAMES = ("hip", "thigh", "shin", "foot")
 OFFSETS = np.array([[0.0, 1.0, 0.0], [0.1, 0.0, 0.0], [0.0, -0.5, 0.0], [0.0, -0.5, 0.0]])
@@ -254,3 +257,21 @@ def test_a_last_key_off_the_grid_does_not_make_five_times_the_frames(times, fps,
     assert clip.fps == pytest.approx(fps, rel=1e-3)
     assert clip.n_frames <= len(times) + max(5, 0 if fps < 100 else 10)
     assert rot.angle(clip.rotations[-1, 1], rot.about("x", 1.0)) < 1e-3
+
+
+def test_files_of_one_name_are_told_apart_and_gltf_is_read(tmp_path):
+    for place in ("farm/Horse.glb", "world/Horse.glb", "world/old/Horse.glb", "Cow.glb"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        saved(legs(), tmp_path, place)
+    io.save(io.load(tmp_path / "Cow.glb"), tmp_path / "Pig.gltf")
+    io.save(io.load(tmp_path / "Cow.glb"), tmp_path / "Cow.gltf")
+    found = quaternius.load(tmp_path)
+    assert set(found) == {"farm/Horse", "world/Horse", "old/Horse", "Cow.glb", "Cow.gltf", "Pig"}
+    assert all(model.clips for model in found.values())
+
+
+def test_a_bone_of_no_length_stretches_by_a_share_that_says_something():
+    skeleton = Skeleton(("a", "b", "c"), (-1, 0, 1), [[0, 0, 0], [0, 1, 0], [0, 0, 0]])
+    moves = np.tile(skeleton.offsets, (2, 1, 1))
+    moves[1, 2] = [0, 0.02, 0]
+    assert stretch(Clip(skeleton, rot.identity(2, 3), moves, 24)).tolist() == pytest.approx([0, 0, 2.0])
