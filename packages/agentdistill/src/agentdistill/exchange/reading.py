@@ -18,7 +18,7 @@ from typing import Any
 
 from agentdistill.errors import DataError
 from agentdistill.grade import grade
-from agentdistill.parse import extract_answer, parse_action
+from agentdistill.parse import extract_answer, parse_action, parsed, split_reasoning
 from agentdistill.problems import open_source
 from agentdistill.problems._value import answer_kind
 from agentdistill.prompts import Style
@@ -36,7 +36,14 @@ _TRACE = frozenset({"id", "problem", "prompt", "steps", "end"})  # a line of a r
 _QUESTION, _GOLD = ("question", "problem", "task"), ("true_answer", "answer", "gold")
 _SAID, _MODEL = ("generated_answer", "prediction", "predicted_answer"), ("model_id", "model")
 _OBSERVED = re.compile(r"\A\s*Observations?:[ \t]*\n?")
-_FAILED = re.compile(r"^(?:Error\b|Traceback \(most recent call last\)|[\w.]*(?:Error|Exception):)", re.MULTILINE)
+# What interpreters say: ours and smolagents' own words, a traceback, or the exception that an observation ends with.
+# A line that was printed may begin with "Error" too: "Error rate: 3 %", "Error bars are shown".
+_FAILED = re.compile(
+    r"\A\s*Error:|^Error: (?:[\w.]+:|the code was stopped)"
+    r"|^Error (?:in (?:code parsing|generating|tool call)|(?:when )?executing)\b"
+    r"|^Traceback \(most recent call last\):|^[\w.]+(?:Error|Exception|Interrupt|Exit)(?:: .*)?\s*\Z",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +188,14 @@ def _steps(turns: Sequence[Message], method: str) -> Iterator[Step]:
         if turn.role != "assistant":
             continue
         told = turns[i + 1] if i + 1 < len(turns) else None
-        reply = Message("assistant", turn.content, Source.MODEL)
+        read = split_reasoning(turn.content)
+        reply = Message("assistant", read.reply, Source.MODEL, reasoning=read.reasoning)
         observation = None if told is None else Message("user", told.content, Source.ENVIRONMENT)
         if method.startswith("cot"):
-            done = extract_answer(turn.content) is not None
+            done = extract_answer(read.reply) is not None
             yield Step(reply, StepStatus.FINAL if done else StepStatus.OK, None, observation)
             continue
-        code = parse_action(turn.content)
+        code = parse_action(read.reply)
         yield Step(reply, _status(code, observation), code, observation)
 
 
@@ -195,19 +203,12 @@ def _status(code: str | None, observation: Message | None) -> StepStatus:
     """What became of an action, as far as its code and what was observed tell."""
     if code is None:
         return StepStatus.NO_CODE
-    tree = _parsed(code)
+    tree = parsed(code)
     if tree is None:
         return StepStatus.SYNTAX
     if observation is None:
         return StepStatus.FINAL if _final_calls(tree) else StepStatus.OK
     return StepStatus.EXCEPTION if _FAILED.search(_observed(observation)) else StepStatus.OK
-
-
-def _parsed(code: str) -> ast.Module | None:
-    try:
-        return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def _final_calls(tree: ast.Module) -> list[ast.Call]:
@@ -224,7 +225,7 @@ def _answer(steps: Sequence[Step], method: str) -> str | None:
         return None
     if method.startswith("cot"):
         return extract_answer(steps[-1].reply.content)
-    tree = _parsed(steps[-1].code or "")
+    tree = parsed(steps[-1].code or "")
     for call in _final_calls(tree) if tree is not None else []:
         argument = call.args[0] if call.args else next((k.value for k in call.keywords), None)
         if isinstance(argument, ast.Constant):

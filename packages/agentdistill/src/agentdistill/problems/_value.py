@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from agentdistill.grade._dates import same_day
+from agentdistill.grade._times import same_time
 from agentdistill.types import Kind
 
 
@@ -53,7 +55,7 @@ _WORD = re.compile(r"(?<!\\)\b[A-Za-z]{3,}")
 
 
 def answer_kind(answers: Sequence[str]) -> Kind:
-    """``math`` where nearly all answers look like numbers or formulas and one is not just a year; else ``short``."""
+    """``math`` where nearly all answers look like numbers or formulas, and not like dates or times; else ``short``."""
     if not answers:
         return "short"
     looks = sum(_looks_mathematical(a) for a in answers)
@@ -63,4 +65,6 @@ def answer_kind(answers: Sequence[str]) -> Kind:
 def _looks_mathematical(answer: str) -> bool:
     if "\\" in answer:
         return True
+    if same_time(answer, answer) or same_day(answer, answer):
+        return False
     return not _WORD.search(answer) and (any(c.isdigit() for c in answer) or bool(_MATH.fullmatch(answer)))
