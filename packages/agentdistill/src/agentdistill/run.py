@@ -14,7 +14,7 @@ from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.examples import ExampleStyle, read_examples
 from agentdistill.methods import METHODS, Method
-from agentdistill.models import Model, load_model
+from agentdistill.models import Model, identity, load_model
 from agentdistill.problems import joined, load_problems
 from agentdistill.prompts import Style, load_style
 from agentdistill.recipe import Recipe, RolloutTable
@@ -211,8 +211,14 @@ class Run:
             settings["path"] = runnable(settings["path"])
         return load_model(self.recipe.teacher.model, **settings)
 
+    @property
+    def teacher_key(self) -> dict[str, Any]:
+        """What of the teacher's settings its trajectories depend on."""
+        teacher = self.recipe.teacher
+        return {"model": teacher.model, "settings": identity(teacher.model, teacher.settings)}
+
     def rollout_inputs(self, split: str, trained: bool = False) -> dict[str, str]:
-        """Hashes of what episodes hang on besides their settings: problems, corpus, tools and, unless the model was
+        """Hashes of what episodes depend on besides their settings: problems, corpus, tools and, unless the model was
         trained, worked examples."""
         inputs = {"problems": digest(self.problems(split)), "style": self.recipe.style}
         if self.retriever is not None:
@@ -229,25 +235,23 @@ class Run:
         return {} if self.recipe.rounds is None else {"round": number or self.recipe.n_rounds}
 
     def rollout_key(self, table: RolloutTable, m: Method) -> dict[str, Any]:
-        """The settings that a method's episodes hang on."""
+        """The settings that a method's episodes depend on."""
         tools = self.recipe.tools
-        settings = tools.retriever_settings  # what is not set is not in the key, which is older than these settings
         rollout = dataclasses.asdict(table)
-        for given in ("trajectories", "offer"):  # of collections that are read, not of episodes
-            rollout.pop(given, None)
-        if not m.votes:
-            rollout.pop("consistency", None)
+        for other in _OF_THE_STAGE if m.votes else (*_OF_THE_STAGE, "consistency"):
+            rollout.pop(other, None)
+        search = [tools.retriever, tools.k, *filter(None, [tools.retriever_settings, tools.passage_chars])]
         return {
             "rollout": to_dict(rollout),
-            "tools": [
-                tools.retriever,
-                tools.k,
-                [t.signature for t in self.tools],
-                *filter(None, [settings, tools.passage_chars]),
-            ],
+            "search": [] if self.retriever is None else search,
+            "tools": [t.signature for t in self.tools],
             "sandbox": dataclasses.asdict(self.recipe.sandbox),
             "seed": self.recipe.seed,
         }
+
+
+_OF_THE_STAGE = ("samples", "compare_prefix", "trajectories", "offer", "teacher")
+"""Settings of a stage that say which episodes it has, not how one goes."""
 
 
 def _keep(path: Path, value: Any) -> None:

@@ -31,7 +31,7 @@ def asked_of_teacher(run: Run) -> tuple[str, ...]:
 def folder_of(run: Run, name: str) -> StageFolder:
     """The folder of one collection."""
     rollout = run.rollout_key(run.recipe.collect, method(name))
-    settings = {"name": name, **rollout, "teacher": dataclasses.asdict(run.recipe.teacher)}
+    settings = {"name": name, **rollout, "teacher": run.teacher_key}
     sources = sources_of(run.recipe.collect, name)
     if sources:
         settings["from"] = list(sources)
@@ -42,7 +42,9 @@ def folder_of(run: Run, name: str) -> StageFolder:
         if method(name).passages and run.retriever is not None:
             inputs["corpus"] = run.retriever.corpus
         return StageFolder(collected(run.folder, name).parent, "collect", settings, inputs)
-    return StageFolder(collected(run.folder, name).parent, "collect", settings, run.rollout_inputs("train"))
+    settings["samples"] = run.recipe.collect.samples
+    inputs = run.rollout_inputs("train")
+    return StageFolder(collected(run.folder, name).parent, "collect", settings, inputs, method(name).ignores)
 
 
 def _contents(source: str, name: str) -> dict[str, str]:
@@ -60,9 +62,9 @@ def collect(run: Run, name: str, progress: Progress) -> Path:
         return collected(run.folder, name)
     if sources_of(run.recipe.collect, name):
         return _import(run, name, folder, progress)
-    ids = [i for _, i in _asked(run)]
-    what = f"teacher · {len(ids)} questions · {_WORDS[name]}"
-    run_rollouts(folder, ids, partial(asking, run, name), progress, what, ray=run.recipe.on_ray)
+    asked = _asked(run)
+    what = f"teacher · {len(asked)} questions · {_WORDS[name]}"
+    run_rollouts(folder, asked, partial(asking, run, name), progress, what, ray=run.recipe.on_ray)
     return collected(run.folder, name)
 
 
@@ -88,7 +90,7 @@ async def asking(run: Run, name: str, asked: Sequence[tuple[Problem, str]] | Non
 def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Path:
     """Read a collection that others made, in the prompts that its student will see."""
     out, sources = collected(run.folder, name), sources_of(run.recipe.collect, name)
-    with folder.claimed():
+    with folder.claimed(progress.say):
         task = progress.task("collect", f"{', '.join(sources)} · {_WORDS[name]}", 1)
         passages = run.passages if method(name).passages else None
         with run.environment(run.recipe.collect, tools=()) as environment:
