@@ -80,27 +80,36 @@ class Run:
         """One line for every row of the problem files that was left out."""
         return self._loaded[1]
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be told of the problem files before anything is spent on them."""
+        return self._loaded[2]
+
     @cached_property
-    def _loaded(self) -> tuple[dict[str, tuple[Problem, ...]], tuple[str, ...]]:
+    def _loaded(self) -> tuple[dict[str, tuple[Problem, ...]], tuple[str, ...], tuple[str, ...]]:
         settings = self.recipe.problems
         found: dict[str, tuple[Problem, ...]] = {}
         skipped: list[str] = []
+        warnings: list[str] = []
         for split, limit in (("train", settings.limit_train), ("test", settings.limit_test)):
             loaded = {source: self.load(source, limit) for source in settings.sources(split)}
-            found[split] = joined({source: problems for source, (problems, _) in loaded.items()})
-            skipped += [line for _, lines in loaded.values() for line in lines]
-        return found, tuple(skipped)
+            found[split] = joined({source: problems for source, (problems, _, _) in loaded.items()})
+            skipped += [line for _, lines, _ in loaded.values() for line in lines]
+            warnings += [line for _, _, lines in loaded.values() for line in lines]
+        return found, tuple(skipped), tuple(warnings)
 
-    def load(self, source: str, limit: int | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-        """The problems of a source as the recipe's own are read, and a line for every row that was left out."""
+    def load(
+        self, source: str, limit: int | None = None
+    ) -> tuple[tuple[Problem, ...], tuple[str, ...], tuple[str, ...]]:
+        """The problems of a source as the recipe's own are read, a line for every row that was left out, and warnings."""
         task = find_task(source)
         if task is not None:
             module, split = task
-            return tuple(module.problems(split))[:limit], ()
+            return tuple(module.problems(split))[:limit], (), ()
         settings = self.recipe.problems
         kind: Kind | None = settings.kind  # type: ignore[assignment]  # checked by the loader
         loaded = load_problems(source, fields=settings.fields, kind=kind, limit=limit, strict=settings.strict)
-        return loaded.problems, loaded.skipped
+        return loaded.problems, loaded.skipped, loaded.warnings
 
     @cached_property
     def style(self) -> Style:

@@ -20,7 +20,7 @@ from agentdistill.errors import DataError
 from agentdistill.grade import grade
 from agentdistill.parse import extract_answer, parse_action
 from agentdistill.problems import open_source
-from agentdistill.problems._value import answer_kind
+from agentdistill.problems._kind import answer_kind
 from agentdistill.prompts import Style
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, from_dict
