@@ -101,7 +101,7 @@ class Run:
     def load(
         self, source: str, limit: int | None = None
     ) -> tuple[tuple[Problem, ...], tuple[str, ...], tuple[str, ...]]:
-        """The problems of a source as the recipe's own are read, a line for every row that was left out, and warnings."""
+        """The problems of a source as the recipe's own are read, a line for every row left out, and warnings."""
         task = find_task(source)
         if task is not None:
             module, split = task

@@ -35,9 +35,9 @@ def final_answer_of(text: str) -> str:
 
 def golds(value: Any) -> list[str] | None:
     """The right answers of a cell, the first one first: a value, a list of them, or an object that holds a ``value``
-    (or ``text``) and ``aliases``. None where it is none of these."""
+    and ``aliases``, as TriviaQA's, or ``text``, as SQuAD's. None where it is none of these."""
     if isinstance(value, dict):
-        inner = value.get("value", value.get("text"))
+        inner = value.get("value") if "aliases" in value else value.get("text")
         others = as_texts(value.get("aliases"))
         first = as_texts(inner)
         found = None if inner is None or first is None or others is None else [*first, *others]

@@ -16,12 +16,34 @@ _QUANTITY = re.compile(rf"{_NUMBER}\s*(?:\\?[%°€£$]|(?:{_UNITS}))?")
 _YEAR = re.compile(r"1\d{3}|20\d{2}")
 # What has digits and is read, not computed: dates, times, scores, ranges of years, seasons, telephone numbers, decades.
 _READ = re.compile(
-    r"\d+(?:[-–—/.:]\d+){2,}|\d+\s?[-–—]\s?\d+(?<!\s\d)|\d{1,2}:\d{2}|\d{4}/\d{2}|\d*0s|\d{4}-\d{2}-\d{2}[T ].*|[nwac]/[aoc]"
+    r"\d+(?:[-–—/.:]\d+){2,}|\d+[-–—]\d+|\d{1,2}:\d{2}|\d{4}/\d{2}|\d*0s|\d{4}-\d{2}-\d{2}[T ].*|[nwac]/[aoc]"
 )
 _FUNCTIONS = frozenset(
-    "sin cos tan cot sec csc arcsin arccos arctan log ln exp sqrt pi mod gcd lcm max min inf infty".split()
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "log",
+        "ln",
+        "exp",
+        "sqrt",
+        "pi",
+        "mod",
+        "gcd",
+        "lcm",
+        "max",
+        "min",
+        "inf",
+        "infty",
+    ]
 )
-_SUFFIXES = frozenset("st nd rd th am pm bc ad ce up".split())
+_SUFFIXES = frozenset(["st", "nd", "rd", "th", "am", "pm", "bc", "ad", "ce", "up"])
 _TOKEN = re.compile(r"\s*(?:(\d+(?:[.,]\d+)*)|([^\W\d_]+)|([-+−*/·×÷^=<>≤≥≠()\[\]{},;|!√∞∪∩°%$±:._]))")
 _OPERATORS = frozenset("+*/·×÷^=<>≤≥≠√∪∩|-−±")
 
