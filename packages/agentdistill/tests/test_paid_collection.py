@@ -249,3 +249,43 @@ def test_the_teachers_evaluation_does_not_hang_on_how_students_are_run(collect: 
     ]
     keys = [folder_of(Run(replace(recipe, evaluate=t), tmp_path / "run"), Job(None, "cot", 0)).key for t in tables]
     assert len(set(keys)) == 1
+
+
+# --- before and instead of it ---------------------------------------------------------------------------------------
+
+
+def test_nothing_to_collect_is_said(
+    teacher: Teacher, collect: Collect, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert collect([1]) == 0
+    assert collect([1]) == 0
+    assert "nothing to collect: all of it is there already" in " ".join(capsys.readouterr().err.split())
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('methods = ["cot-distill"]', 'methods = ["agent", "cot"]'))
+    assert main(["collect", str(recipe), "--runs", str(tmp_path / "runs")]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "nothing to collect: no method of its students learns from trajectories" in told
+
+
+@pytest.mark.parametrize("config", ['{"model_max_length": 512}', None])
+def test_a_base_without_a_chat_template_is_told_before_anything_is_paid(
+    config: str | None, teacher: Teacher, collect: Collect, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, recipe = tmp_path / "base", tmp_path / "recipe.toml"
+    base.mkdir()
+    (base / "config.json").write_text("{}")
+    if config is not None:
+        (base / "tokenizer_config.json").write_text(config)
+    assert collect([1]) == 0
+    again = ["collect", str(recipe), "--runs", str(tmp_path / "other")]
+    recipe.write_text(recipe.read_text().replace("nobody/no-base", str(base)))
+    teacher.asked.clear()
+    assert main(again) == 2
+    assert f"{base}: brings no chat template" in capsys.readouterr().err
+    recipe.write_text(recipe.read_text() + '[train]\nchat_template = "missing.jinja"\n')
+    assert main(again) == 2
+    assert "missing.jinja" in capsys.readouterr().err
+    assert teacher.asked == []
+    (base / "chat_template.jinja").write_text("{{ messages }}")
+    recipe.write_text(recipe.read_text().partition("[train]")[0])
+    assert main(again) == 0

@@ -135,15 +135,17 @@ CALLS: dict[str, list[dict[str, Any]]] = {
         {"role": "assistant", "content": "412"},
     ],
     "function_call": [
-        {"role": "assistant", "content": "", "function_call": {"name": "search", "arguments": '{"query":"Aren","k":2}'}},
+        {"role": "assistant", "content": "",
+         "function_call": {"name": "search", "arguments": '{"query":"Aren","k":2}'}},
         {"role": "function", "name": "search", "content": "412 km"},
         {"role": "assistant", "content": "It is 412 km long.\n\nAnswer: 412"},
     ],
     "tags": [
-        {"role": "assistant", "content": 'So.\n<tool_call>\n{"name": "search", "arguments": {"query": "Aren", "k": 2}}\n'
-                                         "</tool_call>"},
+        {"role": "assistant",
+         "content": 'So.\n<tool_call>\n{"name": "search", "arguments": {"query": "Aren", "k": 2}}\n</tool_call>'},
         {"role": "tool", "content": "412 km"},
-        {"role": "assistant", "content": '<tool_call>{"name": "final_answer", "arguments": {"answer": 412}}</tool_call>'},
+        {"role": "assistant",
+         "content": '<tool_call>{"name": "final_answer", "arguments": {"answer": 412}}</tool_call>'},
     ],
 }  # fmt: skip
 
@@ -166,7 +168,7 @@ def test_roles_of_sharegpt_are_calls_too(tmp_path: Path) -> None:
     ]
     (tmp_path / "t.jsonl").write_text(json.dumps({"conversations": json.dumps(talk), "answer": "42"}) + "\n")
     [trace] = read_trajectories(str(tmp_path / "t.jsonl")).traces  # and the conversation is JSON in a text
-    assert [s.code for s in trace.steps][0] == "print(6 * 7)"
+    assert trace.steps[0].code == "print(6 * 7)"
     assert trace.correct
 
 

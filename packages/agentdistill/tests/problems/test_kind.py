@@ -18,13 +18,14 @@ from agentdistill.problems._gold import final_answer_of
 from agentdistill.problems._kind import answer_kind
 
 FORMULAS = [
-    "5", "-2.5", "1,000", "$1,000", "10%", "3/4", "1 1/2", "3e5", "10 km", "90°", r"\frac{1}{2}", "x^2+1", "2x+3", "n^2",
-    "3xy + 2", "2+3i", "a/b", "x=5", "x < 3", "(1,2)", "[0,1]", "1, 2, 3", "sin x", "5π", "5!", "10 - 8", "1.5 x 10^8",
+    "5", "-2.5", "1,000", "$1,000", "10%", "3/4", "1 1/2", "3e5", "10 km", "90°", r"\frac{1}{2}", "x^2+1", "2x+3",
+    "n^2", "3xy + 2", "2+3i", "a/b", "x=5", "x < 3", "(1,2)", "[0,1]", "1, 2, 3", "sin x", "5π", "5!", "10 - 8",
+    "1.5 x 10^8",
 ]  # fmt: skip
 NAMES = [
     "no", "yes", "UK", "EU", "it", "B", "(a)", "10-8", "1999-2003", "2018-01-05", "3/4/2020", "3:00", "555-1234", "3D",
-    "4th", "10am", "C++", "A+", "B2", "R2-D2", "H2O", "N/A", "AC/DC", "U.S.", "80s", "1990s", "49ers", "F-16", "1986/87",
-    "J. K.", "x-ray", "Paris", "9 people", "Na+", "24/7/365",
+    "4th", "10am", "C++", "A+", "B2", "R2-D2", "H2O", "N/A", "AC/DC", "U.S.", "80s", "1990s", "49ers", "F-16",
+    "1986/87", "J. K.", "x-ray", "Paris", "9 people", "Na+", "24/7/365",
 ]  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def test_solutions_in_the_answers_place_are_graded(tmp_path: Path) -> None:
     rows = [
         {"question": f"q{i}", "answer": f"It is {i}+{i} = <<{i}+{i}={2 * i}>>{2 * i}.\n#### {2 * i}"} for i in range(4)
     ]
-    loaded = load_problems(write(tmp_path / "gsm.jsonl", rows))  # type: ignore[arg-type]
+    loaded = load_problems(write(tmp_path / "gsm.jsonl", rows))
     assert [(p.kind, grade(p.kind, str(2 * i), p.answer).correct) for i, p in enumerate(loaded.problems)] == [
         ("math", True)
     ] * 4
@@ -105,8 +106,8 @@ def test_solutions_in_the_answers_place_are_graded(tmp_path: Path) -> None:
 
 
 def test_golds_longer_than_any_answer_are_told(tmp_path: Path) -> None:
-    rows = [{"question": "a?", "answer": "because " * 60}, {"question": "b?", "answer": "yes"}]
-    loaded = load_problems(write(tmp_path / "long.jsonl", rows))  # type: ignore[arg-type]
+    rows: list[dict[str, object]] = [{"question": "a?", "answer": "because " * 60}, {"question": "b?", "answer": "yes"}]
+    loaded = load_problems(write(tmp_path / "long.jsonl", rows))
     [line] = loaded.warnings
     assert "1 of 2 gold answers have over 300 characters" in line
     assert "fields = { answer" in line
@@ -117,7 +118,7 @@ def test_answers_with_aliases_in_one_object(tmp_path: Path) -> None:
     trivia = {"value": "Sinclair Lewis", "aliases": ["Harry Lewis", "Sinclair Lewis"], "type": "x"}
     squad = {"text": ["in 1999", "1999"], "answer_start": [5, 8]}
     rows = [{"question": "a?", "answer": trivia}, {"question": "b?", "answer": squad}, {"question": "c?", "answer": {}}]
-    loaded = load_problems(write(tmp_path / "t.jsonl", rows))  # type: ignore[arg-type]
+    loaded = load_problems(write(tmp_path / "t.jsonl", rows))
     assert [(p.answer, p.aliases) for p in loaded.problems] == [
         ("Sinclair Lewis", ("Harry Lewis",)), ("in 1999", ("1999",)),
     ]  # fmt: skip
