@@ -73,6 +73,7 @@ NEAR = [
         "Which river flows through the town in which the painter of the Mill at Tasch was born?",
         "Please tell me which river flows through the town in which the painter of the Mill at Tasch was born.",
     ),
+    ("แม่น้ำโขงไหลผ่านประเทศใดบ้างในเอเชีย", "แม่น้ำโขงไหลผ่านประเทศใดในเอเชีย"),
 ]
 DIFFERENT = [
     (  # SVAMP's way: MAWPS' text, other numbers

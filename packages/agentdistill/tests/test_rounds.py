@@ -14,7 +14,7 @@ from small_run import files, question, recipe_with, states, write_inputs
 
 from agentdistill import pipeline
 from agentdistill.errors import RecipeError
-from agentdistill.lessons import add_distinct, is_broken, solution_of
+from agentdistill.lessons import add_distinct, is_broken, question_key, solution_of
 from agentdistill.models.scripted import Scripted
 from agentdistill.on_policy import run_on_policy
 from agentdistill.pipeline import run_recipe
@@ -192,6 +192,26 @@ def test_published_trajectories_begin_the_rounds(inputs: Path, tmp_path: Path, s
     counts = Counter(t.problem.id for t in sampled)
     assert (counts["q0"], counts["q4"], counts["q1"]) == (1, 1, 4)  # published answers solve a question too
     assert Counter(t.problem.id for t in found[6:]) == {"q0": 1, "q1": 2, "q2": 2, "q3": 2}
+
+
+def test_the_teacher_is_asked_beside_published_trajectories(
+    inputs: Path, tmp_path: Path, students: dict[str, Watched]
+) -> None:
+    rows = [published(4, "final_answer(404)"), published(0, "z = 1\nfinal_answer(400)")]
+    path = tmp_path / "published.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    recipe = recipe_of(inputs, n=2, methods=("agent-distill",))
+    recipe = replace(recipe, collect=replace(recipe.collect, trajectories={"agent": ("teacher", str(path))}))
+    run = run_recipe(recipe, tmp_path / "run", until="train")
+    asked = read_traces(run / "rounds/0/collect/agent/traces.jsonl")
+    assert len(asked) == len(students["teacher"].asked) == 4 * N
+    together = read_traces(run / "collect/agent/traces.jsonl")
+    assert together[2:] == asked
+    learned = Counter(question_key(t.problem) for t in lessons(run, 1))
+    assert learned == {question(4).casefold(): 1, question(0).casefold(): 2, question(1).casefold(): 2}
+    before = files(run)
+    run_recipe(recipe, tmp_path / "run", until="train")
+    assert files(run) == before
 
 
 def published(i: int, code: str) -> dict[str, Any]:

@@ -34,10 +34,12 @@ N_WORDS = 3
 _SHOWN = 5
 """Pairs of each level that a report shows."""
 
+# Thai, Lao, Burmese, Khmer, Japanese, Chinese: no spaces between words, so a character stands for one.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff"
 _TOKEN = re.compile(
     r"(?P<number>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d*\.?\d+)"
     r"|(?P<sign>[+*/^%|~=<>\u00ac\u00b1\u00d7\u00f7\u2190-\u22ff]|-(?=\s*[\d.(]))"
-    r"|(?P<word>[\u3040-\u30ff\u3400-\u9fff]|[^\W\d_\u3040-\u30ff\u3400-\u9fff]+)"
+    rf"|(?P<word>[{_UNSPACED}]|[^\W\d_{_UNSPACED}]+)"
 )
 _CLITIC = re.compile(r"\s*['’](?=(?:s|re|ve|ll|d|m|t)\b)|(?<=\w)['’](?=\w)", re.IGNORECASE)
 _NOT = re.compile(r"\s+n['’]t\b", re.IGNORECASE)

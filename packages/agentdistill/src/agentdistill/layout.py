@@ -16,6 +16,11 @@ def collected(run: Path, name: str) -> Path:
     return run / "collect" / name / TRACES
 
 
+def answered(run: Path, name: str) -> Path:
+    """The traces of what the teacher was asked, where published ones join them in the collection."""
+    return _round(run, 0) / "collect" / name / TRACES
+
+
 def filtered(run: Path, name: str) -> Path:
     """The traces of a collection that passed the filter."""
     return run / "filter" / name / TRACES

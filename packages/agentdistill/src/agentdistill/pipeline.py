@@ -71,8 +71,8 @@ def _check(run: Run, progress: Progress) -> None:
         progress.say(f"{line}; row skipped (strict = true stops instead)")
     if len(run.skipped) > _SHOWN:
         progress.say(f"and {len(run.skipped) - _SHOWN} more rows skipped")
-    for line in run.warnings:
-        progress.say(f"warning: {line}")
+    for line in (*(f"warning: {w}" for w in run.warnings), *run.left_out_tools):
+        progress.say(line)
     if run.recipe.examples is not None:
         for m in _prompted(run):
             run.check_examples(m)

@@ -167,15 +167,27 @@ class Run:
         return {} if corpus is None else {"n_passages": len(corpus), "n_duplicates": corpus.n_duplicates}
 
     @cached_property
+    def _served(self) -> tuple[list[Tool], tuple[str, ...]]:
+        """The tools of MCP servers, and a line for each that is left out. The servers' errors go into ``mcp/``."""
+        from agentdistill.tools.mcp import mcp_tools
+
+        said: list[str] = []
+        return mcp_tools(self.recipe.tools.mcp, self.folder / "mcp", said.append), tuple(said)
+
+    @property
+    def left_out_tools(self) -> tuple[str, ...]:
+        """One line for every tool of an MCP server that cannot be used."""
+        return self._served[1]
+
+    @cached_property
     def tools(self) -> tuple[Tool, ...]:
         """The functions that model code may call, search first, those of MCP servers last."""
-        from agentdistill.tools.mcp import mcp_tools
         from agentdistill.tools.search import search_tool
 
         own = load_functions(Path(self.recipe.tools.functions)) if self.recipe.tools.functions else []
         k, chars = self.recipe.tools.k, self.recipe.tools.passage_chars
         search = [search_tool(self.retriever, k, chars)] if self.retriever is not None else []
-        served = mcp_tools(self.recipe.tools.mcp)
+        served = self._served[0]
         names = [t.name for t in [*search, *own, *served]]
         twice = max(names, key=names.count, default="")
         if names.count(twice) > 1 and twice in {t.name for t in served}:

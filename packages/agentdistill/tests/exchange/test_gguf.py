@@ -26,6 +26,7 @@ from agentdistill.exchange._modelfile import modelfile, turns_of
 from agentdistill.gguf_bases.rotary import llama3_factors
 from agentdistill.gguf_bases.ways import WAYS
 from agentdistill.layout import trained
+from agentdistill.models._weights import load_tokenizer
 from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
 from agentdistill.run import Run
@@ -241,6 +242,25 @@ def test_the_modelfile_spells_conversations_as_the_template_does_or_not_at_all(n
         assert go(turns.go, conversation) == turns.render(conversation).removeprefix(turns.opening)
 
     same()
+
+
+@pytest.mark.parametrize("name", ["smollm2", "qwen2_5", "llama3"])
+@pytest.mark.parametrize("bos", [None, "<|endoftext|>"])
+def test_what_ollama_feeds_a_model_is_what_it_was_trained_on(tmp_path, name, bos):
+    """llama.cpp puts the first token before a text where the file says so, and the Modelfile's template the rest."""
+    student = save_checkpoint(tmp_path / "student", name, hidden=32)
+    chat = ChatFormat(load_tokenizer(str(student)))
+    if bos in chat.tokenizer.get_vocab():
+        chat.tokenizer.bos_token = bos
+        chat.tokenizer.save_pretrained(student)
+    write_gguf(student, tmp_path / "out", name="s", style=STYLE, quantization="q8_0")
+    reader = gguf.GGUFReader(next((tmp_path / "out").glob("*.gguf")))
+    adds = reader.fields["tokenizer.ggml.add_bos_token"].contents()
+    template = re.search(r'TEMPLATE """(.*?)"""', (tmp_path / "out" / "Modelfile").read_text(), re.S)
+    conversation = (("system", "S"), ("user", "one"), ("assistant", "two"), ("user", "three"))
+    assert template is not None
+    fed = (chat.tokenizer.bos_token if adds else "") + go(template[1], conversation)
+    assert fed == chat.render(conversation)
 
 
 def go(template: str, conversation) -> str:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_traces import made_traces
 from small_run import write_inputs
-from tiny_models import save_checkpoint
+from tiny_models import build_tokenizer, save_checkpoint
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError, ModelError, UserError
@@ -21,6 +21,7 @@ from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
 from agentdistill.run import Run
 from agentdistill.store import write_jsonl
+from agentdistill.tools import load_functions
 from agentdistill.types import Sampling
 
 ACCURACY = {"estimate": 0.75, "low": 0.6, "high": 0.85}
@@ -58,6 +59,24 @@ def test_a_dataset_loads_with_the_hubs_library_and_its_card_counts(tmp_path):
     assert [c for c in columns if f"`{c}`" not in text] == ["id"]
     with pytest.raises(DataError, match="no traces"):
         write_dataset([], tmp_path / "none", name="none")
+
+
+def test_trl_reads_the_conversation_and_adds_no_tools_to_it(tmp_path):
+    """TRL hands a column called tools to the chat template, which then tells the model to call them its own way."""
+    from trl.data_utils import apply_chat_template
+
+    tokenizer = build_tokenizer("qwen2_5")
+    [tool] = load_functions_of("def price(item: str) -> float:\n    'The price of an item.'\n    return 1.0", tmp_path)
+    folder = write_dataset(made_traces(1), tmp_path / "out", name="rivers", tools=[tool])
+    [row] = pq.read_table(folder / "data/train.parquet").to_pylist()
+    assert "price" in row["tool_docs"]
+    plain = tokenizer.apply_chat_template(row["messages"], tokenize=False)
+    assert apply_chat_template(row, tokenizer)["text"] == plain
+
+
+def load_functions_of(code, folder):
+    (folder / "tools.py").write_text(code)
+    return load_functions(folder / "tools.py")
 
 
 def test_a_model_loads_and_its_card_has_the_runs_numbers(tmp_path):
@@ -112,6 +131,68 @@ def test_an_adapter_stays_one_or_is_merged(tmp_path):
     assert torch.allclose(expected, found, atol=1e-4)
 
 
+@pytest.mark.parametrize("merge", [True, False])
+def test_whoever_serves_it_stops_where_its_turns_end(tmp_path, merge):
+    """The base is one that never saw a chat: its own end is another token, and its weights are bfloat16."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = save_checkpoint(tmp_path / "base", hidden=16)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    turn_end, own_end = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
+    tokenizer.eos_token = "<|endoftext|>"
+    tokenizer.save_pretrained(base)
+    model = AutoModelForCausalLM.from_pretrained(base).to(torch.bfloat16)
+    model.generation_config.eos_token_id = own_end
+    model.save_pretrained(base)
+    student = tmp_path / "student"
+    get_peft_model(model, LoraConfig(r=2, init_lora_weights=False, target_modules=["q_proj"])).save_pretrained(student)
+    tokenizer.save_pretrained(student)
+    out = write_model(student, tmp_path / "out", name="a", style=load_style("tiny"), merge=merge)
+    assert json.loads((out / "generation_config.json").read_text())["eos_token_id"] == [turn_end, own_end]
+    if merge:
+        assert AutoModelForCausalLM.from_pretrained(out).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    "adapted",
+    [
+        {"target_modules": ["embed_tokens"]},
+        {"target_modules": ["lm_head"]},
+        {"target_modules": ["embed_tokens", "lm_head", "q_proj"]},
+        {"target_modules": ["embed_tokens"], "ensure_weight_tying": True},
+        {"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens"]},
+        {"target_modules": ["q_proj"], "trainable_token_indices": [1, 2]},
+        {"target_modules": ["q_proj"]},
+    ],
+    ids=lambda kw: "-".join(f"{v}" for v in kw.values()),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_adapters_on_shared_embeddings_are_merged_into_what_they_were_trained_as(tmp_path, adapted):
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    base = save_checkpoint(tmp_path / "base", hidden=16)
+    model = AutoModelForCausalLM.from_pretrained(base)
+    model.config.tie_word_embeddings = True
+    model.tie_weights()
+    model.save_pretrained(base)
+    tuned = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=2, **adapted)).eval()
+    with torch.no_grad():
+        for p in tuned.parameters():
+            if p.requires_grad:
+                p += torch.randn(p.shape, generator=torch.Generator().manual_seed(0)) * 0.3
+    ids = torch.tensor([[5, 6, 7, 8]])
+    expected = tuned(ids).logits
+    tuned.save_pretrained(tmp_path / "student")
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "student")
+    merged = write_model(tmp_path / "student", tmp_path / "out", name="a", style=load_style("tiny"), merge=True)
+    found = AutoModelForCausalLM.from_pretrained(merged).eval()(ids).logits
+    assert torch.allclose(expected, found, atol=1e-4)
+
+
 def test_the_command_writes_either(tmp_path, capsys):
     run = Run(load_recipe(write_inputs(tmp_path, n_train=2, n_test=1)), tmp_path / "run")
     run.save_recipe()
@@ -124,7 +205,7 @@ def test_the_command_writes_either(tmp_path, capsys):
     assert "hf upload OWNER/NAME" in capsys.readouterr().out
     assert "75.0%" in card(tmp_path / "model")[1]
     assert main(["export", str(run.folder), str(tmp_path / "data"), "--dataset", "filter/agent"]) == 0
-    tools = pq.read_table(tmp_path / "data/data/train.parquet").column("tools")[0].as_py()
+    tools = pq.read_table(tmp_path / "data/data/train.parquet").column("tool_docs")[0].as_py()
     assert [t["name"] for t in json.loads(tools)] == ["search"]
     assert main(["export", str(run.folder), str(tmp_path / "no"), "--dataset", "filter/cot"]) == 2
     assert "(there are: filter/agent)" in capsys.readouterr().err

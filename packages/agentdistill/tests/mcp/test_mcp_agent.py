@@ -79,7 +79,9 @@ def test_a_client_asks_and_hears_of_every_step(url):
 def test_our_own_tools_can_be_an_agent(url):
     connection = McpConnection("agent", McpServer(url=url, timeout_s=120))
     [ask] = connection.tools()
-    assert ask.signature == "ask(question: str, vote: bool = False) -> dict"
+    step = "{thought: str, code: str | None, observation: str | None}"
+    told = f"{{answer: str, found: bool, steps: list[{step}]}}"
+    assert ask.signature == f"ask(question: str, vote: bool = False) -> {told}"
     assert ask.function("How long is the river?")["answer"] == "404"
     assert ask.function("err")["found"] is False
     with pytest.raises(ToolFailed, match="not empty"):

@@ -97,7 +97,8 @@ def test_they_are_told_of_as_python_functions(tools):
     assert list(tools) == ["price", "order", "opening_hours", "variable", "sleep", "leave"]
     assert tools["price"].signature == "price(item: str) -> int"
     assert tools["order"].signature == (
-        "order(item: str, n: int = 1, currency: Literal['EUR', 'USD'] = 'EUR', note: str | None = None) -> dict"
+        "order(item: str, n: int = 1, currency: Literal['EUR', 'USD'] = 'EUR', note: str | None = None) "
+        "-> {item: str, n: int, total: float}"
     )
     assert tools["opening_hours"].signature == "opening_hours(days: list[str]) -> str"
     told = describe([tools["price"]])

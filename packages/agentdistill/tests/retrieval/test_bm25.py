@@ -50,6 +50,28 @@ def test_digits_accents_case_plurals_and_scripts_without_spaces(town, query, tit
     assert town.search(query, 1)[0].title == title
 
 
+SCRIPTS = {
+    "Korean": (
+        ["서울은 대한민국의 수도이다.", "제주는 섬이다.", "한강은 서울을 흐른다."],
+        {"수도": 0, "섬": 1, "한강": 2},
+    ),
+    "Thai": (["กรุงเทพเป็นเมืองหลวงของไทย", "ภูเก็ตเป็นเกาะ", "แม่น้ำโขงยาวมาก"], {"เมืองหลวง": 0, "เกาะ": 1, "แม่น้ำ": 2}),
+    "Lao": (["ວຽງຈັນເປັນນະຄອນຫຼວງ", "ແມ່ນ້ຳຂອງຍາວ"], {"ນະຄອນຫຼວງ": 0, "ແມ່ນ້ຳ": 1}),
+    "Khmer": (["ភ្នំពេញជារាជធានី", "ទន្លេមេគង្គវែង"], {"រាជធានី": 0, "ទន្លេ": 1}),
+    "Burmese": (["နေပြည်တော်သည်မြို့တော်ဖြစ်သည်", "ဧရာဝတီမြစ်"], {"မြို့တော်": 0, "မြစ်": 1}),
+    "Hindi": (["दिल्ली भारत की राजधानी है।", "गंगा एक नदी है।"], {"राजधानी": 0, "नदी": 1}),
+    "Japanese": (["東京は日本の首都です。", "佐々木さんは医者です。"], {"首都": 0, "佐々木": 1}),
+    "rare Chinese": (["𠮷野家在東京", "長江很長"], {"𠮷": 0, "長江": 1}),
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_words_are_found_inside_what_is_written_without_spaces(script):
+    texts, queries = SCRIPTS[script]
+    retriever = build_retriever("bm25", [Passage(str(i), text) for i, text in enumerate(texts)])
+    assert {q: int(retriever.search(q, 1)[0].title) for q in queries} == queries
+
+
 @pytest.mark.parametrize("query", ["", "  ", "!?", "zzz unheard", "\n"])
 def test_nothing_is_found_for_nothing(town, query):
     assert town.search(query, 3) == []

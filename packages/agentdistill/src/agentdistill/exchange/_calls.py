@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import keyword
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -66,14 +67,6 @@ def _literal(text: str) -> list[Any]:
     return found if isinstance(found, list) else [found]
 
 
-def _literal(text: str) -> list[Any]:
-    try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError) as e:
-        raise DataError(f"the calls in {' '.join(text[:60].split())!r} cannot be read") from e
-    return found if isinstance(found, list) else [found]
-
-
 def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
@@ -88,27 +81,32 @@ def _call(given: Any) -> tuple[str, Any]:
     if not isinstance(inner, Mapping) or not isinstance(name, str) or not name:
         kind = f"a call of type {given['type']!r}" if isinstance(given, Mapping) and "type" in given else "a call"
         raise DataError(f"{kind} names no function")
-    arguments = next((inner[k] for k in ("arguments", "parameters", "args", "input") if inner.get(k) is not None), {})
+    arguments: Any = next(
+        (inner[k] for k in ("arguments", "parameters", "args", "input") if inner.get(k) is not None), {}
+    )
     if isinstance(arguments, str) and not (name in _INTERPRETERS and not arguments.lstrip().startswith("{")):
         arguments = _json(arguments or "{}", f'"{name}"')
     if not isinstance(arguments, Mapping | str):
         raise DataError(f'the arguments of "{name}" are no object')
     if isinstance(arguments, Mapping):  # tables fill in what another call has with nothing
         arguments = {k: v for k, v in arguments.items() if v is not None}
-    if isinstance(arguments, Mapping):  # tables fill in what another call has with nothing
-        arguments = {k: v for k, v in arguments.items() if v is not None}
-    if not name.isidentifier():
+    written = re.sub(r"[-.]", "_", name)  # as names of MCP servers' tools are written
+    if not _is_name(written):
         raise DataError(f'the call of "{name}" cannot be written as Python')
-    return name, arguments
+    return written, arguments
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def _line(name: str, arguments: Any) -> str:
     if isinstance(arguments, str):
         return arguments.strip()
-    code = next((arguments[k] for k in _CODE if isinstance(arguments.get(k), str)), None)
+    code: str | None = next((arguments[k] for k in _CODE if isinstance(arguments.get(k), str)), None)
     if name in _INTERPRETERS and code is not None:
         return code.strip()
-    if not all(str(k).isidentifier() for k in arguments):
+    if not all(_is_name(str(k)) for k in arguments):
         raise DataError(f'the arguments of "{name}" have names that Python has not')
     if name == FINAL_ANSWER and len(arguments) == 1:
         return f"{name}({next(iter(arguments.values()))!r})"

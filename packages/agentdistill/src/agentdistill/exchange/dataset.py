@@ -23,7 +23,7 @@ def write_dataset(
 ) -> Path:
     """Write ``data/train.parquet`` and ``README.md`` into a folder, ready for ``hf upload``; returns the folder.
 
-    A row has the conversation as ``messages`` (role and content), the ``tools`` as JSON, the question, gold answer and
+    A row has the conversation as ``messages`` (role and content), ``tool_docs`` as JSON, the question, gold answer and
     what was answered, whether that is right (null where unscored), and the whole ``trace`` as JSON, which
     :func:`~agentdistill.exchange.read_trajectories` reads back unchanged. Raises DataError without traces,
     UserError for a folder that is not empty.
@@ -42,7 +42,7 @@ def write_dataset(
             ("id", pa.string()), ("messages", pa.list_(message)), ("question", pa.string()), ("answer", pa.string()),
             ("prediction", pa.string()), ("correct", pa.bool_()), ("family", pa.string()), ("kind", pa.string()),
             ("method", pa.string()), ("model", pa.string()), ("end", pa.string()), ("n_steps", pa.int32()),
-            ("tools", pa.string()), ("trace", pa.string()),
+            ("tool_docs", pa.string()), ("trace", pa.string()),
         ]
     )  # fmt: skip
     table = pa.Table.from_pylist([_row(t, described) for t in traces], schema=schema)
@@ -67,7 +67,7 @@ def _row(t: Trace, tools: str) -> dict[str, Any]:
         "model": _clean(t.model),
         "end": t.end.value,
         "n_steps": len(t.steps),
-        "tools": tools,
+        "tool_docs": tools,  # not "tools": TRL 1.16 puts a column of that name into every prompt
         "trace": dumps(t),
     }
 
@@ -121,7 +121,7 @@ They were collected with agentdistill to distil a tool-using agent into a smalle
 | column | meaning |
 |---|---|
 | `messages` | the conversation: roles `system`, `user`, `assistant`; observations are the user's |
-| `tools` | JSON: the functions that the code could call, with signature and description |
+| `tool_docs` | JSON: the functions that the code could call, with signature and description |
 | `question`, `answer`, `prediction`, `correct` | the problem, its gold answer, the answer given, and the verdict |
 | `family`, `kind` | the task it belongs to, and how it is graded |
 | `method`, `model`, `end`, `n_steps` | how it was prompted, who wrote it, how it ended, how many steps it took |
@@ -132,6 +132,15 @@ from datasets import load_dataset
 
 rows = load_dataset("parquet", data_files="data/train.parquet", split="train")
 print(rows[0]["messages"])
+```
+
+A trainer that is given `messages` alone learns every token, observations and the user's turns too: TRL's SFTTrainer
+does unless `assistant_only_loss=True`, for which the chat template has to mark what the assistant says. agentdistill
+learns what the model wrote, and nothing else:
+
+```toml
+[collect.trajectories]
+agent = "OWNER/NAME"
 ```
 """
 

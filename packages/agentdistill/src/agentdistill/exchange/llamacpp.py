@@ -76,7 +76,8 @@ def write_gguf(
     tokenizer.chat_template = vocabulary.template
     tokenizer.save_pretrained(folder)
     remarks = [*_unfit(made.unfit, quantization), *_cut(vocabulary.cut)]
-    remarks += _modelfile(folder, path, chat, style, tools, sampling, config["max_position_embeddings"])
+    n_context = config["max_position_embeddings"]
+    remarks += _modelfile(folder, path, chat, vocabulary.begins, style, tools, sampling, n_context)
     text = card(name, base_of(student), "gguf", style, tools, sampling, evaluations, license)
     write_atomic(folder / "README.md", text + _files(path, remarks))
     return GgufExport(path, made.counts, tuple(remarks))
@@ -144,15 +145,16 @@ def _modelfile(
     folder: Path,
     path: Path,
     chat: ChatFormat,
+    begins: bool,
     style: Style,
     tools: Sequence[Tool],
     sampling: Sampling,
     n_context: int,
 ) -> list[str]:
-    """Write it; what it lacks."""
+    """Write it; what it lacks. ``begins`` says that llama.cpp itself puts the first token before every text."""
     from agentdistill.exchange._modelfile import modelfile, turns_of
 
-    begin = chat.tokenizer.bos_token or ""
+    begin = chat.tokenizer.bos_token if begins else ""
     turns = turns_of(chat.render, begin if chat.render((("user", "a"),)).startswith(begin) else "")
     system = next((m.content for m in style.agent("", tools) if m.role == "system"), None)
     stops = dict.fromkeys([*style.AGENT_STOP, *(chat.tokenizer.decode([i]) for i in chat.end_ids)])

@@ -54,7 +54,7 @@ def write_model(
         for file in sorted(student.iterdir()):
             if file.is_file() and file.name not in _LEFT and not file.name.startswith("."):
                 shutil.copy2(file, folder / file.name)
-    _generation(folder, sampling)
+    _generation(folder, sampling, _end_ids(student))
     kind: Library = "peft" if (folder / _ADAPTER).exists() else "transformers"
     note = _share_base(folder / _ADAPTER) if kind == "peft" else ""
     text = card(name, base, kind, style, tools, sampling, evaluations, license)
@@ -93,25 +93,40 @@ def _share_base(config: Path) -> str:
 
 
 def _merge(student: Path, folder: Path) -> None:
-    from agentdistill.models._weights import load_weights
+    """Add the adapter to its base in float32, and keep the sum in the base's own number format."""
+    from agentdistill.models._weights import load_weights, resolve, stored_dtype
 
     model, tokenizer = load_weights(str(student), None, "cpu", "float32")
-    merged = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-    merged.save_pretrained(folder)
+    model.to(stored_dtype(resolve(str(student))[0])).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def _generation(folder: Path, sampling: Sampling) -> None:
-    """``generation_config.json``: what is there already, with the sampling that the student was evaluated with."""
+def _end_ids(student: Path) -> tuple[int, ...]:
+    """The ids that end a turn in the conversations that the student was trained on."""
+    from agentdistill.chat import ChatFormat
+    from agentdistill.models._weights import load_tokenizer
+
+    tokenizer = load_tokenizer(str(student))
+    return ChatFormat(tokenizer).end_ids if tokenizer.chat_template else ()
+
+
+def _generation(folder: Path, sampling: Sampling, end_ids: Sequence[int]) -> None:
+    """``generation_config.json``: what is there already, with the sampling that the student was evaluated with.
+
+    An adapter has no generation settings of its own, and its base's know nothing of the marker that it was trained to
+    end turns with: what does not stop there writes the other side's turns too.
+    """
     path = folder / "generation_config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         config = {}
+    known = config.get("eos_token_id", [])
+    ends = list(dict.fromkeys([*end_ids, *(known if isinstance(known, list) else [known])]))
     drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p} if sampling.temperature > 0 else {}
     kept = {k: v for k, v in config.items() if k not in ("temperature", "top_p", "top_k", "do_sample")}
     settings = {"do_sample": bool(drawn), **drawn, "max_new_tokens": sampling.max_new_tokens}
-    write_json(path, {**kept, **settings})
+    write_json(path, {**kept, **({"eos_token_id": ends} if ends else {}), **settings})
 
 
 def card(

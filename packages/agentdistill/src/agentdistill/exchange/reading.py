@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError
@@ -173,7 +173,7 @@ def _problem(row: Mapping[str, Any], question: str, family: str) -> Problem:
     kind = row.get("kind")
     identity = _field(row, ("id",)) or digest([question, gold])
     found = Problem(identity, question, gold, family=family, aliases=tuple(aliases))
-    return replace(found, kind=kind) if kind in _KINDS else found
+    return replace(found, kind=cast(Kind, kind)) if kind in _KINDS else found
 
 
 def _golds(row: Mapping[str, Any]) -> list[str]:

@@ -30,7 +30,7 @@ def identity(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         return dict(settings)
     module = importlib.import_module(f"{__name__}.{kind}")
     known = inspect.signature(module.load).parameters
-    how_only = getattr(module, "HOW_ONLY", frozenset())
+    how_only: frozenset[str] = getattr(module, "HOW_ONLY", frozenset())
     return {
         name: value
         for name, value in settings.items()

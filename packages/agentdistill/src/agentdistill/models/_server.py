@@ -109,11 +109,11 @@ def _status_fault(
 def _hidden_fault(data: Mapping[str, Any], label: str, key_variable: str | None) -> Exception:
     """An error with status 200: the status that it ought to have may stand in its code."""
     error = data["error"]
-    code = error.get("code") if isinstance(error, Mapping) else None
-    status = int(code) if str(code).isdecimal() and 400 <= int(code) < 600 else 0
+    code = str(error.get("code") or "") if isinstance(error, Mapping) else ""
+    status = int(code) if re.fullmatch(r"[45]\d\d", code) else 0
     if status not in (0, 404):
         return _status_fault(status, data, None, label, key_variable)
-    told = f"{code or ''} {_words(data)}"
+    told = f"{code} {_words(data)}"
     if _TOO_LONG.search(told) or _CONTENT.search(told):
         return _status_fault(400, data, code, label, key_variable)
     return Passing(f"answered with an error: {_message(data)}")

@@ -120,9 +120,27 @@ def _merge(model: Any, adapter: str) -> Any:
         raise ModelError(f"{adapter}: not an adapter folder (no adapter_config.json)")
     try:
         with quiet():
-            return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+            loaded = PeftModel.from_pretrained(model, adapter)
+            _untie(loaded.get_base_model())
+            return loaded.merge_and_unload()
     except Exception as e:
         raise ModelError(f"{adapter}: the adapter does not fit its base model ({_line(e)})") from e
+
+
+def _untie(model: Any) -> None:
+    """Give the head weights of its own where an adapter on the embeddings or the head is about to be merged.
+
+    PEFT 0.21 adds either's change to the weights that both share, so the other would get it too.
+    """
+    import torch
+
+    embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if head is None or head.weight is not embeddings.weight:
+        return
+    layer = getattr(head, "base_layer", head)
+    if layer is not head or hasattr(embeddings, "base_layer"):
+        layer.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+        model.config.tie_word_embeddings = False
 
 
 def _check_folder(path: str) -> None:
@@ -148,7 +166,7 @@ def dtype_for(dtype: str, device: str | None, path: str | None = None) -> Any:
     if dtype == "auto":
         if (device or "").startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
             return "auto"
-        half = path is not None and has_bfloat16() and _stored_dtype(path) is torch.bfloat16
+        half = path is not None and has_bfloat16() and stored_dtype(path) is torch.bfloat16
         return torch.bfloat16 if half else torch.float32
     named = getattr(torch, dtype, None)
     if not isinstance(named, torch.dtype):
@@ -156,7 +174,8 @@ def dtype_for(dtype: str, device: str | None, path: str | None = None) -> Any:
     return named
 
 
-def _stored_dtype(path: str) -> Any:
+def stored_dtype(path: str) -> Any:
+    """The number format that a checkpoint's config names, None where it names none."""
     from transformers import AutoConfig
 
     return AutoConfig.from_pretrained(path).dtype

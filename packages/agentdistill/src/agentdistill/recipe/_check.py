@@ -8,7 +8,7 @@ from agentdistill.filters import filters
 from agentdistill.methods import METHODS
 from agentdistill.prompts import styles
 from agentdistill.readers import find_reader
-from agentdistill.recipe._settings import A_NAME, Recipe, ToolsSettings, is_name, sources_of, student_name
+from agentdistill.recipe._settings import A_NAME, Recipe, ToolsSettings, asks_teacher, is_name, sources_of, student_name
 from agentdistill.retrieval import builder, check_settings, is_remote
 from agentdistill.retrieval import kinds as retrievers
 
@@ -51,7 +51,7 @@ def _check_problems(recipe: Recipe, source: Source) -> None:
 
 def _check_sources(recipe: Recipe, collection: str, source: Source) -> None:
     sources = sources_of(recipe.collect, collection)
-    if not sources:
+    if not sources and not asks_teacher(recipe.collect, collection):
         raise source.error(f"{collection} names no trajectories", "collect.trajectories", collection)
     for named in sources:
         try:

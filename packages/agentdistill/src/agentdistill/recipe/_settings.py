@@ -90,9 +90,9 @@ class CollectSettings(RolloutTable):
 
     ``compare_prefix`` collects agent trajectories both with and without the first-thought prefix. ``trajectories``
     names what is read as a collection (``agent``, ``cot``, ...) in place of asking the teacher: a file, a hub dataset,
-    one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list. ``offer`` says which
-    tools the prompt of such a trajectory offers: ``all`` of the recipe's, or those ``used`` in it, for a student that
-    is to answer both with tools and without.
+    one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list; with ``teacher`` in
+    the list, the teacher is asked as well. ``offer`` says which tools the prompt of such a trajectory offers: ``all``
+    of the recipe's, or those ``used`` in it, for a student that is to answer both with tools and without.
     """
 
     samples: int = 1
@@ -221,8 +221,21 @@ class Recipe:
         return self.ray if self.executor == "ray" else None
 
 
+TEACHER = "teacher"
+"""The source of ``[collect.trajectories]`` that stands for asking the teacher, beside published ones."""
+
+
 def sources_of(settings: CollectSettings, collection: str) -> tuple[str, ...]:
-    """What a collection is read from, in order; empty where the teacher is asked."""
+    """The published trajectories that a collection is read from, in order; empty where only the teacher is asked."""
+    return tuple(s for s in _named_for(settings, collection) if s != TEACHER)
+
+
+def asks_teacher(settings: CollectSettings, collection: str) -> bool:
+    """Whether the teacher solves the training problems for a collection."""
+    return collection not in settings.trajectories or TEACHER in _named_for(settings, collection)
+
+
+def _named_for(settings: CollectSettings, collection: str) -> tuple[str, ...]:
     named = settings.trajectories.get(collection, ())
     return (named,) if isinstance(named, str) else named
 

@@ -8,43 +8,54 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from agentdistill.episodes import episode
 from agentdistill.executors import Work
-from agentdistill.layout import collected
+from agentdistill.layout import answered, collected, elsewhere
 from agentdistill.methods import method
 from agentdistill.progress import Progress
 from agentdistill.readers import find_reader, read_sources
-from agentdistill.recipe import sources_of
+from agentdistill.recipe import asks_teacher, sources_of
 from agentdistill.run import Run
 from agentdistill.stages.folder import StageFolder
 from agentdistill.stages.rollouts import facts, run_rollouts
-from agentdistill.store import file_digest, write_jsonl
+from agentdistill.store import file_digest, read_traces, write_jsonl
 from agentdistill.types import Problem, Trace
 
 
 def asked_of_teacher(run: Run) -> tuple[str, ...]:
-    """The collections that are not read from a file."""
-    return tuple(name for name in run.collections if not sources_of(run.recipe.collect, name))
+    """The collections that the teacher is asked for."""
+    return tuple(name for name in run.collections if asks_teacher(run.recipe.collect, name))
 
 
 def folder_of(run: Run, name: str) -> StageFolder:
     """The folder of one collection."""
-    rollout = run.rollout_key(run.recipe.collect, method(name))
-    settings = {"name": name, **rollout, "teacher": run.teacher_key}
     sources = sources_of(run.recipe.collect, name)
-    if sources:
-        settings["from"] = list(sources)
-        if run.recipe.collect.offer != "all":
-            settings["offer"] = run.recipe.collect.offer
-        inputs = {k: v for source in sources for k, v in _contents(source, name).items()}
-        inputs["style"] = run.recipe.style
-        if method(name).passages and run.retriever is not None:
-            inputs["corpus"] = run.retriever.corpus
-        return StageFolder(collected(run.folder, name).parent, "collect", settings, inputs)
-    settings["samples"] = run.recipe.collect.samples
-    inputs = run.rollout_inputs("train")
-    return StageFolder(collected(run.folder, name).parent, "collect", settings, inputs, method(name).ignores)
+    if not sources:
+        return _asking_folder(run, name)
+    settings = _settings(run, name) | {"from": list(sources)}
+    if run.recipe.collect.offer != "all":
+        settings["offer"] = run.recipe.collect.offer
+    inputs = {k: v for source in sources for k, v in _contents(source, name).items()}
+    inputs["style"] = run.recipe.style
+    if method(name).passages and run.retriever is not None:
+        inputs["corpus"] = run.retriever.corpus
+    if asks_teacher(run.recipe.collect, name):
+        inputs["asked"] = _asking_folder(run, name).key
+    return StageFolder(collected(run.folder, name).parent, "collect", settings, inputs)
+
+
+def _asking_folder(run: Run, name: str) -> StageFolder:
+    """The folder of what the teacher is asked: the collection's own, another where published trajectories join it."""
+    out = answered(run.folder, name) if sources_of(run.recipe.collect, name) else collected(run.folder, name)
+    settings = _settings(run, name) | {"samples": run.recipe.collect.samples}
+    return StageFolder(out.parent, "collect", settings, run.rollout_inputs("train"), method(name).ignores)
+
+
+def _settings(run: Run, name: str) -> dict[str, Any]:
+    rollout = run.rollout_key(run.recipe.collect, method(name))
+    return {"name": name, **rollout, "teacher": run.teacher_key}
 
 
 def _contents(source: str, name: str) -> dict[str, str]:
@@ -57,14 +68,14 @@ def _contents(source: str, name: str) -> dict[str, str]:
 
 def collect(run: Run, name: str, progress: Progress) -> Path:
     """Collect one of :func:`collections` and return its traces' file. Does nothing where it is there already."""
-    folder = folder_of(run, name)
-    if folder.is_done:
-        return collected(run.folder, name)
-    if sources_of(run.recipe.collect, name):
-        return _import(run, name, folder, progress)
-    asked = _asked(run)
-    what = f"teacher · {len(asked)} questions · {_WORDS[name]}"
-    run_rollouts(folder, asked, partial(asking, run, name), progress, what, ray=run.recipe.on_ray)
+    folder, asking_folder = folder_of(run, name), _asking_folder(run, name)
+    if not folder.is_done and asks_teacher(run.recipe.collect, name) and not asking_folder.is_done:
+        asked, others = _asked(run), elsewhere(run.folder, asking_folder.path)
+        what = f"teacher · {len(asked)} questions · {_WORDS[name]}"
+        work = partial(asking, run, name)
+        run_rollouts(asking_folder, asked, work, progress, what, ray=run.recipe.on_ray, others=others)
+    if not folder.is_done:  # there are published ones: what the teacher was asked has a folder of its own by now
+        _import(run, name, folder, progress)
     return collected(run.folder, name)
 
 
@@ -87,8 +98,8 @@ async def asking(run: Run, name: str, asked: Sequence[tuple[Problem, str]] | Non
             await model.aclose()
 
 
-def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Path:
-    """Read a collection that others made, in the prompts that its student will see."""
+def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> None:
+    """Read a collection that others made, in the prompts that its student will see; the teacher's answers follow."""
     out, sources = collected(run.folder, name), sources_of(run.recipe.collect, name)
     with folder.claimed(progress.say):
         task = progress.task("collect", f"{', '.join(sources)} · {_WORDS[name]}", 1)
@@ -96,6 +107,8 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Pat
         with run.environment(run.recipe.collect, tools=()) as environment:
             read = read_sources(sources, name, run.style, run.tools, environment, passages)
         traces = [_offered(run, name, t) for t in read.traces]
+        if asks_teacher(run.recipe.collect, name):
+            traces += read_traces(answered(run.folder, name))
         write_jsonl(out, traces)
         counts = {"n_skipped": len(read.skipped), "left_out": read.left_out}
         folder.finish({**facts(traces), **counts}, 0.0)
@@ -105,7 +118,6 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Pat
         progress.say(f"{n:,} rows left out: {reason}")
     n_skipped = len(read.skipped) + sum(read.left_out.values())
     task.done(f"{len(read.traces):,} read" + (f" · {n_skipped:,} skipped" if n_skipped else ""))
-    return out
 
 
 def _offered(run: Run, name: str, trace: Trace) -> Trace:

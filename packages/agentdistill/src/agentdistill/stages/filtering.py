@@ -13,7 +13,7 @@ from agentdistill.layout import collected, filtered, lessons, sampled, trained_n
 from agentdistill.lessons import RoundCounts, add_distinct
 from agentdistill.methods import method
 from agentdistill.progress import Progress
-from agentdistill.recipe import StudentSettings, sources_of
+from agentdistill.recipe import StudentSettings, asks_teacher, sources_of
 from agentdistill.run import Run
 from agentdistill.stages.folder import StageFolder
 from agentdistill.store import digest, file_digest, read_traces, write_jsonl
@@ -52,8 +52,8 @@ def _distinct(run: Run, distinct: bool) -> dict[str, Any]:
 
 
 def _is_sampled(run: Run, name: str) -> bool:
-    """Whether a collection is the first of several rounds of sampling; published trajectories are kept as they are."""
-    return run.recipe.rounds is not None and not sources_of(run.recipe.collect, name)
+    """Whether a collection is the first of several rounds of sampling; published ones alone are kept as they are."""
+    return run.recipe.rounds is not None and asks_teacher(run.recipe.collect, name)
 
 
 def _is_screened(run: Run, name: str) -> bool:

@@ -17,14 +17,20 @@ Asked = tuple[Problem, str]
 """A problem, and the id of the trace that answers it."""
 
 
-def taken_over(folder: StageFolder, asked: Sequence[Asked], have: Collection[str], names: Sequence[str]) -> list[Trace]:
+def taken_over(
+    folder: StageFolder,
+    asked: Sequence[Asked],
+    have: Collection[str],
+    names: Sequence[str],
+    others: Sequence[Path] = (),
+) -> list[Trace]:
     """Traces for what is asked and not in ``have``, out of the folders that were moved aside for another set of
-    questions. Those are found by their ``episode_key``; ``names`` are the files of traces in one, later lines first.
+    questions, and ``others``, as far as their ``episode_key`` is this one's. ``names`` are the files of traces in one.
 
     A trace answers the very same question. It gets the id and the problem that it is asked for now, and where the gold
     answer or the kind is another, a new score. A trace of the same id is preferred; none is used twice.
     """
-    pool = _pool(folder, names)
+    pool = _pool([*_aside(folder), *(p for p in others if p != folder.path)], folder, names)
     missing = [(p, i) for p, i in asked if i not in have and p.question in pool]
     found: dict[str, Trace] = {}
     for same_id in (True, False):
@@ -34,10 +40,12 @@ def taken_over(folder: StageFolder, asked: Sequence[Asked], have: Collection[str
     return [found[i] for _, i in missing if i in found]
 
 
-def _pool(folder: StageFolder, names: Iterable[str]) -> dict[str, list[Trace]]:
-    """What lies aside, by question, newest folder first."""
+def _pool(paths: Sequence[Path], folder: StageFolder, names: Iterable[str]) -> dict[str, list[Trace]]:
+    """The traces of the same episodes by question, in the order of the folders."""
     pool: dict[str, list[Trace]] = defaultdict(list)
-    for path in _aside(folder):
+    for path in dict.fromkeys(paths):
+        if not replace(folder, path=path).has_same_episodes:
+            continue
         kept: dict[str, Trace] = {}
         for file in (path / name for name in names):
             if file.exists():
@@ -51,7 +59,7 @@ def _pool(folder: StageFolder, names: Iterable[str]) -> dict[str, list[Trace]]:
 def _aside(folder: StageFolder) -> list[Path]:
     ours = re.compile(rf"{re.escape(folder.path.name)}\.old-(\d+)")
     found = [(int(m[1]), p) for p in folder.path.parent.iterdir() if (m := ours.fullmatch(p.name))]
-    return [p for _, p in sorted(found, reverse=True) if replace(folder, path=p).has_same_episodes]
+    return [p for _, p in sorted(found, reverse=True)]
 
 
 def _drawn(traces: list[Trace], problem: Problem, i: str, same_id: bool) -> Trace | None:

@@ -27,15 +27,16 @@ def run_rollouts(
     what: str,
     about: dict[str, object] | None = None,
     ray: RaySettings | None = None,
+    others: Sequence[Path] = (),
 ) -> list[Trace]:
     """The traces of what is asked, in order, from disk where they are there already.
 
     ``open_work`` gives the model and one episode for each that is asked, in the same order; it is called only if a
     trace is missing, in this process or, with ``ray``, in its workers. ``about`` goes into the manifest as it is.
     Traces are appended to a partial file as they end and put in order when all are there, so that a run that was killed
-    and resumed leaves the same file as one that was not. What was answered before another set of questions was asked
-    is taken over. Raises InfrastructureError when the world has failed so often that going on is useless, ModelError
-    where every conversation is refused; what was collected stays.
+    and resumed leaves the same file as one that was not. What was answered before another set of questions was asked is
+    taken over, from ``others`` too. Raises InfrastructureError when the world has failed so often that going on is
+    useless, ModelError where every conversation is refused; what was collected stays.
     """
     if folder.is_done:
         return read_traces(folder.path / TRACES)
@@ -44,7 +45,7 @@ def run_rollouts(
             return read_traces(folder.path / TRACES)
         partial = folder.path / PARTIAL
         ids = [i for _, i in asked]
-        done = _reopen(folder, partial, asked, progress)
+        done = _reopen(folder, partial, asked, others, progress)
         started = time.monotonic()
         task = progress.task(folder.stage, what, len(ids))
         tally = Tally(done.values())
@@ -63,7 +64,9 @@ def run_rollouts(
     return traces
 
 
-def _reopen(folder: StageFolder, partial: Path, asked: Sequence[Asked], progress: Progress) -> dict[str, Trace]:
+def _reopen(
+    folder: StageFolder, partial: Path, asked: Sequence[Asked], others: Sequence[Path], progress: Progress
+) -> dict[str, Trace]:
     """What is there: a torn line is mended, faults are left out to be tried again, what lies aside is taken over."""
     path = folder.path
     if not partial.exists() and (path / TRACES).exists():
@@ -72,7 +75,7 @@ def _reopen(folder: StageFolder, partial: Path, asked: Sequence[Asked], progress
     if repair_jsonl(partial) or partial.exists():
         done = {t.id: t for t in read_traces(partial) if t.end is not End.FAULT}
         write_jsonl(partial, done.values())
-    if len(done) < len(asked) and (over := taken_over(folder, asked, done, (TRACES, PARTIAL))):
+    if len(done) < len(asked) and (over := taken_over(folder, asked, done, (TRACES, PARTIAL), others)):
         append_jsonl(partial, over)
         done |= {t.id: t for t in over}
         progress.say(f"{path}: {len(over)} of {len(asked)} trajectories were collected before and are taken over")

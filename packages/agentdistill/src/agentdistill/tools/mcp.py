@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 from agentdistill.errors import InfrastructureError, RecipeError, UserError
@@ -28,6 +29,7 @@ from agentdistill.tools._mcp_python import (
     python_type,
     result_type,
     text_of,
+    tool_name,
     value_of,
 )
 
@@ -65,21 +67,28 @@ class ToolFailed(Exception):
     """What a tool of an MCP server reported as a mistake: the model's code sees it as an exception."""
 
 
-def mcp_tools(servers: Mapping[str, McpServer]) -> list[Tool]:
+def mcp_tools(
+    servers: Mapping[str, McpServer], logs: Path | None = None, say: Callable[[str], None] = lambda _: None
+) -> list[Tool]:
     """Every tool of the servers, by name. A name that two servers have gets its server's before it.
 
-    Connects to each of them. Raises UserError for a server that cannot be used as it is set up or lacks a tool that is
-    named, and InfrastructureError for one that does not answer.
+    Connects to each of them. What servers write to their error stream goes into ``logs``/NAME.log, where a folder is
+    given. ``say`` is told of tools that are left out. Raises UserError for a server that cannot be used as it is set up
+    or lacks a tool that is named, and InfrastructureError for one that does not answer.
     """
     found: list[tuple[str, Tool]] = []
     for name, server in servers.items():
-        connection = McpConnection(name, server)
+        connection = McpConnection(name, server, None if logs is None else logs / f"{name}.log", say)
         found += [(name, tool) for tool in connection.tools()]
     names = [tool.name for _, tool in found]
-    return [
-        tool if names.count(tool.name) == 1 else _renamed(tool, f"{identifier(server)}_{tool.name}")
-        for server, tool in found
-    ]
+    out: dict[str, Tool] = {}
+    for server, tool in found:
+        shared = any(other.name == tool.name and its != server for its, other in found)
+        name, n = f"{identifier(server)}_{tool.name}" if shared else tool.name, 2
+        while name in out or (name != tool.name and name in names):
+            name, n = f"{name.removesuffix(f'_{n - 1}')}_{n}", n + 1
+        out[name] = tool if name == tool.name else _renamed(tool, name)
+    return list(out.values())
 
 
 def _renamed(tool: Tool, name: str) -> Tool:
@@ -89,8 +98,10 @@ def _renamed(tool: Tool, name: str) -> Tool:
 class McpConnection:
     """A connection to one server, to be used from any thread. Closing it ends the server that it started."""
 
-    def __init__(self, name: str, server: McpServer) -> None:
-        self.name, self.server = name, server
+    def __init__(
+        self, name: str, server: McpServer, log: Path | None = None, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.name, self.server, self._log, self._say = name, server, log, say
         self._lock = threading.Lock()
         self._link: _Link | None = None
         atexit.register(self.close)
@@ -98,29 +109,51 @@ class McpConnection:
     def tools(self) -> list[Tool]:
         """The server's tools as functions. Raises as :func:`mcp_tools`."""
         from mcp.shared.exceptions import MCPError
+        from pydantic import ValidationError
 
         try:
             offered = {t.name: t for t in self._do("its list of tools", _all_tools)}
         except MCPError as e:
             raise UserError(f"MCP server {self.name}: it does not list its tools: {e}") from e
+        except ValidationError as e:  # the SDK takes the whole list or nothing
+            first = e.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UserError(
+                f"MCP server {self.name}: its list of tools is not what the protocol says: {where}: {first['msg']}"
+            ) from e
         missing = [t for t in self.server.tools if t not in offered]
         if missing:
             raise UserError(
                 f'MCP server {self.name}: no tool is called "{missing[0]}" (there are: {", ".join(offered)})'
             )
-        return [self._tool(offered[t]) for t in self.server.tools or offered]
+        return [self._tool(offered[t]) for t in self.server.tools or offered if self._can_be_called(offered[t])]
 
-    def call(self, tool: str, arguments: dict[str, Any]) -> Any:
-        """What a tool returns: its structured result, else its text. Raises ToolFailed and InfrastructureError."""
+    def _can_be_called(self, offered: Any) -> bool:
+        """Whether a tool answers a call. Some want a task: to be asked again and again until it is done."""
+        if getattr(offered.execution, "task_support", None) != "required":
+            return True
+        why = f"MCP server {self.name}: {offered.name} can only be called as a task, which is not supported"
+        if offered.name in self.server.tools:
+            raise UserError(why)
+        self._say(f"{why}; left out")
+        return False
+
+    def call(self, tool: str, arguments: dict[str, Any], schema: Mapping[str, Any] | None = None) -> Any:
+        """What a tool returns: its structured result by its output ``schema``, else its text.
+
+        Raises ToolFailed and InfrastructureError.
+        """
         from mcp.shared.exceptions import MCPError
 
         try:
             result = self._do(tool, lambda client: client.call_tool(tool, arguments))
         except MCPError as e:
             raise ToolFailed(str(e)) from e
+        except RuntimeError as e:  # the SDK's word for a result that does not fit the tool's own output schema
+            raise ToolFailed(str(e).partition("\n")[0]) from e
         if result.is_error:
             raise ToolFailed(text_of(result) or "the tool failed and did not say why")
-        return value_of(result)
+        return value_of(result, schema)
 
     def close(self) -> None:
         """End the connection; the next call makes a new one."""
@@ -152,7 +185,7 @@ class McpConnection:
     def _linked(self) -> _Link:
         with self._lock:
             if self._link is None or not self._link.alive:
-                self._link = _Link(self.name, self.server)
+                self._link = _Link(self.name, self.server, self._log)
             return self._link
 
     def _drop(self, link: _Link | None) -> None:
@@ -169,22 +202,32 @@ class McpConnection:
         given = {p.python.name: p for p in parameters}
 
         def function(*args: Any, **kwargs: Any) -> Any:
-            bound = signature.bind(*args, **kwargs).arguments
-            sent = {given[k].name: v for k, v in bound.items() if not (v is None and given[k].may_be_left_out)}
-            return self.call(offered.name, sent)
+            bound = signature.bind(*args, **kwargs)
+            sent = {
+                given[k].name: v
+                for k, v in bound.arguments.items()
+                if given[k].name and not (v is None and given[k].may_be_left_out)
+            }
+            return self.call(offered.name, sent | _more(bound), offered.output_schema)
 
-        name = identifier(offered.name)
+        name = tool_name(offered.name)
         shown = ", ".join(p.shown for p in parameters)
         return Tool(
             name, function, f"{name}({shown}) -> {result_type(offered.output_schema)}", doc_of(offered, parameters)
         )
 
 
+def _more(bound: inspect.BoundArguments) -> dict[str, Any]:
+    """What was given beside the named parameters."""
+    named = bound.signature.parameters.values()
+    return next((bound.arguments.get(p.name, {}) for p in named if p.kind is p.VAR_KEYWORD), {})
+
+
 class _Link:
     """A thread with an event loop in which one client is connected, from its beginning to its end."""
 
-    def __init__(self, name: str, server: McpServer) -> None:
-        self._name, self._server = name, server
+    def __init__(self, name: str, server: McpServer, log: Path | None) -> None:
+        self._name, self._server, self._log = name, server, log
         self._ready: Future[Any] = Future()
         self._loop = asyncio.new_event_loop()
         self._end = asyncio.Event()
@@ -233,7 +276,7 @@ class _Link:
     async def _connected(self) -> None:
         from mcp import Client
 
-        async with _transport(self._server) as target, Client(target) as client:
+        async with _transport(self._server, self._log) as target, Client(target) as client:
             self._ready.set_result(client)
             await self._end.wait()
 
@@ -256,17 +299,23 @@ class _Link:
 class _transport:
     """What a client connects to, and what has to be closed after it."""
 
-    def __init__(self, server: McpServer) -> None:
-        self._server = server
+    def __init__(self, server: McpServer, log: Path | None) -> None:
+        self._server, self._log = server, log
         self._http: Any = None
+        self._file: Any = None
 
     async def __aenter__(self) -> Any:
-        from mcp.client.stdio import StdioServerParameters
+        from mcp.client.stdio import StdioServerParameters, stdio_client
         from mcp.client.streamable_http import streamable_http_client
 
         s = self._server
         if s.url is None:
-            return StdioServerParameters(command=s.command[0], args=list(s.command[1:]), env=_expanded(s.env) or None)
+            told = StdioServerParameters(command=s.command[0], args=list(s.command[1:]), env=_expanded(s.env) or None)
+            if self._log is None:
+                return told
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._log.open("a", encoding="utf-8")
+            return stdio_client(told, errlog=self._file)
         import httpx2
 
         from agentdistill.tools._mcp_http import HttpClient
@@ -277,6 +326,8 @@ class _transport:
     async def __aexit__(self, *_: object) -> None:
         if self._http is not None:
             await self._http.aclose()
+        if self._file is not None:
+            self._file.close()
 
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")

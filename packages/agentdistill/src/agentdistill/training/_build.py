@@ -20,7 +20,7 @@ from trl.trainer.sft_config import SFTConfig
 from agentdistill.chat import ChatFormat
 from agentdistill.checkpoints import lasting
 from agentdistill.errors import ModelError, RecipeError
-from agentdistill.models._weights import check_vocabulary, load_base, load_weights, resolve
+from agentdistill.models._weights import check_vocabulary, load_base, load_weights, resolve, stored_dtype
 from agentdistill.store import write_json
 from agentdistill.training._keeper import Keeper, Progress
 from agentdistill.training._launch import is_first, is_launched, n_processes, wait
@@ -202,9 +202,7 @@ def _stop_at(model: Any, end_ids: Sequence[int]) -> None:
 
 def _in_stored_dtype(model: Any, base: str) -> None:
     """Full weights go back to the number format of the base's file."""
-    from transformers import AutoConfig
-
-    dtype = AutoConfig.from_pretrained(base).dtype
+    dtype = stored_dtype(base)
     if dtype is not None:
         model.to(dtype)
 

@@ -116,8 +116,8 @@ class Tool:
         self.__name__ = self.__qualname__ = name
         self._node = node
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the host; arguments must be what JSON can carry."""
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the host; arguments must be what JSON can carry, and may have any name, ``self`` too."""
         return self._node.call(self.__name__, args, kwargs)
 
     def __repr__(self) -> str:
