@@ -201,6 +201,17 @@ def test_more_samples_of_a_question_keep_those_there_are(teacher: Teacher, colle
     assert len({t.id for t in traces(tmp_path)}) == 6
 
 
+def test_published_trajectories_that_join_ask_nobody_again(teacher: Teacher, collect: Collect, tmp_path: Path) -> None:
+    assert collect([1, 2]) == 0
+    said = [{"role": "user", "content": "What comes after 7?"}, {"role": "assistant", "content": "Answer: 8"}]
+    (tmp_path / "other.jsonl").write_text(json.dumps({"messages": said, "answer": "8"}) + "\n")
+    joined = f'trajectories = {{ cot = ["{tmp_path}/other.jsonl", "teacher"] }}'
+    assert collect([1, 2], collect_line=joined) == 0
+    assert sorted(t.answer or "" for t in traces(tmp_path)) == ["2", "3", "8"]
+    assert collect([1, 2, 3]) == 0
+    assert teacher.asked == [3]
+
+
 def test_another_gold_answer_is_scored_without_asking(teacher: Teacher, collect: Collect, tmp_path: Path) -> None:
     assert collect([1, 2]) == 0
     rows = [{"question": f"What comes after {i}?", "answer": "3"} for i in (1, 2)]

@@ -74,7 +74,9 @@ def collect(run: Run, name: str, progress: Progress) -> Path:
         what = f"teacher · {len(asked)} questions · {_WORDS[name]}"
         work = partial(asking, run, name)
         run_rollouts(asking_folder, asked, work, progress, what, ray=run.recipe.on_ray, others=others)
-    if not folder.is_done:  # there are published ones: what the teacher was asked has a folder of its own by now
+    if (
+        sources_of(run.recipe.collect, name) and not folder.is_done
+    ):  # what the teacher was asked has a folder of its own by now
         _import(run, name, folder, progress)
     return collected(run.folder, name)
 
