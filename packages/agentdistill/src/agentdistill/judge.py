@@ -16,6 +16,7 @@ from pathlib import Path
 
 from agentdistill.errors import DataError, RefusedError
 from agentdistill.models import Model
+from agentdistill.parse import after_reasoning
 from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl
 from agentdistill.types import Message, Request, Sampling
 
@@ -163,5 +164,5 @@ def said(reply: str) -> bool | None:
     >>> said("They name the same man.\\n**Verdict: right**"), said("I cannot say.")
     (True, None)
     """
-    found = _VERDICT.findall(reply)
+    found = _VERDICT.findall(after_reasoning(reply))
     return found[-1].lower() == "right" if found else None

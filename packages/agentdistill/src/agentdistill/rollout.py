@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agentdistill.acting import Action, Policy, act, reply_of
+from agentdistill.acting import Action, Policy, act, is_only_reasoning, reply_of
 from agentdistill.consistency import act_consistently
 from agentdistill.environment import Environment, Workspace
 from agentdistill.errors import InfrastructureError, RefusedError
@@ -29,6 +29,7 @@ from agentdistill.types import (
     Score,
     Step,
     StepStatus,
+    StopReason,
     Trace,
 )
 
@@ -93,6 +94,9 @@ async def rollout(
             if action.execution.answer is not None:
                 end, answer = End.ANSWERED, action.execution.answer
                 break
+            if is_only_reasoning(action.reply):
+                end = End.NO_ANSWER
+                break
         trace = replace(trace, prompt=prompt, steps=tuple(steps), end=end, answer=answer, usage=policy.usage)
         return await scored(trace)
     except (InfrastructureError, RefusedError) as e:
@@ -132,6 +136,8 @@ def _said(steps: Sequence[Step]) -> list[Message]:
 async def _first_thought_prefix(policy: Policy, problem: Problem, style: Style) -> str:
     """y1 of arXiv 2505.17612 section 3.1: the first step of the model's own chain of thought, to begin an agent's."""
     sample = await policy.ask(style.cot(problem.question), stop=("\n\n",))
+    if is_only_reasoning(reply_of(sample)) and sample.stop is StopReason.STOP_STRING:
+        sample = await policy.ask(style.cot(problem.question))  # the empty line stood in its reasoning
     thought = first_thought(sample.text)
     return style.THOUGHT + thought if thought else ""
 
@@ -157,10 +163,11 @@ async def chain_of_thought(
     if is_out_of_context(sample):
         trace = replace(trace, prompt=prompt, end=End.OUT_OF_CONTEXT, usage=policy.usage)
         return await scored(trace)
-    answer = extract_answer(sample.text)
+    reply = reply_of(sample)
+    answer = extract_answer(reply.content)
     status = StepStatus.FINAL if answer is not None else StepStatus.OK
     end = End.ANSWERED if answer is not None else End.NO_ANSWER
-    step = Step(reply_of(sample), status)
+    step = Step(reply, status)
     return await scored(replace(trace, prompt=prompt, steps=(step,), end=end, answer=answer, usage=policy.usage))
 
 

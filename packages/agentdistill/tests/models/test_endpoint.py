@@ -4,6 +4,7 @@ import asyncio
 import copy
 import json
 import random
+import re
 import socket
 import threading
 import time
@@ -180,6 +181,56 @@ def test_content_in_parts_and_no_content_at_all():
     assert parts.text == "today"
     assert (nothing.text, nothing.stop) == ("", StopReason.LENGTH)
     assert not is_out_of_context(nothing)
+
+
+def spoke(finish="stop", **message):
+    """A chat reply with one message as it is."""
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}
+    return {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "today", "reasoning_content": "hm"},
+        {"content": "today", "reasoning": "hm"},
+        {"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "today"}]},
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                {"type": "text", "text": "today"},
+            ]
+        },
+    ],
+)
+def test_reasoning_that_the_server_gives_apart_is_kept_apart(message):
+    with Server(lambda body, n: spoke(**message)) as server:
+        [[sample]] = ask(model(server))
+    assert (sample.text, sample.reasoning) == ("today", "hm")
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        ({"content": None, "reasoning_content": "hm"}, 'all its words are in "reasoning_content"'),
+        ({"content": "", "reasoning": "hm"}, 'all its words are in "reasoning"'),
+        ({"content": None, "tool_calls": [{"function": {"name": "python"}}]}, 'in "tool_calls"'),
+        ({"content": None, "function_call": {"name": "python"}}, 'in "tool_calls"'),
+        ({"content": None, "refusal": "I cannot help."}, "refused: I cannot help."),
+        ({"content": "", "finish": "content_filter"}, "content filter"),
+    ],
+)
+def test_words_that_are_not_in_the_content_are_said_to_be_missing_after_one_request(message, why):
+    with Server(lambda body, n: spoke(**message)) as server:
+        with pytest.raises(InfrastructureError, match=re.escape(why)):
+            ask(model(server))
+        assert len(server.bodies) == 1
+
+
+def test_a_reply_cut_off_in_its_reasoning_is_an_empty_one():
+    with Server(lambda body, n: spoke("length", content=None, reasoning_content="hm")) as server:
+        [[sample]] = ask(model(server))
+    assert (sample.text, sample.reasoning, sample.stop) == ("", "hm", StopReason.LENGTH)
 
 
 def test_cost_follows_the_prices():

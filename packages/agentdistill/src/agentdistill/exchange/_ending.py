@@ -10,6 +10,7 @@ from typing import Any
 
 from agentdistill.environment import Environment
 from agentdistill.errors import InfrastructureError, UserError
+from agentdistill.parse import parsed
 from agentdistill.problems import as_text
 from agentdistill.tools import FINAL_ANSWER
 from agentdistill.types import Step, StepStatus
@@ -39,14 +40,6 @@ def final_calls(tree: ast.Module) -> list[ast.Call]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == FINAL_ANSWER
     ]
-
-
-def parsed(code: str) -> ast.Module | None:
-    """The code's tree; None for what is no Python."""
-    try:
-        return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def is_answered(steps: Sequence[Step]) -> bool:

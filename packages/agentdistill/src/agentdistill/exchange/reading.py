@@ -20,9 +20,9 @@ from typing import Any, cast, get_args
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError
 from agentdistill.exchange._calls import SMOLAGENTS, answering, as_code, calls_of
-from agentdistill.exchange._ending import answer_of, final_calls, is_answered, parsed
+from agentdistill.exchange._ending import answer_of, final_calls, is_answered
 from agentdistill.grade import grade
-from agentdistill.parse import extract_answer, parse_action
+from agentdistill.parse import extract_answer, parse_action, parsed, split_reasoning
 from agentdistill.problems import as_text, as_texts, open_source
 from agentdistill.problems._gold import golds
 from agentdistill.problems._kind import answer_kind
@@ -45,7 +45,14 @@ _SAID, _MODEL = ("generated_answer", "prediction", "predicted_answer"), ("model_
 _OBSERVED = re.compile(r"\A\s*Observations?:[ \t]*\n?")
 _KINDS = get_args(Kind)
 _MANY = 10_000
-_FAILED = re.compile(r"^(?:Error\b|Traceback \(most recent call last\)|[\w.]*(?:Error|Exception):)", re.MULTILINE)
+# What interpreters say: ours and smolagents' own words, a traceback, or the exception that an observation ends with.
+# A line that was printed may begin with "Error" too: "Error rate: 3 %", "Error bars are shown".
+_FAILED = re.compile(
+    r"\A\s*Error:|^Error: (?:[\w.]+:|the code was stopped)"
+    r"|^Error (?:in (?:code parsing|generating|tool call)|(?:when )?executing)\b"
+    r"|^Traceback \(most recent call last\):|^[\w.]+(?:Error|Exception|Interrupt|Exit)(?:: .*)?\s*\Z",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +232,7 @@ def _conversation(row: Mapping[str, Any], method: str) -> tuple[list[Message], b
         else:
             out.append(Message(role, text))
     for i, m in enumerate(out):
-        if m.role == "assistant" and not m.content.strip():
+        if m.role == "assistant" and not split_reasoning(m.content).reply.strip():
             raise DataError(f"turn {i + 1}, the model's, is empty")
     if is_converted and not method.startswith("cot") and out[-1].role == "assistant":
         out[-1] = _answered(out[-1])
@@ -268,13 +275,14 @@ def _steps(turns: Sequence[Message], method: str) -> Iterator[Step]:
         if turn.role != "assistant":
             continue
         told = turns[i + 1] if i + 1 < len(turns) else None
-        reply = Message("assistant", turn.content, Source.MODEL)
+        read = split_reasoning(turn.content)
+        reply = Message("assistant", read.reply, Source.MODEL, reasoning=read.reasoning)
         observation = None if told is None else Message("user", told.content, Source.ENVIRONMENT)
         if method.startswith("cot"):
-            done = extract_answer(turn.content) is not None
+            done = extract_answer(read.reply) is not None
             yield Step(reply, StepStatus.FINAL if done else StepStatus.OK, None, observation)
             continue
-        code = parse_action(turn.content)
+        code = parse_action(read.reply)
         yield Step(reply, _status(code, observation), code, observation)
 
 

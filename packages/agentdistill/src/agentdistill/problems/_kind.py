@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from agentdistill.grade._dates import same_day
+from agentdistill.grade._times import same_time
 from agentdistill.types import Kind
 
 _NUMBER = r"[-+−±]?\s*(?:[$€£¥]|US\$)?\s*[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
@@ -63,6 +65,8 @@ def answer_kind(answers: Sequence[str]) -> Kind:
 def _looks_mathematical(answer: str) -> bool:
     if "\\" in answer:
         return True
+    if same_time(answer, answer) or same_day(answer, answer):
+        return False
     return not _READ.fullmatch(answer) and (bool(_QUANTITY.fullmatch(answer)) or _is_formula(answer.strip("$")))
 
 

@@ -7,6 +7,8 @@ import math
 from decimal import Decimal
 from typing import Any
 
+from agentdistill.problems._kind import answer_kind as answer_kind
+
 
 def as_text(value: Any) -> str:
     """A scalar as the text it stands for; ``""`` for nothing, and for what is not a scalar.

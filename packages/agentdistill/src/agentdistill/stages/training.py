@@ -46,6 +46,8 @@ def folder_at(path: Path, run: Run, student: StudentSettings, method_name: str, 
     if settings["chat_template"] is not None:
         inputs["chat_template"] = file_digest(Path(settings["chat_template"]))
     key = {k: v for k, v in settings.items() if k not in _HOW_ONLY}
+    if not key["reasoning"]:
+        del key["reasoning"]  # as before there was such a setting
     return StageFolder(path, "train", key, inputs)
 
 
