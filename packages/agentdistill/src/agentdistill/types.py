@@ -222,7 +222,8 @@ class Trace:
 
     ``id`` is unique in its file and the same whenever the same settings are run again. A chain-of-thought answer is a
     trace of one step without code. ``notes`` say where a trajectory of others comes from, and what in it is ours:
-    ``(("source", "gsm8k:train/17"), ("observations", "executed"))``.
+    ``(("source", "gsm8k:train/17"), ("observations", "executed"))``. ``refused``: the fault is that a server would not
+    answer this very conversation.
     """
 
     id: str
@@ -235,6 +236,7 @@ class Trace:
     answer: str | None = None
     score: Score | None = None
     fault: str | None = None
+    refused: bool = False
     usage: Usage = Usage()
     notes: tuple[tuple[str, str], ...] = ()
     version: int = field(default=1)

@@ -219,7 +219,7 @@ def test_dates_and_times_are_no_mathematics(answers: list[str]) -> None:
     assert answer_kind(answers) == "short"
 
 
-@pytest.mark.parametrize("answers", [["10-8", "5-3"], ["1:2", "3:4"], ["3/4", "1/2"], ["2018", "17"]])
+@pytest.mark.parametrize("answers", [["10 - 8", "5 - 3"], ["1:2", "3:4"], ["3/4", "1/2"], ["2018", "17"]])
 def test_differences_ratios_and_numbers_are(answers: list[str]) -> None:
     assert answer_kind(answers) == "math"
 

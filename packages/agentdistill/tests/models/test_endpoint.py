@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentdistill.errors import InfrastructureError, ModelError
+from agentdistill.errors import InfrastructureError, ModelError, RefusedError
 from agentdistill.models import is_out_of_context, load_model
 from agentdistill.store import dumps
 from agentdistill.types import Message, Request, Sampling, StopReason
@@ -734,3 +734,18 @@ def test_samples_of_an_endpoint_survive_storage():
     with Server(lambda body, n: said("é\n", logprobs=None)) as server:
         ((sample,),) = ask(model(server))
     assert json.loads(dumps(sample))["text"] == "é\n"
+
+
+def test_a_refused_conversation_does_not_cost_the_others_their_samples_in_one_request():
+    def behave(body, n):
+        if body["messages"][0]["content"] == "bad":
+            return 400, {}, {"error": {"message": "stopped by the content policy"}}
+        return {"choices": [said("x")["choices"][0]] * body.get("n", 1), "usage": {}}
+
+    with Server(behave) as server:
+        endpoint = model(server)
+        with pytest.raises(RefusedError):
+            ask(endpoint, Request((Message("user", "bad"),), n=3))
+        server.bodies.clear()
+        assert len(ask(endpoint, Request((Message("user", "good"),), n=3))[0]) == 3
+    assert len(server.bodies) == 1

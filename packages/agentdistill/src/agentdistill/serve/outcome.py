@@ -35,6 +35,8 @@ _NO_ANSWER = {
 
 def raise_without_answer(trace: Trace) -> None:
     """Raise Refused for an episode that says why nothing can be answered."""
+    if trace.refused:
+        raise Refused(400, "model_refused", trace.fault or "", param="messages")
     if trace.end is End.FAULT:
         raise fault(trace.fault or "")
     if trace.end is End.OUT_OF_CONTEXT and not trace.steps:

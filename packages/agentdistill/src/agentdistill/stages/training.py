@@ -61,7 +61,7 @@ def train_student(
     folder = folder_of(run, student, method_name, number)
     if folder.is_done or (run.recipe.rounds is not None and folder.adopt(elsewhere(run.folder, folder.path))):
         return folder.path
-    with folder.claimed():
+    with folder.claimed(progress.say):
         if not folder.is_done:
             _train(run, student, method_name, number, folder, progress)
     return folder.path
