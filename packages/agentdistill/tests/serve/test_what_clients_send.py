@@ -8,6 +8,7 @@ import json
 import re
 import time
 import urllib.request
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,6 +20,7 @@ from agent_server import served
 from agentdistill.errors import InfrastructureError, UserError
 from agentdistill.models.scripted import Scripted
 from agentdistill.serve import ServeSettings
+from agentdistill.serve._unsupported import _WHY
 
 CHAT = "/v1/chat/completions"
 DONE = "Thought: done.\nCode:\n```py\nfinal_answer(412)\n```"
@@ -243,3 +245,9 @@ def test_a_request_whose_client_went_away_has_one_name(environment, stream):
             ]
             assert 'agentdistill_refusal_seconds_count{model="student",outcome="client_gone"} 1.0' in text
             assert "agentdistill_request_seconds_count{" not in text
+
+
+def test_every_parameter_that_is_refused_is_in_the_docs():
+    page = (Path(__file__).parents[4] / "docs" / "clients.md").read_text(encoding="utf-8")
+    told = page.partition("## What is refused")[2]
+    assert [name for name in _WHY if f"`{name}`" not in told] == []
