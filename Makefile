@@ -79,6 +79,7 @@ test-clients: $(VENV)/.installed-dev ## clients of others against the server and
 	@$(CLIENTS)/python/bin/python -m pip install --quiet --disable-pip-version-check uv
 	@$(CLIENTS)/python/bin/uv pip install --quiet --python $(CLIENTS)/python/bin/python $(CLIENT_PACKAGES)
 	@$(CLIENTS)/python/bin/uv pip install --quiet --python $(CLIENTS)/mcp1/bin/python "mcp<2"
+	@mkdir -p $(CLIENTS)/node
 	@if command -v npm >/dev/null; then npm install --prefix $(CLIENTS)/node --no-fund --no-audit --silent \
 		openai ai @ai-sdk/openai-compatible @modelcontextprotocol/inspector; fi
 	CLIENTS=$(abspath $(CLIENTS)) $(BIN)/python -m pytest $(PACKAGE)/tests/serve/test_clients.py $(ARGS)

@@ -108,12 +108,13 @@ class Replies:
 
     def _whole(self, choices: list[Choice], usage: Usage) -> Completion:
         warnings = list(self.warnings) or None
-        head = {"id": self.id, "created": self.created, "model": self.model}
-        return Completion(**head, choices=choices, usage=usage, warnings=warnings)
+        return Completion(
+            id=self.id, created=self.created, model=self.model, choices=choices, usage=usage, warnings=warnings
+        )
 
     def first_chunk(self) -> str:
         """The beginning of a stream: who speaks, and what of the request was not done as it says."""
-        beside = {"warnings": list(self.warnings)} if self.warnings else {}
+        beside: dict[str, Any] = {"warnings": list(self.warnings)} if self.warnings else {}
         return self.chunk({"role": "assistant", "content": ""}, **beside)
 
     def chunk(self, delta: dict[str, Any], finish: Finish | None = None, index: int = 0, **beside: Any) -> str:
