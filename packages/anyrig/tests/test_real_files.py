@@ -57,8 +57,10 @@ def test_written_and_read_again_it_is_the_same(creature, tmp_path):
 
 
 def assert_mesh_and_skin_kept(document, blob, other, other_blob):
-    def same(i, j):  # some of the files have weights that are no numbers
-        return np.array_equal(array(document, blob, i), array(other, other_blob, j), equal_nan=True)
+    def same(i, j):  # some of the files have weights that are no numbers, and what is written has numbers there
+        a, b = array(document, blob, i), array(other, other_blob, j)
+        good = np.isfinite(a).reshape(len(a), -1).all(axis=1)
+        return np.isfinite(b).all() and np.array_equal(a[good], b[good])
 
     assert [n["name"] for n in other["nodes"]] == [n["name"] for n in document["nodes"]]
     for a, b in zip(document["skins"], other["skins"], strict=True):

@@ -5,6 +5,7 @@ AgentDistillError
 │   ├── RecipeError      a recipe that cannot be run as written
 │   ├── DataError        a file that cannot be read as problems, passages or traces
 │   └── ModelError       a model or checkpoint that does not fit what was asked of it
+│       └── RefusedError one request that a server will not answer: a fault of that episode alone
 └── InfrastructureError  the world failed (network, server, disk): recorded, unscored, tried again on resume
 """
 
@@ -29,6 +30,13 @@ class DataError(UserError):
 
 class ModelError(UserError):
     """A model or checkpoint that does not fit what was asked of it."""
+
+
+class RefusedError(ModelError):
+    """One request that a server understood and will not answer: its content, or its form. Others may be answered.
+
+    An episode that meets it ends as a fault; only where every episode does is it the user's to mend.
+    """
 
 
 class InfrastructureError(AgentDistillError):

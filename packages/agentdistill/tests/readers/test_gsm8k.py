@@ -84,13 +84,22 @@ def test_what_the_answer_does_not_need_is_left_out():
     assert code_of(asked, said, 42) == ["# There are eggs", "eggs = 6 * 7", "final_answer(eggs)"]
 
 
-def test_names_are_valid_and_differ():
+def test_names_are_valid_and_what_is_still_needed_keeps_its_own():
     asked = "3 and 4 and 5 and 6"
     said = "He has 3+4 = <<3+4=7>>7.\nThe sum is 3+5 = <<3+5=8>>8 sum\nTo 4+5 = <<4+5=9>>9 class\n"
     said += "All 7+8+9 = <<7+8+9=24>>24"
     found = program(asked, said, 24)
-    assert len(set(found.variables)) == 4
+    assert found.variables == ("number", "sum_value", "class_value", "number"), (
+        "a result that is used no more gives way"
+    )
     assert all(v.isidentifier() and v not in ("sum", "class", "final_answer") for v in found.variables)
+
+
+def test_taken_names_get_words_before_numbers():
+    said = "In May she sells 3*4 = <<3*4=12>>12 eggs.\nIn June she sells 5*6 = <<5*6=30>>30 eggs.\n"
+    said += "Each month there are 7*8 = <<7*8=56>>56 eggs.\nAltogether, 12+30+56 = <<12+30+56=98>>98 eggs."
+    found = program("3 and 4, 5 and 6, 7 and 8", said, 98)
+    assert found.variables == ("eggs", "june_sells_eggs", "month_eggs", "eggs")
 
 
 @pytest.mark.parametrize(

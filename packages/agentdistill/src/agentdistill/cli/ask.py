@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from agentdistill.cli import _student
-from agentdistill.errors import UserError
+from agentdistill.errors import ModelError, UserError
 
 if TYPE_CHECKING:
     from agentdistill.models import Model
@@ -94,7 +94,10 @@ async def _answer(run: Run, model: Model, environment: Any, question: str, vote:
     problem = Problem("ask", question, "")
     settings = run.rollout_settings(run.recipe.evaluate, method("agent-sag" if vote else "agent"))
     watch = _show_step if live else None
-    return await rollout(model, problem, environment, run.style, settings, method="ask", on_step=watch)
+    trace = await rollout(model, problem, environment, run.style, settings, method="ask", on_step=watch)
+    if trace.refused:
+        raise ModelError(trace.fault or "")
+    return trace
 
 
 def _show_step(step: Any) -> None:

@@ -99,6 +99,7 @@ class _Draft:
         n_linked = sum(len(s.links) for s in self._statements)
         n_chosen = sum(place in self._statements[i].links for i, place in choices)
         needed = sorted(self._needed(answers[-1]))
+        self._name_again(needed)
         values, comments, code, unexplained = self._written(needed)
         if not arithmetic.same(values[answers[-1]], gold):
             raise NoProgram("a rounded result gives the answer")
@@ -109,6 +110,13 @@ class _Draft:
             "\n".join([*code, f"final_answer({self._statements[answers[-1]].name})"]), comments, variables,
             n_linked - n_chosen, n_chosen, len(choices) - n_chosen, len(self._statements) - len(needed), unexplained,
         )  # fmt: skip
+
+    def _name_again(self, needed: list[int]) -> None:
+        """Names without regard to statements that are not needed, or whose result is not used again."""
+        for place, i in enumerate(needed):
+            later = {j for k in needed[place + 1 :] for j in self._statements[k].links.values()}
+            taken = [self._statements[j].name for j in needed[:place] if j in later]
+            self._statements[i].name = name(self._statements[i].text, taken)
 
     def _written(self, needed: list[int]) -> tuple[dict[int, Number], tuple[str, ...], list[str], tuple[Number, ...]]:
         values: dict[int, Number] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from agentdistill.acting import reply_of
 from agentdistill.errors import InfrastructureError
 from agentdistill.models import Model, is_out_of_context
 from agentdistill.types import Request, Sample, Step, Trace
@@ -68,7 +69,7 @@ class Watched:
             raise
         for request, samples in zip(requests, answers, strict=True):
             if not is_out_of_context(samples[0]):
-                self._tell(Wrote(tuple(request.prefix + s.text for s in samples)))
+                self._tell(Wrote(tuple(reply_of(s, request.prefix).content for s in samples)))
         return answers
 
     async def aclose(self) -> None:

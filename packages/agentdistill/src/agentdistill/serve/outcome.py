@@ -38,6 +38,8 @@ _NO_ANSWER = {
 def raise_without_answer(trace: Trace, retry_after_s: float | None = None) -> None:
     """Raise Refused for an episode that says why nothing can be answered, and after how long a fault may have passed,
     where that is known."""
+    if trace.refused:
+        raise Refused(400, "model_refused", trace.fault or "", param="messages")
     if trace.end is End.FAULT:
         raise fault(trace.fault or "", retry_after_s)
     if trace.end is End.OUT_OF_CONTEXT and not trace.steps:

@@ -17,6 +17,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+
 from anyrig import conform
 from anyrig import rotations as rot
 from anyrig.errors import FileError
@@ -50,7 +52,10 @@ def write_bvh(clip: Clip, path: str | os.PathLike[str], *, order: str = "ZXY") -
     """Writes the clip. Every joint gets three rotation channels in ``order``; roots, and joints whose translation
     changes or is not their offset, get three position channels before them. Numbers have ten significant digits.
 
-    Raises SettingsError for an order that is not x, y and z once each, and FileError where the disk refuses.
+    Raises SettingsError for an order that is not x, y and z once each, and FileError where the disk refuses or a
+    position is not finite.
     """
+    if not np.isfinite(clip.world()[0]).all():
+        raise FileError(f"{path} cannot be written: a position is not finite")
     frames = conform.reframed(clip, rot.IDENTITY)
     write_bytes(path, _bvh_write.render(frames, order).encode("utf-8"))
