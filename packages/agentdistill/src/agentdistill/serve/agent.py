@@ -207,11 +207,13 @@ class Agent:
         settings = self._settings_for(asked, self.choosing.settings(self._settings))
         settings = self.choosing.settings(settings)  # nor may the client's temperature be 0
         forks = await asyncio.to_thread(workspace.fork, self.choosing.n)
+        waits: list[float] = []
 
         async def solve(model: Model, name: str) -> Trace:
             place = int(name.rpartition("#")[2])
+            watched = Watched(model, lambda wrote: tell(Tried(place, wrote)))
             trace = await rollout(
-                Watched(model, lambda wrote: tell(Tried(place, wrote))),
+                watched,
                 _problem(asked),
                 self._environment,
                 self._style,
@@ -221,12 +223,13 @@ class Agent:
                 opening=prompt,
                 workspace=forks[place],
             )
+            waits.extend([] if watched.retry_after_s is None else [watched.retry_after_s])
             if trace.steps:  # else nothing came of it, which the answer's status may tell
                 tell(Ended(place, trace))
             return trace
 
         found = await self.choosing.answer(self.model, _problem(asked), solve, settings, settings.seed)
-        raise_without_answer(found.trace)
+        raise_without_answer(found.trace, max(waits, default=None))
         chosen = forks.pop(found.choice.index or 0)
         await asyncio.to_thread(workspace.commit, chosen)
         for fork in forks:
