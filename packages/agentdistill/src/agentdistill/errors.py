@@ -40,4 +40,11 @@ class RefusedError(ModelError):
 
 
 class InfrastructureError(AgentDistillError):
-    """The world failed, not the model and not the user: recorded on the trace, unscored, tried again on resume."""
+    """The world failed, not the model and not the user: recorded on the trace, unscored, tried again on resume.
+
+    ``retry_after_s`` is when a server that failed asked to be asked again, in seconds; None where it did not.
+    """
+
+    def __init__(self, *args: object, retry_after_s: float | None = None) -> None:
+        super().__init__(*args)
+        self.retry_after_s = retry_after_s
