@@ -20,7 +20,7 @@ CODE := $(PACKAGE)/src
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help demo figure test test-ray test-extras test-readers check lint types bench clean distclean
+.PHONY: help demo figure test test-ray test-extras test-clients test-readers check lint types bench clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -79,6 +79,21 @@ test-readers: $(VENV)/.installed-dev $(VENV)/.installed-rigs ## exports of anyri
 	-@$(READERS)/python/bin/python -m pip install --quiet --disable-pip-version-check bpy==4.5.15
 	ANYRIG_READERS=$(READERS) $(BIN)/python -m pytest $(RIGS)/tests/test_readers.py $(RIGS)/tests/test_valid_gltf.py $(ARGS)
 
+# Each kind has an environment of its own: some want other versions of what the package itself uses. Nothing is pinned,
+# since the point is what people install today; docs/clients.md says which versions were tried.
+CLIENTS ?= .clients
+CLIENT_PACKAGES := openai llm litellm langchain-openai "pydantic-ai-slim[openai]" openai-agents instructor \
+	"smolagents[openai]" fastmcp
+test-clients: $(VENV)/.installed-dev ## clients of others against the server and its MCP tool: Python ones, and npm's where npm is
+	@for kind in python mcp1; do test -x $(CLIENTS)/$$kind/bin/python || $(BIN)/python -m venv $(CLIENTS)/$$kind; done
+	@$(CLIENTS)/python/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@$(CLIENTS)/python/bin/uv pip install --quiet --python $(CLIENTS)/python/bin/python $(CLIENT_PACKAGES)
+	@$(CLIENTS)/python/bin/uv pip install --quiet --python $(CLIENTS)/mcp1/bin/python "mcp<2"
+	@mkdir -p $(CLIENTS)/node
+	@if command -v npm >/dev/null; then npm install --prefix $(CLIENTS)/node --no-fund --no-audit --silent \
+		openai ai @ai-sdk/openai-compatible @modelcontextprotocol/inspector; fi
+	CLIENTS=$(abspath $(CLIENTS)) $(BIN)/python -m pytest $(PACKAGE)/tests/serve/test_clients.py $(ARGS)
+
 check: lint types test ## linter, type checker, tests
 
 lint: $(VENV)/.installed-dev
@@ -95,8 +110,8 @@ clean: ## remove caches and builds; runs and the virtual environment stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis $(PACKAGE)/dist $(PACKAGE)/.mypy_cache
 	find $(PACKAGE) -type d -name __pycache__ -prune -exec rm -rf {} +
 
-distclean: clean ## remove the virtual environment too
-	rm -rf $(VENV)
+distclean: clean ## remove the virtual environments too
+	rm -rf $(VENV) $(CLIENTS)
 
 # One stamp for each set of extras, so that a second call installs nothing.
 $(VENV)/.installed: constraints.txt $(PACKAGE)/pyproject.toml | $(BIN)/python

@@ -12,7 +12,7 @@ import pytest
 from chat_server import chat_server
 
 from agentdistill.cli import main
-from agentdistill.errors import DataError, InfrastructureError
+from agentdistill.errors import DataError, InfrastructureError, RefusedError
 from agentdistill.judge import MAX_CHARS, PROMPT, Case, judge_cases, key_of, read_verdicts, said
 from agentdistill.models import Model, load_model
 from agentdistill.store import digest
@@ -177,3 +177,23 @@ def test_the_command_puts_the_judge_beside_the_rules(
     assert main(["grade", str(path), "--kind", "short", "--judge", judge.url]) == 2
     assert "--judge needs --judge-model" in capsys.readouterr().err
     assert main(["grade", str(path), "--kind", "short", "--judge-model", "umpire"]) == 2
+
+
+def test_a_refused_case_has_no_verdict_and_holds_up_no_other(tmp_path: Path) -> None:
+    refuse: set[str] = {"Munich"}
+
+    def answer(body: dict[str, Any]) -> str | tuple[int, object]:
+        if any(f'"{text}"' in body["messages"][1]["content"] for text in refuse):
+            return 400, {"error": {"message": "stopped by the content policy"}}
+        return "Verdict: right"
+
+    with chat_server(answer) as url:
+        path = tmp_path / "verdicts.jsonl"
+        judge = load_model("endpoint", url=url, name="umpire")
+        assert judge_cases(judge, CASES, path) == [True, None, False]
+        assert [v.correct for v in read_verdicts(path).values()] == [True]
+        refuse.clear()
+        assert judge_cases(judge, CASES, path) == [True, True, False]
+        refuse.add("Ulm")
+        with pytest.raises(RefusedError, match="content policy"):
+            judge_cases(judge, CASES, tmp_path / "other.jsonl")

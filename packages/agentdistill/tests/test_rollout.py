@@ -78,6 +78,74 @@ def test_a_mistake_is_an_observation_to_recover_from(
     assert (trace.end, trace.answer, trace.correct) == (End.ANSWERED, "412", True)
 
 
+GUESS = "I guess.\n```py\nfinal_answer(411)\n```\nNo, that is not sure."
+
+
+@pytest.mark.parametrize(
+    "marked", ["<think>\n{}\n</think>\n\n", "{}\n</think>\n\n", "[THINK]{}[/THINK]", "<|channel|>analysis<|message|>{}"
+               "<|end|><|start|>assistant<|channel|>final<|message|>"],
+)  # fmt: skip
+def test_reasoning_is_on_record_and_neither_run_nor_sent_back(environment: Environment, marked: str) -> None:
+    thought = marked.replace("{}", GUESS)
+    model = Scripted([thought + act("print(412)"), thought + DONE])
+    trace = run(model, environment)
+    assert (trace.end, trace.answer, len(trace.steps)) == (End.ANSWERED, "412", 2)
+    assert all("411" in s.reply.reasoning and "411" not in s.reply.content for s in trace.steps)
+    assert not any("411" in m.content for m in model.requests[1].messages)
+    assert store.from_dict(Trace, json.loads(store.dumps(trace))) == trace
+
+
+@pytest.mark.parametrize("stop", [StopReason.LENGTH, StopReason.END_TURN])
+def test_a_turn_that_is_all_reasoning_ends_the_episode(environment: Environment, stop: StopReason) -> None:
+    for sample in (Sample(f"<think>{GUESS}", stop, 5, 9), Sample("", stop, 5, 9, reasoning=GUESS)):
+        trace = run(Scripted([sample, DONE]), environment)
+        assert (trace.end, trace.answer, trace.correct) == (End.NO_ANSWER, None, False)
+        [step] = trace.steps
+        assert step.observation is not None
+        assert "within its reasoning" in step.observation.content
+
+
+def test_the_first_thought_is_what_follows_the_reasoning(environment: Environment) -> None:
+    def reply(request: Request) -> str:
+        return (
+            f"<think>\nLet me see.\n\n{GUESS}\n</think>\n\nMeasure it.\n\nAnswer: 412" if not request.prefix else DONE
+        )
+
+    trace = run(Scripted(reply), environment, first_thought_prefix=True)
+    assert trace.steps[0].reply.prefix == "Thought: Measure it."
+
+
+def test_a_chain_of_thought_answers_behind_its_reasoning(environment: Environment) -> None:
+    model = Scripted("<think>\\boxed{411}?</think>\n\nIt is longer.\n\nAnswer: 412")
+    trace = asyncio.run(chain_of_thought(model, PROBLEM, tiny, RolloutSettings()))
+    assert (trace.answer, trace.steps[0].reply.content) == ("412", "It is longer.\n\nAnswer: 412")
+    cut = asyncio.run(chain_of_thought(Scripted("<think>The answer is 412? Hm"), PROBLEM, tiny, RolloutSettings()))
+    assert (cut.end, cut.answer) == (End.NO_ANSWER, None)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "x = 412\n# Observation: it is whole\nfinal_answer(x)",
+        "text = 'Observation: 412'\nfinal_answer(text[-3:])",
+        "seen = {'Observation:': 412}\nfinal_answer(seen['Observation:'])",
+    ],
+)
+def test_a_stop_string_within_a_line_of_code_stops_nothing(environment: Environment, code: str) -> None:
+    trace = run(Scripted(standard.action("next.", code)), environment, standard)
+    assert (trace.answer, trace.steps[0].code) == ("412", code)
+
+
+@pytest.mark.parametrize("inside", ['text = """\nObservation: 1\n"""', "x = 1\nObservation: 5", "y = '<end_code>'"])
+def test_a_block_that_a_stop_string_left_open_is_not_run(environment: Environment, inside: str) -> None:
+    trace = run(Scripted([standard.action("next.", f"x = 41\n{inside}"), DONE]), environment, standard)
+    first, _ = trace.steps
+    assert (first.status, first.code) == (StepStatus.NO_CODE, None)
+    assert first.observation is not None
+    assert "inside its code block" in first.observation.content
+    assert trace.correct
+
+
 def test_state_and_tools_stay_from_step_to_step(environment: Environment) -> None:
     steps = [act("found = look('Aren')\nprint(found)"), act("n = int(found.split()[2])"), act("final_answer(n)")]
     trace = run(Scripted(steps), environment)

@@ -137,7 +137,7 @@ def test_clips_are_called_after_what_they_show(clip, name):
 
 
 def test_what_is_not_there_is_one_line(tmp_path):
-    with pytest.raises(FileError, match="holds no GLB"):
+    with pytest.raises(FileError, match="holds no GLB or glTF"):
         quaternius.load(tmp_path)
     with pytest.raises(FileError, match="No such file"):
         quaternius.load(tmp_path / "Yeti.glb")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from anyrig import rotations as rot
 from anyrig.augment import stretch
-from anyrig.datasets._repair import one_tree, parents_first, rehung, rigid, settled
+from anyrig.carriers import find, parents_first, rehung, tree
+from anyrig.datasets._repair import rigid, settled
 from anyrig.datasets._travel import ground_velocity, with_travel
 from anyrig.skeleton import Clip, Skeleton
 
@@ -72,34 +73,24 @@ def leg(hip, foot, length):
 
 
 WEIGHTS = np.array([0, 50, 20, 20, 20, 20, 10, 5, 15, 0.0])
+APART = np.zeros((10, 10))
+
+
+def carried(clip, weights=WEIGHTS, between=APART):
+    found = find(clip.skeleton, [(clip.rotations, clip.translations)], weights, between)
+    return replace(clip, skeleton=replace(clip.skeleton, carriers=found))
 
 
 def repaired():
-    clip = game_rig()
-    kept, parents, hung = one_tree([clip], WEIGHTS, ("body",))
+    clip = carried(game_rig())
+    kept, parents = tree(clip.skeleton)
     (whole,) = settled([rehung(clip, kept, parents)])
-    return clip, whole, [parents_first(kept, parents).index(j) for j in hung]
-
-
-def test_feet_are_hung_on_the_shins_and_helpers_dropped():
-    clip, whole, feet = repaired()
-    names = whole.skeleton.names
-    assert "hub" not in names
-    assert "pole.L" not in names
-    assert [names[j] for j in whole.skeleton.roots] == ["Body"]
-    assert {names[j]: names[whole.skeleton.parents[j]] for j in feet} == {"foot.L": "shin.L", "foot.R": "shin.R"}
-    assert names[whole.skeleton.parents[names.index("toe.L")]] == "foot.L"
-    at = [clip.skeleton.names.index(name) for name in names]
-    assert whole.world()[0] == pytest.approx(clip.world()[0][:, at], abs=1e-9)
-
-
-def test_a_rig_that_is_one_tree_is_left_alone():
-    _, whole, _ = repaired()
-    weights = np.ones(whole.skeleton.n_joints)
-    kept, parents, hung = one_tree([whole], weights, ())
-    assert (kept, parents, hung) == (list(range(len(kept))), list(whole.skeleton.parents), [])
-    kept, parents, _ = one_tree([whole], weights * 0, ())
-    assert len(kept) == whole.skeleton.n_joints, "no mesh, no opinion"
+    order = parents_first(kept, parents)
+    return (
+        clip,
+        whole,
+        [order.index(j) for j, k in zip(kept, parents, strict=True) if k not in (-1, clip.skeleton.parents[j])],
+    )
 
 
 def test_rigid_bones_bend_so_that_feet_stay():

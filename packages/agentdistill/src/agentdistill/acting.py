@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from agentdistill.environment import NO_CODE, Execution, Workspace
+from agentdistill.environment import CUT_CODE, NO_CODE, NO_REPLY, Execution, Workspace
 from agentdistill.models import Model
-from agentdistill.parse import parse_action
+from agentdistill.parse import parse_action, split_reasoning
 from agentdistill.prompts import Style
 from agentdistill.seeds import seed_of
 from agentdistill.types import (
@@ -83,13 +83,30 @@ class Action:
 
 
 def reply_of(sample: Sample, prefix: str = "") -> Message:
-    """A sample as the assistant's turn that begins with ``prefix``."""
-    return Message("assistant", prefix + sample.text, Source.MODEL, prefix, sample.token_ids, sample.stop)
+    """A sample as the assistant's turn that begins with ``prefix``, its reasoning apart."""
+    reply = Message("assistant", prefix + sample.text, Source.MODEL, prefix, sample.token_ids, sample.stop)
+    read = split_reasoning(sample.text)
+    if read.reply != sample.text:  # then the sampled ids say more than the turn does
+        reply = replace(reply, content=prefix + read.reply, token_ids=None)
+    return replace(reply, reasoning="\n\n".join(r for r in (sample.reasoning, read.reasoning) if r))
+
+
+def is_only_reasoning(reply: Message) -> bool:
+    """Whether the turn was over before its reasoning was. Nothing of it can be sent back, and a further try would end
+    the same way."""
+    return bool(reply.reasoning) and not reply.content[len(reply.prefix) :].strip()
+
+
+def code_of(reply: Message) -> str | None:
+    """The code that a reply means to be run; None where there is none, or only a fragment of it."""
+    return parse_action(reply.content, cut_off=reply.stop in (StopReason.STOP_STRING, StopReason.LENGTH))
 
 
 async def act(reply: Message, workspace: Workspace) -> Action:
     """Parse a reply and run its code in the workspace's state."""
-    code = parse_action(reply.content)
+    code = code_of(reply)
     if code is None:
-        return Action(reply, None, Execution(StepStatus.NO_CODE, NO_CODE))
+        is_cut = parse_action(reply.content) is not None
+        told = CUT_CODE if is_cut else NO_REPLY if is_only_reasoning(reply) else NO_CODE
+        return Action(reply, None, Execution(StepStatus.NO_CODE, told))
     return Action(reply, code, await asyncio.to_thread(workspace.run, code))

@@ -90,14 +90,44 @@ def hub_name(name: str) -> str | None:
     return None if name.startswith(LADDER) or name.endswith(GGUF) or Path(name).is_dir() else name
 
 
-def has_template(name: str) -> bool:
-    """Whether a folder holds a chat template; of a hub name that is taken to be so."""
+def check_base(name: str, has_own_template: bool, say: Callable[[str], None] | None = None) -> None:
+    """Raise ModelError for a student's base that is a folder which is not there, or that brings no chat template."""
+    base = locate(name, say)
+    if base.startswith(("/", ".", "~")) and not Path(base).is_dir():
+        raise ModelError(f"{base}: no such folder; give a checkpoint folder or a hub name such as owner/model")
+    if not has_own_template and not _has_template(base):
+        way = 'name a file with one: [train] chat_template = "template.jinja"'
+        raise ModelError(f"{name}: brings no chat template; {way}")
+
+
+def _has_template(name: str) -> bool:
+    """Whether a folder, or what was fetched before of a hub name, has a chat template; True where that is not known."""
     folder = Path(name)
+    if not folder.is_dir():
+        fetched = _fetched(name)
+        if fetched is None:
+            return True
+        folder = fetched
+    if (folder / "chat_template.jinja").is_file() or (folder / "adapter_config.json").is_file():
+        return True
     try:
         config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except OSError:
+        return not (folder / "config.json").is_file()  # weights whose tokenizer says nothing of chat
+    except ValueError:
         return True
-    return bool(config.get("chat_template")) or (folder / "chat_template.jinja").is_file()
+    return bool(config.get("chat_template"))
+
+
+def _fetched(name: str) -> Path | None:
+    """The folder in the hub's cache that holds this name's tokenizer, if it was fetched before."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(name, "tokenizer_config.json")
+    except (ImportError, ValueError, OSError):  # no hub name
+        return None
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def _packaged(name: str, family: list[str]) -> Path:

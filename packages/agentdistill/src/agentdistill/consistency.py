@@ -17,11 +17,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from agentdistill.acting import Action, Policy, act, reply_of
+from agentdistill.acting import Action, Policy, act, code_of, reply_of
 from agentdistill.environment import Workspace
 from agentdistill.grade import grade
 from agentdistill.models import is_out_of_context
-from agentdistill.parse import parse_action
 from agentdistill.types import Consistency, Kind, Message, Request, Sample, Sampling, Usage
 
 Same = Callable[[Action, Action], bool]
@@ -113,7 +112,7 @@ class _Booth:
         return [await self._one(reply_of(s, prefix)) for s in samples]
 
     async def _one(self, reply: Message) -> Action:
-        code = parse_action(reply.content)
+        code = code_of(reply)
         if code is None:
             return await act(reply, self._workspace)
         if code not in self._ran:

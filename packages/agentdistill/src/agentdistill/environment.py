@@ -18,6 +18,8 @@ from agentdistill.types import StepStatus, ToolCall
 N_STATES = 4096
 """Live states at most. A hundred episodes that vote among eight candidates have nine hundred; one takes 1.2 MB."""
 NO_CODE = "Error: no Python code block was found. Write one."
+CUT_CODE = "Error: the reply ended inside its code block, so nothing was run. Write a shorter block and close it."
+NO_REPLY = "Error: the reply ended within its reasoning, before any code."
 NO_OUTPUT = "(nothing was printed)"
 _STATUS = {
     Stop.OK: StepStatus.OK,

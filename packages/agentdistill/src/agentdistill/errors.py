@@ -5,6 +5,7 @@ AgentDistillError
 │   ├── RecipeError      a recipe that cannot be run as written
 │   ├── DataError        a file that cannot be read as problems, passages or traces
 │   └── ModelError       a model or checkpoint that does not fit what was asked of it
+│       └── RefusedError one request that a server will not answer: a fault of that episode alone
 └── InfrastructureError  the world failed (network, server, disk): recorded, unscored, tried again on resume
 """
 
@@ -31,5 +32,19 @@ class ModelError(UserError):
     """A model or checkpoint that does not fit what was asked of it."""
 
 
+class RefusedError(ModelError):
+    """One request that a server understood and will not answer: its content, or its form. Others may be answered.
+
+    An episode that meets it ends as a fault; only where every episode does is it the user's to mend.
+    """
+
+
 class InfrastructureError(AgentDistillError):
-    """The world failed, not the model and not the user: recorded on the trace, unscored, tried again on resume."""
+    """The world failed, not the model and not the user: recorded on the trace, unscored, tried again on resume.
+
+    ``retry_after_s`` is when a server that failed asked to be asked again, in seconds; None where it did not.
+    """
+
+    def __init__(self, *args: object, retry_after_s: float | None = None) -> None:
+        super().__init__(*args)
+        self.retry_after_s = retry_after_s

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agentdistill.errors import DataError
+from agentdistill.errors import DataError, RefusedError
 from agentdistill.models import Model
+from agentdistill.parse import after_reasoning
 from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl
 from agentdistill.types import Message, Request, Sampling
 
@@ -90,7 +91,8 @@ def judge_cases(model: Model, cases: Sequence[Case], path: Path) -> list[bool | 
     """The judge's verdict on every case, in order; None where its words hold none.
 
     Verdicts that the file ``path`` holds are used again, new ones are added to it as they come. An answer that is empty
-    is wrong without asking. Raises InfrastructureError where the judge cannot be reached; what it has said is kept.
+    is wrong without asking. A case that the judge's server refuses has no verdict and is asked again next time. Raises
+    InfrastructureError where the judge cannot be reached, RefusedError where it refuses all; what it has said is kept.
     """
     repair_jsonl(path)
     known = read_verdicts(path)
@@ -116,10 +118,18 @@ def _note_prompt(path: Path) -> None:
 async def _ask_all(model: Model, cases: dict[str, Case], path: Path) -> dict[str, Verdict]:
     slots = asyncio.Semaphore(max(1, model.batch_size))
 
+    refusals: list[RefusedError] = []
+
     async def ask(key: str, case: Case) -> Verdict:
-        async with slots:
-            [[sample]] = await model.generate([_request(case)])
         asked = (case.question, case.answers, case.prediction)
+        try:
+            async with slots:
+                [[sample]] = await model.generate([_request(case)])
+        except RefusedError as e:
+            refusals.append(e)
+            if len(refusals) == len(cases):
+                raise
+            return Verdict(key, model.name, digest(PROMPT), *asked, str(e))
         verdict = Verdict(key, model.name, digest(PROMPT), *asked, sample.text, said(sample.text))
         append_jsonl(path, [verdict])
         return verdict
@@ -154,5 +164,5 @@ def said(reply: str) -> bool | None:
     >>> said("They name the same man.\\n**Verdict: right**"), said("I cannot say.")
     (True, None)
     """
-    found = _VERDICT.findall(reply)
+    found = _VERDICT.findall(after_reasoning(reply))
     return found[-1].lower() == "right" if found else None

@@ -23,6 +23,14 @@ class Method:
     prefix: bool = False
     votes: bool = False
 
+    @property
+    def ignores(self) -> tuple[str, ...]:
+        """The parts of a recipe's settings that no episode of it depends on, by their names in a stage's key."""
+        if self.loop == "agent":
+            return ()
+        acting = ("tools", "functions", "sandbox", "rollout.max_steps", "rollout.observation_chars")
+        return acting if self.passages else (*acting, "search", "corpus")
+
 
 METHODS: dict[str, Method] = {
     m.name: m

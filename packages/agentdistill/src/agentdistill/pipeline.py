@@ -16,9 +16,10 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from agentdistill.checkpoints import has_template, locate
+from agentdistill.chat import read_template
+from agentdistill.checkpoints import check_base
 from agentdistill.contamination import told
-from agentdistill.errors import InfrastructureError, ModelError
+from agentdistill.errors import InfrastructureError
 from agentdistill.executors import RaySettings
 from agentdistill.layout import trainings
 from agentdistill.methods import METHODS, Method
@@ -53,9 +54,14 @@ def run_recipe(recipe: Recipe, folder: Path, progress: Progress | None = None, u
         _tidy(folder)
         run.save_recipe()
         run.save_screening()
+        n_done = 0
         for stage in STAGES[: STAGES.index(until) + 1]:
             for step in steps(run, stage):
-                _do(run, step, progress)
+                n_done += _do(run, step, progress)
+        if not n_done and until != "report":
+            learns = run.collections or until == "evaluate"
+            why = "all of it is there already" if learns else "no method of its students learns from trajectories"
+            progress.say(f"{folder}: nothing to {until}: {why}")
     return folder
 
 
@@ -65,22 +71,16 @@ def _check(run: Run, progress: Progress) -> None:
         progress.say(f"{line}; row skipped (strict = true stops instead)")
     if len(run.skipped) > _SHOWN:
         progress.say(f"and {len(run.skipped) - _SHOWN} more rows skipped")
-    for line in run.left_out_tools:
+    for line in (*(f"warning: {w}" for w in run.warnings), *run.left_out_tools):
         progress.say(line)
     if run.recipe.examples is not None:
         for m in _prompted(run):
             run.check_examples(m)
     if run.screening is not None and run.screening.found:
         progress.say(f"contamination: {told(run.screening.facts())}")
+    has_own = read_template(run.recipe.train.chat_template) is not None
     for student in run.recipe.students:
-        base = locate(student.base, progress.say)
-        if base.startswith(("/", ".", "~")) and not Path(base).is_dir():
-            raise ModelError(f"{base}: no such folder; give a checkpoint folder or a hub name such as owner/model")
-        if run.recipe.train.chat_template is None and not has_template(base):
-            raise ModelError(
-                f"{student.base}: brings no chat template; name a file with one: [train] chat_template = "
-                '"template.jinja"'
-            )
+        check_base(student.base, has_own, progress.say)
 
 
 def _prompted(run: Run) -> list[Method]:
@@ -189,7 +189,8 @@ def _is_done(run: Run, part: Part) -> bool:
     return folder_of[part.work](run, *part.arguments).is_done
 
 
-def _do(run: Run, stage_parts: Sequence[Part], progress: Progress) -> None:
+def _do(run: Run, stage_parts: Sequence[Part], progress: Progress) -> int:
+    """Do what is missing of these parts; how many that were."""
     missing = [part for part in stage_parts if not _is_done(run, part)]
     n_jobs = min(run.recipe.jobs, len(missing))
     ray = run.recipe.on_ray if missing and missing[0].work in ("collect", "sample", "evaluate") else None
@@ -197,8 +198,9 @@ def _do(run: Run, stage_parts: Sequence[Part], progress: Progress) -> None:
         with _cluster(ray):
             for part in missing:
                 _WORK[part.work](run, progress, *part.arguments)
-        return
-    _side_by_side(run, missing, progress, n_jobs)
+    else:
+        _side_by_side(run, missing, progress, n_jobs)
+    return len(missing)
 
 
 @contextmanager

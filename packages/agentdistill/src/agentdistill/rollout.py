@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agentdistill.acting import Action, Policy, act, reply_of
+from agentdistill.acting import Action, Policy, act, is_only_reasoning, reply_of
 from agentdistill.consistency import act_consistently
 from agentdistill.environment import Environment, Workspace
-from agentdistill.errors import InfrastructureError
+from agentdistill.errors import InfrastructureError, RefusedError
 from agentdistill.grade import grade
 from agentdistill.models import Model, is_out_of_context
 from agentdistill.parse import extract_answer, first_thought
@@ -29,6 +29,7 @@ from agentdistill.types import (
     Score,
     Step,
     StepStatus,
+    StopReason,
     Trace,
 )
 
@@ -65,8 +66,9 @@ async def rollout(
 
     The model's mistakes become observations. ``on_step`` is called with every step as it ends. ``opening`` is what was
     said so far, the question last, where that is more than the style's opening; ``workspace`` a session to act in,
-    which is left open, where that is no fresh one. Never raises for mistakes, nor for faults of the world, which end
-    the episode as ``End.FAULT``; raises ModelError and programmer's mistakes.
+    which is left open, where that is no fresh one. Never raises for mistakes, nor for faults of the world and
+    conversations that a server refuses, which end the episode as ``End.FAULT``; raises other ModelErrors and
+    programmer's mistakes.
     """
     trace = _blank(model, problem, method, settings, trace_id)
     policy = Policy(model, seed_of(settings.seed, trace.id), settings.sampling)
@@ -92,10 +94,13 @@ async def rollout(
             if action.execution.answer is not None:
                 end, answer = End.ANSWERED, action.execution.answer
                 break
+            if is_only_reasoning(action.reply):
+                end = End.NO_ANSWER
+                break
         trace = replace(trace, prompt=prompt, steps=tuple(steps), end=end, answer=answer, usage=policy.usage)
         return await scored(trace)
-    except InfrastructureError as e:
-        return replace(trace, prompt=prompt, steps=tuple(steps), end=End.FAULT, fault=str(e), usage=policy.usage)
+    except (InfrastructureError, RefusedError) as e:
+        return _faulty(replace(trace, prompt=prompt, steps=tuple(steps), usage=policy.usage), e)
     finally:
         if own is not None:
             own.close()
@@ -131,6 +136,8 @@ def _said(steps: Sequence[Step]) -> list[Message]:
 async def _first_thought_prefix(policy: Policy, problem: Problem, style: Style) -> str:
     """y1 of arXiv 2505.17612 section 3.1: the first step of the model's own chain of thought, to begin an agent's."""
     sample = await policy.ask(style.cot(problem.question), stop=("\n\n",))
+    if is_only_reasoning(reply_of(sample)) and sample.stop is StopReason.STOP_STRING:
+        sample = await policy.ask(style.cot(problem.question))  # the empty line stood in its reasoning
     thought = first_thought(sample.text)
     return style.THOUGHT + thought if thought else ""
 
@@ -151,16 +158,21 @@ async def chain_of_thought(
     prompt = style.cot(problem.question, passages)
     try:
         sample = await policy.ask(prompt)
-    except InfrastructureError as e:
-        return replace(trace, prompt=prompt, end=End.FAULT, fault=str(e), usage=policy.usage)
+    except (InfrastructureError, RefusedError) as e:
+        return _faulty(replace(trace, prompt=prompt, usage=policy.usage), e)
     if is_out_of_context(sample):
         trace = replace(trace, prompt=prompt, end=End.OUT_OF_CONTEXT, usage=policy.usage)
         return await scored(trace)
-    answer = extract_answer(sample.text)
+    reply = reply_of(sample)
+    answer = extract_answer(reply.content)
     status = StepStatus.FINAL if answer is not None else StepStatus.OK
     end = End.ANSWERED if answer is not None else End.NO_ANSWER
-    step = Step(reply_of(sample), status)
+    step = Step(reply, status)
     return await scored(replace(trace, prompt=prompt, steps=(step,), end=end, answer=answer, usage=policy.usage))
+
+
+def _faulty(trace: Trace, error: Exception) -> Trace:
+    return replace(trace, end=End.FAULT, fault=str(error), refused=isinstance(error, RefusedError))
 
 
 async def scored(trace: Trace) -> Trace:

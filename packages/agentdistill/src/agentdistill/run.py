@@ -14,7 +14,7 @@ from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.examples import ExampleStyle, read_examples
 from agentdistill.methods import METHODS, Method
-from agentdistill.models import Model, load_model
+from agentdistill.models import Model, identity, load_model
 from agentdistill.problems import joined, load_problems
 from agentdistill.prompts import Style, load_style
 from agentdistill.recipe import Recipe, RolloutTable
@@ -80,27 +80,36 @@ class Run:
         """One line for every row of the problem files that was left out."""
         return self._loaded[1]
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be told of the problem files before anything is spent on them."""
+        return self._loaded[2]
+
     @cached_property
-    def _loaded(self) -> tuple[dict[str, tuple[Problem, ...]], tuple[str, ...]]:
+    def _loaded(self) -> tuple[dict[str, tuple[Problem, ...]], tuple[str, ...], tuple[str, ...]]:
         settings = self.recipe.problems
         found: dict[str, tuple[Problem, ...]] = {}
         skipped: list[str] = []
+        warnings: list[str] = []
         for split, limit in (("train", settings.limit_train), ("test", settings.limit_test)):
             loaded = {source: self.load(source, limit) for source in settings.sources(split)}
-            found[split] = joined({source: problems for source, (problems, _) in loaded.items()})
-            skipped += [line for _, lines in loaded.values() for line in lines]
-        return found, tuple(skipped)
+            found[split] = joined({source: problems for source, (problems, _, _) in loaded.items()})
+            skipped += [line for _, lines, _ in loaded.values() for line in lines]
+            warnings += [line for _, _, lines in loaded.values() for line in lines]
+        return found, tuple(skipped), tuple(warnings)
 
-    def load(self, source: str, limit: int | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-        """The problems of a source as the recipe's own are read, and a line for every row that was left out."""
+    def load(
+        self, source: str, limit: int | None = None
+    ) -> tuple[tuple[Problem, ...], tuple[str, ...], tuple[str, ...]]:
+        """The problems of a source as the recipe's own are read, a line for every row left out, and warnings."""
         task = find_task(source)
         if task is not None:
             module, split = task
-            return tuple(module.problems(split))[:limit], ()
+            return tuple(module.problems(split))[:limit], (), ()
         settings = self.recipe.problems
         kind: Kind | None = settings.kind  # type: ignore[assignment]  # checked by the loader
         loaded = load_problems(source, fields=settings.fields, kind=kind, limit=limit, strict=settings.strict)
-        return loaded.problems, loaded.skipped
+        return loaded.problems, loaded.skipped, loaded.warnings
 
     @cached_property
     def style(self) -> Style:
@@ -223,8 +232,14 @@ class Run:
             settings["path"] = runnable(settings["path"])
         return load_model(self.recipe.teacher.model, **settings)
 
+    @property
+    def teacher_key(self) -> dict[str, Any]:
+        """What of the teacher's settings its trajectories depend on."""
+        teacher = self.recipe.teacher
+        return {"model": teacher.model, "settings": identity(teacher.model, teacher.settings)}
+
     def rollout_inputs(self, split: str, trained: bool = False) -> dict[str, str]:
-        """Hashes of what episodes hang on besides their settings: problems, corpus, tools and, unless the model was
+        """Hashes of what episodes depend on besides their settings: problems, corpus, tools and, unless the model was
         trained, worked examples."""
         inputs = {"problems": digest(self.problems(split)), "style": self.recipe.style}
         if self.retriever is not None:
@@ -241,25 +256,23 @@ class Run:
         return {} if self.recipe.rounds is None else {"round": number or self.recipe.n_rounds}
 
     def rollout_key(self, table: RolloutTable, m: Method) -> dict[str, Any]:
-        """The settings that a method's episodes hang on."""
+        """The settings that a method's episodes depend on."""
         tools = self.recipe.tools
-        settings = tools.retriever_settings  # what is not set is not in the key, which is older than these settings
         rollout = dataclasses.asdict(table)
-        for given in ("trajectories", "offer"):  # of collections that are read, not of episodes
-            rollout.pop(given, None)
-        if not m.votes:
-            rollout.pop("consistency", None)
+        for other in _OF_THE_STAGE if m.votes else (*_OF_THE_STAGE, "consistency"):
+            rollout.pop(other, None)
+        search = [tools.retriever, tools.k, *filter(None, [tools.retriever_settings, tools.passage_chars])]
         return {
             "rollout": to_dict(rollout),
-            "tools": [
-                tools.retriever,
-                tools.k,
-                [t.signature for t in self.tools],
-                *filter(None, [settings, tools.passage_chars]),
-            ],
+            "search": [] if self.retriever is None else search,
+            "tools": [t.signature for t in self.tools],
             "sandbox": dataclasses.asdict(self.recipe.sandbox),
             "seed": self.recipe.seed,
         }
+
+
+_OF_THE_STAGE = ("samples", "compare_prefix", "trajectories", "offer", "teacher")
+"""Settings of a stage that say which episodes it has, not how one goes."""
 
 
 def _keep(path: Path, value: Any) -> None:

@@ -82,6 +82,7 @@ class Message:
 
     ``prefix`` is the leading part of ``content`` that was given to the model rather than sampled by it (a
     first-thought prefix). ``token_ids`` are the sampled ids, end-of-turn marker included, where the model gives them.
+    ``reasoning`` is what the model thought before ``content``: on record, and never sent back to it.
     """
 
     role: Role
@@ -90,6 +91,7 @@ class Message:
     prefix: str = ""
     token_ids: tuple[int, ...] | None = None
     stop: StopReason | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One continuation. ``text`` excludes the prefix, the stop string and the end-of-turn marker."""
+    """One continuation. ``text`` excludes the prefix, the stop string and the end-of-turn marker.
+
+    ``reasoning`` is what a server gives apart from the text; a model that marks its reasoning has it in ``text``.
+    """
 
     text: str
     stop: StopReason
@@ -141,6 +146,7 @@ class Sample:
     n_new_tokens: int = 0
     token_ids: tuple[int, ...] | None = None
     logprob: float | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +222,8 @@ class Trace:
 
     ``id`` is unique in its file and the same whenever the same settings are run again. A chain-of-thought answer is a
     trace of one step without code. ``notes`` say where a trajectory of others comes from, and what in it is ours:
-    ``(("source", "gsm8k:train/17"), ("observations", "executed"))``.
+    ``(("source", "gsm8k:train/17"), ("observations", "executed"))``. ``refused``: the fault is that a server would not
+    answer this very conversation.
     """
 
     id: str
@@ -229,6 +236,7 @@ class Trace:
     answer: str | None = None
     score: Score | None = None
     fault: str | None = None
+    refused: bool = False
     usage: Usage = Usage()
     notes: tuple[tuple[str, str], ...] = ()
     version: int = field(default=1)

@@ -95,6 +95,38 @@ def test_plain_messages_in_any_format(tmp_path):
     assert [t.correct for t in read_trajectories(str(tmp_path / "chats.parquet"), method="cot").traces] == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("observed", "status"),
+    [
+        ("Error rate: 3 %", StepStatus.OK),
+        ("Bars:\nError bars are shown in red.", StepStatus.OK),
+        ("Error analysis was founded in 1967.\n[2] Error Correction: a field.", StepStatus.OK),
+        ("Trial and Error: a film of 1997.\nmean 3", StepStatus.OK),
+        ("The ValueError: a novel.\nprinted after it", StepStatus.OK),
+        ("Error:\nCode execution failed at line 'x()' due to: NameError", StepStatus.EXCEPTION),
+        ("Error in code parsing: your code is invalid", StepStatus.EXCEPTION),
+        ("printed\nError: NameError: name 'x' is not defined (line 2)", StepStatus.EXCEPTION),
+        ("Traceback (most recent call last):\n  File …\nValueError: no", StepStatus.EXCEPTION),
+        ("printed\nZeroDivisionError: division by zero", StepStatus.EXCEPTION),
+    ],
+)
+def test_an_exception_is_told_from_printed_words(tmp_path, observed, status):
+    turns = [("user", "How?"), ("assistant", SMOLAGENTS), ("user", f"Observation:\n{observed}")]
+    turns.append(("assistant", "<code>\nfinal_answer(1)\n</code>"))
+    row = {"messages": [{"role": r, "content": c} for r, c in turns]}
+    [trace] = read_trajectories(write(tmp_path / "log.jsonl", [row])).traces
+    assert trace.steps[0].status is status
+
+
+def test_reasoning_is_kept_apart(tmp_path):
+    reply = f"<think>\nI guess:\n<code>\nfinal_answer(1)\n</code>\n</think>\n\n{SMOLAGENTS}"
+    row = {"messages": [{"role": "user", "content": "How?"}, {"role": "assistant", "content": reply}]}
+    [trace] = read_trajectories(write(tmp_path / "log.jsonl", [row])).traces
+    [step] = trace.steps
+    assert (step.reply.content, step.code) == (SMOLAGENTS, "print(wikipedia_search('Aren'))")
+    assert step.reply.reasoning.startswith("I guess:")
+
+
 def test_what_was_read_is_what_is_learned(tmp_path):
     [trace] = read_trajectories(write(tmp_path / "log.jsonl", [PAPER])).traces
     chat = ChatFormat(build_tokenizer("qwen2_5"))

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import json
 import random
+import re
 import socket
 import threading
 import time
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentdistill.errors import InfrastructureError, ModelError
+from agentdistill.errors import InfrastructureError, ModelError, RefusedError
 from agentdistill.models import is_out_of_context, load_model
 from agentdistill.store import dumps
 from agentdistill.types import Message, Request, Sampling, StopReason
@@ -180,6 +181,56 @@ def test_content_in_parts_and_no_content_at_all():
     assert parts.text == "today"
     assert (nothing.text, nothing.stop) == ("", StopReason.LENGTH)
     assert not is_out_of_context(nothing)
+
+
+def spoke(finish="stop", **message):
+    """A chat reply with one message as it is."""
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}
+    return {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "today", "reasoning_content": "hm"},
+        {"content": "today", "reasoning": "hm"},
+        {"content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "today"}]},
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                {"type": "text", "text": "today"},
+            ]
+        },
+    ],
+)
+def test_reasoning_that_the_server_gives_apart_is_kept_apart(message):
+    with Server(lambda body, n: spoke(**message)) as server:
+        [[sample]] = ask(model(server))
+    assert (sample.text, sample.reasoning) == ("today", "hm")
+
+
+@pytest.mark.parametrize(
+    ("message", "why"),
+    [
+        ({"content": None, "reasoning_content": "hm"}, 'all its words are in "reasoning_content"'),
+        ({"content": "", "reasoning": "hm"}, 'all its words are in "reasoning"'),
+        ({"content": None, "tool_calls": [{"function": {"name": "python"}}]}, 'in "tool_calls"'),
+        ({"content": None, "function_call": {"name": "python"}}, 'in "tool_calls"'),
+        ({"content": None, "refusal": "I cannot help."}, "refused: I cannot help."),
+        ({"content": "", "finish": "content_filter"}, "content filter"),
+    ],
+)
+def test_words_that_are_not_in_the_content_are_said_to_be_missing_after_one_request(message, why):
+    with Server(lambda body, n: spoke(**message)) as server:
+        with pytest.raises(InfrastructureError, match=re.escape(why)):
+            ask(model(server))
+        assert len(server.bodies) == 1
+
+
+def test_a_reply_cut_off_in_its_reasoning_is_an_empty_one():
+    with Server(lambda body, n: spoke("length", content=None, reasoning_content="hm")) as server:
+        [[sample]] = ask(model(server))
+    assert (sample.text, sample.reasoning, sample.stop) == ("", "hm", StopReason.LENGTH)
 
 
 def test_cost_follows_the_prices():
@@ -683,3 +734,18 @@ def test_samples_of_an_endpoint_survive_storage():
     with Server(lambda body, n: said("é\n", logprobs=None)) as server:
         ((sample,),) = ask(model(server))
     assert json.loads(dumps(sample))["text"] == "é\n"
+
+
+def test_a_refused_conversation_does_not_cost_the_others_their_samples_in_one_request():
+    def behave(body, n):
+        if body["messages"][0]["content"] == "bad":
+            return 400, {}, {"error": {"message": "stopped by the content policy"}}
+        return {"choices": [said("x")["choices"][0]] * body.get("n", 1), "usage": {}}
+
+    with Server(behave) as server:
+        endpoint = model(server)
+        with pytest.raises(RefusedError):
+            ask(endpoint, Request((Message("user", "bad"),), n=3))
+        server.bodies.clear()
+        assert len(ask(endpoint, Request((Message("user", "good"),), n=3))[0]) == 3
+    assert len(server.bodies) == 1

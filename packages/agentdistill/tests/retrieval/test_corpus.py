@@ -126,3 +126,9 @@ def test_what_is_not_there(tmp_path):
     (tmp_path / "latin.txt").write_bytes("café".encode("latin-1"))
     with pytest.raises(DataError, match="not UTF-8 text"):
         load_corpus(tmp_path)
+
+
+def test_a_title_of_null_is_no_title(tmp_path):
+    rows = [{"title": None, "text": "One."}, {"title": None, "contents": '"Two"\nIt is two.'}]
+    (tmp_path / "c.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    assert [(p.title, p.text) for p in load_corpus(str(tmp_path / "c.jsonl"))] == [("", "One."), ("Two", "It is two.")]

@@ -21,19 +21,28 @@ MESSAGES = st.lists(st.tuples(ROLES, st.text(max_size=20)), max_size=8)
 @given(MESSAGES)
 def test_a_chat_alternates_and_ends_with_the_question_or_is_refused(messages):
     said = [(r, t) for r, t in messages if r in ("user", "assistant")]
-    last = "".join(t for i, (r, t) in enumerate(said) if all(x == "user" for x, _ in said[i:]))
-    if not said or said[0][0] != "user" or not last.strip():
+    while said and said[0][0] == "assistant":
+        del said[0]
+    ending = last_turn(said)
+    if all(r == "assistant" and not t.strip() for r, t in ending):
+        said = said[: len(said) - len(ending)]
+    if not any(r == "user" and t.strip() for r, t in last_turn(said)):
         with pytest.raises(Refused):
             read_chat(messages)
         return
     chat = read_chat(messages)
     assert chat.question
     assert [r for r, _ in chat.history] == ["user", "assistant"] * (len(chat.history) // 2)
-    for role, text in messages:
+    for role, text in [*said, *((r, t) for r, t in messages if r in ("system", "developer"))]:
         home = {"system": chat.instructions, "developer": chat.instructions}.get(role)
         assert text.strip() in (
             home if home is not None else "\n\n".join([*(t for _, t in chat.history), chat.question])
         )
+
+
+def last_turn(said):
+    """The last messages of one role."""
+    return [m for i, m in enumerate(said) if all(r == m[0] for r, _ in said[i:])]
 
 
 @pytest.mark.parametrize("name", styles())
@@ -95,7 +104,7 @@ def test_a_conversation_goes_on_in_its_session_and_nobody_elses():
         with pytest.raises(Refused) as e:
             await shelf.take("a", "start")
         assert e.value.status == 409
-        await shelf.put("a", session, (), "told")
+        await shelf.put("a", session, "told")
         shelf.free("a")
         assert await shelf.take("b", "told") is None, "another name"
         kept = await shelf.take("a", "told")
@@ -110,7 +119,7 @@ def test_a_conversation_goes_on_in_its_session_and_nobody_elses():
 def test_a_conversation_without_an_answer_is_as_it_was():
     async def play() -> None:
         shelf, session = Shelf(), Session()
-        await shelf.put("a", session, (), "told")
+        await shelf.put("a", session, "told")
         for _ in range(2):
             kept = await shelf.take("a", "told")
             assert kept is not None
@@ -126,7 +135,7 @@ def test_who_goes_away_while_another_story_is_closed_leaves_the_conversation_fre
         shelf, closing = Shelf(), threading.Event()
         session = Session()
         session.close = lambda: closing.wait(10)
-        await shelf.put("a", session, (), "told")
+        await shelf.put("a", session, "told")
         task = asyncio.create_task(shelf.take("a", "another"))
         await asyncio.sleep(0.05)
         task.cancel()
@@ -143,7 +152,7 @@ def test_another_story_or_a_late_one_begins_anew():
         shelf = Shelf(n_kept=2, keep_s=10, clock=lambda: now[0])
         for story, wait in (("another", 0.0), ("told", 11.0)):
             session = Session()
-            await shelf.put("a", session, (), "told")
+            await shelf.put("a", session, "told")
             now[0] += wait
             assert await shelf.take("a", story) is None
             assert session.closed
@@ -157,7 +166,7 @@ def test_the_oldest_go_first():
         now = [0.0]
         shelf, sessions = Shelf(n_kept=2, keep_s=10, clock=lambda: now[0]), [Session() for _ in range(4)]
         for i, session in enumerate(sessions):
-            await shelf.put(str(i), session, (), "")
+            await shelf.put(str(i), session, "")
         assert [s.closed for s in sessions] == [True, True, False, False]
         now[0] = 11
         await shelf.sweep()

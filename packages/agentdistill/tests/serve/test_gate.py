@@ -93,3 +93,36 @@ def test_a_closed_gate_sends_those_who_wait_away_and_lets_the_others_finish():
                 pass
 
     asyncio.run(play())
+
+
+def test_when_to_come_again_follows_from_how_long_answers_take():
+    now = [100.0]
+
+    async def refusal(gate: Gate) -> int:
+        with pytest.raises(Refused) as e:
+            async with gate.turn():
+                pass
+        return e.value.retry_after_s
+
+    async def play() -> None:
+        gate = Gate(1, 0, lambda: now[0])
+        async with gate.turn():
+            assert await refusal(gate) == 1, "nothing is known yet"
+            now[0] += 30
+            assert await refusal(gate) == 30, "an answer takes this long at least"
+            now[0] += 30
+        async with gate.turn():
+            assert await refusal(gate) == 60, "the only one so far took so long"
+            now[0] += 10**6
+            assert await refusal(gate) == 600, "nobody comes back after days"
+        two = Gate(2, 0, lambda: now[0])
+        async with two.turn():
+            now[0] += 60
+        async with two.turn(), two.turn():
+            assert await refusal(two) == 30, "of two places one is free sooner"
+            two.close(20.0)
+            now[0] += 5
+            assert await refusal(two) == 15, "the rest of what those who are in may take"
+        assert await refusal(two) == 1
+
+    asyncio.run(play())

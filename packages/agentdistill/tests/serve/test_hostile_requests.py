@@ -113,7 +113,7 @@ def test_values_that_make_no_sense(server, change):
     [
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
          "messages.0.content.0.type", "'text'"),
-        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": None}]},
+        ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": 1}]},
          "messages.1.content", "valid string"),
         ({"messages": [{"role": "user", "content": "\ud800"}]}, "messages.0.content", "Unicode"),
         ({"stop": ["x"] * 17}, "stop", "at most 16"),

@@ -139,7 +139,7 @@ def test_no_answer_is_told_as_such(client):
     assert [s["status"] for s in choice.message.steps] == ["exception"] * 4
 
 
-def test_a_named_conversation_keeps_its_variables_and_an_unnamed_one_does_not(client):
+def test_a_named_conversation_keeps_its_variables_and_an_unnamed_one_does_not(server, client):
     said = [{"role": "user", "content": "remember"}, {"role": "assistant", "content": "done"}]
     question = {"role": "user", "content": "recall"}
 
@@ -152,6 +152,9 @@ def test_a_named_conversation_keeps_its_variables_and_an_unnamed_one_does_not(cl
         second(name, said[:1])
     assert second(None, [*said, question]) == "forgotten"
     assert second("conversation-1", [*said, question]) == "42"
+    named = server.agent.model._model.requests[-1].messages
+    assert second(None, [*said, question]) == "forgotten"
+    assert named == server.agent.model._model.requests[-2].messages, "it is shown the words, named or not"
     edited = [said[0], {"role": "assistant", "content": "something else"}, question]
     assert second("conversation-2", edited) == "forgotten"
     assert second("conversation-3", [*said, question]) == "forgotten"
@@ -252,7 +255,9 @@ def test_health_and_metrics_tell_what_happened(server, client):
     for line in (
         'agentdistill_requests_total{model="student",outcome="answered"}',
         'agentdistill_requests_total{model="student",outcome="no_question"}',
-        "agentdistill_steps_count",
+        'agentdistill_steps_count{model="student"}',
+        'agentdistill_request_seconds_count{model="student"}',
+        'agentdistill_refusal_seconds_count{model="student",outcome="no_question"}',
     ):
         assert value(after, line) == value(before, line) + 1, line
     written = 'agentdistill_tokens_total{direction="written"}'

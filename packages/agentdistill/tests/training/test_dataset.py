@@ -32,6 +32,22 @@ def test_only_replies_are_learned_and_candidates_never() -> None:
     assert (data.n_tokens, data.n_trained_tokens) == (len(example.input_ids), len(learned))
 
 
+def test_reasoning_is_learned_where_asked_and_seen_by_no_later_turn() -> None:
+    chat = ChatFormat(build_tokenizer("smollm2"))
+    plain = made_trace(0)
+    assert len(plain.steps) > 1
+    steps = tuple(replace(s, reply=replace(s.reply, reasoning=f"idea {i}")) for i, s in enumerate(plain.steps))
+    thoughtful = replace(plain, steps=steps)
+    assert prepare([thoughtful], chat, 1000).examples == prepare([plain], chat, 1000).examples
+    assert prepare([plain], chat, 1000, reasoning=True).examples == prepare([plain], chat, 1000).examples
+    made = prepare([thoughtful], chat, 1000, reasoning=True).examples
+    assert len(made) == len(steps)
+    for i, (example, step) in enumerate(zip(made, steps, strict=True)):
+        learned = [t for t, is_learned in zip(example.input_ids, example.trained, strict=True) if is_learned]
+        assert chat.tokenizer.decode(learned) == f"<think>\nidea {i}\n</think>\n\n{step.reply.content}<|im_end|>"
+        assert chat.tokenizer.decode(list(example.input_ids)).count("<think>") == 1
+
+
 def test_what_is_too_long_is_dropped_whole_and_named() -> None:
     chat = ChatFormat(build_tokenizer("smollm2"))
     traces = made_traces(10)

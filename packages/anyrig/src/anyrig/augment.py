@@ -128,12 +128,13 @@ def remove_joint(clip: Clip, joint: int) -> Clip:
 def stretch(clip: Clip) -> Array:
     """How far each joint's translation strays from its offset at most, as a share of the offset's length, (J,).
 
-    Zero for roots, which are meant to travel, and for joints that stay with their parent.
+    A bone shorter than a hundredth of the skeleton's size counts as that long: a share of nothing says nothing. Zero
+    for roots, which are meant to travel, and for joints that stay with their parent.
     """
     s = clip.skeleton
     away = np.linalg.norm(clip.translations - s.offsets, axis=-1).max(axis=0)
     away[list(s.roots)] = 0.0
-    return np.asarray(away / np.maximum(np.linalg.norm(s.offsets, axis=-1), 1e-9 * extent(s)))
+    return np.asarray(away / np.maximum(np.linalg.norm(s.offsets, axis=-1), 0.01 * extent(s)))
 
 
 def change_rest(clip: Clip, rest: ArrayLike) -> Clip:

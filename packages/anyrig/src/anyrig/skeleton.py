@@ -18,6 +18,9 @@ from anyrig.errors import ClipError, SkeletonError
 
 Array = NDArray[np.float64]
 
+FREE = -2
+"""The carrier of a joint that carries nothing of the mesh."""
+
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
@@ -25,13 +28,17 @@ class Skeleton:
 
     ``names`` are as their file has them and need not be unique. ``parents`` holds each joint's parent, -1 for a root;
     every parent stands before its children. ``offsets`` (J, 3) and ``rest`` (J, 4) are the local rest translations and
-    rotations; ``rest`` may be one rotation for all. Raises SkeletonError for anything that makes no skeleton.
+    rotations; ``rest`` may be one rotation for all. ``carriers`` is empty, or has for each joint the one that it moves
+    along with, in a rig whose tree does not say so (feet that hang on the world and follow a leg by inverse
+    kinematics): its parent, another joint, -1 for none, or FREE for a helper that carries nothing; see
+    :mod:`anyrig.carriers`. Raises SkeletonError for anything that makes no skeleton.
     """
 
     names: tuple[str, ...]
     parents: tuple[int, ...]
     offsets: Array
     rest: Array = field(default_factory=rot.identity)
+    carriers: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -39,6 +46,7 @@ class Skeleton:
         object.__setattr__(self, "offsets", _frozen(self.offsets))
         rest = _units(np.asarray(self.rest, dtype=np.float64))
         object.__setattr__(self, "rest", _frozen(_fit(rest, (len(self.names), 4))))
+        object.__setattr__(self, "carriers", tuple(int(c) for c in self.carriers))
         self.validate()
 
     def validate(self) -> None:
@@ -51,6 +59,8 @@ class Skeleton:
         for j, parent in enumerate(self.parents):
             if not -1 <= parent < j:
                 raise SkeletonError(f"joint {j} ({self.names[j]!r}) has parent {parent}: a parent stands before it")
+        if self.carriers and (len(self.carriers) != n or not all(FREE <= c < n for c in self.carriers)):
+            raise SkeletonError(f"{len(self.carriers)} carriers for {n} joints, or one that is no joint")
         for kind, array, size in (("offsets", self.offsets, 3), ("rest", self.rest, 4)):
             if array.shape != (n, size):
                 raise SkeletonError(f"{kind} of {n} joints are ({n}, {size}), not {array.shape}")
@@ -124,7 +134,8 @@ class Skeleton:
     def world(self, rotations: ArrayLike, translations: ArrayLike) -> tuple[Array, Array]:
         """Forward kinematics: local rotations (..., J, 4) and translations (..., J, 3), the world's out.
 
-        ``W_j = W_parent * r_j`` and ``p_j = p_parent + W_parent(t_j)``. Returns (positions, rotations).
+        ``W_j = W_parent * r_j`` and ``p_j = p_parent + W_parent(t_j)``. Returns (positions, rotations), the latter unit
+        at any depth.
         """
         local_r, local_t = np.asarray(rotations, dtype=np.float64), np.asarray(translations, dtype=np.float64)
         leading = np.broadcast_shapes(local_r.shape[:-2], local_t.shape[:-2])
@@ -134,7 +145,7 @@ class Skeleton:
             j, parent = list(level), [self.parents[i] for i in level]
             above = world_r[..., parent, :]
             world_t[..., j, :] = world_t[..., parent, :] + rot.rotate(above, world_t[..., j, :])
-            world_r[..., j, :] = rot.multiply(above, world_r[..., j, :])
+            world_r[..., j, :] = rot.normalize(rot.multiply(above, world_r[..., j, :]))
         return world_t, world_r
 
     def local(self, positions: ArrayLike, rotations: ArrayLike) -> tuple[Array, Array]:
@@ -143,7 +154,7 @@ class Skeleton:
         Returns (rotations, translations), in the order in which a :class:`Clip` has them.
         """
         world_t = np.array(positions, dtype=np.float64)
-        world_r = np.array(rotations, dtype=np.float64)
+        world_r = rot.normalize(np.asarray(rotations, dtype=np.float64))  # an inverse of what is not unit grows
         local_t, local_r = world_t.copy(), world_r.copy()
         j = [i for i, p in enumerate(self.parents) if p >= 0]
         parent = [self.parents[i] for i in j]

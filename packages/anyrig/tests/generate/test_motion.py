@@ -75,6 +75,32 @@ def test_pinned_frames_are_kept_and_the_others_are_not(model, idle):
     assert rot.angle(clip.rotations[10], idle.rotations[10]).max() > 0.01
 
 
+def test_steps_are_told_as_they_are_done(model, idle):
+    done = []
+    generate(model, idle.skeleton, [("it walks", 0.8)], QUICK, progress=done.append)
+    assert done == [1, 2]
+
+
+def test_a_foot_beside_the_leg_goes_along_with_it(model, idle):
+    s = idle.skeleton
+    foot = next(j for j in range(s.n_joints) if not s.children[j] and s.depths[j] > 2)
+    above, hung = s.parents[foot], list(s.parents)
+    hung[foot] = s.main_root
+    forest = Skeleton(s.names, tuple(hung), np.zeros((s.n_joints, 3)))
+    rest, offsets = forest.local(s.rest_positions(), s.rest_world())
+    carriers = list(hung)
+    carriers[foot] = above
+    rig = Skeleton(s.names, tuple(hung), offsets, rest, tuple(carriers))
+    (clip,) = generate(model, rig, [("it walks", 0.8)], QUICK)
+    at = clip.world()[0]
+    length = np.linalg.norm(at[:, foot] - at[:, above], axis=-1)
+    assert length == pytest.approx(np.linalg.norm(s.offsets[foot]), abs=1e-6)
+    options = replace(QUICK, lock=False, ground=False)
+    (other,) = generate(model, rig, [("it walks", 0.8)], options, [Pin(clip, 0.0, 0.2)])
+    below = [j for j in range(1, s.n_joints) if j != foot]
+    assert rot.angle(other.rotations[1, below], clip.rotations[1, below]).max() < 1e-5
+
+
 def test_in_place_and_loops(model, idle):
     (clip,) = generate(model, idle.skeleton, [("it walks", 1.0)], replace(QUICK, in_place=True, loop=True))
     assert np.abs(clip.travel()).max() < 1e-9

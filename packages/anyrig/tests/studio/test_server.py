@@ -7,7 +7,9 @@ import json
 import random
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+from gltf_oracle import Builder, array, parse
 
 from anyrig import creatures
 from anyrig.errors import SettingsError
@@ -67,6 +69,47 @@ def test_a_rig_that_is_sent_can_be_moved(address, tmp_path):
         assert status == 200
     status, data = call(address, "GET", "/api/rigs")
     assert {"dragon", "spider.glb"} <= {r["name"] for r in json.loads(data)}
+
+
+def skinned(weights=(1, 0, 0, 0), draco=False):
+    """A triangle on two bones, with or without the marks of Draco's compression."""
+    b = Builder(scenes=[{"nodes": [0, 2]}], scene=0)
+    b.document["nodes"] = [{"name": "hip", "children": [1]}, {"name": "leg", "translation": [0, -1, 0]},
+                           {"name": "mesh", "mesh": 0, "skin": 0}]  # fmt: skip
+    b.document["skins"] = [{"joints": [0, 1]}]
+    attributes = {"POSITION": b.add(np.eye(3), "VEC3"), "JOINTS_0": b.add(np.zeros((3, 4)), "VEC4", "<u2"),
+                  "WEIGHTS_0": b.add(np.tile(weights, (3, 1)), "VEC4")}  # fmt: skip
+    primitive = {"attributes": attributes}
+    if draco:
+        for accessor in b.document["accessors"]:
+            view = accessor.pop("bufferView")
+        primitive["extensions"] = {"KHR_draco_mesh_compression": {"bufferView": view, "attributes": {"POSITION": 0}}}
+        b.document["extensionsUsed"] = b.document["extensionsRequired"] = ["KHR_draco_mesh_compression"]
+    b.document["meshes"] = [{"primitives": [primitive]}]
+    return b.bytes()
+
+
+def test_a_mesh_that_the_page_cannot_decode_is_told_and_bones_are_shown(address):
+    status, data = call(address, "POST", "/api/rigs?name=draco.glb", skinned(draco=True))
+    assert status == 200
+    assert any("cannot show" in note for note in json.loads(data)["notes"])
+    shown, _ = parse(call(address, "GET", "/api/files/draco.glb.glb?show")[1])
+    assert not shown.get("extensionsRequired")
+    assert shown["meshes"][0]["name"] == "bones"
+    kept, _ = parse(call(address, "GET", "/api/files/draco.glb.glb")[1])
+    assert kept["extensionsRequired"] == ["KHR_draco_mesh_compression"]
+
+
+def test_weights_that_are_no_numbers_do_not_empty_the_view(address):
+    assert call(address, "POST", "/api/rigs?name=nan.glb", skinned((np.nan, 0, 0, 0)))[0] == 200
+    document, blob = parse(call(address, "GET", "/api/files/nan.glb.glb?show")[1])
+    assert array(document, blob, document["meshes"][0]["primitives"][0]["attributes"]["WEIGHTS_0"]).sum() == 3
+
+
+def test_what_is_not_sure_of_a_rig_is_told(address):
+    status, data = call(address, "POST", "/api/rigs?name=who.glb", skinned())
+    assert status == 200
+    assert json.loads(data)["notes"] == ["Not sure where it faces: taken for z, by nothing."]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from agentdistill.cli import _student
-from agentdistill.errors import UserError
+from agentdistill.errors import ModelError, UserError
 
 if TYPE_CHECKING:
     from agentdistill.models import Model
@@ -30,7 +30,7 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Answer one question, or one a line until the input ends."""
+    """Answer one question, or one a line until the input ends. 1 where the world failed at one of them."""
     import os
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -52,14 +52,26 @@ def main(args: argparse.Namespace) -> int:
         environment = stack.enter_context(run.environment(run.recipe.evaluate))
         n, verifier = args.verify, args.verifier
         choosing = stack.enter_context(asked.choosing(run, n, verifier, args.device)) if n else None
+        failed = False
         for question in filter(None, map(str.strip, questions)):
             if choosing is not None:
                 found = runner.run(asked.answer_verified(run, model, choosing, environment, question))
+                trace = found.trace
                 _print_verified(found, as_json=args.json)
             else:
                 trace = runner.run(_answer(run, model, environment, question, args.vote, live=not args.json))
                 _print(trace, as_json=args.json)
-    return 0
+            failed |= _tell_fault(trace)
+    return int(failed)
+
+
+def _tell_fault(trace: Trace) -> bool:
+    """Whether the world failed, and not the student; the reason goes to the standard error."""
+    import sys
+
+    if trace.fault is not None:
+        print(f"agentdistill: {trace.fault}", file=sys.stderr, flush=True)
+    return trace.fault is not None
 
 
 def _typed() -> Any:
@@ -82,7 +94,10 @@ async def _answer(run: Run, model: Model, environment: Any, question: str, vote:
     problem = Problem("ask", question, "")
     settings = run.rollout_settings(run.recipe.evaluate, method("agent-sag" if vote else "agent"))
     watch = _show_step if live else None
-    return await rollout(model, problem, environment, run.style, settings, method="ask", on_step=watch)
+    trace = await rollout(model, problem, environment, run.style, settings, method="ask", on_step=watch)
+    if trace.refused:
+        raise ModelError(trace.fault or "")
+    return trace
 
 
 def _show_step(step: Any) -> None:
@@ -121,6 +136,8 @@ def _print(trace: Trace, as_json: bool) -> None:
 
     if as_json:
         print(dumps(dataclasses.replace(trace, score=None)))
+        return
+    if trace.fault is not None:
         return
     answer = trace.answer if trace.answer is not None else f"no answer ({trace.end.value.replace('_', ' ')})"
     Console(highlight=False).print(Text(f"→ {answer}", style="bold green" if trace.answer is not None else "bold red"))

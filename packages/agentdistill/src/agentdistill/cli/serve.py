@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,17 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--grace", type=float, default=30.0, metavar="S", help="for answers under way at the end (30)")
     parser.add_argument("--verify", type=int, metavar="N", help="offer NAME:verify, which chooses among N trajectories")
     parser.add_argument("--verifier", metavar="PATH", help="weights or adapter that check (the student's own)")
+    parser.add_argument("--as", dest="called", metavar="NAME", help="the name to ask for (the student's own)")
+    parser.add_argument(
+        "--system", choices=("show", "ignore"), default="show", help="what becomes of system messages (show)"
+    )
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="pages that may ask from a browser, such as http://localhost:3000; * is every one",
+    )
     parser.add_argument("--mcp", action="store_true", help="be an MCP server too, at /mcp")
     parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
     parser.add_argument(
@@ -56,10 +68,17 @@ def main(args: argparse.Namespace) -> int:
         max_body_kb=args.max_body_kb,
         grace_s=args.grace,
         mcp=args.mcp,
+        allow_origins=tuple(args.allow_origin),
     )
-    shelf = Shelf(args.keep)
-    more = {"n_waiting": args.queue, "shelf": shelf, "allow_markers": args.allow_markers}
-    with closing(bind(settings)) as address, loaded(args, n_running=args.concurrency, **more) as agent:
+    more = {
+        "n_running": args.concurrency,
+        "n_waiting": args.queue,
+        "shelf": Shelf(args.keep),
+        "allow_markers": args.allow_markers,
+        "ignore_system": args.system == "ignore",
+        "name": _name(args.called),
+    }
+    with closing(bind(settings)) as address, loaded(args, **more) as agent:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
         run_server(agent, settings, address)
     return 0
@@ -92,6 +111,13 @@ def loaded(args: argparse.Namespace, **settings: Any) -> Iterator[Agent]:
         environment.open().close()  # a machine without a sandbox is told of now, not at the first question
         choosing = stack.enter_context(asked.choosing(run, n, args.verifier, args.device)) if n else None
         yield Agent(load(), environment, run.style, rollouts, vote=vote, choosing=choosing, **settings)
+
+
+def _name(called: str | None) -> str | None:
+    """The name to ask for. It goes into addresses and headers, and clients send it back."""
+    if called is not None and not re.fullmatch(r"[\w./:@+-]{1,200}", called):
+        raise UserError("--as: a name is up to 200 letters, digits and . _ - / : @ +")
+    return called
 
 
 def _key(variable: str | None) -> str | None:

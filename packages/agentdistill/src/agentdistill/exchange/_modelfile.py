@@ -102,5 +102,6 @@ def modelfile(
         ("repeat_penalty", 1),
     ]
     lines += [f"PARAMETER {name} {value}" for name, value in settings]
-    lines += [f'PARAMETER stop "{s}"' for s in stops if '"' not in s and "\n" not in s]
+    plain = (s.strip("\n") for s in stops)  # a parameter is one line
+    lines += [f'PARAMETER stop "{s}"' for s in plain if s and '"' not in s and "\n" not in s]
     return "\n".join(lines) + "\n"

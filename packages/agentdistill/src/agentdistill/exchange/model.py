@@ -152,7 +152,7 @@ def card(
     ]
     system = style.agent("QUESTION", tools)
     shown = "\n\n".join(f"[{m.role}]\n{m.content}" for m in system)
-    stops = ", ".join(f"`{s}`" for s in style.AGENT_STOP) or "none besides the end of the turn"
+    stops = ", ".join(f"`{json.dumps(s)}`" for s in style.AGENT_STOP) or "none besides the end of the turn"
     what = {"peft": "a LoRA adapter", "gguf": "a model, as GGUF for llama.cpp and Ollama,"}.get(library, "a model")
     origin = f" of [{base}](https://huggingface.co/{base})" if base else ""
     return f"""---

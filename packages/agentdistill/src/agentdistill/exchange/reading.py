@@ -4,39 +4,55 @@ A row holds a conversation as ``messages`` (or ``conversations`` with ``from`` a
 ``log_data``, where the code of arXiv 2505.17612 keeps it. What else it may hold: the question (``question``,
 ``problem``), the gold answer (``true_answer``, ``answer``), what was answered (``generated_answer``,
 ``prediction``), an ``id``, and who wrote it (``model_id``, ``model``). A row that
-this package wrote, of a dataset or of a run's own ``traces.jsonl``, is read back as the very trace.
+this package wrote, of a dataset or of a run's own ``traces.jsonl``, is read back as the very trace. Conversations may
+be JSON in a text. Tool calls in JSON become code (:mod:`._calls`).
 """
 
 from __future__ import annotations
 
-import ast
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast, get_args
 
+from agentdistill.environment import Environment
 from agentdistill.errors import DataError
+from agentdistill.exchange._calls import SMOLAGENTS, answering, as_code, calls_of
+from agentdistill.exchange._ending import answer_of, final_calls, is_answered
 from agentdistill.grade import grade
-from agentdistill.parse import extract_answer, parse_action
-from agentdistill.problems import open_source
-from agentdistill.problems._value import answer_kind
+from agentdistill.parse import extract_answer, parse_action, parsed, split_reasoning
+from agentdistill.problems import as_text, as_texts, open_source
+from agentdistill.problems._gold import golds
+from agentdistill.problems._kind import answer_kind
 from agentdistill.prompts import Style
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, from_dict
-from agentdistill.tools import FINAL_ANSWER, Tool
-from agentdistill.types import End, Message, Problem, Role, Source, Step, StepStatus, Trace
+from agentdistill.tools import Tool
+from agentdistill.types import End, Kind, Message, Problem, Role, Source, Step, StepStatus, Trace
 
 _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "tool": "user", "ipython": "user",
     "tool-response": "user", "tool_response": "user", "observation": "user", "environment": "user",
+    "function": "user", "function_response": "user", "function-response": "user", "tool_result": "user",
     "assistant": "assistant", "gpt": "assistant", "model": "assistant", "tool-call": "assistant",
+    "tool_call": "assistant", "function_call": "assistant", "function-call": "assistant",
 }  # fmt: skip
 _TRACE = frozenset({"id", "problem", "prompt", "steps", "end"})  # a line of a run's own traces.jsonl
 _QUESTION, _GOLD = ("question", "problem", "task"), ("true_answer", "answer", "gold")
 _SAID, _MODEL = ("generated_answer", "prediction", "predicted_answer"), ("model_id", "model")
 _OBSERVED = re.compile(r"\A\s*Observations?:[ \t]*\n?")
-_FAILED = re.compile(r"^(?:Error\b|Traceback \(most recent call last\)|[\w.]*(?:Error|Exception):)", re.MULTILINE)
+_KINDS = get_args(Kind)
+_MANY = 10_000
+# What interpreters say: ours and smolagents' own words, a traceback, or the exception that an observation ends with.
+# A line that was printed may begin with "Error" too: "Error rate: 3 %", "Error bars are shown".
+_FAILED = re.compile(
+    r"\A\s*Error:|^Error: (?:[\w.]+:|the code was stopped)"
+    r"|^Error (?:in (?:code parsing|generating|tool call)|(?:when )?executing)\b"
+    r"|^Traceback \(most recent call last\):|^[\w.]+(?:Error|Exception|Interrupt|Exit)(?:: .*)?\s*\Z",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +63,26 @@ class Imported:
     skipped: tuple[str, ...]
 
 
-def read_trajectories(source: str, method: str = "agent", limit: int | None = None) -> Imported:
+def read_trajectories(
+    source: str, method: str = "agent", limit: int | None = None, environment: Environment | None = None
+) -> Imported:
     """The conversations of a file (.jsonl, .json, .parquet) or a hub dataset ``owner/name:split``.
 
     ``method`` says what they are: ``agent`` or ``cot``. Answers are graded where the row has a gold answer, otherwise
-    the trace stays unscored. Raises DataError for a source that cannot be read or holds no conversation.
+    the trace stays unscored; as in :func:`~agentdistill.problems.load_problems` one kind goes for all rows that name
+    none, those beyond ``limit`` included. An answer that is computed is known by running the steps in ``environment``;
+    without one, or where they need tools, it is unknown and unscored. Raises DataError for a source that cannot be read
+    or holds no conversation.
     """
     opened = open_source(source)
     traces: dict[str, Trace] = {}
     skipped: list[str] = []
-    for row in opened.rows:
-        if limit is not None and len(traces) >= limit:
-            break
+    without_kind: set[str] = set()
+    while (limit is None or len(traces) < limit) and (row := next(opened.rows, None)) is not None:
         try:
             if not isinstance(row.values, Mapping):
                 raise DataError(row.fault or f"expected an object, got {type(row.values).__name__}")
-            trace = _trace(row.values, method, opened.name)
+            trace = _trace(row.values, method, opened.name, environment)
         except DataError as e:
             skipped.append(f"{row.where}: {e}")
             continue
@@ -70,10 +90,34 @@ def read_trajectories(source: str, method: str = "agent", limit: int | None = No
         while (identity := trace.id if n == 1 else f"{trace.id}/{n}") in traces:
             n += 1
         traces[identity] = replace(trace, id=identity)
+        if not _is_own(row.values) and row.values.get("kind") not in _KINDS:
+            without_kind.add(identity)
     if not traces:
         why = f"; {skipped[0]}" if skipped else ""
         raise DataError(f"{source}: no conversation in it{why}")
-    return Imported(tuple(traces.values()), tuple(skipped))
+    answers = [traces[i].problem.answer for i in traces if i in without_kind]
+    if answers and limit is not None:
+        answers += [_gold_beyond(row.values) for row in itertools.islice(opened.rows, _MANY)]
+    kind = answer_kind([a for a in answers if a][:_MANY])
+    found = (_scored(t, kind if i in without_kind else t.problem.kind) for i, t in traces.items())
+    return Imported(tuple(found), tuple(skipped))
+
+
+def _gold_beyond(values: Any) -> str:
+    """The gold answer of a row that no limit lets through; an empty text where there is none."""
+    try:
+        return _golds(values)[0] if isinstance(values, Mapping) and values.get("kind") not in _KINDS else ""
+    except DataError:
+        return ""
+
+
+def _scored(trace: Trace, kind: Kind) -> Trace:
+    """The trace with its verdict, where there is a gold answer and an answer that is known, or none was given."""
+    problem = replace(trace.problem, kind=kind) if trace.problem.answer else trace.problem
+    is_unknown = trace.end is End.ANSWERED and trace.answer is None
+    if trace.score is not None or not problem.answer or is_unknown:
+        return replace(trace, problem=problem)
+    return replace(trace, problem=problem, score=grade(kind, trace.answer, problem.answer, problem.aliases))
 
 
 def in_style(trace: Trace, style: Style, tools: Sequence[Tool], passages: Sequence[Passage] = ()) -> Trace:
@@ -95,7 +139,11 @@ def _observed(message: Message) -> str:
     return _OBSERVED.sub("", message.content)
 
 
-def _trace(row: Mapping[str, Any], method: str, family: str) -> Trace:
+def _is_own(row: Mapping[str, Any]) -> bool:
+    return isinstance(row.get("trace"), str) or row.keys() >= _TRACE
+
+
+def _trace(row: Mapping[str, Any], method: str, family: str, environment: Environment | None = None) -> Trace:
     own = row.get("trace")
     if isinstance(own, str):
         try:
@@ -104,7 +152,7 @@ def _trace(row: Mapping[str, Any], method: str, family: str) -> Trace:
             raise DataError(f'"trace" is not JSON: {e}') from e
     if row.keys() >= _TRACE:
         return from_dict(Trace, dict(row))
-    conversation = _conversation(row)
+    conversation, is_converted = _conversation(row, method)
     first = next((i for i, m in enumerate(conversation) if m.role == "assistant"), None)
     if not first:
         raise DataError("the conversation has no question that a model answers")
@@ -113,54 +161,100 @@ def _trace(row: Mapping[str, Any], method: str, family: str) -> Trace:
     if not question.strip():
         raise DataError("the conversation has no question")
     steps = tuple(_steps(conversation[first:], method))
-    gold = _field(row, _GOLD) or ""
-    said = _field(row, _SAID) or _answer(steps, method)
-    problem = Problem(_field(row, ("id",)) or digest([question, gold]), question.strip(), gold, family=family)
-    if gold:
-        problem = replace(problem, kind=answer_kind([gold]))
-    missing = End.NO_ANSWER if method.startswith("cot") else End.OUT_OF_STEPS
-    trace = Trace(
-        problem.id,
-        problem,
-        method,
-        _field(row, _MODEL) or "unknown",
-        prompt,
-        steps,
-        End.ANSWERED if said is not None else missing,
-        said,
-    )
-    return replace(trace, score=grade(problem.kind, said, gold)) if gold else trace
+    said, end, was_run = _field(row, _SAID), End.ANSWERED, False
+    if said is None and method.startswith("cot"):
+        said = extract_answer(steps[-1].reply.content) if steps else None
+        end = End.NO_ANSWER if said is None else End.ANSWERED
+    elif said is None and is_answered(steps):
+        said, was_run = answer_of(steps, environment)
+    elif said is None:
+        end = End.OUT_OF_STEPS
+    notes = [("calls", "converted from JSON")] if is_converted else []
+    notes += [("answer", "executed")] if was_run and said is not None else []
+    problem, model = _problem(row, question.strip(), family), _field(row, _MODEL) or "unknown"
+    return Trace(problem.id, problem, method, model, prompt, steps, end, said, notes=tuple(notes))
+
+
+def _problem(row: Mapping[str, Any], question: str, family: str) -> Problem:
+    gold, *aliases = _golds(row)
+    kind = row.get("kind")
+    identity = _field(row, ("id",)) or digest([question, gold])
+    found = Problem(identity, question, gold, family=family, aliases=tuple(aliases))
+    return replace(found, kind=cast(Kind, kind)) if kind in _KINDS else found
+
+
+def _golds(row: Mapping[str, Any]) -> list[str]:
+    """The gold answer and its aliases; an empty text where there is none. Raises DataError for what is no answer."""
+    name = next((n for n in _GOLD if row.get(n) is not None), None)
+    found = golds(row[name]) if name is not None else []
+    more = as_texts(row.get("aliases"))
+    if found is None or more is None:
+        raise DataError(f'"{name if found is None else "aliases"}" holds no answer')
+    return list(dict.fromkeys([*found, *more])) if found else [""]
 
 
 def _field(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
     """The first of the fields that holds something, as text."""
     for name in names:
-        value = row.get(name)
-        if isinstance(value, str | int | float) and not isinstance(value, bool) and str(value).strip():
-            return str(value)
+        text = as_text(row.get(name))
+        if text:
+            return text
     return None
 
 
-def _conversation(row: Mapping[str, Any]) -> list[Message]:
-    log = row.get("log_data")
+def _conversation(row: Mapping[str, Any], method: str) -> tuple[list[Message], bool]:
+    """The turns, those of one role in a row joined, and whether tool calls in JSON were made code."""
+    log = _unpacked(row.get("log_data"))
     inner = log if isinstance(log, Mapping) else {}
-    found = next((v for r in (row, inner) for k in ("messages", "conversations") if (v := r.get(k))), None)
+    given = next((v for r in (row, inner) for k in ("messages", "conversations") if (v := r.get(k))), None)
+    found = _unpacked(given)
     if not isinstance(found, Sequence) or isinstance(found, str):
         shown = ", ".join(map(str, list(row)[:6]))
         raise DataError(f'no "messages" (the row has: {shown})')
     out: list[Message] = []
+    is_converted = False
     for m in found:
         if not isinstance(m, Mapping):
             raise DataError("a message is no object")
-        role = _ROLES.get(str(m.get("role", m.get("from"))).rpartition(".")[2].lower())
+        named = str(m.get("role", m.get("from"))).rpartition(".")[2].lower()
+        role = _ROLES.get(named)
         if role is None:
             raise DataError(f'no role is called "{m.get("role", m.get("from"))}"')
         text = _text(m.get("content", m.get("value")))
+        if role == "assistant":
+            if text.startswith(SMOLAGENTS) and out and parse_action(out[-1].content) is not None:
+                continue  # as smolagents logs them: a second account of the code that stands in the turn before
+            text, calls = calls_of(m, named, text)
+            if calls:
+                text, is_converted = f"{text}\n\nCode:\n```py\n{as_code(calls)}\n```".strip(), True
         if out and out[-1].role == role:
             out[-1] = replace(out[-1], content=f"{out[-1].content}\n\n{text}".strip())
         else:
             out.append(Message(role, text))
-    return out
+    for i, m in enumerate(out):
+        if m.role == "assistant" and not split_reasoning(m.content).reply.strip():
+            raise DataError(f"turn {i + 1}, the model's, is empty")
+    if is_converted and not method.startswith("cot") and out[-1].role == "assistant":
+        out[-1] = _answered(out[-1])
+    return out, is_converted
+
+
+def _answered(turn: Message) -> Message:
+    """The last turn of a conversation with tool calls: where it calls nothing, its words are the answer."""
+    if parse_action(turn.content) is not None:
+        return turn
+    answer = extract_answer(turn.content) or turn.content.strip()
+    return replace(turn, content=f"{turn.content.strip()}\n\nCode:\n```py\n{answering(answer)}\n```")
+
+
+def _unpacked(value: Any) -> Any:
+    """A cell that may be JSON in a text, as some tables hold conversations."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
 
 
 def _text(content: Any) -> str:
@@ -181,13 +275,14 @@ def _steps(turns: Sequence[Message], method: str) -> Iterator[Step]:
         if turn.role != "assistant":
             continue
         told = turns[i + 1] if i + 1 < len(turns) else None
-        reply = Message("assistant", turn.content, Source.MODEL)
+        read = split_reasoning(turn.content)
+        reply = Message("assistant", read.reply, Source.MODEL, reasoning=read.reasoning)
         observation = None if told is None else Message("user", told.content, Source.ENVIRONMENT)
         if method.startswith("cot"):
-            done = extract_answer(turn.content) is not None
+            done = extract_answer(read.reply) is not None
             yield Step(reply, StepStatus.FINAL if done else StepStatus.OK, None, observation)
             continue
-        code = parse_action(turn.content)
+        code = parse_action(read.reply)
         yield Step(reply, _status(code, observation), code, observation)
 
 
@@ -195,38 +290,9 @@ def _status(code: str | None, observation: Message | None) -> StepStatus:
     """What became of an action, as far as its code and what was observed tell."""
     if code is None:
         return StepStatus.NO_CODE
-    tree = _parsed(code)
+    tree = parsed(code)
     if tree is None:
         return StepStatus.SYNTAX
-    if observation is None:
-        return StepStatus.FINAL if _final_calls(tree) else StepStatus.OK
-    return StepStatus.EXCEPTION if _FAILED.search(_observed(observation)) else StepStatus.OK
-
-
-def _parsed(code: str) -> ast.Module | None:
-    try:
-        return ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def _final_calls(tree: ast.Module) -> list[ast.Call]:
-    return [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == FINAL_ANSWER
-    ]
-
-
-def _answer(steps: Sequence[Step], method: str) -> str | None:
-    """The answer as the last turn writes it down; None where it is computed or there is none."""
-    if not steps:
-        return None
-    if method.startswith("cot"):
-        return extract_answer(steps[-1].reply.content)
-    tree = _parsed(steps[-1].code or "")
-    for call in _final_calls(tree) if tree is not None else []:
-        argument = call.args[0] if call.args else next((k.value for k in call.keywords), None)
-        if isinstance(argument, ast.Constant):
-            return str(argument.value)
-    return None
+    if observation is not None and _FAILED.search(_observed(observation)):
+        return StepStatus.EXCEPTION
+    return StepStatus.FINAL if observation is None and final_calls(tree) else StepStatus.OK

@@ -15,6 +15,7 @@ _AND_OR = re.compile(r"\s*(?:,\s*)?(?:\\text\s*\{\s*,?\s*(?:and|or)\s*\}|(?<![a-
 _DEGREE = re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree\b|°")
 _FRAC = re.compile(r"\\[dtc]frac(?![a-zA-Z])")
 _BARE_FRAC = re.compile(r"\\frac\s*(\\[a-zA-Z]+|\d)\s*(\d|\\[a-zA-Z]+(?![a-zA-Z{]))")
+_MOD = re.compile(r"\\bmod(?![a-zA-Z])|(?<=[\d)}])\s*(?<![\\a-zA-Z])mod(?=\s*[\d({])")
 _SQRT = re.compile(r"\\sqrt\s*\(")
 _UNIT = re.compile(r"(?<=[\d}%)])\s*(?:\\(?:text|textnormal|mathrm|mbox)\s*\{[^{}]*\}(?:\s*\^\s*\{?\d\}?)?)$")
 _TRAILING_WORDS = re.compile(r"^([-+−]?\\?[$€£¥₹]?\s*[\d.,/]*\d)\s+([A-Za-z][A-Za-z ]*[A-Za-z])\.?$")
@@ -43,6 +44,7 @@ def clean(text: str) -> str:
     for _ in range(3):
         out = _unwrap(out)
     out = _DEGREE.sub("", _FRAC.sub(r"\\frac", _SPACING.sub("", out)))
+    out = _MOD.sub(r"\\mod", out)  # the remainder, by the only name that math-verify has for it
     out = _BARE_FRAC.sub(r"\\frac{\1}{\2}", out)
     out = _AND_OR.sub(",", out) if re.search(r"\d|\\", out) else out
     out = _THIN.sub("", out) if not re.search(r"\d\\,\d{3}", out) else out

@@ -21,7 +21,7 @@ _PATTERNS = tuple(
         rf"(?P<month>{_NAME})\.?,?\s+(?P<year>\d{{3,4}}){_ERA}",
         rf"(?P<month>{_NAME})\.?\s+{_DAY}",
         rf"{_DAY}(?:\s+of)?\s+(?P<month>{_NAME})\.?",
-        r"(?P<year>\d{4})[-/](?P<m>\d{1,2})[-/](?P<day>\d{1,2})",
+        r"(?P<year>\d{4})[-/](?P<m>\d{1,2})[-/](?P<day>\d{1,2})(?:[t ]00:00(?::00)?(?:\.0+)?z?)?",
         r"(?P<day>\d{1,2})\.\s?(?P<m>\d{1,2})\.\s?(?P<year>\d{4})",
         r"(?P<first>\d{1,2})/(?P<second>\d{1,2})/(?P<year>\d{4})",
         rf"(?P<era>a\.?d\.?)\s*{_YEAR}",
@@ -77,6 +77,16 @@ def parse_dates(text: str) -> tuple[Date, ...] | None:
     if start.year is None and end.year is not None:  # May to July 1945
         start = Date(end.year, start.month, start.day)
     return start, end
+
+
+def same_day(said: str, meant: str) -> bool | None:
+    """Whether a date says what the gold date says, where one of the two names more than a year; None otherwise."""
+    a, b = parse_dates(said), parse_dates(meant)
+    if not any(dates is not None and all(d.month for d in dates) for dates in (a, b)):
+        return None
+    if a is None or b is None:
+        return False
+    return len(a) == len(b) and all(x.says(y) for x, y in zip(a, b, strict=True))
 
 
 def _date(text: str) -> Date | None:

@@ -46,6 +46,18 @@ money 1/100: cent
 euro 1: euro eur €
 sterling 1: gbp £
 yen 1: yen jpy ¥
+rupee 1: rupee inr
+yuan 1: yuan rmb cny
+won 1: won krw
+franc 1: franc chf
+ruble 1: ruble rouble
+real 1: brl reais
+krona 1: krona krone kr
+zloty 1: zloty
+peso 1: peso
+lira 1: lira
+baht 1: baht
+shekel 1: shekel
 angle 1: rad radian
 kelvin 1: kelvin
 celsius 1: celsius

@@ -7,12 +7,16 @@ verdict, that is the verdict; else it is math-verify's. No text is ever evaluate
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agentdistill.grade import _exact, _verify
+from agentdistill.grade._amounts import amount, in_full
 from agentdistill.grade._clean import clean
+from agentdistill.grade._dates import same_day
+from agentdistill.grade._latex import with_strokes, words_of
 from agentdistill.grade._opinion import Opinion
+from agentdistill.grade._times import same_time
 from agentdistill.types import Score
 
 TIME_LIMIT_S = 5.0
@@ -47,10 +51,20 @@ def judge(prediction: str, answer: str, aliases: Sequence[str] = (), *, both: bo
 
     With aliases it is the judgement of the first gold answer that the prediction equals, else that of ``answer``.
     """
-    first = _judge(prediction, answer, both)
-    if first.correct:
-        return first
-    return next((j for alias in aliases if (j := _judge(prediction, alias, both)).correct), first)
+    first, *others = (j for gold in (answer, *aliases) for j in _readings(prediction, gold, both))
+    return next((j for j in (first, *others) if j.correct), first)
+
+
+def _readings(prediction: str, gold: str, both: bool) -> Iterator[Judgement]:
+    """The judgement on two answers; where it is no, those on the other ways to read what they may have meant."""
+    said, meant = (amount(with_strokes(t)) if len(t) <= MAX_CHARS else t for t in (prediction, gold))
+    told = _judge(said, meant, both)
+    yield told
+    pairs = {(said, meant)}
+    for pair in ((prediction, gold), (in_full(said), in_full(meant))):
+        if not told.correct and len(prediction) <= MAX_CHARS and pair not in pairs:
+            pairs.add(pair)
+            yield _judge(*pair, both)
 
 
 def _judge(prediction: str, gold: str, both: bool) -> Judgement:
@@ -60,10 +74,19 @@ def _judge(prediction: str, gold: str, both: bool) -> Judgement:
         same = prediction.strip() == gold.strip()
         return Judgement(same, "same text" if same else f"longer than {MAX_CHARS} characters")
     same = prediction.strip() == gold.strip()
-    exact = Opinion(True, "same text") if same else _exact.compare(prediction, gold)
+    exact = Opinion(True, "same text") if same else _moment(prediction, gold) or _exact.compare(prediction, gold)
     if exact.correct is not None and not both:
         return Judgement(exact.correct, exact.reason, exact.correct)
     verified = _verify.compare(prediction, gold, TIME_LIMIT_S)
     if exact.correct is not None:
         return Judgement(exact.correct, exact.reason, exact.correct, verified.correct)
     return Judgement(bool(verified.correct), f"{verified.reason} (math-verify)", None, verified.correct)
+
+
+def _moment(prediction: str, gold: str) -> Opinion | None:
+    """The verdict on dates and times of day, which look like differences and ratios; None for anything else."""
+    said, meant = words_of(prediction), words_of(gold)
+    same = same_time(said, meant)
+    if same is None:
+        same = same_day(said, meant)
+    return None if same is None else Opinion(same, "same value" if same else "another value")

@@ -17,9 +17,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from agentdistill.grade._amounts import amount, in_full
 from agentdistill.grade._dates import parse_dates
+from agentdistill.grade._latex import with_strokes, words_of
 from agentdistill.grade._places import REGIONS, STATE_CODES
 from agentdistill.grade._plain import plain, same_plain
+from agentdistill.grade._times import same_time
 from agentdistill.grade._units import Unit, parse_unit
 from agentdistill.types import Score
 
@@ -140,7 +143,7 @@ def grade(prediction: str, answer: str, aliases: Sequence[str] = ()) -> Score:
 
 def _how_same(prediction: str, gold: str) -> str:
     """Why two answers are the same; ``""`` where they are not."""
-    said, meant = prediction.strip(), gold.strip()
+    said, meant = (words_of(with_strokes(t)).strip() for t in (prediction, gold))
     if not said or not meant:
         return ""
     if said.casefold() == meant.casefold():
@@ -150,9 +153,21 @@ def _how_same(prediction: str, gold: str) -> str:
     said, meant = (_FEET.sub(r"\1 feet \2 inches", _LEAD.sub("", t)) for t in (said, meant))
     verdict = _same_yes_no(said, meant)
     if verdict is None:
-        verdict = _same_date(said, meant)
+        verdict = same_time(said, meant)
     if verdict is None:
-        verdict = _same_quantity(_HEDGE.sub("", said), _HEDGE.sub("", meant))
+        verdict = _same_date(said, meant)
+    if verdict is not None:
+        return "same value" if verdict else ""
+    forms = dict.fromkeys(((said, meant), (amount(said), amount(meant)), (_in_full(said), _in_full(meant))))
+    return next((how for a, b in forms if (how := _how_same_amount(a, b))), "")
+
+
+def _in_full(text: str) -> str:
+    return in_full(amount(text))
+
+
+def _how_same_amount(said: str, meant: str) -> str:
+    verdict = _same_quantity(_HEDGE.sub("", said), _HEDGE.sub("", meant))
     if verdict is not None:
         return "same value" if verdict else ""
     return _same_words(said, meant)

@@ -6,16 +6,36 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Mapping
+from typing import Any
 
 from agentdistill.errors import ModelError
 from agentdistill.models.base import OUT_OF_CONTEXT, Model, is_out_of_context
 
-__all__ = ["OUT_OF_CONTEXT", "Model", "is_out_of_context", "kinds", "load_model"]
+__all__ = ["OUT_OF_CONTEXT", "Model", "identity", "is_out_of_context", "kinds", "load_model"]
 
 
 def kinds() -> list[str]:
     """The kinds there are, by the files of this folder. Imports none of them."""
     return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name != "base" and not m.name.startswith("_"))
+
+
+def identity(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that what a model writes depends on, for the keys of what it wrote.
+
+    Left out are those that its kind names in ``HOW_ONLY`` (how often it is asked at once, how long it is waited for,
+    what it costs) and those that hold their default.
+    """
+    if kind not in kinds():
+        return dict(settings)
+    module = importlib.import_module(f"{__name__}.{kind}")
+    known = inspect.signature(module.load).parameters
+    how_only: frozenset[str] = getattr(module, "HOW_ONLY", frozenset())
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in how_only and not (name in known and value == known[name].default)
+    }
 
 
 def load_model(kind: str, **settings: object) -> Model:

@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agentdistill.errors import InfrastructureError
 from agentdistill.models._retry import Passing
 from agentdistill.types import Request, Sample, StopReason
 
+_REASONING = ("reasoning_content", "reasoning")
+_OFF = "turn that parser of the server off"
+
 
 def samples(reply: Mapping[str, Any], request: Request, *, echoes: bool) -> list[Sample]:
-    """The samples of a decoded reply. Raises Passing for a reply that holds none."""
+    """The samples of a decoded reply.
+
+    Raises Passing for a reply that holds none, InfrastructureError where every choice has its words somewhere else
+    than in its content: the next reply would have them there too.
+    """
     choices = reply.get("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(c, Mapping) for c in choices):
         raise Passing("gave a reply without choices")
     usage = reply.get("usage") if isinstance(reply.get("usage"), Mapping) else {}
     texts = [_text(c) for c in choices]
+    lost = [_withheld(c, t) for c, t in zip(choices, texts, strict=True)]
+    if why := next(iter(lost), None) if all(lost) else None:
+        raise InfrastructureError(f"the model's reply has no content: {why}")
     counts = _shares(_count(usage, "completion_tokens"), [len(t) for t in texts])
     n_prompt = _count(usage, "prompt_tokens")
     return [
@@ -38,6 +49,36 @@ def _text(choice: Mapping[str, Any]) -> str:
     return content
 
 
+def _withheld(choice: Mapping[str, Any], text: str) -> str | None:
+    """Why a choice that ended of itself says nothing; None where it says something, or was cut off in its reasoning."""
+    message = choice.get("message")
+    if not isinstance(message, Mapping) or text.strip() or choice.get("finish_reason") in ("length", "max_tokens"):
+        return None
+    if message.get("tool_calls") or message.get("function_call"):
+        return f'it is a tool call, in "tool_calls"; {_OFF}'
+    if message.get("refusal"):
+        return f"the model refused: {' '.join(str(message['refusal']).split())[:200]}"
+    if choice.get("finish_reason") == "content_filter":
+        return "the server's content filter withheld it"
+    field = next((name for name in _REASONING if message.get(name)), None)
+    return f'all its words are in "{field}"; {_OFF}' if field else None
+
+
+def _reasoning(choice: Mapping[str, Any]) -> str:
+    """What the server gives apart as the model's reasoning: a field of the message, or parts of its content."""
+    message = choice.get("message")
+    if not isinstance(message, Mapping):
+        return ""
+    given = next((v for name in _REASONING if isinstance(v := message.get(name), str) and v), "")
+    parts = message.get("content")
+    for part in parts if isinstance(parts, list) else []:
+        thought = part.get("thinking") if isinstance(part, Mapping) else None
+        for piece in thought if isinstance(thought, list) else [{"text": thought}]:
+            words = piece.get("text") if isinstance(piece, Mapping) else None
+            given += words if isinstance(words, str) else ""
+    return given.strip()
+
+
 def _sample(choice: Mapping[str, Any], text: str, request: Request, n_prompt: int, n_new: int, echoes: bool) -> Sample:
     if echoes and text.startswith(request.prefix):
         text = text[len(request.prefix) :]
@@ -53,6 +94,7 @@ def _sample(choice: Mapping[str, Any], text: str, request: Request, n_prompt: in
         n_new_tokens=n_new if ids is None else len(ids),
         token_ids=None if stop is StopReason.STOP_STRING else ids,
         logprob=_logprob(choice),
+        reasoning=_reasoning(choice),
     )
 
 

@@ -57,7 +57,8 @@ async def retrying(policy: Policy, label: str, attempt: Callable[[], Awaitable[T
             if (n_counted >= policy.tries and fault.wait_s is None) or too_late:
                 tries = "1 try" if n_calls == 1 else f"{n_calls} tries"
                 asked = f"; it asks to wait {fault.wait_s:.0f} s" if too_late and fault.wait_s else ""
-                raise InfrastructureError(f"{label} {fault.what} ({tries}{asked})") from fault
+                message = f"{label} {fault.what} ({tries}{asked})"
+                raise InfrastructureError(message, retry_after_s=fault.wait_s) from fault
         await asyncio.sleep(wait_s)
 
 

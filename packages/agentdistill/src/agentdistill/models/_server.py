@@ -7,16 +7,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from agentdistill.errors import ModelError
+from agentdistill.errors import ModelError, RefusedError
 from agentdistill.models._retry import Passing, retry_after
+from agentdistill.models._too_long import TOO_LONG as _TOO_LONG
+from agentdistill.models._too_long import is_too_long
+from agentdistill.models._too_long import room as _room
 
-_TOO_LONG = re.compile(
-    r"context.?length|context.?window|maximum context|context size|(?:prompt|input|sequence)\b.{0,40}\b(?:is )?too long"
-    r"|exceeds? the (?:model's |available |maximum )?(?:context|model len|number of tokens)|max_model_len",
+_CONTENT = re.compile(
+    r"content.?(?:filter|policy|policies|moderation|management|exists.?risk|violat)|moderat|flagged|guardrail|safety"
+    r"|data.?inspection|inappropriate|harmful|usage (?:policy|policies|guidelines)|responsible.?ai|jailbreak",
     re.I,
 )
-_LIMIT = re.compile(r"maximum context length (?:is|of) (\d+)|max_model_len\D{0,20}(\d+)", re.I)
-_PROMPT = re.compile(r"(\d+) (?:input tokens|(?:tokens )?(?:in|from) (?:the )?(?:messages|prompt|input))", re.I)
+_NO_CREDIT = re.compile(r"insufficient[ _](?:quota|balance|credit|funds)|credit balance|no credit|arrearage", re.I)
+_NO_KEY = re.compile(r"(?:invalid|incorrect|missing)[ _](?:api|auth\w*)[ _-]?(?:key|token)|api[ _]key not valid", re.I)
 
 
 class TooLong(Exception):
@@ -27,17 +30,13 @@ class TooLong(Exception):
         self.room = room
 
 
-class Refused(ModelError):
-    """The server understood and will not do it (400, 422): another try is of no use, another form may be."""
-
-
 async def post(
     client: Any, label: str, path: str, body: Mapping[str, Any], model: str, key_variable: str | None
 ) -> Any:
     """The decoded JSON object a POST answers with.
 
-    Raises Passing for what may pass, TooLong for a prompt without room, Refused for a form of request the server does
-    not take, ModelError for every other fault of the user's.
+    Raises Passing for what may pass, TooLong for a prompt without room, RefusedError for a conversation or a form of
+    request that the server does not take, ModelError for what no request will get past: the key, the credit, the model.
     """
     import httpx2
     import openai
@@ -51,8 +50,12 @@ async def post(
     except openai.NotFoundError as e:
         raise await _not_found(client, label, path, model, _message(e.body)) from e
     except openai.APIStatusError as e:
-        raise _status_fault(e, label, model, key_variable) from e
-    return _decoded(response.text)
+        wait_s = retry_after(e.response.headers)
+        raise _status_fault(e.status_code, e.body, e.code, label, key_variable, wait_s) from e
+    data = _decoded(response.text)
+    if "error" in data and "choices" not in data:  # some proxies report their failures with status 200
+        raise _hidden_fault(data, label, key_variable)
+    return data
 
 
 def _decoded(text: str) -> Any:
@@ -63,8 +66,6 @@ def _decoded(text: str) -> Any:
         raise Passing(f"gave a reply that is not JSON ({shown!r})") from e
     if not isinstance(data, dict):
         raise Passing("gave a reply that is not a JSON object")
-    if "error" in data and "choices" not in data:  # some proxies report their failures with status 200
-        raise Passing(f"answered with an error: {_message(data)}")
     return data
 
 
@@ -84,20 +85,38 @@ def _connection_fault(error: BaseException) -> str:
     return "dropped the connection"
 
 
-def _status_fault(error: Any, label: str, model: str, key_variable: str | None) -> Exception:
-    status, message = error.status_code, _message(error.body)
-    if status in (400, 413, 422) and _TOO_LONG.search(f"{message} {error.code or ''}"):
-        return TooLong(_room(message))
-    if status in (400, 405, 413, 422, 501):
-        return Refused(f"{label} refused the request ({status}: {message})")
-    if status in (401, 403):
+def _status_fault(
+    status: int, body: Any, code: object, label: str, key_variable: str | None, wait_s: float | None = None
+) -> Exception:
+    """What an error status means. A 4xx that no other request need meet is one conversation's: RefusedError."""
+    message = _message(body)
+    told = f"{code or ''} {message}"
+    if is_too_long(status, _words(body), str(code or "")):
+        return TooLong(_room(_words(body)))
+    if status == 402 or _NO_CREDIT.search(told):
+        return ModelError(f"{label} says that the account has no credit left ({status}: {message})")
+    refused = RefusedError(f"{label} refused the request ({status}: {message})")
+    if status == 403 and _CONTENT.search(told):
+        return refused
+    if status in (401, 403) or (status == 400 and _NO_KEY.search(told)):
         way = f"set the environment variable {key_variable}" if key_variable else 'name its variable: api_key_env = "…"'
         return ModelError(f"{label} refused the key ({status}); {way}")
-    if status == 402 or "insufficient_quota" in f"{error.code} {message}":
-        return ModelError(f"{label} says that the account has no credit left ({status}: {message})")
-    if status in (408, 409, 425, 429) or status >= 500:
-        return Passing(f"answered {status} ({message})", retry_after(error.response.headers))
-    return ModelError(f"{label} answered {status} ({message})")
+    if status in (408, 409, 421, 424, 425, 429, 498, 499) or status >= 500:
+        return Passing(f"answered {status} ({message})", wait_s)
+    return refused
+
+
+def _hidden_fault(data: Mapping[str, Any], label: str, key_variable: str | None) -> Exception:
+    """An error with status 200: the status that it ought to have may stand in its code."""
+    error = data["error"]
+    code = str(error.get("code") or "") if isinstance(error, Mapping) else ""
+    status = int(code) if re.fullmatch(r"[45]\d\d", code) else 0
+    if status not in (0, 404):
+        return _status_fault(status, data, None, label, key_variable)
+    told = f"{code} {_words(data)}"
+    if _TOO_LONG.search(told) or _CONTENT.search(told):
+        return _status_fault(400, data, code, label, key_variable)
+    return Passing(f"answered with an error: {_message(data)}")
 
 
 async def _not_found(client: Any, label: str, path: str, model: str, message: str) -> ModelError:
@@ -117,18 +136,15 @@ async def _not_found(client: Any, label: str, path: str, model: str, message: st
 
 def _message(body: Any) -> str:
     """The server's own words in one short line, wherever it puts them."""
+    line = _words(body)
+    return line if len(line) <= 200 else line[:200] + "…"
+
+
+def _words(body: Any) -> str:
     for _ in range(3):
         if isinstance(body, Mapping):
             body = body.get("error") or body.get("message") or body.get("detail") or body.get("msg") or json.dumps(body)
         if isinstance(body, list) and body:
             body = body[0]
-    text = re.sub(r"<[^>]*>", " ", str(body)) if body is not None else "no reason given"
-    line = " ".join(text.split())
-    return line if len(line) <= 200 else line[:200] + "…"
-
-
-def _room(message: str) -> int | None:
-    limit, prompt = _LIMIT.search(message), _PROMPT.search(message)
-    if not limit or not prompt:
-        return None
-    return int(limit[1] or limit[2]) - int(prompt[1])
+    text = re.sub(r"</?[A-Za-z!][^>]*>", " ", str(body)) if body is not None else "no reason given"
+    return " ".join(text.split())

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Literal, TypeVar, cast
 from urllib.parse import urlsplit
 
-from agentdistill.errors import ModelError
+from agentdistill.errors import ModelError, RefusedError
 from agentdistill.models import _reply, _server
 from agentdistill.models._prefix import HELP, MODES, PROBE, LocalTemplate, Mode, chat_body, continues, no_mode
 from agentdistill.models._retry import Policy, retrying
@@ -17,6 +17,13 @@ from agentdistill.models.base import OUT_OF_CONTEXT
 from agentdistill.types import Request, Sample, Usage
 
 T = TypeVar("T")
+HOW_ONLY = frozenset(
+    {
+        "concurrency", "timeout_s", "tries", "patience_s", "api_key_env", "check_prefix", "context_length", "price_in",
+        "price_out",
+    }
+)  # fmt: skip
+"""Settings that no reply depends on."""
 _SEED_STEP = 0x9E3779B1  # an odd step far from small numbers: the seeds of one request's samples meet no other's
 
 
@@ -137,14 +144,14 @@ class Endpoint:
             raise ModelError(f'{self.label} is asked to continue a prefix, but prefix_mode is "none"; {HELP}')
         try:
             found = await self._some(request, mode) if self._honours_n or request.n == 1 else []
-        except _server.Refused:
+        except RefusedError:
             if request.n == 1:
                 raise
             found = []  # llama.cpp, for one, refuses n > 1
         if len(found) < request.n:
-            self._honours_n = self._honours_n and request.n == 1
             rest = [self._some(_one(request, i), mode) for i in range(len(found), request.n)]
             found += [s for samples in await _together(rest) for s in samples[:1]]
+            self._honours_n = self._honours_n and request.n == 1  # only now: what was refused may be the conversation
         return found[: request.n]
 
     async def _some(self, request: Request, mode: Mode) -> list[Sample]:
@@ -179,7 +186,7 @@ class Endpoint:
                 try:
                     samples = await retrying(self._policy, self.label, attempt)
                     break
-                except _server.Refused as e:
+                except RefusedError as e:
                     self._adapt(str(e), completes)
                     if form == self._form:  # another request may have changed it already
                         raise
@@ -253,7 +260,7 @@ class Endpoint:
         try:
             (sample,) = (await self._some(PROBE, mode))[:1]
         except ModelError as e:
-            if not isinstance(e, _server.Refused) and mode != "completions":
+            if not isinstance(e, RefusedError) and mode != "completions":
                 raise  # the key or the model is wrong: no mode will help
             return "refused"
         if mode == "completions":

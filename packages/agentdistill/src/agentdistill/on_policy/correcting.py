@@ -60,7 +60,12 @@ async def correct(
         if went is None:
             continue
         joined = replace(
-            _from(trace, kept, model), end=went.end, answer=went.answer, score=went.score, fault=went.fault
+            _from(trace, kept, model),
+            end=went.end,
+            answer=went.answer,
+            score=went.score,
+            fault=went.fault,
+            refused=went.refused,
         )
         out = replace(joined, steps=(*joined.steps, *went.steps), usage=out.usage + went.usage)
         if went.end is End.FAULT or accept(went):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -61,9 +60,9 @@ def _id(problems: Sequence[Problem], place: int) -> str:
 
 def _part(run: Run, name: str, asked: list[tuple[Problem, str]], folder: Path, progress: Progress) -> list[Trace]:
     m = method(name)
-    settings = {**run.rollout_key(run.recipe.collect, m), "teacher": dataclasses.asdict(run.recipe.teacher)}
+    settings = {**run.rollout_key(run.recipe.collect, m), "teacher": run.teacher_key}
     inputs = {**run.rollout_inputs("train"), "problems": digest([[p, i] for p, i in asked])}
     stage = StageFolder(folder, "collect", {"name": name, **settings}, inputs)
     what = f"teacher · plain · {folder.name}"
     work = partial(asking, run, name, asked)
-    return run_rollouts(stage, [i for _, i in asked], work, progress, what, ray=run.recipe.on_ray)
+    return run_rollouts(stage, asked, work, progress, what, ray=run.recipe.on_ray)

@@ -9,7 +9,6 @@ that); ``rounds.json``, what came of it.
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -170,9 +169,9 @@ class _Rounds:
         }
         key = {"method": name, **run.rollout_key(run.recipe.evaluate, self.method)}
         work = partial(answering, run, name, problems, partial(load_student, run, weights))
-        ids = [p.id for p in problems]
+        asked = [(p, p.id) for p in problems]
         return run_rollouts(
-            StageFolder(path, stage, key, inputs), ids, work, self.progress, what, ray=run.recipe.on_ray
+            StageFolder(path, stage, key, inputs), asked, work, self.progress, what, ray=run.recipe.on_ray
         )
 
     def _correct(self, n: int, acted: Sequence[Trace]) -> list[Trace]:
@@ -180,16 +179,20 @@ class _Rounds:
         failed = [t for t in acted if t.correct is False]
         key = {
             **run.rollout_key(recipe.collect, self.method),
-            "teacher": dataclasses.asdict(recipe.teacher),
+            "teacher": run.teacher_key,
             "keep": list(recipe.filter.keep),
             "tries": self.settings.tries,
         }
         source = self.folder / f"round-{n}" / "acted" / "traces.jsonl"
-        inputs = {**run.rollout_inputs("train", trained=True), "problems": "", "acted": file_digest(source)}
+        inputs = {
+            **run.rollout_inputs("train", trained=True),
+            "problems": "",
+            "acted": file_digest(source),
+        }
         folder = StageFolder(source.parents[1] / "corrected", "correct", key, inputs)
         work = partial(correcting, run, source)
         what = f"teacher · round {n} · {len(failed)} failed"
-        return run_rollouts(folder, [t.id for t in failed], work, self.progress, what, ray=recipe.on_ray)
+        return run_rollouts(folder, [(t.problem, t.id) for t in failed], work, self.progress, what, ray=recipe.on_ray)
 
     def _distil(self, n: int, weights: Path, acted: Sequence[Trace]) -> tuple[Path, int, int]:
         """Train on the teacher's distributions at what the student wrote; the weights, trajectories, teacher tokens."""
@@ -200,7 +203,7 @@ class _Rounds:
         inputs = {**plain.inputs, "base": weights_digest(weights), "teacher": weights_digest(Path(teacher))}
         folder = StageFolder(plain.path, "train", {**plain.settings, "beta": self.settings.beta}, inputs)
         if not folder.is_done:
-            with folder.claimed():
+            with folder.claimed(self.progress.say):
                 divergence = Divergence(teacher=teacher, beta=self.settings.beta)
                 start = str(weights)
                 fit(run, self.student, m, traces, folder, self.progress, weights=start, divergence=divergence)
@@ -223,7 +226,7 @@ class _Rounds:
         run, m = self.run, self.settings.method
         folder = folder_at(self.folder / name, run, self.student, m, digest(list(traces)))
         if not folder.is_done:
-            with folder.claimed():
+            with folder.claimed(self.progress.say):
                 fit(run, self.student, m, traces, folder, self.progress)
                 folder.finish({"trained_on": name})
         return folder.path

@@ -8,22 +8,26 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from agentdistill.errors import DataError
+from agentdistill.problems._gold import golds, too_long_to_answer
+from agentdistill.problems._kind import answer_kind
 from agentdistill.problems._passages import supporting_titles
 from agentdistill.problems._read import Row, Source, open_source
-from agentdistill.problems._value import answer_kind, as_text, as_texts
+from agentdistill.problems._value import as_text, as_texts
 from agentdistill.store import digest
 from agentdistill.types import Kind, Problem
 
 FIELDS = ("id", "question", "answer", "kind", "family", "aliases")
-_SHOWN = 3
+_MANY = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The problems of a source, in its order, and one ``"file:line: reason"`` for each row that was left out."""
+    """The problems of a source, in its order, one ``"file:line: reason"`` for each row that was left out, and what a
+    reader should know of the others."""
 
     problems: tuple[Problem, ...]
     skipped: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.problems)
@@ -47,8 +51,10 @@ def load_problems(
     A hub dataset is written ``"owner/name:split"`` or ``"owner/name/config:split"``. ``fields`` says which column
     holds ``id``, ``question``, ``answer``, ``kind``, ``family`` or ``aliases``; by default the column of that name.
     ``kind`` and ``family`` override the row's own. Without either, the family is the source's name, and the kind is
-    ``math`` where nine in ten of the answers are numbers or formulas, else ``short``. Rows without an id get one from
-    their content. ``limit`` keeps the first so many good rows.
+    ``math`` where nine in ten of the answers are numbers or formulas, else ``short``: of all its rows, as far as ten
+    thousand go, whatever ``limit`` keeps of them. Rows without an id get one from their content. An answer may be a
+    list, an object with ``value`` and ``aliases``, or a worked solution that ends in ``#### 6`` or ``\\boxed{6}``.
+    ``limit`` keeps the first so many good rows.
 
     Raises DataError for a source that is missing, malformed or without one good row, for a field or kind that does not
     exist, and, if ``strict``, for the first bad row.
@@ -63,7 +69,8 @@ def load_problems(
     problems, skipped = _collect(opened, columns, kind, family or opened.name, limit, strict)
     if not problems:
         raise _nothing(opened, skipped)
-    return Loaded(tuple(problems), tuple(skipped))
+    warning = too_long_to_answer(problems, opened.label)
+    return Loaded(tuple(problems), tuple(skipped), (warning,) if warning else ())
 
 
 def joined(sources: Mapping[str, Sequence[Problem]]) -> tuple[Problem, ...]:
@@ -95,9 +102,7 @@ def _collect(
 ) -> tuple[list[Problem], list[str]]:
     drafts: dict[str, tuple[Problem, bool]] = {}
     skipped: list[str] = []
-    for row in opened.rows:
-        if limit is not None and len(drafts) >= limit:
-            break
+    while (limit is None or len(drafts) < limit) and (row := next(opened.rows, None)) is not None:
         try:
             problem, has_kind = _problem(row, columns, kind, family)
             if problem.id in drafts:
@@ -108,8 +113,24 @@ def _collect(
             skipped.append(f"{row.where}: {e}")
             continue
         drafts[problem.id] = (problem, has_kind)
-    problems = [p for p, _ in drafts.values()]
-    return _with_kind(problems, [h for _, h in drafts.values()]), skipped
+    unknown = [p.answer for p, known in drafts.values() if not known]
+    if unknown and kind is None and limit is not None:
+        unknown += _answers_left(opened, columns, _MANY - len(unknown))
+    found = answer_kind(unknown[:_MANY])
+    return [p if known else replace(p, kind=found) for p, known in drafts.values()], skipped
+
+
+def _answers_left(opened: Source, columns: dict[str, str], most: int) -> list[str]:
+    """The gold answers of rows that no limit lets through: the kind is the source's, however much of it is taken."""
+    out: list[str] = []
+    while len(out) < most and (row := next(opened.rows, None)) is not None:
+        try:
+            problem, has_kind = _problem(row, columns, None, "")
+        except _BadRow:
+            continue
+        if not has_kind:
+            out.append(problem.answer)
+    return out
 
 
 def _problem(row: Row, columns: dict[str, str], kind: Kind | None, family: str) -> tuple[Problem, bool]:
@@ -118,7 +139,10 @@ def _problem(row: Row, columns: dict[str, str], kind: Kind | None, family: str) 
         raise _BadRow(row.fault or f"expected an object, got {type(row.values).__name__}")
     value = {name: row.values.get(column) for name, column in columns.items()}
     question = as_text(value["question"])
-    answer, *more = _texts(value["answer"], "answer", columns) or [""]
+    found = golds(value["answer"])
+    if found is None:
+        raise _BadRow(f'"{columns["answer"]}" holds {type(value["answer"]).__name__}, not text')
+    answer, *more = found or [""]
     if not question or not answer:
         missing = columns["answer" if question else "question"]
         why = "is empty" if missing in row.values else _near(missing, row.values)
@@ -150,12 +174,6 @@ def _texts(value: Any, name: str, columns: dict[str, str]) -> list[str]:
 def _near(missing: str, values: Mapping[str, Any]) -> str:
     shown = ", ".join(map(str, list(values)[:6]))
     return f" (the row has: {shown})" if values else ""
-
-
-def _with_kind(problems: list[Problem], has_kind: list[bool]) -> list[Problem]:
-    """Give the problems that name no kind one for the whole source: one file mixes no two graders by accident."""
-    found = answer_kind([p.answer for p, known in zip(problems, has_kind, strict=True) if not known])
-    return [p if known else replace(p, kind=found) for p, known in zip(problems, has_kind, strict=True)]
 
 
 def _nothing(opened: Source, skipped: list[str]) -> DataError:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import math
-import re
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from agentdistill.types import Kind
+from agentdistill.problems._kind import answer_kind as answer_kind
 
 
 def as_text(value: Any) -> str:
     """A scalar as the text it stands for; ``""`` for nothing, and for what is not a scalar.
 
-    Floats keep their value exactly: whole ones lose the ``.0``, small ones are written out.
+    Floats keep their value exactly: whole ones lose the ``.0``, small ones are written out. Dates and times, as Parquet
+    and hub datasets hold them, are written as ISO 8601 has them, a date without a time of day as a date.
 
     >>> as_text(13138980.0), as_text(3.509e-07), as_text(True)
     ('13138980', '0.0000003509', 'yes')
@@ -29,6 +29,11 @@ def as_text(value: Any) -> str:
         if value == int(value) and abs(value) < 2**53:
             return str(int(value))
         return f"{Decimal(repr(value)):f}" if 1e-20 < abs(value) < 1e20 else repr(value)
+    if isinstance(value, datetime.datetime):
+        midnight = value.time() == datetime.time() and value.tzinfo is None
+        return value.date().isoformat() if midnight else value.isoformat(" ")
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
     item = getattr(value, "item", None)  # numpy scalars, from Parquet
     return as_text(item()) if callable(item) and getattr(value, "shape", None) == () else ""
 
@@ -44,23 +49,3 @@ def as_texts(value: Any) -> list[str] | None:
     else:
         texts = [as_text(value)]
     return [t for t in texts if t]
-
-
-_MATH = re.compile(
-    r"\\[a-zA-Z]+|[-+−]?[$€£]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?\s*\\?%?|.*[\^=].*|[-+\d\s()./*a-z]{1,12}", re.I
-)
-_WORD = re.compile(r"(?<!\\)\b[A-Za-z]{3,}")
-
-
-def answer_kind(answers: Sequence[str]) -> Kind:
-    """``math`` where nearly all answers look like numbers or formulas and one is not just a year; else ``short``."""
-    if not answers:
-        return "short"
-    looks = sum(_looks_mathematical(a) for a in answers)
-    return "math" if looks >= 0.9 * len(answers) else "short"
-
-
-def _looks_mathematical(answer: str) -> bool:
-    if "\\" in answer:
-        return True
-    return not _WORD.search(answer) and (any(c.isdigit() for c in answer) or bool(_MATH.fullmatch(answer)))

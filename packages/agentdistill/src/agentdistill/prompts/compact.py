@@ -13,7 +13,7 @@ from agentdistill.tools import Tool
 from agentdistill.types import Message
 
 THOUGHT = "Thought: "
-AGENT_STOP = ("Observation:",)
+AGENT_STOP = ("\nObservation:",)
 
 _AGENT = "Solve the task with Python code that ends in final_answer(result)."
 _STEPS = "Answer with Python code, step by step. Print what you need to see; end with final_answer(answer). Functions: "

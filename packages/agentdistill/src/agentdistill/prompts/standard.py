@@ -10,7 +10,7 @@ from agentdistill.tools import Tool, describe
 from agentdistill.types import Message
 
 THOUGHT = "Thought: "
-AGENT_STOP = ("Observation:", "<end_code>")
+AGENT_STOP = ("\nObservation:", "<end_code>")
 
 _AGENT = """You answer questions by writing Python, one step at a time.
 

@@ -50,7 +50,7 @@ def read_sources(
             found = built.traces
             left_out.update(built.left_out)
         else:
-            read = read_trajectories(source, method=method)
+            read = read_trajectories(source, method=method, environment=environment)
             found = tuple(
                 in_style(t, style, tools, passages(t.problem.question) if passages is not None else ())
                 for t in read.traces

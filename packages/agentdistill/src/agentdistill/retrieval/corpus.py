@@ -135,7 +135,9 @@ def passages_of(row: Any, where: str) -> Iterator[Passage]:
 
 
 def _passage(row: Mapping[str, Any], where: str) -> Passage:
-    title, body = row.get("title", ""), row.get("text", row.get("contents"))
+    title, body = row.get("title"), row.get("text", row.get("contents"))
+    if title is None:  # a column that tables fill in
+        title = ""
     if isinstance(body, list) and all(isinstance(s, str) for s in body):
         body = join_sentences(body)
     if body is None:
@@ -145,7 +147,7 @@ def _passage(row: Mapping[str, Any], where: str) -> Passage:
         raise DataError(f'{where}: "{bad}" is not a string')
     if not body.strip() and not title.strip():
         raise DataError(f'{where}: "title" and "text" are both empty')
-    if "title" not in row and _TITLED.match(body):
+    if row.get("title") is None and _TITLED.match(body):
         return from_contents(body)
     return Passage(title.strip(), body.strip())
 

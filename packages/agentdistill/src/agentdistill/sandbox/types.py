@@ -62,8 +62,8 @@ class Result:
     """What one cell gave. All text fields were written by untrusted code: data to show, never to trust or to grade by.
 
     output: what was printed (stdout and stderr in order), cut at `Limits.output_chars` (then `truncated`)
-    value: repr of the last statement if it is an expression whose value is not None
-    final_answer: text given to `final_answer(x)`: a str as it is, anything else as repr(x); None if not called
+    value: the last statement as Python shows it (2.0, not np.float64(2.0)), if it is an expression that is not None
+    final_answer: text given to `final_answer(x)`: a str as it is, anything else as `value` is; None if not called
     seconds: wall clock of the cell without the time its tools took; cpu_s: CPU seconds
     peak_memory: largest resident size of the process so far, bytes, shared template pages included (0: unknown)
     state_lost: the process is gone; the next exec starts from the state before this cell, rebuilt from the log

@@ -13,7 +13,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
+from agentdistill.serve import _page
 from agentdistill.serve._schema import NOT_JSON, refused_by
 from agentdistill.serve.refused import Refused
 
@@ -29,6 +31,9 @@ ERRORS = {
     503: "The surroundings failed, or the server is shutting down",
 }
 """The statuses that a request without an answer may get, as the OpenAPI description tells them."""
+
+
+_SHOWN_CHARS = 80
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -55,8 +60,18 @@ async def _http_error(request: Request, e: Exception) -> JSONResponse:
     """The framework's own errors: no such path, no such method, a body that cannot be decoded."""
     assert isinstance(e, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(e.status_code)
-    said = Refused(e.status_code, code, str(e.detail)) if code else Refused(400, "invalid_json", NOT_JSON)
-    return _told(request, said, e.headers)
+    if code is None:
+        return _told(request, Refused(400, "invalid_json", NOT_JSON), e.headers)
+    asked = f"{request.method} {request.url.path[:_SHOWN_CHARS]}"
+    there_is = ", ".join(_calls(request.app))
+    return _told(request, Refused(e.status_code, code, f"there is no {asked} here; there are: {there_is}"), e.headers)
+
+
+def _calls(app: FastAPI) -> list[str]:
+    """What a client can call, as ``GET /v1/models``; of what answers HEAD as well, GET alone."""
+    routes = (r for r in app.routes if isinstance(r, Route) and r.path not in _page.ASSETS)
+    found = (f"{min(r.methods)} {r.path.replace(':path', '')}" for r in routes if r.methods and r.methods != {"HEAD"})
+    return list(dict.fromkeys(found))
 
 
 async def _our_mistake(request: Request, e: Exception) -> JSONResponse:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import BaseModel
 from starlette.routing import Route
 
@@ -18,6 +19,7 @@ from agentdistill.serve.conversation import read_chat
 from agentdistill.serve.events import Event, Tell, Wrote
 from agentdistill.serve.outcome import answer_text
 from agentdistill.serve.refused import Refused
+from agentdistill.serve.settings import ServeSettings
 from agentdistill.types import End, Step, Trace
 
 
@@ -83,13 +85,25 @@ def server_of(agent: Agent, answer: Callable[[Asked, Tell], Awaitable[Trace]]) -
     return server
 
 
-def routes_of(server: MCPServer, host: str) -> list[Route]:
-    """Where a web server has it, as its own ``host``: ``/mcp``, for POST. A GET would hold a stream open, on which a
-    server without sessions has nothing to say."""
-    routes = [r for r in server.streamable_http_app(stateless_http=True, host=host).routes if isinstance(r, Route)]
+def routes_of(server: MCPServer, settings: ServeSettings) -> list[Route]:
+    """Where a web server has it, as its own host: ``/mcp``, for POST. A GET would hold a stream open, on which a server
+    without sessions has nothing to say."""
+    security = _security(settings) if settings.allow_origins and settings.is_loopback else None
+    app = server.streamable_http_app(stateless_http=True, host=settings.host, transport_security=security)
+    routes = [r for r in app.routes if isinstance(r, Route)]
     for route in routes:
         route.methods = {"POST"}
     return routes
+
+
+def _security(settings: ServeSettings) -> TransportSecuritySettings:
+    """What the package checks on loopback by itself, with the pages besides that may ask."""
+    own = ["127.0.0.1:*", "localhost:*", "[::1]:*"]
+    return TransportSecuritySettings(
+        enable_dns_rebinding_protection="*" not in settings.allow_origins,
+        allowed_hosts=[*own, f"{settings.host}:*"],
+        allowed_origins=[*(f"http://{host}" for host in own), *settings.allow_origins],
+    )
 
 
 def run_stdio(agent: Agent) -> None:

@@ -23,10 +23,25 @@ class Metrics:
             registry=registry,
         )
         self._seconds = Histogram(
-            "agentdistill_request_seconds", "From a request to its last word", buckets=_SECONDS, registry=registry
+            "agentdistill_request_seconds",
+            "From a request to the last word of its answer",
+            ("model",),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._refusal_seconds = Histogram(
+            "agentdistill_refusal_seconds",
+            "From a request to its end where it got no answer",
+            ("model", "outcome"),
+            buckets=_SECONDS,
+            registry=registry,
         )
         self._steps = Histogram(
-            "agentdistill_steps", "Steps of an answer", buckets=(1, 2, 3, 4, 5, 6, 8, 12, 20), registry=registry
+            "agentdistill_steps",
+            "Steps of an answer",
+            ("model",),
+            buckets=(1, 2, 3, 4, 5, 6, 8, 12, 20),
+            registry=registry,
         )
         self._tokens = Counter("agentdistill_tokens", "Tokens, all steps together", ("direction",), registry=registry)
         self._rows = Histogram(
@@ -45,16 +60,17 @@ class Metrics:
 
     def answered(self, model: str, outcome: str, seconds: float, usage: Usage, n_steps: int | None) -> None:
         """An answer was given; ``n_steps`` None where no agent was at work."""
-        self.ended(model, outcome, seconds)
+        self._requests.labels(model, outcome).inc()
+        self._seconds.labels(model).observe(seconds)
         self._tokens.labels("read").inc(usage.prompt_tokens)
         self._tokens.labels("written").inc(usage.completion_tokens)
         if n_steps is not None:
-            self._steps.observe(n_steps)
+            self._steps.labels(model).observe(n_steps)
 
-    def ended(self, model: str, outcome: str, seconds: float) -> None:
-        """A request ended, with whatever outcome."""
+    def refused(self, model: str, outcome: str, seconds: float) -> None:
+        """A request ended without an answer: refused, failed, or given up by its client."""
         self._requests.labels(model, outcome).inc()
-        self._seconds.observe(seconds)
+        self._refusal_seconds.labels(model, outcome).observe(seconds)
 
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""

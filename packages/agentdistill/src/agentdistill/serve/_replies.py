@@ -78,6 +78,7 @@ class Replies:
 
     model: str
     stops: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -106,7 +107,15 @@ class Replies:
         return answer_text(trace, self.stops)
 
     def _whole(self, choices: list[Choice], usage: Usage) -> Completion:
-        return Completion(id=self.id, created=self.created, model=self.model, choices=choices, usage=usage)
+        warnings = list(self.warnings) or None
+        return Completion(
+            id=self.id, created=self.created, model=self.model, choices=choices, usage=usage, warnings=warnings
+        )
+
+    def first_chunk(self) -> str:
+        """The beginning of a stream: who speaks, and what of the request was not done as it says."""
+        beside: dict[str, Any] = {"warnings": list(self.warnings)} if self.warnings else {}
+        return self.chunk({"role": "assistant", "content": ""}, **beside)
 
     def chunk(self, delta: dict[str, Any], finish: Finish | None = None, index: int = 0, **beside: Any) -> str:
         """One event of a stream; ``beside`` stands next to its choices."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from agentdistill.serve.refused import Refused
@@ -25,17 +25,30 @@ def _whole(value: Any) -> Any:
 
 
 Text = Annotated[str, AfterValidator(_utf8)]
-Tokens = Annotated[int, Field(ge=1, lt=2**31), BeforeValidator(_whole)]
-Nothing = Annotated[list[Any], Field(max_length=0)]
+
+
+def _bound(value: Any) -> Any:
+    """-1 is how llama.cpp's clients and LM Studio's say that there is no bound."""
+    value = _whole(value)
+    return None if value == -1 and not isinstance(value, bool) else value
+
+
+_UNBOUNDED = {"type": "integer", "const": -1}
+_BOUNDED = {"type": "integer", "minimum": 1, "exclusiveMaximum": 2**31}
+Tokens = Annotated[
+    Annotated[int, Field(ge=1, lt=2**31)] | None,
+    BeforeValidator(_bound),
+    WithJsonSchema({"anyOf": [_BOUNDED, _UNBOUNDED, {"type": "null"}]}),
+]
 Seed = Annotated[int, Field(ge=-(10**20), le=10**20), BeforeValidator(_whole)]
 """Any seed of 64 bits and more. An OpenAPI description writes bounds as floats: 2**63 would be read back as
 9223372036854776000, and clients that trust the description be refused. A power of ten keeps its value."""
 
 
 class _In(BaseModel):
-    """Read as it stands, nothing converted; keys that are not known are left alone, as other servers do."""
+    """Read as it stands, nothing converted. Keys that are not known are kept, for :mod:`._unsupported` to look at."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
 
 class TextPart(_In):
@@ -46,15 +59,15 @@ class TextPart(_In):
 
 
 class ChatMessage(_In):
-    """One message. Images, sounds and calls of the client's own tools are not known here."""
+    """One message. Images, sounds and calls of the client's own tools are not known here. Null says nothing."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | Annotated[list[TextPart], Field(max_length=1000)]
+    content: Text | Annotated[list[TextPart], Field(max_length=1000)] | None = None
 
     @property
     def text(self) -> str:
         """The words, parts joined."""
-        return self.content if isinstance(self.content, str) else "".join(p.text for p in self.content)
+        return self.content if isinstance(self.content, str) else "".join(p.text for p in self.content or ())
 
 
 class StreamOptions(_In):
@@ -63,15 +76,10 @@ class StreamOptions(_In):
     include_usage: bool = False
 
 
-class ResponseFormat(_In):
-    """Plain text is the only form of an answer."""
-
-    type: Literal["text"]
-
-
 class ChatRequest(_In):
     """A chat to be answered. ``conversation`` is ours: a name of the client's choosing, hard to guess, under which the
-    agent's session (variables, what it read) is kept for the next question."""
+    agent's variables are kept for the next question. Parameters of other servers that would change the answer are
+    refused by their names, unless their value asks for nothing."""
 
     model: Annotated[Text, Field(min_length=1, max_length=256)]
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=1000)]
@@ -79,20 +87,16 @@ class ChatRequest(_In):
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    max_tokens: Tokens | None = None
-    max_completion_tokens: Tokens | None = None
+    max_tokens: Tokens = None
+    max_completion_tokens: Tokens = None
     n: Annotated[int, Field(ge=1, le=16), BeforeValidator(_whole)] | None = None
     seed: Seed | None = None
     stop: Text | Annotated[list[Text], Field(max_length=16)] | None = None
-    tools: Nothing | None = None
-    functions: Nothing | None = None
-    response_format: ResponseFormat | None = None
-    logprobs: Literal[False] | None = None
     conversation: Annotated[Text, Field(min_length=8, max_length=128)] | None = None
 
     @property
     def n_tokens(self) -> int | None:
-        """The bound on new tokens, by its new name or its old one."""
+        """The bound on new tokens, by its new name or its old one; None without one."""
         return self.max_completion_tokens or self.max_tokens
 
     @property
@@ -131,7 +135,7 @@ class Choice(BaseModel):
 
 
 class Completion(BaseModel):
-    """An answer in one piece."""
+    """An answer in one piece. ``warnings`` are ours: what of the request was not done as it says."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -139,6 +143,7 @@ class Completion(BaseModel):
     model: str
     choices: list[Choice]
     usage: Usage
+    warnings: list[str] | None = None
 
 
 class ModelCard(BaseModel):
@@ -181,13 +186,6 @@ class Error(BaseModel):
     error: ErrorBody
 
 
-_UNSUPPORTED = {
-    "tools": "the agent has tools of its own and takes none",
-    "functions": "the agent has tools of its own and takes none",
-    "response_format": "an answer is plain text and takes no other form",
-    "logprobs": "there are no log probabilities of an answer: leave logprobs out",
-}
-"""What would change the answer and cannot be had. Left alone, it would seem to have been done."""
 NOT_JSON = "the body is not a JSON object"
 
 
@@ -199,8 +197,6 @@ def refused_by(errors: list[Any]) -> Refused:
         return Refused(400, "invalid_json", f"{NOT_JSON}: {first['ctx']['error']}")
     if not path:
         return Refused(400, "invalid_json", NOT_JSON)
-    if path[0] in _UNSUPPORTED:
-        return Refused(400, "unsupported", _UNSUPPORTED[path[0]], param=path[0])
     place = ".".join(path)
     return Refused(400, "invalid_value", f"{place}: {first['msg']}", param=place)
 

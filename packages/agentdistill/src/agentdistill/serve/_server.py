@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -16,18 +19,48 @@ from agentdistill.serve.settings import ServeSettings
 
 
 class _Graceful(uvicorn.Server):
-    """A server that, told to end, first lets the application finish its answers while it refuses new ones."""
+    """A server that, told to end, first lets the application finish its answers while it refuses new ones. Told again,
+    it tells those who still wait that there will be no answer. Told a third time, it ends at once.
+
+    uvicorn's own way with a second signal leaves the application half way, with a traceback for every answer.
+    """
 
     def __init__(self, config: uvicorn.Config, app: Any, grace_s: float) -> None:
         super().__init__(config)
         self._app, self._grace_s = app, grace_s
+        self._n_signals = 0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """On a signal."""
+        self._n_signals += 1
+        if self._n_signals > 2:
+            os._exit(130)
+        self._captured_signals.append(sig)
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        stopping = asyncio.create_task(self._app.state.server.stop(self._grace_s))
-        while not stopping.done() and not self.force_exit:  # which a second signal sets
-            await asyncio.wait([stopping], timeout=0.2)
-        stopping.cancel()
+        """Once a signal has come: end the answers, then the connections, then the application."""
+        server = self._app.state.server
+        if n := server.n_under_way:
+            _say(f"ending; {_answers(n)} under way may take {self._grace_s:g} s more; Ctrl-C again ends without them")
+        stopping = asyncio.create_task(server.stop(self._grace_s))
+        while not stopping.done() and self._n_signals < 2:
+            await asyncio.wait([stopping], timeout=0.1)
+        if not stopping.done():
+            if n := server.n_under_way:
+                _say(f"ended; {_answers(n)} under way got status 503 in place of words")
+            stopping.cancel()
+            await asyncio.wait([stopping])
+            await server.stop(0.0)
         await super().shutdown(sockets)
+
+
+def _answers(n: int) -> str:
+    return "1 answer" if n == 1 else f"{n} answers"
+
+
+def _say(line: str) -> None:
+    print(f"agentdistill: {line}", file=sys.stderr, flush=True)
 
 
 def serve(app: Any, name: str, settings: ServeSettings, address: socket.socket) -> None:

@@ -10,7 +10,7 @@ from agentdistill.serve._replies import ALIVE, DONE, Replies, error_event, finis
 from agentdistill.serve._schema import Completion
 from agentdistill.serve.events import Event
 from agentdistill.serve.outcome import trace_of
-from agentdistill.serve.refused import Refused
+from agentdistill.serve.refused import CLIENT_GONE, Refused, client_gone
 from agentdistill.types import Trace
 from agentdistill.verify.asking import Answered
 
@@ -20,17 +20,24 @@ Events = asyncio.Queue[Event | None]
 
 
 async def first_or_error(
-    task: Task, events: Events, patience_s: float, why_cancelled: Callable[[], Refused]
+    task: Task, events: Events, gone: asyncio.Task[None], patience_s: float, why_cancelled: Callable[[], Refused]
 ) -> Event | None:
     """Wait for something to happen, so that what fails at once is told by its status. None where nothing has yet, or
-    where all is over already; raises the error of a task that has failed."""
+    where all is over already; raises the error of a task that has failed, and Refused for a client that is ``gone``."""
+    getting = asyncio.create_task(events.get())
     try:
-        first = await asyncio.wait_for(events.get(), patience_s)
-    except TimeoutError:
-        return None
-    except asyncio.CancelledError:
+        await asyncio.wait([getting, gone], timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        if gone.done():
+            raise client_gone()
+        if not getting.done():
+            return None
+    except BaseException:
         task.cancel()
         raise
+    finally:
+        getting.cancel()
+        gone.cancel()
+    first = getting.result()
     if first is None:
         if task.cancelled():
             raise why_cancelled()
@@ -50,9 +57,9 @@ async def stream(
     done: Callable[[str], None],
 ) -> AsyncIterator[str]:
     """The chunks of an answer. Ending it early, as a client that goes away does, stops the agent."""
-    outcome = "gone"
+    outcome = CLIENT_GONE
     try:
-        yield replies.chunk({"role": "assistant", "content": ""})
+        yield replies.first_chunk()
         if first is not None:
             yield replies.event_chunk(first, vote)
         async for event in _until_over(events):

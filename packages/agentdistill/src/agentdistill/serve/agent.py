@@ -16,10 +16,10 @@ from agentdistill.prompts import Style
 from agentdistill.rollout import RolloutSettings, rollout
 from agentdistill.seeds import seed_of
 from agentdistill.serve.batching import Batches
-from agentdistill.serve.conversation import Chat, Kept, Shelf, opening
+from agentdistill.serve.conversation import Chat, Shelf, opening
 from agentdistill.serve.events import Chosen, Ended, Tell, Tried, Watched
 from agentdistill.serve.gate import Gate
-from agentdistill.serve.outcome import TOO_LONG, answer_text, fault, raise_without_answer, too_long, trace_of
+from agentdistill.serve.outcome import answer_text, fault, raise_without_answer, too_long, trace_of
 from agentdistill.serve.refused import Refused
 from agentdistill.types import Consistency, End, Message, Problem, Request, Sample, Sampling, Trace
 from agentdistill.verify.asking import Answered, Choosing
@@ -56,8 +56,9 @@ class Agent:
     ``settings`` is how it acts unless asked otherwise, ``vote`` how it votes and ``choosing`` how it chooses among
     whole trajectories where that is asked for. At most ``n_running`` answers are under way at once, each in a session
     of its own, and ``n_waiting`` wait. Control tokens of the model's chat template in what users write are refused, or
-    with ``allow_markers`` shown to it as plain text.
-    ``on_batch`` is told the rows of every call of the model. Use it within one event loop; ``aclose`` ends it.
+    with ``allow_markers`` shown to it as plain text. With ``ignore_system`` the whole agent is not shown the system
+    messages of clients; the bare model is. ``name`` is what it is called, by default as the model. ``on_batch`` is told
+    the rows of every call of the model. Use it within one event loop; ``aclose`` ends it.
     """
 
     def __init__(
@@ -73,8 +74,10 @@ class Agent:
         n_waiting: int = 128,
         shelf: Shelf | None = None,
         allow_markers: bool = False,
+        ignore_system: bool = False,
+        name: str | None = None,
     ) -> None:
-        self.name = model.name
+        self.name = model.name if name is None else name
         self.on_batch: Callable[[int], None] = lambda n: None
         self.gate = Gate(n_running, n_waiting)
         self.shelf = Shelf() if shelf is None else shelf  # an empty one is false
@@ -88,6 +91,7 @@ class Agent:
         self._marker_in: Callable[[str], str | None] = (
             chat_format.marker_in if chat_format is not None and not allow_markers else lambda text: None
         )
+        self._ignore_system = ignore_system
         self._most_characters = _most_characters(model)
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -122,13 +126,15 @@ class Agent:
         """
         self._check([m.content for m in messages if m.role != "assistant"])
         *before, last = messages
+        if last.role == "assistant" and not last.content and before:  # the place of the answer, as some clients send it
+            messages, (*before, last) = before, before
         prefix = last.content if last.role == "assistant" and before else ""
         request = Request(tuple(before) if prefix else tuple(messages), sampling, n, prefix, self._seed(seed, sampling))
         async with self.gate.turn():
             try:
                 [samples] = await self.model.generate([request])
             except InfrastructureError as e:
-                raise fault(str(e)) from e
+                raise fault(str(e), e.retry_after_s) from e
             except ModelError as e:
                 raise Refused(400, "model_refused", str(e), param="messages") from e
         if is_out_of_context(samples[0]):
@@ -144,6 +150,8 @@ class Agent:
             await self.choosing.verifier.aclose()
 
     async def _converse(self, asked: Asked, tell: Tell, find: Find[Found]) -> Found:
+        if self._ignore_system:
+            asked = replace(asked, chat=replace(asked.chat, instructions=""))
         chat = asked.chat
         said = [text for role, text in chat.history if role == "user"]
         answers = [text for role, text in chat.history if role == "assistant"]
@@ -152,7 +160,7 @@ class Agent:
             try:
                 return await self._in_session(asked, tell, find)
             except InfrastructureError as e:
-                raise fault(str(e)) from e
+                raise fault(str(e), e.retry_after_s) from e
             except ModelError as e:
                 raise Refused(400, "model_refused", str(e), param="messages") from e
 
@@ -163,13 +171,13 @@ class Agent:
         acting: Workspace | None = None
         try:
             acting = await asyncio.to_thread(self._environment.open if kept is None else kept.fork)
-            found = await self._find(asked, kept, acting, tell, find)
+            found = await find(asked, opening(chat, self._style, self._environment.tools), acting, tell)
             trace = trace_of(found)
             if name is not None and trace.end in (End.ANSWERED, End.OUT_OF_STEPS):
                 acted, before = acting, kept
                 acting, kept = None, None  # from now on nothing is as before, even if this fails
                 session = acted if before is None else await asyncio.to_thread(before.take_over, acted)
-                await self.shelf.put(name, session, trace.messages, chat.answered(answer_text(trace, asked.stop)))
+                await self.shelf.put(name, session, chat.answered(answer_text(trace, asked.stop)))
             return found
         finally:
             if name is not None:
@@ -177,22 +185,10 @@ class Agent:
             if acting is not None:
                 self._close_soon(acting)
 
-    async def _find(
-        self, asked: Asked, kept: Kept | None, workspace: Workspace, tell: Tell, find: Find[Found]
-    ) -> Found:
-        """Where the steps of earlier answers leave no room for the question, the model is shown the words alone."""
-        if kept is not None:
-            prompt = (*kept.messages, Message("user", asked.chat.question))
-            try:
-                return await find(asked, prompt, workspace, tell)
-            except Refused as e:
-                if e.code != TOO_LONG:
-                    raise
-        return await find(asked, opening(asked.chat, self._style, self._environment.tools), workspace, tell)
-
     async def _episode(self, asked: Asked, prompt: Prompt, workspace: Workspace, tell: Tell) -> Trace:
+        watched = Watched(self.model, tell)
         trace = await rollout(
-            Watched(self.model, tell),
+            watched,
             _problem(asked),
             self._environment,
             self._style,
@@ -201,7 +197,7 @@ class Agent:
             opening=prompt,
             workspace=workspace,
         )
-        raise_without_answer(trace)
+        raise_without_answer(trace, watched.retry_after_s)
         return trace
 
     async def _episodes(self, asked: Asked, prompt: Prompt, workspace: Workspace, tell: Tell) -> Answered:
@@ -211,11 +207,13 @@ class Agent:
         settings = self._settings_for(asked, self.choosing.settings(self._settings))
         settings = self.choosing.settings(settings)  # nor may the client's temperature be 0
         forks = await asyncio.to_thread(workspace.fork, self.choosing.n)
+        waits: list[float] = []
 
         async def solve(model: Model, name: str) -> Trace:
             place = int(name.rpartition("#")[2])
+            watched = Watched(model, lambda wrote: tell(Tried(place, wrote)))
             trace = await rollout(
-                Watched(model, lambda wrote: tell(Tried(place, wrote))),
+                watched,
                 _problem(asked),
                 self._environment,
                 self._style,
@@ -225,12 +223,13 @@ class Agent:
                 opening=prompt,
                 workspace=forks[place],
             )
+            waits.extend([] if watched.retry_after_s is None else [watched.retry_after_s])
             if trace.steps:  # else nothing came of it, which the answer's status may tell
                 tell(Ended(place, trace))
             return trace
 
         found = await self.choosing.answer(self.model, _problem(asked), solve, settings, settings.seed)
-        raise_without_answer(found.trace)
+        raise_without_answer(found.trace, max(waits, default=None))
         chosen = forks.pop(found.choice.index or 0)
         await asyncio.to_thread(workspace.commit, chosen)
         for fork in forks:

@@ -1,7 +1,8 @@
 """What a client's messages come to: the question, what was said before it, and the conversation they open.
 
-A chat protocol carries words only. What an agent did for its earlier answers (code, observations, variables) is known
-to the server alone, and only for a conversation that the client has given a name: see :class:`Shelf`.
+A chat protocol carries words only. The variables that an agent's earlier steps set are known to the server alone, and
+only for a conversation that the client has given a name: see :class:`Shelf`. The model is shown the words in any case:
+students are trained on one question an episode, and answer worse below the steps of an earlier one.
 """
 
 from __future__ import annotations
@@ -45,7 +46,12 @@ def _hash(instructions: str, turns: Sequence[tuple[str, str]]) -> str:
 
 
 def read_chat(messages: Sequence[tuple[str, str]]) -> Chat:
-    """The chat that ``(role, text)`` pairs make; neighbours of one role are one turn. Raises Refused."""
+    """The chat that ``(role, text)`` pairs make; neighbours of one role are one turn. Raises Refused.
+
+    What an assistant said before the first question (a greeting, an answer whose question a client has cut off) is left
+    out: templates begin with a user, and nothing was asked yet. So is an assistant's empty turn at the end, which some
+    clients send as the place of the answer.
+    """
     instructions: list[str] = []
     turns: list[tuple[Role, str]] = []
     for role, text in messages:
@@ -55,10 +61,12 @@ def read_chat(messages: Sequence[tuple[str, str]]) -> Chat:
             turns[-1] = (turns[-1][0], f"{turns[-1][1]}\n\n{text}")
         else:
             turns.append(("assistant" if role == "assistant" else "user", text))
+    if turns and turns[0][0] == "assistant":
+        del turns[0]
+    if turns and turns[-1][0] == "assistant" and not turns[-1][1].strip():
+        del turns[-1]
     if not turns or turns[-1][0] != "user" or not turns[-1][1].strip():
         raise _unreadable("the last message has to be the user's, and not empty")
-    if turns[0][0] != "user":
-        raise _unreadable("the first message, instructions apart, has to be the user's")
     return Chat(turns[-1][1].strip(), tuple(turns[:-1]), "\n\n".join(t.strip() for t in instructions if t.strip()))
 
 
@@ -87,10 +95,9 @@ def as_step(answer: str, style: Style) -> str:
 
 @dataclass(slots=True)
 class Kept:
-    """A named conversation between two questions: its session, its whole wording, and the hash of what was said."""
+    """A named conversation between two questions: its session, and the hash of what was said."""
 
     workspace: Workspace
-    messages: tuple[Message, ...]
     seen: str
     since: float
 
@@ -137,9 +144,9 @@ class Shelf:
             raise
         return None
 
-    async def put(self, name: str, workspace: Workspace, messages: tuple[Message, ...], seen: str) -> None:
+    async def put(self, name: str, workspace: Workspace, seen: str) -> None:
         """Keep a session that :meth:`take` was asked for; what is too old or too many is closed."""
-        self._kept[name] = Kept(workspace, messages, seen, self._clock())
+        self._kept[name] = Kept(workspace, seen, self._clock())
         await self.sweep()
 
     def free(self, name: str, back: Kept | None = None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from agentdistill.acting import reply_of
+from agentdistill.errors import InfrastructureError
 from agentdistill.models import Model, is_out_of_context
 from agentdistill.types import Request, Sample, Step, Trace
 from agentdistill.verify.asking import Answered
@@ -45,20 +47,29 @@ Tell = Callable[[Event], None]
 
 
 class Watched:
-    """A model whose words are told as soon as they are written, before the loop runs them."""
+    """A model whose words are told as soon as they are written, before the loop runs them.
+
+    ``retry_after_s`` is what its last fault said of when to ask again: the trace that the loop makes of a fault holds
+    no such thing.
+    """
 
     lockstep = False
 
     def __init__(self, model: Model, tell: Callable[[Wrote], None]) -> None:
         self.name, self.batch_size, self.context_length = model.name, model.batch_size, model.context_length
         self._model, self._tell = model, tell
+        self.retry_after_s: float | None = None
 
     async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """As :meth:`agentdistill.models.Model.generate`."""
-        answers = await self._model.generate(requests)
+        try:
+            answers = await self._model.generate(requests)
+        except InfrastructureError as e:
+            self.retry_after_s = e.retry_after_s
+            raise
         for request, samples in zip(requests, answers, strict=True):
             if not is_out_of_context(samples[0]):
-                self._tell(Wrote(tuple(request.prefix + s.text for s in samples)))
+                self._tell(Wrote(tuple(reply_of(s, request.prefix).content for s in samples)))
         return answers
 
     async def aclose(self) -> None:

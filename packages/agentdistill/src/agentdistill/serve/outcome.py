@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from agentdistill.models._reply import cut_at_stop
@@ -9,8 +10,9 @@ from agentdistill.serve.refused import Refused
 from agentdistill.types import End, Trace
 from agentdistill.verify.asking import Answered
 
-TOO_LONG = "context_length_exceeded"
 FAULT = "fault"
+_SOON_S = 5
+"""When to ask again after a fault that says nothing of how long it lasts."""
 
 
 def trace_of(found: Trace | Answered) -> Trace:
@@ -33,19 +35,23 @@ _NO_ANSWER = {
 }
 
 
-def raise_without_answer(trace: Trace) -> None:
-    """Raise Refused for an episode that says why nothing can be answered."""
+def raise_without_answer(trace: Trace, retry_after_s: float | None = None) -> None:
+    """Raise Refused for an episode that says why nothing can be answered, and after how long a fault may have passed,
+    where that is known."""
+    if trace.refused:
+        raise Refused(400, "model_refused", trace.fault or "", param="messages")
     if trace.end is End.FAULT:
-        raise fault(trace.fault or "")
+        raise fault(trace.fault or "", retry_after_s)
     if trace.end is End.OUT_OF_CONTEXT and not trace.steps:
         raise too_long()
 
 
-def fault(why: str) -> Refused:
-    """The world failed, not the client, nor the model."""
-    return Refused(503, FAULT, f"the agent's surroundings failed: {why}", retry_after_s=5)
+def fault(why: str, retry_after_s: float | None = None) -> Refused:
+    """The world failed, not the client, nor the model. A server that failed may have said when to come back."""
+    wait_s = _SOON_S if retry_after_s is None else max(1, math.ceil(retry_after_s))
+    return Refused(503, FAULT, f"the agent's surroundings failed: {why}", retry_after_s=wait_s)
 
 
 def too_long() -> Refused:
     """The messages do not fit."""
-    return Refused(400, TOO_LONG, "the messages are longer than the model can read", param="messages")
+    return Refused(400, "context_length_exceeded", "the messages are longer than the model can read", param="messages")

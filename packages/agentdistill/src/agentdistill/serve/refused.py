@@ -6,6 +6,9 @@ from typing import Any
 
 from agentdistill.errors import AgentDistillError
 
+CLIENT_GONE = "client_gone"
+"""The code of a request whose client went away, which nobody is told but the metrics."""
+
 
 class Refused(AgentDistillError):
     """A request that gets no answer: its HTTP status, a code for programs and one line for people.
@@ -29,6 +32,11 @@ class Refused(AgentDistillError):
         """What goes with it: when to try again, how to authenticate."""
         out = {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
         return {**out, "WWW-Authenticate": "Bearer"} if self.status == 401 else out
+
+
+def client_gone() -> Refused:
+    """Nobody waits for the answer any more."""
+    return Refused(400, CLIENT_GONE, "the client closed the connection")
 
 
 _BAD = "invalid_request_error"

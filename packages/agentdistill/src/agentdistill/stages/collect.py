@@ -12,7 +12,7 @@ from typing import Any
 
 from agentdistill.episodes import episode
 from agentdistill.executors import Work
-from agentdistill.layout import answered, collected
+from agentdistill.layout import answered, collected, elsewhere
 from agentdistill.methods import method
 from agentdistill.progress import Progress
 from agentdistill.readers import find_reader, read_sources
@@ -49,12 +49,13 @@ def folder_of(run: Run, name: str) -> StageFolder:
 def _asking_folder(run: Run, name: str) -> StageFolder:
     """The folder of what the teacher is asked: the collection's own, another where published trajectories join it."""
     out = answered(run.folder, name) if sources_of(run.recipe.collect, name) else collected(run.folder, name)
-    return StageFolder(out.parent, "collect", _settings(run, name), run.rollout_inputs("train"))
+    settings = _settings(run, name) | {"samples": run.recipe.collect.samples}
+    return StageFolder(out.parent, "collect", settings, run.rollout_inputs("train"), method(name).ignores)
 
 
 def _settings(run: Run, name: str) -> dict[str, Any]:
     rollout = run.rollout_key(run.recipe.collect, method(name))
-    return {"name": name, **rollout, "teacher": dataclasses.asdict(run.recipe.teacher)}
+    return {"name": name, **rollout, "teacher": run.teacher_key}
 
 
 def _contents(source: str, name: str) -> dict[str, str]:
@@ -69,10 +70,13 @@ def collect(run: Run, name: str, progress: Progress) -> Path:
     """Collect one of :func:`collections` and return its traces' file. Does nothing where it is there already."""
     folder, asking_folder = folder_of(run, name), _asking_folder(run, name)
     if not folder.is_done and asks_teacher(run.recipe.collect, name) and not asking_folder.is_done:
-        ids = [i for _, i in _asked(run)]
-        what = f"teacher · {len(ids)} questions · {_WORDS[name]}"
-        run_rollouts(asking_folder, ids, partial(asking, run, name), progress, what, ray=run.recipe.on_ray)
-    if not folder.is_done:  # there are published ones: what the teacher was asked has a folder of its own by now
+        asked, others = _asked(run), elsewhere(run.folder, asking_folder.path)
+        what = f"teacher · {len(asked)} questions · {_WORDS[name]}"
+        work = partial(asking, run, name)
+        run_rollouts(asking_folder, asked, work, progress, what, ray=run.recipe.on_ray, others=others)
+    if (
+        sources_of(run.recipe.collect, name) and not folder.is_done
+    ):  # what the teacher was asked has a folder of its own by now
         _import(run, name, folder, progress)
     return collected(run.folder, name)
 
@@ -99,7 +103,7 @@ async def asking(run: Run, name: str, asked: Sequence[tuple[Problem, str]] | Non
 def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> None:
     """Read a collection that others made, in the prompts that its student will see; the teacher's answers follow."""
     out, sources = collected(run.folder, name), sources_of(run.recipe.collect, name)
-    with folder.claimed():
+    with folder.claimed(progress.say):
         task = progress.task("collect", f"{', '.join(sources)} · {_WORDS[name]}", 1)
         passages = run.passages if method(name).passages else None
         with run.environment(run.recipe.collect, tools=()) as environment:

@@ -61,14 +61,19 @@ def _of_rounds(run: Run) -> list[Job]:
 def folder_of(run: Run, job: Job) -> StageFolder:
     """The folder of one evaluation. A student that is evaluated has to be trained by now."""
     trained_first = method(job.method).learns is not None
+    m = method(job.method)
     inputs = {**run.rollout_inputs("test", trained_first), "weights": _weights_digest(run, job)}
     template = run.recipe.train.chat_template
     if job.student is not None and template is not None:
         inputs["chat_template"] = file_digest(Path(template))
-    key = {"model": job.model, "method": job.method, **run.rollout_key(run.recipe.evaluate, method(job.method))}
+    key = {"model": job.model, "method": job.method, **run.rollout_key(run.recipe.evaluate, m)}
+    if job.student is None:
+        for students in ("device", "batch_size"):
+            key["rollout"].pop(students)
     if trained_first:
         key |= run.round_key(job.number)
-    return StageFolder(evaluated(run.folder, job.model, job.method, job.number), "evaluate", key, inputs)
+    path = evaluated(run.folder, job.model, job.method, job.number)
+    return StageFolder(path, "evaluate", key, inputs, m.ignores)
 
 
 def evaluate(run: Run, job: Job, progress: Progress) -> Path:
@@ -77,11 +82,10 @@ def evaluate(run: Run, job: Job, progress: Progress) -> Path:
     if folder.is_done or (run.recipe.rounds is not None and folder.adopt(elsewhere(run.folder, folder.path))):
         return folder.path
     problems = run.problems("test")
-    ids = [p.id for p in problems]
     which = f"{job.method} · round {job.number}" if job.number else job.method
-    what = f"{job.model} · {which} · {len(ids)} questions"
+    what = f"{job.model} · {which} · {len(problems)} questions"
     work = partial(answering, run, job.method, problems, partial(_model, run, job))
-    run_rollouts(folder, ids, work, progress, what, _facts(run, job), run.recipe.on_ray)
+    run_rollouts(folder, [(p, p.id) for p in problems], work, progress, what, _facts(run, job), run.recipe.on_ray)
     return folder.path
 
 
@@ -124,7 +128,7 @@ def _model(run: Run, job: Job) -> Model:
 
 def _weights_digest(run: Run, job: Job) -> str:
     if job.student is None:
-        return digest(repr(run.recipe.teacher))
+        return digest(run.teacher_key)
     source = Path(_source(run, job))
     weights = sorted(source.glob("*.safetensors"))
     return digest([str(source.name), [file_digest(w) for w in weights]]) if weights else str(source)

@@ -95,7 +95,7 @@ def _filter(
     out = folder.path / source.name
     if folder.is_done:
         return out
-    with folder.claimed():
+    with folder.claimed(progress.say):
         traces = read_traces(source)
         task = progress.task("filter", what, len(traces))
         screening = run.screen([t.problem for t in traces]) if given is not None and _is_screened(run, given) else None

@@ -7,10 +7,11 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from agentdistill.errors import InfrastructureError
+from agentdistill.errors import AgentDistillError, InfrastructureError, ModelError
 from agentdistill.executors import OpenWork, RaySettings, hire
 from agentdistill.progress import Progress, Task
 from agentdistill.stages.folder import StageFolder
+from agentdistill.stages.reuse import Asked, taken_over
 from agentdistill.store import append_jsonl, read_traces, repair_jsonl, write_jsonl
 from agentdistill.types import End, Trace, Usage
 
@@ -20,29 +21,31 @@ PARTIAL = "traces.partial.jsonl"
 
 def run_rollouts(
     folder: StageFolder,
-    ids: Sequence[str],
+    asked: Sequence[Asked],
     open_work: OpenWork[Trace],
     progress: Progress,
     what: str,
     about: dict[str, object] | None = None,
     ray: RaySettings | None = None,
+    others: Sequence[Path] = (),
 ) -> list[Trace]:
-    """The traces of these ids, in order, from disk where they are there already.
+    """The traces of what is asked, in order, from disk where they are there already.
 
-    ``open_work`` gives the model and one episode an id, in the same order; it is called only if a trace is missing, in
-    this process or, with ``ray``, in its workers. ``about`` goes into the manifest as it is. Traces are appended to a
-    partial file as they end and put in order when all are there, so that a run that was killed and taken up again
-    leaves the same file as one that was not. Raises InfrastructureError when the world has failed so often that going
-    on is useless; what was collected stays.
+    ``open_work`` gives the model and one episode for each that is asked, in the same order; it is called only if a
+    trace is missing, in this process or, with ``ray``, in its workers. ``about`` goes into the manifest as it is.
+    Traces are appended to a partial file as they end and put in order when all are there, so that a run that was killed
+    and resumed leaves the same file as one that was not. What was answered before another set of questions was asked is
+    taken over, from ``others`` too. Raises InfrastructureError when the world has failed so often that going on is
+    useless, ModelError where every conversation is refused; what was collected stays.
     """
     if folder.is_done:
         return read_traces(folder.path / TRACES)
-    with folder.claimed():
+    with folder.claimed(progress.say):
         if folder.is_done:  # by the process that was waited for
             return read_traces(folder.path / TRACES)
         partial = folder.path / PARTIAL
-        _reopen(folder.path, partial)
-        done = {t.id: t for t in read_traces(partial)} if partial.exists() else {}
+        ids = [i for _, i in asked]
+        done = _reopen(folder, partial, asked, others, progress)
         started = time.monotonic()
         task = progress.task(folder.stage, what, len(ids))
         tally = Tally(done.values())
@@ -54,16 +57,29 @@ def run_rollouts(
         partial.unlink(missing_ok=True)
         folder.finish({**(about or {}), **facts(traces)}, time.monotonic() - started)
     task.done(f"{len(traces)}/{len(ids)}  {Tally(traces)}")
+    refused = [t for t in traces if t.refused]
+    if refused:
+        first = f"{refused[0].id}: {refused[0].fault}"
+        progress.say(f"{folder.path}: {len(refused)} of {len(traces)} questions were refused; {first}")
     return traces
 
 
-def _reopen(path: Path, partial: Path) -> None:
-    """Mend a torn line, and take up a finished file whose faults are to be tried again."""
+def _reopen(
+    folder: StageFolder, partial: Path, asked: Sequence[Asked], others: Sequence[Path], progress: Progress
+) -> dict[str, Trace]:
+    """What is there: a torn line is mended, faults are left out to be tried again, what lies aside is taken over."""
+    path = folder.path
     if not partial.exists() and (path / TRACES).exists():
         write_jsonl(partial, read_traces(path / TRACES))
+    done: dict[str, Trace] = {}
     if repair_jsonl(partial) or partial.exists():
-        kept = {t.id: t for t in read_traces(partial) if t.end is not End.FAULT}
-        write_jsonl(partial, kept.values())
+        done = {t.id: t for t in read_traces(partial) if t.end is not End.FAULT}
+        write_jsonl(partial, done.values())
+    if len(done) < len(asked) and (over := taken_over(folder, asked, done, (TRACES, PARTIAL), others)):
+        append_jsonl(partial, over)
+        done |= {t.id: t for t in over}
+        progress.say(f"{path}: {len(over)} of {len(asked)} trajectories were collected before and are taken over")
+    return done
 
 
 async def _run_missing(
@@ -78,7 +94,7 @@ async def _run_missing(
     async with hire(open_work, ray) as crew:
         for _ in range(2):  # faults get one more try before the stage ends
             breaker = _Breaker(limit=max(8, crew.batch_size), n_planned=len(ids))
-            missing = {at for at, i in enumerate(ids) if i not in done or done[i].end is End.FAULT}
+            missing = {at for at, i in enumerate(ids) if i not in done or _is_passing(done[i])}
 
             def keep(
                 results: Sequence[tuple[int, Trace]], missing: set[int] = missing, breaker: _Breaker = breaker
@@ -97,27 +113,44 @@ async def _run_missing(
         breaker.check_any(done.values(), tally)
 
 
+def _is_passing(trace: Trace) -> bool:
+    """Whether another try may well end otherwise. A server that refuses a conversation will refuse it again."""
+    return trace.end is End.FAULT and not trace.refused
+
+
 class _Breaker:
-    """Gives up when nothing but faults comes back."""
+    """Gives up when nothing but faults comes back.
+
+    Faults of the world count in a row: a server that is gone is waited for each time. A refused conversation is asked
+    once and costs nothing, so refusals count only while nothing at all was answered, and for long.
+    """
 
     def __init__(self, limit: int, n_planned: int) -> None:
-        self._limit, self._n_planned, self._in_a_row = limit, n_planned, 0
+        self._limit, self._n_planned, self._in_a_row, self._n_refused = limit, n_planned, 0, 0
 
     def saw(self, trace: Trace, tally: Tally) -> None:
-        """Raise InfrastructureError where this is one fault in a row too many."""
-        self._in_a_row = self._in_a_row + 1 if trace.end is End.FAULT else 0
-        if self._in_a_row >= self._limit:
+        """Raise where this is one fault too many."""
+        if trace.refused:
+            self._n_refused += 1
+        else:
+            self._in_a_row = self._in_a_row + 1 if trace.end is End.FAULT else 0
+        if self._in_a_row >= self._limit or (self._n_refused >= _MANY_REFUSED and tally.n == tally.n_faults):
             raise self._error(trace, tally)
 
     def check_any(self, traces: Iterable[Trace], tally: Tally) -> None:
-        """Raise InfrastructureError where every trace is a fault."""
-        last = next(iter(traces), None)
-        if last is not None and tally.n == tally.n_faults:
-            raise self._error(last, tally)
+        """Raise where every trace is a fault."""
+        seen = list(traces)
+        if seen and tally.n == tally.n_faults:
+            raise self._error(next((t for t in seen if not t.refused), seen[0]), tally)
 
-    def _error(self, trace: Trace, tally: Tally) -> InfrastructureError:
+    def _error(self, trace: Trace, tally: Tally) -> AgentDistillError:
         saved = f"{tally.n - tally.n_faults} of {self._n_planned} trajectories are saved"
+        if trace.refused:
+            return ModelError(f"{trace.fault}; every question so far was refused, {saved}")
         return InfrastructureError(f"{trace.fault}; {saved}, run the same command to go on")
+
+
+_MANY_REFUSED = 100
 
 
 def usage_of(traces: Sequence[Trace]) -> Usage:
@@ -132,6 +165,7 @@ def facts(traces: Sequence[Trace]) -> dict[str, object]:
         "n": len(traces),
         "n_correct": sum(bool(t.correct) for t in traces),
         "n_faults": sum(t.end is End.FAULT for t in traces),
+        "n_refused": sum(t.refused for t in traces),
         "n_truncated": usage.n_truncated,
         "ends": {e.value: n for e in End if (n := sum(t.end is e for t in traces))},
         "usage": {

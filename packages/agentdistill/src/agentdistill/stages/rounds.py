@@ -33,7 +33,7 @@ def folder_of(run: Run, student: StudentSettings, method_name: str, number: int)
         "weights": weights_digest(trained(run.folder, student, method_name, number - 1)),
     }
     key = {"name": m.name, "round": number, **run.rollout_key(run.recipe.collect, m)}
-    return StageFolder(sampled(run.folder, student, method_name, number).parent, "collect", key, inputs)
+    return StageFolder(sampled(run.folder, student, method_name, number).parent, "collect", key, inputs, m.ignores)
 
 
 def sample(run: Run, student: StudentSettings, method_name: str, number: int, progress: Progress) -> Path:
@@ -44,12 +44,12 @@ def sample(run: Run, student: StudentSettings, method_name: str, number: int, pr
     """
     folder = folder_of(run, student, method_name, number)
     if not folder.is_done:
-        ids = [i for _, i in asked(run, student, method_name, number)]
+        pairs = asked(run, student, method_name, number)
         name = trained_name(student, method_name)
         about: dict[str, object] = {"student": name.rpartition("--")[0], "method": method_name, "role": "student"}
-        what = f"{name} · round {number} · {len(ids)} samples"
+        what = f"{name} · round {number} · {len(pairs)} samples"
         work = partial(_sampling, run, student, method_name, number)
-        run_rollouts(folder, ids, work, progress, what, about, run.recipe.on_ray)
+        run_rollouts(folder, pairs, work, progress, what, about, run.recipe.on_ray)
     return sampled(run.folder, student, method_name, number)
 
 

@@ -46,6 +46,8 @@ def folder_at(path: Path, run: Run, student: StudentSettings, method_name: str, 
     if settings["chat_template"] is not None:
         inputs["chat_template"] = file_digest(Path(settings["chat_template"]))
     key = {k: v for k, v in settings.items() if k not in _HOW_ONLY}
+    if not key["reasoning"]:
+        del key["reasoning"]  # as before there was such a setting
     return StageFolder(path, "train", key, inputs)
 
 
@@ -59,7 +61,7 @@ def train_student(
     folder = folder_of(run, student, method_name, number)
     if folder.is_done or (run.recipe.rounds is not None and folder.adopt(elsewhere(run.folder, folder.path))):
         return folder.path
-    with folder.claimed():
+    with folder.claimed(progress.say):
         if not folder.is_done:
             _train(run, student, method_name, number, folder, progress)
     return folder.path

@@ -82,9 +82,9 @@ def mcp_tools(
         found += [(name, tool) for tool in connection.tools()]
     names = [tool.name for _, tool in found]
     out: dict[str, Tool] = {}
-    for server, tool in found:
-        shared = any(other.name == tool.name and its != server for its, other in found)
-        name, n = f"{identifier(server)}_{tool.name}" if shared else tool.name, 2
+    for origin, tool in found:
+        shared = any(other.name == tool.name and its != origin for its, other in found)
+        name, n = f"{identifier(origin)}_{tool.name}" if shared else tool.name, 2
         while name in out or (name != tool.name and name in names):
             name, n = f"{name.removesuffix(f'_{n - 1}')}_{n}", n + 1
         out[name] = tool if name == tool.name else _renamed(tool, name)

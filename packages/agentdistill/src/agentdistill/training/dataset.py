@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from agentdistill.chat import ChatFormat, Example
 from agentdistill.errors import DataError
 from agentdistill.store import digest
-from agentdistill.types import Trace
+from agentdistill.types import Message, Source, Trace
 
 _WINDOW = 50  # batches among which sequences of like length are sought
 
@@ -41,8 +41,8 @@ class TrainingData:
         return digest([[list(e.input_ids), "".join("01"[t] for t in e.trained)] for e in self.examples])
 
 
-def prepare(traces: Sequence[Trace], chat: ChatFormat, max_length: int) -> TrainingData:
-    """Encode every trace as the model would see it. Only what its model wrote is learned.
+def prepare(traces: Sequence[Trace], chat: ChatFormat, max_length: int, *, reasoning: bool = False) -> TrainingData:
+    """Encode every trace as the model would see it. Only what its model wrote is learned, its reasoning where asked.
 
     A sequence of more than ``max_length`` tokens is dropped whole, with its trace's id noted once. Raises DataError
     where nothing is left.
@@ -50,7 +50,7 @@ def prepare(traces: Sequence[Trace], chat: ChatFormat, max_length: int) -> Train
     examples: list[Example] = []
     too_long: list[str] = []
     for trace in traces:
-        made = chat.examples(trace.messages)
+        made = [e for c in _conversations(trace.messages, reasoning) for e in chat.examples(c)]
         fitting = [Example(array("i", e.input_ids), bytes(e.trained)) for e in made if len(e.input_ids) <= max_length]
         examples += fitting
         if len(fitting) < len(made):
@@ -59,6 +59,25 @@ def prepare(traces: Sequence[Trace], chat: ChatFormat, max_length: int) -> Train
         why = f"{len(too_long)} are longer than max_length {max_length}" if too_long else "no model wrote in them"
         raise DataError(f"nothing to train on: of {len(traces)} traces, {why}")
     return TrainingData(tuple(examples), len(traces), tuple(too_long))
+
+
+def _conversations(messages: tuple[Message, ...], reasoning: bool) -> Iterator[Sequence[Message]]:
+    """The conversations to learn from: the whole one, or, with reasoning to learn, one for each turn, since a model is
+    not sent the reasoning of its earlier turns."""
+    if not reasoning or not any(m.reasoning for m in messages):
+        yield messages
+        return
+    for t, m in enumerate(messages):
+        if m.role == "assistant" and m.source is Source.MODEL:
+            told = [replace(b, source=Source.PROMPT) if b.source is Source.MODEL else b for b in messages[:t]]
+            yield [*told, with_reasoning(m)]
+
+
+def with_reasoning(reply: Message) -> Message:
+    """The turn as its model wrote it, its reasoning in the tags that most models use."""
+    if not reply.reasoning:
+        return reply
+    return replace(reply, content=f"<think>\n{reply.reasoning}\n</think>\n\n{reply.content}", token_ids=None)
 
 
 def reading_order(lengths: Sequence[int], epochs: int, batch_size: int, seed: int) -> list[int]:

@@ -41,6 +41,7 @@ class TrainSettings:
     on a CPU that multiplies it natively; else float32. LoRA's own weights are float32 always.
     ``gradient_checkpointing`` None means on a GPU only. ``distributed`` names a launch: ``ddp``, ``fsdp``, ``zero3``
     or a path to an ``accelerate`` config. ``save_every_s`` is at least how long lies between checkpoints.
+    ``reasoning`` says whether a turn is learned with the reasoning before it, in ``<think>`` tags.
     Raises RecipeError for a value that makes no sense.
     """
 
@@ -66,6 +67,7 @@ class TrainSettings:
     seed: int = 0
     log_every: int = 10
     save_every_s: float = 60.0
+    reasoning: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in (*_CHOICES.items(), ("device", ("auto", "cpu", "cuda"))):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agentdistill.training._keeper import Progress
 
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
-_NOT_RECORDED = ("save_every_s", "threads", "distributed")  # they change how, not what
+_NOT_RECORDED = ("save_every_s", "threads", "distributed", "reasoning")  # they change how, or only the data
 _TIMING = ("seconds", "tokens_per_s", "resumed_from")
 
 
@@ -57,7 +57,7 @@ def train(
     template = read_template(settings.chat_template)
     if template is not None:
         tokenizer.chat_template = template
-    data = prepare(traces, ChatFormat(tokenizer), settings.max_length)
+    data = prepare(traces, ChatFormat(tokenizer), settings.max_length, reasoning=settings.reasoning)
     manifest = _manifest(data, base, settings, divergence)
     done = read_result(out)
     if done is not None and _key_of(out) == manifest["key"]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from agentdistill.acting import Policy as Asking
 from agentdistill.driver import drive, groups_of
 from agentdistill.models import Model
-from agentdistill.problems._value import answer_kind
+from agentdistill.problems._kind import answer_kind
 from agentdistill.rollout import RolloutSettings
 from agentdistill.seeds import seed_of
 from agentdistill.types import End, Kind, Problem, Trace, Usage

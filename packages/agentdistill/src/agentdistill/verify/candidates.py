@@ -21,7 +21,7 @@ from agentdistill.errors import DataError
 from agentdistill.grade import grade
 from agentdistill.parse import extract_answer
 from agentdistill.problems import as_text, as_texts
-from agentdistill.problems._value import answer_kind
+from agentdistill.problems._kind import answer_kind
 from agentdistill.store import digest, from_dict, read_jsonl, write_jsonl
 from agentdistill.tasks._benchmark import labels_of
 from agentdistill.types import End, Kind, Problem, Trace

@@ -17,7 +17,7 @@ from typing import Any
 
 from agentdistill.checkpoints import GGUF, runnable
 from agentdistill.errors import ModelError
-from agentdistill.models import Model, load_model
+from agentdistill.models import Model, identity, load_model
 from agentdistill.models.local import LocalModel
 from agentdistill.store import digest, file_digest
 from agentdistill.types import Request, Sample
@@ -25,9 +25,7 @@ from agentdistill.verify.judges import JudgeSettings
 
 ROLE = "role:"
 Table = Mapping[str, Any]
-_HOW_ONLY = (
-    "path", "device", "batch_size", "threads", "concurrency", "timeout_s", "tries", "patience_s", "api_key_env",
-)  # fmt: skip
+_HOW_ONLY = ("path", "device", "batch_size", "threads")
 _SHARED = {"device", "dtype", "batch_size", "chat_template", "context_length"}
 
 
@@ -58,7 +56,8 @@ def model_identity(table: Table) -> str:
 
     What only changes how it is run is left out. A name that is no folder stands for itself.
     """
-    settings = {k: v for k, v in table.items() if k not in _HOW_ONLY}
+    kept = {k: v for k, v in table.items() if k not in _HOW_ONLY}
+    settings = identity(str(table.get("model", "endpoint")), kept)
     path = table.get("path")
     if not isinstance(path, str):
         return digest(settings)

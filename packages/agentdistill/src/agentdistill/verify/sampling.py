@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from agentdistill.driver import Episode
 from agentdistill.environment import Environment
-from agentdistill.errors import InfrastructureError
+from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.executors import OpenWork, RaySettings, Work, hire
 from agentdistill.models import Model
 from agentdistill.progress import Progress, Silent, Task
@@ -56,12 +56,13 @@ def sample_pools(
     """Every problem with its candidates, in order. Episodes are kept as traces in ``journal`` and not run twice.
 
     ``model`` and ``environment`` are made only if one is missing, in this process or, with ``ray``, in its workers;
-    ``identity`` tells the model from others: a journal of another model or other settings is set aside. Raises
-    InfrastructureError where an episode failed twice; what was sampled is kept, and the same call goes on.
+    ``identity`` tells the model from others: a journal of another model or other settings is set aside, one of other
+    problems goes on. A candidate that the model's server refused has no answer. Raises InfrastructureError where an
+    episode failed twice, ModelError where all were refused; what was sampled is kept, and the same call goes on.
     """
-    key = digest([settings, seed, style.cot("?"), list(problems), identity])
-    done = _opened(journal, key)
+    key = digest([replace(settings, n=0), seed, style.cot("?"), identity])
     ids = [(p, f"{p.id}#{i}") for p in problems for i in range(settings.n)]
+    done = _opened(journal, key, {name: p for p, name in ids})
     missing = {at for at, (_, name) in enumerate(ids) if name not in done}
     what = f"{len(problems)} problems x {settings.n}"
     task = (progress or Silent()).task("sample", what, len(ids))
@@ -101,14 +102,15 @@ def _episode(
     return lambda model: rollout(model, problem, environment, style, rollouts, trace_id=name)
 
 
-def _opened(path: Path, key: str) -> dict[str, Trace]:
-    """The episodes that are there. The key of what they hang on stands beside them; those of another are set aside."""
+def _opened(path: Path, key: str, asked: Mapping[str, Problem]) -> dict[str, Trace]:
+    """The episodes that are there of what is asked. Their key stands beside them; those of another are set aside."""
     note = path.with_suffix(".key.jsonl")
     repair_jsonl(path)
     if path.exists() and note.exists() and next(read_jsonl(note), (0, {}))[1].get("key") != key:
         set_aside(path)
     write_jsonl(note, [{"key": key}])
-    return {t.id: t for t in read_traces(path) if t.end is not End.FAULT} if path.exists() else {}
+    traces = read_traces(path) if path.exists() else []
+    return {t.id: t for t in traces if t.end is not End.FAULT and asked.get(t.id) == t.problem}
 
 
 async def _run(
@@ -129,9 +131,10 @@ async def _run(
                 # Those that are not left ran again only to keep their batch the same.
                 good = [t for at, t in results if at in left and t.end is not End.FAULT]
                 append_jsonl(journal, good)
-                done.update({t.id: t for t in good})
-                task.advance(len(good))
-                faults.extend(t.fault or "" for _, t in results if t.end is End.FAULT)
+                refused = [t for at, t in results if at in left and t.refused]
+                done.update({t.id: t for t in [*good, *refused]})
+                task.advance(len(good) + len(refused))
+                faults.extend(t.fault or "" for _, t in results if t.end is End.FAULT and not t.refused)
                 if len(faults) > max(8, crew.batch_size) and len(faults) >= len(left):
                     raise InfrastructureError(faults[-1])
 
@@ -139,3 +142,5 @@ async def _run(
                 await crew.run(left, keep)
         if any(names[at] not in done for at in missing):
             raise InfrastructureError(f"{faults[-1]}; what was sampled is kept, run the same command to go on")
+        if all(t.refused for t in done.values()):
+            raise ModelError(f"{next(iter(done.values())).fault}; every question was refused")

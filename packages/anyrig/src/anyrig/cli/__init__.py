@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from anyrig import __version__
-from anyrig.errors import AnyrigError
+from anyrig.errors import AnyrigError, FileWarning
 
 VERBS = {
     "generate": "make a rig do what a sentence says",
@@ -42,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     verb = next((a for a in argv if a in VERBS), None)
     args = build_parser(only=verb or "").parse_args(argv)
+    shown = warnings.showwarning
+    warnings.showwarning = partial(_warn, shown)
     try:
         return int(importlib.import_module(f"{__name__}.{args.verb}").main(args))
     except AnyrigError as e:
@@ -58,3 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{e.filename}: " if e.filename else ""
         print(f"anyrig: {where}{e.strerror or e}", file=sys.stderr)
         return 1
+    finally:
+        warnings.showwarning = shown
+
+
+def _warn(shown: Callable[..., None], message: Warning | str, category: type[Warning], *where: object) -> None:
+    """A warning about a file as one line: where in the code it was raised is no concern of the user's."""
+    if issubclass(category, FileWarning):
+        print(f"anyrig: note: {message}", file=sys.stderr)
+    else:
+        shown(message, category, *where)

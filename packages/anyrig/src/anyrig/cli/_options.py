@@ -25,6 +25,7 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unit", default="m", help="the file's unit: m, cm, mm, in, ft, or how many metres it has (default: m)"
     )
+    parser.add_argument("--skin", metavar="NAME", help="which of several characters in a glTF file, by skin or number")
 
 
 def add_compute_options(parser: argparse.ArgumentParser) -> None:

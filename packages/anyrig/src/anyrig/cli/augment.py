@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
     low, high = args.lengths
     if not 0 < low <= high or args.n < 1 or min(args.splits, args.removals, args.rest_degrees) < 0:
         raise SettingsError("lengths are LOW <= HIGH above 0, n is at least 1, and nothing else is below 0")
-    model = load(args.file, up=args.up, unit=args.unit)
+    model = load(args.file, skin=args.skin, up=args.up, unit=args.unit)
     if not model.clips:
         raise SettingsError(f"{args.file} has no clip to keep the motion of")
     clip = model.clip(args.clip) if args.clip else model.clips[0]

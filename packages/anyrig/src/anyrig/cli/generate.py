@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from anyrig.io import Model
     from anyrig.skeleton import Clip
 
+_PATIENCE_S = 5.0
 _EPILOG = """\
 examples:
   anyrig generate --rig dragon.glb --text "a dragon flies" --seconds 4 --out flight.glb
@@ -57,17 +59,20 @@ def main(args: argparse.Namespace) -> int:
         raise SettingsError(f"{args.out}: the name ends in none of {', '.join(SUFFIXES)}")
     if not args.out.parent.is_dir():
         raise SettingsError(f"{args.out}: there is no folder {args.out.parent}")
-    rig = load(args.rig, up=args.up, unit=args.unit)
+    rig = load(args.rig, skin=args.skin, up=args.up, unit=args.unit)
     model, sampling = open_model(args)
-    from anyrig.generate import Options, generate
+    from anyrig.generate import Options, generate, told_facing
 
+    facing = told_facing(rig.skeleton)
+    if args.facing == "auto" and not facing.sure:
+        say(f"not sure where {args.rig} faces; taken for {facing.axis}, by {facing.by} (--facing says otherwise)")
     options = Options(
         args.samples, args.seed, args.fps, not args.no_lock, not args.no_ground, args.in_place, args.loop, args.facing,
         sampling,
     )  # fmt: skip
-    pins = [_pin(text, args.up, args.unit) for text in args.pin]
+    pins = [_pin(text, args) for text in args.pin]
     began = time.perf_counter()
-    clips = generate(model, rig.skeleton, prompts, options, pins)
+    clips = generate(model, rig.skeleton, prompts, options, pins, _steps(args.steps))
     took = time.perf_counter() - began
     say(f"made {sum(c.seconds for c in clips):.1f} s of motion for {rig.skeleton.n_joints} joints in {took:.1f} s")
     clips = [replace(c, name=f"{c.name} {k + 1}" if len(clips) > 1 else c.name) for k, c in enumerate(clips)]
@@ -94,7 +99,19 @@ def write(rig: Model, clips: list[Clip], out: Path, up: str = "y", unit: str = "
     return paths
 
 
-def _pin(text: str, up: str, unit: str) -> Pin:
+def _steps(n_steps: int) -> Callable[[int], None]:
+    """Says how far it has got, every few seconds at most: nothing where it is soon done."""
+    last = [time.monotonic()]
+
+    def progress(done: int) -> None:
+        if time.monotonic() - last[0] > _PATIENCE_S:
+            last[0] = time.monotonic()
+            say(f"step {done} of {n_steps}")
+
+    return progress
+
+
+def _pin(text: str, args: argparse.Namespace) -> Pin:
     from anyrig.generate import Pin
     from anyrig.io import load
 
@@ -105,7 +122,7 @@ def _pin(text: str, up: str, unit: str) -> Pin:
     except ValueError:
         raise SettingsError(f"a pin is FILE:FROM-TO, such as idle.glb:0-0.5, not {text!r}") from None
     path, _, name = file.partition("#")
-    model = load(path, up=up, unit=unit)
+    model = load(path, skin=args.skin, up=args.up, unit=args.unit)
     if not model.clips:
         raise SettingsError(f"{path} has no clip to pin the motion to")
     return Pin(model.clip(name) if name else model.clips[0], start, stop)

@@ -22,7 +22,7 @@ def main(args: argparse.Namespace) -> int:
     """Prints what is in the file."""
     from anyrig.io import load
 
-    model = load(args.file, up=args.up, unit=args.unit)
+    model = load(args.file, skin=args.skin, up=args.up, unit=args.unit)
     found = summary(model)
     if args.json:
         print(json.dumps(found, indent=1))
@@ -30,6 +30,10 @@ def main(args: argparse.Namespace) -> int:
     print(f"{args.file}: {found['joints']} joints, {found['roots']} root{'s' * (found['roots'] != 1)}, "
           f"{found['depth']} deep, {found['height']:.3g} m high, {found['reach']:.3g} m along its bones, "
           f"faces {found['faces']}{', with a mesh' * found['mesh']}")  # fmt: skip
+    if not found["faces_sure"]:
+        print(f"  where it faces is told by {found['faces_by']}: --facing says otherwise")
+    if found["carried"]:
+        print(f"  moved along with limbs: {', '.join(f'{a} with {b}' for a, b in found['carried'].items())}")
     for clip in found["clips"]:
         print(f"  {clip['name'] or 'unnamed'}: {clip['frames']} frames, {clip['fps']:g} fps, {clip['seconds']:.2f} s, "
               f"travels {clip['travel']:.3g} m, stretches {clip['stretch']:.2g}")  # fmt: skip
@@ -47,17 +51,20 @@ def summary(model: Any) -> dict[str, Any]:
 
     from anyrig.augment import stretch
     from anyrig.features import size_of
-    from anyrig.generate.facing import FACINGS, facing_of
+    from anyrig.generate.facing import told_facing
 
     s = model.skeleton
-    turn = facing_of(s)
+    facing = told_facing(s)
     return {
         "joints": s.n_joints,
         "roots": len(s.roots),
         "depth": max(s.depths) + 1,
         "height": float(np.ptp(s.rest_positions()[:, 1])),
         "reach": size_of(s),
-        "faces": min(FACINGS, key=lambda f: abs(np.angle(np.exp(1j * (FACINGS[f] - turn))))),
+        "faces": facing.axis,
+        "faces_by": facing.by,
+        "faces_sure": facing.sure,
+        "carried": {s.names[j]: s.names[k] for j, k in enumerate(s.carriers) if k >= 0 and k != s.parents[j]},
         "mesh": model.source is not None,
         "names": list(s.names),
         "clips": [

@@ -23,17 +23,16 @@ from numpy.typing import NDArray
 
 from anyrig import conform
 from anyrig import rotations as rot
+from anyrig.carriers import parents_first, rehung, tree
 from anyrig.datasets._quaternius_words import action_name, describe
-from anyrig.datasets._repair import one_tree, parents_first, rehung, rigid, settled
+from anyrig.datasets._repair import rigid, settled
 from anyrig.datasets._travel import with_travel
 from anyrig.errors import FileError
-from anyrig.io import Model, bind_skeleton, joint_weights, read_glb
+from anyrig.io import Model, read_glb
 from anyrig.skeleton import Clip, Skeleton
 
 Array = NDArray[np.float64]
 
-TRUNKS = ("body", "root")
-"""Names of the joint that the body hangs on, where several trees of joints might be it."""
 _LOW = 0.25
 """A hung joint no higher at rest than this share of the root's height is a foot."""
 _STEADY = ("walk", "run", "gallop")
@@ -50,17 +49,32 @@ class Repairs:
 
 
 def load(path: str | os.PathLike[str], repairs: Repairs | None = None) -> dict[str, Model]:
-    """Creature -> its model, from one GLB file or from all in a folder and below, by name.
+    """Creature -> its model, from one glTF file or from all in a folder and below, by name.
 
+    Files of one name in several folders are told apart by the shortest part of their path that does (``farm/Horse``).
     Clips are called after their action (``walk``, ``attack_kick``), have it in ``action`` in general (``attack``), and
     three captions that say what the name of the clip says, not what an eye has seen. Raises FileError where there is no
     such file, or one that cannot be read.
     """
     path = Path(path)
-    files = sorted(path.rglob("*.glb")) if path.is_dir() else [path]
+    files = sorted(f for f in path.rglob("*") if f.suffix.lower() in (".glb", ".gltf")) if path.is_dir() else [path]
     if not files:
-        raise FileError(f"{path} holds no GLB file")
-    return {file.stem: read_creature(file, repairs) for file in files}
+        raise FileError(f"{path} holds no GLB or glTF file")
+    return {name: read_creature(file, repairs) for name, file in _named(files).items()}
+
+
+def _named(files: Sequence[Path]) -> dict[str, Path]:
+    """The files by stem; those of one stem by as many folders before it as tell them apart, or with their suffix."""
+    named: dict[str, Path] = {}
+    for file in files:
+        parts = file.with_suffix("").parts
+        for n in range(1, len(parts) + 1):
+            alike = [f for f in files if f.with_suffix("").parts[-n:] == parts[-n:]]
+            if len(alike) == 1 or all(f.with_suffix("") == file.with_suffix("") for f in alike):
+                break
+        name = "/".join(parts[-n:])
+        named[name if len(alike) == 1 else f"{name}{file.suffix}"] = file
+    return named
 
 
 def read_creature(path: str | os.PathLike[str], repairs: Repairs | None = None) -> Model:
@@ -88,14 +102,13 @@ def read_creature(path: str | os.PathLike[str], repairs: Repairs | None = None) 
 
 def _repaired(model: Model, repairs: Repairs) -> tuple[Model, list[int]]:
     """The model with one tree of joints, and its feet."""
-    bound = bind_skeleton(model)
-    clips = [replace(c, skeleton=bound) for c in model.clips]
-    kept, parents, hung = one_tree(clips, joint_weights(model), TRUNKS)
-    clips = settled([rehung(c, kept, parents) for c in clips])
+    whole = model.skeleton
+    kept, parents = tree(whole)
+    order = parents_first(kept, parents)
+    limbs = [order.index(j) for j, k in zip(kept, parents, strict=True) if k >= 0 and k != whole.parents[j]]
+    clips = settled([rehung(c, kept, parents) for c in model.clips])
     turn = _to_front(clips[0].skeleton)
     clips = [conform.turned(c, turn) for c in clips]
-    order = parents_first(kept, parents)
-    limbs = [order.index(j) for j in hung]
     if repairs.rigid:
         clips = [rigid(c, limbs) for c in clips]
     skeleton = clips[0].skeleton

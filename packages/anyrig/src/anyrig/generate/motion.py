@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from anyrig import conform
+from anyrig.carriers import spread, whole
 from anyrig.diffusion import Guide, Sampling, Window, blend, denoise, noise, shifted, windows
 from anyrig.errors import SettingsError
 from anyrig.features import CONTACT, Features, decode, encode, rig_code
@@ -19,6 +21,7 @@ from anyrig.generate.upsample import curve, upsampled
 from anyrig.model import MotionModel, RigBatch, collate_rigs, pack, unpack
 from anyrig.skeleton import Clip, Skeleton
 
+Progress = Callable[[int], None]
 MAX_SECONDS = 600.0
 OVERLAP = 16
 """Frames that two windows share."""
@@ -67,10 +70,13 @@ def generate(
     prompts: Sequence[tuple[str, float]],
     options: Options | None = None,
     pins: Sequence[Pin] = (),
+    progress: Progress | None = None,
 ) -> list[Clip]:
     """Clips of ``skeleton`` that do what ``prompts``, each ``(text, seconds)``, say, one after the other.
 
-    Raises SettingsError for prompts without text or time, and for pins of another skeleton or beyond the end.
+    A rig whose feet or controls hang where they do not belong moves as one tree (:mod:`anyrig.carriers`). ``progress``
+    is called with the number of denoising steps done, after each. Raises SettingsError for prompts without text or
+    time, and for pins of another skeleton or beyond the end.
     """
     options = options or Options()
     fps = model.config.fps
@@ -78,19 +84,25 @@ def generate(
     longest, patch = model.config.max_frames, model.config.patch
     parts = windows(frames, longest, min(OVERLAP, longest // 4) // patch * patch, patch)
     turn = facing_of(skeleton, options.facing)
-    rig = faced(skeleton, -turn)
+    body = whole(_still(skeleton)).skeleton
+    rig = faced(body, -turn)
     code = rig_code(rig)
     total = sum(n for _, n in frames)
     given = _given(pins, skeleton, turn, fps, total)
-    x = _sample(model, collate_rigs([code]), parts, options, given)
+    x = _sample(model, collate_rigs([code]), parts, options, given, progress)
     clips = []
     for row in x:
-        features = unpack(row[:total], skeleton.n_joints, fps)
+        features = unpack(row[:total], rig.n_joints, fps)
         clip = decode(_pinned(features, given), rig)
         clip = _finished(clip, features.joints[..., CONTACT], options)
         text = ", then ".join(text for text, _ in prompts)
-        clips.append(replace(turned_back(clip, skeleton, turn), name=text, captions=(text,)))
+        clip = spread(turned_back(clip, body, turn), skeleton)
+        clips.append(replace(clip, name=text, captions=(text,)))
     return clips
+
+
+def _still(skeleton: Skeleton) -> Clip:
+    return Clip(skeleton, skeleton.rest[None], skeleton.offsets, 1.0)
 
 
 def _frames(prompts: Sequence[tuple[str, float]], fps: float) -> list[tuple[str, int]]:
@@ -110,7 +122,12 @@ def _frames(prompts: Sequence[tuple[str, float]], fps: float) -> list[tuple[str,
 
 
 def _sample(
-    model: MotionModel, rig: RigBatch, parts: Sequence[Window], options: Options, given: Features | None
+    model: MotionModel,
+    rig: RigBatch,
+    parts: Sequence[Window],
+    options: Options,
+    given: Features | None,
+    progress: Progress | None,
 ) -> Tensor:
     """(S, T, J + 1, 10), packed."""
     device = next(model.parameters()).device
@@ -124,6 +141,7 @@ def _sample(
     rigs = rig.to(device).repeated(2 * n)
     patch = model.config.patch
     tilings = [parts, shifted(parts, patch)]
+    done = itertools.count(1)
 
     def answer(piece: Tensor, window: Window, level: float) -> Tensor:
         levels = torch.full((2 * n,), level, device=device)
@@ -135,7 +153,10 @@ def _sample(
 
     def whole(x: Tensor, level: float) -> Tensor:
         used = tilings if level <= _SEAMLESS else tilings[:1]
-        return blend(x, used, lambda piece, window: answer(piece, window, level), dim=1, patch=patch)
+        out = blend(x, used, lambda piece, window: answer(piece, window, level), dim=1, patch=patch)
+        if progress is not None:
+            progress(next(done))
+        return out
 
     return denoise(whole, start, options.sampling, generator, _guide(given, length, device))
 
@@ -156,17 +177,18 @@ def _given(pins: Sequence[Pin], skeleton: Skeleton, turn: float, fps: float, tot
     """Features of all frames, not a number where none is pinned; the path in ``origin``'s place is added by pins."""
     if not pins:
         return None
-    n = skeleton.n_joints
+    rig = faced(whole(_still(skeleton)).skeleton, -turn)
+    n = rig.n_joints
     joints, path = np.full((total, n, 10), np.nan), np.full((total, 4), np.nan)
     for pin in pins:
-        if pin.clip.skeleton.n_joints != n or pin.clip.skeleton.names != skeleton.names:
+        if pin.clip.skeleton.parents != skeleton.parents or pin.clip.skeleton.names != skeleton.names:
             raise SettingsError("a motion can be pinned to clips of its own skeleton only")
-        clip = upsampled(pin.clip, fps)
+        clip = upsampled(whole(replace(pin.clip, skeleton=skeleton)), fps)
         first, last = round(pin.start * fps), round(pin.stop * fps)
         if not 0 <= first <= last < min(total, clip.n_frames):
             end = min(total, clip.n_frames) / fps
             raise SettingsError(f"{pin.start} to {pin.stop} s are no part of a motion of {end:.2f} s")
-        seen = encode(_of(clip, faced(skeleton, -turn), turn))
+        seen = encode(_of(clip, rig, turn))
         joints[first : last + 1], path[first : last + 1] = seen.joints[first : last + 1], seen.path[first : last + 1]
     return Features(joints, path, np.zeros((total, n, 3)), np.zeros(3), fps)
 

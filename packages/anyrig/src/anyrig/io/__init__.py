@@ -6,11 +6,15 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from anyrig import conform
+from anyrig.carriers import find
 from anyrig.errors import FileError
 from anyrig.io import _plausible
-from anyrig.io._bind import bind_skeleton, joint_weights
 from anyrig.io._model import Model
+from anyrig.io._rest import shaped
+from anyrig.io._weights import joint_weights
 from anyrig.io.bvh import read_bvh, read_bvh_model, write_bvh
 from anyrig.io.glb import read_glb, write_glb
 from anyrig.io.npz import read_npz, write_npz
@@ -19,7 +23,6 @@ from anyrig.skeleton import Clip
 __all__ = [
     "SUFFIXES",
     "Model",
-    "bind_skeleton",
     "joint_weights",
     "load",
     "read_bvh",
@@ -41,22 +44,24 @@ def load(
     fps: float | None = None,
     in_place: bool = False,
     loop: bool = False,
+    skin: str | int | None = None,
     up: str = "y",
     unit: str | float = "m",
 ) -> Model:
     """The model in a file, brought to this package's y up and metres.
 
-    ``up`` ("x", "y", "z") and ``unit`` ("m", "cm", "mm", "in", "ft", or a number of metres) say what the file's numbers
-    mean; a size or a pose that makes them doubtful is a FileWarning. ``fps`` resamples the clips, ``in_place`` takes
-    away their travel over the ground, ``loop`` makes their last pose the first. Raises FileError for a file that cannot
-    be read and SettingsError for an option that cannot be honoured.
+    ``skin``, by name or number, chooses one of several characters in a glTF file. ``up`` ("x", "y", "z") and ``unit``
+    ("m", "cm", "mm", "in", "ft", or a number of metres) say what the file's numbers mean; a size or a pose that makes
+    them doubtful is a FileWarning. ``fps`` resamples the clips, ``in_place`` takes away their travel over the ground,
+    ``loop`` makes their last pose the first. Raises FileError for a file that cannot be read and SettingsError for an
+    option that cannot be honoured.
     """
     suffix = _suffix(path)
     if suffix in (".glb", ".gltf"):
-        model = read_glb(path, up=up, unit=unit)
+        model = shaped(read_glb(path, skin=skin, up=up, unit=unit), path)
     else:
         read = read_bvh_model(path, up=up) if suffix == ".bvh" else read_npz(path)
-        model = _to_metres(read, up, unit, suffix == ".bvh")
+        model = _carried(_to_metres(shaped(read, path), up, unit, suffix == ".bvh"))
     if suffix != ".npz":  # an archive says what was read when it was written
         _plausible.warn(model, Path(path), up)
     return _changed(model, fps, in_place, loop)
@@ -91,6 +96,10 @@ def save(
 
 
 def _suffix(path: str | os.PathLike[str]) -> str:
+    if Path(path).is_dir():
+        found = sorted(f.name for f in Path(path).iterdir() if f.suffix.lower() in SUFFIXES)
+        hint = f"; name the file in it, such as {found[0]}" if found else ""
+        raise FileError(f"{path} is a folder, not a file{hint}")
     suffix = Path(path).suffix.lower()
     if suffix not in SUFFIXES:
         raise FileError(f"{path}: the name ends in {suffix or 'no suffix'!r}, not in one of {', '.join(SUFFIXES)}")
@@ -109,6 +118,17 @@ def _changed(model: Model, fps: float | None, in_place: bool, loop: bool) -> Mod
             clip = conform.looped(clip)
         clips.append(clip)
     return replace(model, clips=tuple(clips))
+
+
+def _carried(model: Model) -> Model:
+    """The model of a file without a mesh with its several roots, if it has any, carried by one another."""
+    s = model.skeleton
+    if len(s.roots) < 2 or s.carriers:
+        return model
+    none = np.zeros(s.n_joints)
+    motions = [(c.rotations, c.translations) for c in model.clips]
+    s = replace(s, carriers=find(s, motions, none, np.zeros((s.n_joints, s.n_joints))))
+    return replace(model, skeleton=s, clips=tuple(replace(c, skeleton=s) for c in model.clips))
 
 
 def _to_metres(model: Model, up: str, unit: str | float, plain_axes: bool) -> Model:

@@ -80,9 +80,12 @@ def _whole(document: Document, value: Any, what: str, most: int = 1 << 40) -> in
 def add(document: Document, values: NDArray[Any], kind: str, *, target: int | None = None, bounds: bool = False) -> int:
     """Appends ``values`` (count, components), whose dtype is one of glTF's; the index of the new accessor.
 
-    ``bounds`` adds the least and greatest values, which times and positions must have.
+    ``bounds`` adds the least and greatest values, which times and positions must have. Raises FileError for what is not
+    finite: what was too large for single precision, for example.
     """
     values = np.ascontiguousarray(values)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise FileError("a value is not finite in single precision")
     accessor = pygltflib.Accessor(
         bufferView=add_view(document, values.tobytes(), target),
         componentType=_CODES[values.dtype],

@@ -8,45 +8,127 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyrig import rotations as rot
+from anyrig.conform import extent
 from anyrig.io import _accessors
-from anyrig.io._model import Model
-from anyrig.io._source import Source
+from anyrig.io._document import Document
+from anyrig.io._nodes import Nodes, Placement
 from anyrig.skeleton import Skeleton
 
 Array = NDArray[np.float64]
 
+_SAME = 1e-4
+"""Radians, or a share of the size: nodes that are no further from the bind pose rest in it, and are more exact."""
+_RIGID = 1.25
+"""A skin whose bones are longer or shorter than its nodes' by more than this factor was bound in another unit."""
+_FLAT = 0.02
+"""Bind matrices that put bones at less than this share of their length in the nodes say nothing of a pose."""
 
-def bind_skeleton(model: Model) -> Skeleton:
-    """The model's skeleton, resting as it was when its mesh was bound; as it is where nothing says how that was.
+
+def bound(skeleton: Skeleton, document: Document, nodes: Nodes, joints: list[int]) -> Skeleton:
+    """``skeleton``, which rests as the nodes stand, resting as each skin was bound instead.
 
     A bind matrix takes the mesh's space to a joint's. Where that space lies in the world is not said; tried are the
-    world itself and the mesh's node, and the one that puts the joints nearer to their nodes is taken. Joints that no
-    skin names keep their place under their parent.
+    world itself, the mesh's node and the nodes above the skin, and the one that puts the joints nearest to their nodes
+    is taken. A skin without bind matrices, or with matrices that are no pose, leaves its joints as they stand; joints
+    that no skin names keep their place under their parent.
     """
-    source = model.source
-    if source is None:
-        return model.skeleton
-    bound = _bind_matrices(source)
-    if not bound:
-        return model.skeleton
-    joints = sorted(bound)
-    rest = model.skeleton.rest_positions()[joints]
-    candidates = []
-    for space in _mesh_spaces(source):
-        matrices = space @ np.array([bound[j] for j in joints])
-        candidates.append((float(np.abs(matrices[:, :3, 3] - rest).max()), matrices))
-    matrices = min(candidates, key=lambda c: c[0])[1]
-    return _resting(model.skeleton, {j: matrices[n] for n, j in enumerate(joints)})
+    linear = _linear(nodes, joints)
+    placed: dict[int, tuple[Array, Array]] = {}
+    for s in range(len(document.skins or ())):
+        matrices = _bind_matrices(document, s, joints)
+        matrices = _in_world(matrices, skeleton, _spaces(document, nodes, s)) if matrices else {}
+        for j, matrix in matrices.items():
+            turn = _rotation(matrix[:3, :3], linear[j], skeleton.rest_world()[j])
+            placed.setdefault(j, (matrix[:3, 3], turn))
+    return _resting(skeleton, placed) if _differs(skeleton, placed) else skeleton
 
 
-def _resting(skeleton: Skeleton, bound: dict[int, Array]) -> Skeleton:
-    """The skeleton with some of its joints at given world matrices, and the others where their parents take them."""
+def _bind_matrices(document: Document, s: int, joints: list[int]) -> dict[int, Array]:
+    """Joint -> its frame in the mesh's space when skin ``s`` was bound, (4, 4)."""
+    skin = document.skins[s]
+    if skin.inverseBindMatrices is None:
+        return {}
+    joint_of = {node: j for j, node in enumerate(joints)}
+    columns = _accessors.read(document, skin.inverseBindMatrices, f"skin {s}", "MAT4").astype(np.float64)
+    found: dict[int, Array] = {}
+    for node, matrix in zip(skin.joints, columns.reshape(-1, 4, 4).transpose(0, 2, 1), strict=False):
+        if node in joint_of and np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 1e-24:
+            found[joint_of[node]] = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
+    return found
+
+
+def _spaces(document: Document, nodes: Nodes, s: int) -> list[Array]:
+    """World matrices (4, 4) that the space of skin ``s`` may have had, the standard's first."""
+    spaces = [np.eye(4)]
+    spaces += [nodes.matrix(n) for n, node in enumerate(document.nodes) if node.mesh is not None and node.skin == s]
+    top = document.skins[s].joints[0]
+    while (top := nodes.parents[top]) >= 0:
+        spaces.append(nodes.matrix(top))
+    return spaces
+
+
+def _in_world(matrices: dict[int, Array], skeleton: Skeleton, spaces: list[Array]) -> dict[int, Array]:
+    """The matrices in the space that fits best; none where they are no pose of these bones."""
+    joints = sorted(matrices)
+    frames = np.array([matrices[j] for j in joints])
+    if np.abs(frames - np.eye(4)).max() < 1e-9:  # what some exporters write for want of anything better
+        return {}
+    rest = skeleton.rest_positions()[joints]
+    bones = [(n, joints.index(p)) for n, j in enumerate(joints) if (p := skeleton.parents[j]) in matrices]
+    length = _lengths(rest, bones)
+    fits = []
+    for k, space in enumerate(spaces):
+        moved = space @ frames
+        ratio = _lengths(moved[:, :3, 3], bones) / length if length > 0 else 1.0
+        if ratio < _FLAT:
+            continue
+        other_unit = not 1 / _RIGID < ratio < _RIGID
+        if other_unit:  # as meshes with quantised positions are bound
+            moved[:, :3, 3] = rest[0] + (moved[:, :3, 3] - moved[0, :3, 3]) / ratio
+        off = float(np.median(np.linalg.norm(moved[:, :3, 3] - rest, axis=-1))) / extent(skeleton)
+        fits.append((other_unit, round(off, 6), k, moved))
+    if not fits:
+        return {}
+    return dict(zip(joints, min(fits, key=lambda f: f[:3])[3], strict=True))
+
+
+def _lengths(positions: Array, bones: list[tuple[int, int]]) -> float:
+    """The length of all bones together."""
+    return float(sum(np.linalg.norm(positions[a] - positions[b]) for a, b in bones))
+
+
+def _linear(nodes: Nodes, joints: list[int]) -> Array:
+    """The linear part of each joint's world matrix as the nodes stand, scales and all, (J, 3, 3)."""
+    chain = nodes.above(joints)
+    place, rest = Placement(nodes, chain, 1), nodes.rest(chain)
+    for k in range(len(chain)):
+        place.put(k, rest.translations[:, k], rest.rotations[:, k], rest.scales[:, k])
+    return place.linear[0, [chain.index(node) for node in joints]]
+
+
+def _rotation(bind: Array, standing: Array, world: Array) -> Array:
+    """The rotation in the linear map ``bind``, with the scales and mirrors that ``standing`` has beside ``world``."""
+    scales = rot.to_matrix(world).T @ standing
+    if abs(np.linalg.det(scales)) < 1e-24:
+        return world
+    u, _, v = np.linalg.svd(bind @ np.linalg.inv(scales))
+    turn = u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ v)) or 1.0]) @ v
+    return rot.from_matrix(turn)
+
+
+def _differs(skeleton: Skeleton, placed: dict[int, tuple[Array, Array]]) -> bool:
+    at, turns, size = skeleton.rest_positions(), skeleton.rest_world(), extent(skeleton)
+    return any(
+        np.abs(at[j] - p).max() > _SAME * size or float(rot.angle(turns[j], q)) > _SAME for j, (p, q) in placed.items()
+    )
+
+
+def _resting(skeleton: Skeleton, placed: dict[int, tuple[Array, Array]]) -> Skeleton:
+    """The skeleton with some of its joints at given world transforms, and the others where their parents take them."""
     positions, rotations = np.zeros((skeleton.n_joints, 3)), rot.identity(skeleton.n_joints)
     for j, parent in enumerate(skeleton.parents):
-        if j in bound:
-            positions[j] = bound[j][:3, 3]
-            axes = bound[j][:3, :3]
-            rotations[j] = rot.from_matrix(axes / np.linalg.norm(axes, axis=0))
+        if j in placed:
+            positions[j], rotations[j] = placed[j]
         elif parent < 0:
             positions[j], rotations[j] = skeleton.offsets[j], skeleton.rest[j]
         else:
@@ -54,54 +136,3 @@ def _resting(skeleton: Skeleton, bound: dict[int, Array]) -> Skeleton:
             rotations[j] = rot.multiply(rotations[parent], skeleton.rest[j])
     rest, offsets = skeleton.local(positions, rotations)
     return replace(skeleton, offsets=offsets, rest=rest)
-
-
-def _bind_matrices(source: Source) -> dict[int, Array]:
-    """Joint -> its frame in the mesh's space when the mesh was bound, (4, 4)."""
-    document = source.document
-    joint_of = {node: j for j, node in enumerate(source.joints)}
-    found: dict[int, Array] = {}
-    for s, skin in enumerate(document.skins):
-        if skin.inverseBindMatrices is None:
-            continue
-        columns = _accessors.read(document, skin.inverseBindMatrices, f"skin {s}", "MAT4").astype(np.float64)
-        matrices = columns.reshape(-1, 4, 4).transpose(0, 2, 1)
-        for node, matrix in zip(skin.joints, matrices, strict=False):
-            if node in joint_of and np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 1e-24:
-                found.setdefault(joint_of[node], np.asarray(np.linalg.inv(matrix), dtype=np.float64))
-    return found
-
-
-def _mesh_spaces(source: Source) -> list[Array]:
-    """World matrices (4, 4) that the mesh's space may have had: none of its own, and its node's."""
-    spaces = [np.eye(4)]
-    for n, node in enumerate(source.document.nodes):
-        if node.mesh is not None and node.skin is not None:
-            spaces.append(source.nodes.matrix(n))
-    return spaces
-
-
-def joint_weights(model: Model) -> Array:
-    """How much of the mesh each joint carries, (J,): the sum of its vertices' weights; zeros for a model without one.
-
-    Weights that are no numbers, which some files have, count as none.
-    """
-    weights = np.zeros(model.skeleton.n_joints)
-    if model.source is None:
-        return weights
-    document = model.source.document
-    joint_of = {node: j for j, node in enumerate(model.source.joints)}
-    for n, node in enumerate(document.nodes):
-        if node.mesh is None or node.skin is None:
-            continue
-        skin = document.skins[document.index(node.skin, document.skins, f"node {n}")]
-        for primitive in document.meshes[document.index(node.mesh, document.meshes, f"node {n}")].primitives:
-            if primitive.attributes.JOINTS_0 is None or primitive.attributes.WEIGHTS_0 is None:
-                continue
-            followed = _accessors.read(document, primitive.attributes.JOINTS_0, "a mesh", "VEC4").astype(np.int64)
-            share = _accessors.read(document, primitive.attributes.WEIGHTS_0, "a mesh", "VEC4").astype(np.float64)
-            sums = np.bincount(followed.ravel(), np.nan_to_num(share, posinf=0, neginf=0).ravel())
-            for k, total in enumerate(sums[: len(skin.joints)]):
-                if skin.joints[k] in joint_of:
-                    weights[joint_of[skin.joints[k]]] += total
-    return weights

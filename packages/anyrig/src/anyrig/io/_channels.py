@@ -20,6 +20,7 @@ RATES = (24.0, 30.0, 25.0, 60.0, 50.0, 48.0, 120.0, 100.0, 240.0)
 ON_A_FRAME = 0.05
 """A key so near a frame (as a share of a frame) stands on it: times are single precision, and often rounded."""
 _SLOWEST = 10.0
+_MOSTLY = 0.75
 _FALLBACK = 60.0
 _PATHS = {"translation": "VEC3", "rotation": "VEC4", "scale": "VEC3"}
 
@@ -70,7 +71,11 @@ def _channel(document: Document, sampler: dict[str, Any], node: int, path: str, 
 
 
 def frame_rate(channels: list[Channel]) -> float:
-    """The rate at which every key stands on a frame, counted from the first key; 60 where there is no such rate."""
+    """The rate at which every key stands on a frame, counted from the first key.
+
+    Where nearly all keys stand on the frames of one rate and only a much higher one has frames for all, it is the
+    former: a last key that does not fit is no reason for five times the frames. 60 where there is no such rate.
+    """
     times = np.unique(np.concatenate([c.times for c in channels]))
     steps = np.diff(times)
     steps = steps[steps > 1e-6]
@@ -83,7 +88,18 @@ def frame_rate(channels: list[Channel]) -> float:
             return dense  # a rate like 29.97, and no whole one whose times were rounded
         if abs(dense - whole) < 2e-3 * dense and _off_frame(times, whole) <= ON_A_FRAME:
             return whole
-    return next((rate for rate in RATES if _off_frame(times, rate) <= ON_A_FRAME), _FALLBACK)
+    found = next((rate for rate in RATES if _off_frame(times, rate) <= ON_A_FRAME), None)
+    usual = _usual(times, steps)
+    return usual if usual and (found is None or found > 1.5 * usual) else found or _FALLBACK
+
+
+def _usual(times: Array, steps: Array) -> float | None:
+    """The rate of the most usual step between keys, where most keys stand on its frames."""
+    rate = 1.0 / float(np.median(steps))
+    rate = next((r for r in RATES if abs(r - rate) < 0.02 * rate), rate)
+    at = (times - times[0]) * rate
+    on = np.abs(at - np.round(at)) <= ON_A_FRAME
+    return rate if rate >= _SLOWEST and on.mean() >= _MOSTLY else None
 
 
 def _off_frame(times: Array, rate: float) -> float:

@@ -20,12 +20,12 @@ from typing import Any, ClassVar
 import pygltflib
 
 from anyrig.errors import FileError
+from anyrig.io import _meshopt
 from anyrig.io._files import read_bytes
 
 _HEADER = struct.Struct("<4sII")
 _CHUNK = struct.Struct("<I4s")
 _MIME = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".ktx2": "image/ktx2"}
-_UNREADABLE = ("EXT_meshopt_compression", "KHR_meshopt_compression")
 
 
 @dataclass
@@ -117,9 +117,6 @@ def _parse(text: bytes, path: Path) -> Document:
     version = str(getattr(document.asset, "version", None))
     if not version.startswith("2."):
         raise FileError(f"{path} is glTF {version[:10]}; only version 2 can be read")
-    for name in document.extensionsRequired or ():
-        if name in _UNREADABLE:
-            raise FileError(f"{path} needs {name}, which cannot be read; export it again without compression")
     return document
 
 
@@ -131,6 +128,8 @@ def _join_buffers(document: Document, blob: bytes, path: Path) -> None:
             data = blob
         elif isinstance(buffer.uri, str):
             data = _resource(buffer.uri, path)
+        elif any((buffer.extensions or {}).get(name, {}).get("fallback") for name in _meshopt.NAMES):
+            data = bytes(min(buffer.byteLength or 0, _meshopt.MAX_BYTES))  # stands for what is compressed elsewhere
         else:
             raise FileError(f"{path} is malformed: buffer {n} has no data")
         if not isinstance(buffer.byteLength, int) or buffer.byteLength > len(data):
@@ -144,8 +143,37 @@ def _join_buffers(document: Document, blob: bytes, path: Path) -> None:
         if not all(isinstance(v, int) and v >= 0 for v in (offset, view.byteLength)) or offset + view.byteLength > size:
             raise FileError(f"{path} is malformed: buffer view {n} reaches beyond its buffer of {size:,} bytes")
         view.buffer, view.byteOffset = 0, start + offset
+    _expand(document, joined, starts, path)
     document.buffers = [pygltflib.Buffer(byteLength=len(joined))] if starts else []
     document.set_binary_blob(joined)
+
+
+def _expand(document: Document, joined: bytearray, starts: list[tuple[int, int]], path: Path) -> None:
+    """Decodes the views that meshoptimizer compressed, and leaves the document without its extension."""
+    for n, view in enumerate(document.bufferViews or ()):
+        name = next((name for name in _meshopt.NAMES if name in (view.extensions or {})), None)
+        if name is None:
+            continue
+        how = view.extensions.pop(name)
+        start, size = starts[document.index(how.get("buffer"), document.buffers, f"buffer view {n}")]
+        offset, length = how.get("byteOffset", 0), how.get("byteLength")
+        if not all(isinstance(v, int) and v >= 0 for v in (offset, length)) or offset + length > size:
+            raise FileError(f"{path} is malformed: buffer view {n} reaches beyond its buffer of {size:,} bytes")
+        try:
+            data = _meshopt.decode(
+                bytes(joined[start + offset : start + offset + length]),
+                count=how.get("count"),
+                stride=how.get("byteStride"),
+                mode=how.get("mode"),
+                filter=how.get("filter", "NONE"),
+            )
+        except _meshopt.MeshoptError as error:
+            raise FileError(f"{path} cannot be read: buffer view {n} has {name} with {error}") from error
+        joined += bytes(-len(joined) % 8)
+        view.byteOffset, view.byteLength = len(joined), len(data)
+        joined += data
+    for used in (document.extensionsUsed, document.extensionsRequired):
+        used[:] = [name for name in used or () if name not in _meshopt.NAMES]
 
 
 def _resource(uri: str, path: Path) -> bytes:

@@ -112,7 +112,8 @@ def _animation(document: Document, clip: Clip, nodes: Nodes, joints: list[int]) 
     time_index = _accessors.add(document, times, "SCALAR", bounds=True)
     first_index = _accessors.add(document, times[:1], "SCALAR", bounds=True)
     turns = rot.continuous(pose.rotations)[..., [1, 2, 3, 0]].astype(np.float32)
-    moves = pose.translations.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large is refused where it is added
+        moves = pose.translations.astype(np.float32)
     turning = rot.angle(pose.rotations, pose.rotations[:1]).max(axis=0) > STILL
     turned = rot.angle(pose.rotations, nodes.rotations[joints]).max(axis=0) > STILL
     least = STILL * extent(clip.skeleton) / _scales_above(nodes, joints)

@@ -93,7 +93,7 @@ class Placement:
         """Sets node ``k`` of the chain from its local transform."""
         p, w, linear = self.parent(k)
         self.p[:, k] = p + np.einsum("tij,tj->ti", linear, translations)
-        self.w[:, k] = rot.multiply(w, rotations)
+        self.w[:, k] = rot.normalize(rot.multiply(w, rotations))
         self.linear[:, k] = linear @ rot.to_matrix(rotations) * scales[:, None, :]
 
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anyrig import conform
 from anyrig import rotations as rot
+from anyrig.carriers import find
 from anyrig.errors import FileError
+from anyrig.io._bind import bound
 from anyrig.io._channels import ON_A_FRAME, Channel, frame_rate, read_channels, sample
 from anyrig.io._document import Document, Node, extras
 from anyrig.io._files import refuse_too_many_poses
+from anyrig.io._joints import choose
 from anyrig.io._model import Model
 from anyrig.io._nodes import Nodes, read_nodes
+from anyrig.io._weights import carried, sound
 from anyrig.skeleton import Clip, Skeleton
+
+Array = NDArray[np.float64]
 
 EXTRAS = "anyrig"
 """The key in an animation's ``extras`` under which its captions, action and frame rate stand."""
@@ -36,16 +43,16 @@ class Source:
     clips: tuple[tuple[Clip, int], ...]
 
 
-def read_model(document: Document, *, ends: bool = False) -> Model:
-    """The skeleton and clips of a document. Raises FileError for one without a skin.
+def read_model(document: Document, *, ends: bool = False, skin: str | int | None = None) -> Model:
+    """The skeleton and clips of a document; which nodes are joints is said by :func:`anyrig.io._joints.choose`.
 
-    Joints are the nodes that any skin names, those between them, and those above them that an animation moves; with
-    ``ends``, also the childless nodes below that exporters put where the last bones end.
+    The skeleton rests as its mesh was bound, where a skin says how (:mod:`anyrig.io._bind`).
     """
-    if not any(skin.joints for skin in document.skins or ()):
-        raise FileError(f"{document.where} has no skin: nothing says which of its nodes are bones")
+    if not document.nodes:
+        raise FileError(f"{document.where} has no nodes, and so no skin and no animation")
+    sound(document)
     nodes = read_nodes(document)
-    joints = _joints(document, nodes, ends)
+    joints = choose(document, nodes, ends=ends, skin=skin)
     parents = _parents(nodes, joints)
     names = tuple(nodes.names[node] for node in joints)
     forest = Skeleton(names, parents, np.zeros((len(joints), 3)))
@@ -53,56 +60,17 @@ def read_model(document: Document, *, ends: bool = False) -> Model:
     columns = [chain.index(node) for node in joints]
     positions, rotations = nodes.world(chain, nodes.rest(chain))
     rest, offsets = forest.local(positions[0, columns], rotations[0, columns])
-    skeleton = Skeleton(names, parents, offsets, rest)
-    clips = []
+    skeleton = bound(Skeleton(names, parents, offsets, rest), document, nodes, joints)
+    motions = []
     for a in range(len(document.animations or ())):
         channels = read_channels(document, a, frozenset(chain))
         if channels:
-            clips.append((_clip(document, a, channels, nodes, chain, columns, skeleton), a))
+            motions.append((a, *_motion(document, a, channels, nodes, chain, columns, forest)))
+    carriers = find(skeleton, [(r, t) for _, r, t, _ in motions], *carried(document, joints))
+    skeleton = replace(skeleton, carriers=carriers)
+    clips = [(_clip(document, a, skeleton, r, t, fps), a) for a, r, t, fps in motions]
     source = Source(document, nodes, tuple(joints), skeleton, tuple(clips))
     return Model(skeleton, tuple(clip for clip, _ in clips), source)
-
-
-def _joints(document: Document, nodes: Nodes, ends: bool) -> list[int]:
-    """The nodes that are joints, parents first."""
-    named = {
-        document.index(j, document.nodes, f"skin {s}")
-        for s, skin in enumerate(document.skins)
-        for j in skin.joints or ()
-    }
-    above = [n for n in nodes.above(sorted(named)) if n not in named]
-    named |= _moved(document, nodes, above)
-    joints = set()
-    for node in sorted(named):
-        path = nodes.above([node])
-        top = next(k for k, n in enumerate(path) if n in named)
-        joints.update(path[top:])
-    if ends:
-        plain = (n for n in range(len(nodes.names)) if _is_end(document.nodes[n]))
-        joints |= {n for n in plain if nodes.parents[n] in joints}
-    return [n for n in nodes.order if n in joints]
-
-
-def _is_end(node: Any) -> bool:
-    return not node.children and node.mesh is None and node.camera is None and not node.extensions
-
-
-def _moved(document: Document, nodes: Nodes, candidates: list[int]) -> set[int]:
-    """Those of ``candidates`` that some animation turns or takes away from where they rest."""
-    moved = set()
-    for a in range(len(document.animations or ())):
-        for channel in read_channels(document, a, frozenset(candidates)):
-            keys = channel.values[:, 1] if channel.values.ndim == 3 else channel.values
-            if channel.path == "rotation":
-                away = float(rot.angle(rot.normalize(keys), nodes.rotations[channel.node]).max())
-            elif channel.path == "translation":
-                rest = nodes.translations[channel.node]
-                away = float(np.abs(keys - rest).max() / max(float(np.abs(rest).max()), 1e-3))
-            else:
-                continue  # a skeleton has no scale; what it does to the joints below is in their positions
-            if away > 1e-5:
-                moved.add(channel.node)
-    return moved
 
 
 def _parents(nodes: Nodes, joints: list[int]) -> tuple[int, ...]:
@@ -110,36 +78,43 @@ def _parents(nodes: Nodes, joints: list[int]) -> tuple[int, ...]:
     return tuple(at.get(nodes.parents[node], -1) for node in joints)
 
 
-def _clip(
+def _motion(
     document: Document,
     animation: int,
     channels: list[Channel],
     nodes: Nodes,
     chain: list[int],
     columns: list[int],
-    skeleton: Skeleton,
-) -> Clip:
-    source = document.animations[animation]
-    note = _note(source)
+    forest: Skeleton,
+) -> tuple[Array, Array, float]:
+    """Local rotations and translations of the joints in one animation, and its frame rate."""
+    note = _note(document.animations[animation])
     start, end = min(c.times[0] for c in channels), max(c.times[-1] for c in channels)
     fps = note.get("fps") if end == start else frame_rate(channels)
     if not isinstance(fps, int | float) or not 0 < fps < 1e6:
         fps = frame_rate(channels)
-    whole = np.ceil((end - start) * fps - ON_A_FRAME)
-    refuse_too_many_poses(document.where, int(min(whole, 1e15)) + 1, len(chain))
-    times = np.minimum(start + np.arange(int(whole) + 1) / fps, end)
+    n_frames = np.ceil((end - start) * fps - ON_A_FRAME)
+    refuse_too_many_poses(document.where, int(min(n_frames, 1e15)) + 1, len(chain))
+    times = np.minimum(start + np.arange(int(n_frames) + 1) / fps, end)
     pose = nodes.rest(chain, len(times))
     parts = {"translation": pose.translations, "rotation": pose.rotations, "scale": pose.scales}
     for channel in channels:
         parts[channel.path][:, chain.index(channel.node)] = sample(channel, times, ON_A_FRAME / fps)
     pose.rotations[:] = rot.normalize(pose.rotations)
     positions, rotations = nodes.world(chain, pose)
-    local_r, local_t = skeleton.local(positions[:, columns], rotations[:, columns])
+    return *forest.local(positions[:, columns], rotations[:, columns]), float(fps)
+
+
+def _clip(
+    document: Document, animation: int, skeleton: Skeleton, rotations: Array, translations: Array, fps: float
+) -> Clip:
+    source = document.animations[animation]
+    note = _note(source)
     captions = note.get("captions")
     return Clip(
         skeleton,
-        local_r,
-        local_t,
+        rotations,
+        translations,
         fps,
         name=str(source.get("name") or f"animation_{animation}"),
         captions=tuple(str(c) for c in captions) if isinstance(captions, list) else (),

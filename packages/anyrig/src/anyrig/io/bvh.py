@@ -21,6 +21,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+
 from anyrig import conform
 from anyrig import rotations as rot
 from anyrig.errors import FileError
@@ -61,7 +63,10 @@ def write_bvh(clip: Clip, path: str | os.PathLike[str], *, order: str = "ZXY") -
 
     The place of the root at rest is not in the file: positions at rest are the same relative to it.
 
-    Raises SettingsError for an order that is not x, y and z once each, and FileError where the disk refuses.
+    Raises SettingsError for an order that is not x, y and z once each, and FileError where the disk refuses or a
+    position is not finite.
     """
+    if not np.isfinite(clip.world()[0]).all():
+        raise FileError(f"{path} cannot be written: a position is not finite")
     frames = conform.reframed(clip, rot.IDENTITY)
     write_bytes(path, _bvh_write.render(frames, order).encode("utf-8"))

@@ -33,8 +33,11 @@ _NEEDED = (
 
 
 def write_npz(model: Model, path: str | os.PathLike[str]) -> None:
-    """Writes the skeleton and its clips. Raises FileError where the disk refuses."""
+    """Writes the skeleton and its clips. Raises FileError where the disk refuses or a position is not finite."""
     clips, j = model.clips, model.skeleton.n_joints
+    positions = np.concatenate([np.zeros((0, j, 3)), *(c.world()[0] for c in clips)])
+    if not np.isfinite(positions).all():
+        raise FileError(f"{path} cannot be written: a position is not finite")
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
@@ -49,7 +52,7 @@ def write_npz(model: Model, path: str | os.PathLike[str]) -> None:
         n_frames=np.array([c.n_frames for c in clips], dtype=np.int64),
         rotations=np.concatenate([np.zeros((0, j, 4)), *(c.rotations for c in clips)]),
         translations=np.concatenate([np.zeros((0, j, 3)), *(c.translations for c in clips)]),
-        positions=np.concatenate([np.zeros((0, j, 3)), *(c.world()[0] for c in clips)]),
+        positions=positions,
     )
     write_bytes(path, buffer.getvalue())
 

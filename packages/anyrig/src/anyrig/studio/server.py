@@ -99,7 +99,11 @@ class _Handler(BaseHTTPRequestHandler):
         if len(parts) == 3 and parts[:2] == ["api", "files"]:
             stem, dot, suffix = parts[2].rpartition(".")
             if f".{suffix}" in _TYPES and dot:
-                return _TYPES[f".{suffix}"], self.open_session.file(stem, f".{suffix}"), parts[2]
+                return (
+                    _TYPES[f".{suffix}"],
+                    self.open_session.file(stem, f".{suffix}", to_show=url.query == "show"),
+                    parts[2],
+                )
         raise _Refused(404, f"there is nothing at {url.path}")
 
     def _post(self, url: Any) -> tuple[str, bytes, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 from anyrig import creatures
 from anyrig.corpus import Selection
 from anyrig.diffusion import Sampling
-from anyrig.errors import SettingsError
-from anyrig.generate import Options, generate
+from anyrig.errors import FileWarning, SettingsError
+from anyrig.generate import Options, generate, told_facing
 from anyrig.io import SUFFIXES, Model, load, save
 from anyrig.model import MotionModel
 from anyrig.skeleton import Clip
@@ -35,9 +36,10 @@ class Session:
     def __init__(self, model: MotionModel, sampling: Sampling) -> None:
         self._model, self._sampling = model, sampling
         self._rigs: dict[str, Model] = {}
+        self._notes: dict[str, list[str]] = {}
         self._made: dict[str, Made] = {}
         self._count = 0
-        self._busy = threading.Lock()
+        self._busy, self._opening = threading.Lock(), threading.Lock()
         for kind in creatures.kinds():
             self._rigs[kind] = Model(creatures.skeleton(Selection("test").body(kind, 3)))
 
@@ -49,7 +51,7 @@ class Session:
         """One rig. Raises SettingsError where there is none of that name."""
         rig = self.rig(name)
         return {"name": name, "joints": rig.skeleton.n_joints, "mesh": rig.source is not None,
-                "clips": [c.name for c in rig.clips]}  # fmt: skip
+                "clips": [c.name for c in rig.clips], "notes": self._notes.get(name, [])}  # fmt: skip
 
     def rig(self, name: str) -> Model:
         """A rig by name."""
@@ -66,7 +68,18 @@ class Session:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
             path.write_bytes(data)
-            self._rigs[name] = load(path)
+            with self._opening, warnings.catch_warnings(record=True) as caught:  # which is not for several threads
+                warnings.simplefilter("always", FileWarning)
+                rig = load(path)
+        notes = [str(w.message).replace(str(path), name) for w in caught if issubclass(w.category, FileWarning)]
+        facing = told_facing(rig.skeleton)
+        if not facing.sure:
+            notes.append(f"Not sure where it faces: taken for {facing.axis}, by {facing.by}.")
+        if _unseen(rig):
+            notes.append(
+                "Its mesh is compressed in a way that this page cannot show: bones are shown, exports keep it."
+            )
+        self._rigs[name], self._notes[name] = rig, notes
         return self.about(name)
 
     def make(self, asked: dict[str, Any]) -> list[str]:
@@ -94,11 +107,11 @@ class Session:
             clips = generate(self._model, rig.skeleton, [(t, float(s)) for t, s in prompts], options)
             return [self._keep(Made(rig, clip)) for clip in clips]
 
-    def file(self, name: str, suffix: str) -> bytes:
-        """A motion, or a rig without one, as the bytes of a file."""
+    def file(self, name: str, suffix: str, *, to_show: bool = False) -> bytes:
+        """A motion, or a rig without one, as the bytes of a file; ``to_show`` as one that the page can show."""
         made = self._made.get(name)
         rig = made.rig if made else self.rig(name)
-        what = replace(rig, clips=(made.clip,) if made else ())
+        what = replace(rig, clips=(made.clip,) if made else (), source=None if to_show and _unseen(rig) else rig.source)
         if suffix not in SUFFIXES or (suffix == ".bvh" and not made):
             raise SettingsError(f"a motion is exported as one of {', '.join(SUFFIXES)}")
         with tempfile.TemporaryDirectory() as folder:
@@ -113,6 +126,11 @@ class Session:
         while len(self._made) > _KEPT:
             del self._made[next(iter(self._made))]
         return name
+
+
+def _unseen(rig: Model) -> bool:
+    """Whether the page's viewer has no means to decode the rig's mesh."""
+    return rig.source is not None and "KHR_draco_mesh_compression" in (rig.source.document.extensionsRequired or ())
 
 
 def _is_prompt(value: object) -> bool:

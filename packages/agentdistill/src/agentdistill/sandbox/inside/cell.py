@@ -20,6 +20,8 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType, TracebackType
 from typing import Any
 
+from . import plain
+
 try:
     import resource
 except ImportError:  # Windows
@@ -28,6 +30,7 @@ except ImportError:  # Windows
 globals()["__builtins__"] = dict(vars(builtins))  # see wire.py
 
 FLOOD = 50  # a cell that prints this many times its output limit is ended
+TAKEN = "final_answer is a function: call final_answer(...), and give nothing else its name. It is in place again.\n"
 _FOLDER = __file__.removesuffix("cell.py")
 _UNDISTURBED = frozenset({"run", "_arm", "_disarm", "_ring", "pause", "resume"})
 _ITIMER = hasattr(signal, "setitimer")
@@ -122,12 +125,12 @@ class Runner:
         self.capture = Capture()
         self.final: str | None = None
         self.namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins, "__doc__": None}
-        self.namespace["final_answer"] = self.final_answer
+        self._answer = self.namespace["final_answer"] = self.final_answer
         self._armed = self._rang = False
 
     def final_answer(self, answer: object) -> None:
-        """Give `answer` as the final one and end the cell. A str counts as it is, anything else by its repr."""
-        self.final = answer if type(answer) is str else repr(answer)
+        """Give `answer` as the final one and end the cell. A str counts as it is, anything else as it reads."""
+        self.final = plain.answer(answer)
         raise Final
 
     def run(self, source: str, number: int, soft_s: float, limit: int) -> Outcome:
@@ -155,6 +158,9 @@ class Runner:
             outcome.error = describe(problem, name, limit)
         if self._rang and outcome.stop == "ok":
             outcome.stop = "timeout"  # it swallowed the bell, or the bell rang where exceptions are lost
+        if self.namespace.get("final_answer") is not self._answer:
+            self.namespace["final_answer"] = self._answer
+            self.capture.parts.append(TAKEN)
         outcome.output = self.capture.parts
         outcome.truncated = self.capture.written > limit
         return outcome
@@ -166,7 +172,7 @@ class Runner:
         if last is None:
             return None
         value = eval(last, self.namespace)
-        return None if value is None else str(repr(value))
+        return None if value is None else plain.shown(value)
 
     def _arm(self, soft_s: float) -> None:
         sys.settrace(None)
@@ -228,7 +234,7 @@ def describe(problem: BaseException, name: str, limit: int) -> tuple[str, str, i
         text = "".join(report.format())
     except BaseException:  # a hostile __str__, or a broken traceback module
         pass
-    return kind, message, line, cut_middle(text, limit)
+    return kind, message, line, plain.cut_middle(text, limit)
 
 
 def _hide_own(report: traceback.TracebackException | None) -> None:
@@ -246,14 +252,6 @@ def _line(tb: TracebackType | None, name: str) -> int | None:
             line = tb.tb_lineno
         tb = tb.tb_next
     return line
-
-
-def cut_middle(text: str, limit: int) -> str:
-    """At most `limit` characters, the end of a traceback being worth as much as its beginning."""
-    if len(text) <= limit:
-        return text
-    half = max(1, (limit - 5) // 2)
-    return text[:half] + "\n...\n" + text[-half:]
 
 
 def seeded(seed: int) -> Callable[[], None]:
@@ -284,6 +282,7 @@ def preload(modules: tuple[str, ...]) -> list[str]:
             __import__(name)
         except ImportError:
             absent.append(name)
+    plain.print_plainly()
     gc.collect()
     return absent
 

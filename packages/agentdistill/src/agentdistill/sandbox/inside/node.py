@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -64,6 +65,7 @@ class Node:
         number, soft_s, limit = wire.ORDER.unpack(head)
         if tools != self._tools:
             self._set_tools(tools)
+        self._put_back(source.decode())
         outcome = self.runner.run(source.decode(), number, soft_s, limit)
         used, peak = cell.now()
         # Nothing runs between cells, so the last count is where this cell began (but a fork's own count starts at 0).
@@ -89,6 +91,14 @@ class Node:
         for name in wanted:
             self.runner.namespace[name] = Tool(name, self)
         self._tools = names
+
+    def _put_back(self, source: str) -> None:
+        """Restore the tools that the cell calls and an earlier one replaced by what cannot be called: `search = 5`."""
+        for name in self._tools.decode().split("\n") if self._tools else []:
+            if not callable(self.runner.namespace.get(name)) and re.search(
+                rf"(?<![\w.]){re.escape(name)}\s*\(", source
+            ):
+                self.runner.namespace[name] = Tool(name, self)
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Have the host run a tool; its answer, or ToolError with the host's words."""

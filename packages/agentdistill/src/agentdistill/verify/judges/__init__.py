@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 from agentdistill.acting import Policy
 from agentdistill.environment import Environment
 from agentdistill.errors import RecipeError
+from agentdistill.parse import after_reasoning
 from agentdistill.retrieval import Retriever
 from agentdistill.types import Problem, Sampling
 from agentdistill.verify.types import Candidate, Check, Role, Verdict
@@ -114,7 +115,7 @@ def said(reply: str) -> Verdict:
     >>> said("All is well.\\n**Verification: is it correct (Yes/No)? Yes**"), said("I cannot say.")
     (<Verdict.TRUE: 'true'>, <Verdict.MALFORMED: 'malformed'>)
     """
-    lines = VERDICT_LINE.findall(reply)
+    lines = VERDICT_LINE.findall(after_reasoning(reply))
     told = _CHOICE.sub("", lines[-1]) if lines else ""
     answer = _ANSWER.match(told)
     words = [answer[1]] if answer else _WORD.findall(told)

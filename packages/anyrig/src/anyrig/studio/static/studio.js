@@ -94,7 +94,7 @@ function clear() {
 
 // Loads files and sets them side by side.
 async function show(names) {
-  const files = await Promise.all(names.map((n) => loader.loadAsync(`/api/files/${encodeURIComponent(n)}.glb`)));
+  const files = await Promise.all(names.map((n) => loader.loadAsync(`/api/files/${encodeURIComponent(n)}.glb?show`)));
   clear();
   const sizes = files.map((f) => new Box3().setFromObject(f.scene).getSize(new Vector3()));
   const size = Math.max(...sizes.map((s) => Math.max(s.x, s.y, s.z)), 1e-3);
@@ -160,6 +160,7 @@ async function take(file) {
   const rig = await ask(`/api/rigs?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
   await listRigs(rig.name);
   await showRig();
+  if (rig.notes.length) say(`${rig.name}: ${rig.notes.join(" ")}`);
 }
 
 function prompts() {

@@ -1,0 +1,102 @@
+"""Which grader the answers of a source are for: numbers and formulas, or words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from agentdistill.grade._dates import same_day
+from agentdistill.grade._times import same_time
+from agentdistill.types import Kind
+
+_NUMBER = r"[-+−±]?\s*(?:[$€£¥]|US\$)?\s*[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
+_UNITS = (
+    "mm|cm|dm|m|km|in|ft|yd|mi|mg|g|kg|t|oz|lb|lbs|ml|cl|l|L|s|sec|min|h|hr|hrs|mph|kmh|km/h|m/s|Hz|kHz|MHz|W|kW|V|A|J|kJ"
+    "|N|Pa|kPa|K|°C|°F|cm2|m2|km2|cm3|m3|cm\\^2|m\\^2|km\\^2|cm\\^3|m\\^3|USD|EUR"
+)
+_QUANTITY = re.compile(rf"{_NUMBER}\s*(?:\\?[%°€£$]|(?:{_UNITS}))?")
+_YEAR = re.compile(r"1\d{3}|20\d{2}")
+# What has digits and is read, not computed: dates, times, scores, ranges of years, seasons, telephone numbers, decades.
+_READ = re.compile(
+    r"\d+(?:[-–—/.:]\d+){2,}|\d+[-–—]\d+|\d{1,2}:\d{2}|\d{4}/\d{2}|\d*0s|\d{4}-\d{2}-\d{2}[T ].*|[nwac]/[aoc]"
+)
+_FUNCTIONS = frozenset(
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "log",
+        "ln",
+        "exp",
+        "sqrt",
+        "pi",
+        "mod",
+        "gcd",
+        "lcm",
+        "max",
+        "min",
+        "inf",
+        "infty",
+    ]
+)
+_SUFFIXES = frozenset(["st", "nd", "rd", "th", "am", "pm", "bc", "ad", "ce", "up"])
+_TOKEN = re.compile(r"\s*(?:(\d+(?:[.,]\d+)*)|([^\W\d_]+)|([-+−*/·×÷^=<>≤≥≠()\[\]{},;|!√∞∪∩°%$±:._]))")
+_OPERATORS = frozenset("+*/·×÷^=<>≤≥≠√∪∩|-−±")
+
+
+def answer_kind(answers: Sequence[str]) -> Kind:
+    """``math`` where nine in ten answers are numbers or formulas and not all of them are years; else ``short``.
+
+    >>> answer_kind(["no", "yes", "UK", "10-8"]), answer_kind(["12", "2x + 1", "$1,000"]), answer_kind(["1999"])
+    ('short', 'math', 'short')
+    """
+    if all(_YEAR.fullmatch(a.strip()) for a in answers):
+        return "short"
+    looks = sum(_looks_mathematical(a.strip()) for a in answers)
+    return "math" if looks >= 0.9 * len(answers) else "short"
+
+
+def _looks_mathematical(answer: str) -> bool:
+    if "\\" in answer:
+        return True
+    if same_time(answer, answer) or same_day(answer, answer):
+        return False
+    return not _READ.fullmatch(answer) and (bool(_QUANTITY.fullmatch(answer)) or _is_formula(answer.strip("$")))
+
+
+def _is_formula(answer: str) -> bool:
+    """Whether it is made of numbers, variables, functions and operators, and is more than a name."""
+    at, tokens = 0, []
+    while at < len(answer):
+        found = _TOKEN.match(answer, at)
+        if found is None:
+            return False
+        tokens.append(found)
+        at = found.end()
+    pieces = [t[t.lastindex or 0] for t in tokens]
+    if not pieces or pieces[-1] in _OPERATORS:  # C++, A+
+        return False
+    letters = [(i, t[2]) for i, t in enumerate(tokens) if t[2]]
+    if not all(_is_symbol(word, pieces[i - 1] if i else "", pieces[i + 1 : i + 2]) for i, word in letters):
+        return False
+    variables = [w for _, w in letters if w.islower()]
+    has_operator = any(p in _OPERATORS for p in pieces)
+    if any(t[1] for t in tokens):  # digits
+        return not letters or bool(variables) or any(p in _OPERATORS - {"-"} for p in pieces)
+    applied = len(letters) > 1 and letters[0][1] in _FUNCTIONS
+    return answer in ("pi", "π", "∞") or applied or (has_operator and bool(variables))
+
+
+def _is_symbol(word: str, before: str, after: list[str]) -> bool:
+    """A variable, a product of two (``2ab``) or the name of a function; not a word, a suffix or an identifier."""
+    if word in _FUNCTIONS:
+        return True
+    if after and after[0][0].isdigit() and word.isascii():  # B2, R2-D2; but 2 x 10
+        return word == "x" and before[:1].isdigit()
+    return len(word) == 1 or (len(word) == 2 and word.islower() and word not in _SUFFIXES and before[:1].isdigit())
