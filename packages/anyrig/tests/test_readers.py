@@ -100,7 +100,8 @@ def farthest(keys, positions, wanted, clip):
     found = [j for j, key in enumerate(wanted) if key in row]
     assert found, "none of the joints is there"
     there = np.array(positions)[[row[wanted[j]] for j in found]].transpose(1, 0, 2)
-    size = max(extent(clip.skeleton), 1e-3)  # some rest in a point but for rounding
+    # Some rest in a point but for rounding, and leave it when they move.
+    size = max(extent(clip.skeleton), float(np.ptp(clip.world()[0], axis=(0, 1)).max()))
     return float(np.abs(there - clip.world()[0][list(AT)][:, found]).max() / size), len(found)
 
 
