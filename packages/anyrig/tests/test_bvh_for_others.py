@@ -115,6 +115,27 @@ def test_a_root_that_goes_along_with_a_joint_hangs_on_it(tmp_path):
     assert back.names[back.parents[back.index("foot")]] == "shin"
 
 
+def test_roots_that_go_along_with_one_another_hang_on_one_another(tmp_path):
+    """A foot on a heel on a shin, all three at the top: in any order, and with one that goes its own way between."""
+    body = clip_of(("hips", "thigh", "shin", "heel", "foot"), (-1, 0, 1, 2, 3), np.ones((5, 3)))
+    positions, turns = body.world()
+    for order in ((3, 4), (4, 3)):
+        joints = [0, 1, 2, *order, 4]  # the last joint twice, the second time gone astray
+        rest = body.skeleton.rest_positions()
+        offsets = np.array([*body.skeleton.offsets[:3], *rest[list(order)], rest[4]])
+        names = (*(body.skeleton.names[j] for j in joints[:5]), "target")
+        skeleton = Skeleton(names, (-1, 0, 1, -1, -1, -1), offsets)
+        moves = np.concatenate([body.translations[:, :3], positions[:, joints[3:]]], axis=1)
+        moves[:, 5] += rng.normal(size=(5, 3))
+        rotations = np.concatenate([body.rotations[:, :3], turns[:, joints[3:]]], axis=1)
+        text = written(Clip(skeleton, rotations, moves, 30.0), tmp_path)
+        assert re.findall(r"JOINT (\w+_move)", text) == ["target_move"]
+        back = read_bvh(tmp_path / "out.bvh").skeleton
+        on = {name: back.names[parent] for name, parent in zip(back.names, back.parents, strict=True)}
+        assert (on["heel"], on["target"]) == ("shin", "hips")
+        assert on["foot"] == "heel"
+
+
 @pytest.mark.parametrize(
     ("names", "plain"),
     [

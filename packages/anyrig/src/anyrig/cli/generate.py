@@ -86,7 +86,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def write(rig: Model, clips: list[Clip], out: Path, up: str = "y", unit: str = "m") -> list[Path]:
+def write(rig: Model, clips: list[Clip], out: Path, up: str | None = None, unit: str | None = None) -> list[Path]:
     """All clips in one file, or, for BVH, which holds one only, in numbered ones."""
     from anyrig.io import save
 
