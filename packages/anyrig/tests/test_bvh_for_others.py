@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from anyrig import io
 from anyrig import rotations as rot
+from anyrig.carriers import spread, whole
+from anyrig.cli.generate import write
 from anyrig.errors import FileWarning
 from anyrig.io.bvh import read_bvh, write_bvh
-from anyrig.skeleton import Clip, Skeleton
+from anyrig.skeleton import FREE, Clip, Skeleton
 
 rng = np.random.default_rng(0)
 
@@ -134,6 +137,25 @@ def test_roots_that_go_along_with_one_another_hang_on_one_another(tmp_path):
         on = {name: back.names[parent] for name, parent in zip(back.names, back.parents, strict=True)}
         assert (on["heel"], on["target"]) == ("shin", "hips")
         assert on["foot"] == "heel"
+
+
+def test_what_is_made_for_a_rig_moves_nothing_but_its_root(tmp_path):
+    """A hub that carries nothing stays on the ground, the body bobs over it, and the foot hangs on the hub."""
+    names = ("hub", "body", "thigh", "shin", "foot")
+    offsets = [[0, 0, 0], [0, 1, 0], [0, -0.1, 0], [0, -0.4, 0.1], [0, 0.1, 0.2]]
+    skeleton = Skeleton(names, (-1, 0, 1, 2, 0), np.array(offsets, float), carriers=(FREE, -1, 1, 2, 3))
+    still = Clip(skeleton, rot.identity(5, 5), skeleton.offsets, 30.0)
+    body = whole(still)
+    turns = rot.from_rotvec(rng.normal(scale=0.3, size=(5, 4, 3)))
+    moves = body.translations.copy()
+    moves[:, 0] += rng.normal(size=(5, 3))
+    made = spread(replace(body, rotations=turns, translations=moves), skeleton)
+    assert written(made, tmp_path).count("_move") == 2
+    (path,) = write(io.Model(skeleton), [made], tmp_path / "made.bvh")
+    assert path.read_text().count("position") == 3
+    back = read_bvh(path)
+    assert back.skeleton.names == names[1:]
+    assert back.world()[0] == pytest.approx(made.world()[0][:, 1:], abs=1e-6)
 
 
 @pytest.mark.parametrize(
