@@ -20,7 +20,7 @@ CODE := $(PACKAGE)/src
 export OMP_NUM_THREADS := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help demo figure test test-ray test-extras test-clients check lint types bench clean distclean
+.PHONY: help demo figure test test-ray test-extras test-clients test-readers check lint types bench clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -68,6 +68,16 @@ test-extras: $(VENV)/.installed-dev ## tests of dense retrieval, reasoning-gym, 
 	MCP_SERVER_TIME=$(abspath $(BIN))/mcp-server-time $(BIN)/python -m pytest $(addprefix $(PACKAGE)/tests/, \
 		retrieval/test_dense.py retrieval/test_hybrid.py tasks/test_reasoning_gym.py grade/test_gym.py \
 		readers/test_reasoning_gym.py mcp/test_mcp_tools.py serve/test_smolagents_client.py) $(ARGS)
+
+# Blender (bpy, 370 MB) exists for one version of Python only: without it, its tests are left out.
+READERS := $(abspath $(VENV))/readers
+test-readers: $(VENV)/.installed-dev $(VENV)/.installed-rigs ## exports of anyrig as Khronos' validator, three.js, Blender, bvhio and pybvh read them; needs npm
+	@mkdir -p $(READERS) && cp $(RIGS)/tests/readers/package.json $(READERS)
+	@cd $(READERS) && npm install --silent --no-audit --no-fund
+	@test -d $(READERS)/python || $(BIN)/python -m venv $(READERS)/python
+	@$(READERS)/python/bin/python -m pip install --quiet --disable-pip-version-check bvhio==1.5.4 pybvh==0.9.0
+	-@$(READERS)/python/bin/python -m pip install --quiet --disable-pip-version-check bpy==4.5.15
+	ANYRIG_READERS=$(READERS) $(BIN)/python -m pytest $(RIGS)/tests/test_readers.py $(RIGS)/tests/test_valid_gltf.py $(ARGS)
 
 # Each kind has an environment of its own: some want other versions of what the package itself uses. Nothing is pinned,
 # since the point is what people install today; docs/clients.md says which versions were tried.

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
 
@@ -10,3 +13,14 @@ def environment():
 
     with surroundings() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A real browser for the chat page."""
+    from chromium import Chromium, find_chromium
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        chromium = Chromium(find_chromium(), Path(profile), timeout_s=120)
+        yield chromium
+        chromium.close()

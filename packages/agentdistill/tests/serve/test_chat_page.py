@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import tempfile
 import threading
 import time
-from pathlib import Path
 
 import pytest
-from chromium import Chromium, find_chromium
+from chromium import find_chromium
 
 pytest.importorskip("fastapi", reason="the extra agentdistill[serve] is not installed")
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on the path; set CHROMIUM to its program")
 
 from agent_server import served  # noqa: E402
+from chat_page import ask, text, wait  # noqa: E402
 
 from agentdistill.errors import InfrastructureError  # noqa: E402
 from agentdistill.models.scripted import Scripted  # noqa: E402
@@ -45,14 +43,6 @@ class Student:
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        chromium = Chromium(find_chromium(), Path(profile), timeout_s=120)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture(scope="module")
 def student():
     return Student()
 
@@ -77,22 +67,6 @@ def page(browser, server):
     assert browser.problems == []
     assert all(u.startswith((server.url, "about:", "data:")) for u in browser.requests)
     assert browser.evaluate("window.pwned === undefined && document.querySelectorAll('img').length === 0")
-
-
-def wait(browser, expression: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not browser.evaluate(expression):
-        assert time.monotonic() < deadline, f"never came true: {expression}\n{text(browser, 'body')}"
-        time.sleep(0.05)
-
-
-def text(browser, selector: str) -> str:
-    return browser.evaluate(f"(document.querySelector({json.dumps(selector)}) || {{textContent: ''}}).textContent")
-
-
-def ask(browser, question: str) -> None:
-    browser.choose("#question", question)
-    browser.click("#send")
 
 
 def test_steps_appear_as_they_happen_and_the_conversation_goes_on(page, student):

@@ -22,11 +22,18 @@ TRAVEL_SHARE = 0.1
 """A clip that ends further away than this share of the skeleton's size travels on purpose."""
 
 
-def metres(unit: str) -> float:
-    """Metres in one ``unit``. Raises SettingsError for a unit that is not in :data:`UNITS`."""
-    if unit not in UNITS:
-        raise SettingsError(f"no unit is called {unit!r}; there are: {', '.join(UNITS)}")
-    return UNITS[unit]
+def metres(unit: str | float) -> float:
+    """Metres in one ``unit``: a name in :data:`UNITS`, or the number itself. Raises SettingsError for any other."""
+    if unit in UNITS:
+        return UNITS[str(unit)]
+    try:
+        number = float(unit)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        names = ", ".join(UNITS)
+        raise SettingsError(f"a unit is one of {names}, or how many metres it has, above 0: not {unit!r}")
+    return number
 
 
 def upright(up: str) -> Array:

@@ -10,10 +10,11 @@ from contextvars import ContextVar
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from agentdistill.serve._page import ASSETS
 from agentdistill.serve.refused import Refused
 from agentdistill.serve.settings import ServeSettings
 
-_OPEN = frozenset({"/", "/health", "/openapi.json", "/chat.js", "/chat.css"})
+_OPEN = frozenset({"/health", "/openapi.json", *ASSETS})
 """Paths that need no key: they tell nothing but what the server is."""
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 request_id: ContextVar[str] = ContextVar("request_id", default="")

@@ -1,4 +1,4 @@
-"""The chat page: three files of this package in the report's style, nothing from anywhere else."""
+"""The chat page: files of this package in the report's style, nothing from anywhere else."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ def _serves(name: str, kind: str) -> Callable[[], Awaitable[Response]]:
     return asset
 
 
+_KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 ASSETS = {
-    "/": _serves("chat.html", "text/html"),
-    "/chat.css": _serves("chat.css", "text/css"),
-    "/chat.js": _serves("chat.js", "text/javascript"),
+    "/" if path.suffix == ".html" else f"/{path.name}": _serves(path.name, _KINDS[path.suffix])
+    for path in sorted(_FOLDER.iterdir())
+    if path.suffix in _KINDS
 }
 """What is served where."""

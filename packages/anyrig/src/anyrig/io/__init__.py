@@ -11,6 +11,7 @@ import numpy as np
 from anyrig import conform
 from anyrig.carriers import find
 from anyrig.errors import FileError
+from anyrig.io import _plausible
 from anyrig.io._model import Model
 from anyrig.io._rest import shaped
 from anyrig.io._weights import joint_weights
@@ -45,21 +46,24 @@ def load(
     loop: bool = False,
     skin: str | int | None = None,
     up: str = "y",
-    unit: str = "m",
+    unit: str | float = "m",
 ) -> Model:
     """The model in a file, brought to this package's y up and metres.
 
     ``skin``, by name or number, chooses one of several characters in a glTF file. ``up`` ("x", "y", "z") and ``unit``
-    ("m", "cm", "mm", "in", "ft") say what the file's numbers mean. ``fps`` resamples the clips, ``in_place`` takes away
-    their travel over the ground, ``loop`` makes their last pose the first. Raises FileError for a file that cannot be
-    read and SettingsError for an option that cannot be honoured.
+    ("m", "cm", "mm", "in", "ft", or a number of metres) say what the file's numbers mean; a size or a pose that makes
+    them doubtful is a FileWarning. ``fps`` resamples the clips, ``in_place`` takes away their travel over the ground,
+    ``loop`` makes their last pose the first. Raises FileError for a file that cannot be read and SettingsError for an
+    option that cannot be honoured.
     """
     suffix = _suffix(path)
     if suffix in (".glb", ".gltf"):
         model = shaped(read_glb(path, skin=skin, up=up, unit=unit), path)
     else:
-        model = shaped(read_bvh_model(path) if suffix == ".bvh" else read_npz(path), path)
-        model = _carried(_to_metres(model, up, unit, suffix == ".bvh"))
+        read = read_bvh_model(path, up=up) if suffix == ".bvh" else read_npz(path)
+        model = _carried(_to_metres(shaped(read, path), up, unit, suffix == ".bvh"))
+    if suffix != ".npz":  # an archive says what was read when it was written
+        _plausible.warn(model, Path(path), up)
     return _changed(model, fps, in_place, loop)
 
 
@@ -71,7 +75,7 @@ def save(
     in_place: bool = False,
     loop: bool = False,
     up: str = "y",
-    unit: str = "m",
+    unit: str | float = "m",
 ) -> None:
     """Writes a model or a clip; the options are :func:`load`'s, and ``up`` and ``unit`` say what the file shall have.
 
@@ -127,7 +131,7 @@ def _carried(model: Model) -> Model:
     return replace(model, skeleton=s, clips=tuple(replace(c, skeleton=s) for c in model.clips))
 
 
-def _to_metres(model: Model, up: str, unit: str, plain_axes: bool) -> Model:
+def _to_metres(model: Model, up: str, unit: str | float, plain_axes: bool) -> Model:
     """``plain_axes``: joints keep the axes that they rest in, without rotation, as in every BVH file."""
     turn, factor = conform.upright(up), conform.metres(unit)
     if up == "y" and factor == 1.0:
@@ -138,7 +142,7 @@ def _to_metres(model: Model, up: str, unit: str, plain_axes: bool) -> Model:
     return _regrouped(change)
 
 
-def _from_metres(model: Model, up: str, unit: str) -> Model:
+def _from_metres(model: Model, up: str, unit: str | float) -> Model:
     turn, factor = conform.upright(up), conform.metres(unit)
     if up == "y" and factor == 1.0:
         return model

@@ -16,10 +16,11 @@ _SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "M
 _CODES = {np.dtype(t): code for code, t in _TYPES.items()}
 
 
-def read(document: Document, index: Any, what: str, kind: str | None = None) -> NDArray[Any]:
+def read(document: Document, index: Any, what: str, kind: str | None = None, *, raw: bool = False) -> NDArray[Any]:
     """The numbers of accessor ``index`` as (count, components), normalised integers as float64, sparse ones filled in.
 
-    ``what`` names the one who asks, and ``kind`` the type it needs. Raises FileError for anything that does not fit.
+    ``what`` names the one who asks, and ``kind`` the type it needs; ``raw`` leaves normalised integers as they are
+    stored. Raises FileError for anything that does not fit.
     """
     n = document.index(index, document.accessors, what)
     accessor = document.accessors[n]
@@ -36,7 +37,7 @@ def read(document: Document, index: Any, what: str, kind: str | None = None) -> 
         values = _strided(document, accessor.bufferView, accessor.byteOffset, dtype, count, size, f"accessor {n}")
     if accessor.sparse is not None:
         values = _filled(document, values, accessor.sparse, dtype, size, n)
-    if accessor.normalized and dtype.kind in "iu":
+    if accessor.normalized and dtype.kind in "iu" and not raw:
         return np.asarray(np.maximum(values / float(np.iinfo(dtype.name).max), -1.0))
     return values
 

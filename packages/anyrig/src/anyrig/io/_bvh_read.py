@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from anyrig import rotations as rot
 from anyrig.errors import FileError, FileWarning
+from anyrig.io._bvh_positions import absolute
+from anyrig.io._bvh_tree import END, is_stub, without_movers
 from anyrig.io._files import refuse_too_many_poses
 from anyrig.io._model import Model
 from anyrig.skeleton import Clip, Skeleton
 
 Array = NDArray[np.float64]
 
-END = "_end"
 _SPACE = re.compile(r"\s*")
 _JOINT = re.compile(r"(ROOT|JOINT)\b[ \t]*([^\r\n{}]*)", re.IGNORECASE)
 _END_SITE = re.compile(r"End\b[^\r\n{}]*", re.IGNORECASE)
@@ -39,22 +40,33 @@ class _Joint:
     channels: list[tuple[int, str]] = field(default_factory=list)  # (axis, kind)
 
 
-def parse(text: str, path: Path) -> Model:
-    """The skeleton and, where there are frames, the one clip. Raises FileError with the line that is at fault."""
+def parse(text: str, path: Path, up: str = "y") -> Model:
+    """The skeleton and, where there are frames, the one clip. Raises FileError with the line that is at fault.
+
+    ``up`` is the axis that points up in the file; it helps to tell what position channels mean.
+    """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     motion = _MOTION.search(text)
     hierarchy = text[: motion.start()] if motion else text
     joints = _Hierarchy(hierarchy, path).joints()
     kept, skeleton = _skeleton(joints, path)
     if motion is None:
-        return Model(skeleton)
+        return _model(skeleton)
     n_lines = text.count("\n", 0, motion.end())
     n_channels = sum(len(j.channels) for j in joints)
     values, fps = _motion(text[motion.end() :].split("\n"), n_lines, n_channels, path, skeleton)
     if not len(values):
-        return Model(skeleton)
+        return _model(skeleton)
     rotations, translations = _apply(joints, kept, values, skeleton, path)
+    placed = [len({axis for axis, kind in joints[j].channels if kind == "position"}) == 3 for j in kept]
+    translations = absolute(skeleton, rotations, translations, placed, up, path)
+    skeleton, rotations, translations = without_movers(skeleton, rotations, translations)
     return Model(skeleton, (Clip(skeleton, rotations, translations, fps, name=path.stem),))
+
+
+def _model(skeleton: Skeleton) -> Model:
+    """A skeleton without motion."""
+    return Model(without_movers(skeleton, skeleton.rest[None], skeleton.offsets[None])[0])
 
 
 class _Hierarchy:
@@ -163,17 +175,24 @@ class _Hierarchy:
 
 
 def _skeleton(joints: list[_Joint], path: Path) -> tuple[list[int], Skeleton]:
-    """The joints that are kept, and the skeleton of them."""
-    kept = []
+    """The joints that are kept, and the skeleton of them: all but End Sites without a meaning of their own."""
+    at = np.zeros((len(joints), 3))
     for j, joint in enumerate(joints):
         if joint.offset is None:
             raise FileError(f"{path}: joint {joint.name!r} has no OFFSET")
-        if not joint.is_end or any(joint.offset) or joint.channels:
-            kept.append(j)
+        at[j] = np.add(joint.offset, at[joint.parent] if joint.parent >= 0 else 0.0)
+    size = float(np.max(np.ptp(at[[not joint.is_end for joint in joints]], axis=0))) or 1.0
+    kept = [j for j, joint in enumerate(joints) if not joint.is_end or joint.channels or _is_end(joints, joint, size)]
     index = {j: n for n, j in enumerate(kept)}
     parents = tuple(index[joints[j].parent] if joints[j].parent >= 0 else -1 for j in kept)
     offsets = np.array([joints[j].offset for j in kept])
     return kept, Skeleton(tuple(joints[j].name for j in kept), parents, offsets)
+
+
+def _is_end(joints: list[_Joint], end: _Joint, size: float) -> bool:
+    """Whether an End Site says where a bone ends: it has a length, and is not one that this package made up."""
+    offset, above = np.array(end.offset), np.array(joints[end.parent].offset)
+    return bool(offset.any()) and not is_stub(offset, above, size)
 
 
 def _motion(lines: list[str], n_before: int, n_channels: int, path: Path, skeleton: Skeleton) -> tuple[Array, float]:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 import numpy as np
 from numpy.typing import NDArray
 
 from anyrig import rotations as rot
-from anyrig.conform import extent
 from anyrig.errors import SettingsError
-from anyrig.io._bvh_read import END
+from anyrig.io._bvh_tree import END, joints_extent, moving, one_tree, plain_names, stub, with_movers
 from anyrig.skeleton import Clip, Skeleton
 
 Array = NDArray[np.float64]
-
-STILL = 1e-7
-"""A joint within this share of the skeleton's size of its offset does not move: float32 resolves no less."""
 
 
 def render(clip: Clip, order: str) -> str:
@@ -24,19 +18,18 @@ def render(clip: Clip, order: str) -> str:
     order = order.upper()
     if sorted(order) != ["X", "Y", "Z"]:
         raise SettingsError(f"a rotation order has x, y and z once each, not {order!r}")
-    skeleton = clip.skeleton
-    still = np.abs(clip.translations - skeleton.offsets).max(axis=(0, 2)) <= STILL * extent(skeleton)
-    moving = [j in skeleton.roots or not still[j] for j in range(skeleton.n_joints)]
-    ends = _ends(clip, moving)
+    clip = with_movers(one_tree(clip))
+    moves = moving(clip)
+    ends = _ends(clip, moves)
     lines = ["HIERARCHY"]
-    joints = _hierarchy(skeleton, moving, ends, order, lines)
-    values = _values(clip, joints, moving, order)
+    joints = _hierarchy(clip.skeleton, moves, ends, order, lines)
+    values = _values(clip, joints, moves, order)
     lines += ["MOTION", f"Frames: {clip.n_frames}", f"Frame Time: {1 / clip.fps:.10g}"]
     lines += [" ".join(f"{v:.10g}" for v in row) for row in values.tolist()]
     return "\n".join([*lines, ""])
 
 
-def _ends(clip: Clip, moving: list[bool]) -> list[bool]:
+def _ends(clip: Clip, moves: list[bool]) -> list[bool]:
     """Which joints are End Sites: leaves named like one that neither move nor turn."""
     skeleton = clip.skeleton
     turns = rot.angle(clip.rotations, rot.IDENTITY).max(axis=0) > 1e-9
@@ -45,15 +38,17 @@ def _ends(clip: Clip, moving: list[bool]) -> list[bool]:
         and not skeleton.children[j]
         and skeleton.names[j] == skeleton.names[parent] + END
         and bool(np.any(skeleton.offsets[j]))
-        and not moving[j]
+        and not moves[j]
         and not turns[j]
         for j, parent in enumerate(skeleton.parents)
     ]
 
 
-def _hierarchy(skeleton: Skeleton, moving: list[bool], ends: list[bool], order: str, lines: list[str]) -> list[int]:
+def _hierarchy(skeleton: Skeleton, moves: list[bool], ends: list[bool], order: str, lines: list[str]) -> list[int]:
     """Adds the hierarchy to ``lines``; returns the joints with channels in the order in which they are written."""
     joints = []
+    names = plain_names(skeleton.names)
+    size = joints_extent(skeleton, ends)
     rotation = " ".join(f"{axis}rotation" for axis in order)
     todo: list[int | None] = list(reversed(skeleton.roots))  # None closes a brace
     depth = 0
@@ -63,31 +58,33 @@ def _hierarchy(skeleton: Skeleton, moving: list[bool], ends: list[bool], order: 
             depth -= 1
             lines.append("\t" * depth + "}")
             continue
-        kind = "End Site" if ends[j] else f"{'JOINT' if skeleton.parents[j] >= 0 else 'ROOT'} {_name(skeleton, j)}"
+        kind = "End Site" if ends[j] else f"{'JOINT' if skeleton.parents[j] >= 0 else 'ROOT'} {names[j]}"
         lines += ["\t" * depth + kind, "\t" * depth + "{"]
         depth += 1
-        lines.append("\t" * depth + "OFFSET " + " ".join(f"{v:.10g}" for v in skeleton.offsets[j]))
+        # Where a joint's channels say its position, an OFFSET would be added to it by some and not by others.
+        offset = np.zeros(3) if moves[j] else skeleton.offsets[j]
+        lines.append("\t" * depth + _offset(offset))
         if not ends[j]:
-            position = "Xposition Yposition Zposition " if moving[j] else ""
-            lines.append("\t" * depth + f"CHANNELS {6 if moving[j] else 3} {position}{rotation}")
+            position = "Xposition Yposition Zposition " if moves[j] else ""
+            lines.append("\t" * depth + f"CHANNELS {6 if moves[j] else 3} {position}{rotation}")
             joints.append(j)
             if not skeleton.children[j]:
                 tabs = "\t" * depth
-                lines += [f"{tabs}End Site", f"{tabs}{{", f"{tabs}\tOFFSET 0 0 0", f"{tabs}}}"]
+                lines += [f"{tabs}End Site", f"{tabs}{{", f"{tabs}\t{_offset(stub(offset, size))}", f"{tabs}}}"]
         todo += [None, *reversed(skeleton.children[j])]
     return joints
 
 
-def _name(skeleton: Skeleton, j: int) -> str:
-    return re.sub(r"[{}\r\n]+", "_", skeleton.names[j]).strip() or f"joint_{j}"
+def _offset(values: Array) -> str:
+    return "OFFSET " + " ".join(f"{v:.10g}" for v in values)
 
 
-def _values(clip: Clip, joints: list[int], moving: list[bool], order: str) -> Array:
+def _values(clip: Clip, joints: list[int], moves: list[bool], order: str) -> Array:
     """The channel values (T, C)."""
     angles = np.degrees(unrolled(rot.to_euler(clip.rotations[:, joints], order)))
     columns = []
     for n, j in enumerate(joints):
-        if moving[j]:
+        if moves[j]:
             columns.append(clip.translations[:, j])
         columns.append(angles[:, n])
     return np.concatenate(columns, axis=1)

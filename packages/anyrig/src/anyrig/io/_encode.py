@@ -16,9 +16,11 @@ from anyrig.io import _accessors
 from anyrig.io._bones import add_bones
 from anyrig.io._document import Document, Node, new_document, set_extras
 from anyrig.io._model import Model
+from anyrig.io._node_names import make_unique
 from anyrig.io._nodes import Nodes, Placement, Pose, read_nodes
 from anyrig.io._prune import prune
 from anyrig.io._source import EXTRAS, Source
+from anyrig.io._valid import make_valid, xyzw
 from anyrig.skeleton import Clip, Skeleton
 
 Array = NDArray[np.float64]
@@ -51,7 +53,12 @@ def _kept(model: Model, source: Source) -> Document:
         document.animations.append(
             copy.deepcopy(before[known[0]]) if known else _animation(document, clip, source.nodes, list(source.joints))
         )
+    clips = list(document.animations)
     document.animations += copy.deepcopy(others)
+    make_valid(document)
+    make_unique(document)
+    if len(clips) > 1 and any(all(clip is not original for original, _ in source.clips) for clip in model.clips):
+        _level(document, clips)
     prune(document)
     return document
 
@@ -68,9 +75,8 @@ def _set_rest(document: Document, skeleton: Skeleton, source: Source) -> None:
     for k, j in enumerate(joints):
         node = document.nodes[j]
         node.matrix = None
-        w, x, y, z = (float(v) for v in pose.rotations[0, k])
-        node.rotation, node.translation = [x, y, z, w], [float(v) for v in pose.translations[0, k]]
-        node.scale = [float(v) for v in source.nodes.scales[j]]
+        node.rotation, node.translation = xyzw(pose.rotations[0, k]), pose.translations[0, k].tolist()
+        node.scale = source.nodes.scales[j].tolist()
 
 
 def node_pose(clip: Clip, nodes: Nodes, joints: list[int]) -> Pose:
@@ -143,9 +149,36 @@ def _add_channel(
     times: int,
     values: NDArray[np.float32],
 ) -> None:
-    output = _accessors.add(document, values, "VEC4" if path == "rotation" else "VEC3")
+    _add_sampler(animation, node, path, times, _accessors.add(document, values, f"VEC{values.shape[1]}"))
+
+
+def _add_sampler(animation: dict[str, Any], node: int, path: str, times: int, output: int) -> None:
     animation["channels"].append({"sampler": len(animation["samplers"]), "target": {"node": node, "path": path}})
     animation["samplers"].append({"input": times, "output": output, "interpolation": "LINEAR"})
+
+
+def _level(document: Document, animations: list[dict[str, Any]]) -> None:
+    """Makes every animation key the same joints: those that others move get one key that leaves them as they rest.
+
+    Programs that go over from one clip to the next leave what has no key where the last one put it.
+    """
+    nodes = read_nodes(document)
+    rest = {"translation": nodes.translations, "rotation": nodes.rotations[:, [1, 2, 3, 0]], "scale": nodes.scales}
+    keyed = [{(c["target"].get("node"), c["target"].get("path")) for c in a["channels"]} for a in animations]
+    wanted = sorted((node, path) for node, path in set().union(*keyed) if node is not None and path in rest)
+    values: dict[tuple[int, str], int] = {}
+    for animation, has in zip(animations, keyed, strict=True):
+        first = None
+        for node, path in wanted:
+            if (node, path) in has:
+                continue
+            if first is None:
+                starts = [_accessors.read(document, s["input"], "an animation").min() for s in animation["samplers"]]
+                first = _accessors.add(document, np.array([[min(starts)]], np.float32), "SCALAR", bounds=True)
+            if (node, path) not in values:
+                value = rest[path][node].astype(np.float32)[None]
+                values[node, path] = _accessors.add(document, value, f"VEC{value.shape[1]}")
+            _add_sampler(animation, node, path, first, values[node, path])
 
 
 def _fresh(model: Model, bones: bool) -> Document:
@@ -153,10 +186,8 @@ def _fresh(model: Model, bones: bool) -> Document:
     skeleton = model.skeleton
     document = new_document()
     for j, name in enumerate(skeleton.names):
-        w, x, y, z = (float(v) for v in skeleton.rest[j])
-        translation = [float(v) for v in skeleton.offsets[j]]
-        children = list(skeleton.children[j])
-        document.nodes.append(Node(name=name, translation=translation, rotation=[x, y, z, w], children=children))
+        place = {"translation": skeleton.offsets[j].tolist(), "rotation": xyzw(skeleton.rest[j])}
+        document.nodes.append(Node(name=name or f"joint_{j}", children=list(skeleton.children[j]), **place))
     joints = list(range(skeleton.n_joints))
     document.skins = [pygltflib.Skin(joints=joints, inverseBindMatrices=_bind(document, skeleton))]
     document.scenes, document.scene = [pygltflib.Scene(nodes=list(skeleton.roots))], 0
@@ -164,6 +195,9 @@ def _fresh(model: Model, bones: bool) -> Document:
         add_bones(document, skeleton)
     nodes = read_nodes(document)
     document.animations = [_animation(document, clip, nodes, joints) for clip in model.clips]
+    make_valid(document)
+    make_unique(document)
+    _level(document, document.animations)
     prune(document)
     return document
 

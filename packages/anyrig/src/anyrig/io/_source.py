@@ -129,7 +129,7 @@ def _note(animation: dict[str, Any]) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
-def wrap(document: Document, up: str, unit: str, *, inward: bool) -> None:
+def wrap(document: Document, up: str, unit: str | float, *, inward: bool) -> None:
     """Puts a node above each topmost one, to take the document from the axes and unit named to y up and metres.
 
     Where not ``inward`` it is the other way round. Nothing is done where there is nothing to do.

@@ -5,8 +5,9 @@
   are folded into the world that the joints are in. Of several characters in a file one is read.
 - The skeleton rests as its mesh was bound, where bind matrices say how, and as the nodes stand otherwise.
 - Animations become clips at the rate at which all their keys fall on frames, so keys are kept as they are.
-- Writing a model that was read keeps meshes, skins, materials, morph targets and all else. An animation whose clip was
-  not changed is kept to the letter; changed and new clips get one linear key a frame, without scale.
+- Writing a model that was read keeps meshes, skins, materials, morph targets and all else. Changed and new clips get
+  one linear key a frame, without scale. An animation whose clip was not changed is kept to the letter, but for what is
+  no valid glTF, and for one key for each joint that a new clip moves and it does not.
 - A skeleton from elsewhere is written with a skin and a mesh that shows its bones.
 """
 
@@ -31,7 +32,7 @@ def read_glb(
     ends: bool = False,
     skin: str | int | None = None,
     up: str = "y",
-    unit: str = "m",
+    unit: str | float = "m",
 ) -> Model:
     """The skeleton in a glTF file with all its clips, of which there may be none.
 
@@ -50,7 +51,7 @@ def read_glb(
 
 
 def write_glb(
-    model: Model, path: str | os.PathLike[str], *, up: str = "y", unit: str = "m", bones: bool = True
+    model: Model, path: str | os.PathLike[str], *, up: str = "y", unit: str | float = "m", bones: bool = True
 ) -> None:
     """Writes the model with its clips; as JSON with the buffer inside where the file's name ends in ``.gltf``.
 
