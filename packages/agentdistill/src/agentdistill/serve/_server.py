@@ -42,25 +42,28 @@ class _Graceful(uvicorn.Server):
         """Once a signal has come: end the answers, then the connections, then the application."""
         server = self._app.state.server
         if n := server.n_under_way:
-            _say(f"ending; {_answers(n)} under way may take {self._grace_s:g} s more; Ctrl-C again ends without them")
+            self._say(
+                f"ending; {_answers(n)} under way may take {self._grace_s:g} s more; Ctrl-C again ends without them"
+            )
         stopping = asyncio.create_task(server.stop(self._grace_s))
         while not stopping.done() and self._n_signals < 2:
             await asyncio.wait([stopping], timeout=0.1)
         if not stopping.done():
             if n := server.n_under_way:
-                _say(f"ended; {_answers(n)} under way got status 503 in place of words")
+                self._say(f"ended; {_answers(n)} under way got status 503 in place of words")
             stopping.cancel()
             await asyncio.wait([stopping])
             await server.stop(0.0)
         await super().shutdown(sockets)
 
+    def _say(self, line: str) -> None:
+        """Tell whoever pressed Ctrl-C; a service manager, which sends SIGTERM, has no use for it."""
+        if signal.SIGINT in self._captured_signals:
+            print(f"agentdistill: {line}", file=sys.stderr, flush=True)
+
 
 def _answers(n: int) -> str:
     return "1 answer" if n == 1 else f"{n} answers"
-
-
-def _say(line: str) -> None:
-    print(f"agentdistill: {line}", file=sys.stderr, flush=True)
 
 
 def serve(app: Any, name: str, settings: ServeSettings, address: socket.socket) -> None:
