@@ -104,7 +104,7 @@ def farthest(keys, positions, wanted, clip):
     assert found, "none of the joints is there"
     there = np.array(positions)[[row[wanted[j]] for j in found]].transpose(1, 0, 2)
     # Some rest in a point but for rounding, and hardly leave it when they move.
-    size = max(extent(clip.skeleton), float(np.ptp(clip.world()[0], axis=(0, 1)).max()), 1e-3)
+    size = max(extent(clip.skeleton), float(np.ptp(clip.world()[0], axis=(0, 1)).max()), 0.01)
     return float(np.abs(there - clip.world()[0][list(AT)][:, found]).max() / size), len(found)
 
 

@@ -41,7 +41,7 @@ _TOUCHES = 0.05
 
 
 def find(skeleton: Skeleton, motions: Sequence[Motion], weights: Array, between: Array) -> tuple[int, ...]:
-    """``Skeleton.carriers`` for ``skeleton``: empty where its tree is right.
+    """``Skeleton.carriers`` for ``skeleton``: empty where it is one tree, and right.
 
     ``motions`` are its clips, ``weights`` (J,) what of the mesh each joint carries, ``between`` (J, J) what hangs
     between two (zeros without a mesh). Joints that are carried elsewhere are the roots of trees beside the trunk, and
@@ -57,7 +57,7 @@ def find(skeleton: Skeleton, motions: Sequence[Motion], weights: Array, between:
     loose = [j for j in trees if j != trunk]
     while found := [j for j in kept if j not in loose and parents[j] >= 0 and poses.loose(j, parents, weights, loose)]:
         loose += found  # what these carry may be carried elsewhere, too: a sword in a hand
-    if not loose:
+    if not loose and len(trees) == len(skeleton.roots):
         return ()
     for joint, parent in poses.hung(kept, parents, loose):
         parents[joint] = parent
