@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -66,13 +67,22 @@ def _up_axis(model: Model) -> str | None:
 def _legs(skeleton: Skeleton) -> list[tuple[int, int]]:
     """(top, foot) of each leg: a joint that is named after a foot, else the last named after a leg, and one above."""
     lower = [name.lower() for name in skeleton.names]
+    above = skeleton.carriers or skeleton.parents  # feet of game rigs hang beside their legs
     feet = [any(word in name for word in _FEET) for name in lower]
-    first = [j for j, p in enumerate(skeleton.parents) if feet[j] and p >= 0 and not feet[p]]
+    first = [j for j, p in enumerate(above) if feet[j] and p >= 0 and not feet[p]]
     if not first:
         legs = [any(word in name for word in _LEGS) for name in lower]
-        first = [j for j in range(skeleton.n_joints) if legs[j] and not any(legs[c] for c in skeleton.children[j])]
-    paths = [skeleton.path(j) for j in first]
-    return [(path[max(len(path) - 1 - _LEG, 1)], path[-1]) for path in paths if len(path) > 2]
+        first = [j for j in range(len(legs)) if legs[j] and not any(legs[c] for c, p in enumerate(above) if p == j)]
+    paths = [_upward(above, j) for j in first]
+    return [(path[min(_LEG, len(path) - 2)], path[0]) for path in paths if len(path) > 2]
+
+
+def _upward(above: Sequence[int], joint: int) -> list[int]:
+    path = []
+    while joint >= 0:
+        path.append(joint)
+        joint = above[joint]
+    return path
 
 
 def _along(legs: Array) -> str | None:
