@@ -36,7 +36,7 @@ ALLOWED = {
         "io",
         "model",
     },
-    "studio": {"errors", "skeleton", "corpus", "creatures", "diffusion", "generate", "io", "model"},
+    "studio": {"errors", "skeleton", "carriers", "corpus", "creatures", "diffusion", "generate", "io", "model"},
 }
 """Part -> the parts that it may import."""
 

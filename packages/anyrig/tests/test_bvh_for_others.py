@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from anyrig import io
 from anyrig import rotations as rot
+from anyrig.carriers import spread, whole
+from anyrig.cli.generate import write
 from anyrig.errors import FileWarning
 from anyrig.io.bvh import read_bvh, write_bvh
-from anyrig.skeleton import Clip, Skeleton
+from anyrig.skeleton import FREE, Clip, Skeleton
 
 rng = np.random.default_rng(0)
 
@@ -113,6 +116,46 @@ def test_a_root_that_goes_along_with_a_joint_hangs_on_it(tmp_path):
     assert text.count("position") == 3
     back = read_bvh(tmp_path / "out.bvh").skeleton
     assert back.names[back.parents[back.index("foot")]] == "shin"
+
+
+def test_roots_that_go_along_with_one_another_hang_on_one_another(tmp_path):
+    """A foot on a heel on a shin, all three at the top: in any order, and with one that goes its own way between."""
+    body = clip_of(("hips", "thigh", "shin", "heel", "foot"), (-1, 0, 1, 2, 3), np.ones((5, 3)))
+    positions, turns = body.world()
+    for order in ((3, 4), (4, 3)):
+        joints = [0, 1, 2, *order, 4]  # the last joint twice, the second time gone astray
+        rest = body.skeleton.rest_positions()
+        offsets = np.array([*body.skeleton.offsets[:3], *rest[list(order)], rest[4]])
+        names = (*(body.skeleton.names[j] for j in joints[:5]), "target")
+        skeleton = Skeleton(names, (-1, 0, 1, -1, -1, -1), offsets)
+        moves = np.concatenate([body.translations[:, :3], positions[:, joints[3:]]], axis=1)
+        moves[:, 5] += rng.normal(size=(5, 3))
+        rotations = np.concatenate([body.rotations[:, :3], turns[:, joints[3:]]], axis=1)
+        text = written(Clip(skeleton, rotations, moves, 30.0), tmp_path)
+        assert re.findall(r"JOINT (\w+_move)", text) == ["target_move"]
+        back = read_bvh(tmp_path / "out.bvh").skeleton
+        on = {name: back.names[parent] for name, parent in zip(back.names, back.parents, strict=True)}
+        assert (on["heel"], on["target"]) == ("shin", "hips")
+        assert on["foot"] == "heel"
+
+
+def test_what_is_made_for_a_rig_moves_nothing_but_its_root(tmp_path):
+    """A hub that carries nothing stays on the ground, the body bobs over it, and the foot hangs on the hub."""
+    names = ("hub", "body", "thigh", "shin", "foot")
+    offsets = [[0, 0, 0], [0, 1, 0], [0, -0.1, 0], [0, -0.4, 0.1], [0, 0.1, 0.2]]
+    skeleton = Skeleton(names, (-1, 0, 1, 2, 0), np.array(offsets, float), carriers=(FREE, -1, 1, 2, 3))
+    still = Clip(skeleton, rot.identity(5, 5), skeleton.offsets, 30.0)
+    body = whole(still)
+    turns = rot.from_rotvec(rng.normal(scale=0.3, size=(5, 4, 3)))
+    moves = body.translations.copy()
+    moves[:, 0] += rng.normal(size=(5, 3))
+    made = spread(replace(body, rotations=turns, translations=moves), skeleton)
+    assert written(made, tmp_path).count("_move") == 2
+    (path,) = write(io.Model(skeleton), [made], tmp_path / "made.bvh")
+    assert path.read_text().count("position") == 3
+    back = read_bvh(path)
+    assert back.skeleton.names == names[1:]
+    assert back.world()[0] == pytest.approx(made.world()[0][:, 1:], abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -76,9 +76,12 @@ def test_legs_that_hang_along_another_axis_name_the_flag(tmp_path, suffix, names
     assert said(path, up=up)[1] == []
 
 
-def test_a_file_that_says_z_where_y_is_up_is_told_so(tmp_path):
-    io.save(rig(), tmp_path / "rig.bvh")
-    assert "--up y" in said(tmp_path / "rig.bvh", up="z")[1][0]
+def test_who_says_what_a_file_means_hears_no_more_of_it(tmp_path):
+    io.save(rig(factor=100), tmp_path / "lying.bvh", up="z")
+    assert len(said(tmp_path / "lying.bvh")[1]) == 2
+    assert "--unit" in said(tmp_path / "lying.bvh", up="y")[1][0]
+    assert "--up" in said(tmp_path / "lying.bvh", unit="m")[1][0]
+    assert said(tmp_path / "lying.bvh", up="y", unit="m")[1] == []
 
 
 def test_one_that_lies_in_its_first_frame_only_does_not_lie_in_the_file(tmp_path):

@@ -21,10 +21,8 @@ def say(line: str) -> None:
 
 def add_file_options(parser: argparse.ArgumentParser) -> None:
     """How the rig's file is to be read."""
-    parser.add_argument("--up", default="y", choices=("x", "y", "z"), help="the file's up axis (default: y)")
-    parser.add_argument(
-        "--unit", default="m", help="the file's unit: m, cm, mm, in, ft, or how many metres it has (default: m)"
-    )
+    parser.add_argument("--up", choices=("x", "y", "z"), help="the file's up axis (default: y)")
+    parser.add_argument("--unit", help="the file's unit: m, cm, mm, in, ft, or how many metres it has (default: m)")
     parser.add_argument("--skin", metavar="NAME", help="which of several characters in a glTF file, by skin or number")
 
 

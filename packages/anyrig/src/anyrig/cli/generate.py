@@ -86,16 +86,20 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def write(rig: Model, clips: list[Clip], out: Path, up: str = "y", unit: str = "m") -> list[Path]:
-    """All clips in one file, or, for BVH, which holds one only, in numbered ones."""
+def write(rig: Model, clips: list[Clip], out: Path, up: str | None = None, unit: str | None = None) -> list[Path]:
+    """All clips in one file, or, for BVH, which holds one only, in numbered ones.
+
+    BVH has no mesh, and many a reader no joints but the root that move: joints that carry nothing are left out of it.
+    """
+    from anyrig.carriers import whole
     from anyrig.io import save
 
-    if out.suffix.lower() != ".bvh" or len(clips) == 1:
+    if out.suffix.lower() != ".bvh":
         save(replace(rig, clips=tuple(clips)), out, up=up, unit=unit)
         return [out]
-    paths = [out.with_stem(f"{out.stem}-{k + 1}") for k in range(len(clips))]
+    paths = [out if len(clips) == 1 else out.with_stem(f"{out.stem}-{k + 1}") for k in range(len(clips))]
     for path, clip in zip(paths, clips, strict=True):
-        save(clip, path, up=up, unit=unit)
+        save(whole(clip), path, up=up, unit=unit)
     return paths
 
 

@@ -45,25 +45,26 @@ def load(
     in_place: bool = False,
     loop: bool = False,
     skin: str | int | None = None,
-    up: str = "y",
-    unit: str | float = "m",
+    up: str | None = None,
+    unit: str | float | None = None,
 ) -> Model:
     """The model in a file, brought to this package's y up and metres.
 
     ``skin``, by name or number, chooses one of several characters in a glTF file. ``up`` ("x", "y", "z") and ``unit``
-    ("m", "cm", "mm", "in", "ft", or a number of metres) say what the file's numbers mean; a size or a pose that makes
-    them doubtful is a FileWarning. ``fps`` resamples the clips, ``in_place`` takes away their travel over the ground,
-    ``loop`` makes their last pose the first. Raises FileError for a file that cannot be read and SettingsError for an
-    option that cannot be honoured.
+    ("m", "cm", "mm", "in", "ft", or a number of metres) say what the file's numbers mean: y up and metres, where they
+    are None, with a FileWarning where the pose or the size makes that doubtful. ``fps`` resamples the clips,
+    ``in_place`` takes away their travel over the ground, ``loop`` makes their last pose the first. Raises FileError for
+    a file that cannot be read and SettingsError for an option that cannot be honoured.
     """
     suffix = _suffix(path)
+    axis, of = "y" if up is None else up, "m" if unit is None else unit
     if suffix in (".glb", ".gltf"):
-        model = shaped(read_glb(path, skin=skin, up=up, unit=unit), path)
+        model = shaped(read_glb(path, skin=skin, up=axis, unit=of), path)
     else:
-        read = read_bvh_model(path, up=up) if suffix == ".bvh" else read_npz(path)
-        model = _carried(_to_metres(shaped(read, path), up, unit, suffix == ".bvh"))
+        read = read_bvh_model(path, up=axis) if suffix == ".bvh" else read_npz(path)
+        model = _carried(_to_metres(shaped(read, path), axis, of, suffix == ".bvh"))
     if suffix != ".npz":  # an archive says what was read when it was written
-        _plausible.warn(model, Path(path), up)
+        _plausible.warn(model, Path(path), up=up is None, unit=unit is None)
     return _changed(model, fps, in_place, loop)
 
 
@@ -74,16 +75,18 @@ def save(
     fps: float | None = None,
     in_place: bool = False,
     loop: bool = False,
-    up: str = "y",
-    unit: str | float = "m",
+    up: str | None = None,
+    unit: str | float | None = None,
 ) -> None:
-    """Writes a model or a clip; the options are :func:`load`'s, and ``up`` and ``unit`` say what the file shall have.
+    """Writes a model or a clip; the options are :func:`load`'s, and ``up`` and ``unit`` say what the file shall have:
+    y up and metres, where they are None.
 
     A clip by itself is written with a mesh of bones; to keep a rig's own mesh, write the model it came from with its
     ``clips`` replaced. A BVH file holds one clip. Raises FileError where the disk refuses or the format cannot hold it,
     and SettingsError for an option that cannot be honoured.
     """
     suffix = _suffix(path)
+    up, unit = "y" if up is None else up, "m" if unit is None else unit
     model = _changed(Model(what.skeleton, (what,)) if isinstance(what, Clip) else what, fps, in_place, loop)
     if suffix in (".glb", ".gltf"):
         write_glb(model, path, up=up, unit=unit)

@@ -7,7 +7,7 @@ the OFFSET, three.js adds the two, pybvh refuses it on anything but the ROOT. Th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -51,30 +51,43 @@ def one_tree(clip: Clip) -> Clip:
     s = clip.skeleton
     if len(s.roots) == 1:
         return clip
-    parents = list(s.parents)
-    top: list[int] = []  # the root above each joint
-    for j, parent in enumerate(s.parents):
-        top.append(j if parent < 0 else top[parent])
-    main = [j for j in range(s.n_joints) if top[j] == s.main_root]
-    rest = s.rest_positions()
-    positions, turns = clip.world()
-    least, held = FIXED * extent(s), []
-    for root in s.roots:
-        if root != s.main_root:
-            apart = rest[root] - rest[main]
-            seen = rot.rotate(rot.inverse(turns[:, main]), positions[:, [root]] - positions[:, main])
-            fixed = np.abs(seen - apart).max(axis=(0, 2)) <= least
-            distance = np.where(fixed, np.linalg.norm(apart, axis=-1), np.inf)
-            parents[root] = main[int(distance.argmin())] if fixed.any() else s.main_root
-            held += [root] if fixed.any() else []
+    parents, held = list(s.parents), []
+    for root, joint, fixed in _hangers(clip):
+        parents[root] = joint
+        held += [root] if fixed else []
     order = _depth_first(parents)
     at = {j: n for n, j in enumerate(order)}
     above = tuple(at[parents[j]] if parents[j] >= 0 else -1 for j in order)
     tree = Skeleton(tuple(s.names[j] for j in order), above, np.zeros((s.n_joints, 3)))
-    _, offsets = tree.local(rest[order], rot.identity(s.n_joints))
+    _, offsets = tree.local(s.rest_positions()[order], rot.identity(s.n_joints))
+    positions, turns = clip.world()
     rotations, translations = tree.local(positions[:, order], turns[:, order])
     translations[:, [at[root] for root in held]] = offsets[[at[root] for root in held]]
     return replace(clip, skeleton=replace(tree, offsets=offsets), rotations=rotations, translations=translations)
+
+
+def _hangers(clip: Clip) -> Iterator[tuple[int, int, bool]]:
+    """(root, joint, fixed) for each root but the main one: the joint to hang it on, and whether it is fixed to it."""
+    s, least = clip.skeleton, FIXED * extent(clip.skeleton)
+    top: list[int] = []  # the root above each joint
+    for j, parent in enumerate(s.parents):
+        top.append(j if parent < 0 else top[parent])
+    tree = [j for j in range(s.n_joints) if top[j] == s.main_root]
+    left = [root for root in s.roots if root != s.main_root]
+    rest = s.rest_positions()
+    positions, turns = clip.world()
+    while left:
+        hung, on = left[0], -1
+        for root in left:
+            apart = rest[root] - rest[tree]
+            seen = rot.rotate(rot.inverse(turns[:, tree]), positions[:, [root]] - positions[:, tree])
+            fixed = np.abs(seen - apart).max(axis=(0, 2)) <= least
+            if fixed.any():
+                hung, on = root, tree[int(np.where(fixed, np.linalg.norm(apart, axis=-1), np.inf).argmin())]
+                break
+        yield hung, on if on >= 0 else s.main_root, on >= 0
+        left.remove(hung)
+        tree += [j for j in range(s.n_joints) if top[j] == hung]
 
 
 def _depth_first(parents: list[int]) -> list[int]:

@@ -25,23 +25,30 @@ _LEGS = ("leg", "thigh", "shin", "calf")
 _LEG = 3  # joints from the foot up that are a leg
 
 
-def warn(model: Model, path: Path, up: str) -> None:
-    """Warns (FileWarning) of a skeleton whose size or pose hints at another unit, or up axis, than was said."""
-    lying = _up_axis(model)
-    if lying is not None and lying != "y":
-        axis = _axis_in_file(lying, up)
-        said = f"pass up={axis!r} (--up {axis}) if that axis points up in it"
-        warnings.warn(f"{path}: its legs hang along {axis}: {said}", FileWarning, stacklevel=3)
-    box = np.ptp(model.skeleton.rest_positions(), axis=0)
+def warn(model: Model, path: Path, *, up: bool, unit: bool) -> None:
+    """Warns (FileWarning) of a skeleton whose pose (``up``) or size (``unit``) hints at another axis or unit.
+
+    A caller that was told the axis or the unit asks for no warning of it.
+    """
+    lying = _up_axis(model) if up else None
+    if lying not in (None, "y"):
+        said = f"pass up={lying!r} (--up {lying}) if that axis points up in it"
+        warnings.warn(f"{path}: its legs hang along {lying}: {said}", FileWarning, stacklevel=3)
+    size = _odd_size(model.skeleton) if unit else None
+    if size is not None:
+        said = "pass the unit of its numbers (--unit cm, mm, in, ft, or how many metres one of them is)"
+        warnings.warn(f"{path}: its skeleton is {size}: {said} if that is wrong", FileWarning, stacklevel=3)
+
+
+def _odd_size(skeleton: Skeleton) -> str | None:
+    """How large it is, where hardly any creature is that large or that small."""
+    box = np.ptp(skeleton.rest_positions(), axis=0)
     height, length = float(box[1]), float(box.max())
-    if height > HIGH or length > LONG:
-        size = f"{height:.3g} m high" if height > HIGH else f"{length:.3g} m long"
-    elif 0 < length < SMALL:
-        size = f"{length:.2g} m in its longest direction"
-    else:
-        return
-    said = "pass the unit of its numbers (--unit cm, mm, in, ft, or how many metres one of them is)"
-    warnings.warn(f"{path}: its skeleton is {size}: {said} if that is wrong", FileWarning, stacklevel=3)
+    if height > HIGH:
+        return f"{height:.3g} m high"
+    if length > LONG:
+        return f"{length:.3g} m long"
+    return f"{length:.2g} m in its longest direction" if 0 < length < SMALL else None
 
 
 def _up_axis(model: Model) -> str | None:
@@ -74,11 +81,3 @@ def _along(legs: Array) -> str | None:
     if len(legs) < 2 or lengths <= 0 or np.abs(total).max() < _UPRIGHT * lengths:
         return None
     return "xyz"[int(np.abs(total).argmax())]
-
-
-def _axis_in_file(axis: str, up: str) -> str:
-    """The file's own name for an axis of the world that was made of it with ``up``."""
-    if up == "y":
-        return axis
-    turned = {"x": {"x": "y", "z": "z"}, "z": {"x": "x", "z": "y"}}[up]
-    return turned[axis]

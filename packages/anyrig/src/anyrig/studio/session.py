@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anyrig import creatures
+from anyrig.carriers import whole
 from anyrig.corpus import Selection
 from anyrig.diffusion import Sampling
 from anyrig.errors import FileWarning, SettingsError
@@ -116,7 +117,7 @@ class Session:
             raise SettingsError(f"a motion is exported as one of {', '.join(SUFFIXES)}")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"motion{suffix}"
-            save(what, path)
+            save(whole(made.clip) if made and suffix == ".bvh" else what, path)
             return path.read_bytes()
 
     def _keep(self, made: Made) -> str:
