@@ -47,7 +47,7 @@ def one_line(said: str) -> str:
     errors = [line for line in lines if line.startswith("agentdistill: ")]
     assert len(errors) == 1, said
     assert lines[-1] == errors[0]
-    progress = r"(collect|filter|train|evaluate|report)  | .*skipped|.*it/s\]|and \d+ more"
+    progress = r"(collect|filter|train|evaluate|report)  |.* is kept as |.* are taken over|.*it/s\]|and \d+ more"
     assert all(re.match(progress, line) or "skipped" in line for line in lines[:-1]), said
     return errors[0]
 

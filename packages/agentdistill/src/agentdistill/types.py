@@ -236,9 +236,9 @@ class Trace:
     answer: str | None = None
     score: Score | None = None
     fault: str | None = None
-    refused: bool = False
     usage: Usage = Usage()
     notes: tuple[tuple[str, str], ...] = ()
+    refused: bool = False
     version: int = field(default=1)
 
     @property

@@ -746,6 +746,6 @@ def test_a_refused_conversation_does_not_cost_the_others_their_samples_in_one_re
         endpoint = model(server)
         with pytest.raises(RefusedError):
             ask(endpoint, Request((Message("user", "bad"),), n=3))
-        server.bodies.clear()
         assert len(ask(endpoint, Request((Message("user", "good"),), n=3))[0]) == 3
-    assert len(server.bodies) == 1
+    asked = [body for body in server.bodies if body["messages"][0]["content"] == "good"]
+    assert len(asked) == 1

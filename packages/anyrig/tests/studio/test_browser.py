@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from chromium import Chromium, find_chromium
+from studio_chromium import Chromium, find_chromium
 
 pytestmark = [
     pytest.mark.skipif(find_chromium() is None, reason="no Chromium on the path; set CHROMIUM to its program"),

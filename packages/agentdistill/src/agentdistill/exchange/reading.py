@@ -78,6 +78,7 @@ def read_trajectories(
     traces: dict[str, Trace] = {}
     skipped: list[str] = []
     without_kind: set[str] = set()
+    own: set[str] = set()
     while (limit is None or len(traces) < limit) and (row := next(opened.rows, None)) is not None:
         try:
             if not isinstance(row.values, Mapping):
@@ -90,7 +91,9 @@ def read_trajectories(
         while (identity := trace.id if n == 1 else f"{trace.id}/{n}") in traces:
             n += 1
         traces[identity] = replace(trace, id=identity)
-        if not _is_own(row.values) and row.values.get("kind") not in _KINDS:
+        if _is_own(row.values):
+            own.add(identity)
+        elif row.values.get("kind") not in _KINDS:
             without_kind.add(identity)
     if not traces:
         why = f"; {skipped[0]}" if skipped else ""
@@ -99,8 +102,9 @@ def read_trajectories(
     if answers and limit is not None:
         answers += [_gold_beyond(row.values) for row in itertools.islice(opened.rows, _MANY)]
     kind = answer_kind([a for a in answers if a][:_MANY])
-    found = (_scored(t, kind if i in without_kind else t.problem.kind) for i, t in traces.items())
-    return Imported(tuple(found), tuple(skipped))
+    kinds = {i: kind if i in without_kind else t.problem.kind for i, t in traces.items()}
+    found = tuple(t if i in own else _scored(t, kinds[i]) for i, t in traces.items())
+    return Imported(found, tuple(skipped))
 
 
 def _gold_beyond(values: Any) -> str:

@@ -37,7 +37,7 @@ def shaped(model: Model, path: str | os.PathLike[str]) -> Model:
             shape = replace(s, offsets=offsets)
             clips = tuple(replace(c, skeleton=shape) for c in model.clips)
             return replace(model, skeleton=shape, clips=clips)
-    if flat:
+    if flat and model.source is None:  # a mesh has its size without bones: a lever turns about one point
         point = f"all {s.n_joints} joints lie at one point, at rest and in motion"
         raise FileError(f"{path}: {point}; export it with its bones' offsets")
     return model
