@@ -36,7 +36,8 @@ PYTHON = READERS / "python" / "bin" / "python"
 FILES = sorted(f for s in (".glb", ".gltf", ".bvh") for f in DATA.rglob(f"*{s}"))
 PACKS = sorted({f.parent for f in FILES})
 BENT = ("Bat", "Cthulhu", "Dragon_Ultimate", "Hywirl", "RecursiveSkeletons", "bird-animations", "dragon-animations")
-"""Wings, arms and coils that the weights of the package bend further than any authored clip does; no part comes off."""
+"""Creatures for which the requirement is missed: generated motion stretches an edge of theirs, mostly between bones of
+a wing, to more than 1.2 times the longest of their authored clips (1.21 to 1.58 when last measured)."""
 AT = (0, 7, 20, 29)
 """Frames that are compared."""
 
@@ -162,9 +163,11 @@ def test_no_mesh_tears(pack):
         if m.rig.source is None or not m.rig.clips or draco(m.rig):
             continue
         authored = max(longest_edge(m.rig, clip) for clip in m.rig.clips)
-        if longest_edge(m.rig, m.clip) > (1.7 if m.name in BENT else 1.2) * authored:
+        if longest_edge(m.rig, m.clip) > 1.2 * authored:
             torn[m.name] = round(longest_edge(m.rig, m.clip) / authored, 2)
-    assert torn == {}
+    assert {n: ratio for n, ratio in torn.items() if n not in BENT or ratio > 1.7} == {}
+    if torn:
+        pytest.xfail(f"longer than 1.2 times the longest authored edge: {torn}")
 
 
 def longest_edge(rig, clip, n=12):
