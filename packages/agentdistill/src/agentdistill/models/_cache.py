@@ -69,6 +69,14 @@ def is_plain(model: Any) -> bool:
     return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
 
 
+def token_bytes(model: Any) -> int:
+    """The bytes that keys and values of one token take."""
+    c = model.config.get_text_config()
+    heads = getattr(c, "num_key_value_heads", None) or c.num_attention_heads
+    width = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
+    return 2 * int(c.num_hidden_layers) * int(heads) * int(width) * int(model.dtype.itemsize)
+
+
 def new_cache(model: Any, room: int, pasts: Sequence[tuple[Past | None, int]] = ()) -> Cache:
     """An empty cache, or one that holds the first ``n`` tokens of each row's past, right-aligned.
 

@@ -7,6 +7,7 @@ values. Attention holds are addressed by a mask, so kept keys, padding and new t
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,10 +18,12 @@ from transformers.cache_utils import Cache
 
 from agentdistill.errors import ModelError
 from agentdistill.models._attention import step_quickly
-from agentdistill.models._cache import Past, held, is_plain, new_cache
+from agentdistill.models._cache import Past, held, is_plain, new_cache, token_bytes
 from agentdistill.models._drawing import Draw
 from agentdistill.models._row import Cancelled, Row, n_common
 
+# A GPU says that its memory is full, and the batch is halved; on CPU the process would be killed.
+_BATCH_BYTES = 2 << 30
 _SHARED_AT_LEAST = 16  # tokens: below this a pass of its own costs more than it saves
 
 
@@ -55,6 +58,8 @@ class Decoder:
         self._plain = is_plain(model)
         if self._plain:
             step_quickly(model)
+        bounded = self._plain and model.device.type == "cpu"
+        self._max_tokens = _BATCH_BYTES // token_bytes(model) if bounded else sys.maxsize
         self._budget = kv_reuse_bytes if self._plain else 0
         self._left = 0
         self._pasts: dict[tuple[int, ...], list[Past]] = {}
@@ -66,9 +71,12 @@ class Decoder:
         self._left, self._kept = self._budget, {}
         with torch.inference_mode():
             groups = [self._find_past(g) for g in _group(rows)]
+            self._pasts = {}  # what a group starts from is held by the group, until its batch is written
             groups.sort(key=lambda g: (g.past is None, -g.n_left))  # stable; alike together, so little is padding
-            for batch in _batches(groups, self.max_rows):
-                self._write_or_split(batch)
+            batches = list(_batches(groups, self.max_rows, self._max_tokens))
+            groups.clear()
+            while batches:
+                self._write_or_split(batches.pop(0))
         self._pasts = self._kept
 
     def forget(self) -> None:
@@ -130,7 +138,7 @@ class Decoder:
                 row.ids, row.logprob, row.stop = [], 0.0, None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        for half in _batches(groups, (n_rows + 1) // 2):
+        for half in _batches(groups, (n_rows + 1) // 2, self._max_tokens):
             self._write_or_split(half)
 
     # --- one batch --------------------------------------------------------------------------------------------------
@@ -216,17 +224,23 @@ def _group(rows: Sequence[Row]) -> list[_Group]:
     return [_Group(same) for same in groups.values()]
 
 
-def _batches(groups: Sequence[_Group], max_rows: int) -> Iterator[list[_Group]]:
-    """Batches of at most ``max_rows`` rows; those with a past and those without are kept apart."""
+def _batches(groups: Sequence[_Group], max_rows: int, max_tokens: int) -> Iterator[list[_Group]]:
+    """Batches of at most ``max_rows`` rows and ``max_tokens`` tokens, padding included, but one row at least; those
+    with a past and those without are kept apart."""
     batch: list[_Group] = []
+    longest = 0
     for group in groups:
-        for start in range(0, len(group.rows), max_rows):
-            part = replace(group, rows=group.rows[start : start + max_rows])
+        length = len(group.rows[0].prompt) + max(row.max_new for row in group.rows)
+        step = max(1, min(max_rows, max_tokens // length))
+        for start in range(0, len(group.rows), step):
+            part = replace(group, rows=group.rows[start : start + step])
             n = sum(len(g.rows) for g in batch) + len(part.rows)
-            if batch and (n > max_rows or (part.past is None) != (batch[0].past is None)):
+            full = n > max_rows or n * max(longest, length) > max_tokens
+            if batch and (full or (part.past is None) != (batch[0].past is None)):
                 yield batch
-                batch = []
+                batch, longest = [], 0
             batch.append(part)
+            longest = max(longest, length)
     if batch:
         yield batch
 

@@ -22,3 +22,11 @@ def keep_few_kernels() -> None:
     batch has some 40. To be called before the first product, when PyTorch (the second name) and oneDNN read this."""
     for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
         os.environ.setdefault(name, "128")
+
+
+def return_freed_memory() -> None:
+    """Give back to the system what was freed: the buffers of differing lengths leave gaps, several GB in an hour."""
+    if sys.platform.startswith("linux"):
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "malloc_trim"):
+            libc.malloc_trim(0)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentdistill.errors import ModelError
+from agentdistill.models._memory import return_freed_memory
 from agentdistill.types import Request, Sample, StopReason
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ class LocalModel:
     def _generate(self, decoder: Writer, requests: Sequence[Request]) -> list[list[Sample]]:
         rows = [self._rows(request) for request in requests]
         decoder.run([row for some in rows for row in some if row.max_new > 0])
+        if len(rows) > 1:
+            return_freed_memory()
         return [[self._sample(request, row) for row in some] for request, some in zip(requests, rows, strict=True)]
 
     def _rows(self, request: Request) -> list[Row]:
