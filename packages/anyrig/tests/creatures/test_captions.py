@@ -12,9 +12,8 @@ from performances import cases
 
 from anyrig import creatures
 from anyrig import rotations as rot
-from anyrig.creatures.captions import Telling, captions
-from anyrig.creatures.style import Style
-from anyrig.creatures.words import a, choose, gerund, join, sentence, third
+from anyrig.creatures import Style
+from anyrig.creatures.captions import Telling, a, captions, choose, gerund, join, sentence, third
 
 PACES = ("slowly", "slow pace", "unhurriedly", "quickly", "fast", "briskly")
 

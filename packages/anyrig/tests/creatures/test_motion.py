@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from performances import cases, kinds, seeds
 
 from anyrig import creatures
 from anyrig import rotations as rot
-from anyrig.creatures.style import style
 from anyrig.errors import SettingsError
 
 CYCLIC = {
@@ -115,7 +113,7 @@ def test_no_joint_jumps_between_frames(case):
 
 def energy(plan, action, seed):
     """Mean joint speed in place, body sizes a second, in a neutral manner."""
-    manner = replace(style(random.Random(seed)), mood="neutral", speed=1.0, energy=1.0, head=0.0, tail=0.0, crouch=0.0)
+    manner = creatures.Style(seed=seed)
     clip = creatures.perform(plan, action, random.Random(seed), 3.0, manner=manner).clip.in_place()
     return np.linalg.norm(np.diff(clip.world()[0], axis=0), axis=-1).mean() * clip.fps / plan.size
 

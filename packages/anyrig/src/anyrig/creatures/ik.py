@@ -11,11 +11,9 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyrig import rotations as rot
-
-Array = NDArray[np.float64]
+from anyrig.rotations import Array
 
 FULLEST = 0.995  # of the straight length: beyond it a hinge would have to stretch at an unbounded rate
 _MOST_BENT = np.radians(155.0)

@@ -6,8 +6,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Naming", "Role", "joint_names", "naming"]
-
 
 @dataclass(frozen=True)
 class Role:
@@ -137,28 +135,27 @@ def joint_names(scheme: Naming, roles: Sequence[Role]) -> tuple[str, ...]:
 
 def _bone(scheme: Naming, position: int) -> str:
     word = "Bone" if scheme.case == "camel" else "joint"
-    if position == 0 and scheme.first:
-        return word
-    return scheme.index.format(word, n=position)
+    return scheme.index.format(word, n=position) if position or not scheme.first else word
 
 
 def _name(scheme: Naming, role: Role) -> str:
-    words = _words(scheme, role)
-    name = _cased(scheme.case, words)
+    words = _words(scheme, role).split()
+    if scheme.case == "camel":
+        words = [word[:1].upper() + word[1:] for word in words]
+    name = ("_" if scheme.case == "snake" else "").join(words)
     if role.index is not None:
         name = scheme.index.format(name, n=role.index + scheme.first)
     if role.side:
-        name = _sided(scheme, name, role.side)
+        name = _sided(scheme.side, role.side).format(name)
     return f"{scheme.brand}{name}{scheme.ending}"
 
 
 def _words(scheme: Naming, role: Role) -> str:
-    table = _VOCABULARIES[scheme.vocabulary]
+    own, table = scheme.vocabulary, _VOCABULARIES[scheme.vocabulary]
     words = table.get(role.part) or _PLAIN.get(role.part)
     if words is None:  # the end joint of a row
         base = role.part.removesuffix("_tip")
         words = f"{table.get(base, _PLAIN[base])} end"
-    own = scheme.vocabulary
     front = role.n_pairs == 2 and role.pair == 0
     if role.n_pairs > 2:
         words = _INSECT.get(own, {}).get(role.part, words)
@@ -168,25 +165,12 @@ def _words(scheme: Naming, role: Role) -> str:
         return f"{'front' if front else 'back'} {words}"
     if role.n_pairs == 3:
         return f"{('front', 'mid', 'back')[role.pair]} {words}"
-    if role.n_pairs > 3:
-        return f"leg {role.pair + 1} {words}"
-    return words
+    return f"leg {role.pair + 1} {words}" if role.n_pairs > 3 else words
 
 
-def _cased(case: str, words: str) -> str:
-    parts = words.split()
-    if case == "camel":
-        return "".join(w[:1].upper() + w[1:] for w in parts)
-    if case == "snake":
-        return "_".join(parts)
-    return "".join(parts)
-
-
-def _sided(scheme: Naming, name: str, side: int) -> str:
-    pattern = scheme.side
+def _sided(pattern: str, side: int) -> str:
     if side < 0:
         for left, right in (("Left", "Right"), ("left", "right"), ("L", "R"), ("l", "r")):
             if left in pattern:
-                pattern = pattern.replace(left, right)
-                break
-    return pattern.format(name)
+                return pattern.replace(left, right)
+    return pattern

@@ -1,18 +1,18 @@
-"""Body plans: the numbers that a creature is built from. Metres, kilograms, radians.
+"""Body plans: the numbers that a creature is built from. Metres and radians.
 
 A plan's frame faces +z with y up, so that the left is +x. Pitches are angles above the horizontal.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from anyrig.creatures.names import Naming
 
 
 @dataclass(frozen=True)
 class Chain:
-    """``n`` bones in a vertical plane: ``pitch`` at the first bone goes over into ``end_pitch`` at the last.
+    """``n`` bones in a vertical plane, from ``pitch`` at the first to ``end_pitch`` at the last.
 
     Each bone is ``taper`` times as long as the one before it; together they are ``length``.
     """
@@ -36,8 +36,8 @@ class Trunk:
     length: float
     pitch: float
     height: float
-    root: str = "hips"
-    flex: float = 0.5
+    root: str
+    flex: float
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class LegPair:
     ground. ``foot`` (relative to the hip's height) is the bone from the chain's end to the contact, ``foot_pitch``
     below the horizontal; with 0 the chain's end is the contact. ``toe`` lies flat before the contact.
     ``home``, relative to the hip's height, is how far before the hip the foot stands; None leaves it to the angles.
+    ``girdle`` adds a joint between trunk and hip.
     """
 
     at: float
@@ -85,7 +86,6 @@ class Arms:
     ``angles`` are from straight down, positive forward. ``pincer`` arms reach forward and close two fingers.
     """
 
-    at: float
     spread: float
     rise: float
     lengths: tuple[float, ...]
@@ -130,42 +130,41 @@ class Rest:
     turns it by -90 degrees about x as Blender's exporters do; ``tips`` adds an end joint to every chain.
     """
 
-    arms: float = 0.0
-    wings: float = 0.0
-    legs: float = 0.0
-    level: float = 0.0
-    frame: str = "world"
-    ground: bool = False
-    armature: bool = False
-    tips: bool = True
-    tail_first: bool = False
+    arms: float
+    wings: float
+    legs: float
+    level: float
+    frame: str
+    ground: bool
+    armature: bool
+    tips: bool
+    tail_first: bool
 
 
 @dataclass(frozen=True)
 class Plan:
     """One creature: a point in the space of bodies of its ``kind``.
 
-    ``noun`` is what it most resembles. ``size`` is the height of its hips, or its length where it has no legs; ``mass``
-    goes with the volume. ``habits`` are ways to move that the numbers do not tell: ``hops``, ``paces``, ``sideways``,
-    ``vertical`` (a tail that beats up and down), ``winged`` (strokes the water with its side fins), ``upright``,
-    ``bounds``, ``sprawls``, ``columnar``, ``sting``, ``coils``, ``rears``.
+    ``noun`` is what it most resembles. ``size`` is the height of its hips, or its length where it has no legs.
+    ``habits`` are ways to move that the numbers do not tell: ``hops``, ``paces``, ``sideways``, ``vertical`` (a tail
+    that beats up and down), ``rays`` (strokes the water with its side fins), ``eel``, ``upright``, ``bounds``,
+    ``sprawls``, ``columnar``, ``sting``, ``rears``.
     """
 
     kind: str
     noun: str
     size: float
-    mass: float
     trunk: Trunk
+    head: Head
     naming: Naming
     rest: Rest
     legs: tuple[LegPair, ...] = ()
     neck: Chain | None = None
-    head: Head | None = None
     tail: Chain | None = None
     arms: Arms | None = None
     wings: Wings | None = None
     fins: Fins | None = None
-    habits: frozenset[str] = field(default_factory=frozenset)
+    habits: frozenset[str] = frozenset()
 
     @property
     def n_legs(self) -> int:
@@ -173,6 +172,11 @@ class Plan:
         return 2 * len(self.legs)
 
     @property
-    def flies(self) -> bool:
-        """Whether it has wings to fly with."""
-        return self.wings is not None
+    def pincers(self) -> bool:
+        """Whether its arms end in pincers."""
+        return self.arms is not None and self.arms.pincer
+
+    @property
+    def insect(self) -> bool:
+        """Whether it has six or eight legs that fan out from its trunk."""
+        return self.kind in ("hexapod", "octopod")
