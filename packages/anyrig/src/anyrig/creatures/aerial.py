@@ -157,7 +157,7 @@ def fly(motion: Motion, rng: random.Random) -> Telling:
         parts.append(f"it leans into the curve {way}|the body banks {way}")
     if len(rig.tail) > 2 and rig.plan.kind == "dragon":
         parts.append("the tail streams behind|the long tail waves behind it")
-    return tell(verbs, "is in the air with spread wings|is flying", *parts, moody=False)
+    return tell(verbs, "is in the air with spread wings|is flying", *parts)
 
 
 def glide(motion: Motion, rng: random.Random) -> Telling:
@@ -194,7 +194,6 @@ def glide(motion: Motion, rng: random.Random) -> Telling:
         "it sinks slowly|the body loses height slowly",
         "the legs are tucked back|its legs trail behind",
         balance,
-        paced=False,
     )
 
 
@@ -215,8 +214,6 @@ def hover(motion: Motion, rng: random.Random) -> Telling:
         else "the body hangs upright in the air|the body is raised",
         "the legs dangle|its legs hang down",
         "it stays where it is|it bobs with every stroke",
-        paced=False,
-        moody=False,
     )
 
 
@@ -238,8 +235,6 @@ def dive(motion: Motion, rng: random.Random) -> Telling:
         "the wings are drawn in|it half folds its wings",
         "it drops head first|the body tips forward and plunges",
         "then the wings spread and it levels out|at the end it opens its wings and pulls out",
-        paced=False,
-        moody=False,
     )
 
 
@@ -268,7 +263,6 @@ def take_off(motion: Motion, rng: random.Random) -> Telling:
         "the legs push off|it leaps from the ground",
         "beating wings carry it up|the wings flap hard and lift it",
         "the legs are tucked back|the legs fold back in the air",
-        paced=False,
     )
 
 
@@ -304,5 +298,4 @@ def land(motion: Motion, rng: random.Random) -> Telling:
         "the wings beat to slow the fall|its wings flap hard",
         "the legs reach for the ground and bend as they touch it|the feet stretch down, touch and give",
         "then the wings fold|at last it folds its wings",
-        paced=False,
     )

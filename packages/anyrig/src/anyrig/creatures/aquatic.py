@@ -158,7 +158,7 @@ def swim(motion: Motion, rng: random.Random) -> Telling:
 
 def dash(motion: Motion, rng: random.Random) -> Telling:
     verbs = "dash through the water|swim at full speed|dart forward|speed through the water"
-    return tell(verbs, _UNDER_WAY, *_cruise(motion, rng, quick=1.45, amount=1.3), paced=False)
+    return tell(verbs, _UNDER_WAY, *_cruise(motion, rng, quick=1.45, amount=1.3))
 
 
 def turn(motion: Motion, rng: random.Random, side: float) -> Telling:
@@ -233,7 +233,6 @@ def hover(motion: Motion, rng: random.Random) -> Telling:
         "it stays in place|it keeps its place in the water",
         "the tail moves only a little|the body makes small slow waves",
         *(["the side fins fan gently|its fins scull to and fro"] if rig.pectorals else []),
-        paced=False,
     )
 
 
@@ -251,7 +250,6 @@ def look_around(motion: Motion, rng: random.Random) -> Telling:
         head,
         "the whole body turns with it|the body bends to the side",
         "it stays in place|it hangs in the water",
-        paced=False,
     )
 
 
@@ -273,7 +271,6 @@ def nibble(motion: Motion, _: random.Random) -> Telling:
         "it nudges forward again and again|the head jabs forward in small thrusts",
         BITES if motion.rig.jaw is not None else "the snout dips|the body tips head down",
         "it drifts back each time|in between it floats back",
-        paced=False,
     )
 
 
@@ -296,7 +293,6 @@ def breach(motion: Motion, rng: random.Random) -> Telling:
         "it shoots upward head first|the head points up and the body rises",
         "the body flies in a high arc|it curves over at the top",
         "it comes down head first|the head dips and it dives down again",
-        paced=False,
     )
 
 
@@ -323,7 +319,6 @@ def snap(motion: Motion, rng: random.Random) -> Telling:
         "the fins beat hard, then slow down|strong beats of the fins drive it"
         if "rays" in rig.plan.habits
         else "the tail beats hard, then slows|strong strokes of the tail drive it",
-        paced=False,
     )
 
 
@@ -347,6 +342,4 @@ def death(motion: Motion, rng: random.Random) -> Telling:
         else "the strokes of the tail die away|the tail beats weaker and weaker",
         "the body rolls belly up|it turns over on its back",
         "it sinks slowly|the body drifts down" if down else "it floats up slowly|the body drifts up",
-        paced=False,
-        moody=False,
     )

@@ -20,22 +20,17 @@ class Telling:
     """What a caption may say of an action, with choices in ``[one|other]``.
 
     ``verbs`` are phrases that start with a base form ("walk forward"); ``parts`` whole clauses on parts of the body
-    ("its tail sways"); ``start`` the pose of the first frame in the third person ("stands on all fours"). ``paced``
-    says whether adverbs of speed fit, ``moody`` whether those of mood do.
+    ("its tail sways"); ``start`` the pose of the first frame in the third person ("stands on all fours").
     """
 
     verbs: tuple[str, ...]
     parts: tuple[str, ...]
     start: str
-    paced: bool = True
-    moody: bool = True
 
 
-def tell(verbs: str, start: str, *parts: str, paced: bool = True, moody: bool = True) -> Telling:
+def tell(verbs: str, start: str, *parts: str) -> Telling:
     """A :class:`Telling` from texts of the form ``"one|other"``; ``verbs`` may have choices in brackets as well."""
-    return Telling(
-        tuple(re.split(r"\|(?![^\[]*\])", verbs)), tuple(map(_bracketed, parts)), _bracketed(start), paced, moody
-    )
+    return Telling(tuple(re.split(r"\|(?![^\[]*\])", verbs)), tuple(map(_bracketed, parts)), _bracketed(start))
 
 
 # What several actions say.
@@ -71,12 +66,16 @@ _BEARING = {
 _PRONOUNS = {"it": ("he", "she"), "its": ("his", "her"), "It": ("He", "She"), "Its": ("His", "Her")}
 
 
-def captions(plan: Plan, telling: Telling, style: Style, rng: random.Random) -> tuple[str, str, str]:
-    """The short, the mid and the long caption."""
+def captions(
+    plan: Plan, telling: Telling, style: Style, rng: random.Random, adverbs: str = "pace, mood"
+) -> tuple[str, str, str]:
+    """The short, the mid and the long caption; ``adverbs`` are those that fit."""
+    mood = style.mood if plan.legs and "mood" in adverbs else ""
     verb = choose(rng.choice(telling.verbs), rng)
-    adverb = _adverb(plan, telling, style, rng)
+    adverb = _adverb(style.pace if "pace" in adverbs else "", mood, rng)
     parts = [choose(part, rng) for part in telling.parts]
-    texts = _short(plan, verb, adverb, rng), _mid(parts, rng), _long(plan, telling, verb, adverb, parts, style, rng)
+    short, mid = _short(plan, verb, adverb, rng), _mid(parts, rng)
+    texts = short, mid, _long(plan, telling.start, verb, adverb, parts, mood, rng)
     sex = {"man": 0, "woman": 1, "person": rng.randrange(2), "human": rng.randrange(2)}.get(plan.noun)
     if sex is None:
         return texts
@@ -84,13 +83,9 @@ def captions(plan: Plan, telling: Telling, style: Style, rng: random.Random) -> 
     return short, mid, long
 
 
-def _adverb(plan: Plan, telling: Telling, style: Style, rng: random.Random) -> str:
-    options = []
-    if telling.paced and style.pace:
-        options.append(rng.choice(_PACE[style.pace]))
-    if telling.moody and plan.legs and style.mood != "neutral":
-        options.append(rng.choice(_MOOD[style.mood]))
-    options = [option for option in options if option]
+def _adverb(pace: str, mood: str, rng: random.Random) -> str:
+    drawn = [rng.choice(options) for options in (_PACE.get(pace), _MOOD.get(mood)) if options]
+    options = [option for option in drawn if option]
     if len(options) == 2 and rng.random() < 0.5:
         return f"{options[0]} and {options[1]}" if all(o.endswith("ly") for o in options) else options[0]
     return rng.choice(options) if options else ""
@@ -113,11 +108,9 @@ def _mid(parts: list[str], rng: random.Random) -> str:
     return sentence(join(parts, rng))
 
 
-def _long(
-    plan: Plan, telling: Telling, verb: str, adverb: str, parts: list[str], style: Style, rng: random.Random
-) -> str:
-    bearing = rng.choice(_BEARING[style.mood]) if plan.legs and telling.moody else ""
-    start = f"{choose(telling.start, rng)} {bearing}".strip()
+def _long(plan: Plan, start: str, verb: str, adverb: str, parts: list[str], mood: str, rng: random.Random) -> str:
+    bearing = rng.choice(_BEARING[mood]) if mood else ""
+    start = f"{choose(start, rng)} {bearing}".strip()
     first = sentence(f"{a(describe(plan, rng))} {start}")
     then = f"{third(verb)} {adverb}".strip()
     detail = join(parts, rng)

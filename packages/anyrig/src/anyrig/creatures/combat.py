@@ -30,7 +30,7 @@ def attack(motion: Motion, rng: random.Random) -> Telling:
     if n > 1:
         often = "twice" if n == 2 else "again and again"
         verbs = "|".join(f"{verb} {often}" for verb in verbs.split("|") if "twice" not in verb)
-    return tell(verbs, "stands ready|stands its ground|stands on guard", *parts, paced=False)
+    return tell(verbs, "stands ready|stands its ground|stands on guard", *parts)
 
 
 def _strikes(plan: Plan) -> list[Strike]:
@@ -381,7 +381,6 @@ def roar(motion: Motion, rng: random.Random) -> Telling:
         "it draws breath and lowers the head|the head dips first",
         "the head goes up and the mouth opens wide|it throws up its head with open jaws",
         "the head shakes with the sound|the body trembles with it",
-        paced=False,
     )
 
 
@@ -406,7 +405,6 @@ def breathe_fire(motion: Motion, rng: random.Random) -> Telling:
         "the neck rears back as it draws breath|it pulls its head far back",
         "the head shoots forward with wide open jaws|the mouth opens wide and thrusts ahead",
         "the head sweeps from side to side|it swings its open mouth across",
-        paced=False,
     )
 
 
@@ -441,8 +439,6 @@ def hit(motion: Motion, rng: random.Random) -> Telling:
         "the head is thrown aside|the head jerks" if side else "the head is thrown back|the head jerks up",
         "the feet hold their ground|its feet stay planted",
         "then it finds its balance again|it recovers its stance",
-        paced=False,
-        moody=False,
     )
 
 
@@ -488,8 +484,6 @@ def _topple(motion: Motion, rng: random.Random) -> Telling:
         f"the body rolls over to the {name}|it topples on its {name} side",
         "the head sinks to the ground|the neck goes limp",
         STILL,
-        paced=False,
-        moody=False,
     )
 
 
@@ -512,8 +506,6 @@ def _slump(motion: Motion, rng: random.Random) -> Telling:
         "the body drops on its belly|it sinks flat on the ground",
         "the tail twitches and goes limp|the tail lashes once more and drops",
         STILL,
-        paced=False,
-        moody=False,
     )
 
 
@@ -547,8 +539,6 @@ def _crumple(motion: Motion, rng: random.Random) -> Telling:
         f"[the body|it] [{where}]",
         "the arms go limp|its arms drop",
         STILL,
-        paced=False,
-        moody=False,
     )
 
 
@@ -576,6 +566,4 @@ def _flip(motion: Motion, rng: random.Random) -> Telling:
         "the body turns over on its back|it tips over onto its back",
         "the legs twitch and curl up|its legs kick and then fold over the belly",
         STILL,
-        paced=False,
-        moody=False,
     )

@@ -439,8 +439,6 @@ def sneak(motion: Motion, rng: random.Random) -> Telling:
         "the body is held low|it keeps low on bent legs",
         _LEGS[chosen.pattern],
         "the head is lowered|it holds its head low",
-        paced=False,
-        moody=False,
     )
 
 

@@ -1,7 +1,7 @@
 """Kinds of creatures: known animals as ranges of numbers, and how a random body of each kind is drawn from them.
 
-To add an animal, write its row in the table of its kind. To add a kind, write a function that draws a plan and its row
-in :data:`KINDS`; its actions follow from its legs, or from rows in :mod:`anyrig.creatures.performance`.
+To add an animal, write its row in the table of its kind. To add a kind, write a function that makes a plan of a draw
+and its row in :data:`KINDS`; its actions follow from its legs, or from rows in :mod:`anyrig.creatures.performance`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from anyrig.creatures.body import Arms, Chain, Fins, Head, LegPair, Plan, Rest, Trunk, Wings
 from anyrig.creatures.names import naming
@@ -29,19 +30,23 @@ class Animal:
     are half the trunk's width and height.
     """
 
-    nouns: tuple[str, ...]
+    nouns: list[str]
     numbers: dict[str, tuple[float, float]]
     words: dict[str, str]
+
+    def draw(self, rng: random.Random) -> dict[str, float]:
+        return {
+            # Sizes span orders of magnitude.
+            name: math.exp(rng.uniform(math.log(low), math.log(high))) if name == "size" else rng.uniform(low, high)
+            for name, (low, high) in self.numbers.items()
+        }
 
 
 def _animal(nouns: str, **traits: str | float | tuple[float, float]) -> Animal:
     words = {name: value for name, value in traits.items() if isinstance(value, str)}
-    numbers = {
-        name: value if isinstance(value, tuple) else (value, value)
-        for name, value in traits.items()
-        if not isinstance(value, str)
-    }
-    return Animal(tuple(nouns.split(", ")), numbers, words)
+    others = {name: value for name, value in traits.items() if not isinstance(value, str)}
+    ranges = {name: value if isinstance(value, tuple) else (value, value) for name, value in others.items()}
+    return Animal(nouns.split(", "), ranges, words)
 
 
 _BIPEDS = (
@@ -205,19 +210,20 @@ _SERPENTS = (
 
 
 @dataclass(frozen=True)
-class _Body:
-    """One draw: ``noun``, numbers by name (degrees where they are angles) and words by name."""
+class _Draw:
+    """A draw from the animals of a kind: ``noun``, numbers by name and words by name; ``rng`` draws what is left."""
 
+    kind: str
     noun: str
     numbers: dict[str, float]
     words: dict[str, str]
+    rng: random.Random
 
     def __getitem__(self, name: str) -> float:
         return self.numbers.get(name, 0.0)
 
-    @property
-    def size(self) -> float:
-        return self.numbers["size"]
+    def length(self, name: str) -> float:
+        return self[name] * self.size
 
     def count(self, name: str) -> int:
         return round(self[name])
@@ -225,60 +231,39 @@ class _Body:
     def angle(self, name: str) -> float:
         return math.radians(self[name])
 
-    def likely(self, name: str, rng: random.Random) -> bool:
-        return rng.random() < self[name]
+    def likely(self, name: str) -> bool:
+        return self.rng.random() < self[name]
+
+    @property
+    def size(self) -> float:
+        return self.numbers["size"]
+
+    @property
+    def habits(self) -> frozenset[str]:
+        return frozenset([self.words["habit"]] if "habit" in self.words else [])
 
     def neck(self, low: float, high: float, least: int = 1) -> Chain:
         """A neck whose first and last bones are at ``low`` and ``high`` times its pitch."""
         pitch = self.angle("neck_pitch")
-        return Chain(max(least, self.count("neck_n")), self["neck"] * self.size, pitch * low, pitch * high)
+        return Chain(max(least, self.count("neck_n")), self.length("neck"), pitch * low, pitch * high)
 
     def head(self, jaw: bool, mandibles: bool = False, nose: Chain | None = None) -> Head:
         ears, antennae = self.count("ears"), self.count("antennae")
-        return Head(self["head"] * self.size, self.angle("head_pitch"), jaw, ears, antennae, mandibles, nose)
+        return Head(self.length("head"), self.angle("head_pitch"), jaw, ears, antennae, mandibles, nose)
 
     def tail(self, start: float, taper: float = 1.0, least: int = 0) -> Chain | None:
         """A tail whose first bone is at the pitch ``start``; None where it would have no bones."""
         n = max(least, self.count("tail_n"))
-        return Chain(n, self["tail"] * self.size, start, self.angle("tail_pitch"), taper) if n else None
+        return Chain(n, self.length("tail"), start, self.angle("tail_pitch"), taper) if n else None
 
-    def wings(self, at: float, spread: float, rise: float, *shares: float, fingers: int = 0, joints: int = 1) -> Wings:
-        """Wings whose bones take ``shares`` of the half span."""
-        span = self["span"] * self.size
-        return Wings(at, spread, rise, tuple(share * span for share in shares), fingers, joints)
-
-    def habits(self, *others: str) -> frozenset[str]:
-        return frozenset({*others, *([self.words["habit"]] if "habit" in self.words else [])})
+    def plan(self, *, fold: bool = False, **parts: Any) -> Plan:
+        """The plan of these ``parts``, with joint names and a rest pose drawn; ``fold``: wings may be folded in it."""
+        names = naming(self.rng)
+        rest = _rest(self.rng, math.radians(80) if "upright" in parts.get("habits", ()) else 0.0, fold)
+        return Plan(self.kind, self.noun, self.size, naming=names, rest=rest, **parts)
 
 
-def _draw(animals: tuple[Animal, ...], generic: str, rng: random.Random) -> _Body:
-    """A draw from one animal, or between two of them, which then has a ``generic`` noun and the first one's words."""
-    one = rng.choice(animals)
-    numbers = _numbers(one, rng)
-    if rng.random() >= BLENDED:
-        return _Body(rng.choice(one.nouns), numbers, one.words)
-    other = _numbers(rng.choice([animal for animal in animals if animal is not one]), rng)
-    mix = rng.uniform(0.25, 0.6)
-    for name, a in numbers.items():
-        b = other.get(name, 0.0)
-        if name == "size":  # sizes span orders of magnitude
-            numbers[name] = math.exp((1 - mix) * math.log(a) + mix * math.log(b))
-        else:
-            numbers[name] = (1 - mix) * a + mix * b
-    return _Body(rng.choice(generic.split(", ")), numbers, one.words)
-
-
-def _numbers(animal: Animal, rng: random.Random) -> dict[str, float]:
-    numbers = {}
-    for name, (low, high) in animal.numbers.items():
-        if name == "size":
-            numbers[name] = math.exp(rng.uniform(math.log(low), math.log(high)))
-        else:
-            numbers[name] = rng.uniform(low, high)
-    return numbers
-
-
-def _rest(rng: random.Random, *, arms: float = 0.0, fold: bool = False) -> Rest:
+def _rest(rng: random.Random, arms: float, fold: bool) -> Rest:
     """A rest pose as rigs come: most near the natural pose, in the world's axes or along the bones.
 
     ``arms`` is how far (radians) a T pose would raise the arms; ``fold`` whether wings may rest folded.
@@ -297,6 +282,9 @@ def _rest(rng: random.Random, *, arms: float = 0.0, fold: bool = False) -> Rest:
     )
 
 
+# -- legs
+
+
 def _radians(*degrees: float) -> tuple[float, ...]:
     return tuple(math.radians(d) for d in degrees)
 
@@ -310,14 +298,14 @@ _POSTURES = {
 }
 
 
-def _mammal_leg(posture: str, *, front: bool, spread: float, drop: float, rng: random.Random) -> LegPair:
+def _mammal_leg(posture: str, front: bool, spread: float, drop: float, rng: random.Random) -> LegPair:
     """A leg of a four-legged animal in one of :data:`_POSTURES`, or ``"sprawling"``."""
     jitter = rng.uniform(0.85, 1.15)
     girdle = front and rng.random() < 0.6
     at = 1.0 if front else 0.0
     if posture == "sprawling":
         azimuth = math.radians(rng.uniform(60, 80) if front else rng.uniform(95, 115))
-        angles = _radians(80 * jitter if jitter < 1 else 80, -4.0 * jitter)
+        angles = _radians(80 * min(jitter, 1), -4.0 * jitter)
         return LegPair(at, spread, drop, azimuth, (0.5, 0.5), angles, 0.28, math.radians(14), 0.2, girdle)
     foot, pitch, toe, hind, fore = _POSTURES[posture]
     angles = _radians(*(angle * jitter for angle in (fore if front else hind)))
@@ -330,283 +318,226 @@ def _mammal_leg(posture: str, *, front: bool, spread: float, drop: float, rng: r
 def _human_leg(spread: float, bend: float, rng: random.Random) -> LegPair:
     """A straight leg with a flat foot; ``bend`` degrees of thigh and shin."""
     foot, toe, home = rng.uniform(0.14, 0.18), rng.uniform(0.06, 0.1), rng.uniform(0.06, 0.1)
-    return LegPair(0.0, spread, 0.0, 0.0, (0.5, 0.5), _radians(bend, -bend), foot, math.radians(30), toe, home=home)
+    angles, pitch = _radians(bend, -bend), math.radians(30)
+    return LegPair(0.0, spread, 0.0, 0.0, (0.5, 0.5), angles, foot, pitch, toe, home=home)
 
 
 def _theropod_leg(at: float, spread: float, drop: float, home: float, rng: random.Random, toe: float = 0.25) -> LegPair:
     """A bird's or a dinosaur's leg: thigh forward, shin back, a long foot on its toes."""
     jitter = rng.uniform(0.85, 1.15)
     angles = _radians(42 * jitter, -34 * jitter, 20 * jitter)
-    toe *= rng.uniform(0.8, 1.2)
-    return LegPair(at, spread, drop, 0.0, (0.3, 0.4, 0.3), angles, toe=toe, home=home)
+    return LegPair(at, spread, drop, 0.0, (0.3, 0.4, 0.3), angles, toe=toe * rng.uniform(0.8, 1.2), home=home)
 
 
-def _insect_legs(n_pairs: int, span: float, thickness: float, steep: float, rng: random.Random) -> tuple[LegPair, ...]:
-    """``n_pairs`` of legs fanned out from front to back, front pair first, over the part ``span`` of the trunk, whose
-    half width is ``thickness``."""
-    pairs = []
+def _insect_legs(n_pairs: int, span: float, b: _Draw) -> tuple[LegPair, ...]:
+    """``n_pairs`` of legs fanned out from front to back, front pair first, over the part ``span`` of the trunk."""
+    pairs, spread = [], b.length("thick") * 0.8
     for k in range(n_pairs):
         place = k / (n_pairs - 1)
-        azimuth = math.radians(48 + 84 * place + rng.uniform(-5, 5))
+        azimuth = math.radians(48 + 84 * place + b.rng.uniform(-5, 5))
         longer = 1.0 + 0.25 * place if n_pairs == 3 else 1.0 + 0.15 * abs(2 * place - 1)
-        lengths, angles = (0.16, 0.40 * longer, 0.44 * longer), _radians(78, 95 + 35 * steep, 30 - 22 * steep)
-        pairs.append(LegPair(0.5 + span * (0.5 - place), thickness, thickness * 0.3, azimuth, lengths, angles))
+        lengths, angles = (0.16, 0.40 * longer, 0.44 * longer), _radians(78, 95 + 35 * b["steep"], 30 - 22 * b["steep"])
+        pairs.append(LegPair(0.5 + span * (0.5 - place), spread, spread * 0.3, azimuth, lengths, angles))
     return tuple(pairs)
 
 
-def _biped(rng: random.Random) -> Plan:
+# -- bodies
+
+
+def _biped(b: _Draw) -> Plan:
     """Upright people and ogres, level-backed dinosaurs, hopping kangaroos, running birds."""
-    b = _draw(_BIPEDS, "two-legged creature, biped, two-legged monster, walker on two legs", rng)
-    upright, spread = b.words["posture"] == "human", b["spread"] * b.size
+    upright, spread = b.words["posture"] == "human", b.length("spread")
     if upright:
-        leg = _human_leg(spread, max(b["bend"], rng.uniform(6.5, 9)), rng)
+        leg = _human_leg(spread, max(b["bend"], b.rng.uniform(6.5, 9)), b.rng)
     else:
-        leg = _theropod_leg(0.0, spread, 0.0, rng.uniform(0.02, 0.1), rng)
+        leg = _theropod_leg(0.0, spread, 0.0, b.rng.uniform(0.02, 0.1), b.rng)
     curve = 0.25 if b["pitch"] < 35 else 0.0  # level-backed animals carry the neck in an S
-    return Plan(
-        kind="biped",
-        noun=b.noun,
-        size=b.size,
-        trunk=Trunk(max(2, b.count("spine_n")), b["trunk"] * b.size, b.angle("pitch"), b.size, "hips", b["flex"]),
+    return b.plan(
+        trunk=Trunk(max(2, b.count("spine_n")), b.length("trunk"), b.angle("pitch"), b.size, "hips", b["flex"]),
         legs=(leg,),
         neck=b.neck(1 - curve, 1 + curve),
-        head=b.head(b.likely("jaw", rng)),
+        head=b.head(b.likely("jaw")),
         tail=b.tail(-0.5 * abs(b.angle("tail_pitch")), 0.92) if b["tail"] >= 0.1 else None,
-        arms=_arms(b, upright, rng) if b["arm"] >= 0.15 else None,
-        naming=naming(rng),
-        rest=_rest(rng, arms=math.radians(80) if upright else 0.0),
-        habits=frozenset({"upright"}) if upright else b.habits(),
+        arms=_arms(b, upright) if b["arm"] >= 0.15 else None,
+        habits=frozenset({"upright"}) if upright else b.habits,
     )
 
 
-def _arms(b: _Body, upright: bool, rng: random.Random) -> Arms:
-    length, fingers = b["arm"] * b.size, b.count("fingers")
+def _arms(b: _Draw, upright: bool) -> Arms:
+    length, fingers = b.length("arm"), b.count("fingers")
     return Arms(
-        spread=b["shoulder"] * b.size,
+        spread=b.length("shoulder"),
         rise=0.0 if upright else -0.12 * b.size,
         lengths=(0.44 * length, 0.40 * length, 0.16 * length),
         angles=_radians(-6, 10, 10) if upright else _radians(-30, 45, 30),
         out=math.radians(10 if upright else 4),
-        clavicle=upright and rng.random() < 0.7,
+        clavicle=upright and b.rng.random() < 0.7,
         fingers=fingers,
-        finger_joints=rng.choice((1, 2)) if fingers <= 3 else 1,
-    )
-
-
-def _bird(rng: random.Random) -> Plan:
-    """Birds that fly: sparrows to eagles, ducks, gulls and herons."""
-    b = _draw(_BIRDS, "bird, bird, flying creature", rng)
-    trunk, spread = b["trunk"] * b.size, b["spread"] * b.size
-    # The hips of a bird sit under the middle of its body.
-    leg = _theropod_leg(0.35, spread, 0.1 * b.size, 0.05, rng, toe=rng.uniform(0.25, 0.4))
-    n, root = rng.choice((2, 3, 3)), rng.choice(("hips", "centre"))
-    return Plan(
-        kind="bird",
-        noun=b.noun,
-        size=b.size,
-        trunk=Trunk(n, trunk, b.angle("pitch"), b.size, root, 0.15),
-        legs=(leg,),
-        neck=b.neck(0.75, 1.2),
-        head=b.head(b.likely("jaw", rng)),
-        tail=b.tail(b.angle("tail_pitch"), least=1),
-        wings=b.wings(0.85, spread * 0.9, 0.12 * trunk, *rng.choice(_BIRD_WINGS)),
-        naming=naming(rng),
-        rest=_rest(rng, fold=True),
-        habits=b.habits(),
+        finger_joints=b.rng.choice((1, 2)) if fingers <= 3 else 1,
     )
 
 
 _BIRD_WINGS = ((0.26, 0.32, 0.42), (0.26, 0.32, 0.42), (0.4, 0.6), (0.22, 0.28, 0.28, 0.22))
 
 
-def _dragon(rng: random.Random) -> Plan:
+def _bird(b: _Draw) -> Plan:
+    """Birds that fly: sparrows to eagles, ducks, gulls and herons."""
+    trunk, spread, span = b.length("trunk"), b.length("spread"), b.length("span")
+    # The hips of a bird sit under the middle of its body.
+    leg = _theropod_leg(0.35, spread, 0.1 * b.size, 0.05, b.rng, toe=b.rng.uniform(0.25, 0.4))
+    n, root = b.rng.choice((2, 3, 3)), b.rng.choice(("hips", "centre"))
+    head, shares = b.head(b.likely("jaw")), b.rng.choice(_BIRD_WINGS)
+    return b.plan(
+        trunk=Trunk(n, trunk, b.angle("pitch"), b.size, root, 0.15),
+        legs=(leg,),
+        neck=b.neck(0.75, 1.2),
+        head=head,
+        tail=b.tail(b.angle("tail_pitch"), least=1),
+        wings=Wings(0.85, spread * 0.9, 0.12 * trunk, tuple(share * span for share in shares)),
+        fold=True,
+        habits=b.habits,
+    )
+
+
+def _dragon(b: _Draw) -> Plan:
     """Winged dragons: on four legs, or wyverns on two."""
-    b = _draw(_DRAGONS, "winged reptile, flying monster, winged beast", rng)
-    spread, four = b["spread"] * b.size, b.words["legs"] == "four"
+    rng, spread, four = b.rng, b.length("spread"), b.words["legs"] == "four"
     pitch, root = b.angle("slope") * (0.6 if four else 1.0), rng.choice(("hips", "hips", "centre"))
-    return Plan(
-        kind="dragon",
-        noun=b.noun,
-        size=b.size,
-        trunk=Trunk(max(2, b.count("spine_n")), b["trunk"] * b.size, pitch, b.size * 1.04, root, b["flex"]),
-        legs=_dragon_legs(b, four, spread, rng),
+    legs: tuple[LegPair, ...]
+    if four:
+        posture = rng.choice(("digitigrade", "digitigrade", "plantigrade"))
+        fore = _mammal_leg(posture, True, spread, 0.12 * b.size, rng)
+        legs = fore, _mammal_leg(posture, False, spread, 0.04 * b.size, rng)
+    else:
+        legs = (_theropod_leg(0.0, spread, 0.04 * b.size, rng.uniform(0.12, 0.22), rng),)
+    return b.plan(
+        trunk=Trunk(max(2, b.count("spine_n")), b.length("trunk"), pitch, b.size * 1.04, root, b["flex"]),
+        legs=legs,
         neck=b.neck(0.8, 1.15, least=2),
-        head=b.head(b.likely("jaw", rng)),
+        head=b.head(b.likely("jaw")),
         tail=b.tail(-0.3 * abs(b.angle("tail_pitch")), 0.92, least=3),
-        wings=_dragon_wings(b, spread, rng),
-        naming=naming(rng),
-        rest=_rest(rng, fold=True),
+        wings=_dragon_wings(b),
+        fold=True,
     )
 
 
-def _dragon_legs(b: _Body, four: bool, spread: float, rng: random.Random) -> tuple[LegPair, ...]:
-    if not four:
-        return (_theropod_leg(0.0, spread, 0.04 * b.size, rng.uniform(0.12, 0.22), rng),)
-    posture = rng.choice(("digitigrade", "digitigrade", "plantigrade"))
-    return (
-        _mammal_leg(posture, front=True, spread=spread, drop=0.12 * b.size, rng=rng),
-        _mammal_leg(posture, front=False, spread=spread, drop=0.04 * b.size, rng=rng),
-    )
+def _dragon_wings(b: _Draw) -> Wings:
+    fingers = b.rng.choice((0, 0, 2, 3))
+    shares = (0.24, 0.32, 0.44) if b.rng.random() < 0.75 else (0.2, 0.26, 0.28, 0.26)
+    at, joints = b.rng.uniform(0.78, 0.95), b.rng.choice((1, 2))
+    lengths = tuple(share * b.length("span") for share in shares)
+    return Wings(at, b.length("spread") * 0.8, 0.12 * b.size, lengths, fingers, joints)
 
 
-def _dragon_wings(b: _Body, spread: float, rng: random.Random) -> Wings:
-    fingers = rng.choice((0, 0, 2, 3))
-    shares = (0.24, 0.32, 0.44) if rng.random() < 0.75 else (0.2, 0.26, 0.28, 0.26)
-    at, joints = rng.uniform(0.78, 0.95), rng.choice((1, 2))
-    return b.wings(at, spread * 0.8, 0.12 * b.size, *shares, fingers=fingers, joints=joints)
-
-
-def _fish(rng: random.Random) -> Plan:
+def _fish(b: _Draw) -> Plan:
     """Fish and eels that beat the tail sideways, dolphins and whales that beat it up and down, and rays."""
-    b = _draw(_FISH, "swimmer, sea creature, aquatic animal", rng)
-    length, habit = b.size, b.words.get("habit", "lateral")
-    rays = habit == "rays"
-    fins = Fins(
-        pectoral=0 if rays else max(1, b.count("fin_n")),
-        length=b["fin"] * length,
-        dorsal=b.count("dorsal"),
-        pelvic=b.likely("pelvic", rng),
-        tail=b.words["tail"],
-    )
-    height = b["deep"] * length * 1.5 + (0.0 if fins.tail != "lobes" else 0.06 * length)
-    root, flex = rng.choice(("centre", "front", "front")), 0.4 if habit == "vertical" else 0.8
-    return Plan(
-        kind="fish",
-        noun=b.noun,
-        size=length,
-        trunk=Trunk(max(3, b.count("spine_n")), length * (1 - b["head"]), 0.0, height, root, flex),
-        head=b.head(b.likely("jaw", rng)),
-        wings=_ray_wings(b["span"] * length, rng) if rays else None,
-        fins=fins,
-        naming=naming(rng),
-        rest=_rest(rng),
-        habits=frozenset({habit}),
-    )
+    length, habits, shape = b.size, b.habits or {"lateral"}, b.words["tail"]
+    fins = Fins(max(1, b.count("fin_n")), b.length("fin"), b.count("dorsal"), b.likely("pelvic"), shape)
+    height = b.length("deep") * 1.5 + (0.0 if shape != "lobes" else 0.06 * length)
+    root, flex = b.rng.choice(("centre", "front", "front")), 0.4 if "vertical" in habits else 0.8
+    head, wings = b.head(b.likely("jaw")), None
+    if "rays" in habits:
+        fins, span = replace(fins, pectoral=0), b.length("span")
+        weights = [math.pow(0.85, k) for k in range(b.rng.choice((2, 3, 3)))]
+        wings = Wings(0.75, 0.1 * span, 0.0, tuple(span * w / sum(weights) for w in weights))
+    trunk = Trunk(max(3, b.count("spine_n")), length * (1 - b["head"]), 0.0, height, root, flex)
+    return b.plan(trunk=trunk, head=head, wings=wings, fins=fins, habits=frozenset(habits))
 
 
-def _ray_wings(span: float, rng: random.Random) -> Wings:
-    weights = [math.pow(0.85, k) for k in range(rng.choice((2, 3, 3)))]
-    return Wings(at=0.75, spread=0.1 * span, rise=0.0, lengths=tuple(span * w / sum(weights) for w in weights))
-
-
-def _hexapod(rng: random.Random) -> Plan:
+def _hexapod(b: _Draw) -> Plan:
     """Ants, beetles, mantises, and wasps and flies with wings."""
-    b = _draw(_HEXAPODS, "six-legged creature, insect, hexapod, six-legged bug", rng)
-    height, thick, slope = b.size, b["thick"] * b.size, b.angle("slope")
-    n, root = rng.choice((2, 2, 3)), rng.choice(("centre", "hips", "front"))
-    reach, span = 1.1 * height, b["wing"] * height
-    arms = Arms(
-        thick * 0.6, -0.1 * height, (0.5 * reach, 0.5 * reach, 0.1 * reach), _radians(60, 140, 40), math.radians(18)
-    )
+    height, thick, slope = b.size, b.length("thick"), b.angle("slope")
+    n, root = b.rng.choice((2, 2, 3)), b.rng.choice(("centre", "hips", "front"))
+    reach, span = 1.1 * height, b.length("wing")
+    lengths, angles = (0.5 * reach, 0.5 * reach, 0.1 * reach), _radians(60, 140, 40)
+    arms = Arms(thick * 0.6, -0.1 * height, lengths, angles, math.radians(18))
     wings = Wings(0.75, thick * 0.5, 0.25 * height, (0.55 * span, 0.45 * span))
-    return Plan(
-        kind="hexapod",
-        noun=b.noun,
-        size=height,
-        trunk=Trunk(n, b["trunk"] * height, 0.3 * slope, height * 1.1, root, 0.15),
-        legs=_insect_legs(3, 0.75, thick * 0.8, b["steep"], rng),
+    return b.plan(
+        trunk=Trunk(n, b.length("trunk"), 0.3 * slope, height * 1.1, root, 0.15),
+        legs=_insect_legs(3, 0.75, b),
         neck=Chain(1, 0.2 * height, slope, slope),
-        head=b.head(False, b.likely("mandibles", rng)),
+        head=b.head(False, b.likely("mandibles")),
         tail=b.tail(0.4 * b.angle("tail_pitch"), 0.95, least=1),
-        arms=arms if b.likely("arms", rng) else None,
-        wings=wings if b.likely("wings", rng) and b["wing"] > 1.5 else None,
-        naming=naming(rng),
-        rest=_rest(rng, fold=True),
+        arms=arms if b.likely("arms") else None,
+        wings=wings if b.likely("wings") and b["wing"] > 1.5 else None,
+        fold=True,
     )
 
 
-def _octopod(rng: random.Random) -> Plan:
+def _octopod(b: _Draw) -> Plan:
     """Spiders, scorpions with pincers and sting, crabs that walk sideways."""
-    b = _draw(_OCTOPODS, "eight-legged creature, octopod, eight-legged monster, arachnid", rng)
-    height, thick, reach = b.size, b["thick"] * b.size, b["arm"] * b.size
-    root = rng.choice(("centre", "hips", "front"))
+    height, thick, reach = b.size, b.length("thick"), b.length("arm")
+    root = b.rng.choice(("centre", "hips", "front"))
     tail = b.tail(b.angle("tail_pitch"), 0.95)
-    if tail and "sting" in b.habits():  # carried up and over the back
+    if tail and "sting" in b.habits:  # carried up and over the back
         tail = replace(tail, end_pitch=math.radians(195))
     lengths, angles = (0.38 * reach, 0.36 * reach, 0.26 * reach), _radians(85, 95, 88)
     pincers = Arms(thick * 0.7, -0.1 * height, lengths, angles, math.radians(40), fingers=2, pincer=True)
-    return Plan(
-        kind="octopod",
-        noun=b.noun,
-        size=height,
-        trunk=Trunk(2, b["trunk"] * height, 0.0, height * 1.1, root, 0.1),
-        legs=_insect_legs(4, 0.7, thick * 0.8, b["steep"], rng),
-        head=b.head(False, b.likely("mandibles", rng)),
+    return b.plan(
+        trunk=Trunk(2, b.length("trunk"), 0.0, height * 1.1, root, 0.1),
+        legs=_insect_legs(4, 0.7, b),
+        head=b.head(False, b.likely("mandibles")),
         tail=tail,
         arms=pincers if b["arm"] > 1.2 else None,
-        naming=naming(rng),
-        rest=_rest(rng),
-        habits=b.habits(),
+        habits=b.habits,
     )
 
 
-def _quadruped(rng: random.Random) -> Plan:
+def _quadruped(b: _Draw) -> Plan:
     """Four-legged animals: from rats to sauropods, on paws, hooves, columns or sprawling."""
-    b = _draw(_QUADRUPEDS, "four-legged animal, quadruped, four-legged creature, beast", rng)
-    height, posture, spread = b.size, b.words["posture"], b["spread"] * b.size
-    drop = 0.06 * height if posture != "sprawling" else 0.0
+    posture, spread, rng = b.words["posture"], b.length("spread"), b.rng
+    drop = 0.06 * b.size if posture != "sprawling" else 0.0
     pitch = math.asin(max(-0.3, min(0.3, (b["slope"] - 1.0) / b["trunk"])))
-    legs = (
-        _mammal_leg(posture, front=True, spread=spread * rng.uniform(0.9, 1.05), drop=drop * 2, rng=rng),
-        _mammal_leg(posture, front=False, spread=spread, drop=drop, rng=rng),
-    )
+    fore = _mammal_leg(posture, True, spread * rng.uniform(0.9, 1.05), drop * 2, rng)
+    legs = fore, _mammal_leg(posture, False, spread, drop, rng)
     n, root = max(2, b.count("spine_n")), rng.choice(("hips", "hips", "centre"))
-    nose = Chain(b.count("nose_n"), b["nose"] * height, math.radians(-70), math.radians(-95), 0.9)
-    return Plan(
-        kind="quadruped",
-        noun=b.noun,
-        size=height,
-        trunk=Trunk(n, b["trunk"] * height, pitch, height + drop, root, b["flex"]),
+    nose = Chain(b.count("nose_n"), b.length("nose"), math.radians(-70), math.radians(-95), 0.9)
+    plan = b.plan(
+        trunk=Trunk(n, b.length("trunk"), pitch, b.size + drop, root, b["flex"]),
         legs=legs,
         neck=b.neck(0.85, 1.1),
-        head=b.head(b.likely("jaw", rng), nose=nose if nose.n >= 3 else None),
+        head=b.head(b.likely("jaw"), nose=nose if nose.n >= 3 else None),
         # A tail hangs from the rump in a bow; a reptile's lies nearly level and must stay above the ground.
         tail=b.tail(-0.35 * abs(b.angle("tail_pitch")), 0.93),
-        naming=naming(rng),
-        rest=_rest(rng),
-        habits=_quadruped_habits(b, rng),
     )
-
-
-def _quadruped_habits(b: _Body, rng: random.Random) -> frozenset[str]:
-    habits = {"columnar": {"columnar"}, "sprawling": {"sprawls"}}.get(b.words["posture"], set())
-    if "habit" not in b.words and b["flex"] > 0.75 and rng.random() < 0.25:
-        habits.add("bounds")
+    habits = {"columnar": ["columnar"], "sprawling": ["sprawls"]}.get(posture, [])
+    if not b.habits and b["flex"] > 0.75 and rng.random() < 0.25:
+        habits.append("bounds")
     if b["trunk"] < 1.08 and rng.random() < 0.25:
-        habits.add("paces")
-    return b.habits(*habits)
+        habits.append("paces")
+    return replace(plan, habits=b.habits.union(habits))
 
 
-def _serpent(rng: random.Random) -> Plan:
+def _serpent(b: _Draw) -> Plan:
     """Legless crawlers: snakes, cobras, pythons, worms."""
-    b = _draw(_SERPENTS, "serpent, legless creature, limbless reptile", rng)
-    n, root = max(8, b.count("spine_n")), rng.choice(("hips", "centre", "centre", "front"))
-    return Plan(
-        kind="serpent",
-        noun=b.noun,
-        size=b.size,
-        trunk=Trunk(n, b.size, 0.0, b["thick"] * b.size, root, 1.0),
-        head=b.head(b.likely("jaw", rng)),
-        naming=naming(rng),
-        rest=_rest(rng),
-        habits=b.habits(),
-    )
+    n, root = max(8, b.count("spine_n")), b.rng.choice(("hips", "centre", "centre", "front"))
+    trunk = Trunk(n, b.size, 0.0, b.length("thick"), root, 1.0)
+    return b.plan(trunk=trunk, head=b.head(b.likely("jaw")), habits=b.habits)
 
 
-KINDS: dict[str, Callable[[random.Random], Plan]] = {
-    "biped": _biped,
-    "bird": _bird,
-    "dragon": _dragon,
-    "fish": _fish,
-    "hexapod": _hexapod,
-    "octopod": _octopod,
-    "quadruped": _quadruped,
-    "serpent": _serpent,
+# Kind: its animals, what a body between two of them is called, and how a plan is made of a draw.
+KINDS: dict[str, tuple[tuple[Animal, ...], str, Callable[[_Draw], Plan]]] = {
+    "biped": (_BIPEDS, "two-legged creature, biped, two-legged monster, walker on two legs", _biped),
+    "bird": (_BIRDS, "bird, bird, flying creature", _bird),
+    "dragon": (_DRAGONS, "winged reptile, flying monster, winged beast", _dragon),
+    "fish": (_FISH, "swimmer, sea creature, aquatic animal", _fish),
+    "hexapod": (_HEXAPODS, "six-legged creature, insect, hexapod, six-legged bug", _hexapod),
+    "octopod": (_OCTOPODS, "eight-legged creature, octopod, eight-legged monster, arachnid", _octopod),
+    "quadruped": (_QUADRUPEDS, "four-legged animal, quadruped, four-legged creature, beast", _quadruped),
+    "serpent": (_SERPENTS, "serpent, legless creature, limbless reptile", _serpent),
 }
 
 
 def draw(kind: str, rng: random.Random) -> Plan:
-    """A random body plan of ``kind``. Raises SettingsError for a kind that there is not."""
+    """A random body plan of ``kind``, like one animal or between two. Raises SettingsError for an unknown kind."""
     if kind not in KINDS:
         raise SettingsError(f'no kind of creature is called "{kind}"; there are: {", ".join(sorted(KINDS))}')
-    return KINDS[kind](rng)
+    animals, generic, build = KINDS[kind]
+    one = rng.choice(animals)
+    numbers, nouns = one.draw(rng), one.nouns
+    if rng.random() < BLENDED:
+        other, nouns = rng.choice([animal for animal in animals if animal is not one]).draw(rng), generic.split(", ")
+        mix = rng.uniform(0.25, 0.6)
+        size = math.exp((1 - mix) * math.log(numbers["size"]) + mix * math.log(other["size"]))
+        numbers = {name: (1 - mix) * a + mix * other.get(name, 0.0) for name, a in numbers.items()} | {"size": size}
+    return build(_Draw(kind, rng.choice(nouns), numbers, one.words, rng))

@@ -1,7 +1,7 @@
 """Actions: the table of what creatures do, and how a clip is made of one.
 
 An action is a function ``act(motion, rng) -> Telling`` that fills the motion and says what it did, and a row in
-:data:`ACTIONS`.
+:data:`ACTIONS`; one that several sorts of bodies do has a function and a row for each.
 """
 
 from __future__ import annotations
@@ -28,72 +28,83 @@ Act = Callable[[Motion, random.Random], Telling]
 
 @dataclass(frozen=True)
 class Action:
-    """How bodies with legs do it, fish, and serpents; None where they do not. ``able`` says which of the first can."""
+    """What the bodies that are ``able`` do by ``act``; ``adverbs`` are those that fit in a caption."""
 
-    legged: Act | None = None
-    able: Callable[[Plan], bool] = lambda plan: True
-    fish: Act | None = None
-    serpent: Act | None = None
-
-    def of(self, plan: Plan) -> Act | None:
-        """How the body ``plan`` does it; None where it cannot."""
-        if plan.legs:
-            return self.legged if self.able(plan) else None
-        return self.fish if plan.kind == "fish" else self.serpent
+    name: str
+    act: Act
+    able: Callable[[Plan], bool]
+    adverbs: str = "pace, mood"
 
 
-def _flies(plan: Plan) -> bool:
-    return plan.wings is not None
+def _legged(plan: Plan) -> bool:
+    return bool(plan.legs)
 
 
-def _glides(plan: Plan) -> bool:
-    return plan.kind in ("bird", "dragon")
+def _few_legs(plan: Plan) -> bool:
+    return 0 < plan.n_legs <= 4
 
 
-ACTIONS = {
-    "attack": Action(combat.attack, fish=aquatic.snap, serpent=serpentine.strike),
-    "breathe_fire": Action(combat.breathe_fire, lambda plan: plan.kind == "dragon" and plan.head.jaw),
-    "crouch": Action(standing.crouch),
-    "dash": Action(fish=aquatic.dash, serpent=serpentine.dash),
-    "death": Action(combat.death, fish=aquatic.death, serpent=serpentine.death),
-    "dive": Action(aerial.dive, _glides, fish=aquatic.dive),
-    "eat": Action(standing.eat, fish=aquatic.nibble, serpent=serpentine.swallow),
-    "fly": Action(aerial.fly, _flies),
-    "glide": Action(aerial.glide, _glides),
-    "hit": Action(combat.hit),
-    "hover": Action(aerial.hover, _flies),
-    "idle": Action(standing.idle, fish=aquatic.hover, serpent=serpentine.idle),
-    "jump": Action(standing.jump, fish=aquatic.breach),
-    "land": Action(aerial.land, _flies),
-    "look_around": Action(standing.look_around, fish=aquatic.look_around, serpent=serpentine.look_around),
-    "rise": Action(fish=aquatic.rise),
-    "roar": Action(combat.roar, lambda plan: plan.head.jaw),
-    "run": Action(gaits.run),
-    "sidestep": Action(gaits.sidestep, lambda plan: plan.n_legs in (2, 6, 8) and plan.kind != "bird"),
-    "slither": Action(serpent=serpentine.slither),
-    "sneak": Action(gaits.sneak, lambda plan: plan.n_legs <= 4 and not plan.habits & {"columnar", "sprawls"}),
-    "swim": Action(
-        aquatic.paddle,
-        lambda plan: plan.kind in ("quadruped", "bird"),
-        fish=aquatic.swim,
-        serpent=aquatic.swim,
-    ),
-    "take_off": Action(aerial.take_off, _flies),
-    "trot": Action(gaits.trot, lambda plan: plan.n_legs <= 4),
-    "turn_left": Action(
-        partial(gaits.turn, side=1), fish=partial(aquatic.turn, side=1), serpent=partial(serpentine.turn, side=1)
-    ),
-    "turn_right": Action(
-        partial(gaits.turn, side=-1), fish=partial(aquatic.turn, side=-1), serpent=partial(serpentine.turn, side=-1)
-    ),
-    "walk": Action(gaits.walk),
-    "walk_backward": Action(gaits.walk_backward),
-}
+def _winged(plan: Plan) -> bool:
+    return plan.wings is not None and plan.kind != "fish"
+
+
+def _kind(*kinds: str) -> Callable[[Plan], bool]:
+    return lambda plan: plan.kind in kinds
+
+
+ACTIONS = (
+    Action("idle", standing.idle, _legged, "mood"),
+    Action("idle", aquatic.hover, _kind("fish"), "mood"),
+    Action("idle", serpentine.idle, _kind("serpent"), "mood"),
+    Action("look_around", standing.look_around, _legged, "mood"),
+    Action("look_around", aquatic.look_around, _kind("fish"), "mood"),
+    Action("look_around", serpentine.look_around, _kind("serpent"), "mood"),
+    Action("eat", standing.eat, _legged, "mood"),
+    Action("eat", aquatic.nibble, _kind("fish"), "mood"),
+    Action("eat", serpentine.swallow, _kind("serpent"), "mood"),
+    Action("crouch", standing.crouch, _legged, "mood"),
+    Action("jump", standing.jump, _legged, "mood"),
+    Action("jump", aquatic.breach, _kind("fish"), "mood"),
+    Action("walk", gaits.walk, _legged),
+    Action("trot", gaits.trot, _few_legs),
+    Action("run", gaits.run, _legged),
+    Action("sneak", gaits.sneak, lambda plan: _few_legs(plan) and not plan.habits & {"columnar", "sprawls"}, ""),
+    Action("sidestep", gaits.sidestep, lambda plan: plan.n_legs in (2, 6, 8) and plan.kind != "bird"),
+    Action("walk_backward", gaits.walk_backward, _legged),
+    Action("turn_left", partial(gaits.turn, side=1), _legged),
+    Action("turn_left", partial(aquatic.turn, side=1), _kind("fish")),
+    Action("turn_left", partial(serpentine.turn, side=1), _kind("serpent")),
+    Action("turn_right", partial(gaits.turn, side=-1), _legged),
+    Action("turn_right", partial(aquatic.turn, side=-1), _kind("fish")),
+    Action("turn_right", partial(serpentine.turn, side=-1), _kind("serpent")),
+    Action("slither", serpentine.slither, _kind("serpent")),
+    Action("swim", aquatic.swim, _kind("fish", "serpent")),
+    Action("swim", aquatic.paddle, _kind("quadruped", "bird")),
+    Action("dash", aquatic.dash, _kind("fish"), "mood"),
+    Action("dash", serpentine.dash, _kind("serpent"), "mood"),
+    Action("rise", aquatic.rise, _kind("fish")),
+    Action("dive", aquatic.dive, _kind("fish")),
+    Action("dive", aerial.dive, _kind("bird", "dragon"), ""),
+    Action("fly", aerial.fly, _winged, "pace"),
+    Action("glide", aerial.glide, _kind("bird", "dragon"), "mood"),
+    Action("hover", aerial.hover, _winged, ""),
+    Action("take_off", aerial.take_off, _winged, "mood"),
+    Action("land", aerial.land, _winged, "mood"),
+    Action("attack", combat.attack, _legged, "mood"),
+    Action("attack", aquatic.snap, _kind("fish"), "mood"),
+    Action("attack", serpentine.strike, _kind("serpent"), "mood"),
+    Action("roar", combat.roar, lambda plan: _legged(plan) and plan.head.jaw, "mood"),
+    Action("breathe_fire", combat.breathe_fire, lambda plan: plan.kind == "dragon" and plan.head.jaw, "mood"),
+    Action("hit", combat.hit, _legged, ""),
+    Action("death", combat.death, _legged, ""),
+    Action("death", aquatic.death, _kind("fish"), ""),
+    Action("death", serpentine.death, _kind("serpent"), ""),
+)
 
 
 def actions(plan: Plan) -> tuple[str, ...]:
     """What a body can do, in alphabetical order."""
-    return tuple(name for name in sorted(ACTIONS) if ACTIONS[name].of(plan))
+    return tuple(sorted(action.name for action in ACTIONS if action.able(plan)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +133,8 @@ def perform(
     There are ``round(seconds * fps) + 1`` frames, the first and the last included. Raises SettingsError for an action
     that this body cannot do, and for times that are not positive.
     """
-    act = ACTIONS[action].of(plan) if action in ACTIONS else None
-    if act is None:
+    row = next((row for row in ACTIONS if row.name == action and row.able(plan)), None)
+    if row is None:
         able = ", ".join(actions(plan))
         raise SettingsError(f'a {plan.kind} such as this cannot "{action}"; it can: {able}')
     if not 0 < seconds < 1e4 or not 0 < fps < 1e4:
@@ -131,7 +142,7 @@ def perform(
     rig = assemble(plan)
     n = max(2, round(seconds * fps) + 1)
     motion = Motion(rig, manner or draw_style(rng), np.arange(n) / fps, fps)
-    telling = act(motion, rng)
+    telling = row.act(motion, rng)
     turns, origin, contacts = motion.local()
     clip = Clip(
         skeleton=rig.skeleton,
@@ -139,7 +150,7 @@ def perform(
         translations=_translations(rig, origin),
         fps=fps,
         name=f"{plan.noun.replace(' ', '_')}_{action}",
-        captions=captions(plan, telling, motion.style, rng),
+        captions=captions(plan, telling, motion.style, rng, row.adverbs),
         action=action,
     )
     feet = tuple(leg.contact for leg in rig.legs)

@@ -192,7 +192,6 @@ def dash(motion: Motion, rng: random.Random) -> Telling:
         "dash forward|slither at full speed|rush over the ground|flee in quick curves",
         "is on its way, stretched out in curves|lies ready on the ground",
         *_WAVES,
-        paced=False,
     )
 
 
@@ -226,7 +225,6 @@ def idle(motion: Motion, rng: random.Random) -> Telling:
         else "the head is lifted a little|only the head is raised",
         "the head sways slowly from side to side|its head weaves a little",
         "the body stays where it is|its coils do not move",
-        paced=False,
     )
 
 
@@ -239,7 +237,6 @@ def look_around(motion: Motion, rng: random.Random) -> Telling:
         head,
         "the raised front of the body turns with it|its neck sways along",
         "the rest of the body lies still|the coils do not move",
-        paced=False,
     )
 
 
@@ -259,7 +256,6 @@ def swallow(motion: Motion, rng: random.Random) -> Telling:
         if motion.rig.jaw is not None
         else "the head pushes forward|the head presses on",
         "the neck works from side to side|the front of the body gulps and swings",
-        paced=False,
     )
 
 
@@ -283,7 +279,6 @@ def strike(motion: Motion, rng: random.Random) -> Telling:
         "the front of the body draws back into an S|it coils its front like a spring",
         "the head shoots forward with open jaws|it lunges with its mouth wide open",
         "then it pulls back|afterwards the neck is drawn back in",
-        paced=False,
     )
 
 
@@ -309,6 +304,4 @@ def death(motion: Motion, rng: random.Random) -> Telling:
         "the body writhes in wild curves|it twists and thrashes",
         "it rolls over on its back|the belly turns up",
         STILL,
-        paced=False,
-        moody=False,
     )

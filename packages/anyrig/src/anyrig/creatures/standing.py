@@ -121,7 +121,7 @@ def idle(motion: Motion, rng: random.Random) -> Telling:
         parts.append("the antennae feel about|its feelers wave")
     rests = "" if rig.plan.kind == "biped" else "rest on its feet|"
     verbs = f"stand idle|stand still|idle|{rests}wait in place"
-    return tell(verbs, "stands still|stands in place|stands there", *parts, paced=False)
+    return tell(verbs, "stands still|stands in place|stands there", *parts)
 
 
 def glance(motion: Motion, rng: random.Random) -> tuple[Array, str, str]:
@@ -153,7 +153,6 @@ def look_around(motion: Motion, rng: random.Random) -> Telling:
         head,
         "the feet stay planted|the body stays where it is",
         "at the end it looks ahead again|then it faces forward",
-        paced=False,
     )
 
 
@@ -191,7 +190,6 @@ def _graze(motion: Motion, rng: random.Random) -> Telling:
         else "the head nods as it feeds|the muzzle moves over the ground",
         BITES if rig.jaw is not None or rig.mandibles else "the body stays in place|its feet do not move",
         "then the head comes up again|at the end it raises its head" if up else "the head stays down|it goes on eating",
-        paced=False,
     )
 
 
@@ -210,7 +208,6 @@ def _eat_with_trunk(motion: Motion, rng: random.Random) -> Telling:
         "the trunk reaches down|its trunk stretches down for food",
         "then it curls up to the mouth|the trunk rolls up to the mouth",
         "the feet stay planted|its feet do not move",
-        paced=False,
     )
 
 
@@ -234,7 +231,6 @@ def _eat_by_hand(motion: Motion, rng: random.Random) -> Telling:
             "stands still|stands in place",
             "the pincers go to the mouth in turn|it feeds with one pincer after the other",
             "the legs stay planted|its feet do not move",
-            paced=False,
         )
     motion.turn(hand.joints[0], pitch=-0.65 * lift, roll=hand.side * 0.15 * lift, yaw=-hand.side * 0.45 * lift)
     motion.turn(hand.joints[1], pitch=-1.95 * lift)
@@ -246,7 +242,6 @@ def _eat_by_hand(motion: Motion, rng: random.Random) -> Telling:
         f"the {name} hand goes up to the mouth|it lifts the {name} hand to its mouth",
         "the head bows a little toward the hand|the head dips to meet it",
         "then the arm sinks again|the arm comes down again",
-        paced=False,
     )
 
 
@@ -319,7 +314,6 @@ def crouch(motion: Motion, rng: random.Random) -> Telling:
         "the body sinks toward the ground|the trunk comes down",
         "the feet stay planted|its feet do not move",
         "then it rises again|after a while it straightens up" if up else "it stays down|then it waits, crouched",
-        paced=False,
     )
 
 
@@ -338,7 +332,6 @@ def jump(motion: Motion, rng: random.Random) -> Telling:
         "the legs push off the ground|all feet leave the ground at once",
         f"the body flies {'forward' if ahead else 'up'} with drawn-in legs|the legs are drawn up in the air",
         "it lands on its feet and gives with the legs|the knees bend as it lands|bending legs catch the landing",
-        paced=False,
     )
 
 
