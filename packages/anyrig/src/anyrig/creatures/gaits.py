@@ -22,6 +22,9 @@ from anyrig.rotations import Array
 
 # A cycle is never shorter than this (seconds): smaller animals step faster, but then 15 frames a second show no step.
 _SHORTEST = {"walk": 0.62, "trot": 0.5, "run": 0.42}
+# Duty, Froude number, lift and vault.
+_BIPEDS = {"walk": (0.62, 0.2, 0.10, 0.022), "trot": (0.42, 0.75, 0.17, -0.035), "run": (0.34, 1.9, 0.26, -0.045)}
+_REPTILES = {"walk": (0.68, 0.12, 0.22, 0.0), "trot": (0.54, 0.35, 0.28, 0.0), "run": (0.42, 0.9, 0.34, -0.03)}
 
 
 @dataclass(frozen=True)
@@ -52,32 +55,32 @@ class Step:
 
 def gait(rig: Rig, name: str, rng: random.Random) -> Gait:
     """The gait that ``rig`` uses to ``"walk"``, ``"trot"`` or ``"run"``."""
-    make = {2: _biped, 4: _quadruped}.get(len(rig.legs), _many)
-    return make(rig, name, rng)
-
-
-def _biped(rig: Rig, name: str, rng: random.Random) -> Gait:
-    if "hops" in rig.plan.habits and name != "walk":
+    habits, pairs = rig.plan.habits, len(rig.plan.legs)
+    if pairs > 2:
+        # Waves run from the hind legs forward; at half a cycle a pair they become alternating tripods or tetrapods.
+        ripple = name == "walk" and rng.random() < 0.4
+        lag = 1.0 / pairs if ripple else 0.5
+        offsets = tuple((side + (pairs - 1 - pair) * lag) % 1.0 for pair in range(pairs) for side in (0.0, 0.5))
+        duty, froude, lift = {"walk": (0.6, 0.06, 0.2), "trot": (0.52, 0.14, 0.25), "run": (0.45, 0.3, 0.3)}[name]
+        pattern = "ripple" if ripple else "tripod" if pairs == 3 else "tetrapod"
+        return Gait(name, pattern, offsets, 0.7 if ripple else duty, froude * rng.uniform(0.8, 1.2), lift, 0.006)
+    if pairs == 1 and "hops" in habits and name != "walk":
         offset = 0.0 if rng.random() < 0.7 else 0.06
         froude, duty = (0.9, 0.42) if name == "trot" else (2.2, 0.34)
         return Gait(name, "hops", (0.0, offset), duty, froude, 0.2, -0.10)
-    table = {"walk": (0.62, 0.2, 0.10, 0.022), "trot": (0.42, 0.75, 0.17, -0.035), "run": (0.34, 1.9, 0.26, -0.045)}
-    duty, froude, lift, vault = table[name]
-    return Gait(name, "alternate", (0.0, 0.5), duty, froude * rng.uniform(0.8, 1.2), lift, vault)
-
-
-def _quadruped(rig: Rig, name: str, rng: random.Random) -> Gait:
-    habits, vary = rig.plan.habits, rng.uniform(0.8, 1.2)
+    vary = rng.uniform(0.8, 1.2)
+    if pairs == 1:
+        duty, froude, lift, vault = _BIPEDS[name]
+        return Gait(name, "alternate", (0.0, 0.5), duty, froude * vary, lift, vault)
     if "sprawls" in habits:
-        table = {"walk": (0.68, 0.12, 0.22, 0.0), "trot": (0.54, 0.35, 0.28, 0.0), "run": (0.42, 0.9, 0.34, -0.03)}
-        duty, froude, lift, vault = table[name]
+        duty, froude, lift, vault = _REPTILES[name]
         return Gait(name, "diagonal", (0.46, 0.96, 0.0, 0.5), duty, froude * vary, lift, vault)
     if name == "walk":
         late = rng.uniform(0.2, 0.28)
         return Gait(name, "lateral", (late, 0.5 + late, 0.0, 0.5), 0.66, 0.16 * vary, 0.13, 0.014)
+    if name == "trot" and "paces" in habits:
+        return Gait(name, "lateral pairs", (0.04, 0.54, 0.0, 0.5), 0.46, 0.6 * vary, 0.18, -0.025)
     if name == "trot":
-        if "paces" in habits:
-            return Gait(name, "lateral pairs", (0.04, 0.54, 0.0, 0.5), 0.46, 0.6 * vary, 0.18, -0.025)
         return Gait(name, "diagonal", (0.5, 0.0, 0.0, 0.5), 0.46, 0.6 * vary, 0.2, -0.03)
     if "bounds" in habits:
         return Gait(name, "bound", (0.5, 0.53, 0.0, 0.03), 0.30, 2.4 * vary, 0.26, -0.055)
@@ -85,17 +88,6 @@ def _quadruped(rig: Rig, name: str, rng: random.Random) -> Gait:
         return Gait(name, "amble", (0.22, 0.72, 0.0, 0.5), 0.46, 0.75 * vary, 0.16, -0.015)
     offsets = rng.choice(((0.42, 0.55, 0.0, 0.12), (0.55, 0.42, 0.12, 0.0)))
     return Gait(name, "gallop", offsets, 0.29, 2.2 * vary, 0.26, -0.05)
-
-
-def _many(rig: Rig, name: str, rng: random.Random) -> Gait:
-    pairs = len(rig.legs) // 2
-    # Waves run from the hind legs forward; at half a cycle a pair they become alternating tripods or tetrapods.
-    ripple = name == "walk" and rng.random() < 0.4
-    lag = 1.0 / pairs if ripple else 0.5
-    offsets = tuple((side + (pairs - 1 - pair) * lag) % 1.0 for pair in range(pairs) for side in (0.0, 0.5))
-    duty, froude, lift = {"walk": (0.6, 0.06, 0.2), "trot": (0.52, 0.14, 0.25), "run": (0.45, 0.3, 0.3)}[name]
-    pattern = "ripple" if ripple else "tripod" if pairs == 3 else "tetrapod"
-    return Gait(name, pattern, offsets, 0.7 if ripple else duty, froude * rng.uniform(0.8, 1.2), lift, 0.006)
 
 
 def _step(motion: Motion, gait: Gait, pace: float = 1.0) -> Step:
@@ -160,45 +152,59 @@ class Path:
         return place + centre + np.stack([x, np.zeros_like(x), z], axis=-1), heading
 
 
-def _follow(motion: Motion, path: Path) -> None:
-    """Moves the body along ``path``: the middle of the feet is what goes on it."""
+def _step_along(
+    motion: Motion,
+    gait: Gait,
+    step: Step,
+    path: Path,
+    rng: random.Random,
+    *,
+    narrow: float,
+    roll: float = 1.0,
+    strength: Curve = 1.0,
+) -> Array:
+    """Moves body and feet along ``path``; returns the phase (T,), 1 a cycle. ``narrow`` below 1 draws the feet under
+    the body, ``roll`` scales how far they roll over their balls, ``strength`` the body's own motion."""
     rig = motion.rig
-    place, heading = path.at(motion.times)
+    cycles = rng.random() + motion.times / step.period
+    standing.stance(motion)
+    place, heading = path.at(motion.times)  # of the middle of the feet
     lead = rig.natural[rig.root] - rig.centre
     motion.place[:, 0] += place[:, 0] + np.sin(heading) * lead[2]
     motion.place[:, 2] += rig.centre[2] + place[:, 2] + np.cos(heading) * lead[2] - rig.natural[rig.root, 2]
     motion.heading += heading
+    for k in range(len(rig.legs)):
+        _step_foot(motion, k, gait, step, path, cycles, narrow, roll)
+    _ride(motion, gait, cycles, strength * motion.style.energy)
+    return cycles
 
 
-def _step_along(
-    motion: Motion, gait: Gait, step: Step, path: Path, cycles: Array, *, narrow: float, roll: float = 1.0
+def _step_foot(
+    motion: Motion, k: int, gait: Gait, step: Step, path: Path, cycles: Array, narrow: float, roll: float
 ) -> None:
-    """Sets the feet's targets for a body on ``path``. ``cycles`` (T,) is the phase, 1 a cycle; ``narrow`` below 1 draws
-    the feet under the body, ``roll`` scales how far they roll over their balls."""
-    rig, feet = motion.rig, motion.feet
-    for k, leg in enumerate(rig.legs):
-        phase = cycles - gait.offsets[k]
-        index = np.floor(phase + 1e-9)
-        part = np.clip(phase - index, 0.0, 1.0)
-        home = (leg.home - rig.centre) * np.array([narrow, 1.0, 1.0])
-        # In the middle of the stance the hip is above the foot.
-        middle = (index + gait.offsets[k] + gait.duty / 2 - float(cycles[0])) * step.period
-        from_, from_yaw = path.foothold(home, middle, rig.centre)
-        to, to_yaw = path.foothold(home, middle + step.period, rig.centre)
-        swing = np.clip((part - gait.duty) / (1.0 - gait.duty), 0.0, 1.0)
-        share = smooth(swing)
-        far = np.linalg.norm(to - from_, axis=-1) + 0.3 * np.abs(to_yaw - from_yaw) * np.linalg.norm(home)
-        height = gait.lift * rig.hip_height * np.clip(far / (0.25 * step.height), 0.0, 1.0)
-        feet.point[:, k] = from_ + share[:, None] * (to - from_)
-        feet.point[:, k, 1] = height * motion.style.energy**0.5 * bump(swing, 0.8)
-        feet.yaw[:, k] = from_yaw + share * (to_yaw - from_yaw)
-        feet.planted[:, k] = part <= gait.duty
-        strength = roll * np.clip(far / (0.5 * step.height), 0.0, 1.0)
-        _roll(motion, k, gait, np.clip(part / gait.duty, 0.0, 1.0), swing, strength)
-        if leg.toe is not None:  # no toe hangs lower than the ball it springs from
-            length = float(np.linalg.norm(rig.offsets[leg.toe]))
-            most = np.arcsin(np.clip(0.98 * feet.point[:, k, 1] / length, 0.0, 1.0))
-            feet.toe[:, k] = np.minimum(feet.toe[:, k], most)
+    rig, feet, leg = motion.rig, motion.feet, motion.rig.legs[k]
+    phase = cycles - gait.offsets[k]
+    index = np.floor(phase + 1e-9)
+    part = np.clip(phase - index, 0.0, 1.0)
+    home = (leg.home - rig.centre) * np.array([narrow, 1.0, 1.0])
+    # In the middle of the stance the hip is above the foot.
+    middle = (index + gait.offsets[k] + gait.duty / 2 - float(cycles[0])) * step.period
+    from_, from_yaw = path.foothold(home, middle, rig.centre)
+    to, to_yaw = path.foothold(home, middle + step.period, rig.centre)
+    swing = np.clip((part - gait.duty) / (1.0 - gait.duty), 0.0, 1.0)
+    share = smooth(swing)
+    far = np.linalg.norm(to - from_, axis=-1) + 0.3 * np.abs(to_yaw - from_yaw) * np.linalg.norm(home)
+    height = gait.lift * rig.hip_height * np.clip(far / (0.25 * step.height), 0.0, 1.0)
+    feet.point[:, k] = from_ + share[:, None] * (to - from_)
+    feet.point[:, k, 1] = height * motion.style.energy**0.5 * bump(swing, 0.8)
+    feet.yaw[:, k] = from_yaw + share * (to_yaw - from_yaw)
+    feet.planted[:, k] = part <= gait.duty
+    strength = roll * np.clip(far / (0.5 * step.height), 0.0, 1.0)
+    _roll(motion, k, gait, np.clip(part / gait.duty, 0.0, 1.0), swing, strength)
+    if leg.toe is not None:  # no toe hangs lower than the ball it springs from
+        length = float(np.linalg.norm(rig.offsets[leg.toe]))
+        most = np.arcsin(np.clip(0.98 * feet.point[:, k, 1] / length, 0.0, 1.0))
+        feet.toe[:, k] = np.minimum(feet.toe[:, k], most)
 
 
 def _roll(motion: Motion, k: int, gait: Gait, stance: Array, swing: Array, strength: Array) -> None:
@@ -216,15 +222,15 @@ def _roll(motion: Motion, k: int, gait: Gait, stance: Array, swing: Array, stren
     motion.feet.toe[:, k] = strength * np.where(swing > 0, hanging, 0.0)
 
 
-def _ride(motion: Motion, gait: Gait, cycles: Array, strength: Curve = 1.0) -> None:
+def _ride(motion: Motion, gait: Gait, cycles: Array, amount: Curve) -> None:
     """The body's own motion in step with the legs: heave, sway, roll, yaw, and what follows from them."""
     rig = motion.rig
-    amount, beat = strength * motion.style.energy, _Beat(rig, gait, cycles)
-    heaves = [amount * gait.vault * rig.hip_height * beat.heave(pair) for pair in range(len(rig.plan.legs))]
+    beats = [_beat(rig, gait, cycles, pair) for pair in range(len(rig.plan.legs))]
+    heaves = [amount * gait.vault * rig.hip_height * heave for heave, _, _ in beats]
     if len(heaves) > 2:
         heaves = [np.mean(heaves, axis=0)] * 2
     motion.heave(heaves[-1], heaves[0])
-    _twist(motion, beat, amount)
+    _twist(motion, beats, amount)
     if gait.pattern in ("gallop", "bound"):
         arch = amount * (0.12 + 0.3 * rig.plan.trunk.flex) * np.cos(TAU * (cycles + 0.05))
         motion.trunk((-0.6 * arch, 0.0, 0.0), (0.5 * arch, 0.0, 0.0))
@@ -233,46 +239,31 @@ def _ride(motion: Motion, gait: Gait, cycles: Array, strength: Curve = 1.0) -> N
     _swing_arms(motion, gait, cycles, amount)
 
 
-class _Beat:
-    """Sums over the legs of a pair that say how the pair is loaded through the cycle."""
-
-    def __init__(self, rig: Rig, gait: Gait, cycles: Array) -> None:
-        self.duty, self.cycles = gait.duty, cycles
-        self.pairs = [
-            [(leg.side, gait.offsets[k]) for k, leg in enumerate(rig.legs) if leg.pair == pair]
-            for pair in range(len(rig.plan.legs))
-        ]
-
-    def heave(self, pair: int) -> Array:
-        """Highest when the pair stands upright."""
-        angles = [TAU * (self.cycles - o - self.duty / 2) for _, o in self.pairs[pair]]
-        return np.asarray(sum(np.cos(a) + np.cos(2 * a) for a in angles) / len(angles))
-
-    def side(self, pair: int) -> Array:
-        """1 over the left leg, -1 over the right one; 0 when both go together."""
-        return np.asarray(sum(s * np.cos(TAU * (self.cycles - o - self.duty / 2)) for s, o in self.pairs[pair]) / 2)
-
-    def ahead(self, pair: int) -> Array:
-        """1 when the left leg is farthest ahead, -1 when the right one is."""
-        return np.asarray(sum(s * np.cos(TAU * (self.cycles - o)) for s, o in self.pairs[pair]) / 2)
+def _beat(rig: Rig, gait: Gait, cycles: Array, pair: int) -> tuple[Array, Array, Array]:
+    """How a pair of legs is loaded: heave, highest when it stands upright; side, 1 over the left leg, -1 over the right
+    one, 0 when both go together; ahead, 1 when the left leg is farthest ahead, -1 when the right one is."""
+    legs = [(leg.side, gait.offsets[k]) for k, leg in enumerate(rig.legs) if leg.pair == pair]
+    upright = [(side, TAU * (cycles - offset - gait.duty / 2)) for side, offset in legs]
+    heave = np.asarray(sum(np.cos(a) + np.cos(2 * a) for _, a in upright) / 2)
+    side = np.asarray(sum(side * np.cos(a) for side, a in upright) / 2)
+    return heave, side, np.asarray(sum(side * np.cos(TAU * (cycles - offset)) for side, offset in legs) / 2)
 
 
-def _twist(motion: Motion, beat: _Beat, amount: Curve) -> None:
-    rig = motion.rig
+def _twist(motion: Motion, beats: list[tuple[Array, Array, Array]], amount: Curve) -> None:
+    rig, (_, side, ahead) = motion.rig, beats[-1]
     if len(rig.legs) > 4:
-        ahead = 0.02 * amount * beat.ahead(-1)
-        motion.shift(left=0.02 * rig.hip_height * amount * beat.side(-1))
-        motion.trunk((0, ahead, 0), (0, ahead, 0))
+        motion.shift(left=0.02 * rig.hip_height * amount * side)
+        motion.trunk((0, 0.02 * amount * ahead, 0), (0, 0.02 * amount * ahead, 0))
         return
     sprawls, upright = "sprawls" in rig.plan.habits, len(rig.legs) == 2
-    yaw = 0.26 if sprawls else 0.05 + 0.06 * rig.plan.trunk.flex
-    roll = 0.03 if sprawls else 0.045
-    motion.shift(left=amount * (0.03 if upright else 0.018) * rig.hip_height * beat.side(-1))
-    pelvis = (0.0, -yaw * amount * beat.ahead(-1), roll * amount * beat.side(-1))
+    yaw, roll = (0.26, 0.03) if sprawls else (0.05 + 0.06 * rig.plan.trunk.flex, 0.045)
+    motion.shift(left=amount * (0.03 if upright else 0.018) * rig.hip_height * side)
+    pelvis = (0.0, -yaw * amount * ahead, roll * amount * side)
     if upright:  # the shoulders turn against the hips
-        motion.trunk(pelvis, (0.0, 0.8 * yaw * amount * beat.ahead(-1), -0.3 * roll * amount * beat.side(-1)))
+        motion.trunk(pelvis, (0.0, 0.8 * yaw * amount * ahead, -0.3 * roll * amount * side))
     else:
-        motion.trunk(pelvis, (0.0, -yaw * amount * beat.ahead(0), roll * amount * beat.side(0)))
+        _, side, ahead = beats[0]
+        motion.trunk(pelvis, (0.0, -yaw * amount * ahead, roll * amount * side))
 
 
 def _carry(motion: Motion, gait: Gait, cycles: Array, amount: Curve) -> None:
@@ -316,15 +307,11 @@ def _go(
     """Steps along at constant speed in the gait ``name``; ``turn`` radians over the clip, ``slip`` as a path has it."""
     chosen = gait(motion.rig, name, rng)
     step = _step(motion, chosen, pace)
-    cycles = rng.random() + motion.times / step.period
     path = Path(step.speed, turn / motion.seconds, slip)
     motion.cyclic, motion.speed = step.cyclic, step.speed
-    standing.stance(motion)
-    _follow(motion, path)
     narrow = 0.75 if len(motion.rig.legs) == 2 else 0.95
     # A foot rolls over its ball when it goes forward.
-    _step_along(motion, chosen, step, path, cycles, narrow=narrow, roll=max(0.3, math.cos(slip)))
-    _ride(motion, chosen, cycles)
+    _step_along(motion, chosen, step, path, rng, narrow=narrow, roll=max(0.3, math.cos(slip)))
     if "upright" in motion.rig.plan.habits:
         lean = {"walk": 0.03, "trot": 0.12, "run": 0.2}[name] * np.cos(slip)
         motion.trunk((0.5 * lean, 0.0, 0.0), (lean, 0.0, 0.0))
@@ -490,13 +477,9 @@ def _turn_on_the_spot(motion: Motion, rng: random.Random, side: float) -> Tellin
     angle = side * min(2.8, _most_turn(motion, motion.seconds / 1.875)) * rng.uniform(0.75, 1.0)
     chosen = gait(rig, "walk", rng)
     step = _step(motion, chosen, pace=0.8)
-    cycles = rng.random() + motion.times / step.period
     path = Path(0.25 * step.speed, angle / motion.seconds, ease=motion.seconds)
     moving = bump(motion.progress) ** 0.5
-    standing.stance(motion)
-    _follow(motion, path)
-    _step_along(motion, chosen, step, path, cycles, narrow=0.95)
-    _ride(motion, chosen, cycles, 0.5 * moving)
+    cycles = _step_along(motion, chosen, step, path, rng, narrow=0.95, strength=0.5 * moving)
     lead = side * bump(np.clip(motion.progress * 1.15, 0, 1), 0.75)
     motion.bow(0, 0.5 * rig.plan.trunk.flex * lead)
     motion.look(yaw=0.45 * lead)

@@ -10,7 +10,7 @@ import itertools
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,7 +133,6 @@ def draw_style(rng: random.Random) -> Style:
 # -- feet
 
 
-@dataclass
 class Feet:
     """Targets of L feet over T frames.
 
@@ -143,30 +142,19 @@ class Feet:
     from the hip, swung forward by ``swing`` and outward by ``spread`` (radians).
     """
 
-    point: Array
-    yaw: Array
-    pitch: Array
-    toe: Array
-    planted: Mask
-    loose: Array
-    stretch: Array
-    swing: Array
-    spread: Array
-
-    @classmethod
-    def standing(cls, rig: Rig, n_frames: int) -> Feet:
+    def __init__(self, rig: Rig, n_frames: int) -> None:
         """Feet planted in the natural pose's places."""
         shape = (n_frames, len(rig.legs))
         home = np.array([leg.home for leg in rig.legs]).reshape(-1, 3)
-        yaw, pitch, toe, loose, swing, spread = (np.zeros(shape) for _ in range(6))
-        point, planted = np.broadcast_to(home, (*shape, 3)).copy(), np.ones(shape, dtype=bool)
-        return cls(point, yaw, pitch, toe, planted, loose, np.ones(shape), swing, spread)
+        self.point, self.planted = np.broadcast_to(home, (*shape, 3)).copy(), np.ones(shape, dtype=bool)
+        self.yaw, self.pitch, self.toe = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self.loose, self.stretch = np.zeros(shape), np.ones(shape)
+        self.swing, self.spread = np.zeros(shape), np.zeros(shape)
 
     def release(
         self,
         leg: int,
         weight: Array,
-        *,
         stretch: Curve = 1.0,
         swing: Curve = 0.0,
         spread: Curve = 0.0,
@@ -182,9 +170,8 @@ class Feet:
 # -- motion
 
 
-@dataclass
 class Motion:
-    """T frames of a creature in the making.
+    """T frames, at ``times`` (T,), of a creature in the making.
 
     ``angles`` (T, J, 3) are pitch (nose down), yaw (to the left) and roll (left side up) of each joint from its natural
     pose, radians about the creature's axes; ``place`` (T, 3) is the world position of the body's root, its heading
@@ -192,30 +179,14 @@ class Motion:
     their angles. ``cyclic`` motions end as they began. Where ``lying`` (T,) is 1 the trunk lies on the ground.
     """
 
-    rig: Rig
-    style: Style
-    times: Array
-    fps: float
-    angles: Array = field(init=False)
-    place: Array = field(init=False)
-    heading: Array = field(init=False)
-    lying: Array = field(init=False)
-    feet: Feet = field(init=False)
-    chest: Array = field(init=False)
-    exact: dict[int, Array] = field(default_factory=dict)
-    cyclic: bool = False
-    speed: float = 0.0
-
-    def __post_init__(self) -> None:
-        n = self.n_frames
-        self.angles = np.zeros((n, len(self.rig.natural), 3))
-        self.place = np.tile(self.rig.natural[self.rig.root], (n, 1))
+    def __init__(self, rig: Rig, style: Style, times: Array, fps: float) -> None:
+        n = self.n_frames = len(times)
+        self.rig, self.style, self.times, self.fps = rig, style, times, fps
+        self.angles = np.zeros((n, len(rig.natural), 3))
+        self.place = np.tile(rig.natural[rig.root], (n, 1))
         self.heading, self.lying, self.chest = np.zeros(n), np.zeros(n), np.zeros((n, 3))
-        self.feet = Feet.standing(self.rig, n)
-
-    @property
-    def n_frames(self) -> int:
-        return len(self.times)
+        self.feet, self.exact = Feet(rig, n), dict[int, Array]()
+        self.cyclic, self.speed = False, 0.0
 
     @property
     def seconds(self) -> float:
@@ -399,43 +370,48 @@ class Motion:
         feet, rig = self.feet, self.rig
         if not rig.legs:
             return np.zeros((self.n_frames, 0), dtype=bool)
-        table = rig.leg_table
+        ends, contacts = np.array([leg.chain[-1] for leg in rig.legs]), np.array([leg.contact for leg in rig.legs])
+        longest, footed = np.array([leg.fold.longest for leg in rig.legs]), ends != contacts
         places, world = rig.world(turns, self.origin(), upper=True)
-        hips, bodies = places[:, table.hips], world[:, table.parents]
-        goals, foot_turns, toe_turns = self._foot_goals(hips, bodies)
+        hips = places[:, [leg.chain[0] for leg in rig.legs]]
+        bodies = world[:, [rig.skeleton.parents[leg.chain[0]] for leg in rig.legs]]
+        goals, foot_turns, toe_turns = self._foot_goals(hips, bodies, footed)
         firm = feet.planted & (feet.loose <= 0.0)
-        drop = self._drop(goals - hips, firm)
+        drop = self._drop(goals - hips, firm, longest)
         self.place[:, 1] -= drop
         hips = hips - drop[:, None, None] * _UP
         goals = goals - (feet.loose * drop[:, None])[..., None] * _UP
         goals[..., 1] = np.maximum(goals[..., 1], np.where(feet.loose > 0, 0.0, -np.inf))
         last = np.empty_like(foot_turns)
-        for legs, chain, joints in table.groups:
-            local, last[:, legs] = ik.place(chain, hips[:, legs], goals[:, legs], bodies[:, legs])
-            turns[:, joints[:, :-1]] = local
-        turns[:, table.ends] = rot.multiply(rot.inverse(last), foot_turns)
-        footed = table.footed
-        turns[:, table.contacts[footed]] = rot.multiply(rot.inverse(foot_turns[:, footed]), toe_turns[:, footed])
-        return np.asarray(firm & (np.linalg.norm(goals - hips, axis=-1) <= table.longest + 1e-9))
+        for n in sorted({len(leg.chain) for leg in rig.legs}):  # legs with as many bones at once
+            own = [k for k, leg in enumerate(rig.legs) if len(leg.chain) == n]
+            chain, joints = ik.stack([rig.legs[k].fold for k in own]), np.array([rig.legs[k].chain for k in own])
+            turns[:, joints[:, :-1]], last[:, own] = ik.place(chain, hips[:, own], goals[:, own], bodies[:, own])
+        turns[:, ends] = rot.multiply(rot.inverse(last), foot_turns)
+        turns[:, contacts[footed]] = rot.multiply(rot.inverse(foot_turns[:, footed]), toe_turns[:, footed])
+        return np.asarray(firm & (np.linalg.norm(goals - hips, axis=-1) <= longest + 1e-9))
 
-    def _foot_goals(self, hips: Array, bodies: Array) -> tuple[Array, Array, Array]:
-        """Where the ends of the legs' chains go (T, L, 3), and the world turns of feet and toes (T, L, 4)."""
-        feet, table = self.feet, self.rig.leg_table
+    def _foot_goals(self, hips: Array, bodies: Array, footed: Mask) -> tuple[Array, Array, Array]:
+        """Where the ends of the legs' chains go (T, L, 3), and the world turns of feet and toes (T, L, 4); ``footed``
+        says whose contact is not the chain's end."""
+        feet, rig = self.feet, self.rig
         flat, toe = rot.about("y", feet.yaw), rot.about("x", feet.toe)
-        pitch = rot.about("x", np.where(table.footed, feet.pitch, feet.toe))
+        pitch = rot.about("x", np.where(footed, feet.pitch, feet.toe))
         foot_turns, toe_turns, points = rot.multiply(flat, pitch), rot.multiply(flat, toe), feet.point
         if feet.loose.any():
             foot_turns = rot.slerp(foot_turns, rot.multiply(bodies, pitch), feet.loose)
             toe_turns = rot.slerp(toe_turns, rot.multiply(bodies, toe), feet.loose)
-            out = rot.multiply(rot.about("z", table.sides * feet.spread), rot.about("x", -feet.swing))
-            hanging = hips + rot.rotate(rot.multiply(bodies, out), table.lines * feet.stretch[..., None])
+            sides = np.array([float(leg.side) for leg in rig.legs])
+            lines = np.stack([leg.home - rig.natural[leg.chain[0]] for leg in rig.legs])
+            out = rot.multiply(rot.about("z", sides * feet.spread), rot.about("x", -feet.swing))
+            hanging = hips + rot.rotate(rot.multiply(bodies, out), lines * feet.stretch[..., None])
             points = points + feet.loose[..., None] * (hanging - points)
-        return points - rot.rotate(foot_turns, table.feet), foot_turns, toe_turns
+        return points - rot.rotate(foot_turns, np.stack([leg.foot for leg in rig.legs])), foot_turns, toe_turns
 
-    def _drop(self, reach: Array, firm: Mask) -> Array:
+    def _drop(self, reach: Array, firm: Mask, longest: Array) -> Array:
         """How far (T,) the body has to come down so that the legs that stand can reach: constant for a cycle."""
         across = np.hypot(reach[..., 0], reach[..., 2])
-        height = np.sqrt(np.maximum((0.9995 * self.rig.leg_table.longest) ** 2 - across**2, 0.0))
+        height = np.sqrt(np.maximum((0.9995 * longest) ** 2 - across**2, 0.0))
         need = np.max(np.where(firm, -reach[..., 1] - height, 0.0), axis=1, initial=0.0)
         if self.cyclic:
             return np.full(self.n_frames, need.max())

@@ -16,11 +16,10 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyrig import rotations as rot
 from anyrig.creatures.body import Arms, Chain, Head, LegPair, Plan, Wings
-from anyrig.creatures.ik import Fold, fold, stack
+from anyrig.creatures.ik import Fold, fold
 from anyrig.creatures.names import Role, joint_names
 from anyrig.rotations import Array
 from anyrig.skeleton import Skeleton
@@ -45,26 +44,6 @@ class Leg:
     fold: Fold
     foot: Array
     home: Array
-
-
-@dataclass(frozen=True, eq=False)
-class LegTable:
-    """All L legs at once: joint numbers (L,), sides (L,), vectors (L, 3).
-
-    ``lines`` are natural vectors from hip to contact; ``footed`` says whose contact is not the chain's end.
-    ``groups`` stack the legs with as many bones: their numbers, their chains, and the chains' joints (legs, n + 1).
-    """
-
-    hips: NDArray[np.intp]
-    parents: NDArray[np.intp]
-    ends: NDArray[np.intp]
-    contacts: NDArray[np.intp]
-    sides: Array
-    lines: Array
-    feet: Array
-    longest: Array
-    footed: NDArray[np.bool_]
-    groups: tuple[tuple[list[int], Fold, NDArray[np.intp]], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +98,7 @@ class Rig:
 
     @cached_property
     def centre(self) -> Array:
-        """The middle of the feet in the natural pose, on the ground; under the root where there are no legs. (3,)"""
-        if not self.legs:
-            return np.asarray(self.natural[self.root] * np.array([1.0, 0.0, 1.0]))
+        """The middle (3,) of the feet in the natural pose, on the ground."""
         return np.asarray(np.mean([leg.home for leg in self.legs], axis=0) * np.array([0.0, 0.0, 1.0]))
 
     @cached_property
@@ -153,29 +130,6 @@ class Rig:
     def _levels(self, without: set[int]) -> Levels:
         levels = ([j for j in level if j not in without] for level in self.skeleton.levels[1:])
         return tuple((level, [self.skeleton.parents[j] for j in level]) for level in levels if level)
-
-    @cached_property
-    def leg_table(self) -> LegTable:
-        """The legs side by side."""
-        legs = self.legs
-        hips = np.array([leg.chain[0] for leg in legs])
-        ends, contacts = np.array([leg.chain[-1] for leg in legs]), np.array([leg.contact for leg in legs])
-        groups = []
-        for n in sorted({len(leg.chain) for leg in legs}):
-            own = [k for k, leg in enumerate(legs) if len(leg.chain) == n]
-            groups.append((own, stack([legs[k].fold for k in own]), np.array([legs[k].chain for k in own])))
-        return LegTable(
-            hips=hips,
-            parents=np.array([self.skeleton.parents[j] for j in hips]),
-            ends=ends,
-            contacts=contacts,
-            sides=np.array([float(leg.side) for leg in legs]),
-            lines=np.stack([leg.home for leg in legs]) - self.natural[hips],
-            feet=np.stack([leg.foot for leg in legs]),
-            longest=np.array([leg.fold.longest for leg in legs]),
-            footed=ends != contacts,
-            groups=tuple(groups),
-        )
 
     @cached_property
     def hanging(self) -> tuple[tuple[int, ...], ...]:
@@ -262,7 +216,8 @@ class _Joints:
         self, parent: int, points: Sequence[Array], part: str, side: int = 0, finger: int | None = None
     ) -> tuple[int, ...]:
         """A chain of joints at ``points``, the last of which is an end joint; of ``finger`` number so and so."""
-        n, own = len(points) - 1, list[int]()
+        n = len(points) - 1
+        own: list[int] = []
         for k, point in enumerate(points[:-1]):
             index = {"index": finger * n + k} if finger is not None else {"index": k} if n > 1 else {}
             parent = self.add(parent, point, part, side=side, **index)

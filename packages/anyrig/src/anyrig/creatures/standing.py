@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import replace
 
 import numpy as np
 
@@ -273,7 +272,7 @@ def _to_ground(motion: Motion, share: Array) -> tuple[Array, bool]:
     Returns the scaled curve, and whether the mouth gets there.
     """
     rig, low = motion.rig, 0.03 * motion.size
-    trial = replace(motion, times=np.linspace(0.0, 1.0, 14), exact={})
+    trial = Motion(rig, motion.style, np.linspace(0.0, 1.0, 14), motion.fps)
     stance(trial)
     amounts = np.linspace(0.0, 1.25, 14)
     _stoop(trial, amounts)
