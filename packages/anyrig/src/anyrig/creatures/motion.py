@@ -358,7 +358,7 @@ class Motion:
         if not self.lying.any():
             return
         rig = self.rig
-        places, _ = rig.world(turns, self.origin(), upper=True)
+        places, _ = rig.world(turns, self.origin())
         half = min(0.8 * max(pair.spread for pair in rig.plan.legs), 0.4 * rig.hip_height)
         lowest = places[:, [j for j, _ in rig.trunk], 1].min(axis=1) - half
         lowest = np.minimum(lowest, places[:, [leg.chain[0] for leg in rig.legs], 1].min(axis=1))
@@ -372,7 +372,7 @@ class Motion:
             return np.zeros((self.n_frames, 0), dtype=bool)
         ends, contacts = np.array([leg.chain[-1] for leg in rig.legs]), np.array([leg.contact for leg in rig.legs])
         longest, footed = np.array([leg.fold.longest for leg in rig.legs]), ends != contacts
-        places, world = rig.world(turns, self.origin(), upper=True)
+        places, world = rig.world(turns, self.origin())
         hips = places[:, [leg.chain[0] for leg in rig.legs]]
         bodies = world[:, [rig.skeleton.parents[leg.chain[0]] for leg in rig.legs]]
         goals, foot_turns, toe_turns = self._foot_goals(hips, bodies, footed)
@@ -419,7 +419,7 @@ class Motion:
 
     def _keep_off_ground(self, turns: Array, floor: float) -> None:
         """Bends tail, neck, jaws, wings and arms in ``turns`` (T, J, 4) up where they would go under ``floor``."""
-        places, world = self.rig.world(turns, self.origin(), upper=True)
+        places, world = self.rig.world(turns, self.origin())
         for joints in self.rig.hanging:
             if places[:, list(joints), 1].min() < floor:
                 _raise_chain(self.rig, turns, places, world, joints, floor)

@@ -24,8 +24,6 @@ from anyrig.creatures.names import Role, joint_names
 from anyrig.rotations import Array
 from anyrig.skeleton import Skeleton
 
-Levels = tuple[tuple[list[int], list[int]], ...]
-
 
 @dataclass(frozen=True, eq=False)
 class Leg:
@@ -114,24 +112,6 @@ class Rig:
         return float(np.ptp(self.natural[joints, 2])) + abs(float(self.mouth[2]))
 
     @cached_property
-    def levels(self) -> Levels:
-        """(joints, their parents) by depth, roots left out."""
-        return self._levels(set())
-
-    @cached_property
-    def upper_levels(self) -> Levels:
-        """:attr:`levels` up to and including the hips: what the legs hang from."""
-        below = {j for leg in self.legs for j in leg.chain[1:]}
-        for j, parent in enumerate(self.skeleton.parents):
-            if parent in below:
-                below.add(j)
-        return self._levels(below)
-
-    def _levels(self, without: set[int]) -> Levels:
-        levels = ([j for j in level if j not in without] for level in self.skeleton.levels[1:])
-        return tuple((level, [self.skeleton.parents[j] for j in level]) for level in levels if level)
-
-    @cached_property
     def hanging(self) -> tuple[tuple[int, ...], ...]:
         """Chains of joints, base first, that may hang into the ground; what carries others stands before them."""
         # After the neck, the head with its tip, then what else grows from it: jaws, feelers, ears, a trunk.
@@ -154,13 +134,13 @@ class Rig:
         above = np.where(parents[:, None] >= 0, self.natural[np.maximum(parents, 0)], 0.0)
         return np.asarray(self.natural - above)
 
-    def world(self, turns: Array, position: Array, *, upper: bool = False) -> tuple[Array, Array]:
+    def world(self, turns: Array, position: Array) -> tuple[Array, Array]:
         """Positions (T, J, 3) and turns ``D`` (T, J, 4) of all joints for local turns ``d`` (T, J, 4) and the place
-        (T, 3) of joint 0. With ``upper`` what is below the hips is left unset."""
-        places = np.zeros((len(turns), len(self.natural), 3))
-        world = turns.copy()
+        (T, 3) of joint 0."""
+        places, world = np.zeros((len(turns), len(self.natural), 3)), turns.copy()
         places[:, 0] = position
-        for joints, parents in self.upper_levels if upper else self.levels:
+        for level in self.skeleton.levels[1:]:
+            joints, parents = list(level), [self.skeleton.parents[j] for j in level]
             above = world[:, parents]
             places[:, joints] = places[:, parents] + rot.rotate(above, self.offsets[joints])
             world[:, joints] = rot.multiply(above, turns[:, joints])

@@ -276,7 +276,7 @@ def _to_ground(motion: Motion, share: Array) -> tuple[Array, bool]:
     stance(trial)
     amounts = np.linspace(0.0, 1.25, 14)
     _stoop(trial, amounts)
-    places, world = rig.world(trial.turns(), trial.origin(), upper=True)
+    places, world = rig.world(trial.turns(), trial.origin())
     heights = np.asarray(places[:, rig.head, 1] + rot.rotate(world[:, rig.head], rig.mouth)[:, 1])
     reached = heights <= low
     if not reached.any():
