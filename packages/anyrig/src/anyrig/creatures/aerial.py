@@ -131,7 +131,6 @@ def _trail(motion: Motion, cycles: Array) -> None:
 
 
 def fly(motion: Motion, rng: random.Random) -> Telling:
-    """Level flight with beating wings, straight on or in a curve."""
     motion.cyclic = True
     rig = motion.rig
     turn = rng.choice((0.0, 0.0, 1.0, -1.0)) * rng.uniform(0.35, 0.6) * motion.seconds
@@ -161,7 +160,6 @@ def fly(motion: Motion, rng: random.Random) -> Telling:
 
 
 def glide(motion: Motion, rng: random.Random) -> Telling:
-    """On still wings slowly down, straight or circling."""
     motion.cyclic = True
     rig, u = motion.rig, motion.progress
     turn = rng.choice((0.0, 1.0, -1.0)) * rng.uniform(0.25, 0.5) * motion.seconds
@@ -198,7 +196,6 @@ def glide(motion: Motion, rng: random.Random) -> Telling:
 
 
 def hover(motion: Motion, rng: random.Random) -> Telling:
-    """Beating wings hold the body in one place, raised, the legs hanging."""
     motion.cyclic = True
     cycles, insect = _whole_beats(motion, rng, 1.2), motion.rig.plan.insect
     motion.shift(up=_clearance(motion) * rng.uniform(1.0, 1.4))
@@ -218,7 +215,6 @@ def hover(motion: Motion, rng: random.Random) -> Telling:
 
 
 def dive(motion: Motion, rng: random.Random) -> Telling:
-    """Draws the wings in, drops head first, spreads them and levels out."""
     u, beats = motion.progress, motion.times / _period(motion)
     steep = rng.uniform(0.6, 0.95)
     down = spans(u, (0.12, 0.38), (0.58, 0.86))
@@ -239,7 +235,6 @@ def dive(motion: Motion, rng: random.Random) -> Telling:
 
 
 def take_off(motion: Motion, rng: random.Random) -> Telling:
-    """Crouches, spreads the wings, jumps and climbs."""
     t, u = motion.times, motion.progress
     leave = rng.uniform(0.32, 0.4)
     ground, end = leave * motion.seconds, motion.seconds
@@ -267,7 +262,6 @@ def take_off(motion: Motion, rng: random.Random) -> Telling:
 
 
 def land(motion: Motion, rng: random.Random) -> Telling:
-    """Comes down with raised trunk and beating wings, touches the ground, folds up."""
     t, u, feet = motion.times, motion.progress, motion.feet
     touch = rng.uniform(0.56, 0.64)
     ground, end = touch * motion.seconds, motion.seconds

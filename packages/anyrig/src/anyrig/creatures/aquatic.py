@@ -167,26 +167,22 @@ def turn(motion: Motion, rng: random.Random, side: float) -> Telling:
     return tell(turn_verbs(side, "swim"), "swims in open water|is under way in the water", bend, *strokes)
 
 
-def dive(motion: Motion, rng: random.Random) -> Telling:
-    return tell(
-        "dive|swim down|dive down|swim toward the bottom",
-        "swims with its head down|is under way in the water, head down",
-        "the head points down|it swims head down",
-        *_cruise(motion, rng, climb=-rng.uniform(0.4, 0.8)),
-    )
-
-
-def rise(motion: Motion, rng: random.Random) -> Telling:
-    return tell(
+def slope(motion: Motion, rng: random.Random, sign: int) -> Telling:
+    """Up (``sign`` 1) or down (-1), head first."""
+    way = "up" if sign > 0 else "down"
+    rise, dive = (
         "rise|swim up|swim toward the surface|climb through the water",
-        "swims with its head up|is under way in the water, head up",
-        "the head points up|it swims head up",
-        *_cruise(motion, rng, climb=rng.uniform(0.4, 0.8)),
+        "dive|swim down|dive down|swim toward the bottom",
+    )
+    return tell(
+        rise if sign > 0 else dive,
+        f"swims with its head {way}|is under way in the water, head {way}",
+        f"the head points {way}|it swims head {way}",
+        *_cruise(motion, rng, climb=sign * rng.uniform(0.4, 0.8)),
     )
 
 
 def paddle(motion: Motion, rng: random.Random) -> Telling:
-    """Legs that reach forward folded and stroke back stretched, under a body that floats."""
     rig, style, height = motion.rig, motion.style, motion.rig.hip_height
     motion.cyclic = True
     n = motion.times_in(max(0.6, 0.9 * height**0.4) / style.speed)
@@ -217,7 +213,6 @@ def paddle(motion: Motion, rng: random.Random) -> Telling:
 
 
 def hover(motion: Motion, rng: random.Random) -> Telling:
-    """Stays in place with slow strokes."""
     motion.cyclic = True
     rig, u = motion.rig, motion.progress
     _lift_off(motion, rng)
@@ -254,7 +249,6 @@ def look_around(motion: Motion, rng: random.Random) -> Telling:
 
 
 def nibble(motion: Motion, _: random.Random) -> Telling:
-    """Pecks at food before it."""
     rng, u, size = random.Random(motion.style.seed), motion.progress, motion.rig.plan.size
     _lift_off(motion, rng)
     n = motion.times_in(rng.uniform(0.7, 1.0), 2)
@@ -275,7 +269,6 @@ def nibble(motion: Motion, _: random.Random) -> Telling:
 
 
 def breach(motion: Motion, rng: random.Random) -> Telling:
-    """Leaps in an arc: up head first, and down head first."""
     u, size = motion.progress, motion.rig.plan.size
     _lift_off(motion, rng)
     height, x = size * rng.uniform(0.7, 1.2), smooth(u)
@@ -297,7 +290,6 @@ def breach(motion: Motion, rng: random.Random) -> Telling:
 
 
 def snap(motion: Motion, rng: random.Random) -> Telling:
-    """A bite: a curl, a dash, a snap."""
     rig, u = motion.rig, motion.progress
     _lift_off(motion, rng)
     hit = rng.uniform(0.45, 0.55)
@@ -323,7 +315,6 @@ def snap(motion: Motion, rng: random.Random) -> Telling:
 
 
 def death(motion: Motion, rng: random.Random) -> Telling:
-    """Turns belly up and drifts."""
     rig, u, size = motion.rig, motion.progress, motion.rig.plan.size
     _lift_off(motion, rng)
     side = rng.choice((1, -1))

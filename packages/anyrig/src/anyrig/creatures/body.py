@@ -168,12 +168,10 @@ class Plan:
 
     @property
     def n_legs(self) -> int:
-        """How many legs it stands on."""
         return 2 * len(self.legs)
 
     @property
     def pincers(self) -> bool:
-        """Whether its arms end in pincers."""
         return self.arms is not None and self.arms.pincer
 
     @property

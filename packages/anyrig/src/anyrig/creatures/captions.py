@@ -74,8 +74,10 @@ def captions(
     verb = choose(rng.choice(telling.verbs), rng)
     adverb = _adverb(style.pace if "pace" in adverbs else "", mood, rng)
     parts = [choose(part, rng) for part in telling.parts]
-    short, mid = _short(plan, verb, adverb, rng), _mid(parts, rng)
-    texts = short, mid, _long(plan, telling.start, verb, adverb, parts, mood, rng)
+    short, kept = _short(plan, verb, adverb, rng), parts
+    if len(parts) > 3 and rng.random() < 0.5:  # the clauses are in the order of what happens
+        kept = [parts[k] for k in sorted(rng.sample(range(len(parts)), 3))]
+    texts = short, sentence(join(kept, rng)), _long(plan, telling.start, verb, adverb, parts, mood, rng)
     sex = {"man": 0, "woman": 1, "person": rng.randrange(2), "human": rng.randrange(2)}.get(plan.noun)
     if sex is None:
         return texts
@@ -100,12 +102,6 @@ def _short(plan: Plan, verb: str, adverb: str, rng: random.Random) -> str:
         f"it {third(verb)}",
     )
     return sentence(choose(f"{rng.choice(forms)} {adverb}", rng))
-
-
-def _mid(parts: list[str], rng: random.Random) -> str:
-    if len(parts) > 3 and rng.random() < 0.5:  # the clauses are in the order of what happens
-        parts = [parts[k] for k in sorted(rng.sample(range(len(parts)), 3))]
-    return sentence(join(parts, rng))
 
 
 def _long(plan: Plan, start: str, verb: str, adverb: str, parts: list[str], mood: str, rng: random.Random) -> str:

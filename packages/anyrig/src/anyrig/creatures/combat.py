@@ -62,7 +62,6 @@ def _strikes(plan: Plan) -> list[Strike]:
 
 
 def _lunge(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """A bite: back, then forward with an open mouth."""
     rig, height = motion.rig, motion.rig.hip_height
     hit = rng.uniform(0.42, 0.52)
     thrust = track(u, (0, 0), (hit - 0.2, -0.5), (hit - 0.1, -0.5), (hit, 1), (hit + 0.08, 0.95), (0.95, 0))
@@ -88,7 +87,6 @@ def _lunge(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def _peck(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """Two or three quick jabs of the beak."""
     n, height = rng.choice((2, 3)), motion.rig.hip_height
     jab = np.asarray(
         sum(track(u, (k / n + 0.02, 0), (k / n + 0.11, -0.4), (k / n + 0.2, 1), ((k + 0.95) / n, 0)) for k in range(n))
@@ -108,7 +106,6 @@ def _peck(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def _headbutt(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """Lowers the head, rams forward and tosses it up."""
     rig, height = motion.rig, motion.rig.hip_height
     hit = rng.uniform(0.45, 0.55)
     down = spans(u, (0.05, hit - 0.12), (hit, hit + 0.12))
@@ -127,7 +124,6 @@ def _headbutt(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def _swipe(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """Strikes with a forepaw."""
     height, leg = motion.rig.hip_height, rng.choice((0, 1))
     side = motion.rig.legs[leg].side
     hit = rng.uniform(0.45, 0.55)
@@ -151,7 +147,6 @@ def _swipe(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def _hind_kick(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """Kicks out backward with both hind legs."""
     rig, height = motion.rig, motion.rig.hip_height
     hit = rng.uniform(0.45, 0.52)
     off = spans(u, (0.22, 0.34), (hit + 0.12, hit + 0.3))
@@ -169,7 +164,6 @@ def _hind_kick(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def _rear(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """Rises on the hind legs and comes down on the forelegs."""
     height = motion.rig.hip_height
     top = rng.uniform(0.5, 0.85) * min(1.1, motion.style.energy)
     rise = track(u, (0, 0), (0.1, -0.1), (0.4, 1), (0.52, 0.95), (0.68, -0.06), (0.85, 0))
@@ -190,7 +184,6 @@ def _rear(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def _tail_swipe(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """Whips the tail round to one side."""
     rig, side = motion.rig, rng.choice((1, -1))
     hit = rng.uniform(0.45, 0.55)
     whip = [(0, 0), (hit - 0.17, -0.7), (hit + 0.03, 1), (hit + 0.12, 0.85), (0.97, 0)]
@@ -216,7 +209,6 @@ def _tail_swipe(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def _punch(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """A straight blow with one fist, the other held in guard."""
     rig, height = motion.rig, motion.rig.hip_height
     side = rig.arms[rng.choice((0, 1))].side
     hit = rng.uniform(0.42, 0.5)
@@ -242,7 +234,6 @@ def _punch(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def _smash(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """Both arms up, then down with the whole trunk."""
     rig = motion.rig
     hit = rng.uniform(0.5, 0.58)
     up = spans(u, (0.05, hit - 0.18), (hit - 0.1, hit))
@@ -261,7 +252,6 @@ def _smash(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def _kick(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """A forward kick with one leg."""
     rig, leg = motion.rig, rng.choice((0, 1))
     side = rig.legs[leg].side
     hit = rng.uniform(0.42, 0.5)
@@ -284,7 +274,6 @@ def _kick(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def _forelegs(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """Raises the forelegs in threat and strikes down with them."""
     height = motion.rig.hip_height
     hit = rng.uniform(0.5, 0.6)
     up = spans(u, (0.05, 0.3), (hit, hit + 0.12))
@@ -302,7 +291,6 @@ def _forelegs(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def _sting(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """Strikes over its own back with the tail."""
     rig, height = motion.rig, motion.rig.hip_height
     hit = rng.uniform(0.45, 0.55)
     jab = track(u, (0, 0), (hit - 0.15, -0.55), (hit, 1), (hit + 0.06, 1), (0.95, 0))
@@ -322,7 +310,6 @@ def _sting(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def _pinch(motion: Motion, u: Array, rng: random.Random) -> Told:
-    """Thrusts the pincers forward and closes them."""
     height = motion.rig.hip_height
     hit = rng.uniform(0.45, 0.55)
     reach = track(u, (0, 0), (hit - 0.15, -0.6), (hit, 1), (hit + 0.1, 0.8), (0.95, 0))
@@ -359,7 +346,6 @@ def _grab(motion: Motion, u: Array, rng: random.Random) -> Told:
 
 
 def roar(motion: Motion, rng: random.Random) -> Telling:
-    """A breath, then the head goes up and forward with an open mouth."""
     rig, u, height = motion.rig, motion.progress, motion.rig.hip_height
     standing.ready(motion, 0.6)
     start = rng.uniform(0.22, 0.3)
@@ -385,7 +371,6 @@ def roar(motion: Motion, rng: random.Random) -> Telling:
 
 
 def breathe_fire(motion: Motion, rng: random.Random) -> Telling:
-    """Rears the neck back, thrusts it forward, sweeps the open mouth from side to side."""
     rig, u, height = motion.rig, motion.progress, motion.rig.hip_height
     standing.ready(motion, 0.6, wings=0.75)
     start = rng.uniform(0.28, 0.36)
@@ -409,7 +394,6 @@ def breathe_fire(motion: Motion, rng: random.Random) -> Telling:
 
 
 def hit(motion: Motion, rng: random.Random) -> Telling:
-    """A blow from the front or from one side: a flinch and a recovery."""
     rig, u, height = motion.rig, motion.progress, motion.rig.hip_height
     standing.ready(motion, 0.6)
     at = rng.uniform(0.12, 0.25)
@@ -457,7 +441,6 @@ def death(motion: Motion, rng: random.Random) -> Telling:
 
 
 def _topple(motion: Motion, rng: random.Random) -> Telling:
-    """Falls on its side: legs buckle, the body rolls over, head and tail sink."""
     rig, u, size = motion.rig, motion.progress, motion.size
     side = rng.choice((1, -1))
     start = rng.uniform(0.08, 0.2)

@@ -362,7 +362,6 @@ def _trunk(motion: Motion, gait: Gait) -> str:
 
 
 def _stride(motion: Motion) -> str:
-    """The pose of a creature in mid-step."""
     return f"is in mid-{'stride' if len(motion.rig.legs) == 2 else 'step'}|is on the move|is under way"
 
 
@@ -393,7 +392,6 @@ def walk(motion: Motion, rng: random.Random) -> Telling:
 
 
 def trot(motion: Motion, rng: random.Random) -> Telling:
-    """The middle gait; people jog, pacers pace."""
     return _straight_on(motion, rng, "trot", _TROTS, "trot|trot forward|trot along")
 
 
@@ -403,14 +401,12 @@ def run(motion: Motion, rng: random.Random) -> Telling:
 
 
 def _straight_on(motion: Motion, rng: random.Random, name: str, verbs: dict[str, str], others: str) -> Telling:
-    """``verbs`` by the pattern of the footfalls."""
     chosen = _go(motion, name, rng)
     parts = (_LEGS[chosen.pattern], _trunk(motion, chosen), *_rest_of_body(motion, chosen))
     return tell(verbs.get(chosen.pattern, others), _stride(motion), *parts)
 
 
 def sneak(motion: Motion, rng: random.Random) -> Telling:
-    """A slow walk, low on bent legs."""
     style = motion.style
     motion.style = replace(
         style, speed=0.62 * style.speed, energy=0.8 * style.energy, crouch=style.crouch + 0.16, head=-0.35, tail=-0.1
@@ -430,7 +426,6 @@ def sneak(motion: Motion, rng: random.Random) -> Telling:
 
 
 def walk_backward(motion: Motion, rng: random.Random) -> Telling:
-    """Straight back, in short steps."""
     chosen = _go(motion, "walk", rng, slip=math.pi, pace=0.62)
     motion.look(pitch=0.08)
     return tell(
@@ -472,7 +467,6 @@ def turn(motion: Motion, rng: random.Random, side: float) -> Telling:
 
 
 def _turn_on_the_spot(motion: Motion, rng: random.Random, side: float) -> Telling:
-    """From standing to standing, with small steps."""
     rig, way = motion.rig, side_name(side)
     angle = side * min(2.8, _most_turn(motion, motion.seconds / 1.875)) * rng.uniform(0.75, 1.0)
     chosen = gait(rig, "walk", rng)

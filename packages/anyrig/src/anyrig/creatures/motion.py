@@ -190,7 +190,6 @@ class Motion:
 
     @property
     def seconds(self) -> float:
-        """From the first frame to the last."""
         return float(self.times[-1])
 
     @property
@@ -303,7 +302,6 @@ class Motion:
             self.turn(finger[0], yaw=-sign * 0.4 * np.asarray(amount))
 
     def raise_wings(self, roll: Curve) -> None:
-        """Raises both wings at their roots."""
         for wing in self.rig.wings:
             self.turn(wing.joints[0], roll=wing.side * np.asarray(roll))
 
@@ -326,7 +324,10 @@ class Motion:
         turns = self.turns()
         self._lie_down(turns)
         firm = self._plant(turns)
-        self._keep_off_ground(turns, _CLEARANCE * self.size)
+        places, world = self.rig.world(turns, self.origin())
+        for joints in self.rig.hanging:
+            if places[:, list(joints), 1].min() < _CLEARANCE * self.size:
+                _raise_chain(self.rig, turns, places, world, joints, _CLEARANCE * self.size)
         places, _ = self.rig.world(turns, self.origin())
         bodies = [j for j in range(len(self.rig.natural)) if j != self.rig.ground]
         buried = np.maximum(-places[:, bodies, 1].min(axis=1), 0.0)
@@ -416,13 +417,6 @@ class Motion:
         if self.cyclic:
             return np.full(self.n_frames, need.max())
         return running_max(need, max(1, round(0.15 * self.fps)))
-
-    def _keep_off_ground(self, turns: Array, floor: float) -> None:
-        """Bends tail, neck, jaws, wings and arms in ``turns`` (T, J, 4) up where they would go under ``floor``."""
-        places, world = self.rig.world(turns, self.origin())
-        for joints in self.rig.hanging:
-            if places[:, list(joints), 1].min() < floor:
-                _raise_chain(self.rig, turns, places, world, joints, floor)
 
 
 def _raise_chain(rig: Rig, turns: Array, places: Array, world: Array, joints: Sequence[int], floor: float) -> None:

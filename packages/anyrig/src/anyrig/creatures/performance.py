@@ -20,7 +20,6 @@ from anyrig.creatures.captions import Telling, captions
 from anyrig.creatures.motion import Mask, Motion, Style, draw_style
 from anyrig.creatures.rig import Rig, assemble
 from anyrig.errors import SettingsError
-from anyrig.rotations import Array
 from anyrig.skeleton import Clip
 
 Act = Callable[[Motion, random.Random], Telling]
@@ -82,8 +81,8 @@ ACTIONS = (
     Action("swim", aquatic.paddle, _kind("quadruped", "bird")),
     Action("dash", aquatic.dash, _kind("fish"), "mood"),
     Action("dash", serpentine.dash, _kind("serpent"), "mood"),
-    Action("rise", aquatic.rise, _kind("fish")),
-    Action("dive", aquatic.dive, _kind("fish")),
+    Action("rise", partial(aquatic.slope, sign=1), _kind("fish")),
+    Action("dive", partial(aquatic.slope, sign=-1), _kind("fish")),
     Action("dive", aerial.dive, _kind("bird", "dragon"), ""),
     Action("fly", aerial.fly, _winged, "pace"),
     Action("glide", aerial.glide, _kind("bird", "dragon"), "mood"),
@@ -144,10 +143,16 @@ def perform(
     motion = Motion(rig, manner or draw_style(rng), np.arange(n) / fps, fps)
     telling = row.act(motion, rng)
     turns, origin, contacts = motion.local()
+    # N_parent^-1 d N for each joint, without jumps of sign.
+    parents = np.array(rig.skeleton.parents)
+    above = np.where(parents[:, None] >= 0, rig.frames[np.maximum(parents, 0)], rot.IDENTITY)
+    rotations = rot.continuous(rot.multiply(rot.multiply(rot.inverse(above), turns), rig.frames))
+    translations = np.tile(rig.skeleton.offsets, (n, 1, 1))
+    translations[:, 0] = origin
     clip = Clip(
         skeleton=rig.skeleton,
-        rotations=_local_rotations(rig, turns),
-        translations=_translations(rig, origin),
+        rotations=rotations,
+        translations=translations,
         fps=fps,
         name=f"{plan.noun.replace(' ', '_')}_{action}",
         captions=captions(plan, telling, motion.style, rng, row.adverbs),
@@ -155,16 +160,3 @@ def perform(
     )
     feet = tuple(leg.contact for leg in rig.legs)
     return Performance(clip, rig, motion.style, feet, contacts, motion.cyclic, motion.speed)
-
-
-def _local_rotations(rig: Rig, turns: Array) -> Array:
-    """``N_parent^-1 d N`` for each joint, without jumps of sign."""
-    parents = np.array(rig.skeleton.parents)
-    above = np.where(parents[:, None] >= 0, rig.frames[np.maximum(parents, 0)], rot.IDENTITY)
-    return rot.continuous(rot.multiply(rot.multiply(rot.inverse(above), turns), rig.frames))
-
-
-def _translations(rig: Rig, origin: Array) -> Array:
-    translations = np.broadcast_to(rig.skeleton.offsets, (len(origin), *rig.skeleton.offsets.shape)).copy()
-    translations[:, 0] = origin
-    return translations

@@ -182,14 +182,12 @@ class _Joints:
         self.trunk: list[tuple[int, float]] = []
 
     def add(self, parent: int, place: Array, part: str, **role: int) -> int:
-        """Adds a joint; returns its number."""
         self.roles.append(Role(part, **role))
         self.parents.append(parent)
         self.places.append(np.asarray(place, dtype=np.float64))
         return len(self.roles) - 1
 
     def tip(self, parent: int, place: Array, part: str, **role: int) -> tuple[int, ...]:
-        """An end joint, where the plan has such."""
         return (self.add(parent, place, part, **role),) if self.plan.rest.tips else ()
 
     def row(
@@ -245,7 +243,6 @@ class _Joints:
         return self.row(self.nearest(0.0), _chain_points(tail, self.spine(-0.06), -1.0), "tail") if tail else ()
 
     def add_front(self) -> dict[str, Any]:
-        """Adds neck and head."""
         plan, parent, neck = self.plan, self.nearest(1.0), list[int]()
         end = self.spine(1.0 + (0.12 if plan.legs else 0.02))
         if plan.neck is not None:
@@ -298,7 +295,6 @@ class _Joints:
             yield Leg(side, k, chain, own[-1], end, bones, home - self.places[chain[-1]], home)
 
     def add_arm(self, arms: Arms, side: int) -> Limb:
-        """Adds an arm with its fingers."""
         parent, own = self.nearest(1.0), list[int]()
         place = self.spine(1.0) + np.array([side * arms.spread, arms.rise, 0.0])
         if arms.clavicle:

@@ -206,7 +206,6 @@ def turn(motion: Motion, rng: random.Random, side: float) -> Telling:
 
 
 def idle(motion: Motion, rng: random.Random) -> Telling:
-    """Lies in waves, the head up, swaying a little."""
     motion.cyclic = True
     u, energy = motion.progress, motion.style.energy
     slow = motion.times_in(rng.uniform(1.8, 3.0))
@@ -241,7 +240,6 @@ def look_around(motion: Motion, rng: random.Random) -> Telling:
 
 
 def swallow(motion: Motion, rng: random.Random) -> Telling:
-    """Takes its prey with wide jaws and works it down."""
     u = motion.progress
     low = track(u, (0.0, 0.55), (0.25, 0.12), (0.75, 0.12), (1.0, 0.5))
     gulp = spans(u, (0.25, 0.35), (0.75, 0.85)) * wave(max(2, round(1.6 * motion.seconds)) * u)
@@ -260,7 +258,6 @@ def swallow(motion: Motion, rng: random.Random) -> Telling:
 
 
 def strike(motion: Motion, rng: random.Random) -> Telling:
-    """Draws the front back into an S, shoots forward with open jaws, draws back."""
     u = motion.progress
     hit = rng.uniform(0.42, 0.55)
     back, ahead = ((hit - 0.22, -0.5), (hit - 0.1, -0.55)), ((hit, 1.0), (hit + 0.06, 1.0))
@@ -283,7 +280,6 @@ def strike(motion: Motion, rng: random.Random) -> Telling:
 
 
 def death(motion: Motion, rng: random.Random) -> Telling:
-    """Twists, rolls over and lies still."""
     u, body = motion.progress, _spine(motion.rig)
     calm = 1.0 - smooth((u - 0.15) / 0.55)
     roll = rng.choice((1, -1)) * 2.9 * smooth((u - 0.25) / 0.45)

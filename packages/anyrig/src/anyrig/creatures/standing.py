@@ -92,7 +92,6 @@ def repeats(motion: Motion, rng: random.Random, seconds: float) -> tuple[int, Ar
 
 
 def idle(motion: Motion, rng: random.Random) -> Telling:
-    """Breathing, shifting weight, looking a little around, in a loop."""
     motion.cyclic = True
     rig, u, energy = motion.rig, motion.progress, motion.style.energy
     breaths, shifts = motion.times_in(rng.uniform(1.4, 2.4)), motion.times_in(4.0)
@@ -167,7 +166,6 @@ def eat(motion: Motion, rng: random.Random) -> Telling:
 
 
 def _graze(motion: Motion, rng: random.Random) -> Telling:
-    """The head goes down to the ground and nibbles."""
     rig, u = motion.rig, motion.progress
     up = rng.random() < 0.5
     share, reached = _to_ground(motion, spans(u, (0.05, 0.35), (0.78, 0.98) if up else (2.0, 3.0)))
@@ -193,7 +191,6 @@ def _graze(motion: Motion, rng: random.Random) -> Telling:
 
 
 def _eat_with_trunk(motion: Motion, rng: random.Random) -> Telling:
-    """An elephant's trunk feels for food, curls up to the mouth and sinks again."""
     ready(motion, 0.5)
     _, v = repeats(motion, rng, 2.2)
     curl = spans(v, (0.3, 0.55), (0.7, 0.97))
@@ -211,7 +208,6 @@ def _eat_with_trunk(motion: Motion, rng: random.Random) -> Telling:
 
 
 def _eat_by_hand(motion: Motion, rng: random.Random) -> Telling:
-    """A hand, or both pincers in turn, go to the mouth and back."""
     rig = motion.rig
     ready(motion, 0.7)
     _, v = repeats(motion, rng, 1.6)
@@ -292,7 +288,6 @@ def _to_ground(motion: Motion, share: Array) -> tuple[Array, bool]:
 
 
 def crouch(motion: Motion, rng: random.Random) -> Telling:
-    """Down on planted feet, a wait, and mostly up again."""
     rig, u = motion.rig, motion.progress
     ready(motion, 0.7)
     up = rng.random() < 0.6
