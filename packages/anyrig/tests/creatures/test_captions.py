@@ -175,7 +175,7 @@ def test_who_flies_stays_in_the_air_and_turns_where_it_is_said(case):
 
 
 def test_people_are_he_and_she():
-    telling = Telling(("raise its arm",), ("it looks at its hand",), "stands on its feet")
+    telling = Telling("raise its arm", "stands on its feet", "it looks at its hand")
     for noun, words in (("man", "he his"), ("woman", "she her")):
         plan = replace(creatures.plan("biped", random.Random(2)), noun=noun)
         text = " ".join(captions(plan, telling, Style(), random.Random(0))).lower()

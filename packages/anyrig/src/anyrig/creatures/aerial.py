@@ -14,7 +14,7 @@ import random
 import numpy as np
 
 from anyrig.creatures import standing
-from anyrig.creatures.captions import Telling, side_name, tell
+from anyrig.creatures.captions import Telling, side_name
 from anyrig.creatures.motion import GRAVITY, PITCH, TAU, YAW, Curve, Motion, hermite, smooth, spans, track, wave
 from anyrig.creatures.rig import folded
 from anyrig.rotations import Array
@@ -156,7 +156,7 @@ def fly(motion: Motion, rng: random.Random) -> Telling:
         parts.append(f"it leans into the curve {way}|the body banks {way}")
     if len(rig.tail) > 2 and rig.plan.kind == "dragon":
         parts.append("the tail streams behind|the long tail waves behind it")
-    return tell(verbs, "is in the air with spread wings|is flying", *parts)
+    return Telling(verbs, "is in the air with spread wings|is flying", *parts)
 
 
 def glide(motion: Motion, rng: random.Random) -> Telling:
@@ -185,7 +185,7 @@ def glide(motion: Motion, rng: random.Random) -> Telling:
     if turn:
         way = f"to the {side_name(turn)}"
         verbs, balance = f"glide in a curve {way}|soar in a circle {way}", f"the body banks {way}|it leans {way}"
-    return tell(
+    return Telling(
         verbs,
         "is in the air with spread wings|hangs in the air on spread wings",
         "the wings are held out still|its wings are spread and hardly move|the spread wings stay almost still",
@@ -202,7 +202,7 @@ def hover(motion: Motion, rng: random.Random) -> Telling:
     _stretch_out(motion, 1.0, pitch=0.25 if insect else rng.uniform(0.55, 0.85), legs="hang")
     _flap(motion, cycles, 1.15, mean=0.1)
     _trail(motion, cycles)
-    return tell(
+    return Telling(
         "hover|hover in the air|hover in place|flap in place",
         "is in the air|hangs in the air",
         "the wings beat hard|its wings flap with wide strokes",
@@ -225,7 +225,7 @@ def dive(motion: Motion, rng: random.Random) -> Telling:
     motion.shift(up=_clearance(motion) + 0.5 * motion.size + drop * (1.0 - track(u, (0.12, 0.0), (0.92, 1.0))))
     _advance(motion, _cruising_speed(motion) * (0.8 + 0.5 * down))
     _trail(motion, beats)
-    return tell(
+    return Telling(
         "dive|dive out of the sky|swoop down|stoop down",
         "is in the air with spread wings|is flying high",
         "the wings are drawn in|it half folds its wings",
@@ -251,7 +251,7 @@ def take_off(motion: Motion, rng: random.Random) -> Telling:
     quick = smooth((u - 0.85 * leave) / (1.1 - 0.85 * leave)) ** 0.8
     _advance(motion, 0.75 * _cruising_speed(motion) * quick)
     motion.look(pitch=-0.2 * spans(u, (0.1, 0.3), (leave, leave + 0.2)))
-    return tell(
+    return Telling(
         "take off|take to the air|jump up and fly off|lift off from the ground",
         "stands on the ground with folded wings|stands with its wings folded",
         "it crouches and spreads the wings|the legs bend while the wings open",
@@ -285,7 +285,7 @@ def land(motion: Motion, rng: random.Random) -> Telling:
     motion.shift(up=hermite(t, (0, height, -sink), down, low, (end, 0, 0)))
     _advance(motion, 0.6 * _cruising_speed(motion) * (1.0 - smooth(u / (touch + 0.02))) ** 1.2)
     feet.point += (motion.place[-1] - motion.place[0]) * np.array([1.0, 0.0, 1.0])
-    return tell(
+    return Telling(
         "land|land on the ground|come down and land|touch down",
         "is in the air with beating wings|is flying",
         "the body rears up to brake|it raises its body against the air",

@@ -13,8 +13,8 @@ import random
 import numpy as np
 
 from anyrig.creatures import standing
-from anyrig.creatures.captions import BITES, Telling, tell, turn_verbs
-from anyrig.creatures.gaits import gait
+from anyrig.creatures.captions import BITES, Telling, turn_verbs
+from anyrig.creatures.gaits import Path, gait
 from anyrig.creatures.motion import PITCH, TAU, YAW, Curve, Motion, smooth, spans, track, wave
 from anyrig.rotations import Array
 
@@ -111,13 +111,9 @@ def _cruise(
     lengths = 0.65 * (0.8 if motion.rig.plan.kind == "serpent" else 1.0)
     motion.speed = lengths * motion.rig.plan.size / period * min(1.3, amount)
     motion.cyclic = True
-    rate, forward = turn / motion.seconds, motion.speed * math.cos(climb)
-    heading = rate * motion.times
-    if abs(rate) > 1e-9:
-        motion.place[:, 0] += forward / rate * (1 - np.cos(heading))
-        motion.place[:, 2] += forward / rate * np.sin(heading)
-    else:
-        motion.place[:, 2] += forward * motion.times
+    rate = turn / motion.seconds
+    place, heading = Path(motion.speed * math.cos(climb), rate).at(motion.times)
+    motion.place += place
     motion.heading += heading
     rise = motion.speed * math.sin(climb) * motion.times
     motion.place[:, 1] += rise - min(0.0, float(rise.min()))
@@ -153,18 +149,18 @@ def _strokes(motion: Motion) -> tuple[str, str]:
 
 
 def swim(motion: Motion, rng: random.Random) -> Telling:
-    return tell("swim forward|swim|swim along|cruise through the water", _UNDER_WAY, *_cruise(motion, rng))
+    return Telling("swim forward|swim|swim along|cruise through the water", _UNDER_WAY, *_cruise(motion, rng))
 
 
 def dash(motion: Motion, rng: random.Random) -> Telling:
     verbs = "dash through the water|swim at full speed|dart forward|speed through the water"
-    return tell(verbs, _UNDER_WAY, *_cruise(motion, rng, quick=1.45, amount=1.3))
+    return Telling(verbs, _UNDER_WAY, *_cruise(motion, rng, quick=1.45, amount=1.3))
 
 
 def turn(motion: Motion, rng: random.Random, side: float) -> Telling:
     strokes = _cruise(motion, rng, turn=side * rng.uniform(0.5, 0.9) * motion.seconds)
     bend = "the body bends into the curve|it curves its body to the side"
-    return tell(turn_verbs(side, "swim"), "swims in open water|is under way in the water", bend, *strokes)
+    return Telling(turn_verbs(side, "swim"), "swims in open water|is under way in the water", bend, *strokes)
 
 
 def slope(motion: Motion, rng: random.Random, sign: int) -> Telling:
@@ -174,7 +170,7 @@ def slope(motion: Motion, rng: random.Random, sign: int) -> Telling:
         "rise|swim up|swim toward the surface|climb through the water",
         "dive|swim down|dive down|swim toward the bottom",
     )
-    return tell(
+    return Telling(
         rise if sign > 0 else dive,
         f"swims with its head {way}|is under way in the water, head {way}",
         f"the head points {way}|it swims head {way}",
@@ -202,7 +198,7 @@ def paddle(motion: Motion, rng: random.Random) -> Telling:
     motion.look(pitch=-0.18)
     motion.steady(0.8)
     motion.ripple(rig.tail, YAW, 0.5 * style.energy, cycles, 0.1)
-    return tell(
+    return Telling(
         "swim|swim forward|paddle forward|paddle through the water",
         "floats in the water|is in the water",
         "the legs paddle under the body|its feet stroke backward in turn",
@@ -222,7 +218,7 @@ def hover(motion: Motion, rng: random.Random) -> Telling:
     _scull(motion, cycles)
     motion.place[:, 1] += 0.025 * rig.plan.size * wave(max(1, slow // 2) * u, rng.random())
     motion.open_jaw(0.12 * (1 - np.cos(TAU * slow * u)))
-    return tell(
+    return Telling(
         "hover in the water|float in place|idle|drift in place",
         "floats in the water|hangs in the water",
         "it stays in place|it keeps its place in the water",
@@ -239,7 +235,7 @@ def look_around(motion: Motion, rng: random.Random) -> Telling:
     _scull(motion, cycles)
     motion.trunk((0, -0.25 * yaw, 0), (0, 0.35 * yaw, 0))
     motion.turn(motion.rig.root, yaw=0.5 * yaw)
-    return tell(
+    return Telling(
         verbs,
         "hangs in the water|floats in place",
         head,
@@ -259,7 +255,7 @@ def nibble(motion: Motion, _: random.Random) -> Telling:
     _undulate(motion, _beats(motion, least=2) * u, 0.4 + 0.3 * peck)
     _scull(motion, n * u, 0.8)
     motion.open_jaw(0.8 * np.maximum(wave(n * u, -0.08), 0.0))
-    return tell(
+    return Telling(
         "eat|feed|peck at food|nibble",
         "hangs in the water|floats in the water",
         "it nudges forward again and again|the head jabs forward in small thrusts",
@@ -280,7 +276,7 @@ def breach(motion: Motion, rng: random.Random) -> Telling:
     arch = 0.25 * (1 - 2 * smooth((u - 0.3) / 0.4))
     motion.trunk((0.4 * arch, 0, 0), (-0.4 * arch, 0, 0))
     motion.speed = 2.2 * size / motion.seconds
-    return tell(
+    return Telling(
         "leap in an arc|jump out of the water|leap through the air|breach",
         "swims in the water|is under way in the water",
         "it shoots upward head first|the head points up and the body rises",
@@ -301,7 +297,7 @@ def snap(motion: Motion, rng: random.Random) -> Telling:
     _scull(motion, beats, 0.4)
     motion.open_jaw(1.3 * spans(u, (hit - 0.14, hit - 0.05), (hit, hit + 0.05)))
     motion.look(pitch=-0.15 * fast)
-    return tell(
+    return Telling(
         "attack|dart forward and bite|lunge at its prey|attack with a bite",
         "hangs in the water|waits in the water",
         "the body shoots forward|it darts ahead",
@@ -325,7 +321,7 @@ def death(motion: Motion, rng: random.Random) -> Telling:
     down = rng.random() < 0.6
     motion.shift(forward=0.35 * size * (1 - (1 - u) ** 2), up=(-0.3 if down else 0.35) * size * smooth(u))
     motion.open_jaw(0.7 * over)
-    return tell(
+    return Telling(
         "die|die and turn belly up|roll over dead",
         "swims in the water|is in the water",
         "the beats of the fins die away|the fins beat weaker and weaker"

@@ -8,29 +8,23 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from anyrig.creatures.body import Plan
 from anyrig.creatures.motion import Style
 
 
-@dataclass(frozen=True)
 class Telling:
-    """What a caption may say of an action, with choices in ``[one|other]``.
+    """What a caption may say of an action, in texts of the form ``"one|other"``.
 
-    ``verbs`` are phrases that start with a base form ("walk forward"); ``parts`` whole clauses on parts of the body
-    ("its tail sways"); ``start`` the pose of the first frame in the third person ("stands on all fours").
+    ``verbs`` are phrases that start with a base form ("walk forward"), and may hold choices in brackets; ``start`` is
+    the pose of the first frame in the third person ("stands on all fours"); ``parts`` are clauses on parts of the body
+    ("its tail sways").
     """
 
-    verbs: tuple[str, ...]
-    parts: tuple[str, ...]
-    start: str
-
-
-def tell(verbs: str, start: str, *parts: str) -> Telling:
-    """A :class:`Telling` from texts of the form ``"one|other"``; ``verbs`` may have choices in brackets as well."""
-    return Telling(tuple(re.split(r"\|(?![^\[]*\])", verbs)), tuple(map(_bracketed, parts)), _bracketed(start))
+    def __init__(self, verbs: str, start: str, *parts: str) -> None:
+        self.verbs = re.split(r"\|(?![^\[]*\])", verbs)
+        self.start, *self.parts = (f"[{text}]" if "|" in text and "[" not in text else text for text in (start, *parts))
 
 
 # What several actions say.
@@ -46,10 +40,6 @@ def turn_verbs(side: float, verb: str) -> str:
 
 def side_name(side: float) -> str:
     return "left" if side > 0 else "right"
-
-
-def _bracketed(text: str) -> str:
-    return f"[{text}]" if "|" in text and "[" not in text else text
 
 
 _PACE = {"slow": ("slowly", "at a slow pace", "unhurriedly"), "fast": ("quickly", "fast", "briskly")}
@@ -157,10 +147,16 @@ def _traits(plan: Plan) -> list[str]:
 
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
-_THIRD = {"do": "does", "go": "goes", "have": "has", "be": "is"}
-_GERUND = {"die": "dying", "lie": "lying", "be": "being", "flee": "fleeing", "canoe": "canoeing"}
-# Verbs of one short syllable double their last letter: running, hopping, jabbing.
-_SHORT = re.compile(r"^[^aeiou]*[aeiou][^aeiouwxy]$")
+# The endings of verbs, (where it applies, what it becomes) in the order in which they are tried.
+_THIRD = (("^be$", "is"), ("^have$", "has"), ("(s|x|z|ch|sh|o)$", r"\1es"), ("([^aeiou])y$", r"\1ies"), ("$", "s"))
+_GERUND = (
+    ("^be$", "being"),
+    ("ie$", "ying"),
+    ("ee$", "eeing"),
+    ("step$", "stepping"),
+    ("^([^aeiou]*[aeiou])([^aeiouwxy])$", r"\1\2\2ing"),  # one short syllable: running, hopping, jabbing
+    ("e?$", "ing"),
+)
 
 
 def choose(text: str, rng: random.Random) -> str:
@@ -172,34 +168,21 @@ def choose(text: str, rng: random.Random) -> str:
 
 def third(phrase: str) -> str:
     """A phrase that starts with a verb's base form, in the third person: ``"rush on"`` gives ``"rushes on"``."""
-    return _inflect(phrase, _third)
+    return _inflect(phrase, _THIRD)
 
 
 def gerund(phrase: str) -> str:
     """The same in the -ing form."""
-    return _inflect(phrase, _gerund)
+    return _inflect(phrase, _GERUND)
 
 
-def _inflect(phrase: str, form: Callable[[str], str]) -> str:
-    # Two verbs in one phrase ("crouch and leap forward"): both are inflected.
-    verbs = (part.partition(" ") for part in phrase.split(" and "))
-    return " and ".join(f"{form(verb)} {rest}".strip() for verb, _, rest in verbs)
-
-
-def _third(verb: str) -> str:
-    if verb in _THIRD:
-        return _THIRD[verb]
-    if re.search(r"(s|x|z|ch|sh|o)$", verb):
-        return f"{verb}es"
-    return f"{verb[:-1]}ies" if re.search(r"[^aeiou]y$", verb) else f"{verb}s"
-
-
-def _gerund(verb: str) -> str:
-    if verb in _GERUND:
-        return _GERUND[verb]
-    if _SHORT.match(verb) or verb.endswith("step"):
-        return f"{verb}{verb[-1]}ing"
-    return f"{verb[:-1]}ing" if verb.endswith("e") and not verb.endswith("ee") else f"{verb}ing"
+def _inflect(phrase: str, endings: tuple[tuple[str, str], ...]) -> str:
+    phrases = []
+    for part in phrase.split(" and "):  # of two verbs ("crouch and leap forward") both are inflected
+        verb, space, rest = part.partition(" ")
+        pattern, ending = next(pair for pair in endings if re.search(pair[0], verb))
+        phrases.append(re.sub(pattern, ending, verb, count=1) + space + rest)
+    return " and ".join(phrases)
 
 
 def a(noun: str) -> str:

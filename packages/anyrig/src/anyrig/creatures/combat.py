@@ -13,7 +13,7 @@ import numpy as np
 
 from anyrig.creatures import standing
 from anyrig.creatures.body import Plan
-from anyrig.creatures.captions import STILL, Telling, side_name, tell
+from anyrig.creatures.captions import STILL, Telling, side_name
 from anyrig.creatures.motion import PITCH, TAU, YAW, Motion, bump, smooth, spans, track, wave
 from anyrig.rotations import Array
 
@@ -30,7 +30,7 @@ def attack(motion: Motion, rng: random.Random) -> Telling:
     if n > 1:
         often = "twice" if n == 2 else "again and again"
         verbs = "|".join(f"{verb} {often}" for verb in verbs.split("|") if "twice" not in verb)
-    return tell(verbs, "stands ready|stands its ground|stands on guard", *parts)
+    return Telling(verbs, "stands ready|stands its ground|stands on guard", *parts)
 
 
 def _strikes(plan: Plan) -> list[Strike]:
@@ -361,7 +361,7 @@ def roar(motion: Motion, rng: random.Random) -> Telling:
     motion.arms(pitch=0.25 * call, out=0.6 * call, elbow=-0.6 * call)
     motion.raise_wings(0.3 * call)
     sound = "call" if rig.plan.kind == "bird" else "roar"
-    return tell(
+    return Telling(
         f"{sound}|{sound} loudly|{sound} with an open mouth|raise its head and {sound}",
         "stands still|stands on its feet",
         "it draws breath and lowers the head|the head dips first",
@@ -384,7 +384,7 @@ def breathe_fire(motion: Motion, rng: random.Random) -> Telling:
     motion.shift(forward=height * (0.12 * blow - 0.1 * back))
     motion.bend(rig.tail, yaw=-0.5 * sweep, pitch=0.15 * blow)
     motion.raise_wings(0.35 * back + 0.2 * blow)
-    return tell(
+    return Telling(
         "breathe fire|spit fire|blow fire from its mouth|attack with its fiery breath",
         "stands on the ground with half-folded wings|stands its ground",
         "the neck rears back as it draws breath|it pulls its head far back",
@@ -416,7 +416,7 @@ def hit(motion: Motion, rng: random.Random) -> Telling:
         where = "the body is knocked back|a blow from the front jolts the body"
     motion.arms(pitch=-0.3 * abs(jolt), out=0.5 * abs(jolt), elbow=-0.6 * abs(jolt))
     motion.open_jaw(0.6 * abs(jolt))
-    return tell(
+    return Telling(
         "get hit|flinch from a hit|be hit and recover|take a blow",
         "stands still|stands on its feet",
         where,
@@ -460,7 +460,7 @@ def _topple(motion: Motion, rng: random.Random) -> Telling:
     for wing in rig.wings:
         motion.turn(wing.joints[0], yaw=-wing.side * 0.5 * limp)
     name = side_name(side)
-    return tell(
+    return Telling(
         f"collapse and die|fall over dead|die|fall dead on its {name} side",
         "stands on its feet|stands still",
         "the legs give way|its legs buckle",
@@ -482,7 +482,7 @@ def _slump(motion: Motion, rng: random.Random) -> Telling:
     motion.look(pitch=0.3 * limp - 0.25 * bump((u - 0.02) / (start + 0.2)), yaw=side * 0.35 * limp)
     motion.bend(motion.rig.tail, yaw=-side * 0.6 * limp + 3.0 * twitch, pitch=-0.2 * limp)
     motion.open_jaw(0.4 * limp)
-    return tell(
+    return Telling(
         "collapse and die|drop dead on its belly|die|sink down dead",
         "stands on its feet|stands still",
         "the legs give way|its legs buckle",
@@ -515,7 +515,7 @@ def _crumple(motion: Motion, rng: random.Random) -> Telling:
     motion.look(pitch=sign * 0.3 * knees - sign * 0.25 * fall, yaw=0.5 * fall)
     motion.bend(rig.tail, pitch=-0.4 * fall)
     where = "falls forward on its face|drops flat on its front" if ahead else "falls over backward|drops on its back"
-    return tell(
+    return Telling(
         f"collapse and die|die|fall dead {'forward' if ahead else 'backward'}",
         "stands upright|stands on its feet",
         "the knees give way|its knees buckle",
@@ -543,7 +543,7 @@ def _flip(motion: Motion, rng: random.Random) -> Telling:
     motion.ripple(rig.tail, PITCH, 0.3 * (1 - curl), 3 * u, 0.1)
     if "sting" in rig.plan.habits:
         motion.bend(rig.tail, pitch=-2.2 * over)
-    return tell(
+    return Telling(
         "flip on its back and die|die|turn over and die|fall on its back dead",
         "stands on its feet|stands still",
         "the body turns over on its back|it tips over onto its back",

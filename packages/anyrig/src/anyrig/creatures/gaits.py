@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anyrig.creatures import standing
-from anyrig.creatures.captions import Telling, side_name, tell, turn_verbs
+from anyrig.creatures.captions import Telling, side_name, turn_verbs
 from anyrig.creatures.motion import GRAVITY, PITCH, TAU, YAW, Curve, Motion, bump, smooth, track, wave
 from anyrig.creatures.rig import Leg, Rig
 from anyrig.rotations import Array
@@ -403,7 +403,7 @@ def run(motion: Motion, rng: random.Random) -> Telling:
 def _straight_on(motion: Motion, rng: random.Random, name: str, verbs: dict[str, str], others: str) -> Telling:
     chosen = _go(motion, name, rng)
     parts = (_LEGS[chosen.pattern], _trunk(motion, chosen), *_rest_of_body(motion, chosen))
-    return tell(verbs.get(chosen.pattern, others), _stride(motion), *parts)
+    return Telling(verbs.get(chosen.pattern, others), _stride(motion), *parts)
 
 
 def sneak(motion: Motion, rng: random.Random) -> Telling:
@@ -416,7 +416,7 @@ def sneak(motion: Motion, rng: random.Random) -> Telling:
         motion.trunk((0.12, 0, 0), (0.35, 0, 0))
         motion.look(pitch=-0.5)
     motion.style = style
-    return tell(
+    return Telling(
         "sneak forward|creep forward|stalk forward|prowl",
         "is in mid-step, crouched low|crouches on bent legs",
         "the body is held low|it keeps low on bent legs",
@@ -428,7 +428,7 @@ def sneak(motion: Motion, rng: random.Random) -> Telling:
 def walk_backward(motion: Motion, rng: random.Random) -> Telling:
     chosen = _go(motion, "walk", rng, slip=math.pi, pace=0.62)
     motion.look(pitch=0.08)
-    return tell(
+    return Telling(
         "walk backward|step backward|back away|retreat backward",
         _stride(motion),
         "the feet step backward one by one|short steps carry it backward",
@@ -442,7 +442,7 @@ def sidestep(motion: Motion, rng: random.Random, pace: float = 0.5) -> Telling:
     side = rng.choice((1, -1))
     _go(motion, "walk", rng, slip=side * math.pi / 2, pace=pace)
     way = f"to the {side_name(side)}"
-    return tell(
+    return Telling(
         f"sidestep {way}|step sideways {way}|walk sideways {way}|move sideways {way}",
         _stride(motion),
         f"the legs step {way} one after another|the feet reach out {way}",
@@ -457,7 +457,7 @@ def turn(motion: Motion, rng: random.Random, side: float) -> Telling:
     chosen = _go(motion, "walk", rng, turn=side * _most_turn(motion, motion.seconds) * rng.uniform(0.5, 0.8))
     motion.look(yaw=side * 0.25)
     motion.bend(motion.rig.tail, yaw=-side * 0.25)
-    return tell(
+    return Telling(
         turn_verbs(side, "walk"),
         _stride(motion),
         f"the head looks {side_name(side)}|the head leads into the turn",
@@ -482,7 +482,7 @@ def _turn_on_the_spot(motion: Motion, rng: random.Random, side: float) -> Tellin
     degrees = round(math.degrees(abs(angle)) / 15) * 15
     far = "[sharply|by a right angle]" if 80 <= degrees <= 100 else f"by about {degrees} degrees"
     far = "[all the way round|around]" if degrees >= 135 else far
-    return tell(
+    return Telling(
         f"turn {way} on the spot|turn to the {way}|turn {way} {far}|turn {way} in place",
         "stands still|stands on its feet",
         f"the head turns {way} first|it looks {way}",

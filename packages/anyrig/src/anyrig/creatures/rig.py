@@ -190,18 +190,23 @@ class _Joints:
     def tip(self, parent: int, place: Array, part: str, **role: int) -> tuple[int, ...]:
         return (self.add(parent, place, part, **role),) if self.plan.rest.tips else ()
 
+    def bones(
+        self, parent: int, points: Sequence[Array], part: str, side: int = 0, finger: int | None = None
+    ) -> tuple[int, ...]:
+        """A chain of joints at ``points``; of ``finger`` number so and so."""
+        n, own = len(points), [parent]
+        for k, point in enumerate(points):
+            index = {"index": finger * n + k} if finger is not None else {"index": k} if n > 1 else {}
+            own.append(self.add(own[-1], point, part, side=side, **index))
+        return tuple(own[1:])
+
     def row(
         self, parent: int, points: Sequence[Array], part: str, side: int = 0, finger: int | None = None
     ) -> tuple[int, ...]:
-        """A chain of joints at ``points``, the last of which is an end joint; of ``finger`` number so and so."""
-        n = len(points) - 1
-        own: list[int] = []
-        for k, point in enumerate(points[:-1]):
-            index = {"index": finger * n + k} if finger is not None else {"index": k} if n > 1 else {}
-            parent = self.add(parent, point, part, side=side, **index)
-            own.append(parent)
+        """:meth:`bones` but for the last of ``points``, which is an end joint."""
+        own = self.bones(parent, points[:-1], part, side, finger)
         index = {} if finger is None else {"index": finger}
-        return (*own, *self.tip(parent, points[-1], f"{part}_tip", side=side, **index))
+        return (*own, *self.tip(own[-1], points[-1], f"{part}_tip", side=side, **index))
 
     def both(self, parent: int, part: str, n: int, place: Array, base: Array, out: Array) -> tuple[Limb, ...]:
         """A straight row of ``n`` bones on each side, from ``place + base`` along ``out`` (given for the left)."""
@@ -243,14 +248,13 @@ class _Joints:
         return self.row(self.nearest(0.0), _chain_points(tail, self.spine(-0.06), -1.0), "tail") if tail else ()
 
     def add_front(self) -> dict[str, Any]:
-        plan, parent, neck = self.plan, self.nearest(1.0), list[int]()
+        plan, parent = self.plan, self.nearest(1.0)
+        neck: tuple[int, ...] = ()
         end = self.spine(1.0 + (0.12 if plan.legs else 0.02))
         if plan.neck is not None:
             *points, end = _chain_points(plan.neck, self.spine(1.06), 1.0)
-            for k, point in enumerate(points):
-                parent = self.add(parent, point, "neck", **({"index": k} if plan.neck.n > 1 else {}))
-                neck.append(parent)
-        return {"neck": tuple(neck), **self._add_head(plan.head, parent, end)}
+            neck = self.bones(parent, points, "neck")
+        return {"neck": neck, **self._add_head(plan.head, neck[-1] if neck else parent, end)}
 
     def _add_head(self, head: Head, parent: int, place: Array) -> dict[str, Any]:
         joint = self.add(parent, place, "head")
@@ -282,36 +286,34 @@ class _Joints:
         for side in (1, -1):
             role = {"side": side, "pair": k, "n_pairs": len(self.plan.legs)}
             hip = place + np.array([side * pair.spread, -pair.drop, 0.0])
-            parent, own = self.nearest(pair.at), list[int]()
+            own = [self.nearest(pair.at)]
             if pair.girdle:
                 inner = self.spine(pair.at - 0.06) + np.array([side * 0.4 * pair.spread, 0.0, 0.0])
-                parent = self.add(parent, inner, "girdle", **role)
+                own = [self.add(own[0], inner, "girdle", **role)]
             for part, point in zip(_leg_parts(pair), points, strict=True):
-                parent = self.add(parent, hip + _flip(point, side), part, **role)
-                own.append(parent)
-            end = self.add(parent, hip + _flip(toe, side), "toe_tip", **role) if pair.toe > 0 else None
-            chain = tuple(own[:-1] if pair.foot > 0 else own)
+                own.append(self.add(own[-1], hip + _flip(point, side), part, **role))
+            end = self.add(own[-1], hip + _flip(toe, side), "toe_tip", **role) if pair.toe > 0 else None
+            chain = tuple(own[1:-1] if pair.foot > 0 else own[1:])
             bones, home = fold(np.stack([self.places[j] for j in chain])), self.places[own[-1]]
             yield Leg(side, k, chain, own[-1], end, bones, home - self.places[chain[-1]], home)
 
     def add_arm(self, arms: Arms, side: int) -> Limb:
-        parent, own = self.nearest(1.0), list[int]()
+        own = [self.nearest(1.0)]
         place = self.spine(1.0) + np.array([side * arms.spread, arms.rise, 0.0])
         if arms.clavicle:
             inner = self.spine(1.0) + np.array([side * 0.2 * arms.spread, arms.rise, 0.0])
-            parent = self.add(parent, inner, "clavicle", side=side)
+            own = [self.add(own[0], inner, "clavicle", side=side)]
         outward = (1.0, 0.05, -0.5) if arms.pincer else (1.0, 0.4, 0.2)
         direction = np.zeros(3)
         bones = zip(("upper_arm", "forearm", "hand"), arms.lengths, arms.angles, outward, strict=True)
         for part, length, a, share in bones:
-            parent = self.add(parent, place, part, side=side)
-            own.append(parent)
+            own.append(self.add(own[-1], place, part, side=side))
             out = arms.out * share
             direction = np.array([side * math.sin(out), -math.cos(a) * math.cos(out), math.sin(a) * math.cos(out)])
             place = place + length * direction
-        fingers = tuple(self._add_fingers(arms, parent, place, direction, side))
-        end = () if fingers else self.tip(parent, place, "hand_tip", side=side)
-        return Limb(side, (*own, *end), fingers)
+        fingers = tuple(self._add_fingers(arms, own[-1], place, direction, side))
+        end = () if fingers else self.tip(own[-1], place, "hand_tip", side=side)
+        return Limb(side, (*own[1:], *end), fingers)
 
     def _add_fingers(
         self, arms: Arms, hand: int, place: Array, direction: Array, side: int

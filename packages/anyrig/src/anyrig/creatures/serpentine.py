@@ -16,7 +16,7 @@ import numpy as np
 
 from anyrig import rotations as rot
 from anyrig.creatures import standing
-from anyrig.creatures.captions import STILL, Telling, tell, turn_verbs
+from anyrig.creatures.captions import STILL, Telling, turn_verbs
 from anyrig.creatures.motion import TAU, Curve, Motion, smooth, spans, track, wave
 from anyrig.creatures.rig import Rig
 from anyrig.rotations import Array
@@ -179,7 +179,7 @@ _WAVES = (
 
 def slither(motion: Motion, rng: random.Random) -> Telling:
     _flow(motion, rng)
-    return tell(
+    return Telling(
         "slither forward|slither|crawl forward in curves|glide along the ground",
         "lies on the ground in waves|is on its way, stretched out in curves",
         *_WAVES,
@@ -188,7 +188,7 @@ def slither(motion: Motion, rng: random.Random) -> Telling:
 
 def dash(motion: Motion, rng: random.Random) -> Telling:
     _flow(motion, rng, quick=1.6)
-    return tell(
+    return Telling(
         "dash forward|slither at full speed|rush over the ground|flee in quick curves",
         "is on its way, stretched out in curves|lies ready on the ground",
         *_WAVES,
@@ -197,7 +197,7 @@ def dash(motion: Motion, rng: random.Random) -> Telling:
 
 def turn(motion: Motion, rng: random.Random, side: float) -> Telling:
     _flow(motion, rng, turn=side * rng.uniform(0.5, 0.9) * motion.seconds)
-    return tell(
+    return Telling(
         turn_verbs(side, "slither"),
         "is on its way, stretched out in curves|lies in waves",
         "the head leads into the curve|the head swings round first",
@@ -216,7 +216,7 @@ def idle(motion: Motion, rng: random.Random) -> Telling:
     body, places = _reared(motion, rng, part=0.3, pitch=steep, yaw=yaw, bow=bow)
     _pose(motion, body, places, nod=0.06 * wave(slow * u))
     motion.open_jaw(0.06 * energy * (1 - np.cos(TAU * 2 * slow * u)))
-    return tell(
+    return Telling(
         "lie still|rest in place|idle|wait in place",
         "lies on the ground in waves|lies in loose curves",
         "the front of the body is raised|its front rises from the ground"
@@ -230,7 +230,7 @@ def idle(motion: Motion, rng: random.Random) -> Telling:
 def look_around(motion: Motion, rng: random.Random) -> Telling:
     yaw, verbs, head = standing.glance(motion, rng)
     _pose(motion, *_reared(motion, rng, part=0.32, pitch=np.full(motion.n_frames, 0.95), yaw=yaw, bow=0.2))
-    return tell(
+    return Telling(
         verbs,
         "lies with its front raised|has its head reared up",
         head,
@@ -246,7 +246,7 @@ def swallow(motion: Motion, rng: random.Random) -> Telling:
     body, places = _reared(motion, rng, part=0.3, pitch=low, level=-0.1, yaw=0.12 * gulp, bow=0.2 + 0.25 * gulp)
     _pose(motion, body, places, nod=0.08 * gulp)
     motion.open_jaw(1.1 * spans(u, (0.12, 0.3), (0.7, 0.85)) * (0.75 + 0.25 * gulp))
-    return tell(
+    return Telling(
         "eat|swallow its prey|devour something",
         "lies with its head raised|has its head lifted",
         "the head goes down to the ground|it lowers its head",
@@ -270,7 +270,7 @@ def strike(motion: Motion, rng: random.Random) -> Telling:
     jaw = spans(u, (hit - 0.12, hit - 0.04), (hit + 0.02, hit + 0.08))
     _pose(motion, body, places, nod=-0.3 * jaw)
     motion.open_jaw(1.2 * jaw)
-    return tell(
+    return Telling(
         "strike|strike forward|attack with a bite|lunge and bite",
         "lies with its front raised|has its head reared up",
         "the front of the body draws back into an S|it coils its front like a spring",
@@ -294,7 +294,7 @@ def death(motion: Motion, rng: random.Random) -> Telling:
     points[..., 1] = body.height
     _pose(motion, body, points, roll=roll)
     motion.open_jaw(0.8 * smooth((u - 0.3) / 0.4))
-    return tell(
+    return Telling(
         "writhe and die|die|twist in agony and die",
         "lies on the ground in curves|lies in waves",
         "the body writhes in wild curves|it twists and thrashes",

@@ -11,7 +11,7 @@ import random
 import numpy as np
 
 from anyrig import rotations as rot
-from anyrig.creatures.captions import BITES, Telling, side_name, tell
+from anyrig.creatures.captions import BITES, Telling, side_name
 from anyrig.creatures.motion import GRAVITY, PITCH, TAU, YAW, Curve, Motion, hermite, smooth, spans, track, wave
 from anyrig.rotations import Array
 
@@ -119,7 +119,7 @@ def idle(motion: Motion, rng: random.Random) -> Telling:
         parts.append("the antennae feel about|its feelers wave")
     rests = "" if rig.plan.kind == "biped" else "rest on its feet|"
     verbs = f"stand idle|stand still|idle|{rests}wait in place"
-    return tell(verbs, "stands still|stands in place|stands there", *parts)
+    return Telling(verbs, "stands still|stands in place|stands there", *parts)
 
 
 def glance(motion: Motion, rng: random.Random) -> tuple[Array, str, str]:
@@ -145,7 +145,7 @@ def look_around(motion: Motion, rng: random.Random) -> Telling:
         motion.look(yaw=0.4 * yaw)
     motion.bend(rig.tail, yaw=-0.15 * yaw)
     motion.ripple(rig.ears[0].joints if rig.ears else (), YAW, 0.3, 3 * motion.progress)
-    return tell(
+    return Telling(
         verbs,
         "stands still|stands looking ahead",
         head,
@@ -176,7 +176,7 @@ def _graze(motion: Motion, rng: random.Random) -> Telling:
     _stoop(motion, share * (1.0 - (0.22 if pecks else 0.05) * chew))
     motion.open_jaw(0.55 * chew)
     grass = "|graze" if any(pair.foot > 0 and pair.toe <= 0 for pair in rig.plan.legs) else ""  # on hooves and columns
-    return tell(
+    return Telling(
         "eat from the ground|peck at the ground|feed|pick up food" if pecks else f"eat|eat from the ground|feed{grass}",
         "stands still|stands with its head up",
         "the head goes down to the ground|it lowers its head to the ground"
@@ -198,7 +198,7 @@ def _eat_with_trunk(motion: Motion, rng: random.Random) -> Telling:
     motion.bend(motion.rig.nose, pitch=2.5 * curl - 0.25 * reach)
     motion.look(pitch=0.15 * reach - 0.12 * curl)
     motion.open_jaw(0.7 * spans(v, (0.42, 0.55), (0.62, 0.72)))
-    return tell(
+    return Telling(
         "eat with its trunk|feed with its trunk|put food in its mouth with its trunk",
         "stands still|stands in place",
         "the trunk reaches down|its trunk stretches down for food",
@@ -221,7 +221,7 @@ def _eat_by_hand(motion: Motion, rng: random.Random) -> Telling:
             motion.turn(arm.joints[1], yaw=-arm.side * 0.7 * mine)
             motion.turn(arm.joints[2], yaw=-arm.side * 1.2 * mine)
             motion.open_pincer(arm, 0.6 * (1 - mine))
-        return tell(
+        return Telling(
             "eat|feed|eat with its pincers",
             "stands still|stands in place",
             "the pincers go to the mouth in turn|it feeds with one pincer after the other",
@@ -231,7 +231,7 @@ def _eat_by_hand(motion: Motion, rng: random.Random) -> Telling:
     motion.turn(hand.joints[1], pitch=-1.95 * lift)
     motion.curl_fingers(hand, 0.5 * lift)
     name = side_name(hand.side)
-    return tell(
+    return Telling(
         "eat|eat with its hand|put food in its mouth",
         "stands still|stands in place",
         f"the {name} hand goes up to the mouth|it lifts the {name} hand to its mouth",
@@ -301,7 +301,7 @@ def crouch(motion: Motion, rng: random.Random) -> Telling:
         motion.look(pitch=-0.4 * down)
         motion.arms(pitch=-0.5 * down, elbow=-0.6 * down)
     motion.look(pitch=0.15 * down)
-    return tell(
+    return Telling(
         "crouch and rise|duck down and get up|crouch down for a moment" if up else "crouch down|duck|crouch",
         "stands still|stands on its feet",
         "the legs fold|the knees bend",
@@ -319,7 +319,7 @@ def jump(motion: Motion, rng: random.Random) -> Telling:
         height *= 0.4
     ahead = rng.random() < 0.55
     _leap(motion, rng, height, hip_height * rng.uniform(0.8, 1.8) if ahead else 0.0)
-    return tell(
+    return Telling(
         "jump forward|leap forward|spring ahead" if ahead else "jump up|jump in place|hop up and land",
         "stands still|stands on the ground",
         "it crouches|the legs bend|the body sinks down",
