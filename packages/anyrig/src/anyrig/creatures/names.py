@@ -47,34 +47,33 @@ _VOCABULARIES: dict[str, dict[str, str]] = {
     "plain": {},
     "quaternius": {
         "pelvis": "body", "spine": "torso", "chest": "torso", "metatarsus": "foot", "pastern": "foot", "toe": "toes",
-        "pectoral": "flipper", "girdle": "shoulder", "thigh": "upper leg", "antenna": "feeler",
+        "pectoral": "flipper", "antenna": "feeler",
     },
     "max": {
         "pelvis": "pelvis", "chest": "spine", "thigh": "thigh", "shin": "calf", "metatarsus": "horse link",
         "pastern": "foot", "toe": "toe 0", "toe_tip": "toe 0 nub", "head_tip": "head nub", "tail_tip": "tail nub",
-        "girdle": "clavicle", "clavicle": "clavicle", "forearm": "forearm", "nose": "ponytail", "jaw": "jaw",
-        "wing_tip": "wing nub", "finger_tip": "finger nub", "pectoral": "fin",
+        "girdle": "clavicle", "clavicle": "clavicle", "forearm": "forearm", "nose": "ponytail",
+        "wing_tip": "wing nub", "finger_tip": "finger nub",
     },
     "mocap": {
-        "pelvis": "hips", "chest": "spine", "thigh": "up leg", "shin": "leg", "toe": "toe base", "toe_tip": "toe end",
-        "girdle": "shoulder", "upper_arm": "arm", "forearm": "fore arm", "head_tip": "head top end",
-        "metatarsus": "ankle", "pastern": "fetlock",
+        "chest": "spine", "thigh": "up leg", "shin": "leg", "toe": "toe base", "upper_arm": "arm",
+        "forearm": "fore arm", "head_tip": "head top end", "pastern": "fetlock",
     },
     "game": {
         "pelvis": "pelvis", "chest": "spine", "thigh": "thigh", "shin": "calf", "metatarsus": "hock",
         "pastern": "foot", "toe": "ball", "toe_tip": "toe", "girdle": "clavicle", "clavicle": "clavicle",
-        "upper_arm": "upperarm", "forearm": "lowerarm", "wing": "wing", "membrane": "membrane",
+        "upper_arm": "upperarm", "forearm": "lowerarm", "membrane": "membrane",
     },
     "rigify": {
-        "pelvis": "spine", "chest": "spine", "thigh": "thigh", "shin": "shin", "toe": "toe", "girdle": "shoulder",
-        "metatarsus": "foot", "pastern": "toe", "head": "head", "forearm": "forearm", "membrane": "wing finger",
+        "pelvis": "spine", "chest": "spine", "thigh": "thigh", "shin": "shin", "metatarsus": "foot",
+        "pastern": "toe", "forearm": "forearm",
     },
     "anatomy": {
         "pelvis": "sacrum", "spine": "lumbar", "chest": "thorax", "neck": "cervical", "head": "skull",
         "jaw": "mandible", "tail": "caudal", "girdle": "scapula", "thigh": "femur", "shin": "tibia",
         "metatarsus": "metatarsus", "pastern": "phalanx", "foot": "tarsus", "toe": "digit",
         "toe_tip": "digit tip", "coxa": "coxa", "clavicle": "clavicle", "upper_arm": "humerus",
-        "forearm": "radius", "hand": "carpus", "finger": "digit", "wing": "wing", "membrane": "metacarpal",
+        "forearm": "radius", "hand": "carpus", "finger": "digit", "membrane": "metacarpal",
         "mandible": "chelicera", "nose": "proboscis",
     },
 }  # fmt: skip

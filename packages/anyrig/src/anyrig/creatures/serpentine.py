@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -22,66 +21,43 @@ from anyrig.creatures.rig import Rig
 from anyrig.rotations import Array
 
 
-@dataclass(frozen=True)
-class _Track:
-    """A line on the ground: its direction is ``swing * sin(2 pi s / wave)``, turning by ``turn`` radians a wave."""
-
-    swing: float
-    wave: float
-    turn: float = 0.0
-
-    def table(self, low: float, high: float) -> tuple[Array, Array]:
-        """Lengths along the line (n,) and its points (n, 2) as (x, z), from ``low`` to ``high``."""
-        s = np.arange(math.floor(low / self.wave * 240), math.ceil(high / self.wave * 240) + 2) / 240 * self.wave
-        middle = (s[1:] + s[:-1]) / 2
-        angle = self.swing * np.sin(TAU * middle / self.wave) + self.turn * middle / self.wave
-        steps = np.diff(s)[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
-        return s, np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
-
-    def lay(self, links: Array, head: Array) -> Array:
-        """Places (T, n + 1, 2) of joints with ``links`` (n,) between them, the foremost at ``head`` (T,) on the line.
-
-        Neighbours are as far apart as their bone is long, in a straight line.
-        """
-        s, points = self.table(float(head.min()) - 2.5 * links.sum(), float(head.max()))
-        at, places = head, [_on(s, points, head)]
-        for link in links[::-1]:
-            here, guess = places[-1], at - link
-            for _ in range(8):
-                gap = np.linalg.norm(here - _on(s, points, guess), axis=-1)
-                ahead = np.linalg.norm(here - _on(s, points, guess + 1e-5 * link), axis=-1)
-                slope = (ahead - gap) / (1e-5 * link)
-                guess = guess - np.clip((gap - link) / np.minimum(slope, -0.2), -0.3 * link, 0.3 * link)
-            at = guess
-            places.append(_on(s, points, at))
-        return np.stack(places[::-1], axis=1)
-
-
-def _on(s: Array, points: Array, at: Array) -> Array:
-    return np.stack([np.interp(at, s, points[:, 0]), np.interp(at, s, points[:, 1])], axis=-1)
-
-
-@dataclass(frozen=True, eq=False)
 class _Spine:
-    """A serpent's joints from tail to head, and the bones between them; the root between two bones is left out of
-    ``nodes`` when it is neither first nor last, since both its bones turn with it. ``height`` is where it lies."""
+    """A serpent's joints from tail to head, and its bones between ``nodes``: the joints but for a root between two
+    bones, since both turn with it."""
 
-    joints: tuple[int, ...]
-    nodes: tuple[int, ...]
-    links: Array
-    height: float
-
-    @property
-    def length(self) -> float:
-        """From the first to the last joint."""
-        return float(self.links.sum())
+    def __init__(self, rig: Rig) -> None:
+        self.joints = (*(j for j, _ in sorted(rig.trunk, key=lambda pair: pair[1])), rig.head)
+        self.nodes = [j for j in self.joints if j != rig.root or j == self.joints[0]]
+        self.links = np.linalg.norm(np.diff(rig.natural[self.nodes], axis=0), axis=-1)
+        self.length, self.height = float(self.links.sum()), float(rig.natural[rig.root, 1])
 
 
-def _spine(rig: Rig) -> _Spine:
-    joints = (*(j for j, _ in sorted(rig.trunk, key=lambda pair: pair[1])), rig.head)
-    nodes = tuple(j for j in joints if j != rig.root or j == joints[0])
-    links = np.linalg.norm(np.diff(rig.natural[list(nodes)], axis=0), axis=-1)
-    return _Spine(joints, nodes, links, float(rig.natural[rig.root, 1]))
+def _lay(links: Array, head: Array, swing: float, wavelength: float, turn: float = 0.0) -> Array:
+    """Places (T, n + 1, 2), as (x, z), of joints with bones of lengths ``links`` (n,) between them, on a line whose
+    direction is ``swing * sin(2 pi s / wavelength)`` and turns by ``turn`` radians a wave.
+
+    The foremost joint is at ``head`` (T,) on the line.
+    """
+    low, high = float(head.min()) - 2.5 * links.sum(), float(head.max())
+    s = np.arange(math.floor(low / wavelength * 240), math.ceil(high / wavelength * 240) + 2) / 240 * wavelength
+    middle = (s[1:] + s[:-1]) / 2
+    angle = swing * np.sin(TAU * middle / wavelength) + turn * middle / wavelength
+    steps = np.diff(s)[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+    points = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
+
+    def on(at: Array) -> Array:
+        return np.stack([np.interp(at, s, points[:, 0]), np.interp(at, s, points[:, 1])], axis=-1)
+
+    places = [on(head)]
+    for link in links[::-1]:  # neighbours are as far apart as their bone is long, in a straight line
+        here, head = places[-1], head - link
+        for _ in range(8):
+            gap = np.linalg.norm(here - on(head), axis=-1)
+            ahead = np.linalg.norm(here - on(head + 1e-5 * link), axis=-1)
+            slope = (ahead - gap) / (1e-5 * link)
+            head = head - np.clip((gap - link) / np.minimum(slope, -0.2), -0.3 * link, 0.3 * link)
+        places.append(on(head))
+    return np.stack(places[::-1], axis=1)
 
 
 def _pose(motion: Motion, body: _Spine, places: Array, *, nod: Curve = 0.0, roll: Curve = 0.0) -> None:
@@ -133,11 +109,11 @@ def _reared(
     In radians: ``pitch`` (T,) is how steep the raised part starts, ``level`` the pitch it ends with at the head,
     ``yaw`` its turn to the left there, ``bow`` the sideways bend of its S.
     """
-    body = _spine(motion.rig)
+    body = _Spine(motion.rig)
     n = len(body.links)
     front = max(3, round(part * n))
-    line = _Track(rng.uniform(0.75, 1.05), body.length / rng.uniform(1.5, 2.2))
-    flat = line.lay(body.links[: n - front], np.zeros(motion.n_frames))
+    swing, wavelength = rng.uniform(0.75, 1.05), body.length / rng.uniform(1.5, 2.2)
+    flat = _lay(body.links[: n - front], np.zeros(motion.n_frames), swing, wavelength)
     places = [_upright(flat - flat[:, -1:], body.height)]
     end = places[0][:, -1]
     start = np.arctan2(*np.moveaxis(flat[:, -1] - flat[:, -2], -1, 0))
@@ -158,16 +134,16 @@ def _reared(
 
 def _flow(motion: Motion, rng: random.Random, *, quick: float = 1.0, turn: float = 0.0) -> None:
     """Flows forward along a serpenoid, whole waves a clip; ``turn`` is by how much, in radians."""
-    body, style = _spine(motion.rig), motion.style
-    line_wave = body.length / rng.uniform(1.3, 2.3)
+    body, style = _Spine(motion.rig), motion.style
+    wavelength = body.length / rng.uniform(1.3, 2.3)
     swing = min(1.05, rng.uniform(0.6, 0.9) * style.energy**0.5) / quick**0.3
     n = motion.times_in(max(0.55, rng.uniform(0.9, 1.3) * (body.length / 2.0) ** 0.3 / (style.speed * quick)))
     motion.cyclic = True
-    head = line_wave * (rng.random() + n * motion.progress)
-    flat = _Track(swing, line_wave, turn / n).lay(body.links, head)
+    head = wavelength * (rng.random() + n * motion.progress)
+    flat = _lay(body.links, head, swing, wavelength, turn / n)
     motion.heading += turn * motion.progress
     _pose(motion, body, _upright(flat - flat[:1, -1:], body.height))
-    motion.speed = n * line_wave / motion.seconds
+    motion.speed = n * wavelength / motion.seconds
 
 
 _WAVES = (
@@ -280,7 +256,7 @@ def strike(motion: Motion, rng: random.Random) -> Telling:
 
 
 def death(motion: Motion, rng: random.Random) -> Telling:
-    u, body = motion.progress, _spine(motion.rig)
+    u, body = motion.progress, _Spine(motion.rig)
     calm = 1.0 - smooth((u - 0.15) / 0.55)
     roll = rng.choice((1, -1)) * 2.9 * smooth((u - 0.25) / 0.45)
     base, waves, n = rng.uniform(0.5, 0.9), rng.uniform(1.1, 1.7), len(body.links)
