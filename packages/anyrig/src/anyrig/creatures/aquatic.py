@@ -183,7 +183,7 @@ def paddle(motion: Motion, rng: random.Random) -> Telling:
     motion.cyclic = True
     n = motion.times_in(max(0.6, 0.9 * height**0.4) / style.speed)
     cycles = rng.random() + n * motion.progress
-    stroke = gait(rig, "trot", rng)
+    stroke = gait(motion, "trot", rng)
     standing.stance(motion)
     motion.place[:, 1] += height * rng.uniform(0.3, 0.6)
     motion.speed = 0.8 * height * n / motion.seconds

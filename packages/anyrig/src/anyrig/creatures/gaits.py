@@ -30,31 +30,41 @@ _REPTILES = {"walk": (0.68, 0.12, 0.22, 0.0), "trot": (0.54, 0.35, 0.28, 0.0), "
 @dataclass(frozen=True)
 class Gait:
     """``offsets`` are the touchdowns of the legs (as the rig orders them) in parts of a cycle, ``duty`` the part of it
-    that each stands. ``froude`` sets the speed, ``lift`` how high the feet swing (of the hips' height), ``vault`` how
-    far the body rises over a standing leg (negative: it sinks, as a spring does). ``pattern`` names the footfalls."""
+    that each stands. ``lift`` is how high the feet swing (of the hips' height), ``vault`` how far the body rises over a
+    standing leg (negative: it sinks, as a spring does). ``pattern`` names the footfalls. A cycle takes ``period``
+    seconds, at ``speed`` in m/s; ``cyclic`` if a whole number of cycles fills the clip; ``height`` is the length that
+    strides scale with."""
 
     name: str
     pattern: str
     offsets: tuple[float, ...]
     duty: float
-    froude: float
     lift: float
     vault: float
-
-
-@dataclass(frozen=True)
-class Step:
-    """``period`` in seconds, ``speed`` in m/s; ``cyclic`` if a whole number of cycles fills the clip; ``height`` is the
-    length that strides scale with."""
-
     period: float
     speed: float
     cyclic: bool
     height: float
 
 
-def gait(rig: Rig, name: str, rng: random.Random) -> Gait:
-    """The gait that ``rig`` uses to ``"walk"``, ``"trot"`` or ``"run"``."""
+def gait(motion: Motion, name: str, rng: random.Random, pace: float = 1.0) -> Gait:
+    """How a body goes when it is to ``"walk"``, ``"trot"`` or ``"run"``: the cycle is stretched a little so that whole
+    cycles fill the clip. ``pace`` shortens the stride (backward or sideways steps are short)."""
+    rig, seconds, speed = motion.rig, motion.seconds, motion.style.speed
+    pattern, offsets, duty, froude, lift, vault = _footfalls(rig, name, rng)
+    # The h of the Froude number: the hips' height, or for legs that stand wide a part of their length.
+    height = float(np.mean([max(rig.natural[leg.chain[0], 1], 0.45 * leg.fold.lengths.sum()) for leg in rig.legs]))
+    froude = froude * (pace * speed) ** 2
+    stride = min(2.3 * froude**0.3 * height, min(_travel(rig, leg) for leg in rig.legs) / duty)
+    period = max(stride / math.sqrt(froude * GRAVITY * height), _SHORTEST[name] / speed**0.5)
+    cyclic = seconds >= 0.7 * period
+    if cyclic:
+        period = seconds / motion.times_in(period)
+    return Gait(name, pattern, offsets, duty, lift, vault, period, stride / period, cyclic, height)
+
+
+def _footfalls(rig: Rig, name: str, rng: random.Random) -> tuple[str, tuple[float, ...], float, float, float, float]:
+    """Pattern, offsets, duty, Froude number, lift and vault."""
     habits, pairs = rig.plan.habits, len(rig.plan.legs)
     if pairs > 2:
         # Waves run from the hind legs forward; at half a cycle a pair they become alternating tripods or tetrapods.
@@ -63,49 +73,31 @@ def gait(rig: Rig, name: str, rng: random.Random) -> Gait:
         offsets = tuple((side + (pairs - 1 - pair) * lag) % 1.0 for pair in range(pairs) for side in (0.0, 0.5))
         duty, froude, lift = {"walk": (0.6, 0.06, 0.2), "trot": (0.52, 0.14, 0.25), "run": (0.45, 0.3, 0.3)}[name]
         pattern = "ripple" if ripple else "tripod" if pairs == 3 else "tetrapod"
-        return Gait(name, pattern, offsets, 0.7 if ripple else duty, froude * rng.uniform(0.8, 1.2), lift, 0.006)
+        return pattern, offsets, 0.7 if ripple else duty, froude * rng.uniform(0.8, 1.2), lift, 0.006
     if pairs == 1 and "hops" in habits and name != "walk":
         offset = 0.0 if rng.random() < 0.7 else 0.06
         froude, duty = (0.9, 0.42) if name == "trot" else (2.2, 0.34)
-        return Gait(name, "hops", (0.0, offset), duty, froude, 0.2, -0.10)
+        return "hops", (0.0, offset), duty, froude, 0.2, -0.10
     vary = rng.uniform(0.8, 1.2)
     if pairs == 1:
         duty, froude, lift, vault = _BIPEDS[name]
-        return Gait(name, "alternate", (0.0, 0.5), duty, froude * vary, lift, vault)
+        return "alternate", (0.0, 0.5), duty, froude * vary, lift, vault
     if "sprawls" in habits:
         duty, froude, lift, vault = _REPTILES[name]
-        return Gait(name, "diagonal", (0.46, 0.96, 0.0, 0.5), duty, froude * vary, lift, vault)
+        return "diagonal", (0.46, 0.96, 0.0, 0.5), duty, froude * vary, lift, vault
     if name == "walk":
         late = rng.uniform(0.2, 0.28)
-        return Gait(name, "lateral", (late, 0.5 + late, 0.0, 0.5), 0.66, 0.16 * vary, 0.13, 0.014)
+        return "lateral", (late, 0.5 + late, 0.0, 0.5), 0.66, 0.16 * vary, 0.13, 0.014
     if name == "trot" and "paces" in habits:
-        return Gait(name, "lateral pairs", (0.04, 0.54, 0.0, 0.5), 0.46, 0.6 * vary, 0.18, -0.025)
+        return "lateral pairs", (0.04, 0.54, 0.0, 0.5), 0.46, 0.6 * vary, 0.18, -0.025
     if name == "trot":
-        return Gait(name, "diagonal", (0.5, 0.0, 0.0, 0.5), 0.46, 0.6 * vary, 0.2, -0.03)
+        return "diagonal", (0.5, 0.0, 0.0, 0.5), 0.46, 0.6 * vary, 0.2, -0.03
     if "bounds" in habits:
-        return Gait(name, "bound", (0.5, 0.53, 0.0, 0.03), 0.30, 2.4 * vary, 0.26, -0.055)
+        return "bound", (0.5, 0.53, 0.0, 0.03), 0.30, 2.4 * vary, 0.26, -0.055
     if rig.plan.trunk.flex < 0.2:  # heavy animals amble at a fast walk and never leave the ground
-        return Gait(name, "amble", (0.22, 0.72, 0.0, 0.5), 0.46, 0.75 * vary, 0.16, -0.015)
+        return "amble", (0.22, 0.72, 0.0, 0.5), 0.46, 0.75 * vary, 0.16, -0.015
     offsets = rng.choice(((0.42, 0.55, 0.0, 0.12), (0.55, 0.42, 0.12, 0.0)))
-    return Gait(name, "gallop", offsets, 0.29, 2.2 * vary, 0.26, -0.05)
-
-
-def _step(motion: Motion, gait: Gait, pace: float = 1.0) -> Step:
-    """How a body steps in this gait: the cycle is stretched a little so that whole cycles fill the clip.
-
-    ``pace`` shortens the stride (backward or sideways steps are short).
-    """
-    rig, seconds, speed = motion.rig, motion.seconds, motion.style.speed
-    # The h of the Froude number: the hips' height, or for legs that stand wide a part of their length.
-    height = float(np.mean([max(rig.natural[leg.chain[0], 1], 0.45 * leg.fold.lengths.sum()) for leg in rig.legs]))
-    froude = gait.froude * (pace * speed) ** 2
-    stride = 2.3 * froude**0.3 * height
-    stride = min(stride, min(_travel(rig, leg) for leg in rig.legs) / gait.duty)
-    period = max(stride / math.sqrt(froude * GRAVITY * height), _SHORTEST[gait.name] / speed**0.5)
-    if seconds < 0.7 * period:
-        return Step(period, stride / period, False, height)
-    fitted = seconds / motion.times_in(period)
-    return Step(fitted, stride / fitted, True, height)
+    return "gallop", offsets, 0.29, 2.2 * vary, 0.26, -0.05
 
 
 def _travel(rig: Rig, leg: Leg) -> float:
@@ -155,7 +147,6 @@ class Path:
 def _step_along(
     motion: Motion,
     gait: Gait,
-    step: Step,
     path: Path,
     rng: random.Random,
     *,
@@ -166,7 +157,7 @@ def _step_along(
     """Moves body and feet along ``path``; returns the phase (T,), 1 a cycle. ``narrow`` below 1 draws the feet under
     the body, ``roll`` scales how far they roll over their balls, ``strength`` the body's own motion."""
     rig = motion.rig
-    cycles = rng.random() + motion.times / step.period
+    cycles = rng.random() + motion.times / gait.period
     standing.stance(motion)
     place, heading = path.at(motion.times)  # of the middle of the feet
     lead = rig.natural[rig.root] - rig.centre
@@ -174,32 +165,30 @@ def _step_along(
     motion.place[:, 2] += rig.centre[2] + place[:, 2] + np.cos(heading) * lead[2] - rig.natural[rig.root, 2]
     motion.heading += heading
     for k in range(len(rig.legs)):
-        _step_foot(motion, k, gait, step, path, cycles, narrow, roll)
+        _step_foot(motion, k, gait, path, cycles, narrow, roll)
     _ride(motion, gait, cycles, strength * motion.style.energy)
     return cycles
 
 
-def _step_foot(
-    motion: Motion, k: int, gait: Gait, step: Step, path: Path, cycles: Array, narrow: float, roll: float
-) -> None:
+def _step_foot(motion: Motion, k: int, gait: Gait, path: Path, cycles: Array, narrow: float, roll: float) -> None:
     rig, feet, leg = motion.rig, motion.feet, motion.rig.legs[k]
     phase = cycles - gait.offsets[k]
     index = np.floor(phase + 1e-9)
     part = np.clip(phase - index, 0.0, 1.0)
     home = (leg.home - rig.centre) * np.array([narrow, 1.0, 1.0])
     # In the middle of the stance the hip is above the foot.
-    middle = (index + gait.offsets[k] + gait.duty / 2 - float(cycles[0])) * step.period
+    middle = (index + gait.offsets[k] + gait.duty / 2 - float(cycles[0])) * gait.period
     from_, from_yaw = path.foothold(home, middle, rig.centre)
-    to, to_yaw = path.foothold(home, middle + step.period, rig.centre)
+    to, to_yaw = path.foothold(home, middle + gait.period, rig.centre)
     swing = np.clip((part - gait.duty) / (1.0 - gait.duty), 0.0, 1.0)
     share = smooth(swing)
     far = np.linalg.norm(to - from_, axis=-1) + 0.3 * np.abs(to_yaw - from_yaw) * np.linalg.norm(home)
-    height = gait.lift * rig.hip_height * np.clip(far / (0.25 * step.height), 0.0, 1.0)
+    height = gait.lift * rig.hip_height * np.clip(far / (0.25 * gait.height), 0.0, 1.0)
     feet.point[:, k] = from_ + share[:, None] * (to - from_)
     feet.point[:, k, 1] = height * motion.style.energy**0.5 * bump(swing, 0.8)
     feet.yaw[:, k] = from_yaw + share * (to_yaw - from_yaw)
     feet.planted[:, k] = part <= gait.duty
-    strength = roll * np.clip(far / (0.5 * step.height), 0.0, 1.0)
+    strength = roll * np.clip(far / (0.5 * gait.height), 0.0, 1.0)
     _roll(motion, k, gait, np.clip(part / gait.duty, 0.0, 1.0), swing, strength)
     if leg.toe is not None:  # no toe hangs lower than the ball it springs from
         length = float(np.linalg.norm(rig.offsets[leg.toe]))
@@ -305,13 +294,12 @@ def _go(
     motion: Motion, name: str, rng: random.Random, *, slip: float = 0.0, turn: float = 0.0, pace: float = 1.0
 ) -> Gait:
     """Steps along at constant speed in the gait ``name``; ``turn`` radians over the clip, ``slip`` as a path has it."""
-    chosen = gait(motion.rig, name, rng)
-    step = _step(motion, chosen, pace)
-    path = Path(step.speed, turn / motion.seconds, slip)
-    motion.cyclic, motion.speed = step.cyclic, step.speed
+    chosen = gait(motion, name, rng, pace)
+    path = Path(chosen.speed, turn / motion.seconds, slip)
+    motion.cyclic, motion.speed = chosen.cyclic, chosen.speed
     narrow = 0.75 if len(motion.rig.legs) == 2 else 0.95
     # A foot rolls over its ball when it goes forward.
-    _step_along(motion, chosen, step, path, rng, narrow=narrow, roll=max(0.3, math.cos(slip)))
+    _step_along(motion, chosen, path, rng, narrow=narrow, roll=max(0.3, math.cos(slip)))
     if "upright" in motion.rig.plan.habits:
         lean = {"walk": 0.03, "trot": 0.12, "run": 0.2}[name] * np.cos(slip)
         motion.trunk((0.5 * lean, 0.0, 0.0), (lean, 0.0, 0.0))
@@ -469,11 +457,10 @@ def turn(motion: Motion, rng: random.Random, side: float) -> Telling:
 def _turn_on_the_spot(motion: Motion, rng: random.Random, side: float) -> Telling:
     rig, way = motion.rig, side_name(side)
     angle = side * min(2.8, _most_turn(motion, motion.seconds / 1.875)) * rng.uniform(0.75, 1.0)
-    chosen = gait(rig, "walk", rng)
-    step = _step(motion, chosen, pace=0.8)
-    path = Path(0.25 * step.speed, angle / motion.seconds, ease=motion.seconds)
+    chosen = gait(motion, "walk", rng, pace=0.8)
+    path = Path(0.25 * chosen.speed, angle / motion.seconds, ease=motion.seconds)
     moving = bump(motion.progress) ** 0.5
-    cycles = _step_along(motion, chosen, step, path, rng, narrow=0.95, strength=0.5 * moving)
+    cycles = _step_along(motion, chosen, path, rng, narrow=0.95, strength=0.5 * moving)
     lead = side * bump(np.clip(motion.progress * 1.15, 0, 1), 0.75)
     motion.bow(0, 0.5 * rig.plan.trunk.flex * lead)
     motion.look(yaw=0.45 * lead)
@@ -494,8 +481,8 @@ def _turn_on_the_spot(motion: Motion, rng: random.Random, side: float) -> Tellin
 def _most_turn(motion: Motion, seconds: float) -> float:
     """How far a body can turn in ``seconds`` before its feet would have to slide, in radians."""
     rig = motion.rig
-    chosen = gait(rig, "walk", random.Random(0))
-    stance = chosen.duty * _step(motion, chosen).period
+    chosen = gait(motion, "walk", random.Random(0))
+    stance = chosen.duty * chosen.period
     angles = []
     for leg in rig.legs:
         arm = float(np.linalg.norm((leg.home - rig.centre)[[0, 2]]))
