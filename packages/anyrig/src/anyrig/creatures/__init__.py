@@ -1,4 +1,4 @@
-"""Procedural creatures: bodies without number, and motions for them that keep their feet on the ground.
+"""Procedural creatures: random bodies, and captioned motions for them whose feet stay where they stand.
 
 >>> import random
 >>> rng = random.Random(0)
@@ -7,18 +7,18 @@
 >>> walk.n_frames, len(walk.captions)
 (31, 3)
 
-Each file imports from those above it only::
+Each file imports only from those above it::
 
-    names.py       joint names as rigs in the wild have them
+    names.py       joint names in the styles of common tools
     body.py        body plans: trunk, legs, head, arms, wings, fins, tail, rest pose
     kinds.py       known animals as ranges of numbers; a function a kind, and the table KINDS
     ik.py          inverse kinematics of hinged chains
     rig.py         a plan made into joints: the natural pose, limbs, and the skeleton with its rest pose
-    motion.py      curves of time, styles, and a motion in the making: turning joints, planting feet
-    captions.py    what a clip is told by, and the small grammar for it
+    motion.py      curves of time, styles, and the motion that an action fills: turning joints, planting feet
+    captions.py    captions at three levels of detail, and the small grammar for them
     standing.py    posture; idling, looking around, eating, crouching, jumping
     gaits.py       gaits and footfalls; walking, trotting, running, sneaking, sidesteps, turns
-    combat.py      strikes of every body, roars, fire, hits, and death
+    combat.py      strikes, roars, fire, hits and death of whatever has legs
     aerial.py      flying, gliding, hovering, dives, take-offs and landings
     aquatic.py     what fish do, and paddling
     serpentine.py  what serpents do

@@ -1,7 +1,7 @@
 """Fighting: attacks by whatever a body has the means for, threats, being hit, and dying.
 
 A strike winds up, strikes and recovers within ``u`` (T,) from 0 to 1, on the feet where it stands. It fills the motion
-and returns its verbs and the clauses that tell it. To add one, write it and name it in :func:`_strikes`.
+and returns the verbs and clauses of its caption. To add one, write it and name it in :func:`_strikes`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Going on legs: gaits, footholds that stay where they are, feet that swing between them, a body that goes along.
+"""Locomotion on legs: gaits, footholds that stay where they are, feet that swing between them, the body above them.
 
 A gait says when each foot stands (duty factor and phase). How fast and how far a body of a given size steps follows
 from the Froude number ``Fr = v^2 / (g h)`` at a hip height ``h``, at which animals of all sizes change their gaits
@@ -115,8 +115,8 @@ def _travel(rig: Rig, leg: Leg) -> float:
 
 @dataclass(frozen=True)
 class Path:
-    """Where the body is meant to be: ``speed`` in m/s in the direction ``slip`` from where it looks, turning by
-    ``turn`` rad/s. With ``ease`` (seconds) it starts and ends at rest."""
+    """Motion at ``speed`` (m/s) in the direction ``slip`` from where the body looks, turning by ``turn`` rad/s. With
+    ``ease`` (seconds) it starts and ends at rest."""
 
     speed: float
     turn: float = 0.0

@@ -1,7 +1,6 @@
-"""A motion as an action puts it together: curves of time, a style, turns of joints, a path of the root, feet.
+"""What an action fills: curves of time, a style, turns of joints, a path of the root, targets of the feet.
 
-An action fills a :class:`Motion`; :meth:`Motion.local` then brings the feet to where they are meant to be and keeps the
-body off the ground.
+:meth:`Motion.local` then brings the feet to their targets and keeps the body off the ground.
 """
 
 from __future__ import annotations
@@ -366,8 +365,8 @@ class Motion:
         self.place[:, 1] -= self.lying * lowest
 
     def _plant(self, turns: Array) -> Mask:
-        """Turns the legs in ``turns`` (T, J, 4) so that the feet are where they are meant to be; lowers the body where
-        they could not reach. Returns which feet (T, L) stand firm."""
+        """Turns the legs in ``turns`` (T, J, 4) so that the feet reach their targets; lowers the body where they could
+        not. Returns which feet (T, L) stand firm."""
         feet, rig = self.feet, self.rig
         if not rig.legs:
             return np.zeros((self.n_frames, 0), dtype=bool)

@@ -1,4 +1,4 @@
-"""Joint names as rigs in the wild have them: a vocabulary, and ways to write side, number and brand."""
+"""Joint names in the styles of common tools: a vocabulary, and formats for side, number and prefix."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ _ANONYMOUS = (Naming("none", "camel", "{}", "{}.{n:03d}"), Naming("none", "lower
 
 
 def naming(rng: random.Random) -> Naming:
-    """A way to name joints: mostly a known tool's, sometimes mixed from several, rarely one that says nothing."""
+    """A random style: mostly a known tool's, sometimes mixed from two, rarely one whose names say nothing."""
     draw = rng.random()
     if draw < 0.06:
         return rng.choice(_ANONYMOUS)

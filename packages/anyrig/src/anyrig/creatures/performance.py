@@ -111,8 +111,8 @@ class Performance:
     """A clip and how it came about.
 
     ``contacts`` (T, L) says which of the joints ``feet`` (L,), the ones that touch the ground, stand still on it in a
-    frame. ``loops``: the last frame is the pose of the first one, carried along by the travel. ``speed`` is how fast
-    the creature is meant to go, in m/s.
+    frame. ``loops``: the last frame is the pose of the first one, carried along by the travel. ``speed`` is the
+    speed of travel in m/s.
     """
 
     clip: Clip

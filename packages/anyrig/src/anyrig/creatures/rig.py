@@ -1,4 +1,4 @@
-"""A body plan made into joints: the natural pose, what each joint is for, and the skeleton a file would hold.
+"""From a body plan to joints: the natural pose, what each joint is for, and the skeleton with its rest pose.
 
 Motions are turns away from the *natural pose*, about the creature's own axes (x left, y up, z forward): the world
 rotation of joint j is ``W_j = D_j * N_j``, with ``D_j`` the turn and ``N_j`` the joint's rotation in the natural pose.
