@@ -83,7 +83,6 @@ from agentdistill.parse import extract_answer, first_thought, last_boxed
         ("Respuesta final: 42", "42"),
         ('{"answer": "Paris"}', "Paris"),
         ('```json\n{"final_answer": 42}\n```', "42"),
-        ("final_answer(42)", "42"),
         ("$\\boxed{1}$ and $\\boxed{2}$", "1, 2"),
         ("\\boxed{1}, \\boxed{2}", "1, 2"),
         ("Answer:\n\\[\n42\n\\]", "\\[\n42\n\\]"),

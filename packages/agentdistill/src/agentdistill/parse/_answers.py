@@ -13,9 +13,9 @@ _TAGGED = re.compile(
     r"(?:<(?:final_?)?answer>|\[ANSWER\]|<\|begin_of_box\|>)(.*?)(?:</(?:final_?)?answer>|\[/ANSWER\]|<\|end_of_box\|>)",
     re.DOTALL | re.IGNORECASE,
 )
-# {"answer": "Paris"}, final_answer("Paris")
-_CALLED = re.compile(
-    r"(?:[\"'](?:final_?)?answer[\"']\s*:|\bfinal_answer\()\s*(?P<value>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s,})]+)",
+# {"answer": "Paris"}
+_QUOTED = re.compile(
+    r"[\"'](?:final_?)?answer[\"']\s*:\s*(?P<value>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s,})]+)",
     re.IGNORECASE,
 )
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u2060\ufeff"))
@@ -93,8 +93,8 @@ def answer_of(reply: str) -> str | None:
     for sentence in (_SENTENCE, *_SENTENCES):
         if said := [a for m in sentence.finditer(reply) if (a := _said(m["rest"]))]:
             return said[-1]
-    called = [_value(m["value"]) for m in _CALLED.finditer(reply)]
-    return called[-1] if called else None
+    quoted = [_value(m["value"]) for m in _QUOTED.finditer(reply)]
+    return quoted[-1] if quoted else None
 
 
 def _value(literal: str) -> str:
