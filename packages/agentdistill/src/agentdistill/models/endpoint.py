@@ -20,7 +20,8 @@ T = TypeVar("T")
 HOW_ONLY = frozenset(
     {
         "concurrency", "timeout_s", "tries", "patience_s", "api_key_env", "check_prefix", "context_length", "price_in",
-        "price_out",
+        "price_out", "extra.user", "extra.metadata", "extra.store", "extra.service_tier", "extra.prompt_cache_key",
+        "extra.safety_identifier",
     }
 )  # fmt: skip
 """Settings that no reply depends on."""
