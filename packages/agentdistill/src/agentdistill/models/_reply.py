@@ -30,8 +30,8 @@ def samples(reply: Mapping[str, Any], request: Request, *, echoes: bool) -> list
     """
     choices = reply.get("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(c, Mapping) for c in choices):
-        if why := _blocked(reply):
-            raise RefusedError(f"the prompt was blocked: {why}")
+        if blocked := _blocked(reply):
+            raise RefusedError(f"the prompt was blocked: {blocked}")
         raise Passing("gave a reply without choices")
     usage = reply.get("usage") if isinstance(reply.get("usage"), Mapping) else {}
     texts = [_text(c) for c in choices]
