@@ -17,10 +17,10 @@ from agentdistill.environment import Environment
 from agentdistill.errors import RecipeError
 from agentdistill.parse import after_reasoning
 from agentdistill.retrieval import Retriever
-from agentdistill.types import Problem, Sampling
+from agentdistill.types import Problem, Sample, Sampling, StopReason
 from agentdistill.verify.types import Candidate, Check, Role, Verdict
 
-__all__ = ["DEFAULT_K", "ROLES", "VERDICT_LINE", "Judge", "JudgeSettings", "Kit", "load_judge", "said"]
+__all__ = ["DEFAULT_K", "ROLES", "VERDICT_LINE", "Judge", "JudgeSettings", "Kit", "load_judge", "said", "told"]
 
 ROLES: tuple[Role, ...] = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__)))
 DEFAULT_K = {"code": 4, "facts": 4, "cot": 4, "genrm": 8}
@@ -100,6 +100,12 @@ class Judge(Protocol):
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """One Check for each sample, calculation or step. Raises InfrastructureError where the world fails."""
         ...
+
+
+def told(sample: Sample, verdict: Verdict) -> Verdict:
+    """The verdict of a sample whose text says ``verdict``: cut off at its limit before any, it is of a kind apart."""
+    cut = sample.stop is StopReason.LENGTH and verdict in (Verdict.MALFORMED, Verdict.NO_CODE)
+    return Verdict.CUT_OFF if cut else verdict
 
 
 def load_judge(settings: JudgeSettings, kit: Kit) -> Judge:
