@@ -105,7 +105,7 @@ def test_no_joint_jumps_between_frames(case):
     p = case.perform()
     turned = np.degrees(rot.angle(p.clip.rotations[1:], p.clip.rotations[:-1]))
     tips = np.array([n_below(p.clip.skeleton.parents, j) <= 2 for j in range(p.clip.skeleton.n_joints)])
-    assert turned[:, ~tips].max() < 125.0
+    assert turned[:, ~tips].max() < 135.0  # a hind kick within one second turns a thigh by 130
     assert turned[:, tips].max() < 175.0  # the ground bends the fingers of who falls within a second, in one frame
     assert np.sum(p.clip.rotations[1:] * p.clip.rotations[:-1], axis=-1).min() > 0.0  # nor changes its sign
     speed = np.linalg.norm(np.diff(places(p), axis=0), axis=-1).max() * p.clip.fps
