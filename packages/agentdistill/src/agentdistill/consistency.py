@@ -21,7 +21,7 @@ from agentdistill.acting import Action, Policy, act, code_of, reply_of
 from agentdistill.environment import Workspace
 from agentdistill.grade import grade
 from agentdistill.models import is_out_of_context
-from agentdistill.types import Consistency, Kind, Message, Request, Sample, Sampling, Usage
+from agentdistill.types import Consistency, Message, Request, Sample, Sampling, Usage
 
 Same = Callable[[Action, Action], bool]
 
@@ -68,7 +68,7 @@ async def act_consistently(
     workspace: Workspace,
     settings: Consistency,
     sampling: Sampling,
-    kind: Kind,
+    kind: str,
 ) -> tuple[Action, tuple[Action, ...]] | None:
     """One step by vote: the action chosen, whose state the workspace is in now, and those that were not.
 
@@ -144,7 +144,7 @@ def _plain(match: re.Match[str]) -> str:
     return f"{number.normalize():f}" if abs(number.adjusted()) < 40 else match[0]
 
 
-def _alike(kind: Kind) -> Same:
+def _alike(kind: str) -> Same:
     def same(a: Action, b: Action) -> bool:
         return canonical(a.execution.observation) == canonical(b.execution.observation) and _same_answer(
             a.execution.answer, b.execution.answer, kind
@@ -153,7 +153,7 @@ def _alike(kind: Kind) -> Same:
     return same
 
 
-def _same_answer(a: str | None, b: str | None, kind: Kind) -> bool:
+def _same_answer(a: str | None, b: str | None, kind: str) -> bool:
     if a is None or b is None:
         return a is b
     x, y = canonical(a), canonical(b)

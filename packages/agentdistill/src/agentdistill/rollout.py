@@ -22,7 +22,6 @@ from agentdistill.seeds import seed_of
 from agentdistill.types import (
     Consistency,
     End,
-    Kind,
     Message,
     Problem,
     Sampling,
@@ -114,7 +113,7 @@ class _Turn:
     workspace: Workspace
     style: Style
     settings: RolloutSettings
-    kind: Kind
+    kind: str
 
     async def take(self, messages: Sequence[Message], prefix: str) -> tuple[Action, tuple[Action, ...]] | None:
         """The action taken and those that were not; None where the conversation does not fit the context."""

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from agentdistill import registry
 from agentdistill.checkpoints import runnable
 from agentdistill.contamination import Screening, screen
 from agentdistill.environment import Environment
@@ -23,8 +24,8 @@ from agentdistill.rollout import RolloutSettings
 from agentdistill.sandbox import Limits
 from agentdistill.store import digest, file_digest, json_text, to_dict, write_json
 from agentdistill.tasks import find_task, open_search
-from agentdistill.tools import Tool, load_functions
-from agentdistill.types import Kind, Problem, Sampling, Trace
+from agentdistill.tools import Tool, load_tools
+from agentdistill.types import Problem, Sampling, Trace
 
 CONTAMINATION = "contamination.json"
 """What of the training problems is in the test, in a run's folder."""
@@ -107,7 +108,7 @@ class Run:
             module, split = task
             return tuple(module.problems(split))[:limit], (), ()
         settings = self.recipe.problems
-        kind: Kind | None = settings.kind  # type: ignore[assignment]  # checked by the loader
+        kind: str | None = settings.kind  # type: ignore[assignment]  # checked by the loader
         loaded = load_problems(source, fields=settings.fields, kind=kind, limit=limit, strict=settings.strict)
         return loaded.problems, loaded.skipped, loaded.warnings
 
@@ -184,7 +185,7 @@ class Run:
         """The functions that model code may call, search first, those of MCP servers last."""
         from agentdistill.tools.search import search_tool
 
-        own = load_functions(Path(self.recipe.tools.functions)) if self.recipe.tools.functions else []
+        own = [tool for name in self.recipe.tools.named for tool in load_tools(name)]
         k, chars = self.recipe.tools.k, self.recipe.tools.passage_chars
         search = [search_tool(self.retriever, k, chars)] if self.retriever is not None else []
         served = self._served[0]
@@ -193,7 +194,7 @@ class Run:
         if names.count(twice) > 1 and twice in {t.name for t in served}:
             raise UserError(f'two tools are called "{twice}"; name those to take of an MCP server as tools = [...]')
         if len(set(names)) < len(names):
-            raise UserError(f'{self.recipe.tools.functions}: the name "search" is taken by the search tool')
+            raise UserError(f'two tools are called "{twice}"' + (", one of them the search tool" if search else ""))
         return (*search, *own, *served)
 
     @property
@@ -241,12 +242,14 @@ class Run:
     def rollout_inputs(self, split: str, trained: bool = False) -> dict[str, str]:
         """Hashes of what episodes depend on besides their settings: problems, corpus, tools and, unless the model was
         trained, worked examples."""
-        inputs = {"problems": digest(self.problems(split)), "style": self.recipe.style}
+        inputs = {"problems": digest(self.problems(split)), "style": registry.fingerprint("prompts", self.recipe.style)}
         if self.retriever is not None:
             inputs["corpus"] = self.retriever.corpus
-        functions = self.recipe.tools.functions
-        if functions:
-            inputs["functions"] = digest(Path(functions).read_text(encoding="utf-8"))
+        named = self.recipe.tools.named
+        if len(named) == 1 and named[0].endswith(".py"):
+            inputs["functions"] = digest(Path(named[0]).read_text(encoding="utf-8"))
+        elif named:
+            inputs["functions"] = digest([registry.fingerprint("tools", name) for name in named])
         if not trained and self.recipe.examples is not None:
             inputs["examples"] = file_digest(Path(self.recipe.examples))
         return inputs

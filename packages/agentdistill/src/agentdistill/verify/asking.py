@@ -13,7 +13,7 @@ from agentdistill.models import Model
 from agentdistill.problems._kind import answer_kind
 from agentdistill.rollout import RolloutSettings
 from agentdistill.seeds import seed_of
-from agentdistill.types import End, Kind, Problem, Trace, Usage
+from agentdistill.types import End, Problem, Trace, Usage
 from agentdistill.verify.candidates import of_trace
 from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots
 from agentdistill.verify.judges import JudgeSettings, Kit, load_judge
@@ -65,7 +65,7 @@ class Choosing:
     n: int
     kit: Kit
     verifier: Model | None = None
-    kind: Kind | None = None
+    kind: str | None = None
 
     def settings(self, own: RolloutSettings) -> RolloutSettings:
         """The settings of each trajectory: an agent's own, but never greedy."""
@@ -85,7 +85,7 @@ class Choosing:
         return await _chosen(self.verifier or model, replace(problem, kind=kind), traces, judge, self.kit, seed=seed)
 
 
-def _kind(answers: Sequence[str]) -> Kind:
+def _kind(answers: Sequence[str]) -> str:
     """``math`` where most answers are numbers or formulas: then 1/2 is 0.5."""
     n_math = sum(answer_kind([a]) == "math" for a in answers)
     return "math" if 2 * n_math > len(answers) else "short"
