@@ -82,9 +82,7 @@ def test_imports_point_one_way():
     assert upward(layers(), {n: imports_of(n) for n in FILES}) == []
 
 
-@pytest.mark.parametrize(
-    ("name", "target"), [("types", "store"), ("rollout", "stages.collect"), ("models.local", "cli")]
-)
+@pytest.mark.parametrize(("name", "target"), [("types", "store"), ("loop", "stages.collect"), ("models.local", "cli")])
 def test_an_arrow_the_other_way_would_be_seen(name, target):
     assert upward(layers(), {f"agentdistill.{name}": {f"agentdistill.{target}"}})
 

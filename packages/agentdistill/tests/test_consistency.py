@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from agentdistill.acting import Action
 from agentdistill.consistency import canonical, leader, n_to_ask, tally
 from agentdistill.environment import Environment, Execution
+from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import tiny
-from agentdistill.rollout import RolloutSettings, rollout
 from agentdistill.tools import Tool
 from agentdistill.types import Consistency, End, Message, Problem, Request, StepStatus, Trace
 

@@ -16,7 +16,7 @@ from agentdistill.on_policy.rounds import fresh_problems
 from agentdistill.pipeline import run_recipe
 from agentdistill.progress import Silent
 from agentdistill.recipe import OnPolicySettings, Recipe, load_recipe
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.stages.filtering import folder_of
 from agentdistill.stages.reporting import write_report
 from agentdistill.store import read_traces

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agentdistill.cli import main
 from agentdistill.contamination import Screening, normalise, screen, told
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.types import Problem
 
 RECIPES = Path(__file__).parents[3] / "recipes"

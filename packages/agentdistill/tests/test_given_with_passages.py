@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agentdistill.progress import Silent
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.stages.collect import collect, folder_of
 from agentdistill.store import read_traces
 

@@ -248,7 +248,7 @@ def test_the_teachers_evaluation_does_not_hang_on_how_students_are_run(collect: 
     from dataclasses import replace
 
     from agentdistill.recipe import load_recipe
-    from agentdistill.run import Run
+    from agentdistill.runs import Run
     from agentdistill.stages.evaluating import Job, folder_of
 
     assert collect([1, 2]) == 0

@@ -82,7 +82,7 @@ def students(monkeypatch: pytest.MonkeyPatch) -> dict[str, Watched]:
     monkeypatch.setattr("agentdistill.stages.rounds.load_student", load)
     teacher = Watched(1)
     loaded["teacher"] = teacher
-    monkeypatch.setattr("agentdistill.run.Run.teacher", lambda run: teacher)
+    monkeypatch.setattr("agentdistill.runs.Run.teacher", lambda run: teacher)
     return loaded
 
 

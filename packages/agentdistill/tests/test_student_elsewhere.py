@@ -20,7 +20,7 @@ from agentdistill.layout import trained
 from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.serve import Asked, read_chat
 
 ASKED = question(1)

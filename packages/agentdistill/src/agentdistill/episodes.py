@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from agentdistill.environment import Environment
+from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.methods import Method
 from agentdistill.models import Model
-from agentdistill.rollout import RolloutSettings, chain_of_thought, rollout
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.types import Problem, Trace
 
 

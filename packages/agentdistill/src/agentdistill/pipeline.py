@@ -25,7 +25,7 @@ from agentdistill.layout import trainings
 from agentdistill.methods import METHODS, Method
 from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
 from agentdistill.recipe import Recipe, StudentSettings
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.stages.folder import StageFolder
 from agentdistill.store import locked, sweep
 

@@ -10,7 +10,7 @@ from agentdistill.layout import trained
 from agentdistill.methods import METHODS
 from agentdistill.models import Model, load_model
 from agentdistill.recipe import recipe_from_json
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.store import digest, file_digest
 
 

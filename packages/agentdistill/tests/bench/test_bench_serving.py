@@ -15,7 +15,7 @@ from agentdistill.cli.bench import benches
 from agentdistill.errors import UserError
 from agentdistill.layout import trained
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
+from agentdistill.runs import Run
 
 
 def test_a_few_chats_for_a_moment(tmp_path, capsys, monkeypatch):

@@ -29,7 +29,7 @@ from agentdistill.layout import trained
 from agentdistill.models._weights import load_tokenizer
 from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.store import write_jsonl
 from agentdistill.types import Sampling
 

@@ -26,7 +26,7 @@ from agentdistill.pipeline import run_recipe
 from agentdistill.progress import Silent
 from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.training import TrainSettings, train
 from agentdistill.training.dataset import prepare
 from agentdistill.types import Message, Request, Sampling, Source, StopReason

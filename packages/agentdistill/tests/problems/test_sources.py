@@ -14,7 +14,7 @@ from agentdistill.cli import main
 from agentdistill.errors import DataError, RecipeError, UserError
 from agentdistill.problems import joined, load_problems
 from agentdistill.recipe import load_recipe, recipe_from_json
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.store import digest
 from agentdistill.types import Problem
 

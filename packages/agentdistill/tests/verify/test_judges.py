@@ -224,7 +224,7 @@ def test_a_reward_may_be_the_probability_of_yes():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"role": "oracle"}, 'judges.role "oracle" is not one of'),
+        ({"role": "oracle"}, 'judges.role: unknown verifier "oracle"'),
         ({"role": "code", "k": 0}, "judges.k has to be at least 1"),
         ({"role": "code", "temperature": 0.0}, "4 times the same at temperature 0"),
         ({"role": "code", "model": {}}, "needs a model"),

@@ -16,7 +16,7 @@ from agentdistill.errors import UserError
 
 if TYPE_CHECKING:
     from agentdistill.models import Model
-    from agentdistill.run import Run
+    from agentdistill.runs import Run
 
 
 def add(parser: argparse.ArgumentParser) -> None:

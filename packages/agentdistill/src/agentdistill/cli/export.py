@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentdistill.errors import UserError
 
 if TYPE_CHECKING:
-    from agentdistill.run import Run
+    from agentdistill.runs import Run
 
 
 _N_SAMPLES = 100

@@ -43,5 +43,5 @@ def load_model(kind: str, **settings: object) -> Model:
     if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values()):
         for key in settings:
             if key not in known:
-                raise ModelError(registry.unknown("setting", key, known, f"model kind {kind!r}"))
+                raise ModelError(registry.unknown("setting", key, known, f'model kind "{kind}"'))
     return load(**settings)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agentdistill.methods import method
 from agentdistill.progress import Progress
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.stages.collect import asking
 from agentdistill.stages.folder import StageFolder
 from agentdistill.stages.rollouts import run_rollouts

@@ -30,7 +30,7 @@ from agentdistill.on_policy.table import Arm, Round, write_table
 from agentdistill.pipeline import run_recipe
 from agentdistill.progress import Progress, Silent
 from agentdistill.recipe import Recipe, StudentSettings, student_name
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.stages.evaluating import answering
 from agentdistill.stages.folder import StageFolder
 from agentdistill.stages.rollouts import run_rollouts

@@ -207,7 +207,7 @@ def _counts(recipe: Recipe, assumed: Assumptions) -> tuple[int, int]:
     """How many problems there are; the assumed numbers where they cannot be loaded here."""
     from pathlib import Path
 
-    from agentdistill.run import Run
+    from agentdistill.runs import Run
 
     run = Run(recipe, Path("rehearsal"))
     try:

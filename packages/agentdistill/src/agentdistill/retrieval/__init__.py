@@ -67,7 +67,7 @@ def check_settings(kind: str, settings: Iterable[str]) -> None:
     known = list(settings_of(kind))
     for key in settings:
         if key not in known:
-            raise UserError(registry.unknown("setting", key, known, f"retriever {kind!r}"))
+            raise UserError(registry.unknown("setting", key, known, f'retriever "{kind}"'))
 
 
 def build_retriever(

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from agentdistill.environment import Environment, Workspace
 from agentdistill.errors import InfrastructureError, ModelError
+from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model, is_out_of_context
 from agentdistill.prompts import Style
-from agentdistill.rollout import RolloutSettings, rollout
 from agentdistill.seeds import seed_of
 from agentdistill.serve.batching import Batches
 from agentdistill.serve.conversation import Chat, Shelf, opening

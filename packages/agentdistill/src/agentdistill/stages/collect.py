@@ -17,7 +17,7 @@ from agentdistill.methods import method
 from agentdistill.progress import Progress
 from agentdistill.readers import find_reader, read_sources
 from agentdistill.recipe import asks_teacher, sources_of
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.stages.folder import StageFolder
 from agentdistill.stages.rollouts import facts, run_rollouts
 from agentdistill.store import file_digest, read_traces, write_jsonl

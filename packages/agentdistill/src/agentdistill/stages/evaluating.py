@@ -17,7 +17,7 @@ from agentdistill.methods import method
 from agentdistill.models import Model, load_model
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, student_name
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.stages.folder import StageFolder
 from agentdistill.stages.rollouts import run_rollouts
 from agentdistill.store import digest, file_digest

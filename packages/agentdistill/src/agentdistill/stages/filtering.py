@@ -15,7 +15,7 @@ from agentdistill.methods import method
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, asks_teacher, sources_of
 from agentdistill.registry import fingerprint
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.stages.folder import StageFolder
 from agentdistill.store import digest, file_digest, read_traces, write_jsonl
 from agentdistill.types import Trace

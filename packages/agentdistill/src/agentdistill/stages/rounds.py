@@ -16,7 +16,7 @@ from agentdistill.lessons import question_key
 from agentdistill.methods import Method, method
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.stages.folder import StageFolder
 from agentdistill.stages.rollouts import run_rollouts
 from agentdistill.store import digest, read_traces

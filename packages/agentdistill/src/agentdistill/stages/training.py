@@ -13,7 +13,7 @@ from agentdistill.layout import collected, elsewhere, lessons, trained
 from agentdistill.methods import method
 from agentdistill.progress import Progress, Task
 from agentdistill.recipe import StudentSettings, student_name
-from agentdistill.run import Run
+from agentdistill.runs import Run
 from agentdistill.stages.folder import StageFolder
 from agentdistill.store import file_digest, read_traces
 from agentdistill.training.result import TrainResult

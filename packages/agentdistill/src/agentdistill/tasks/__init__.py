@@ -40,10 +40,13 @@ def open_search(search: str | Sequence[str], cache: Path, progress: Progress | N
     sources = [search] if isinstance(search, str) else search
     if not any(map(find_task, sources)):
         return open_corpus(sources, cache, progress)
-    return map_corpus([p for source in sources for p in _passages(source)], ", ".join(sources), cache, progress)
+    return map_corpus(
+        [p for source in sources for p in passages_of_source(source)], ", ".join(sources), cache, progress
+    )
 
 
-def _passages(source: str) -> Iterator[Passage]:
+def passages_of_source(source: str) -> Iterator[Passage]:
+    """The passages of a task, a file, a glob or a folder, in order. Raises UserError for a task that brings none."""
     task = find_task(source)
     if task is None:
         yield from read_corpus(source)

@@ -65,10 +65,11 @@ def _quoted(doc: str) -> str:
     return f'"""{doc}"""' if "\n" not in doc else f'"""{doc}\n"""'
 
 
-def load_tools(name: str) -> list[Tool]:
+def load_tools(name: str | Path) -> list[Tool]:
     """The tools that ``name`` names: every public function that a Python file defines, in order, or a plug-in
     (:mod:`agentdistill.registry`) that is a function, a Tool or a list of those. The code is the user's own and is run.
     """
+    name = str(name)
     if not name.endswith(".py"):
         found = registry.load("tools", name)
         return [_tool(f, name) for f in (found if isinstance(found, list | tuple) else [found])]

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from agentdistill.acting import Policy as Asking
 from agentdistill.driver import drive, groups_of
+from agentdistill.loop import RolloutSettings
 from agentdistill.models import Model
 from agentdistill.problems._kind import answer_kind
-from agentdistill.rollout import RolloutSettings
 from agentdistill.seeds import seed_of
 from agentdistill.types import End, Problem, Trace, Usage
 from agentdistill.verify.candidates import of_trace

@@ -14,13 +14,13 @@ from agentdistill.contamination import Screening, screen
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.examples import ExampleStyle, read_examples
+from agentdistill.loop import RolloutSettings
 from agentdistill.methods import METHODS, Method
 from agentdistill.models import Model, identity, load_model
 from agentdistill.problems import joined, load_problems
 from agentdistill.prompts import Style, load_style
 from agentdistill.recipe import Recipe, RolloutTable
 from agentdistill.retrieval import MappedCorpus, Passage, Retriever, build_retriever, is_remote
-from agentdistill.rollout import RolloutSettings
 from agentdistill.sandbox import Limits
 from agentdistill.store import digest, file_digest, json_text, to_dict, write_json
 from agentdistill.tasks import find_task, open_search
