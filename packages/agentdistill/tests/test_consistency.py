@@ -11,10 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentdistill.acting import Action
-from agentdistill.consistency import canonical, leader, n_to_ask, tally
 from agentdistill.environment import Environment, Execution
-from agentdistill.loop import RolloutSettings, rollout
+from agentdistill.loop import Action, RolloutSettings, canonical, leader, n_to_ask, rollout, tally
 from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import tiny
 from agentdistill.tools import Tool

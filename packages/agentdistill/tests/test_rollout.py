@@ -22,7 +22,7 @@ from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import standard, tiny
 from agentdistill.retrieval import Passage
 from agentdistill.sandbox import Limits
-from agentdistill.seeds import seed_of
+from agentdistill.store import seed_of
 from agentdistill.tools import Tool
 from agentdistill.types import End, Problem, Request, Sample, Sampling, Source, StepStatus, StopReason, Trace
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from agentdistill.acting import Policy as Asking
 from agentdistill.environment import Environment
 from agentdistill.errors import InfrastructureError, ModelError, RecipeError, UserError
+from agentdistill.loop import Policy as Asking
 from agentdistill.models.scripted import Scripted
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.sandbox import Limits

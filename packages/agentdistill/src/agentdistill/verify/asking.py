@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from agentdistill.acting import Policy as Asking
 from agentdistill.driver import drive, groups_of
+from agentdistill.loop import Policy as Asking
 from agentdistill.loop import RolloutSettings
 from agentdistill.models import Model
 from agentdistill.problems._kind import answer_kind
-from agentdistill.seeds import seed_of
+from agentdistill.store import seed_of
 from agentdistill.types import End, Problem, Trace, Usage
 from agentdistill.verify.candidates import of_trace
 from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from agentdistill import registry
-from agentdistill.acting import Policy
 from agentdistill.environment import Environment
 from agentdistill.errors import RecipeError, UserError
+from agentdistill.loop import Policy
 from agentdistill.parse import after_reasoning
 from agentdistill.retrieval import Retriever
 from agentdistill.types import Problem, Sampling
