@@ -16,10 +16,10 @@ from tiny_models import build_tokenizer, save_checkpoint
 from agentdistill.cli import main
 from agentdistill.errors import DataError, ModelError, UserError
 from agentdistill.exchange import read_trajectories, write_dataset, write_model
-from agentdistill.layout import trained
+from agentdistill.pipeline.layout import trained
+from agentdistill.pipeline.run import Run
 from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
-from agentdistill.runs import Run
 from agentdistill.store import write_jsonl
 from agentdistill.tools import load_tools
 from agentdistill.types import Sampling

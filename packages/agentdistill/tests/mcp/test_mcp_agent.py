@@ -25,10 +25,10 @@ from small_run import write_inputs
 from tiny_models import save_checkpoint
 
 from agentdistill.errors import InfrastructureError
-from agentdistill.layout import trained
 from agentdistill.models.scripted import Scripted
+from agentdistill.pipeline.layout import trained
+from agentdistill.pipeline.run import Run
 from agentdistill.recipe import load_recipe
-from agentdistill.runs import Run
 from agentdistill.serve import ServeSettings
 from agentdistill.tools.mcp import McpConnection, McpServer, ToolFailed
 

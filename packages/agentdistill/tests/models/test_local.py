@@ -360,7 +360,7 @@ def test_misfits_are_told_in_one_line(checkpoint: Path, tmp_path: Path) -> None:
             continue
         with pytest.raises(ModelError, match=message):
             load_model("local", path=str(checkpoint), **settings)
-    with pytest.raises(ModelError, match="unknown model kind 'locl'; did you mean 'local'"):
+    with pytest.raises(ModelError, match='unknown model kind "locl"; did you mean "local"'):
         load_model("locl")
 
 

@@ -246,7 +246,7 @@ def test_what_cannot_be_built():
         build_retriever("bm25", [Passage("", "!!!")])
     with pytest.raises(UserError, match='unknown retriever "bm52"; did you mean "bm25"'):
         build_retriever("bm52", TOWN)
-    with pytest.raises(UserError, match="did you mean 'title_weight'"):
+    with pytest.raises(UserError, match='did you mean "title_weight"'):
         build_retriever("bm25", TOWN, title_wieght=1)
     assert names("retrievers") == ("bm25", "dense", "hybrid", "search-r1")
     with pytest.raises(UserError, match="b from 0 to 1"):

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from search_server import as_search_r1, search_server
 
 from agentdistill.errors import InfrastructureError, RecipeError, UserError
+from agentdistill.pipeline.run import Run
 from agentdistill.recipe import Recipe, load_recipe
 from agentdistill.retrieval import Passage, build_retriever, search_r1
-from agentdistill.runs import Run
 
 TOWN = [
     Passage("Velmora", "Velmora is a town on the river Aren.\nIt is old."),

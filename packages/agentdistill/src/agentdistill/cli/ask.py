@@ -13,7 +13,7 @@ from agentdistill.errors import ModelError, UserError
 
 if TYPE_CHECKING:
     from agentdistill.models import Model
-    from agentdistill.runs import Run
+    from agentdistill.pipeline.run import Run
     from agentdistill.types import Trace
     from agentdistill.verify.asking import Answered
 

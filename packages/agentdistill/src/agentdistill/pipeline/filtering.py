@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.contamination import told
-from agentdistill.filters import filter_traces
-from agentdistill.layout import collected, filtered, lessons, sampled, trained_name
-from agentdistill.lessons import RoundCounts, add_distinct
+from agentdistill.filters import RoundCounts, add_distinct, filter_traces
 from agentdistill.methods import method
+from agentdistill.pipeline.folder import StageFolder
+from agentdistill.pipeline.layout import collected, filtered, lessons, sampled, trained_name
+from agentdistill.pipeline.run import Run
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, asks_teacher, sources_of
 from agentdistill.registry import fingerprint
-from agentdistill.runs import Run
-from agentdistill.stages.folder import StageFolder
 from agentdistill.store import digest, file_digest, read_traces, write_jsonl
 from agentdistill.types import Trace
 
