@@ -164,6 +164,9 @@ def test_a_question_too_long_is_no_fault(teacher: Teacher, collect: Collect, tmp
         {"teacher_line": "price_in = 0.1\nprice_out = 0.4"},
         {"teacher_line": 'api_key_env = "SOME_KEY"'},
         {"teacher_line": "send_seed = true"},  # as it is anyway
+        {"teacher_line": 'extra = { user = "me", service_tier = "flex" }'},
+        {"teacher_line": "extra = {}"},
+        {"teacher_line": "context_length = 4096\ncheck_prefix = false"},
         {"collect_line": 'offer = "used"'},
         {"tables": "wall_s = 33.0"},  # of a sandbox that a chain of thought never enters
         {"collect_line": "max_steps = 9\nobservation_chars = 100"},

@@ -21,6 +21,7 @@ from agentdistill import registry
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError
 from agentdistill.exchange._calls import SMOLAGENTS, answering, as_code, calls_of
+from agentdistill.exchange._content import text_of, unpacked
 from agentdistill.exchange._ending import answer_of, final_calls, is_answered
 from agentdistill.grade import grade
 from agentdistill.parse import extract_answer, parse_action, parsed, split_reasoning
@@ -41,7 +42,8 @@ _ROLES: dict[str, Role] = {
     "tool_call": "assistant", "function_call": "assistant", "function-call": "assistant",
 }  # fmt: skip
 _TRACE = frozenset({"id", "problem", "prompt", "steps", "end"})  # a line of a run's own traces.jsonl
-_QUESTION, _GOLD = ("question", "problem", "task"), ("true_answer", "answer", "gold")
+_QUESTION = ("question", "problem", "task")
+_GOLD = ("true_answer", "answer", "gold", "gold_answer", "golden_answers", "ground_truth", "expected_answer")
 _SAID, _MODEL = ("generated_answer", "prediction", "predicted_answer"), ("model_id", "model")
 _OBSERVED = re.compile(r"\A\s*Observations?:[ \t]*\n?")
 _MANY = 10_000
@@ -212,10 +214,10 @@ def _field(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
 
 def _conversation(row: Mapping[str, Any], method: str) -> tuple[list[Message], bool]:
     """The turns, those of one role in a row joined, and whether tool calls in JSON were made code."""
-    log = _unpacked(row.get("log_data"))
+    log = unpacked(row.get("log_data"))
     inner = log if isinstance(log, Mapping) else {}
     given = next((v for r in (row, inner) for k in ("messages", "conversations") if (v := r.get(k))), None)
-    found = _unpacked(given)
+    found = unpacked(given)
     if not isinstance(found, Sequence) or isinstance(found, str):
         shown = ", ".join(map(str, list(row)[:6]))
         raise DataError(f'no "messages" (the row has: {shown})')
@@ -228,7 +230,7 @@ def _conversation(row: Mapping[str, Any], method: str) -> tuple[list[Message], b
         role = _ROLES.get(named)
         if role is None:
             raise DataError(f'no role is called "{m.get("role", m.get("from"))}"')
-        text = _text(m.get("content", m.get("value")))
+        text = text_of(m.get("content", m.get("value")))
         if role == "assistant":
             if text.startswith(SMOLAGENTS) and out and parse_action(out[-1].content) is not None:
                 continue  # as smolagents logs them: a second account of the code that stands in the turn before
@@ -253,28 +255,6 @@ def _answered(turn: Message) -> Message:
         return turn
     answer = extract_answer(turn.content) or turn.content.strip()
     return replace(turn, content=f"{turn.content.strip()}\n\nCode:\n```py\n{answering(answer)}\n```")
-
-
-def _unpacked(value: Any) -> Any:
-    """A cell that may be JSON in a text, as some tables hold conversations."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
-
-
-def _text(content: Any) -> str:
-    """A message's words: a text, or parts of which those with text count."""
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, Sequence):
-        parts = [p.get("text") for p in content if isinstance(p, Mapping)]
-        return "".join(p for p in parts if isinstance(p, str))
-    raise DataError(f"a message's content is {type(content).__name__}, not text")
 
 
 def _steps(turns: Sequence[Message], method: str) -> Iterator[Step]:

@@ -24,16 +24,20 @@ def identity(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that what a model writes depends on, for the keys of what it wrote.
 
     Left out are those that its kind names in ``HOW_ONLY`` (how often it is asked at once, how long it is waited for,
-    what it costs) and those that hold their default.
+    what it costs; ``extra.user`` is a key within one) and those that hold their default.
     """
     found = registry.load("models", kind, ModelError)
     known = inspect.signature(getattr(found, "load", found)).parameters
     how_only: frozenset[str] = getattr(found, "HOW_ONLY", frozenset())
-    return {
-        name: value
-        for name, value in settings.items()
-        if name not in how_only and not (name in known and value == known[name].default)
-    }
+    out: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            value = {k: v for k, v in value.items() if f"{name}.{k}" not in how_only} or None
+        if name == "url" and isinstance(value, str):
+            value = value.rstrip("/")
+        if name not in how_only and not (name in known and value == known[name].default):
+            out[name] = value
+    return out
 
 
 def load_model(kind: str, **settings: object) -> Model:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from agentdistill.driver import drive, groups_of
+from agentdistill.errors import RefusedError
 from agentdistill.loop import Policy as Asking
 from agentdistill.loop import RolloutSettings
 from agentdistill.models import Model
@@ -133,7 +134,10 @@ async def _chosen(
     def checking(i: int, c: Candidate) -> Callable[[Model], Awaitable[tuple[Candidate, tuple[Check, ...]]]]:
         async def check(m: Model) -> tuple[Candidate, tuple[Check, ...]]:
             asking = Asking(m, seed_of(seed, settings.name, problem.id, i), settings.sampling)
-            checks = await judge.check(asking, problem, c) if c.answer is not None else ()
+            try:
+                checks = await judge.check(asking, problem, c) if c.answer is not None else ()
+            except RefusedError:  # one candidate's words: the others are judged
+                checks = ()
             return replace(c, judgements=(judgement_of(settings, checks, asking.usage),)), checks
 
         return check

@@ -16,10 +16,10 @@ from agentdistill.errors import RecipeError, UserError
 from agentdistill.loop import Policy
 from agentdistill.parse import after_reasoning
 from agentdistill.retrieval import Retriever
-from agentdistill.types import Problem, Sampling
+from agentdistill.types import Problem, Sample, Sampling, StopReason
 from agentdistill.verify.types import Candidate, Check, Role, Verdict
 
-__all__ = ["DEFAULT_K", "VERDICT_LINE", "Judge", "JudgeSettings", "Kit", "load_judge", "said"]
+__all__ = ["DEFAULT_K", "VERDICT_LINE", "Judge", "JudgeSettings", "Kit", "load_judge", "said", "told"]
 
 DEFAULT_K = {"code": 4, "facts": 4, "cot": 4, "genrm": 8}
 """The paper's samples for each role."""
@@ -100,6 +100,12 @@ class Judge(Protocol):
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """One Check for each sample, calculation or step. Raises InfrastructureError where the world fails."""
         ...
+
+
+def told(sample: Sample, verdict: Verdict) -> Verdict:
+    """The verdict of a sample whose text says ``verdict``: cut off at its limit before any, it is of a kind apart."""
+    cut = sample.stop is StopReason.LENGTH and verdict in (Verdict.MALFORMED, Verdict.NO_CODE)
+    return Verdict.CUT_OFF if cut else verdict
 
 
 def load_judge(settings: JudgeSettings, kit: Kit) -> Judge:
