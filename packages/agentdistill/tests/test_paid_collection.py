@@ -250,9 +250,9 @@ def test_a_stopped_collection_goes_on_after_such_a_change(teacher: Teacher, coll
 def test_the_teachers_evaluation_does_not_hang_on_how_students_are_run(collect: Collect, tmp_path: Path) -> None:
     from dataclasses import replace
 
+    from agentdistill.pipeline.evaluating import Job, folder_of
+    from agentdistill.pipeline.run import Run
     from agentdistill.recipe import load_recipe
-    from agentdistill.run import Run
-    from agentdistill.stages.evaluating import Job, folder_of
 
     assert collect([1, 2]) == 0
     recipe = load_recipe(tmp_path / "recipe.toml")

@@ -551,7 +551,7 @@ def test_an_unknown_model_is_named_with_those_there_are():
         ({"prefix_mode": "guess"}, "is not one of auto"),
         ({"prefix_mode": "completions"}, "needs tokenizer"),
         ({"concurrency": 0}, "less than 1"),
-        ({"retries": 3}, "did you mean 'tries'"),
+        ({"retries": 3}, 'did you mean "tries"'),
     ],
 )
 def test_settings_that_cannot_be(settings, words):

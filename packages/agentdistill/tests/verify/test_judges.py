@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from agentdistill.acting import Policy as Asking
 from agentdistill.environment import Environment
 from agentdistill.errors import InfrastructureError, ModelError, RecipeError, RefusedError, UserError
+from agentdistill.loop import Policy as Asking
 from agentdistill.models.scripted import Scripted
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.sandbox import Limits
@@ -240,7 +240,7 @@ def test_a_reward_may_be_the_probability_of_yes():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"role": "oracle"}, 'judges.role "oracle" is not one of'),
+        ({"role": "oracle"}, 'judges.role: unknown verifier "oracle"'),
         ({"role": "code", "k": 0}, "judges.k has to be at least 1"),
         ({"role": "code", "temperature": 0.0}, "4 times the same at temperature 0"),
         ({"role": "code", "model": {}}, "needs a model"),

@@ -15,8 +15,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast, get_args
+from typing import Any
 
+from agentdistill import registry
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError
 from agentdistill.exchange._calls import SMOLAGENTS, answering, as_code, calls_of
@@ -31,7 +32,7 @@ from agentdistill.prompts import Style
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, from_dict
 from agentdistill.tools import Tool
-from agentdistill.types import End, Kind, Message, Problem, Role, Source, Step, StepStatus, Trace
+from agentdistill.types import End, Message, Problem, Role, Source, Step, StepStatus, Trace
 
 _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "tool": "user", "ipython": "user",
@@ -45,7 +46,6 @@ _QUESTION = ("question", "problem", "task")
 _GOLD = ("true_answer", "answer", "gold", "gold_answer", "golden_answers", "ground_truth", "expected_answer")
 _SAID, _MODEL = ("generated_answer", "prediction", "predicted_answer"), ("model_id", "model")
 _OBSERVED = re.compile(r"\A\s*Observations?:[ \t]*\n?")
-_KINDS = get_args(Kind)
 _MANY = 10_000
 # What interpreters say: ours and smolagents' own words, a traceback, or the exception that an observation ends with.
 # A line that was printed may begin with "Error" too: "Error rate: 3 %", "Error bars are shown".
@@ -95,7 +95,7 @@ def read_trajectories(
         traces[identity] = replace(trace, id=identity)
         if _is_own(row.values):
             own.add(identity)
-        elif row.values.get("kind") not in _KINDS:
+        elif row.values.get("kind") not in registry.names("scorers"):
             without_kind.add(identity)
     if not traces:
         why = f"; {skipped[0]}" if skipped else ""
@@ -112,12 +112,16 @@ def read_trajectories(
 def _gold_beyond(values: Any) -> str:
     """The gold answer of a row that no limit lets through; an empty text where there is none."""
     try:
-        return _golds(values)[0] if isinstance(values, Mapping) and values.get("kind") not in _KINDS else ""
+        return (
+            _golds(values)[0]
+            if isinstance(values, Mapping) and values.get("kind") not in registry.names("scorers")
+            else ""
+        )
     except DataError:
         return ""
 
 
-def _scored(trace: Trace, kind: Kind) -> Trace:
+def _scored(trace: Trace, kind: str) -> Trace:
     """The trace with its verdict, where there is a gold answer and an answer that is known, or none was given."""
     problem = replace(trace.problem, kind=kind) if trace.problem.answer else trace.problem
     is_unknown = trace.end is End.ANSWERED and trace.answer is None
@@ -186,7 +190,7 @@ def _problem(row: Mapping[str, Any], question: str, family: str) -> Problem:
     kind = row.get("kind")
     identity = _field(row, ("id",)) or digest([question, gold])
     found = Problem(identity, question, gold, family=family, aliases=tuple(aliases))
-    return replace(found, kind=cast(Kind, kind)) if kind in _KINDS else found
+    return replace(found, kind=kind) if kind in registry.names("scorers") else found
 
 
 def _golds(row: Mapping[str, Any]) -> list[str]:

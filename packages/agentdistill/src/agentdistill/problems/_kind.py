@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from agentdistill.grade._dates import same_day
 from agentdistill.grade._times import same_time
-from agentdistill.types import Kind
 
 _NUMBER = r"[-+−±]?\s*(?:[$€£¥]|US\$)?\s*[-+−]?(?:\d[\d,]*(?:\.\d+)?\s?[½⅓⅔¼¾⅕⅛]?|\.\d+|[½⅓⅔¼¾⅕⅛]|∞)(?:[eE][-+]?\d+)?"
 _UNITS = (
@@ -50,7 +49,7 @@ _TOKEN = re.compile(r"\s*(?:(\d+(?:[.,]\d+)*)|([^\W\d_]+)|([-+−*/·×÷^=<>≤
 _OPERATORS = frozenset("+*/·×÷^=<>≤≥≠√∪∩|-−±")
 
 
-def answer_kind(answers: Sequence[str]) -> Kind:
+def answer_kind(answers: Sequence[str]) -> str:
     """``math`` where nine in ten answers are numbers or formulas and not all of them are years; else ``short``.
 
     >>> answer_kind(["no", "yes", "UK", "10-8"]), answer_kind(["12", "2x + 1", "$1,000"]), answer_kind(["1999"])

@@ -15,14 +15,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from agentdistill.acting import Policy
 from agentdistill.driver import Episode
 from agentdistill.errors import DataError, InfrastructureError, ModelError, RefusedError
 from agentdistill.executors import OpenWork, RaySettings, Work, hire
+from agentdistill.loop import Policy
 from agentdistill.models import Model
 from agentdistill.progress import Progress, Silent, Task
-from agentdistill.seeds import seed_of
-from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl, set_aside
+from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl, seed_of, set_aside
 from agentdistill.types import Usage
 from agentdistill.verify.judges import Judge, JudgeSettings, Kit, load_judge
 from agentdistill.verify.models import model_identity

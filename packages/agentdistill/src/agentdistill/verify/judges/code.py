@@ -6,9 +6,9 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from agentdistill.acting import Policy
 from agentdistill.environment import Environment, Execution
 from agentdistill.errors import InfrastructureError, UserError
+from agentdistill.loop import Policy
 from agentdistill.parse import parse_action
 from agentdistill.types import Problem, Request, Sample, StepStatus, StopReason
 from agentdistill.verify.judges import JudgeSettings, Kit, told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agentdistill.acting import Policy
+from agentdistill.loop import Policy
 from agentdistill.types import Problem, Request
 from agentdistill.verify.judges import JudgeSettings, Kit, said, told
 from agentdistill.verify.styles import VerifyStyle, load_style

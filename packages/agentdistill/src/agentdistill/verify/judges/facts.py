@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 
-from agentdistill.acting import Policy
 from agentdistill.errors import UserError
+from agentdistill.loop import Policy
 from agentdistill.retrieval import Retriever
 from agentdistill.types import Problem, Request
 from agentdistill.verify.judges import JudgeSettings, Kit, said, told

@@ -11,8 +11,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from agentdistill.acting import Policy
 from agentdistill.errors import ModelError
+from agentdistill.loop import Policy
 from agentdistill.types import Message, Problem, Request, Sample
 from agentdistill.verify.judges import VERDICT_LINE, JudgeSettings, Kit, said, told
 from agentdistill.verify.styles import VerifyStyle, load_style

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from agentdistill import registry
 from agentdistill.checkpoints import runnable
 from agentdistill.contamination import Screening, screen
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.examples import ExampleStyle, read_examples
+from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.methods import METHODS, Method
 from agentdistill.models import Model, identity, load_model
+from agentdistill.pipeline.layout import trained
 from agentdistill.problems import joined, load_problems
 from agentdistill.prompts import Style, load_style
-from agentdistill.recipe import Recipe, RolloutTable
+from agentdistill.recipe import Recipe, RolloutTable, recipe_from_json
 from agentdistill.retrieval import MappedCorpus, Passage, Retriever, build_retriever, is_remote
-from agentdistill.rollout import RolloutSettings
 from agentdistill.sandbox import Limits
 from agentdistill.store import digest, file_digest, json_text, to_dict, write_json
 from agentdistill.tasks import find_task, open_search
-from agentdistill.tools import Tool, load_functions
-from agentdistill.types import Kind, Problem, Sampling, Trace
+from agentdistill.tools import Tool, load_tools
+from agentdistill.types import Problem, Sampling, Trace
 
 CONTAMINATION = "contamination.json"
 """What of the training problems is in the test, in a run's folder."""
@@ -107,7 +110,7 @@ class Run:
             module, split = task
             return tuple(module.problems(split))[:limit], (), ()
         settings = self.recipe.problems
-        kind: Kind | None = settings.kind  # type: ignore[assignment]  # checked by the loader
+        kind: str | None = settings.kind  # type: ignore[assignment]  # checked by the loader
         loaded = load_problems(source, fields=settings.fields, kind=kind, limit=limit, strict=settings.strict)
         return loaded.problems, loaded.skipped, loaded.warnings
 
@@ -184,7 +187,7 @@ class Run:
         """The functions that model code may call, search first, those of MCP servers last."""
         from agentdistill.tools.search import search_tool
 
-        own = load_functions(Path(self.recipe.tools.functions)) if self.recipe.tools.functions else []
+        own = [tool for name in self.recipe.tools.named for tool in load_tools(name)]
         k, chars = self.recipe.tools.k, self.recipe.tools.passage_chars
         search = [search_tool(self.retriever, k, chars)] if self.retriever is not None else []
         served = self._served[0]
@@ -193,7 +196,7 @@ class Run:
         if names.count(twice) > 1 and twice in {t.name for t in served}:
             raise UserError(f'two tools are called "{twice}"; name those to take of an MCP server as tools = [...]')
         if len(set(names)) < len(names):
-            raise UserError(f'{self.recipe.tools.functions}: the name "search" is taken by the search tool')
+            raise UserError(f'two tools are called "{twice}"' + (", one of them the search tool" if search else ""))
         return (*search, *own, *served)
 
     @property
@@ -241,12 +244,14 @@ class Run:
     def rollout_inputs(self, split: str, trained: bool = False) -> dict[str, str]:
         """Hashes of what episodes depend on besides their settings: problems, corpus, tools and, unless the model was
         trained, worked examples."""
-        inputs = {"problems": digest(self.problems(split)), "style": self.recipe.style}
+        inputs = {"problems": digest(self.problems(split)), "style": registry.fingerprint("prompts", self.recipe.style)}
         if self.retriever is not None:
             inputs["corpus"] = self.retriever.corpus
-        functions = self.recipe.tools.functions
-        if functions:
-            inputs["functions"] = digest(Path(functions).read_text(encoding="utf-8"))
+        named = self.recipe.tools.named
+        if len(named) == 1 and named[0].endswith(".py"):
+            inputs["functions"] = digest(Path(named[0]).read_text(encoding="utf-8"))
+        elif named:
+            inputs["functions"] = digest([registry.fingerprint("tools", name) for name in named])
         if not trained and self.recipe.examples is not None:
             inputs["examples"] = file_digest(Path(self.recipe.examples))
         return inputs
@@ -279,3 +284,75 @@ def _keep(path: Path, value: Any) -> None:
     """Write a file of JSON; one that says the same already is left alone."""
     if not path.is_file() or path.read_bytes() != json_text(value).encode():
         write_json(path, value)
+
+
+# --- the distilled agents of a run: for talking to them, not for measuring ---
+
+
+def open_run(folder: Path) -> Run:
+    """The run kept in a folder. Raises UserError where there is none."""
+    try:
+        data = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as e:
+        why = "no run is there (no readable recipe.json)"
+        raise UserError(f"{folder}: {why}; give a folder such as runs/tinyworld") from e
+    return Run(recipe_from_json(data, folder / "recipe.json"), folder)
+
+
+def find_student(run: Run, wanted: str | None = None) -> Path:
+    """The folder of the student ``NAME--METHOD`` that was distilled as an agent; the first one where none is named.
+
+    Raises UserError where there is none, or none of that name.
+    """
+    found = {
+        f"{trained(run.folder, s, m).name}": trained(run.folder, s, m)
+        for s in run.recipe.students
+        for m in s.methods
+        if METHODS[m].learns and METHODS[m].loop == "agent"
+    }
+    ready = {name: path for name, path in found.items() if (path / "training.json").exists()}
+    if not ready:
+        raise UserError(f"{run.folder}: no student has been distilled as an agent yet; run the recipe first")
+    if wanted is None:
+        return next(iter(ready.values()))
+    if wanted not in ready:
+        raise UserError(f'{run.folder}: no student is called "{wanted}" (there are: {", ".join(ready)})')
+    return ready[wanted]
+
+
+def weights_digest(weights: Path) -> str:
+    """The content hash of a folder's weights, adapter or whole."""
+    return digest([file_digest(w) for w in sorted(weights.glob("*.safetensors"))])
+
+
+def load_student(run: Run, student: Path, device: str | None = None) -> Model:
+    """The weights in a folder or ``.gguf`` file, with the batch size and, unless told otherwise, on the device that
+    evaluation uses. A folder is read with the recipe's chat template, beside a ``.gguf`` file lies its own."""
+    e = run.recipe.evaluate
+    template = None if student.suffix == ".gguf" else run.recipe.train.chat_template
+    return load_model(
+        "local",
+        path=str(student),
+        device=device or e.device,
+        batch_size=e.batch_size,
+        chat_template=template,
+    )
+
+
+def episode(
+    run: Run,
+    m: Method,
+    environment: Environment,
+    settings: RolloutSettings,
+    problem: Problem,
+    trace_id: str,
+    trained: bool,
+) -> Callable[[Model], Awaitable[Trace]]:
+    """The episode that ``m`` makes of a problem. A model that was not trained is shown the worked examples."""
+    style = run.style if trained else run.untrained_style
+    if m.loop == "agent":
+        return lambda model: rollout(model, problem, environment, style, settings, method=m.name, trace_id=trace_id)
+    found = run.passages(problem.question) if m.passages else []
+    return lambda model: chain_of_thought(
+        model, problem, style, settings, passages=found, method=m.name, trace_id=trace_id
+    )

@@ -9,18 +9,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from agentdistill.episodes import episode
 from agentdistill.executors import Work
-from agentdistill.layout import sampled, trained, trained_name
-from agentdistill.lessons import question_key
+from agentdistill.filters import question_key
 from agentdistill.methods import Method, method
+from agentdistill.pipeline.folder import StageFolder
+from agentdistill.pipeline.layout import sampled, trained, trained_name
+from agentdistill.pipeline.rollouts import run_rollouts
+from agentdistill.pipeline.run import Run, episode, load_student, weights_digest
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings
-from agentdistill.run import Run
-from agentdistill.stages.folder import StageFolder
-from agentdistill.stages.rollouts import run_rollouts
 from agentdistill.store import digest, read_traces
-from agentdistill.students import load_student, weights_digest
 from agentdistill.types import Problem, Trace
 
 

@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.checkpoints import GGUF, locate, runnable
-from agentdistill.episodes import episode
 from agentdistill.executors import Work
-from agentdistill.layout import elsewhere, evaluated, lessons, trained, trainings
 from agentdistill.methods import method
 from agentdistill.models import Model, load_model
+from agentdistill.pipeline.folder import StageFolder
+from agentdistill.pipeline.layout import elsewhere, evaluated, lessons, trained, trainings
+from agentdistill.pipeline.rollouts import run_rollouts
+from agentdistill.pipeline.run import Run, episode
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, student_name
-from agentdistill.run import Run
-from agentdistill.stages.folder import StageFolder
-from agentdistill.stages.rollouts import run_rollouts
 from agentdistill.store import digest, file_digest
 from agentdistill.types import Problem, Trace
 

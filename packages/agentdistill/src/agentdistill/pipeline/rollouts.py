@@ -9,9 +9,9 @@ from pathlib import Path
 
 from agentdistill.errors import AgentDistillError, InfrastructureError, ModelError
 from agentdistill.executors import OpenWork, RaySettings, hire
+from agentdistill.pipeline.folder import StageFolder
+from agentdistill.pipeline.reuse import Asked, taken_over
 from agentdistill.progress import Progress, Task
-from agentdistill.stages.folder import StageFolder
-from agentdistill.stages.reuse import Asked, taken_over
 from agentdistill.store import append_jsonl, read_traces, repair_jsonl, write_jsonl
 from agentdistill.types import End, Trace, Usage
 

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from agentdistill import __version__, report
 from agentdistill.errors import DataError
+from agentdistill.pipeline.run import CONTAMINATION
 from agentdistill.progress import Progress
-from agentdistill.run import CONTAMINATION
 from agentdistill.store import digest, file_digest, write_atomic
 
 VERIFICATION = "verify.json"

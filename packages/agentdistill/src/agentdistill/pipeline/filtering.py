@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.contamination import told
-from agentdistill.filters import filter_traces
-from agentdistill.layout import collected, filtered, lessons, sampled, trained_name
-from agentdistill.lessons import RoundCounts, add_distinct
+from agentdistill.filters import RoundCounts, add_distinct, filter_traces
 from agentdistill.methods import method
+from agentdistill.pipeline.folder import StageFolder
+from agentdistill.pipeline.layout import collected, filtered, lessons, sampled, trained_name
+from agentdistill.pipeline.run import Run
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, asks_teacher, sources_of
-from agentdistill.run import Run
-from agentdistill.stages.folder import StageFolder
+from agentdistill.registry import fingerprint
 from agentdistill.store import digest, file_digest, read_traces, write_jsonl
 from agentdistill.types import Trace
 
 
 def folder_of(run: Run, name: str) -> StageFolder:
     """The folder of one filtered collection, which has to be collected by now; with ``paired``, all have to be."""
-    settings: dict[str, Any] = {"keep": list(run.recipe.filter.keep)}
+    settings: dict[str, Any] = {"keep": _keep(run)}
     inputs = {"traces": file_digest(collected(run.folder, name))}
     settings |= _distinct(run, _is_sampled(run, name))
     if run.recipe.filter.questions is not None:
@@ -42,7 +42,11 @@ def round_folder(run: Run, student: StudentSettings, method_name: str, number: i
         "earlier": file_digest(lessons(run.folder, student, method_name, number - 1)),
     }
     path = lessons(run.folder, student, method_name, number).parent
-    return StageFolder(path, "filter", {"keep": list(run.recipe.filter.keep), **_distinct(run, True)}, inputs)
+    return StageFolder(path, "filter", {"keep": _keep(run), **_distinct(run, True)}, inputs)
+
+
+def _keep(run: Run) -> list[str]:
+    return [fingerprint("filters", name) for name in run.recipe.filter.keep]
 
 
 def _distinct(run: Run, distinct: bool) -> dict[str, Any]:

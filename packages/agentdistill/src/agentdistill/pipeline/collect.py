@@ -10,16 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill.episodes import episode
 from agentdistill.executors import Work
-from agentdistill.layout import answered, collected, elsewhere
 from agentdistill.methods import method
+from agentdistill.pipeline.folder import StageFolder
+from agentdistill.pipeline.layout import answered, collected, elsewhere
+from agentdistill.pipeline.rollouts import facts, run_rollouts
+from agentdistill.pipeline.run import Run, episode
 from agentdistill.progress import Progress
 from agentdistill.readers import find_reader, read_sources
 from agentdistill.recipe import asks_teacher, sources_of
-from agentdistill.run import Run
-from agentdistill.stages.folder import StageFolder
-from agentdistill.stages.rollouts import facts, run_rollouts
 from agentdistill.store import file_digest, read_traces, write_jsonl
 from agentdistill.types import Problem, Trace
 

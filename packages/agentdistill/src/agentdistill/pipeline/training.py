@@ -9,12 +9,12 @@ from pathlib import Path
 
 from agentdistill.checkpoints import locate
 from agentdistill.errors import AgentDistillError, DataError, InfrastructureError
-from agentdistill.layout import collected, elsewhere, lessons, trained
 from agentdistill.methods import method
+from agentdistill.pipeline.folder import StageFolder
+from agentdistill.pipeline.layout import collected, elsewhere, lessons, trained
+from agentdistill.pipeline.run import Run
 from agentdistill.progress import Progress, Task
 from agentdistill.recipe import StudentSettings, student_name
-from agentdistill.run import Run
-from agentdistill.stages.folder import StageFolder
 from agentdistill.store import file_digest, read_traces
 from agentdistill.training.result import TrainResult
 from agentdistill.training.settings import Divergence, TrainSettings

@@ -21,12 +21,12 @@ from agentdistill.checkpoints import check_base
 from agentdistill.contamination import told
 from agentdistill.errors import InfrastructureError
 from agentdistill.executors import RaySettings
-from agentdistill.layout import trainings
 from agentdistill.methods import METHODS, Method
+from agentdistill.pipeline.folder import StageFolder
+from agentdistill.pipeline.layout import trainings
+from agentdistill.pipeline.run import Run
 from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
 from agentdistill.recipe import Recipe, StudentSettings
-from agentdistill.run import Run
-from agentdistill.stages.folder import StageFolder
 from agentdistill.store import locked, sweep
 
 STAGES = ("collect", "filter", "train", "evaluate", "report")
@@ -85,7 +85,7 @@ def _check(run: Run, progress: Progress) -> None:
 
 def _prompted(run: Run) -> list[Method]:
     """How models that were not trained are asked."""
-    from agentdistill.stages.collect import asked_of_teacher
+    from agentdistill.pipeline.collect import asked_of_teacher
 
     evaluated = [*run.recipe.evaluate.teacher, *(m for s in run.recipe.students for m in s.methods)]
     return [METHODS[m] for m in (*asked_of_teacher(run), *evaluated) if METHODS[m].learns is None]
@@ -103,7 +103,7 @@ def steps(run: Run, stage: str) -> Iterator[list[Part]]:
 
     Where the recipe has rounds, sampling and filtering of all but the first belong to training.
     """
-    from agentdistill.stages.evaluating import jobs
+    from agentdistill.pipeline.evaluating import jobs
 
     if stage in ("collect", "filter"):
         yield [Part(stage, (name,)) for name in run.collections]
@@ -121,43 +121,43 @@ def steps(run: Run, stage: str) -> Iterator[list[Part]]:
 
 
 def _collect(run: Run, progress: Progress, name: str) -> None:
-    from agentdistill.stages.collect import collect
+    from agentdistill.pipeline.collect import collect
 
     collect(run, name, progress)
 
 
 def _filter(run: Run, progress: Progress, name: str) -> None:
-    from agentdistill.stages.filtering import filter_collection
+    from agentdistill.pipeline.filtering import filter_collection
 
     filter_collection(run, name, progress)
 
 
 def _train(run: Run, progress: Progress, student: StudentSettings, method: str, number: int | None) -> None:
-    from agentdistill.stages.training import train_student
+    from agentdistill.pipeline.training import train_student
 
     train_student(run, student, method, progress, number)
 
 
 def _sample(run: Run, progress: Progress, student: StudentSettings, method: str, number: int) -> None:
-    from agentdistill.stages.rounds import sample
+    from agentdistill.pipeline.rounds import sample
 
     sample(run, student, method, number, progress)
 
 
 def _filter_round(run: Run, progress: Progress, student: StudentSettings, method: str, number: int) -> None:
-    from agentdistill.stages.filtering import filter_round
+    from agentdistill.pipeline.filtering import filter_round
 
     filter_round(run, student, method, number, progress)
 
 
 def _evaluate(run: Run, progress: Progress, job: Any) -> None:
-    from agentdistill.stages.evaluating import evaluate
+    from agentdistill.pipeline.evaluating import evaluate
 
     evaluate(run, job, progress)
 
 
 def _report(run: Run, progress: Progress) -> None:
-    from agentdistill.stages.reporting import write_report
+    from agentdistill.pipeline.reporting import write_report
 
     write_report(run.folder, progress)
 
@@ -174,7 +174,7 @@ _WORK: dict[str, Callable[..., None]] = {
 
 
 def _is_done(run: Run, part: Part) -> bool:
-    from agentdistill.stages import collect, evaluating, filtering, reporting, rounds, training
+    from agentdistill.pipeline import collect, evaluating, filtering, reporting, rounds, training
 
     if part.work == "report":
         return reporting.is_reported(run.folder)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agentdistill.grade import grade
-from agentdistill.stages.folder import StageFolder
+from agentdistill.pipeline.folder import StageFolder
 from agentdistill.store import read_traces, repair_jsonl
 from agentdistill.types import End, Problem, Trace
 
