@@ -19,8 +19,8 @@ from agentdistill.pipeline.run import Run
 from agentdistill.recipe import load_recipe
 from agentdistill.serve import Agent, Asked, read_chat
 from agentdistill.serve.outcome import answer_text
-from agentdistill.tasks.tinyworld import problems
 from agentdistill.types import Problem, Trace
+from tinyworld.task import problems
 
 SYSTEM = {
     "assistant": "You are a helpful assistant.",

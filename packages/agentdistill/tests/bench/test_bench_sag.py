@@ -14,8 +14,8 @@ from agentdistill.cli.bench import benches
 from agentdistill.environment import Environment
 from agentdistill.errors import UserError
 from agentdistill.models.scripted import Scripted
-from agentdistill.prompts import tiny
 from agentdistill.types import Problem, Request, Sample
+from tinyworld import prompts as tiny
 
 PROBLEMS = [Problem(f"p{i}", f"What is {i} and 40?", str(40 + i), "math", f"f{i % 2}") for i in range(4)]
 

@@ -10,6 +10,7 @@ import pytest
 from tiny_models import save_checkpoint
 
 from agentdistill.errors import DataError, ModelError
+from agentdistill.prompts import standard
 from agentdistill.store import digest
 from agentdistill.training import TrainSettings, train
 from agentdistill.types import Message, Problem, Request, Sampling, Source
@@ -20,8 +21,8 @@ from agentdistill.verify.judges.prm import Scored, load_local, load_scorer, step
 from agentdistill.verify.judging import Judged
 from agentdistill.verify.prm_training import marked, train_prm
 from agentdistill.verify.recipe import RoleSettings
-from agentdistill.verify.styles import standard, tiny
 from agentdistill.verify.types import Check
+from tinyworld import prompts as tiny
 
 CODE = JudgeSettings(name="teacher", role="code", model={"model": "scripted", "replies": ""})
 RIGHT, WRONG = "6 * 7 = 42\n42 - 1 = 41", "6 * 7 = 40\n40 - 1 = 39"
@@ -59,7 +60,7 @@ def test_only_checks_that_tell_the_truth_are_learned():
     assert found.counts["more than of the other sort"] == 3
     assert found.counts["kept"] == len(found.traces) == 6
     trace = next(t for t in found.traces if RIGHT in t.prompt[1].content)
-    assert trace.prompt == standard.code(trace.problem.question, RIGHT)
+    assert trace.prompt == standard.check_code(trace.problem.question, RIGHT)
     assert trace.steps[0].reply == Message("assistant", "I say true.", Source.MODEL)
     wanted = {WRONG: "I say false.", RIGHT: "I say true."}
     for t in found.traces:
@@ -74,7 +75,7 @@ def test_a_teacher_without_words_of_its_own_writes_in_the_style():
     lines = journal(right, wrong, (Check("", Verdict.NO_CODE),))
     code = RoleSettings(name="toolv", role="code", teacher="teacher")
     found = lessons(POOLS, code, "tiny", (teacher, lines))
-    assert found.traces[0].prompt == tiny.code(POOLS[0].problem.question, RIGHT)
+    assert found.traces[0].prompt == tiny.check_code(POOLS[0].problem.question, RIGHT)
     assert found.traces[0].steps[0].reply.content == "```py\nprint(6 * 7 == 42 and 42 - 1 == 41)\n```"
     assert found.counts["ended in no code"] == 3
     cot = lessons(POOLS, RoleSettings(name="plain", role="cot", teacher="teacher"), "tiny", (teacher, lines))
@@ -144,7 +145,7 @@ def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
     from agentdistill.verify.models import load_roles
 
     roles = load_roles(str(base), {"yes": adapters["yes"], "no": adapters["no"], "generator": None}, device="cpu")
-    request = Request(tiny.genrm("What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=6))
+    request = Request(tiny.check_genrm("What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=6))
 
     def says(model) -> str:
         return asyncio.run(model.generate([request]))[0][0].text
@@ -177,7 +178,7 @@ def test_judges_that_are_adapters_of_one_base_are_loaded_once(adapters, prm):
     a, b = makers["a"](), makers["b"]()
     assert a._decoder.model is b._decoder.model
     asyncio.run(a.aclose())
-    request = Request(tiny.genrm("What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=2))
+    request = Request(tiny.check_genrm("What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=2))
     assert asyncio.run(b.generate([request]))[0][0].n_new_tokens > 0
     assert on_one_base([judge("a", adapters["yes"])]) == {}
 

@@ -29,7 +29,7 @@ from agentdistill.driver import drive, groups_of
 from agentdistill.environment import Environment
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model
-from agentdistill.prompts import load_style, tiny
+from agentdistill.prompts import load_style
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.tools.search import search_tool
 from agentdistill.types import Problem, Request, Sampling, Trace
@@ -99,7 +99,7 @@ def measure(n_episodes: int, hidden: int, rounds: int, mode: str = "auto") -> di
 def _timed(actor: Actor, environment: Environment, problems: Sequence[Problem], size: int) -> dict[str, float]:
     """One run of all problems, ``size`` at a time. Raises RuntimeError where an episode left its script."""
     actor.batch_size, actor.seconds = size, 0.0
-    style, settings = load_style("tiny"), RolloutSettings(max_steps=5, sampling=Sampling(max_new_tokens=200))
+    style, settings = load_style(_STYLE), RolloutSettings(max_steps=5, sampling=Sampling(max_new_tokens=200))
     traces: dict[int, Trace] = {}
 
     def episode(problem: Problem) -> Callable[[Model], Awaitable[Trace]]:
@@ -132,24 +132,26 @@ def _problem(i: int) -> Problem:
 
 
 _N_STEPS = 4
+_STYLE = "tiny"
 
 
 def _script(question: str) -> tuple[str, ...]:
     """What is said turn by turn: two searches, a sum over their results, the answer."""
     first, second = re.findall(r"\d+", question)
     read = "x, y = [int(t.split(' km long')[0].split()[-1]) for t in (a, b)]"
+    action = load_style(_STYLE).action
     return (
-        tiny.action(
+        action(
             f"Find the length of River {first}, then that of River {second}, and take the smaller from the larger one. "
             "The first of them comes first.",
             f'a = search("length of River {first}")\nprint(a)',
         ),
-        tiny.action(
+        action(
             f"Its length stands in the first passage, {100 + int(first)} km. Now find the length of River {second}.",
             f'b = search("length of River {second}")\nprint(b)',
         ),
-        tiny.action("Both are there. Read the numbers out of the two texts and subtract.", f"{read}\nprint(x, y)"),
-        tiny.action("The difference of the two numbers is the answer, without its sign.", "final_answer(abs(x - y))"),
+        action("Both are there. Read the numbers out of the two texts and subtract.", f"{read}\nprint(x, y)"),
+        action("The difference of the two numbers is the answer, without its sign.", "final_answer(abs(x - y))"),
     )
 
 

@@ -61,17 +61,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _on_tinyworld(options: argparse.Namespace) -> dict[str, Any]:
+    from agentdistill import registry
     from agentdistill.checkpoints import locate
     from agentdistill.retrieval import build_retriever
-    from agentdistill.tasks.tinyworld import corpus, problems
     from agentdistill.tools.search import search_tool
 
-    path = locate(options.student)
+    path, task = locate(options.student), registry.load("tasks", "tinyworld")
     model = load_model("local", path=path, name=options.student, device=options.device, batch_size=options.batch)
-    tools = [search_tool(build_retriever("bm25", corpus()), 3)]
+    tools = [search_tool(build_retriever("bm25", task.corpus()), 3)]
     settings = RolloutSettings(max_steps=options.steps, sampling=Sampling(max_new_tokens=options.tokens))
     with Environment(tools, mode=options.mode) as environment:
-        made = problems(f"test:{options.problems}")
+        made = task.problems(f"test:{options.problems}")
         return measure(model, environment, made, options.samples, options.rounds, settings)
 
 

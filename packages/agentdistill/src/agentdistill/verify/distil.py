@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from agentdistill.errors import DataError
-from agentdistill.prompts import load_style as load_prompts
+from agentdistill.prompts import VerifyStyle, load_style, load_verify_style
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, seed_of
 from agentdistill.types import End, Message, Source, Step, StepStatus, Trace
 from agentdistill.verify.judges import JudgeSettings
 from agentdistill.verify.judging import Judged
 from agentdistill.verify.recipe import RoleSettings
-from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check, Pool, Verdict
 
 
@@ -53,7 +52,7 @@ def lessons(
     elif taught is None:
         raise DataError(f'role "{role.name}" needs the checks of a teacher')
     else:
-        drafts = list(_checks(pools, role, load_style(style), *taught, counts))
+        drafts = list(_checks(pools, role, load_verify_style(style), *taught, counts))
     drafts = _at_most(drafts, role.per_problem, counts)
     if role.balance and role.role != "generator":
         drafts = _balanced(drafts, seed, counts)
@@ -66,7 +65,7 @@ def lessons(
 
 def _solutions(pools: Sequence[Pool], style: str, counts: dict[str, int]) -> Iterable[_Draft]:
     """Right solutions, as a generator is asked for them; the same text counts once a problem."""
-    prompts = load_prompts(style)
+    prompts = load_style(style)
     for p in pools:
         seen = set()
         for i, c in enumerate(p.candidates):
@@ -110,8 +109,8 @@ Write = Callable[[Sequence[Check]], "Iterable[tuple[Check, str]]"]
 def _asking(role: str, style: VerifyStyle) -> Ask:
     """The prompt that the student will be given, once it plays the role."""
     if role == "facts":
-        return lambda p, c, check: style.facts(p.problem.question, c.solution, _passages(check))
-    prompt = {"code": style.code, "cot": style.cot, "genrm": style.genrm}[role]
+        return lambda p, c, check: style.check_facts(p.problem.question, c.solution, _passages(check))
+    prompt = {"code": style.check_code, "cot": style.check_cot, "genrm": style.check_genrm}[role]
     return lambda p, c, check: prompt(p.problem.question, c.solution)
 
 

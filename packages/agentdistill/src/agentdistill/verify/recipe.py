@@ -7,18 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agentdistill import registry
 from agentdistill._toml import Source, build, check_call
 from agentdistill.errors import RecipeError, UserError
 from agentdistill.executors import RaySettings
 from agentdistill.models import loader
+from agentdistill.prompts import load_verify_style
 from agentdistill.registry import unknown
 from agentdistill.training.settings import TrainSettings
 from agentdistill.verify.evidence import Judges, Policy
 from agentdistill.verify.judges import JudgeSettings
 from agentdistill.verify.models import ROLE
 from agentdistill.verify.sampling import SampleSettings
-from agentdistill.verify.styles import styles as verify_styles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +139,10 @@ def load_verify_recipe(path: Path) -> VerifyRecipe:
 
 
 def _check(recipe: VerifyRecipe, source: Source) -> None:
-    if recipe.style not in set(registry.names("prompts")) & set(verify_styles()):
-        both = sorted(set(registry.names("prompts")) & set(verify_styles()))
-        raise source.error(unknown("style", recipe.style, both), "", "style")
+    try:
+        load_verify_style(recipe.style)
+    except UserError as e:
+        raise source.error(str(e), "", "style") from e
     if recipe.generator:
         check_model(recipe.generator, source, "generator")
     for i, other in enumerate(recipe.others):

@@ -37,13 +37,13 @@ def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) 
     from agentdistill.checkpoints import runnable
     from agentdistill.environment import Environment
     from agentdistill.models import load_model
+    from agentdistill.prompts import can_verify
     from agentdistill.sandbox import Limits
     from agentdistill.verify.asking import Choosing
     from agentdistill.verify.judges import Kit
-    from agentdistill.verify.styles import styles
 
     sandbox = run.recipe.sandbox
-    style = run.recipe.style if run.recipe.style in styles() else "standard"
+    style = run.recipe.style if can_verify(run.style) else "standard"
     on = device or run.recipe.evaluate.device
     judge = None if verifier is None else load_model("local", path=runnable(verifier), device=on)
     with Environment(mode=sandbox.mode, limits=Limits(wall_s=sandbox.wall_s, memory_mb=sandbox.memory_mb)) as box:

@@ -10,9 +10,9 @@ from agentdistill.environment import Environment, Execution
 from agentdistill.errors import InfrastructureError, UserError
 from agentdistill.loop import Policy
 from agentdistill.parse import parse_action
+from agentdistill.prompts import VerifyStyle, load_verify_style
 from agentdistill.types import Problem, Request, Sample, StepStatus, StopReason
 from agentdistill.verify.judges import JudgeSettings, Kit, told
-from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check, Verdict
 
 _KINDS = {
@@ -75,7 +75,7 @@ class CodeJudge:
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """See :class:`~agentdistill.verify.judges.Judge`."""
-        messages = self._style.code(problem.question, candidate.solution)
+        messages = self._style.check_code(problem.question, candidate.solution)
         request = Request(messages, self._settings.sampling, self._settings.n, seed=policy.seed("code"))
         return await self.run(await policy.ask_many(request))
 
@@ -141,4 +141,4 @@ def load(settings: JudgeSettings, kit: Kit) -> CodeJudge:
     """The verifier with code. Raises UserError without a sandbox."""
     if kit.environment is None:
         raise UserError(f'judge "{settings.name}" runs code and needs a sandbox')
-    return CodeJudge(settings, load_style(settings.style or kit.style), kit.environment)
+    return CodeJudge(settings, load_verify_style(settings.style or kit.style), kit.environment)

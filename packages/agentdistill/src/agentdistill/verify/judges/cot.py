@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from agentdistill.loop import Policy
+from agentdistill.prompts import VerifyStyle, load_verify_style
 from agentdistill.types import Problem, Request
 from agentdistill.verify.judges import JudgeSettings, Kit, said, told
-from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check
 
 
@@ -17,11 +17,11 @@ class ThinkingJudge:
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """See :class:`~agentdistill.verify.judges.Judge`."""
-        messages = self._style.cot(problem.question, candidate.solution)
+        messages = self._style.check_cot(problem.question, candidate.solution)
         request = Request(messages, self._settings.sampling, self._settings.n, seed=policy.seed("cot"))
         return tuple(Check(s.text, told(s, said(s.text))) for s in await policy.ask_many(request))
 
 
 def load(settings: JudgeSettings, kit: Kit) -> ThinkingJudge:
     """The verifier without a tool."""
-    return ThinkingJudge(settings, load_style(settings.style or kit.style))
+    return ThinkingJudge(settings, load_verify_style(settings.style or kit.style))

@@ -11,10 +11,10 @@ import re
 
 from agentdistill.errors import UserError
 from agentdistill.loop import Policy
+from agentdistill.prompts import VerifyStyle, load_verify_style
 from agentdistill.retrieval import Retriever
 from agentdistill.types import Problem, Request
 from agentdistill.verify.judges import JudgeSettings, Kit, said, told
-from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check, Verdict
 
 _WORD = "(supported|contradicted|not mentioned)"
@@ -32,7 +32,7 @@ class FactJudge:
         """See :class:`~agentdistill.verify.judges.Judge`."""
         query = f"{problem.question}\n{candidate.solution}"[:QUERY_CHARS]
         found = await asyncio.to_thread(self._retriever.search, query, self._settings.n_documents)
-        messages = self._style.facts(problem.question, candidate.solution, found)
+        messages = self._style.check_facts(problem.question, candidate.solution, found)
         request = Request(messages, self._settings.sampling, self._settings.n, seed=policy.seed("facts"))
         shown = tuple(f"{p.title}: {p.text}" if p.title else p.text for p in found)
         samples = await policy.ask_many(request)
@@ -59,4 +59,4 @@ def load(settings: JudgeSettings, kit: Kit) -> FactJudge:
     """The verifier with documents. Raises UserError without a retriever."""
     if kit.retriever is None:
         raise UserError(f'judge "{settings.name}" searches and needs a corpus: name one as search in [tools]')
-    return FactJudge(settings, load_style(settings.style or kit.style), kit.retriever)
+    return FactJudge(settings, load_verify_style(settings.style or kit.style), kit.retriever)

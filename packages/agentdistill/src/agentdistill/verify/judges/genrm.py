@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from agentdistill.errors import ModelError
 from agentdistill.loop import Policy
+from agentdistill.prompts import VerifyStyle, load_verify_style
 from agentdistill.types import Message, Problem, Request, Sample
 from agentdistill.verify.judges import VERDICT_LINE, JudgeSettings, Kit, said, told
-from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check, Verdict
 
 MAX_BLANKS = 2
@@ -29,7 +29,7 @@ class GenRM:
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """See :class:`~agentdistill.verify.judges.Judge`."""
-        messages = self._style.genrm(problem.question, candidate.solution)
+        messages = self._style.check_genrm(problem.question, candidate.solution)
         request = Request(messages, self._settings.sampling, self._settings.n, seed=policy.seed("genrm"))
         samples = await policy.ask_many(request)
         if self._settings.score == "parsed":
@@ -75,4 +75,4 @@ def yes(token: str, probability: float) -> float | None:
 
 def load(settings: JudgeSettings, kit: Kit) -> GenRM:
     """The reward model that writes."""
-    return GenRM(settings, load_style(settings.style or kit.style))
+    return GenRM(settings, load_verify_style(settings.style or kit.style))

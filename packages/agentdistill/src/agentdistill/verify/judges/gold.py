@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from agentdistill.errors import DataError
 from agentdistill.loop import Policy
+from agentdistill.prompts import VerifyStyle, load_verify_style
 from agentdistill.types import Problem
 from agentdistill.verify.judges import JudgeSettings, Kit
-from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check, Verdict
 
 
@@ -26,4 +26,4 @@ class GoldJudge:
 
 def load(settings: JudgeSettings, kit: Kit) -> GoldJudge:
     """The judge that knows."""
-    return GoldJudge(load_style(settings.style or kit.style))
+    return GoldJudge(load_verify_style(settings.style or kit.style))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentdistill.tinyworld.language import RELATIONS, relations_of
-from agentdistill.tinyworld.names import N_WORDS, STOCK, Namer
-from agentdistill.tinyworld.world import World
+from tinyworld.language import RELATIONS, relations_of
+from tinyworld.names import N_WORDS, STOCK, Namer
+from tinyworld.world import World
 
 
 @given(st.integers(0, 2**40), st.integers(40, 400))

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from agentdistill.tinyworld import corpus, exercises, pretrain
-from agentdistill.tinyworld._muon import Muon, orthogonalized
-from agentdistill.tinyworld.ladder import SIZES, Size
-from agentdistill.tinyworld.tokenizer import train_tokenizer
+from tinyworld import corpus, exercises, pretrain
+from tinyworld._muon import Muon, orthogonalized
+from tinyworld.ladder import SIZES, Size
+from tinyworld.tokenizer import train_tokenizer
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2, 8, 40), (2, 40, 8)])

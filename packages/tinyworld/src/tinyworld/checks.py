@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from agentdistill.prompts import tiny
 from agentdistill.retrieval import Passage
-from agentdistill.tinyworld.documents import Document, Question, Search, chain_of_thought, statement
-from agentdistill.tinyworld.facts import FactQuestion, Hop
-from agentdistill.tinyworld.language import relations_of
-from agentdistill.tinyworld.maths import MathQuestion
-from agentdistill.tinyworld.world import Entity, World
+from tinyworld import prompts as tiny
+from tinyworld.documents import Document, Question, Search, chain_of_thought, statement
+from tinyworld.facts import FactQuestion, Hop
+from tinyworld.language import relations_of
+from tinyworld.maths import MathQuestion
+from tinyworld.world import Entity, World
 
 N_DOCUMENTS = 4
 _STEP = re.compile(r"(\d+) ([-+*/%]) (\d+) = (\d+)")

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from agentdistill.environment import Environment
 from agentdistill.grade import grade
 from agentdistill.parse import extract_answer, first_thought, parse_action
-from agentdistill.prompts import tiny
-from agentdistill.tinyworld import corpus
-from agentdistill.tinyworld import documents as doc
-from agentdistill.tinyworld.facts import FACT_FAMILIES, FactQuestion, fact_question
-from agentdistill.tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
-from agentdistill.tinyworld.world import World
 from agentdistill.tools.search import search_tool
+from tinyworld import corpus
+from tinyworld import documents as doc
+from tinyworld import prompts as tiny
+from tinyworld.facts import FACT_FAMILIES, FactQuestion, fact_question
+from tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
+from tinyworld.world import World
 
 
 def question(world: World, seed: int, family: str) -> FactQuestion | MathQuestion:
@@ -151,7 +151,7 @@ def test_a_mix_is_what_it_says_and_the_same_for_a_seed(read: list[doc.Document])
 
 
 def test_no_test_question_is_in_any_training_text(read: list[doc.Document]) -> None:
-    from agentdistill.tasks.tinyworld import problems
+    from tinyworld.task import problems
 
     asked = {p.question for p in problems("test:60")}
     text = "\n".join(text for d in read for _, text in d.turns)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from agentdistill.processor import has_bfloat16
-from agentdistill.tinyworld.corpus import LEARN, Rows
-from agentdistill.tinyworld.ladder import SIZES, Size
+from tinyworld.corpus import LEARN, Rows
+from tinyworld.ladder import SIZES, Size
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +114,7 @@ def optimizers_of(
     """Muon for the matrices of the layers, AdamW for embeddings and norms; each with its peak learning rate."""
     import torch
 
-    from agentdistill.tinyworld._muon import Muon
+    from tinyworld._muon import Muon
 
     inner = [p for n, p in model.named_parameters() if p.dim() > 1 and "embed" not in n]
     outer = [p for n, p in model.named_parameters() if p.dim() <= 1 or "embed" in n]

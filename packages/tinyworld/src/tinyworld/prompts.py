@@ -1,4 +1,8 @@
-"""The words TinyWorld's models are spoken to in: short, since every token costs a small model."""
+"""The prompt template ``tiny``, for agents and verifiers: short, since every token costs a small model.
+
+TinyWorld's checker has read checks in these words. ``code_reply`` and ``cot_reply`` write checks by rule for the toy
+task, whose verifiers are not distilled: with code a check is copying, without it every line is a sum in the head.
+"""
 
 from __future__ import annotations
 
@@ -46,3 +50,36 @@ def check(system: str, question: str, solution: str, passages: Sequence[Passage]
     asked = f"{question}\n{solution}"
     text = asked if passages is None else f"{format_passages(passages)}\n{asked}"
     return (Message("system", system), Message("user", text))
+
+
+def check_code(question: str, solution: str) -> tuple[Message, ...]:
+    """Ask for a program that prints True or False."""
+    return check(CHECK_CODE, question, solution)
+
+
+def check_cot(question: str, solution: str) -> tuple[Message, ...]:
+    """Ask for a check by thinking alone."""
+    return check(CHECK_COT, question, solution)
+
+
+def check_facts(question: str, solution: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
+    """Ask whether the documents contradict a claim of the solution."""
+    return check(CHECK_FACTS, question, solution, passages)
+
+
+def check_genrm(question: str, solution: str) -> tuple[Message, ...]:
+    """Ask for a rationale and whether the final answer is right."""
+    return check(CHECK_GENRM, question, solution)
+
+
+def code_reply(pairs: Sequence[tuple[str, str]]) -> str:
+    """A program that compares both sides of every calculation, and prints True if all agree."""
+    checks = " and ".join(f"{left} == {right}" for left, right in pairs) or "False"
+    return f"```py\nprint({checks})\n```"
+
+
+def cot_reply(pairs: Sequence[tuple[str, str, bool]]) -> str:
+    """Every calculation with yes or no behind it, then the verdict: no if any of them is no."""
+    lines = [f"{left} = {right} {'yes' if holds else 'no'}" for left, right, holds in pairs]
+    verdict = "Yes" if pairs and all(holds for _, _, holds in pairs) else "No"
+    return "\n".join([*lines, VERDICT + verdict])

@@ -1,6 +1,6 @@
 """Rebuilds everything that ships of TinyWorld: tokenizer, training text, and the ladder of models.
 
-``python -m agentdistill.tinyworld.build --work build/tinyworld`` does all of it; ``--size`` only one model. Every step
+``python -m tinyworld.build --work build/tinyworld`` does all of it; ``--size`` only one model. Every step
 leaves files that the next one reads, and is skipped where they are there already. One model takes one thread.
 """
 
@@ -15,14 +15,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from agentdistill.retrieval import build_retriever
-from agentdistill.tinyworld import corpus
-from agentdistill.tinyworld.documents import Document
-from agentdistill.tinyworld.ladder import SIZES
-from agentdistill.tinyworld.pretrain import Share, load_rows, pretrain
-from agentdistill.tinyworld.tokenizer import train_tokenizer
-from agentdistill.tinyworld.world import World
+from tinyworld import corpus
+from tinyworld.documents import Document
+from tinyworld.ladder import SIZES, WEIGHTS
+from tinyworld.pretrain import Share, load_rows, pretrain
+from tinyworld.tokenizer import train_tokenizer
+from tinyworld.world import World
 
-WEIGHTS = Path(__file__).parent / "weights"
 _SAMPLE = corpus.Mix(cot_facts=1500, cot_math=1500, reading=700, programs=700, arithmetic=300, agent=1200)
 
 
@@ -115,7 +114,7 @@ def main() -> int:
     for name in ("repetitions", "first", "sums", "student", "teacher", "checker"):
         build_rows(name, tokenizer, args.work)
     # A fresh process for each: the allocator of a long run does not give memory back.
-    command = [sys.executable, "-m", "agentdistill.tinyworld.build", "--work", str(args.work), "--out", str(args.out)]
+    command = [sys.executable, "-m", "tinyworld.build", "--work", str(args.work), "--out", str(args.out)]
     for size in SIZES:
         subprocess.run([*command, "--size", size], check=True)
     return 0

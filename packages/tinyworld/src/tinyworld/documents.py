@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from random import Random
 
 from agentdistill.environment import error_text
-from agentdistill.prompts import format_passages, tiny
+from agentdistill.prompts import format_passages
 from agentdistill.retrieval import Passage
-from agentdistill.tinyworld.facts import FactQuestion, Hop
-from agentdistill.tinyworld.maths import MathQuestion
+from tinyworld import prompts as tiny
+from tinyworld.facts import FactQuestion, Hop
+from tinyworld.maths import MathQuestion
 
 Question = FactQuestion | MathQuestion
 Search = Callable[[str, int], Sequence[Passage]]

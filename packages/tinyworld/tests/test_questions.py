@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentdistill.retrieval import build_retriever
-from agentdistill.tasks import tinyworld
-from agentdistill.tinyworld import corpus
-from agentdistill.tinyworld import documents as doc
-from agentdistill.tinyworld.facts import FACT_FAMILIES, fact_question, is_held_out
-from agentdistill.tinyworld.maths import MATH_FAMILIES, math_question
-from agentdistill.tinyworld.world import World
+from tinyworld import corpus
+from tinyworld import documents as doc
+from tinyworld import task as tinyworld
+from tinyworld.facts import FACT_FAMILIES, fact_question, is_held_out
+from tinyworld.maths import MATH_FAMILIES, math_question
+from tinyworld.world import World
 
 SEEDS = st.integers(0, 10**6)
 

@@ -11,11 +11,11 @@ from random import Random
 
 from agentdistill.prompts import format_passages
 from agentdistill.retrieval import Passage
-from agentdistill.tinyworld.documents import Document, Search, conclusion, statement
-from agentdistill.tinyworld.facts import FactQuestion, Hop
-from agentdistill.tinyworld.language import relations_of
-from agentdistill.tinyworld.names import word
-from agentdistill.tinyworld.world import Entity, World
+from tinyworld.documents import Document, Search, conclusion, statement
+from tinyworld.facts import FactQuestion, Hop
+from tinyworld.language import relations_of
+from tinyworld.names import word
+from tinyworld.world import Entity, World
 
 
 def repetition(rng: Random) -> Document:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
 
-from agentdistill.tinyworld.language import RELATIONS, Relation, relations_of
-from agentdistill.tinyworld.world import Entity, World
+from tinyworld.language import RELATIONS, Relation, relations_of
+from tinyworld.world import Entity, World
 
 FACT_FAMILIES = ("hop2", "hop3", "compare", "riddle")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentdistill.tinyworld.maths import MATH_FAMILIES, math_question
+from tinyworld.maths import MATH_FAMILIES, math_question
 
 SEEDS = st.integers(0, 2**30)
 FAMILIES = st.sampled_from(MATH_FAMILIES)

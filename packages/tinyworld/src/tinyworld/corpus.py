@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agentdistill.prompts import tiny
 from agentdistill.retrieval import Passage
-from agentdistill.tinyworld import checks, exercises
-from agentdistill.tinyworld import documents as doc
-from agentdistill.tinyworld.facts import FACT_FAMILIES, FactQuestion, chain_question, fact_question, is_held_out
-from agentdistill.tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
-from agentdistill.tinyworld.world import World
+from tinyworld import checks, exercises
+from tinyworld import documents as doc
+from tinyworld import prompts as tiny
+from tinyworld.facts import FACT_FAMILIES, FactQuestion, chain_question, fact_question, is_held_out
+from tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
+from tinyworld.world import World
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -249,7 +249,7 @@ LEARN = 1 << 15
 
 def encode(document: doc.Document, tokenizer: PreTrainedTokenizerFast) -> list[int]:
     """Token ids of one document behind an end-of-text marker, learned ones with the ``LEARN`` bit set."""
-    from agentdistill.tinyworld.tokenizer import END, END_OF_TEXT, START
+    from tinyworld.tokenizer import END, END_OF_TEXT, START
 
     def ids(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))

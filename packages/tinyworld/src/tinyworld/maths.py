@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from agentdistill.tinyworld.names import word
+from tinyworld.names import word
 
 MATH_FAMILIES = ("word", "large", "steps", "theory")
 

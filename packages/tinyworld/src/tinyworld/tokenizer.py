@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from agentdistill.tinyworld.names import STOCK
+from tinyworld.names import STOCK
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentdistill.tinyworld.facts import FACT_FAMILIES, FactQuestion, chains, fact_question, is_held_out
-from agentdistill.tinyworld.language import relations_of
-from agentdistill.tinyworld.world import Entity, World
+from tinyworld.facts import FACT_FAMILIES, FactQuestion, chains, fact_question, is_held_out
+from tinyworld.language import relations_of
+from tinyworld.world import Entity, World
 
 
 def entity(world: World, name: str) -> Entity:

@@ -9,13 +9,13 @@ from random import Random
 import pytest
 
 from agentdistill.retrieval import build_retriever
-from agentdistill.tinyworld import checks
-from agentdistill.tinyworld.facts import FACT_FAMILIES, fact_question
-from agentdistill.tinyworld.maths import MATH_FAMILIES, math_question
-from agentdistill.tinyworld.world import World
 from agentdistill.verify.judges import said
 from agentdistill.verify.judges.facts import all_claims
 from agentdistill.verify.types import Verdict
+from tinyworld import checks
+from tinyworld.facts import FACT_FAMILIES, fact_question
+from tinyworld.maths import MATH_FAMILIES, math_question
+from tinyworld.world import World
 
 
 def printed(code: str) -> str:

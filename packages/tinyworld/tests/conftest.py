@@ -1,14 +1,18 @@
-"""One small world for the tests of a generator, and search over it."""
+"""One small world for the tests of a generator, and search over it; a busy machine is no failure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import hypothesis
 import pytest
 
 from agentdistill.retrieval import Passage, build_retriever
-from agentdistill.tinyworld.world import World
+from tinyworld.world import World
+
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

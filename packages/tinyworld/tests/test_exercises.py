@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from agentdistill.environment import Environment
 from agentdistill.parse import parse_action
-from agentdistill.tinyworld import exercises
-from agentdistill.tinyworld.documents import conclusion, statement
-from agentdistill.tinyworld.facts import FACT_FAMILIES, fact_question
-from agentdistill.tinyworld.world import World
+from tinyworld import exercises
+from tinyworld.documents import conclusion, statement
+from tinyworld.facts import FACT_FAMILIES, fact_question
+from tinyworld.world import World
 
 seeds = st.integers(0, 2**30)
 

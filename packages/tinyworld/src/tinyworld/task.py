@@ -12,11 +12,11 @@ from random import Random
 
 from agentdistill.errors import UserError
 from agentdistill.retrieval import Passage
-from agentdistill.tinyworld.corpus import home
-from agentdistill.tinyworld.facts import FACT_FAMILIES, FactQuestion, fact_question, is_held_out
-from agentdistill.tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
-from agentdistill.tinyworld.world import World
 from agentdistill.types import Problem
+from tinyworld.corpus import home
+from tinyworld.facts import FACT_FAMILIES, FactQuestion, fact_question, is_held_out
+from tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
+from tinyworld.world import World
 
 IN_DOMAIN = ("hop2", "word")
 PER_FAMILY = {"train": 300, "test": 100, "practice": 100}

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from agentdistill.retrieval import Passage
-from agentdistill.tinyworld.language import JOBS, MONEY, PRODUCTS, RELATIONS, relations_of
-from agentdistill.tinyworld.names import Namer
+from tinyworld.language import JOBS, MONEY, PRODUCTS, RELATIONS, relations_of
+from tinyworld.names import Namer
 
 _SHARES = {"country": 1, "city": 10, "mountain": 3, "river": 5, "person": 32, "firm": 13, "work": 26}
 _RANGES = {

@@ -1,13 +1,18 @@
-"""The sizes of TinyWorld's ladder of models: ordinary Qwen3 architectures, embeddings tied, one tokenizer."""
+"""TinyWorld's ladder of models: ordinary Qwen3 architectures, embeddings tied, one tokenizer.
+
+The module is the plug-in of kind ``weights``: :func:`sizes` and :func:`locate`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transformers import Qwen3Config
 
+WEIGHTS = Path(__file__).parent / "weights"
 CONTEXT_LENGTH = 1024
 HEAD_WIDTH = 32
 """Narrower heads cannot tell 640 names apart."""
@@ -60,3 +65,13 @@ SIZES: dict[str, Size] = {
     "teacher": Size(256, 4, 8, 2e-3, 8_000_000, is_teacher=True, first_tokens=(800_000, 500_000, 400_000)),
     "checker": Size(256, 4, 8, 2e-3, 2_500_000, first_tokens=(), continues="teacher"),
 }
+
+
+def sizes() -> tuple[str, ...]:
+    """The models whose weights ship, smallest first."""
+    return tuple(size for size in SIZES if (WEIGHTS / size / "config.json").is_file())
+
+
+def locate(size: str) -> Path:
+    """The checkpoint folder of a size."""
+    return WEIGHTS / size

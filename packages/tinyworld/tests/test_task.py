@@ -8,7 +8,7 @@ from agentdistill.errors import UserError
 from agentdistill.grade import grade
 from agentdistill.registry import names
 from agentdistill.tasks import find_task
-from agentdistill.tasks.tinyworld import corpus, problems
+from tinyworld.task import corpus, problems
 
 
 def test_tasks_are_found_by_name() -> None:
