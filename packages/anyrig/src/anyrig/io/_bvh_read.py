@@ -213,14 +213,22 @@ def _motion(lines: list[str], n_before: int, n_channels: int, path: Path, skelet
     if n_channels == 0:
         return np.zeros((int(n_frames), 0)), _rate(seconds)
     values = _numbers(lines[start:], n_before + start, path)
+    if len(values) != n_frames * n_channels:
+        _refuse_other_width(lines[start:], int(n_frames), n_channels, path)
     n_whole, rest = divmod(len(values), n_channels)
     if rest:
-        where = f"{path}: frame {n_whole + 1} of {int(n_frames)}"
-        raise FileError(f"{where} has {rest} of {n_channels} numbers: is the file truncated?")
+        raise FileError(f"{path}: frame {n_whole + 1} of {n_frames:.0f} has {rest} of {n_channels} numbers: truncated?")
     if n_whole != n_frames:
         warnings.warn(f"{path} says {int(n_frames)} frames and has {n_whole}", FileWarning, stacklevel=2)
     refuse_too_many_poses(path, n_whole, skeleton.n_joints)
     return values.reshape(n_whole, n_channels), _rate(seconds)
+
+
+def _refuse_other_width(lines: list[str], n_frames: int, n_channels: int, path: Path) -> None:
+    """Raises FileError for a line a frame with another number of values than the joints have channels."""
+    widths = [len(line.split()) for line in lines if line.strip()]
+    if len(widths) == n_frames and len(set(widths)) == 1 and widths[0] != n_channels:
+        raise FileError(f"{path}: each frame has {widths[0]} numbers, but the joints have {n_channels} channels")
 
 
 def _header_number(text: str, where: str) -> float:
