@@ -181,7 +181,7 @@ def _skeleton(joints: list[_Joint], path: Path) -> tuple[list[int], Skeleton]:
         if joint.offset is None:
             raise FileError(f"{path}: joint {joint.name!r} has no OFFSET")
         at[j] = np.add(joint.offset, at[joint.parent] if joint.parent >= 0 else 0.0)
-    size = float(np.max(np.ptp(at[[not joint.is_end for joint in joints]], axis=0))) or 1.0
+    size = float(np.max(np.ptp(at[[not joint.is_end for joint in joints]], axis=0)))
     kept = [j for j, joint in enumerate(joints) if not joint.is_end or joint.channels or _is_end(joints, joint, size)]
     index = {j: n for n, j in enumerate(kept)}
     parents = tuple(index[joints[j].parent] if joints[j].parent >= 0 else -1 for j in kept)
@@ -190,9 +190,9 @@ def _skeleton(joints: list[_Joint], path: Path) -> tuple[list[int], Skeleton]:
 
 
 def _is_end(joints: list[_Joint], end: _Joint, size: float) -> bool:
-    """Whether an End Site says where a bone ends: it has a length, and is not one that this package made up."""
+    """Whether an End Site says where a bone ends, or is all the shape there is; the others this package has made up."""
     offset, above = np.array(end.offset), np.array(joints[end.parent].offset)
-    return bool(offset.any()) and not is_stub(offset, above, size)
+    return bool(offset.any()) and ((size == 0 and end.parent > 0) or not is_stub(offset, above, size or 1.0))
 
 
 def _motion(lines: list[str], n_before: int, n_channels: int, path: Path, skeleton: Skeleton) -> tuple[Array, float]:
