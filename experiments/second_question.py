@@ -15,8 +15,8 @@ from pathlib import Path
 from agentdistill.grade import grade
 from agentdistill.methods import method
 from agentdistill.models import load_model
+from agentdistill.pipeline.run import Run
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
 from agentdistill.serve import Agent, Asked, read_chat
 from agentdistill.serve.outcome import answer_text
 from agentdistill.tasks.tinyworld import problems

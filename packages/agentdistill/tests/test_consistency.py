@@ -11,12 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentdistill.acting import Action
-from agentdistill.consistency import canonical, leader, n_to_ask, tally
 from agentdistill.environment import Environment, Execution
+from agentdistill.loop import Action, RolloutSettings, canonical, leader, n_to_ask, rollout, tally
 from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import tiny
-from agentdistill.rollout import RolloutSettings, rollout
 from agentdistill.tools import Tool
 from agentdistill.types import Consistency, End, Message, Problem, Request, StepStatus, Trace
 

@@ -14,11 +14,11 @@ from agentdistill.cli import main
 from agentdistill.errors import DataError
 from agentdistill.on_policy.rounds import fresh_problems
 from agentdistill.pipeline import run_recipe
+from agentdistill.pipeline.filtering import folder_of
+from agentdistill.pipeline.reporting import write_report
+from agentdistill.pipeline.run import Run
 from agentdistill.progress import Silent
 from agentdistill.recipe import OnPolicySettings, Recipe, load_recipe
-from agentdistill.run import Run
-from agentdistill.stages.filtering import folder_of
-from agentdistill.stages.reporting import write_report
 from agentdistill.store import read_traces
 
 TOLD = "2 of 8 training questions are test questions too (1 equal, 1 near): "

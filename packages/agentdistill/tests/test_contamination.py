@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from agentdistill.cli import main
 from agentdistill.contamination import Screening, normalise, screen, told
+from agentdistill.pipeline.run import Run
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
 from agentdistill.types import Problem
 
 RECIPES = Path(__file__).parents[3] / "recipes"

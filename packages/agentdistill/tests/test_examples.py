@@ -13,8 +13,9 @@ from small_run import question, recipe_with, write_inputs
 from agentdistill.errors import DataError
 from agentdistill.examples import ExampleStyle, read_examples
 from agentdistill.pipeline import run_recipe
-from agentdistill.prompts import load_style, styles, tiny
+from agentdistill.prompts import load_style, tiny
 from agentdistill.recipe import Recipe, load_recipe
+from agentdistill.registry import names
 from agentdistill.store import read_traces, write_jsonl
 from agentdistill.types import Source
 
@@ -41,7 +42,7 @@ def prompted(path: Path, **tables: dict[str, object]) -> Recipe:
     return replace(recipe_with(path, **tables), examples=str(path.parent / "examples.jsonl"))
 
 
-@pytest.mark.parametrize("name", styles())
+@pytest.mark.parametrize("name", names("prompts"))
 def test_examples_stand_between_the_system_and_the_question(name: str, tmp_path: Path) -> None:
     style = load_style(name)
     shown = ExampleStyle(style, read_examples(written(tmp_path, ROWS)))

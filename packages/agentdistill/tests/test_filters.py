@@ -8,7 +8,8 @@ import pytest
 from made_traces import made_trace
 
 from agentdistill.errors import UserError
-from agentdistill.filters import DEFAULT, filter_traces, filters, load_filter
+from agentdistill.filters import DEFAULT, filter_traces
+from agentdistill.registry import load, names
 from agentdistill.types import End, Score, StepStatus, Trace
 
 
@@ -51,7 +52,7 @@ def test_no_filters_keep_all() -> None:
 
 
 def test_filters_are_found_by_name() -> None:
-    assert set(DEFAULT) <= set(filters())
-    assert load_filter("right_answer")(trace())
-    with pytest.raises(UserError, match='no filter is called "rigth_answer"; did you mean "right_answer"'):
-        load_filter("rigth_answer")
+    assert set(DEFAULT) <= set(names("filters"))
+    assert load("filters", "right_answer")(trace())
+    with pytest.raises(UserError, match='unknown filter "rigth_answer"; did you mean "right_answer"'):
+        load("filters", "rigth_answer")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from agentdistill.pipeline.collect import collect, folder_of
+from agentdistill.pipeline.run import Run
 from agentdistill.progress import Silent
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
-from agentdistill.stages.collect import collect, folder_of
 from agentdistill.store import read_traces
 
 RECIPE = """style = "compact"

@@ -164,6 +164,9 @@ def test_a_question_too_long_is_no_fault(teacher: Teacher, collect: Collect, tmp
         {"teacher_line": "price_in = 0.1\nprice_out = 0.4"},
         {"teacher_line": 'api_key_env = "SOME_KEY"'},
         {"teacher_line": "send_seed = true"},  # as it is anyway
+        {"teacher_line": 'extra = { user = "me", service_tier = "flex" }'},
+        {"teacher_line": "extra = {}"},
+        {"teacher_line": "context_length = 4096\ncheck_prefix = false"},
         {"collect_line": 'offer = "used"'},
         {"tables": "wall_s = 33.0"},  # of a sandbox that a chain of thought never enters
         {"collect_line": "max_steps = 9\nobservation_chars = 100"},
@@ -247,9 +250,9 @@ def test_a_stopped_collection_goes_on_after_such_a_change(teacher: Teacher, coll
 def test_the_teachers_evaluation_does_not_hang_on_how_students_are_run(collect: Collect, tmp_path: Path) -> None:
     from dataclasses import replace
 
+    from agentdistill.pipeline.evaluating import Job, folder_of
+    from agentdistill.pipeline.run import Run
     from agentdistill.recipe import load_recipe
-    from agentdistill.run import Run
-    from agentdistill.stages.evaluating import Job, folder_of
 
     assert collect([1, 2]) == 0
     recipe = load_recipe(tmp_path / "recipe.toml")

@@ -111,8 +111,8 @@ def test_a_second_run_does_nothing(again: Callable[..., Log], tmp_path: Path, mo
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("agentdistill.run.load_model", never)
-    monkeypatch.setattr("agentdistill.stages.evaluating.load_model", never)
+    monkeypatch.setattr("agentdistill.pipeline.run.load_model", never)
+    monkeypatch.setattr("agentdistill.pipeline.evaluating.load_model", never)
     monkeypatch.setattr(pipeline, "_side_by_side", never)
     before = states(tmp_path)
     assert again().begun == []

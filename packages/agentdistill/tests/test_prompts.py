@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from agentdistill.errors import UserError
 from agentdistill.parse import parse_action
-from agentdistill.prompts import format_passages, load_style, standard, styles
+from agentdistill.prompts import format_passages, load_style, standard
+from agentdistill.registry import names
 from agentdistill.retrieval import Passage
 from agentdistill.tools import Tool
 from agentdistill.types import Message, Source
@@ -21,7 +22,7 @@ def look(place: str) -> str:
     return place
 
 
-@pytest.fixture(params=styles())
+@pytest.fixture(params=names("prompts"))
 def style(request: pytest.FixtureRequest) -> Any:
     return load_style(request.param)
 
@@ -40,7 +41,7 @@ def test_openings_end_with_the_question(style: Any) -> None:
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
 def test_text_goes_in_as_it_is(text: str) -> None:
     """No question or observation is taken for a template."""
-    for name in styles():
+    for name in names("prompts"):
         style = load_style(name)
         assert style.observation(text).endswith(text)
         assert style.cot(text)[-1].content.endswith(text)
@@ -63,5 +64,5 @@ def test_passages_are_numbered_lines() -> None:
 
 
 def test_unknown_styles_name_the_nearest() -> None:
-    with pytest.raises(UserError, match='no prompt style is called "standart"; did you mean "standard"'):
+    with pytest.raises(UserError, match='unknown prompt template "standart"; did you mean "standard"'):
         load_style("standart")

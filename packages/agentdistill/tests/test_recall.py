@@ -166,12 +166,12 @@ def test_a_server_is_measured_too(files: list[str], capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("extra", "why"),
     [
-        (["--retriever", "bm52"], 'no retriever is called "bm52"'),
+        (["--retriever", "bm52"], 'unknown retriever "bm52"'),
         (["--retriever", "search-r1"], "search-r1 needs --url"),
         (["--retriever", "search-r1", "--url", "http://127.0.0.1:1"], "leave --corpus out"),
-        (["--url", "http://127.0.0.1:1"], "no setting 'url'"),
+        (["--url", "http://127.0.0.1:1"], 'unknown setting "url"'),
         (["--set", "k1"], "is not NAME=VALUE"),
-        (["--set", "titel_weight=1"], "did you mean 'title_weight'"),
+        (["--set", "titel_weight=1"], 'did you mean "title_weight"'),
         (["--set", "k1=high"], "k1 has to be a number, got 'high'"),
         (["--k", "0"], "have to be at least 1"),
         (["--limit", "0"], "have to be at least 1"),

@@ -79,7 +79,10 @@ def test_traces_as_a_run_stores_them(tmp_path: Path) -> None:
         ({"prediction": "1"}, ':1: no "answer"'),
         ({"answer": "1"}, ':1: no "prediction"'),
         ({"prediction": "1", "answer": "1"}, ':1: no "kind"'),
-        ({"prediction": "1", "answer": "1", "kind": "essay"}, ':1: kind "essay" is not one of gym, math, short'),
+        (
+            {"prediction": "1", "answer": "1", "kind": "essay"},
+            ':1: unknown scorer "essay" (there are: gym, math, short)',
+        ),
         ({"prediction": "1", "answer": "1", "kind": "math", "aliases": {"a": 1}}, ':1: "aliases" is no list of texts'),
         ({"problem": {}, "end": "answered"}, ":1: "),
     ],

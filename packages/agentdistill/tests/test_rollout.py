@@ -17,12 +17,12 @@ from tiny_models import build_tokenizer, tiny_llama
 from agentdistill import store
 from agentdistill.environment import NO_CODE, Environment
 from agentdistill.errors import InfrastructureError, ModelError
+from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import standard, tiny
 from agentdistill.retrieval import Passage
-from agentdistill.rollout import RolloutSettings, chain_of_thought, rollout
 from agentdistill.sandbox import Limits
-from agentdistill.seeds import seed_of
+from agentdistill.store import seed_of
 from agentdistill.tools import Tool
 from agentdistill.types import End, Problem, Request, Sample, Sampling, Source, StepStatus, StopReason, Trace
 

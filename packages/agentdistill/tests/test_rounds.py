@@ -14,13 +14,12 @@ from small_run import files, question, recipe_with, states, write_inputs
 
 from agentdistill import pipeline
 from agentdistill.errors import RecipeError
-from agentdistill.lessons import add_distinct, is_broken, question_key, solution_of
+from agentdistill.filters import add_distinct, is_broken, question_key, solution_of
 from agentdistill.models.scripted import Scripted
 from agentdistill.on_policy import run_on_policy
-from agentdistill.pipeline import run_recipe
+from agentdistill.pipeline import run_recipe, training
 from agentdistill.prompts import tiny
 from agentdistill.recipe import Recipe, RoundsSettings, load_recipe
-from agentdistill.stages import training
 from agentdistill.store import read_traces
 from agentdistill.types import End, Message, Problem, Request, Score, Source, Step, StepStatus, Trace
 
@@ -79,10 +78,10 @@ def students(monkeypatch: pytest.MonkeyPatch) -> dict[str, Watched]:
         loaded[f"{number} {weights.name}"] = model = Watched(number)
         return model
 
-    monkeypatch.setattr("agentdistill.stages.rounds.load_student", load)
+    monkeypatch.setattr("agentdistill.pipeline.rounds.load_student", load)
     teacher = Watched(1)
     loaded["teacher"] = teacher
-    monkeypatch.setattr("agentdistill.run.Run.teacher", lambda run: teacher)
+    monkeypatch.setattr("agentdistill.pipeline.run.Run.teacher", lambda run: teacher)
     return loaded
 
 

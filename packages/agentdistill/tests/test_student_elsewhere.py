@@ -16,11 +16,11 @@ from tiny_models import save_checkpoint
 
 from agentdistill.cli import build_parser, main
 from agentdistill.cli.serve import loaded
-from agentdistill.layout import trained
 from agentdistill.models.scripted import Scripted
+from agentdistill.pipeline.layout import trained
+from agentdistill.pipeline.run import Run
 from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
 from agentdistill.serve import Asked, read_chat
 
 ASKED = question(1)

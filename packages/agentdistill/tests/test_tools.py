@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agentdistill.errors import UserError
 from agentdistill.retrieval import Passage, build_retriever, shortened
-from agentdistill.tools import Tool, describe, load_functions
+from agentdistill.tools import Tool, describe, load_tools
 from agentdistill.tools.search import search_tool
 
 
@@ -52,7 +52,7 @@ def test_a_file_of_functions(tmp_path: Path) -> None:
         'def root(x: float) -> float:\n    "The square root."\n    return sqrt(x)\n'
         'def _hidden(): ...\ndef twice(x: "int") -> "int":\n    "Twice x."\n    return 2 * x\n'
     )
-    tools = load_functions(path)
+    tools = load_tools(path)
     assert [t.signature for t in tools] == ["root(x: float) -> float", "twice(x: int) -> int"]
     assert tools[0].function(9.0) == 3.0
 
@@ -72,7 +72,7 @@ def test_bad_files_of_functions(tmp_path: Path, source: str | None, why: str) ->
     if source is not None:
         path.write_text(source)
     with pytest.raises(UserError, match=why) as e:
-        load_functions(path)
+        load_tools(path)
     assert "\n" not in str(e.value)
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 from agentdistill.errors import RecipeError
+from agentdistill.registry import unknown
 
 T = TypeVar("T")
 _TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "a table"}
@@ -64,15 +64,6 @@ class Source:
         end = min((n for n, _ in headers if n > header), default=len(self._lines) + 1)
         wanted = re.compile(rf"\s*\"?{re.escape(key)}\"?\s*=")
         return next((n for n in range(header + 1, end) if key and wanted.match(self._lines[n - 1])), None)
-
-
-def unknown(what: str, name: object, known: Iterable[str], where: str = "") -> str:
-    """The message for a name that does not exist: the nearest that does, or all of them."""
-    known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    place = f" in {where}" if where else ""
-    way_out = f'; did you mean "{near[0]}"?' if near else f" (there are: {', '.join(sorted(known))})"
-    return f'unknown {what} "{name}"{place}{way_out}'
 
 
 def build(cls: type[T], data: Any, source: Source, table: str) -> T:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from agentdistill.errors import UserError
+from agentdistill.registry import unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,5 @@ METHODS: dict[str, Method] = {
 def method(name: str) -> Method:
     """The method called ``name``. Raises UserError naming the nearest for an unknown one."""
     if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise UserError(f'no method is called "{name}"{hint} (there are: {", ".join(METHODS)})')
+        raise UserError(unknown("method", name, METHODS))
     return METHODS[name]

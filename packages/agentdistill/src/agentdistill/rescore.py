@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentdistill import registry
 from agentdistill.errors import DataError
-from agentdistill.grade import grade, kinds
+from agentdistill.grade import grade
 from agentdistill.grade.math import judge as judge_math
 from agentdistill.grade.short import measure
 from agentdistill.problems import as_text, as_texts
@@ -58,6 +59,8 @@ def _of_trace(line: int, row: dict[str, Any], kind: str | None) -> Answered | No
     if trace.end is End.FAULT:
         return None
     problem = trace.problem
+    if kind is None and problem.kind not in registry.names("scorers"):  # a file must not say what code is run
+        raise DataError(f'scorer "{problem.kind}" is not built in or installed; name it as --kind to use it')
     return Answered(line, kind or problem.kind, trace.answer, problem.answer, problem.aliases, problem.question)
 
 
@@ -66,9 +69,10 @@ def _of_row(line: int, row: dict[str, Any], kind: str | None) -> Answered:
         if needed not in row:
             raise DataError(f'no "{needed}"')
     how = kind or as_text(row.get("kind"))
-    if how not in kinds():
-        given = f'kind "{how}" is not one of' if how else 'no "kind" (give --kind); there are:'
-        raise DataError(f"{given} {', '.join(kinds())}")
+    if not how:
+        raise DataError(f'no "kind" (give --kind); there are: {", ".join(registry.names("scorers"))}')
+    if kind is None and how not in registry.names("scorers"):
+        raise DataError(registry.unknown("scorer", how, registry.names("scorers")))
     aliases = as_texts(row.get("aliases"))
     if aliases is None:
         raise DataError('"aliases" is no list of texts')

@@ -265,6 +265,11 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
+def seed_of(*parts: object) -> int:
+    """A seed that depends on nothing but ``parts``: the same on every machine and in every order."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7], "big")
+
+
 def file_digest(path: Path) -> str:
     """The content hash of a file, or of every file below a folder with their relative names."""
     h = hashlib.sha256()

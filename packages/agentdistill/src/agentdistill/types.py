@@ -11,9 +11,6 @@ from enum import StrEnum
 from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
-Kind = Literal["short", "math", "gym"]
-"""How an answer is graded: ``short`` by words (names, dates, yes/no), ``math`` by value, ``gym`` by the scorer of the
-reasoning-gym generator that made the question."""
 
 
 class Source(StrEnum):
@@ -62,6 +59,9 @@ class End(StrEnum):
 class Problem:
     """One question with its gold answer. ``family`` names the task it belongs to and groups the report.
 
+    ``kind`` names the scorer of its answers: ``short`` compares words (names, dates, yes/no), ``math`` values, ``gym``
+    asks the reasoning-gym generator that made the question; others are plug-ins.
+
     ``labels`` are further groups that results can be shown by: ``(("level", "3"),)``. ``supporting`` are the titles of
     the passages that the answer is found in, where the dataset names them.
     """
@@ -69,7 +69,7 @@ class Problem:
     id: str
     question: str
     answer: str
-    kind: Kind = "short"
+    kind: str = "short"
     family: str = "default"
     aliases: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()

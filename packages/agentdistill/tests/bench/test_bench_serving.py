@@ -13,9 +13,9 @@ pytest.importorskip("fastapi", reason="the extra agentdistill[serve] is not inst
 from agentdistill.bench.serving import main
 from agentdistill.cli.bench import benches
 from agentdistill.errors import UserError
-from agentdistill.layout import trained
+from agentdistill.pipeline.layout import trained
+from agentdistill.pipeline.run import Run
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
 
 
 def test_a_few_chats_for_a_moment(tmp_path, capsys, monkeypatch):

@@ -112,6 +112,18 @@ def test_gold_answers_in_any_form(gold: Any, said: str, tmp_path: Path) -> None:
     assert read(tmp_path / "t.jsonl", [turn("final_answer('something else')")], answer=gold).correct is False
 
 
+@pytest.mark.parametrize("column", ["golden_answers", "ground_truth", "expected_answer", "gold_answer"])
+def test_gold_answers_by_the_names_of_other_data_sets(column: str, tmp_path: Path) -> None:
+    assert read(tmp_path / "t.jsonl", [turn("final_answer('Ulm')")], **{column: ["Ulm"]}).correct
+
+
+def test_a_conversation_in_pythons_words_is_read(tmp_path: Path) -> None:
+    turns = str([{"role": "user", "content": "What's it?"}, turn("final_answer(None or 5)")])
+    (tmp_path / "t.jsonl").write_text(json.dumps({"messages": turns, "answer": 5}) + "\n")
+    [trace] = read_trajectories(str(tmp_path / "t.jsonl")).traces
+    assert trace.problem.question == "What's it?"
+
+
 # --- tool calls -----------------------------------------------------------------------------------------------------
 
 
@@ -139,6 +151,14 @@ CALLS: dict[str, list[dict[str, Any]]] = {
          "function_call": {"name": "search", "arguments": '{"query":"Aren","k":2}'}},
         {"role": "function", "name": "search", "content": "412 km"},
         {"role": "assistant", "content": "It is 412 km long.\n\nAnswer: 412"},
+    ],
+    "parts": [
+        {"role": "assistant", "content": [
+            {"type": "text", "text": "I look it up."},
+            {"type": "tool_use", "id": "1", "name": "search", "input": {"query": "Aren", "k": 2}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1",
+                                      "content": [{"type": "text", "text": "412 km"}]}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "412"}]},
     ],
     "tags": [
         {"role": "assistant",

@@ -16,12 +16,12 @@ from tiny_models import build_tokenizer, save_checkpoint
 from agentdistill.cli import main
 from agentdistill.errors import DataError, ModelError, UserError
 from agentdistill.exchange import read_trajectories, write_dataset, write_model
-from agentdistill.layout import trained
+from agentdistill.pipeline.layout import trained
+from agentdistill.pipeline.run import Run
 from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
 from agentdistill.store import write_jsonl
-from agentdistill.tools import load_functions
+from agentdistill.tools import load_tools
 from agentdistill.types import Sampling
 
 ACCURACY = {"estimate": 0.75, "low": 0.6, "high": 0.85}
@@ -76,7 +76,7 @@ def test_trl_reads_the_conversation_and_adds_no_tools_to_it(tmp_path):
 
 def load_functions_of(code, folder):
     (folder / "tools.py").write_text(code)
-    return load_functions(folder / "tools.py")
+    return load_tools(folder / "tools.py")
 
 
 def test_a_model_loads_and_its_card_has_the_runs_numbers(tmp_path):

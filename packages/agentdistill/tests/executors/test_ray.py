@@ -243,8 +243,8 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path, inputs: Path) -
 
 
 def test_the_executor_is_part_of_the_kept_recipe(inputs: Path, tmp_path: Path) -> None:
+    from agentdistill.pipeline.run import Run
     from agentdistill.recipe import recipe_from_json
-    from agentdistill.run import Run
 
     recipe = recipe_of(inputs, True, executor="ray", ray=RAY)
     Run(recipe, tmp_path).save_recipe()

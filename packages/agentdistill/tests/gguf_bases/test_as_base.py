@@ -23,10 +23,10 @@ from agentdistill.exchange import write_model
 from agentdistill.models import load_model
 from agentdistill.models._weights import resolve
 from agentdistill.pipeline import run_recipe
+from agentdistill.pipeline.run import Run
 from agentdistill.progress import Silent
 from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
 from agentdistill.training import TrainSettings, train
 from agentdistill.training.dataset import prepare
 from agentdistill.types import Message, Request, Sampling, Source, StopReason

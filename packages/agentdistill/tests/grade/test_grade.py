@@ -3,16 +3,17 @@ from pathlib import Path
 import pytest
 
 from agentdistill.errors import UserError
-from agentdistill.grade import grade, kinds
+from agentdistill.grade import grade
 from agentdistill.problems import load_problems
+from agentdistill.registry import names
 
 BENCHMARKS = Path(__file__).parents[4].parent / "shared" / "data" / "benchmarks"
 needs_benchmarks = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason=f"the benchmark files are not in {BENCHMARKS}")
 
 
 def test_graders_are_found_by_name():
-    assert kinds() == ("gym", "math", "short")
-    with pytest.raises(UserError, match=r'no grader is called "essay"; there are: gym, math, short'):
+    assert names("scorers") == ("gym", "math", "short")
+    with pytest.raises(UserError, match=r'unknown scorer "essay" \(there are: gym, math, short\)'):
         grade("essay", "x", "x")
     with pytest.raises(UserError):
         grade("_clean", "x", "x")

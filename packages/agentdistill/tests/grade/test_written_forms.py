@@ -214,6 +214,48 @@ def test_dates(kind: str, prediction: str, gold: str, correct: bool) -> None:
     assert grade(kind, prediction, gold).correct is correct
 
 
+CHOICES: list[Row] = [
+    ("short", "(B) Paris", "B", True),
+    ("short", "B. Paris", "B", True),
+    ("short", "B) Paris", "(B)", True),
+    ("short", "option B", "B", True),
+    ("short", "Option (b).", "B", True),
+    ("short", "(B) Paris", "(B) Paris", True),
+    ("short", "B", "(B) Paris", True),
+    ("short", "Paris", "(B) Paris", True),
+    ("short", "(C) Paris", "B", False),
+    ("short", "(C) Paris", "(B) Paris", False),
+    ("short", "Rome", "(B) Paris", False),
+    ("short", "(A) and (B)", "A", False),
+    ("short", "C. S. Lewis", "C", False),
+    ("short", "A dog", "A", False),
+    ("math", "C. 5", "C", True),
+    ("math", "option C", "C", True),
+    ("math", "(C) 5", "C", True),
+    ("math", "(B) 5", "C", False),
+]
+PYTHON: list[Row] = [
+    ("math", "(2+3j)", "2+3i", True),
+    ("math", "2-3j", "2-3i", True),
+    ("math", "(2.0 + 3.0j)", "2+3i", True),
+    ("math", "1j", "i", True),
+    ("math", "(2+3j)", "2-3i", False),
+    ("math", "1_000", "1000", True),
+    ("math", "1_000_000", "10^6", True),
+    ("math", "10_2", "2", False),
+    ("math", "x in [1, 2]", "[1,2]", True),
+    ("math", "x in (1, 2]", "[1,2]", False),
+    ("short", "Mon, 2 Jan 1984", "2 January 1984", True),
+    ("short", "Tue 3 January 1984", "2 January 1984", False),
+    ("short", "{\\bf Paris}", "Paris", True),
+]
+
+
+@pytest.mark.parametrize(("kind", "prediction", "gold", "correct"), CHOICES + PYTHON)
+def test_choices_and_what_python_writes(kind: str, prediction: str, gold: str, correct: bool) -> None:
+    assert grade(kind, prediction, gold).correct is correct
+
+
 @pytest.mark.parametrize("answers", [["2020-01-01", "1999-12-31"], ["3:00", "12:30"], ["3/14/2015", "12/25/2000"]])
 def test_dates_and_times_are_no_mathematics(answers: list[str]) -> None:
     assert answer_kind(answers) == "short"

@@ -25,10 +25,10 @@ from small_run import write_inputs
 from tiny_models import save_checkpoint
 
 from agentdistill.errors import InfrastructureError
-from agentdistill.layout import trained
 from agentdistill.models.scripted import Scripted
+from agentdistill.pipeline.layout import trained
+from agentdistill.pipeline.run import Run
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
 from agentdistill.serve import ServeSettings
 from agentdistill.tools.mcp import McpConnection, McpServer, ToolFailed
 
@@ -165,7 +165,7 @@ import asyncio
 from agentdistill.environment import Environment
 from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import load_style
-from agentdistill.rollout import RolloutSettings
+from agentdistill.loop import RolloutSettings
 from agentdistill.serve import Agent, ServeSettings, run_server
 
 async def slow(request):

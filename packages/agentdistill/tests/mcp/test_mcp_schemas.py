@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from mcp_odd import tool
 
-from agentdistill.acting import act
 from agentdistill.environment import Environment
 from agentdistill.errors import UserError
+from agentdistill.loop import act
 from agentdistill.tools.mcp import McpServer, mcp_tools
 from agentdistill.types import Message, Source
 

@@ -23,11 +23,11 @@ import mcp_shop
 
 from agentdistill.environment import Environment
 from agentdistill.errors import InfrastructureError, RecipeError, UserError
+from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models.scripted import Scripted
+from agentdistill.pipeline.run import Run
 from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe, recipe_from_json
-from agentdistill.rollout import RolloutSettings, rollout
-from agentdistill.run import Run
 from agentdistill.sandbox import Limits
 from agentdistill.tools import describe
 from agentdistill.tools.mcp import McpConnection, McpServer, ToolFailed, mcp_tools, python_type

@@ -201,6 +201,10 @@ def spoke(finish="stop", **message):
                 {"type": "text", "text": "today"},
             ]
         },
+        {"content": [{"type": "reasoning", "text": "hm"}, {"type": "output_text", "text": "today"}]},
+        {"content": "today", "reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
+        {"content": "today", "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "x"}]},
+        {"content": {"type": "text", "text": "today"}, "thinking": "hm"},
     ],
 )
 def test_reasoning_that_the_server_gives_apart_is_kept_apart(message):
@@ -216,8 +220,9 @@ def test_reasoning_that_the_server_gives_apart_is_kept_apart(message):
         ({"content": "", "reasoning": "hm"}, 'all its words are in "reasoning"'),
         ({"content": None, "tool_calls": [{"function": {"name": "python"}}]}, 'in "tool_calls"'),
         ({"content": None, "function_call": {"name": "python"}}, 'in "tool_calls"'),
-        ({"content": None, "refusal": "I cannot help."}, "refused: I cannot help."),
-        ({"content": "", "finish": "content_filter"}, "content filter"),
+        ({"content": "", "thinking": "hm"}, 'in "thinking"'),
+        ({"content": None, "reasoning_details": [{"text": "hm"}]}, 'in "reasoning_details"'),
+        ({"content": [{"type": "thinking", "thinking": "hm"}]}, 'in "content" as reasoning'),
     ],
 )
 def test_words_that_are_not_in_the_content_are_said_to_be_missing_after_one_request(message, why):
@@ -225,6 +230,44 @@ def test_words_that_are_not_in_the_content_are_said_to_be_missing_after_one_requ
         with pytest.raises(InfrastructureError, match=re.escape(why)):
             ask(model(server))
         assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("reply", "why"),
+    [
+        (spoke(content=None, refusal="I cannot help."), "refused: I cannot help."),
+        (spoke(content=[{"type": "refusal", "refusal": "I cannot help."}]), "refused: I cannot help."),
+        (spoke("content_filter", content=""), "content filter"),
+        (spoke("SAFETY", content=None), "content filter"),
+        (spoke("sensitive", content=""), "content filter"),
+        ((200, {}, {"choices": [{"index": 0, "finish_reason": "content_filter"}]}), "content filter"),
+        ((200, {}, {"choices": [], "promptFeedback": {"blockReason": "SAFETY"}}), "blocked: SAFETY"),
+        ((200, {}, {"choices": [], "prompt_filter_results": [{"x": {"filtered": True}}]}), "blocked: content_filter"),
+        ((403, {}, {"error": {"message": "Request blocked by the firewall"}}), "blocked"),
+    ],
+)
+def test_what_is_withheld_from_one_conversation_refuses_that_one(reply, why):
+    with Server(lambda body, n: reply) as server:
+        with pytest.raises(RefusedError, match=re.escape(why)):
+            ask(model(server))
+        assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["length", "max_tokens", "MAX_TOKENS", "model_length", "model_context_window_exceeded", "content_filter"],
+)
+def test_a_reply_that_was_cut_off_is_known_by_any_name(reason):
+    with Server(lambda body, n: spoke(reason, content="half of")) as server:
+        [[sample]] = ask(model(server))
+    assert (sample.text, sample.stop) == ("half of", StopReason.LENGTH)
+
+
+@pytest.mark.parametrize("reason", ["error", "abort", "insufficient_system_resource", "network_error"])
+def test_a_reply_that_failed_half_way_is_asked_for_again(reason):
+    with Server(lambda body, n: spoke(reason, content="half") if n == 0 else spoke(content="all of it")) as server:
+        [[sample]] = ask(model(server))
+    assert (sample.text, len(server.bodies)) == ("all of it", 2)
 
 
 def test_a_reply_cut_off_in_its_reasoning_is_an_empty_one():
@@ -508,7 +551,7 @@ def test_an_unknown_model_is_named_with_those_there_are():
         ({"prefix_mode": "guess"}, "is not one of auto"),
         ({"prefix_mode": "completions"}, "needs tokenizer"),
         ({"concurrency": 0}, "less than 1"),
-        ({"retries": 3}, "did you mean 'tries'"),
+        ({"retries": 3}, 'did you mean "tries"'),
     ],
 )
 def test_settings_that_cannot_be(settings, words):

@@ -354,13 +354,13 @@ def test_misfits_are_told_in_one_line(checkpoint: Path, tmp_path: Path) -> None:
         ({"device": "cuda"}, "no CUDA GPU"),
         ({"chat_template": "nowhere.jinja"}, "chat_template nowhere.jinja"),
         ({"batch_size": 0}, "at least 1"),
-        ({"batch_sise": 1}, "did you mean 'batch_size'"),
+        ({"batch_sise": 1}, 'did you mean "batch_size"'),
     ):
         if settings.get("device") == "cuda" and torch.cuda.is_available():
             continue
         with pytest.raises(ModelError, match=message):
             load_model("local", path=str(checkpoint), **settings)
-    with pytest.raises(ModelError, match="unknown model kind 'locl'; did you mean 'local'"):
+    with pytest.raises(ModelError, match='unknown model kind "locl"; did you mean "local"'):
         load_model("locl")
 
 

@@ -47,6 +47,11 @@ TOO_LONG: list[tuple[str, int | None]] = [
     ("Request prompt has 150 tokens in total, larger than the model input length limit 100.", None),
     ("Request body too large for the model. Max size: 100 tokens.", None),
     ("Invalid 'messages[1].content': string too long. Expected a string with maximum length 100.", None),
+    ("length of prompt_ids 150 > max_input_len 100", None),
+    ("Your request has 150 tokens, but only 100 are allowed", None),
+    ("the prompt's 150 tokens do not fit", None),
+    ("length_limit: input tokens 1,500 over 1,000", None),
+    ("Please ensure that prompt tokens + max tokens <= 100", None),
 ]  # fmt: skip
 OTHER = [
     "temperature must be below 2",
@@ -66,6 +71,11 @@ OTHER = [
     "Too many tools in the request: 200, the maximum is 128",
     "The number of requested logprobs must be at most 20",
     "Your credit balance is too low to access the API.",
+    "The request exceeds your monthly budget limit of $10",
+    "Request timeout: the limit is 60 seconds",
+    "This request exceeds the limit of images: at most 5 images are allowed",
+    "Your request has 5 stop strings, but only 4 are allowed",
+    "Bad request: 3 > 2 is no temperature",
 ]
 
 

@@ -89,8 +89,8 @@ def test_a_second_time_nothing_is_done(
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("agentdistill.run.load_model", never)
-    monkeypatch.setattr("agentdistill.students.load_model", never)
+    monkeypatch.setattr("agentdistill.pipeline.run.load_model", never)
+    monkeypatch.setattr("agentdistill.pipeline.run.load_model", never)
     again = json.loads(run_on_policy(recipe_of(path, tries=2), run).read_text())
     assert again == table
     assert {name: at for name, at in states(run).items() if "rounds.json" not in name} == before

@@ -103,7 +103,7 @@ def test_fields_are_mapped_and_kind_and_family_given(tmp_path):
     assert problem == Problem("3", "q?", "5", "short", "mine", ("five", "V"))
     with pytest.raises(DataError, match='no problem field is called "anwser"'):
         load_problems(path, fields={"anwser": "gold"})
-    with pytest.raises(DataError, match='no problem kind is called "essay"'):
+    with pytest.raises(DataError, match='unknown scorer "essay"'):
         load_problems(path, kind="essay")
 
 
@@ -147,7 +147,7 @@ REASONS = [
     "7: expected an object, got list",
     "8: id '1' was there before",
     '9: "answer" holds dict, not text',
-    '10: kind "essay" is not one of short, math, gym',
+    '10: unknown scorer in "kind": "essay" (there are: gym, math, short)',
     '11: "answer" is empty',
 ]
 

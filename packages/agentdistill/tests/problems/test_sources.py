@@ -12,9 +12,9 @@ import pytest
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError, RecipeError, UserError
+from agentdistill.pipeline.run import Run
 from agentdistill.problems import joined, load_problems
 from agentdistill.recipe import load_recipe, recipe_from_json
-from agentdistill.run import Run
 from agentdistill.store import digest
 from agentdistill.types import Problem
 

@@ -10,8 +10,9 @@ from published_rows import GSM8K, write
 
 from agentdistill.errors import RecipeError
 from agentdistill.pipeline import run_recipe
-from agentdistill.readers import find_reader, readers
+from agentdistill.readers import find_reader
 from agentdistill.recipe import load_recipe, recipe_from_json
+from agentdistill.registry import names
 from agentdistill.store import dumps, from_dict, read_traces
 from agentdistill.types import Trace
 
@@ -46,7 +47,7 @@ def recipe(folder: Path, agent: str | list[str], cot: str | list[str], paired: b
 
 
 def test_readers_are_found_by_name():
-    assert {"gsm8k", "mwp_reft", "fireact"} <= set(readers())
+    assert {"gsm8k", "mwp_reft", "fireact"} <= set(names("readers"))
     assert find_reader("gsm8k.jsonl", "agent") is None
     assert find_reader("owner/gsm8k:train", "agent") is None
     found = find_reader("gsm8k:train:5@/data", "agent-prefix")

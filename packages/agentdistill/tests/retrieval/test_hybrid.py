@@ -159,10 +159,10 @@ def test_the_names_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ({"views": []}, "has to be a list"),
         ({"views": ["linked"]}, "has only linked"),
         ({"dense": {"model": "x"}}, 'add "dense" to it'),
-        ({"views": ["bm25", "dense"], "dense": {"modle": "x"}}, "did you mean 'model'"),
+        ({"views": ["bm25", "dense"], "dense": {"modle": "x"}}, 'did you mean "model"'),
         ({"views": ["bm25", "dense"], "dense": 5}, "has to be a table"),
         ({"n_sources": 0}, "have to be at least 1"),
-        ({"rank_const": 1}, "did you mean 'rank_constant'"),
+        ({"rank_const": 1}, 'did you mean "rank_constant"'),
     ],
 )
 def test_settings_that_make_no_sense(settings: dict[str, Any], why: str) -> None:

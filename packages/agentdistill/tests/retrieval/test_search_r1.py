@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from search_server import as_search_r1, search_server
 
 from agentdistill.errors import InfrastructureError, RecipeError, UserError
+from agentdistill.pipeline.run import Run
 from agentdistill.recipe import Recipe, load_recipe
 from agentdistill.retrieval import Passage, build_retriever, search_r1
-from agentdistill.run import Run
 
 TOWN = [
     Passage("Velmora", "Velmora is a town on the river Aren.\nIt is old."),
@@ -156,7 +156,7 @@ def test_what_cannot_be_asked() -> None:
         build_retriever("search-r1", (), url="localhost:8000")
     with pytest.raises(UserError, match="give it no corpus"):
         build_retriever("search-r1", TOWN, url="http://localhost:8000")
-    with pytest.raises(UserError, match="did you mean 'timeout_s'"):
+    with pytest.raises(UserError, match='did you mean "timeout_s"'):
         build_retriever("search-r1", (), url="http://localhost:8000", timeout=3)
     with pytest.raises(UserError, match="tries has to be at least 1"):
         build_retriever("search-r1", (), url="http://localhost:8000", tries=0)
@@ -233,9 +233,9 @@ def test_a_recipe_searches_through_the_server(tmp_path: Path) -> None:
         ('retriever = "search-r1"', 'toml:13: retriever "search-r1" needs url, the address of its server'),
         ('retriever = "search-r1"\nurl = "http://x"\nsearch = "c.json"', "toml:15: .* leave search out"),
         ('search = "c.json"\nurl = "http://x"', 'toml:14: retriever "bm25" asks no server; leave url out'),
-        ('search = "c.json"\nretriever_settings = { titel_weight = 2 }', "toml:14: .* did you mean 'title_weight'"),
+        ('search = "c.json"\nretriever_settings = { titel_weight = 2 }', 'toml:14: .* did you mean "title_weight"'),
         ('search = "c.json"\nretriever_settings = { title_weight = "2" }', "title_weight has to be a whole number"),
-        ('search = "c.json"\nretriever_settings = { cache = "x" }', "no setting 'cache'"),
+        ('search = "c.json"\nretriever_settings = { cache = "x" }', 'unknown setting "cache"'),
         ('search = "c.json"\n[tools.retriever_settings]\nk1 = true', "toml:15: k1 has to be a number, got True"),
         ('retriever = "search-r1"\nurl = "http://x"\nretriever_settings = { url = "y" }', "url belongs into"),
     ],

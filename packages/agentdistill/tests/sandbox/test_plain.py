@@ -39,14 +39,15 @@ VALUES = [
     ("{'a': 1}.keys()", "['a']"),
     ("collections.Counter('aab')", "{'a': 2, 'b': 1}"),
     ("collections.namedtuple('P', 'x y')(1, 2)", "(1, 2)"),
-    ("b'x'", "b'x'"),
+    ("[b'x']", "[b'x']"),
+    ("array.array('i', [1, 2])", "[1, 2]"),
     ("Told()", "told"),
     ("Own([1])", "mine"),
     ("loop", "[1, ...]"),
     ("Bad()", "None"),
 ]
 SETUP = """
-import collections, mpmath, sympy, numpy as np
+import array, collections, mpmath, sympy, numpy as np
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -79,6 +80,23 @@ def test_texts_are_answers_as_they_are_and_shown_in_quotes(best: Sandbox) -> Non
         for value in ("'Paris'", "np.str_('Paris')", "np.array(['Paris'])[0]"):
             assert (s.exec(f"final_answer({value})").final_answer, s.exec(value).value) == ("Paris", "'Paris'")
         assert s.exec("print([np.float64(2.0), np.str_('a')], f'{np.int64(3)!r}')").output == "[2.0, 'a'] 3\n"
+
+
+def test_members_and_bytes_are_answers_by_their_value(best: Sandbox) -> None:
+    with best.session() as s:
+        s.exec("from enum import Enum, IntEnum\nclass C(Enum):\n    A = 'red'\nclass D(IntEnum):\n    B = 3")
+        values = {
+            "C.A": "red",
+            "D.B": "3",
+            "b'Paris'": "Paris",
+            "reversed([1, 2])": "[2, 1]",
+            "iter({'a': 1})": "['a']",
+        }
+        for value, text in values.items():
+            assert (value, s.exec(f"final_answer({value})").final_answer) == (value, text)
+        error = s.exec("final_answer(1, 2)").error
+        assert error is not None
+        assert error.message.startswith("final_answer() takes 1 positional argument")
 
 
 def test_iterators_are_answers_but_are_not_used_up_by_looking(best: Sandbox) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentdistill.parse import parse_action
-from agentdistill.prompts import load_style, styles
+from agentdistill.prompts import load_style
+from agentdistill.registry import names
 from agentdistill.serve.conversation import Chat, Shelf, as_step, opening, read_chat
 from agentdistill.serve.refused import Refused
 
@@ -45,7 +46,7 @@ def last_turn(said):
     return [m for i, m in enumerate(said) if all(r == m[0] for r, _ in said[i:])]
 
 
-@pytest.mark.parametrize("name", styles())
+@pytest.mark.parametrize("name", names("prompts"))
 def test_the_prompt_holds_everything_that_was_said_in_order(name):
     style = load_style(name)
     chat = Chat("And the Orv?", (("user", "How long is the Aren?"), ("assistant", "412")), "Answer in km.")

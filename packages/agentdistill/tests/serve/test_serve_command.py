@@ -21,12 +21,12 @@ pytest.importorskip("fastapi", reason="the extra agentdistill[serve] is not inst
 from agentdistill.cli import main  # noqa: E402
 from agentdistill.environment import Environment  # noqa: E402
 from agentdistill.errors import UserError  # noqa: E402
-from agentdistill.layout import trained  # noqa: E402
+from agentdistill.loop import RolloutSettings  # noqa: E402
 from agentdistill.models.scripted import Scripted  # noqa: E402
+from agentdistill.pipeline.layout import trained  # noqa: E402
+from agentdistill.pipeline.run import Run  # noqa: E402
 from agentdistill.prompts import load_style  # noqa: E402
 from agentdistill.recipe import load_recipe  # noqa: E402
-from agentdistill.rollout import RolloutSettings  # noqa: E402
-from agentdistill.run import Run  # noqa: E402
 from agentdistill.serve import Agent, ServeSettings, create_app  # noqa: E402
 
 

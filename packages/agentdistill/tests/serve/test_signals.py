@@ -22,8 +22,8 @@ pytest.importorskip("fastapi", reason="the extra agentdistill[serve] is not inst
 
 from agentdistill.cli import main
 from agentdistill.models.scripted import Scripted
+from agentdistill.pipeline.run import Run
 from agentdistill.recipe import load_recipe
-from agentdistill.run import Run
 
 DONE = "Thought: done.\nCode:\n```py\nfinal_answer(412)\n```"
 

@@ -24,11 +24,11 @@ from small_run import question, recipe_with, write_inputs
 
 from agentdistill.environment import NO_CODE, NO_OUTPUT
 from agentdistill.exchange.smolagents import in_our_words, observed
+from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.pipeline import run_recipe
+from agentdistill.pipeline.run import find_student, load_student, open_run
 from agentdistill.prompts import load_style
 from agentdistill.prompts.tiny import action
-from agentdistill.rollout import RolloutSettings, rollout
-from agentdistill.students import find_student, load_student, open_run
 from agentdistill.types import End, Message, Problem, Sampling
 
 PYTHON = os.environ.get("SMOLAGENTS_PYTHON", sys.executable)

@@ -65,6 +65,8 @@ CHANGING = [
     {"min_tokens": 5}, {"ignore_eos": True}, {"best_of": 4}, {"use_beam_search": True}, {"reasoning_effort": "high"},
     {"chat_template_kwargs": {"enable_thinking": False}}, {"max_new_tokens": 20}, {"stop_token_ids": [2]},
     {"typical_p": 0.9}, {"function_call": {"name": "f"}}, {"web_search_options": {"search_context_size": "low"}},
+    {"format": "json"}, {"think": True}, {"instructions": "Be brief."}, {"random_seed": 7}, {"plugins": [1]},
+    {"extra_body": {"top_k": 5}}, {"safe_prompt": True}, {"include_stop_str_in_output": True},
 ]  # fmt: skip
 
 

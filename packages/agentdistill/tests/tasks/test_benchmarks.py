@@ -10,7 +10,8 @@ import pytest
 
 from agentdistill.errors import DataError, UserError
 from agentdistill.grade import _exact, grade
-from agentdistill.tasks import find_task, tasks
+from agentdistill.registry import names
+from agentdistill.tasks import find_task
 from agentdistill.tasks._benchmark import FOLDER_VARIABLE, parse_spec
 from agentdistill.tasks.math import last_box
 from agentdistill.types import Problem
@@ -48,8 +49,8 @@ def write(path: Path, *rows: object) -> Path:
 
 
 def test_every_benchmark_is_found_by_its_name() -> None:
-    assert {*BENCHMARKS, "math", "gsm8k", "mmlu_pro", "paper", "svamp"} <= set(tasks())
-    assert not any(name.startswith("_") for name in tasks())
+    assert {*BENCHMARKS, "math", "gsm8k", "mmlu_pro", "paper", "svamp"} <= set(names("tasks"))
+    assert not any(name.startswith("_") for name in names("tasks"))
     assert find_task("hotpotqa.jsonl") is None
     assert find_task("hotpotqa/hotpot_qa:train") is None
     found = find_task("hotpotqa@/data/q.json")

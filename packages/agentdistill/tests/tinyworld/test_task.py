@@ -6,12 +6,13 @@ import pytest
 
 from agentdistill.errors import UserError
 from agentdistill.grade import grade
-from agentdistill.tasks import find_task, tasks
+from agentdistill.registry import names
+from agentdistill.tasks import find_task
 from agentdistill.tasks.tinyworld import corpus, problems
 
 
 def test_tasks_are_found_by_name() -> None:
-    assert "tinyworld" in tasks()
+    assert "tinyworld" in names("tasks")
     found = find_task("tinyworld:train:5")
     assert found is not None
     module, split = found

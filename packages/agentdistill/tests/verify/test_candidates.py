@@ -174,7 +174,7 @@ def test_the_model_solutions_of_gsm8k():
         ({"problem": "q", "completions": ["a"], "scores": []}, "does not hold one list for each of the 1 completions"),
         ({"problem": "q", "completions": [1]}, '"completions" is no list of texts'),
         ({"question": "q", "ground_truth": "A: 1"}, "no model's solution in it"),
-        ({"problem": "q", "kind": "essay", "candidates": []}, 'kind "essay" is not one of'),
+        ({"problem": "q", "kind": "essay", "candidates": []}, 'unknown scorer "essay"'),
         ({"problem": {}, "end": "x", "steps": []}, "Problem.__init__() missing 3"),
         ({"version": 1, "candidates": []}, "Pool"),
     ],
@@ -199,7 +199,7 @@ def test_a_problem_may_not_come_twice_and_a_file_may_not_be_empty(tmp_path):
     assert len(read_pools(write(tmp_path / "c.jsonl", {**row, "id": "a"}, {**row, "id": "b"}))) == 2
     with pytest.raises(DataError, match="no candidates in it"):
         read_pools(write(tmp_path / "none.jsonl"))
-    with pytest.raises(DataError, match="no kind is called"):
+    with pytest.raises(DataError, match="unknown scorer"):
         read_pools(write(tmp_path / "c.jsonl", row), kind="essay")
     with pytest.raises(DataError, match="No such file"):
         read_pools(tmp_path / "gone.jsonl")

@@ -233,9 +233,9 @@ def test_a_page_says_what_it_shows():
 
 
 def test_curves_in_a_run_are_a_section_of_its_report(tmp_path):
+    from agentdistill.pipeline.reporting import is_reported
+    from agentdistill.pipeline.reporting import write_report as write
     from agentdistill.progress import Silent
-    from agentdistill.stages.reporting import is_reported
-    from agentdistill.stages.reporting import write_report as write
     from agentdistill.store import write_jsonl
     from agentdistill.types import End, Message, Source, Step, StepStatus, Trace
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from agentdistill.acting import Policy as Asking
 from agentdistill.environment import Environment
-from agentdistill.errors import InfrastructureError, ModelError, RecipeError, UserError
+from agentdistill.errors import InfrastructureError, ModelError, RecipeError, RefusedError, UserError
+from agentdistill.loop import Policy as Asking
 from agentdistill.models.scripted import Scripted
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.sandbox import Limits
@@ -88,6 +88,22 @@ WRITTEN = {
 def test_programs_end_in_verdicts_of_their_kind(environment, reply, kind):
     [found] = check("code", reply, Kit(environment), k=1)
     assert (found.verdict, found.reply) == (kind, reply)
+
+
+@pytest.mark.parametrize(
+    ("role", "text", "kind"),
+    [
+        ("code", "Let me check.\n```python\nprint(True)\nprint(6 * 7", Verdict.CUT_OFF),
+        ("code", "Let me think about six times", Verdict.CUT_OFF),
+        ("code", block("print(6 * 7 == 42)") + "\nThis program", Verdict.TRUE),
+        ("cot", "Six times seven", Verdict.CUT_OFF),
+        ("cot", "Verification: No", Verdict.FALSE),
+        ("genrm", "Let me", Verdict.CUT_OFF),
+    ],
+)
+def test_a_reply_cut_off_before_its_verdict_is_told_apart(environment, role, text, kind):
+    [found] = check(role, Sample(text, StopReason.LENGTH, 5, 9), Kit(environment), k=1)
+    assert (found.verdict, found.code is None) == (kind, kind is not Verdict.TRUE or role != "code")
 
 
 def test_samples_of_one_candidate_do_not_see_each_other(environment):
@@ -224,7 +240,7 @@ def test_a_reward_may_be_the_probability_of_yes():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"role": "oracle"}, 'judges.role "oracle" is not one of'),
+        ({"role": "oracle"}, 'judges.role: unknown verifier "oracle"'),
         ({"role": "code", "k": 0}, "judges.k has to be at least 1"),
         ({"role": "code", "temperature": 0.0}, "4 times the same at temperature 0"),
         ({"role": "code", "model": {}}, "needs a model"),
@@ -328,6 +344,27 @@ def test_a_fault_of_the_world_is_no_verdict(tmp_path):
     broken = judged_or_fault(tmp_path / "other")
     assert "down" in broken
     assert len(read_journal(tmp_path / "other" / "journal.jsonl")[1]) == 4
+
+
+def test_a_refused_candidate_is_left_unjudged_and_asked_for_by_the_next_call(tmp_path):
+    asked = []
+
+    def reply(request):
+        asked.append(request)
+        return RefusedError("content filter") if "36?" in request.messages[1].content else "Verification: No"
+
+    found = judged("cot", reply, tmp_path, POOLS, k=1)
+    verdicts = [[j.verdicts for j in c.judgements] for p in found for c in p.candidates]
+    assert sorted(map(len, verdicts)) == [0, 1, 1, 1, 1]
+    assert len(asked) == 5  # a server that refuses a conversation refuses it again
+    assert len(read_journal(tmp_path / "journal.jsonl")[1]) == 4
+    again = judged("cot", "Verification: Yes", tmp_path, POOLS, k=1)
+    assert [j.verdicts for p in again for c in p.candidates for j in c.judgements].count((Verdict.TRUE,)) == 1
+
+
+def test_where_every_candidate_is_refused_the_refusal_is_told(tmp_path):
+    with pytest.raises(ModelError, match="bad temperature; every candidate so far was refused"):
+        judged("cot", lambda request: RefusedError("bad temperature"), tmp_path, POOLS, k=1)
 
 
 def judged_or_fault(folder) -> str:

@@ -14,10 +14,10 @@ from tiny_models import save_checkpoint
 from agentdistill.cli import main
 from agentdistill.environment import Environment
 from agentdistill.errors import RecipeError
+from agentdistill.loop import RolloutSettings, chain_of_thought
 from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import load_style
 from agentdistill.retrieval import Passage, build_retriever
-from agentdistill.rollout import RolloutSettings, chain_of_thought
 from agentdistill.types import Problem
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, write_pools
 from agentdistill.verify.asking import Choosing, answer, explain

@@ -12,9 +12,8 @@ from performances import cases
 
 from anyrig import creatures
 from anyrig import rotations as rot
-from anyrig.creatures.captions import Telling, captions
-from anyrig.creatures.style import Style
-from anyrig.creatures.words import a, choose, gerund, join, sentence, third
+from anyrig.creatures import Style
+from anyrig.creatures.captions import Telling, a, captions, choose, gerund, join, sentence, third
 
 PACES = ("slowly", "slow pace", "unhurriedly", "quickly", "fast", "briskly")
 
@@ -176,7 +175,7 @@ def test_who_flies_stays_in_the_air_and_turns_where_it_is_said(case):
 
 
 def test_people_are_he_and_she():
-    telling = Telling(("raise its arm",), ("it looks at its hand",), "stands on its feet")
+    telling = Telling("raise its arm", "stands on its feet", "it looks at its hand")
     for noun, words in (("man", "he his"), ("woman", "she her")):
         plan = replace(creatures.plan("biped", random.Random(2)), noun=noun)
         text = " ".join(captions(plan, telling, Style(), random.Random(0))).lower()

@@ -26,10 +26,10 @@ from agentdistill.bench._problems import problem as made
 from agentdistill.bench._process import in_process, peak_mb
 from agentdistill.driver import drive, groups_of
 from agentdistill.environment import Environment
+from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model, load_model
 from agentdistill.processor import has_bfloat16
 from agentdistill.prompts import load_style
-from agentdistill.rollout import RolloutSettings, rollout
 from agentdistill.types import Request, Sample, Sampling, StopReason, Trace
 
 TARGET = 5.0

@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 
 from agentdistill.driver import drive, groups_of
 from agentdistill.environment import Environment
+from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model
 from agentdistill.prompts import load_style, tiny
 from agentdistill.retrieval import Passage, build_retriever
-from agentdistill.rollout import RolloutSettings, rollout
 from agentdistill.tools.search import search_tool
 from agentdistill.types import Problem, Request, Sampling, Trace
 

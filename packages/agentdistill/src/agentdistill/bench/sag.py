@@ -26,9 +26,9 @@ from typing import Any
 from agentdistill.driver import drive, groups_of
 from agentdistill.environment import Environment
 from agentdistill.errors import UserError
+from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model, load_model
 from agentdistill.prompts import load_style
-from agentdistill.rollout import RolloutSettings, rollout
 from agentdistill.stats import Interval, mean_interval, paired_difference, paired_ratio
 from agentdistill.types import Consistency, End, Problem, Request, Sample, Sampling, Trace
 

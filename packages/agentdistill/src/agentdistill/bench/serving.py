@@ -149,7 +149,7 @@ class _Load:
             raise UserError("bench serving: the student's context holds no two questions")
 
     def _pairs(self) -> list[tuple[str, str]]:
-        from agentdistill.students import open_run
+        from agentdistill.pipeline.run import open_run
 
         problems = open_run(self.run).problems("test")
         step = max(1, len(problems) // (2 * self.n_questions))

@@ -35,6 +35,7 @@ VERBS = {
     "contamination": "find training questions that are test questions too",
     "verify": "sample many solutions, judge them with tools, choose one",
     "retrieve-eval": "how much of what questions need a retriever finds",
+    "plugins": "list the tasks, tools, models, filters … that are installed",
     "sandbox": "what the sandbox holds on this machine, and attacks on it",
     "bench": "benchmarks, as ratios in one run",
     "completion": "print a script for tab completion",

@@ -16,7 +16,7 @@ from agentdistill.errors import UserError
 
 if TYPE_CHECKING:
     from agentdistill.models import Model
-    from agentdistill.run import Run
+    from agentdistill.pipeline.run import Run
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def opened(args: argparse.Namespace) -> Run:
     """The run that ``args`` names, with the corpus that they give, whose index goes into the cache, not the run."""
     from agentdistill.gguf_bases import cache_folder
-    from agentdistill.students import open_run
+    from agentdistill.pipeline.run import open_run
 
     run = open_run(args.run)
     if not args.search:
@@ -48,7 +48,7 @@ def opened(args: argparse.Namespace) -> Run:
 def chosen(args: argparse.Namespace, run: Run) -> Callable[[], Model]:
     """What loads the student. Raises UserError for arguments that do not go together, or name what is not there."""
     from agentdistill.models import load_model
-    from agentdistill.students import find_student, load_student
+    from agentdistill.pipeline.run import find_student, load_student
 
     _check(args)
     if args.url is not None:

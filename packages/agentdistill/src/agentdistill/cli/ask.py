@@ -13,7 +13,7 @@ from agentdistill.errors import ModelError, UserError
 
 if TYPE_CHECKING:
     from agentdistill.models import Model
-    from agentdistill.run import Run
+    from agentdistill.pipeline.run import Run
     from agentdistill.types import Trace
     from agentdistill.verify.asking import Answered
 
@@ -87,8 +87,8 @@ def _typed() -> Any:
 
 
 async def _answer(run: Run, model: Model, environment: Any, question: str, vote: bool, live: bool) -> Trace:
+    from agentdistill.loop import rollout
     from agentdistill.methods import method
-    from agentdistill.rollout import rollout
     from agentdistill.types import Problem
 
     problem = Problem("ask", question, "")

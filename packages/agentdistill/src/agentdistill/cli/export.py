@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from agentdistill.errors import UserError
 
 if TYPE_CHECKING:
-    from agentdistill.run import Run
+    from agentdistill.pipeline.run import Run
 
 
 _N_SAMPLES = 100
@@ -34,7 +34,7 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the folder and say how to upload it."""
-    from agentdistill.students import open_run
+    from agentdistill.pipeline.run import open_run
 
     _check(args)
     run = open_run(args.run)
@@ -71,7 +71,7 @@ def _dataset(run: Run, args: argparse.Namespace) -> None:
 
 def _model(run: Run, args: argparse.Namespace) -> None:
     from agentdistill.exchange import write_model
-    from agentdistill.students import find_student
+    from agentdistill.pipeline.run import find_student
 
     student = find_student(run, args.student)
     write_model(student, args.out, merge=args.merge, **_about(run, student, args))
@@ -80,7 +80,7 @@ def _model(run: Run, args: argparse.Namespace) -> None:
 def _gguf(run: Run, args: argparse.Namespace) -> None:
     from agentdistill.chat import read_template
     from agentdistill.exchange import write_gguf
-    from agentdistill.students import find_student
+    from agentdistill.pipeline.run import find_student
 
     student = find_student(run, args.student)
     made = write_gguf(
@@ -125,8 +125,8 @@ def _samples(run: Run) -> list[str]:
 
 def _evaluations(run: Run, student: Path) -> list[dict[str, Any]]:
     """What the run's report says of this student, by every method that uses these very weights."""
-    from agentdistill.layout import trained
     from agentdistill.methods import METHODS
+    from agentdistill.pipeline.layout import trained
     from agentdistill.recipe import student_name
 
     try:

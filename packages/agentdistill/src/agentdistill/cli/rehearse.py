@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _assumptions(given: list[str]) -> Assumptions:
-    from agentdistill._toml import unknown
+    from agentdistill.registry import unknown
     from agentdistill.rehearsal import Assumptions
 
     kinds: dict[str, Any] = {name: type(value) for name, value in dataclasses.asdict(Assumptions()).items()}

@@ -47,8 +47,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _written(folder: Path) -> dict[str, Any]:
+    from agentdistill.pipeline.reporting import write_report
     from agentdistill.progress import Terminal
-    from agentdistill.stages.reporting import write_report
 
     with Terminal() as progress:
         write_report(folder, progress)

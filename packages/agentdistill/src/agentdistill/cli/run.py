@@ -105,8 +105,8 @@ def _facts(folder: Path, until: str) -> dict[str, Any]:
 def _dry_run(args: argparse.Namespace, recipe: Recipe) -> int:
     """Collect a few trajectories, show them, and say what the whole would take."""
     from agentdistill.pipeline import run_recipe
+    from agentdistill.pipeline.run import Run
     from agentdistill.progress import Terminal
-    from agentdistill.run import Run
 
     if args.limit < 1:
         raise UserError("--limit has to be at least 1")

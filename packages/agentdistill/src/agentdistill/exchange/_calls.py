@@ -13,7 +13,6 @@ from agentdistill.errors import DataError
 from agentdistill.tools import FINAL_ANSWER
 
 SMOLAGENTS = "Calling tools:"
-SMOLAGENTS = "Calling tools:"
 _TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
 _INTERPRETERS = frozenset(
     {
@@ -28,17 +27,18 @@ _CODE = ("code", "python_code", "source", "script", "command", "query", "input",
 def calls_of(message: Mapping[str, Any], role: str, text: str) -> tuple[str, list[tuple[str, Any]]]:
     """A message's words without its tool calls, and the calls: name and arguments.
 
-    Calls stand in ``tool_calls`` or ``function_call``, in ``<tool_call>`` tags, or in the text, where ``role``
-    says that the message is a call or smolagents wrote it. Raises DataError naming a call that cannot be read.
+    Calls stand in ``tool_calls`` or ``function_call``, in parts of the content, in ``<tool_call>`` tags, or in the
+    text, where ``role`` says that the message is a call or smolagents wrote it. Raises DataError naming a call that
+    cannot be read.
     """
-    given = message.get("tool_calls") or message.get("function_call")
+    parts = message.get("content")
+    used = [p for p in parts if _is_use(p)] if isinstance(parts, list) else []  # as Anthropic's messages hold them
+    given = message.get("tool_calls") or message.get("function_call") or used
     if isinstance(given, str):
         given = _json(given, "tool_calls")
     if given:
         many = given if isinstance(given, Sequence) else [given]
         return text, [_call(c) for c in many]
-    if text.startswith(SMOLAGENTS):
-        return "", [_call(c) for c in _literal(text.removeprefix(SMOLAGENTS).strip())]
     if text.startswith(SMOLAGENTS):
         return "", [_call(c) for c in _literal(text.removeprefix(SMOLAGENTS).strip())]
     if role.replace("-", "_") in ("function_call", "tool_call"):
@@ -47,6 +47,10 @@ def calls_of(message: Mapping[str, Any], role: str, text: str) -> tuple[str, lis
         return "", [_call(c) for c in (found if isinstance(found, list) else [found])]
     tagged = _TAGGED.findall(text)
     return _TAGGED.sub("", text).strip(), [_call(_json(t, "<tool_call>")) for t in tagged]
+
+
+def _is_use(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") in ("tool_use", "server_tool_use", "function_call")
 
 
 def as_code(calls: Sequence[tuple[str, Any]]) -> str:

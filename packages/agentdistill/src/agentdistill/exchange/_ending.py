@@ -30,9 +30,6 @@ class _Unknown(Exception):
 _NOT_KNOWN = (_Unknown, ArithmeticError, TypeError, ValueError, RecursionError)
 
 
-_NOT_KNOWN = (_Unknown, ArithmeticError, TypeError, ValueError, RecursionError)
-
-
 def final_calls(tree: ast.Module) -> list[ast.Call]:
     """The calls of ``final_answer`` in code."""
     return [

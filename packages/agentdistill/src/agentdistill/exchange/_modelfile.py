@@ -49,7 +49,8 @@ class Turns:
 
 def turns_of(render: Render, begin: str = "") -> Turns | None:
     """What a template puts around turns, ``begin`` being the text that begins every conversation; None for a template
-    that does more than that. Conversations are taken to open with a system message, as an agent's do."""
+    that does more than that. Where every turn has that text, it is the turn's own mark and stays.
+    Conversations are taken to open with a system message, as an agent's do."""
     text = render((("system", _S), ("user", _U), ("assistant", _A), ("user", _V)))
     pieces = []
     for mark in (_S, _U, _A, _V):
@@ -58,6 +59,7 @@ def turns_of(render: Render, begin: str = "") -> Turns | None:
             return None
         pieces.append(before)
     first, *between = pieces
+    begin = "" if begin and all(begin in piece for piece in between) else begin
     first = first.removeprefix(begin)
     alone = render((("user", _U),)).partition(_U)[0]
     user = _common_end(between[0], between[2], alone)

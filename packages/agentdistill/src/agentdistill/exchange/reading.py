@@ -15,11 +15,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast, get_args
+from typing import Any
 
+from agentdistill import registry
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError
 from agentdistill.exchange._calls import SMOLAGENTS, answering, as_code, calls_of
+from agentdistill.exchange._content import text_of, unpacked
 from agentdistill.exchange._ending import answer_of, final_calls, is_answered
 from agentdistill.grade import grade
 from agentdistill.parse import extract_answer, parse_action, parsed, split_reasoning
@@ -30,7 +32,7 @@ from agentdistill.prompts import Style
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, from_dict
 from agentdistill.tools import Tool
-from agentdistill.types import End, Kind, Message, Problem, Role, Source, Step, StepStatus, Trace
+from agentdistill.types import End, Message, Problem, Role, Source, Step, StepStatus, Trace
 
 _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "tool": "user", "ipython": "user",
@@ -40,10 +42,10 @@ _ROLES: dict[str, Role] = {
     "tool_call": "assistant", "function_call": "assistant", "function-call": "assistant",
 }  # fmt: skip
 _TRACE = frozenset({"id", "problem", "prompt", "steps", "end"})  # a line of a run's own traces.jsonl
-_QUESTION, _GOLD = ("question", "problem", "task"), ("true_answer", "answer", "gold")
+_QUESTION = ("question", "problem", "task")
+_GOLD = ("true_answer", "answer", "gold", "gold_answer", "golden_answers", "ground_truth", "expected_answer")
 _SAID, _MODEL = ("generated_answer", "prediction", "predicted_answer"), ("model_id", "model")
 _OBSERVED = re.compile(r"\A\s*Observations?:[ \t]*\n?")
-_KINDS = get_args(Kind)
 _MANY = 10_000
 # What interpreters say: ours and smolagents' own words, a traceback, or the exception that an observation ends with.
 # A line that was printed may begin with "Error" too: "Error rate: 3 %", "Error bars are shown".
@@ -93,7 +95,7 @@ def read_trajectories(
         traces[identity] = replace(trace, id=identity)
         if _is_own(row.values):
             own.add(identity)
-        elif row.values.get("kind") not in _KINDS:
+        elif row.values.get("kind") not in registry.names("scorers"):
             without_kind.add(identity)
     if not traces:
         why = f"; {skipped[0]}" if skipped else ""
@@ -110,12 +112,16 @@ def read_trajectories(
 def _gold_beyond(values: Any) -> str:
     """The gold answer of a row that no limit lets through; an empty text where there is none."""
     try:
-        return _golds(values)[0] if isinstance(values, Mapping) and values.get("kind") not in _KINDS else ""
+        return (
+            _golds(values)[0]
+            if isinstance(values, Mapping) and values.get("kind") not in registry.names("scorers")
+            else ""
+        )
     except DataError:
         return ""
 
 
-def _scored(trace: Trace, kind: Kind) -> Trace:
+def _scored(trace: Trace, kind: str) -> Trace:
     """The trace with its verdict, where there is a gold answer and an answer that is known, or none was given."""
     problem = replace(trace.problem, kind=kind) if trace.problem.answer else trace.problem
     is_unknown = trace.end is End.ANSWERED and trace.answer is None
@@ -184,7 +190,7 @@ def _problem(row: Mapping[str, Any], question: str, family: str) -> Problem:
     kind = row.get("kind")
     identity = _field(row, ("id",)) or digest([question, gold])
     found = Problem(identity, question, gold, family=family, aliases=tuple(aliases))
-    return replace(found, kind=cast(Kind, kind)) if kind in _KINDS else found
+    return replace(found, kind=kind) if kind in registry.names("scorers") else found
 
 
 def _golds(row: Mapping[str, Any]) -> list[str]:
@@ -208,10 +214,10 @@ def _field(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
 
 def _conversation(row: Mapping[str, Any], method: str) -> tuple[list[Message], bool]:
     """The turns, those of one role in a row joined, and whether tool calls in JSON were made code."""
-    log = _unpacked(row.get("log_data"))
+    log = unpacked(row.get("log_data"))
     inner = log if isinstance(log, Mapping) else {}
     given = next((v for r in (row, inner) for k in ("messages", "conversations") if (v := r.get(k))), None)
-    found = _unpacked(given)
+    found = unpacked(given)
     if not isinstance(found, Sequence) or isinstance(found, str):
         shown = ", ".join(map(str, list(row)[:6]))
         raise DataError(f'no "messages" (the row has: {shown})')
@@ -224,7 +230,7 @@ def _conversation(row: Mapping[str, Any], method: str) -> tuple[list[Message], b
         role = _ROLES.get(named)
         if role is None:
             raise DataError(f'no role is called "{m.get("role", m.get("from"))}"')
-        text = _text(m.get("content", m.get("value")))
+        text = text_of(m.get("content", m.get("value")))
         if role == "assistant":
             if text.startswith(SMOLAGENTS) and out and parse_action(out[-1].content) is not None:
                 continue  # as smolagents logs them: a second account of the code that stands in the turn before
@@ -249,28 +255,6 @@ def _answered(turn: Message) -> Message:
         return turn
     answer = extract_answer(turn.content) or turn.content.strip()
     return replace(turn, content=f"{turn.content.strip()}\n\nCode:\n```py\n{answering(answer)}\n```")
-
-
-def _unpacked(value: Any) -> Any:
-    """A cell that may be JSON in a text, as some tables hold conversations."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
-        try:
-            return json.loads(value)
-        except (ValueError, RecursionError):
-            return value
-    return value
-
-
-def _text(content: Any) -> str:
-    """A message's words: a text, or parts of which those with text count."""
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, Sequence):
-        parts = [p.get("text") for p in content if isinstance(p, Mapping)]
-        return "".join(p for p in parts if isinstance(p, str))
-    raise DataError(f"a message's content is {type(content).__name__}, not text")
 
 
 def _steps(turns: Sequence[Message], method: str) -> Iterator[Step]:

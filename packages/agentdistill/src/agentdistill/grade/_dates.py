@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 _MONTHS = """january february march april may june july august september october november december"""
 _MONTH = {name[:n]: i for i, name in enumerate(_MONTHS.split(), 1) for n in (3, len(name))} | {"sept": 9}
-_DAYS = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+_DAYS = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|(?:mon|tues?|wed|thu(?:rs?)?|fri|sat|sun)\.?)"
 _NAME = "|".join(sorted(_MONTH, key=len, reverse=True))
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 _YEAR = r"(?P<year>\d{1,4})"

@@ -22,7 +22,7 @@ _BOX = re.compile(r"\\(?:boxed|fbox|framebox|mbox)\s*\{")
 _WRAPPED = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"), ("**", "**"), ("`", "`"))
 _WORDS = re.compile(
     r"\\(?:text(?:bf|it|rm|tt|sf|sc|normal)?|math(?:rm|bf|it|sf|tt|normal)|mbox|emph|operatorname\*?|underline|boldsymbol)"
-    r"\s*\{([^{}]*)\}"
+    r"\s*\{([^{}]*)\}|\{\\(?:bf|it|rm|tt|em|sf)\s+([^{}]*)\}"
 )
 _SPACES = re.compile(r"\\[ ,;:!]|\\q?quad(?![a-zA-Z])|(?<!\\)~")
 _SIGNS = re.compile(r"\\([%$&#_{}])")
@@ -58,7 +58,7 @@ def words_of(text: str) -> str:
         return text
     out = _unboxed(out)
     for _ in range(4):
-        out = _SPACES.sub(" ", _WORDS.sub(r"\1", _unboxed(_unwrapped(out))))
+        out = _SPACES.sub(" ", _WORDS.sub(r"\1\2", _unboxed(_unwrapped(out))))
     return " ".join(_SIGNS.sub(r"\1", out).split())
 
 

@@ -7,11 +7,13 @@ verdict, that is the verdict; else it is math-verify's. No text is ever evaluate
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from agentdistill.grade import _exact, _verify
 from agentdistill.grade._amounts import amount, in_full
+from agentdistill.grade._choices import same_choice
 from agentdistill.grade._clean import clean
 from agentdistill.grade._dates import same_day
 from agentdistill.grade._latex import with_strokes, words_of
@@ -23,6 +25,10 @@ TIME_LIMIT_S = 5.0
 """For one comparison by math-verify. What takes longer counts as wrong, and says so."""
 MAX_CHARS = 2000
 """A longer prediction is no final answer: it is wrong unless it is the gold answer itself."""
+
+_COMPLEX = re.compile(r"\(?[-+\d.e\s]*\dj\)?")
+_GROUPED = re.compile(r"(?<=\d)_(?=(?:\d{3}_)*\d{3}(?!\d))")
+_MEMBER = re.compile(r"(?<=[a-z])\s+in\s+(?=[\[(\]])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +67,20 @@ def _readings(prediction: str, gold: str, both: bool) -> Iterator[Judgement]:
     told = _judge(said, meant, both)
     yield told
     pairs = {(said, meant)}
-    for pair in ((prediction, gold), (in_full(said), in_full(meant))):
+    for pair in ((prediction, gold), (in_full(said), in_full(meant)), (_as_formula(said), _as_formula(meant))):
         if not told.correct and len(prediction) <= MAX_CHARS and pair not in pairs:
             pairs.add(pair)
             yield _judge(*pair, both)
+    if not told.correct and len(said) > 1 and same_choice(said, meant):
+        yield Judgement(True, "same choice")
+
+
+def _as_formula(text: str) -> str:
+    """Numbers that Python writes, and membership in words, as mathematics writes them."""
+    out = text.strip()
+    if _COMPLEX.fullmatch(out):
+        out = out.strip("()").replace("j", "i")
+    return _MEMBER.sub(r"\\in ", _GROUPED.sub("", out))
 
 
 def _judge(prediction: str, gold: str, both: bool) -> Judgement:

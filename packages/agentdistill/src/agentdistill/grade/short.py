@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from agentdistill.grade._amounts import amount, in_full
+from agentdistill.grade._choices import same_choice
 from agentdistill.grade._dates import parse_dates
 from agentdistill.grade._latex import with_strokes, words_of
 from agentdistill.grade._places import REGIONS, STATE_CODES
@@ -53,6 +54,7 @@ _SURNAME_FIRST = re.compile(r"([A-Z][\w'’-]+),\s+([A-Z][\w'’-]+(?:\s[A-Z]\.?
 _FEET = re.compile(r"(\d+)\s*['′’]\s*(\d+)\s*(?:\"|″|”|''|’’)")
 _REMARK = re.compile(r"(?<=\S)\s*\([^()]*\)\.?$")
 _YES_NO = re.compile(r"(yes|no|true|false)(?=$|[\s]*[,.;:!–—-])", re.I)
+_CHOICE_LEAD = re.compile(r"^\(?[A-J]\)\s+(?=\S)")
 _NOUN = re.compile(r"(?P<number>-?\d+(?:\.\d+)?)(?: [a-z]+){1,3}")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _QUANTITY = re.compile(r"(-?\d+(?:\.\d+)?) ([a-z/ ]+?)(?= -?\d|$)")
@@ -150,6 +152,8 @@ def _how_same(prediction: str, gold: str) -> str:
         return "exact match"
     if max(len(said), len(meant)) > _MAX_CAREFUL:
         return "exact match" if exact_match(said, meant) else ""
+    if (choice := same_choice(_LEAD.sub("", said), meant)) is not None:
+        return "same choice" if choice else ""
     said, meant = (_FEET.sub(r"\1 feet \2 inches", _LEAD.sub("", t)) for t in (said, meant))
     verdict = _same_yes_no(said, meant)
     if verdict is None:
@@ -202,8 +206,8 @@ def _same_words(said: str, meant: str) -> str:
 
 
 def _shorter(text: str) -> Iterator[str]:
-    """``text`` without what may be left out: a remark, an office, a hedge, the region a place is in."""
-    for pattern in (_REMARK, _TITLE, _HEDGE, _APPOSITION):
+    """``text`` without what may be left out: a remark, a letter, an office, a hedge, a region."""
+    for pattern in (_REMARK, _CHOICE_LEAD, _TITLE, _HEDGE, _APPOSITION):
         bare = pattern.sub("", text)
         if bare != text:
             yield bare

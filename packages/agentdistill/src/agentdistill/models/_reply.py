@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from agentdistill.errors import InfrastructureError
+from agentdistill.errors import InfrastructureError, RefusedError
 from agentdistill.models._retry import Passing
 from agentdistill.types import Request, Sample, StopReason
 
-_REASONING = ("reasoning_content", "reasoning")
+_REASONING = ("reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "thinking", "thinking_blocks")
 _OFF = "turn that parser of the server off"
+# Why a choice ended, in the words of OpenAI, Mistral, Gemini, Anthropic, Cohere, DeepSeek, Zhipu, vLLM and SGLang.
+_CUT = re.compile(r"length|max_?(?:output_?|new_?)?tokens|context_window|limit", re.IGNORECASE)
+_FILTERED = re.compile(
+    r"content_?filter|guardrail|safety|sensitive|prohibited|blocklist|recitation|refus|spii", re.IGNORECASE
+)
+_FAILED = re.compile(r"\A(?:\w*_)?(?:error|abort\w*|timeout|insufficient_system_resource|cancelled)\Z", re.IGNORECASE)
 
 
 def samples(reply: Mapping[str, Any], request: Request, *, echoes: bool) -> list[Sample]:
     """The samples of a decoded reply.
 
-    Raises Passing for a reply that holds none, InfrastructureError where every choice has its words somewhere else
-    than in its content: the next reply would have them there too.
+    Raises Passing for a reply that holds none or failed half-way, RefusedError where the server or the model withholds
+    an answer to this conversation, InfrastructureError where every choice has its words somewhere else than in its
+    content: the next reply would have them there too.
     """
     choices = reply.get("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(c, Mapping) for c in choices):
+        if blocked := _blocked(reply):
+            raise RefusedError(f"the prompt was blocked: {blocked}")
         raise Passing("gave a reply without choices")
     usage = reply.get("usage") if isinstance(reply.get("usage"), Mapping) else {}
     texts = [_text(c) for c in choices]
     lost = [_withheld(c, t) for c, t in zip(choices, texts, strict=True)]
     if why := next(iter(lost), None) if all(lost) else None:
-        raise InfrastructureError(f"the model's reply has no content: {why}")
+        raise why
+    if failed := next((c["finish_reason"] for c in choices if _ended(c, _FAILED)), None):
+        raise Passing(f"ended its reply with {failed!r}")
     counts = _shares(_count(usage, "completion_tokens"), [len(t) for t in texts])
     n_prompt = _count(usage, "prompt_tokens")
     return [
@@ -35,33 +48,59 @@ def samples(reply: Mapping[str, Any], request: Request, *, echoes: bool) -> list
     ]
 
 
+def _blocked(reply: Mapping[str, Any]) -> str | None:
+    """Why a prompt was not answered at all, where a reply without choices says so (Gemini, Azure)."""
+    feedback = reply.get("promptFeedback") or reply.get("prompt_feedback")
+    why = (feedback.get("blockReason") or feedback.get("block_reason")) if isinstance(feedback, Mapping) else None
+    if why is None and '"filtered": true' in json.dumps(reply.get("prompt_filter_results")):
+        why = "content_filter"
+    return None if why is None else str(why)
+
+
+def _ended(choice: Mapping[str, Any], words: re.Pattern[str]) -> bool:
+    return words.search(str(choice.get("finish_reason") or "")) is not None
+
+
 def _text(choice: Mapping[str, Any]) -> str:
     """The words of a chat choice or of a completion; content in parts is joined, no content is ''."""
     message = choice.get("message")
     content = message.get("content") if isinstance(message, Mapping) else choice.get("text")
-    if isinstance(content, list):
-        parts = [p.get("text") for p in content if isinstance(p, Mapping)]
-        return "".join(p for p in parts if isinstance(p, str))
-    if content is None and (isinstance(message, Mapping) or "text" in choice):
+    if isinstance(content, list | Mapping):
+        return "".join(p["text"] for p in _parts(content) if isinstance(p.get("text"), str) and not _is_thought(p))
+    if content is None and (isinstance(message, Mapping) or "text" in choice or _ended(choice, _FILTERED)):
         return ""
     if not isinstance(content, str):
         raise Passing("gave a choice without a message")
     return content
 
 
-def _withheld(choice: Mapping[str, Any], text: str) -> str | None:
-    """Why a choice that ended of itself says nothing; None where it says something, or was cut off in its reasoning."""
-    message = choice.get("message")
-    if not isinstance(message, Mapping) or text.strip() or choice.get("finish_reason") in ("length", "max_tokens"):
+def _parts(content: Any) -> list[Mapping[str, Any]]:
+    return [p for p in (content if isinstance(content, list) else [content]) if isinstance(p, Mapping)]
+
+
+def _is_thought(part: Mapping[str, Any]) -> bool:
+    return "thinking" in part or str(part.get("type")).startswith(("reasoning", "thinking", "redacted"))
+
+
+def _withheld(choice: Mapping[str, Any], text: str) -> Exception | None:
+    """What is wrong with a choice that ended of itself and says nothing; None where it says something, or was cut off
+    in its reasoning."""
+    if text.strip() or _ended(choice, _CUT):
         return None
+    none = "the model's reply has no content"
+    given = choice.get("message")
+    message = given if isinstance(given, Mapping) else {}
+    refusals = (p["refusal"] for p in _parts(message.get("content")) if p.get("refusal"))
+    if refusal := message.get("refusal") or next(refusals, None):
+        return RefusedError(f"{none}: the model refused: {' '.join(str(refusal).split())[:200]}")
+    if _ended(choice, _FILTERED):
+        return RefusedError(f"{none}: the server's content filter withheld it ({choice['finish_reason']})")
     if message.get("tool_calls") or message.get("function_call"):
-        return f'it is a tool call, in "tool_calls"; {_OFF}'
-    if message.get("refusal"):
-        return f"the model refused: {' '.join(str(message['refusal']).split())[:200]}"
-    if choice.get("finish_reason") == "content_filter":
-        return "the server's content filter withheld it"
+        return InfrastructureError(f'{none}: it is a tool call, in "tool_calls"; {_OFF}')
     field = next((name for name in _REASONING if message.get(name)), None)
-    return f'all its words are in "{field}"; {_OFF}' if field else None
+    if field is None and any(_is_thought(p) for p in _parts(message.get("content"))):
+        field = "content"
+    return InfrastructureError(f'{none}: all its words are in "{field}" as reasoning; {_OFF}') if field else None
 
 
 def _reasoning(choice: Mapping[str, Any]) -> str:
@@ -69,14 +108,20 @@ def _reasoning(choice: Mapping[str, Any]) -> str:
     message = choice.get("message")
     if not isinstance(message, Mapping):
         return ""
-    given = next((v for name in _REASONING if isinstance(v := message.get(name), str) and v), "")
-    parts = message.get("content")
-    for part in parts if isinstance(parts, list) else []:
-        thought = part.get("thinking") if isinstance(part, Mapping) else None
-        for piece in thought if isinstance(thought, list) else [{"text": thought}]:
-            words = piece.get("text") if isinstance(piece, Mapping) else None
-            given += words if isinstance(words, str) else ""
-    return given.strip()
+    given = next((words for name in _REASONING if (words := "".join(_words(message.get(name))).strip())), "")
+    parts = (p for p in _parts(message.get("content")) if _is_thought(p))
+    return given or "".join(_words(list(parts))).strip()
+
+
+def _words(value: Any) -> Iterator[str]:
+    """The text of reasoning, however it is nested: a string, or parts with ``thinking``, ``text`` or ``summary``."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _words(item)
+    elif isinstance(value, Mapping):
+        yield from _words(next((v for k in ("thinking", "text", "summary", "content") if (v := value.get(k))), None))
 
 
 def _sample(choice: Mapping[str, Any], text: str, request: Request, n_prompt: int, n_new: int, echoes: bool) -> Sample:
@@ -105,8 +150,8 @@ def cut_at_stop(text: str, stops: Sequence[str]) -> str | None:
 
 
 def _stop(choice: Mapping[str, Any], request: Request) -> StopReason:
-    if choice.get("finish_reason") in ("length", "max_tokens"):
-        return StopReason.LENGTH
+    if _ended(choice, _CUT) or _ended(choice, _FILTERED):
+        return StopReason.LENGTH  # a filter that sets in half-way cuts off, too
     # vLLM and SGLang name the string that ended a turn; where nobody does, the model ended it as far as we know.
     named = choice.get("stop_reason", choice.get("matched_stop"))
     return StopReason.STOP_STRING if named in request.sampling.stop else StopReason.END_TURN

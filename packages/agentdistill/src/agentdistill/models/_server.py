@@ -18,6 +18,7 @@ _CONTENT = re.compile(
     r"|data.?inspection|inappropriate|harmful|usage (?:policy|policies|guidelines)|responsible.?ai|jailbreak",
     re.I,
 )
+_FIREWALL = re.compile(r"request (?:was |has been )?blocked|been blocked|\bWAF\b|firewall", re.I)
 _NO_CREDIT = re.compile(r"insufficient[ _](?:quota|balance|credit|funds)|credit balance|no credit|arrearage", re.I)
 _NO_KEY = re.compile(r"(?:invalid|incorrect|missing)[ _](?:api|auth\w*)[ _-]?(?:key|token)|api[ _]key not valid", re.I)
 
@@ -96,7 +97,7 @@ def _status_fault(
     if status == 402 or _NO_CREDIT.search(told):
         return ModelError(f"{label} says that the account has no credit left ({status}: {message})")
     refused = RefusedError(f"{label} refused the request ({status}: {message})")
-    if status == 403 and _CONTENT.search(told):
+    if status == 403 and (_CONTENT.search(told) or _FIREWALL.search(told)):
         return refused
     if status in (401, 403) or (status == 400 and _NO_KEY.search(told)):
         way = f"set the environment variable {key_variable}" if key_variable else 'name its variable: api_key_env = "…"'

@@ -17,6 +17,7 @@ _OVER = "|".join(
         r"must (?:be|have) (?:<=|less|fewer|at most|no more|smaller|shorter|under)|at most \d",
         r"(?:should|can|may|must)(?:not| not|n't) (?:be (?:longer|larger|greater|more)|exceed)",
         r"(?:should|must) be (?:in|within|between|\[)|only supports? |limit (?:is|of)|is not possible",
+        r"(?:do|does|did|will|would)(?:n't| not) fit|only \(?\d[\d,]{2,} are|[<>]=? ?\(?\d[\d,]{2,}|over \d[\d,]{2,}",
         r"(?:maximum|max)[ _](?:prompt|input|sequence)[ _]length",
     )
 )
@@ -25,7 +26,8 @@ TOO_LONG = re.compile(
         (
             r"context.?(?:length|window|size|limit|overflow)|when context the overflows",
             r"(?:exceed|maximum|max|length)\w* (?:the )?(?:model(?:'s)? )?context",
-            r"max_model_len|session_len|max_seq_len|n_ctx|(?:model )?token limit\b(?!.*\bper )",
+            r"max_model_len|session_len|max_seq_len|max_input_(?:len|tokens)|n_ctx",
+            r"(?:model )?token limit\b(?!.*\bper )",
             r"(?:maximum|max)[ _](?:prompt|input)[ _]length (?:is|of)|tokens?_limit_(?:reached|exceeded)",
             r"prompt_too_long|input_too_long|request_too_large|input_length_exceed",
             r"reduce the (?:length|size|number) of (?:the |your )?"
@@ -53,7 +55,11 @@ _OUTPUT = re.compile(
 )
 _CEILING = re.compile(r"maximum value for .?max_", re.I)
 _INPUT = re.compile(r"context|prompt|inputs?\b[^.;]{0,20}token|in the messages", re.I)
-_RATE = re.compile(r"\bper[ _-]?(?:minute|hour|day|second|min)\b|\b[TR]P[MD]\b|rate.?limit", re.I)
+_RATE = re.compile(  # limits of other things than tokens
+    r"\bper[ _-]?(?:minute|hour|day|second|min)\b|\b[TR]P[MD]\b|rate.?limit|budget|quota|spend|time.?out"
+    r"|\b(?:too many|number of|limit of|at most \d+|most) (?:images?|tools?|files?|functions?)\b",
+    re.I,
+)
 _ONE_REQUEST = re.compile(
     r"request too large|requested \d[\d,]* tokens.{0,40}reduce|must be reduced in order to run", re.I
 )

@@ -20,7 +20,8 @@ T = TypeVar("T")
 HOW_ONLY = frozenset(
     {
         "concurrency", "timeout_s", "tries", "patience_s", "api_key_env", "check_prefix", "context_length", "price_in",
-        "price_out",
+        "price_out", "extra.user", "extra.metadata", "extra.store", "extra.service_tier", "extra.prompt_cache_key",
+        "extra.safety_identifier",
     }
 )  # fmt: skip
 """Settings that no reply depends on."""
@@ -125,7 +126,7 @@ class Endpoint:
         loop = asyncio.get_running_loop()
         if loop is self._loop:
             return
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
         self._loop = loop
         self._slots, self._probing = asyncio.Semaphore(self.batch_size), asyncio.Lock()
@@ -134,6 +135,8 @@ class Endpoint:
             api_key=os.environ.get(self._key_variable or "") or "none",
             timeout=self._timeout_s,
             max_retries=0,
+            # Its own would, once it is collected, be closed in whatever loop is running then.
+            http_client=DefaultAsyncHttpxClient(timeout=self._timeout_s),
         )
 
     # --- samples ----------------------------------------------------------------------------------------------------

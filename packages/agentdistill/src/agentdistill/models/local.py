@@ -35,7 +35,8 @@ def load(
     kv_reuse_gb: float = 2.0,
     name: str | None = None,
 ) -> LocalModel:
-    """Load weights from a folder or hub name; a folder with only a LoRA adapter brings its base along.
+    """Load weights by a name that :mod:`agentdistill.checkpoints` knows: a folder, a hub name, ``tinyworld:0.3M``. A
+    folder with only a LoRA adapter brings its base along.
 
     A ``.gguf`` file is run by llama.cpp where that is installed (:func:`agentdistill.models.gguf.load`); where it is
     not, or with an adapter on top, the file is dequantised once and read as a folder.
@@ -48,8 +49,10 @@ def load(
     Raises ModelError, in one line, for a checkpoint that is missing, incomplete or of another shape.
     """
     from agentdistill.chat import ChatFormat, read_template
+    from agentdistill.checkpoints import runnable
     from agentdistill.models._weights import load_weights
 
+    name, path = name or Path(path).name, runnable(path)
     if path.endswith(".gguf") and adapter is None and find_spec("llama_cpp") is not None:
         from agentdistill.models import gguf
 
@@ -63,7 +66,7 @@ def load(
     model, tokenizer = load_weights(path, adapter, device, dtype)
     limit = context_length or getattr(model.config.get_text_config(), "max_position_embeddings", None)
     return LocalModel(
-        name=name or Path(path).name,
+        name=name,
         model=model,
         chat=ChatFormat(tokenizer, read_template(chat_template)),
         batch_size=batch_size,

@@ -15,9 +15,9 @@ from dataclasses import replace
 
 from agentdistill.environment import Environment, Workspace
 from agentdistill.errors import InfrastructureError
+from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model
 from agentdistill.prompts import Style
-from agentdistill.rollout import RolloutSettings, rollout
 from agentdistill.types import End, Message, Source, Step, StepStatus, Trace, Usage
 
 METHOD = "on-policy"

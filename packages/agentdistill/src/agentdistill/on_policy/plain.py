@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 
 from agentdistill.methods import method
+from agentdistill.pipeline.collect import asking
+from agentdistill.pipeline.folder import StageFolder
+from agentdistill.pipeline.rollouts import run_rollouts
+from agentdistill.pipeline.run import Run
 from agentdistill.progress import Progress
-from agentdistill.run import Run
-from agentdistill.stages.collect import asking
-from agentdistill.stages.folder import StageFolder
-from agentdistill.stages.rollouts import run_rollouts
 from agentdistill.store import digest
 from agentdistill.types import Problem, Trace
 

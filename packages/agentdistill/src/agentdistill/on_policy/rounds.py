@@ -22,21 +22,20 @@ from agentdistill.driver import Episode
 from agentdistill.errors import DataError, RecipeError
 from agentdistill.executors import Work
 from agentdistill.filters import filter_traces
-from agentdistill.layout import evaluated, filtered, trained
 from agentdistill.methods import method
 from agentdistill.on_policy.correcting import as_lesson, correct, teachers_part
 from agentdistill.on_policy.plain import collect_until
 from agentdistill.on_policy.table import Arm, Round, write_table
 from agentdistill.pipeline import run_recipe
+from agentdistill.pipeline.evaluating import answering
+from agentdistill.pipeline.folder import StageFolder
+from agentdistill.pipeline.layout import evaluated, filtered, trained
+from agentdistill.pipeline.rollouts import run_rollouts
+from agentdistill.pipeline.run import Run, load_student, weights_digest
+from agentdistill.pipeline.training import fit, folder_at
 from agentdistill.progress import Progress, Silent
 from agentdistill.recipe import Recipe, StudentSettings, student_name
-from agentdistill.run import Run
-from agentdistill.stages.evaluating import answering
-from agentdistill.stages.folder import StageFolder
-from agentdistill.stages.rollouts import run_rollouts
-from agentdistill.stages.training import fit, folder_at
 from agentdistill.store import digest, file_digest, locked, read_traces
-from agentdistill.students import load_student, weights_digest
 from agentdistill.training.result import read_result
 from agentdistill.training.settings import Divergence
 from agentdistill.types import End, Problem, Trace

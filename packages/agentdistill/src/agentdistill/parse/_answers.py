@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?:\{|(?P<bare>\d[\w.,/]*\w|\w(?![a-zA-Z])))")
 _MAX_BOXES = 16
-_TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+_BETWEEN_BOXES = re.compile(r"[\s$,;]*(?:(?:and|or|,)[\s$]*)?")
+_TAGGED = re.compile(
+    r"(?:<(?:final_?)?answer>|\[ANSWER\]|<\|begin_of_box\|>)(.*?)(?:</(?:final_?)?answer>|\[/ANSWER\]|<\|end_of_box\|>)",
+    re.DOTALL | re.IGNORECASE,
+)
+# {"answer": "Paris"}
+_QUOTED = re.compile(
+    r"[\"'](?:final_?)?answer[\"']\s*:\s*(?P<value>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[^\s,})]+)",
+    re.IGNORECASE,
+)
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u2060\ufeff"))
 _HASHES = re.compile(r"^####[ \t]*(?!#)(?P<rest>[^\n]*)", re.MULTILINE)
 _WORDS = (
     r"(?i:answers?|ans|solution|antworte?n?|réponse|respuesta|risposta|resposta|antwoord|svar|odpowiedź|ответ|cevap"
@@ -18,17 +29,35 @@ _QUALIFIED = (
 )
 # At the start of a line, whatever markup is around: "Answer: …", "**Final Answer**", "### Answer", "A: …".
 _LABEL = re.compile(
-    rf"^(?P<markup>[ \t>#*_-]*)(?:(?i:so|thus|therefore|hence),?[ \t]+)?(?:{_QUALIFIED}{_WORDS}|A(?=:))"
-    r"[ \t]*(?:\([^()\n]*\))?(?P<after>[ \t*_]*)(?P<colon>[:：=]|[ \t]is[ \t]*:)?[ \t*_]*(?P<rest>[^\n]*)",
+    rf"^(?P<markup>[ \t>#*_\[-]*)(?:\d{{1,2}}[.)][ \t*_]+)?(?:(?i:so|thus|therefore|hence),?[ \t]+)?"
+    rf"(?:{_QUALIFIED}{_WORDS}|A(?=:))"
+    r"(?:[ \t]+(?i:final[ae]?))?[ \t]*(?:\([^()\n]*\))?(?P<after>[ \t*_\]]*)"
+    r"(?P<colon>[:：=→]|->|=>|[-–—][ \t]|[ \t]is[ \t]*:)?[ \t*_]*(?P<rest>[^\n]*)",
     re.MULTILINE,
 )
 _BOLD = re.compile(rf"\*\*[ \t]*{_QUALIFIED}{_WORDS}[ \t*]*[:：][ \t*]*(?P<rest>[^\n]*)")
 _SENTENCE = re.compile(
     r"(?:^[ \t]*|\b(?:the|my|our)[ \t]+)(?:(?:final|correct|right|best)[ \t]+)*(?:answer|option|choice)"
     r"(?:[ \t]+(?:to|for|of)\b[^.:\n]{0,160}?)?[ \t*_]*"
-    r"(?::|=|\b(?:is|was|are|equals|(?:would|must|should|will)[ \t]+be|comes[ \t]+(?:out[ \t]+)?to)\b)"
+    r"(?::|=|\b(?:is|was|are|equals|(?:would|must|should|will|might|may|could)[ \t]+be|comes[ \t]+(?:out[ \t]+)?to)\b)"
     r"[ \t*_]*(?:(?:therefore|thus|then|simply|just|clearly)\b,?|:)?(?P<rest>[\s*_]*\S[^\n]*)",
     re.IGNORECASE | re.MULTILINE,
+)
+# The same in other languages, and the other way round.
+_SENTENCES = (
+    re.compile(
+        r"(?i:\b(?:la[ \t]+(?:respuesta|réponse|risposta)|a[ \t]+resposta|die[ \t]+antwort|het[ \t]+antwoord)"
+        r"(?:[ \t]+(?:final[ae]?|correct[ae]?|finale))?[ \t]+(?:est?|è|é|ist|is)\b[ \t]*:?)(?P<rest>[\s*_]*\S[^\n]*)"
+    ),
+    re.compile(r"(?:答案|答え)[ \t]*(?:是|为|為|は)[ \t:：]*(?P<rest>[^\n。]+?)(?:です|である)?(?=。|\n|\Z)"),
+    re.compile(
+        r"\b(?:option|choice|answer)[ \t]+(?P<rest>\(?[A-J]\)?)[ \t]+is[ \t]+(?:the[ \t]+)?(?:correct|right|best)", re.I
+    ),
+    re.compile(
+        r"(?:^|(?<=[.,:;][ \t]))(?:(?:so|thus|therefore|hence),?[ \t]+)?(?P<rest>[^\s.,:;?](?:[^\n.?]|\.(?=\d)){0,60}?)"
+        r",?[ \t]+is[ \t]+(?:the|my|our)[ \t]+(?:(?:final|correct|right)[ \t]+)*answer\b(?![ \t]+(?:to|for|that|we))",
+        re.IGNORECASE | re.MULTILINE,
+    ),
 )
 _NO_ANSWER = re.compile(
     r"(?:based|in[ \t]+(?:the|line)|given|found|(?:shown|as|listed)[ \t]+(?:below|above|follows)|correct\b|wrong\b"
@@ -45,12 +74,13 @@ _NEXT_SENTENCE = re.compile(
     re.DOTALL,
 )
 _AFTER_NUMBER = re.compile(r"\A([^A-Za-z\s]*\d[^A-Za-z\s]*)\.[ \t]+[A-Z].*", re.DOTALL)
-_WRAPPED = (("**", "**"), ("__", "__"), ("`", "`"), ("<", ">"), ("*", "*"))
+_WRAPPED = (("**", "**"), ("__", "__"), ("```", "```"), ("`", "`"), ("<", ">"), ("*", "*"))
 
 
 def answer_of(reply: str) -> str | None:
     """The answer of a reply without reasoning: the last box that is not empty, else what ``<answer>`` tags hold, else
     what a label announces, else what a sentence says; of several the last."""
+    reply = reply.translate(_INVISIBLE)
     boxed = last_boxed(reply)
     if boxed is not None:
         return boxed
@@ -60,17 +90,36 @@ def answer_of(reply: str) -> str | None:
     labelled = [a for a in _labelled(reply) if a]
     if labelled:
         return labelled[-1]
-    said = [a for m in _SENTENCE.finditer(reply) if (a := _said(m["rest"]))]
-    return said[-1] if said else None
+    for sentence in (_SENTENCE, *_SENTENCES):
+        if said := [a for m in sentence.finditer(reply) if (a := _said(m["rest"]))]:
+            return said[-1]
+    quoted = [_value(m["value"]) for m in _QUOTED.finditer(reply)]
+    return quoted[-1] if quoted else None
+
+
+def _value(literal: str) -> str:
+    """What a literal of JSON or Python says; a name as it stands."""
+    try:
+        return str(ast.literal_eval(literal))
+    except (ValueError, SyntaxError, MemoryError):
+        return literal
 
 
 def last_boxed(text: str) -> str | None:
-    """The contents of the last ``\\boxed{...}`` with balanced braces that is not empty; ``\\boxed 5`` is one too."""
+    """The contents of the last ``\\boxed{...}`` with balanced braces that is not empty; ``\\boxed 5`` is one too. Boxes
+    with nothing but a comma or an "and" between them are one answer."""
+    found: list[str] = []
+    follows = len(text)
     for box in reversed(list(_BOX.finditer(text))[-_MAX_BOXES:]):
         inside = box["bare"] or _to_its_brace(text, box.end())
-        if inside and inside.strip():
-            return inside.strip()
-    return None
+        end = box.end() if box["bare"] else box.end() + len(inside or "") + 1
+        if inside is None or not inside.strip() or (found and not _BETWEEN_BOXES.fullmatch(text, end, follows)):
+            if found:
+                break
+            continue
+        found.insert(0, inside.strip())
+        follows = box.start()
+    return ", ".join(dict.fromkeys(found)) or None
 
 
 def _to_its_brace(text: str, begin: int) -> str | None:

@@ -17,12 +17,29 @@ MAX_BLOCKS, MAX_ENDS = 16, 16
 """Blocks that are read, and ends that are tried for each: a model that repeats itself writes thousands of fences."""
 
 _FENCE = re.compile(r"(?P<before>[^`]*?)(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>[^`]*)")
-_TAGS = r"code|python|py|tool_code|execute"
-_TAG = re.compile(rf"(?P<before>[^<]*)<(?P<name>{_TAGS})(?:\s[^<>]*)?>(?P<rest>.*)", re.IGNORECASE)
+_TAGS = r"code|python|py|tool_code|execute|(?:execute|run)_(?:i?python|code)|(?:i?python|py)_?(?:code|interpreter)?"
+_TAG = re.compile(rf"(?P<before>[^<]*)(?:<pre\b[^<>]*>\s*)?<(?P<name>{_TAGS})(?:\s[^<>]*)?>(?P<rest>.*)", re.IGNORECASE)
+# Llama's and CodeLlama's own marks, and what closes each.
+_TOKENS = {"<|python_tag|>": "<|eom_id|>", "<|python_start|>": "<|python_end|>", "[PYTHON]": "[/PYTHON]"}
+_TOKEN = re.compile(rf"[ \t]*(?P<name>{'|'.join(map(re.escape, _TOKENS))})(?P<rest>.*)")
+# A whole block on one line, behind ``Code:`` or named Python.
+_ONE_LINE = re.compile(
+    r"\W*(?:(?:python )?(?:code|action)\W*[:：]\W*?`{3}(?:py(?:thon)?3?\b)?|`{3}(?:py(?:thon)?3?)\b)"
+    r"(?P<code>[^`]+)`{3}\s*",
+    re.IGNORECASE,
+)
 _ITEM = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?")
 _LANGUAGE = re.compile(r"[{.]*(?P<name>[\w+#-]*)(?P<version>(?:\.\d+)*)(?P<rest>.*)")
-_PYTHON = re.compile(r"i?py(?:thon)?\d*|tool_code|code|(?:python|py)[-_]?code|code[-_]?interpreter", re.IGNORECASE)
-_ATTRIBUTES = re.compile(r"[\s,;}]*(?:[.#:%{\[].*|[\d.]+|[\w-]+[=:].*|[\w./-]+\.py\b.*)?", re.DOTALL)
+_PYTHON = re.compile(
+    r"i?py(?:thon)?\d*|tool_code|code|(?:python|py)[-_]?(?:code|repl|exec|run)|code[-_]?(?:interpreter|cell)|jupyter",
+    re.IGNORECASE,
+)
+_ATTRIBUTES = re.compile(
+    r"[\s,;}]*(?:[.#:%{\[].*|[\d.]+|[\w-]+[=:].*|[\w./-]+\.py\b.*|i?python\d*|run(?:nable)?|exec(?:ute)?|interactive"
+    r"|copy|code)?",
+    re.DOTALL | re.IGNORECASE,
+)
+_PROSE = re.compile(r"(?:\*\*)?[A-Z][\w'’,-]*(?: [\w'’,()\"`-]+){2,}.*[.:!?]")
 _LABEL = re.compile(r"(?:python\s+)?(?:code|action)\s*[*_]*\s*[:：]?\s*[*_]*", re.IGNORECASE)
 _SHOWN = re.compile(
     r"\b(?:observations?|outputs?|results?|print(?:ed|s)?|g[ai]ves?|was|were|return(?:ed|s)?|show(?:ed|n|s)?|saw|sa(?:id|ys)"
@@ -76,6 +93,10 @@ class _Opening:
     margin: int
     first: str = ""
 
+    @property
+    def is_tag(self) -> bool:
+        return self.mark[0] not in "`~"
+
 
 @lru_cache(maxsize=64)
 def parsed(code: str) -> ast.Module | None:
@@ -95,8 +116,10 @@ def _acts(tree: ast.Module) -> bool:
 
 def blocks(text: str) -> list[Block]:
     """The blocks of a turn that may be its code, the best first."""
-    lines = text.replace("\r\n", "\n").split("\n")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     found = [b for b in islice(_all(lines), MAX_BLOCKS) if b.may_run]
+    if not found and (short := next((m for line in lines if (m := _ONE_LINE.fullmatch(line))), None)):
+        found = [Block(short["code"].strip(), Rank.NAMED, False)] if parsed(short["code"].strip()) else []
     return sorted(found, key=lambda b: b.order)
 
 
@@ -136,6 +159,8 @@ def _opening(lines: Sequence[str], at: int) -> _Opening | None:
         if not before or _is_label(before) or not tag["rest"].strip():
             rank = Rank.LABELLED if _follows_label(lines, at, before) else Rank.NAMED
             return _Opening(at, f"</{tag['name']}>", rank, margin, tag["rest"])
+    if token := _TOKEN.fullmatch(line):
+        return _Opening(at, _TOKENS[token["name"]], Rank.NAMED, margin, token["rest"])
     fence = _FENCE.fullmatch(line)
     return None if fence is None else _fence(lines, at, fence, margin)
 
@@ -184,6 +209,8 @@ def _read(lines: Sequence[str], opening: _Opening) -> tuple[Block | None, int]:
     None for a block in another language.
     """
     sure, unsure = _ends(lines, opening)
+    if not sure and not unsure:
+        unsure = _paragraphs(lines, opening)
     if opening.rank is None:
         return None, sure[0][0] + 1 if sure else len(lines)
     ends = [*sure, *unsure[:MAX_ENDS]]
@@ -196,7 +223,7 @@ def _read(lines: Sequence[str], opening: _Opening) -> tuple[Block | None, int]:
     is_open = line < 0
     if is_open:
         code, line = _code(lines[start:], opening), len(lines)
-    if opening.mark[0] == "<" and code.lstrip().startswith(("```", "~~~")) and (inner := blocks(code)):
+    if opening.is_tag and code.lstrip().startswith(("```", "~~~")) and (inner := blocks(code)):
         code = inner[0].code
     return Block(code.rstrip(), opening.rank, is_open), min(line + 1, len(lines))
 
@@ -209,7 +236,7 @@ def _ends(lines: Sequence[str], opening: _Opening) -> tuple[list[_End], list[_En
     """Where the block may end: at its own mark; and, less surely, at a mark behind code, or at another's."""
     sure: list[_End] = []
     unsure: list[_End] = []
-    is_tag = opening.mark[0] == "<"
+    is_tag = opening.is_tag
     own = re.compile(re.escape(opening.mark) + ("" if is_tag else f"{re.escape(opening.mark[0])}*"), re.IGNORECASE)
     start = opening.line
     for i in range(start, len(lines)):
@@ -229,6 +256,12 @@ def _ends(lines: Sequence[str], opening: _Opening) -> tuple[list[_End], list[_En
     return sure, unsure
 
 
+def _paragraphs(lines: Sequence[str], opening: _Opening) -> list[_End]:
+    """Where a sentence follows the code of a block that is never closed."""
+    found = (i for i in range(opening.line + 2, len(lines)) if not lines[i - 1].strip() and _PROSE.match(lines[i]))
+    return [(i, ()) for i in islice(found, 1)]
+
+
 _OTHER = re.compile(rf"(?:`{{3,}}|~{{3,}})|</(?:{_TAGS})>", re.IGNORECASE)
 
 
@@ -238,5 +271,6 @@ def _code(body: Sequence[str], opening: _Opening) -> str:
     text = "\n".join([first, *body] if first else body)
     indented = re.compile(rf"^[ \t]{{1,{opening.margin}}}", re.MULTILINE) if opening.margin else None
     forms = [text, textwrap.dedent(text), *([indented.sub("", text)] if indented else [])]
+    forms += [text.replace("\N{NO-BREAK SPACE}", " ")] if "\N{NO-BREAK SPACE}" in text else []
     parsing = (f for f in forms if parsed(f) is not None)
     return next(parsing, forms[1] if text[:1].isspace() and text.strip() else text)

@@ -17,23 +17,39 @@ class Reading:
     reply: str
 
 
-# (opening, closing): DeepSeek, Qwen, QwQ, Nemotron and others; EXAONE; Mistral; Seed-OSS; Sky-T1; Cohere; Kimi-VL;
-# MedGemma and Gemma.
-_TAG = r"think|thinking|thoughts?|reason|reasoning|seed:think|analysis|scratchpad|reflection"
+# The names that families give to it: DeepSeek, Qwen, QwQ, Nemotron, EXAONE, Seed-OSS, MiniMax, Kimi and others.
+_NAME = (
+    r"(?:[a-z]+:)?(?:(?:deep|inner|internal)[_-]?)?"
+    r"(?:think(?:ing)?|thoughts?|reason(?:ing)?|monologue|analysis|scratchpad|reflection|chain[_-]of[_-]thought)"
+    r"(?:[_-](?:process|steps))?|思考"
+)
+# (opening, closing): tags; Mistral's; Sky-T1's, Cohere's, Solar's and LFM's special tokens; Kimi-VL; MedGemma and
+# Gemma; Open WebUI; Granite and Apriel, which use sentences.
 _PAIRS = tuple(
     (re.compile(opening, re.IGNORECASE), re.compile(closing, re.IGNORECASE))
     for opening, closing in (
-        *((rf"<{name}(?:\s[^<>]*)?>", rf"</{name}\s*>") for name in _TAG.split("|")),
-        (r"\[THINK\]", r"\[/THINK\]"),
-        (r"<\|(?:begin_of_thought|thinking|think)\|>", r"<\|(?:end_of_thought|/thinking|/think)\|>"),
-        (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),
+        (rf"<\s?(?P<name>{_NAME})(?:\s[^<>]*)?>", rf"<\s?/\s?(?P<name>{_NAME})\s*>|<\|/think\|>"),
+        (r"\[(?P<name>THINK(?:ING)?|THOUGHT|REASONING)\]", r"\[/(?P<name>THINK(?:ING)?|THOUGHT|REASONING)\]"),
+        (
+            rf"(?:<\||\[\|)(?:begin_?of_?|start_?of_?|START_)?(?:{_NAME})(?:_start)?(?:\|>|\|\])",
+            rf"(?:<\||\[\|)(?:end_?of_?|END_|/)(?:{_NAME})(?:\|>|\|\])|<\|(?:{_NAME})_end\|>"
+            r"|(?P<opened>)<\|end\|>\s*(?:<\|begin\|>\s*assistant\s*)?<\|content\|>",
+        ),
         (r"◁think▷", r"◁/think▷"),
         (r"<unused94>", r"<unused95>"),
         (r"<\|channel>", r"<channel\|>"),
+        # What else these close is no reasoning: they never stand alone.
+        (r"<details\s[^<>]*type=.?reasoning[^<>]*>", r"(?P<opened>)</details>"),
+        (r"\A\s*here(?:'s| is) my thought process:", r"(?P<opened>)here(?:'s| is) my response:"),
+        (r"\A\s*here are my reasoning steps:", r"(?P<opened>)\[BEGIN FINAL RESPONSE\]"),
     )
 )
 _REPLY_MARKS = re.compile(r"\A\s*(?:<\|(?:START_RESPONSE|begin_of_solution)\|>|<response>)\s*", re.IGNORECASE)
-_REPLY_END = re.compile(r"\s*(?:<\|(?:END_RESPONSE|end_of_solution)\|>|</response>)\s*\Z", re.IGNORECASE)
+_REPLY_END = re.compile(
+    r"\s*(?:<\|(?:END_RESPONSE|end_of_solution)\|>|</response>|\[END FINAL RESPONSE\])(?:\s*<\|end\|>)?\s*\Z",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(r"(?:[\W_]*\w+[\W_]*:\W*)?")
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 # gpt-oss: <|start|>assistant<|channel|>analysis<|message|>…<|end|>
 _HARMONY = re.compile(
@@ -95,23 +111,37 @@ def _first_cut(text: str) -> tuple[int, tuple[int, int], int] | None:
     """The first stretch of reasoning: where it starts, its inside, and where it ends."""
     found: list[tuple[int, tuple[int, int], int]] = []
     for opening, closing in _PAIRS:
-        start = next((m for m in opening.finditer(text) if _opens(text, m)), None)
-        if start is not None:
-            end = next((m for m in closing.finditer(text, start.end()) if not _quoted(text, m)), None)
-            inside = (start.end(), end.start() if end else len(text))
-            found.append((start.start(), inside, end.end() if end else len(text)))
-        elif not opening.search(text):
-            marks = reversed(list(closing.finditer(text))[-_MAX_STRETCHES:])
-            alone = next((m for m in marks if _closes_alone(text, m)), None)
-            if alone is not None:
-                found.append((0, (0, alone.start()), alone.end()))
+        openings, closings = list(opening.finditer(text)), list(closing.finditer(text))
+        for start in openings[:_MAX_STRETCHES]:
+            fits = (m for m in closings if m.start() >= start.end() and _name(m) in (_name(start), ""))
+            end = next((m for m in fits if not _quoted(text, m)), None)
+            if _opens(text, start, end):
+                inside = (start.end(), end.start() if end else len(text))
+                found.append((start.start(), inside, end.end() if end else len(text)))
+                break
+        opened = {_name(m) for m in openings}
+        free = (m for m in closings[::-1][:_MAX_STRETCHES] if _name(m) not in opened and "opened" not in _groups(m))
+        if alone := next((m for m in free if _closes_alone(text, m)), None):
+            found.append((0, (0, alone.start()), alone.end()))
     return min(found, default=None)
 
 
-def _opens(text: str, mark: re.Match[str]) -> bool:
-    """Whether reasoning begins here: at the start of a line, outside of code."""
-    line = text[text.rfind("\n", 0, mark.start()) + 1 : mark.start()]
-    return not line.strip() and not _in_code(text, mark.start())
+def _groups(mark: re.Match[str]) -> dict[str, str]:
+    return {k: v for k, v in mark.groupdict().items() if v is not None}
+
+
+def _name(mark: re.Match[str]) -> str:
+    """The name in a mark, which its closing mark repeats; '' where the mark has none."""
+    return _groups(mark).get("name", "").lower()
+
+
+def _opens(text: str, mark: re.Match[str], end: re.Match[str] | None) -> bool:
+    """Whether reasoning begins here: outside of code, at the start of a line or behind its label ("Thought:"); within
+    a sentence only where it is closed on a later line."""
+    if _in_code(text, mark.start()) or _quoted(text, mark):
+        return False
+    line = text[text.rfind("\n", 0, mark.start()) + 1 : mark.start()].strip()
+    return _LABEL.fullmatch(line) is not None or (end is not None and "\n" in text[mark.end() : end.start()])
 
 
 def _closes_alone(text: str, mark: re.Match[str]) -> bool:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from agentdistill.grade._dates import same_day
 from agentdistill.grade._times import same_time
-from agentdistill.types import Kind
 
-_NUMBER = r"[-+−±]?\s*(?:[$€£¥]|US\$)?\s*[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER = r"[-+−±]?\s*(?:[$€£¥]|US\$)?\s*[-+−]?(?:\d[\d,]*(?:\.\d+)?\s?[½⅓⅔¼¾⅕⅛]?|\.\d+|[½⅓⅔¼¾⅕⅛]|∞)(?:[eE][-+]?\d+)?"
 _UNITS = (
     "mm|cm|dm|m|km|in|ft|yd|mi|mg|g|kg|t|oz|lb|lbs|ml|cl|l|L|s|sec|min|h|hr|hrs|mph|kmh|km/h|m/s|Hz|kHz|MHz|W|kW|V|A|J|kJ"
-    "|N|Pa|kPa|K|°C|°F|cm2|m2|km2|cm3|m3|cm\\^2|m\\^2|km\\^2|cm\\^3|m\\^3|USD|EUR"
+    "|k|M|B|bn|million|billion|N|Pa|kPa|K|°C|°F|cm2|m2|km2|cm3|m3|cm\\^2|m\\^2|km\\^2|cm\\^3|m\\^3|USD|EUR"
 )
 _QUANTITY = re.compile(rf"{_NUMBER}\s*(?:\\?[%°€£$]|(?:{_UNITS}))?")
 _YEAR = re.compile(r"1\d{3}|20\d{2}")
@@ -50,7 +49,7 @@ _TOKEN = re.compile(r"\s*(?:(\d+(?:[.,]\d+)*)|([^\W\d_]+)|([-+−*/·×÷^=<>≤
 _OPERATORS = frozenset("+*/·×÷^=<>≤≥≠√∪∩|-−±")
 
 
-def answer_kind(answers: Sequence[str]) -> Kind:
+def answer_kind(answers: Sequence[str]) -> str:
     """``math`` where nine in ten answers are numbers or formulas and not all of them are years; else ``short``.
 
     >>> answer_kind(["no", "yes", "UK", "10-8"]), answer_kind(["12", "2x + 1", "$1,000"]), answer_kind(["1999"])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
+from agentdistill import registry
 from agentdistill.errors import DataError
 from agentdistill.problems._gold import golds, too_long_to_answer
 from agentdistill.problems._kind import answer_kind
@@ -14,7 +15,7 @@ from agentdistill.problems._passages import supporting_titles
 from agentdistill.problems._read import Row, Source, open_source
 from agentdistill.problems._value import as_text, as_texts
 from agentdistill.store import digest
-from agentdistill.types import Kind, Problem
+from agentdistill.types import Problem
 
 FIELDS = ("id", "question", "answer", "kind", "family", "aliases")
 _MANY = 10_000
@@ -41,7 +42,7 @@ def load_problems(
     source: str | Path,
     *,
     fields: Mapping[str, str] | None = None,
-    kind: Kind | None = None,
+    kind: str | None = None,
     family: str | None = None,
     limit: int | None = None,
     strict: bool = False,
@@ -63,8 +64,8 @@ def load_problems(
     'Which river flows through Velmora?'
     """
     columns = _columns(fields or {})
-    if kind is not None and kind not in get_args(Kind):
-        raise DataError(f'no problem kind is called "{kind}"; there are: {", ".join(get_args(Kind))}')
+    if kind is not None:
+        registry.check("scorers", kind, DataError)
     opened = open_source(str(source))
     problems, skipped = _collect(opened, columns, kind, family or opened.name, limit, strict)
     if not problems:
@@ -98,7 +99,7 @@ def _columns(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def _collect(
-    opened: Source, columns: dict[str, str], kind: Kind | None, family: str, limit: int | None, strict: bool
+    opened: Source, columns: dict[str, str], kind: str | None, family: str, limit: int | None, strict: bool
 ) -> tuple[list[Problem], list[str]]:
     drafts: dict[str, tuple[Problem, bool]] = {}
     skipped: list[str] = []
@@ -133,7 +134,7 @@ def _answers_left(opened: Source, columns: dict[str, str], most: int) -> list[st
     return out
 
 
-def _problem(row: Row, columns: dict[str, str], kind: Kind | None, family: str) -> tuple[Problem, bool]:
+def _problem(row: Row, columns: dict[str, str], kind: str | None, family: str) -> tuple[Problem, bool]:
     """One problem, and whether its kind was given rather than still to be found."""
     if not isinstance(row.values, Mapping):
         raise _BadRow(row.fault or f"expected an object, got {type(row.values).__name__}")
@@ -148,15 +149,15 @@ def _problem(row: Row, columns: dict[str, str], kind: Kind | None, family: str) 
         why = "is empty" if missing in row.values else _near(missing, row.values)
         raise _BadRow(f'"{missing}" {why}' if missing in row.values else f'no "{missing}"{why}')
     given = kind or as_text(value["kind"]) or None
-    if given is not None and given not in get_args(Kind):
-        raise _BadRow(f'kind "{given}" is not one of {", ".join(get_args(Kind))}')
+    if given is not None and given not in registry.names("scorers") and given != kind:
+        raise _BadRow(registry.unknown(f'scorer in "{columns["kind"]}":', given, registry.names("scorers")))
     aliases = dict.fromkeys([*more, *_texts(value["aliases"], "aliases", columns)])
     identity = as_text(value["id"]) or digest([question, answer])
     problem = Problem(
         identity,
         question,
         answer,
-        cast(Kind, given or "short"),
+        given or "short",
         as_text(value["family"]) or family,
         tuple(a for a in aliases if a != answer),
         supporting=supporting_titles(row.values),

@@ -1,6 +1,6 @@
-"""The words that models are spoken to in. A style is one module here, found by its name.
+"""Prompt templates: what models are told, and how their turns are written. A template is a module or an object.
 
-A style module has ``agent(question, tools)`` and ``cot(question, passages)``, which open a conversation;
+It has ``agent(question, tools)`` and ``cot(question, passages)``, which open a conversation;
 ``action(thought, code)``, an agent's turn; ``observation(text)``, what the environment says after a step; ``THOUGHT``,
 how every agent turn begins; and ``AGENT_STOP``, the strings at which a turn is over. ``TOOL_RESULT_CHARS`` bounds an
 observation.
@@ -8,22 +8,17 @@ observation.
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from typing import Protocol, cast
 
-from agentdistill.errors import UserError
+from agentdistill import registry
 from agentdistill.retrieval import Passage
 from agentdistill.tools import Tool
 from agentdistill.types import Message
 
-__all__ = ["Style", "format_passages", "load_style", "styles"]
-
 
 class Style(Protocol):
-    """What a style module is."""
+    """What a prompt template is."""
 
     THOUGHT: str
     AGENT_STOP: tuple[str, ...]
@@ -41,18 +36,9 @@ class Style(Protocol):
         """What the environment says after a step."""
 
 
-def styles() -> tuple[str, ...]:
-    """The names of the styles there are, in order."""
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__)))
-
-
 def load_style(name: str) -> Style:
-    """The style called ``name``. Raises UserError naming the nearest for an unknown one."""
-    if name not in styles():
-        near = difflib.get_close_matches(name, styles(), n=1)
-        hint = f'; did you mean "{near[0]}"?' if near else ""
-        raise UserError(f'no prompt style is called "{name}"{hint} (there are: {", ".join(styles())})')
-    return cast(Style, importlib.import_module(f"{__name__}.{name}"))
+    """The template called ``name``. Raises UserError naming the nearest for an unknown one."""
+    return cast(Style, registry.load("prompts", name))
 
 
 def format_passages(passages: Sequence[Passage]) -> str:

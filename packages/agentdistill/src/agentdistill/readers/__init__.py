@@ -1,7 +1,7 @@
-"""Readers: published trajectories and solutions as collections, one file each, found by its name.
+"""Readers: published trajectories and solutions as collections; other readers are plug-ins.
 
 A recipe names one as ``NAME``, ``NAME:SPLIT``, ``NAME:SPLIT:N`` (the first N rows) or ``NAME:SPLIT@PATH``; see
-:mod:`agentdistill.tasks._benchmark` for where a split is looked for. A reader module has ``SPLITS``, which maps every
+:mod:`agentdistill.tasks._benchmark` for where a split is looked for. A reader has ``SPLITS``, which maps every
 split to the methods it has trajectories of (the first split is meant where none is named); ``parts(split)``, the files
 of a split; and ``drafts(split, path, method)``, which yields a :class:`Draft` or a :class:`LeftOut` for every row.
 """
@@ -9,9 +9,9 @@ of a split; and ``drafts(split, path, method)``, which yields a :class:`Draft` o
 from agentdistill.readers._build import Built
 from agentdistill.readers._collection import Collection, read_sources
 from agentdistill.readers._draft import Draft, LeftOut, Notes, Turn
-from agentdistill.readers._named import Named, find_reader, read_collection, read_drafts, readers
+from agentdistill.readers._named import Named, find_reader, read_collection, read_drafts
 
 __all__ = [
     "Built", "Collection", "Draft", "LeftOut", "Named", "Notes", "Turn", "find_reader", "read_collection",
-    "read_drafts", "read_sources", "readers",
+    "read_drafts", "read_sources",
 ]  # fmt: skip

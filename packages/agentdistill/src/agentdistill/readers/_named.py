@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import pkgutil
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
+from agentdistill import registry
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.prompts import Style
@@ -20,9 +18,6 @@ from agentdistill.readers._files import located
 from agentdistill.store import file_digest
 from agentdistill.tasks._benchmark import parse_spec
 from agentdistill.tools import Tool
-
-_PACKAGE = "agentdistill.readers"
-_SOURCE = re.compile(r"(?P<name>\w+)(?::(?P<spec>.*)|(?P<path>@.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +30,16 @@ class Named:
     path: str | None
 
     @property
-    def module(self) -> ModuleType:
+    def module(self) -> Any:
         """The reader."""
-        return importlib.import_module(f"{_PACKAGE}.{self.reader}")
+        return registry.load("readers", self.reader)
 
     def digests(self) -> dict[str, str]:
         """The content hashes of the files on this machine that it reads, by their names on the hub where none are."""
+        if not hasattr(self.module, "parts"):
+            return {self.reader: registry.fingerprint("readers", self.reader)}
         paths = [p for part in self.module.parts(self.split) for p in located(self.reader, part, self.path)]
         return {p: file_digest(Path(p)) if Path(p).is_file() else p for p in paths}
-
-
-def readers() -> tuple[str, ...]:
-    """The names of the readers there are, in order."""
-    return tuple(
-        sorted(
-            m.name
-            for m in pkgutil.iter_modules(importlib.import_module(_PACKAGE).__path__)
-            if not m.name.startswith("_")
-        )
-    )
 
 
 def find_reader(source: str, method: str) -> Named | None:
@@ -61,11 +47,11 @@ def find_reader(source: str, method: str) -> Named | None:
 
     Raises UserError for a split that does not exist or has none of that method.
     """
-    match = _SOURCE.fullmatch(source)
-    if match is None or match["name"] not in readers():
+    named = registry.split_source("readers", source)
+    if named is None:
         return None
-    splits: Mapping[str, Sequence[str]] = Named(match["name"], "", None, None).module.SPLITS
-    found = Named(match["name"], *parse_spec(match["spec"] or match["path"] or "", default=next(iter(splits))))
+    splits: Mapping[str, Sequence[str]] = registry.load("readers", named[0]).SPLITS
+    found = Named(named[0], *parse_spec(named[1], default=next(iter(splits))))
     fitting = [s for s, methods in splits.items() if _loop(method) in methods]
     if found.split not in splits:
         raise UserError(f'{found.reader} has no split "{found.split}"; there are: {", ".join(splits)}')

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from agentdistill._toml import Source, check_call, unknown
+from agentdistill import registry
+from agentdistill._toml import Source, check_call
 from agentdistill.errors import UserError
-from agentdistill.filters import filters
 from agentdistill.methods import METHODS
-from agentdistill.prompts import styles
 from agentdistill.readers import find_reader
 from agentdistill.recipe._settings import A_NAME, Recipe, ToolsSettings, asks_teacher, is_name, sources_of, student_name
+from agentdistill.registry import unknown
 from agentdistill.retrieval import builder, check_settings, is_remote
-from agentdistill.retrieval import kinds as retrievers
 
 
 def check(recipe: Recipe, source: Source) -> None:
     """Raise RecipeError, with file and line, for the first thing that does not fit."""
     _check_name(recipe.name, source, "")
-    if recipe.style not in styles():
-        raise source.error(unknown("style", recipe.style, styles()), "", "style")
+    _check_plugin("prompts", recipe.style, source, "", "style")
     _check_problems(recipe, source)
     _check_retriever(recipe.tools, source)
     for name in recipe.filter.keep:
-        if name not in filters():
-            raise source.error(unknown("filter", name, filters()), "filter", "keep")
+        _check_plugin("filters", name, source, "filter", "keep")
     for name in recipe.collect.trajectories:
         if name not in _COLLECTIONS:
             raise source.error(unknown("collection", name, _COLLECTIONS), "collect.trajectories", name)
@@ -37,6 +34,13 @@ def check(recipe: Recipe, source: Source) -> None:
         why = "later rounds sample on problems: name them as train in [problems]"
         raise source.error(why, "rounds", "n")
     _check_numbers(recipe, source)
+
+
+def _check_plugin(kind: str, name: str, source: Source, table: str, key: str) -> None:
+    try:
+        registry.check(kind, name)
+    except UserError as e:
+        raise source.error(str(e), table, key) from e
 
 
 def _check_problems(recipe: Recipe, source: Source) -> None:
@@ -83,8 +87,7 @@ _COLLECTIONS = sorted({m.learns for m in METHODS.values() if m.learns})
 
 def _check_retriever(tools: ToolsSettings, source: Source) -> None:
     kind, settings = tools.retriever, tools.retriever_settings
-    if kind not in retrievers():
-        raise source.error(unknown("retriever", kind, retrievers()), "tools", "retriever")
+    _check_plugin("retrievers", kind, source, "tools", "retriever")
     if tools.search in ("", ()) or (isinstance(tools.search, tuple) and "" in tools.search):
         raise source.error("search names no corpus", "tools", "search")
     given = {} if tools.url is None else {"url": tools.url}

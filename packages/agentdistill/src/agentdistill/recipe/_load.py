@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agentdistill._toml import Source, build, check_call, unknown
-from agentdistill.errors import RecipeError
+from agentdistill._toml import Source, build, check_call
+from agentdistill.errors import RecipeError, UserError
 from agentdistill.recipe._check import check
 from agentdistill.recipe._settings import Recipe
 
@@ -114,12 +114,12 @@ def _spare(data: dict[str, Any]) -> None:
 
 
 def _teacher(table: dict[str, Any], source: Source) -> dict[str, Any]:
-    import importlib
-
-    from agentdistill.models import kinds
+    from agentdistill.models import loader
 
     kind = table.pop("model", "endpoint")
-    if kind not in kinds():
-        raise source.error(unknown("model kind", kind, kinds()), "teacher", "model")
-    check_call(importlib.import_module(f"agentdistill.models.{kind}").load, table, source, "teacher")
+    try:
+        load = loader(kind)
+    except UserError as e:
+        raise source.error(str(e), "teacher", "model") from e
+    check_call(load, table, source, "teacher")
     return {"model": kind, "settings": table}

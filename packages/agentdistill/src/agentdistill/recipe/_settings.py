@@ -48,10 +48,11 @@ class TeacherSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolsSettings:
-    """What model code may call. ``search`` is a corpus (file, glob, folder or built-in task, or a list of those), ``k``
-    passages a query, each cut to ``passage_chars`` where that is set; ``functions`` a Python file whose public
-    functions are tools. A retriever that asks a server takes its ``url`` instead of a corpus; ``index`` is a folder for
-    indexes that several runs share. ``mcp`` holds MCP servers by name, whose tools are offered too."""
+    """What model code may call. ``search`` is a corpus (file, glob, folder or task, or a list of those), ``k`` passages
+    a query, each cut to ``passage_chars`` where that is set. ``functions`` is a Python file whose public functions are
+    tools, a plug-in, or a list of those. A retriever that asks a server takes its ``url`` instead of a corpus;
+    ``index`` is a folder for indexes that several runs share. ``mcp`` holds MCP servers by name, whose tools are
+    offered too."""
 
     search: str | tuple[str, ...] | None = None
     retriever: str = "bm25"
@@ -60,8 +61,13 @@ class ToolsSettings:
     index: str | None = None
     k: int = 3
     passage_chars: int | None = None
-    functions: str | None = None
+    functions: str | tuple[str, ...] = ()
     mcp: dict[str, McpServer] = field(default_factory=dict)
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The files and plug-ins of ``functions``."""
+        return (self.functions,) if isinstance(self.functions, str) else self.functions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

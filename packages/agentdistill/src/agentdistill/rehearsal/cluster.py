@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agentdistill._toml import unknown
 from agentdistill.errors import UserError
 from agentdistill.methods import METHODS
+from agentdistill.registry import unknown
 from agentdistill.rehearsal.plan import Assumptions
 
 _COPIES = 3  # of a trace's text in a driver's memory: its objects, and the file's text twice while it is written

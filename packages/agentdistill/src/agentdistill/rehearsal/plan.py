@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agentdistill.errors import AgentDistillError
-from agentdistill.layout import trainings
 from agentdistill.methods import METHODS, Method
+from agentdistill.pipeline.layout import trainings
 from agentdistill.recipe import Recipe, student_name
 from agentdistill.rehearsal.probes import Device, Speed, training_speed, writing_speed
 from agentdistill.rehearsal.shapes import config_of, n_parameters
@@ -207,7 +207,7 @@ def _counts(recipe: Recipe, assumed: Assumptions) -> tuple[int, int]:
     """How many problems there are; the assumed numbers where they cannot be loaded here."""
     from pathlib import Path
 
-    from agentdistill.run import Run
+    from agentdistill.pipeline.run import Run
 
     run = Run(recipe, Path("rehearsal"))
     try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from agentdistill.lessons import is_broken
+from agentdistill.filters import is_broken
 from agentdistill.report.outcome import ERROR_KINDS, Outcome, error_kinds, outcome
 from agentdistill.report.run import values_by_problem
 from agentdistill.stats import Interval, Weighting, mean_interval, wilson

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from agentdistill.lessons import RoundCounts
+from agentdistill.filters import RoundCounts
 from agentdistill.methods import METHODS
 from agentdistill.report._cells import average
 from agentdistill.report.run import Part, Run

@@ -1,15 +1,13 @@
-"""Search over a user's corpus. A retriever is one file, found by its name: ``search-r1`` is ``search_r1.py``."""
+"""Search over a user's corpus. A retriever is made by a function ``build(passages, cache=None, **settings)``."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
-import pkgutil
 from collections.abc import Iterable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from agentdistill import registry
 from agentdistill.errors import UserError
 from agentdistill.progress import Progress
 from agentdistill.retrieval._mapped import MappedCorpus, corpus_digest, map_corpus, open_corpus
@@ -26,7 +24,6 @@ __all__ = [
     "check_settings",
     "corpus_digest",
     "is_remote",
-    "kinds",
     "load_corpus",
     "map_corpus",
     "open_corpus",
@@ -54,16 +51,8 @@ class Retriever(Protocol):
         """``search`` for each query, in order."""
 
 
-def kinds() -> tuple[str, ...]:
-    """The names of the retrievers there are, in order."""
-    names = (m.name for m in pkgutil.iter_modules(__path__))
-    return tuple(sorted(n.replace("_", "-") for n in names if not n.startswith("_") and n != "corpus"))
-
-
 def settings_of(kind: str) -> dict[str, inspect.Parameter]:
     """The settings that the retriever called ``kind`` has, by name. Raises UserError for an unknown kind."""
-    if kind not in kinds():
-        raise UserError(f'no retriever is called "{kind}"; there are: {", ".join(kinds())}')
     parameters = inspect.signature(builder(kind)).parameters
     return {n: p for n, p in parameters.items() if n not in _HANDED}
 
@@ -78,9 +67,7 @@ def check_settings(kind: str, settings: Iterable[str]) -> None:
     known = list(settings_of(kind))
     for key in settings:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f" (it has: {', '.join(known)})"
-            raise UserError(f"retriever {kind!r} has no setting {key!r}{hint}")
+            raise UserError(registry.unknown("setting", key, known, f'retriever "{kind}"'))
 
 
 def build_retriever(
@@ -104,5 +91,5 @@ def build_retriever(
 
 
 def builder(kind: str) -> Any:
-    """The function that makes the retriever called ``kind``: ``build`` of its module."""
-    return import_module(f"agentdistill.retrieval.{kind.replace('-', '_')}").build
+    """The function that makes the retriever called ``kind``. Raises UserError for an unknown kind."""
+    return registry.load("retrievers", kind)

@@ -12,18 +12,22 @@ from typing import Any
 from agentdistill.serve.refused import Refused
 
 _REASONS = (
-    ("the agent has tools of its own and takes none", "tools functions tool_choice function_call web_search_options"),
+    (
+        "the agent has tools of its own and takes none",
+        "tools functions tool_choice function_call web_search_options search_parameters plugins mcp_servers",
+    ),
     (
         "an answer is plain text and takes no other form",
         "response_format json_schema grammar regex ebnf structured_outputs structural_tag guided_json guided_regex "
-        "guided_choice guided_grammar modalities audio echo",
+        "guided_choice guided_grammar modalities audio echo format response_schema",
     ),
     ("there are no log probabilities of an answer", "logprobs top_logprobs prompt_logprobs n_probs"),
     (
         "sampling takes temperature, top_p, seed and stop alone",
         "frequency_penalty presence_penalty repetition_penalty repeat_penalty length_penalty no_repeat_ngram_size "
         "logit_bias bad_words allowed_token_ids stop_token_ids logits_processors top_k min_p top_a typical typical_p "
-        "tfs_z mirostat dynatemp_range xtc_probability dry_multiplier best_of use_beam_search num_beams",
+        "tfs_z mirostat dynatemp_range xtc_probability dry_multiplier "
+        "smoothing_factor penalty_alpha random_seed best_of use_beam_search num_beams",
     ),
     (
         "the length is bounded by max_tokens alone",
@@ -32,14 +36,15 @@ _REASONS = (
     ),
     (
         "how long the agent thinks cannot be set",
-        "reasoning reasoning_effort verbosity thinking enable_thinking thinking_budget",
+        "reasoning reasoning_effort verbosity think thinking enable_thinking thinking_budget thinking_config",
     ),
     (
         "the prompt is made of messages alone, by the server's own template",
-        "chat_template chat_template_kwargs documents system prompt suffix",
+        "chat_template chat_template_kwargs documents system instructions input prompt suffix safe_prompt "
+        "truncate_prompt_tokens transforms",
     ),
-    ("stop strings are given as stop", "stop_sequences"),
-    ("parameters stand beside messages", "options"),
+    ("stop strings are given as stop", "stop_sequences stop_regex include_stop_str_in_output"),
+    ("parameters stand beside messages", "options extra_body parameters generation_config"),
 )
 _WHY = {name: why for why, names in _REASONS for name in names.split()}
 _FACTORS = frozenset(

@@ -11,16 +11,16 @@ from typing import TypeVar
 
 from agentdistill.environment import Environment, Workspace
 from agentdistill.errors import InfrastructureError, ModelError
+from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model, is_out_of_context
 from agentdistill.prompts import Style
-from agentdistill.rollout import RolloutSettings, rollout
-from agentdistill.seeds import seed_of
 from agentdistill.serve.batching import Batches
 from agentdistill.serve.conversation import Chat, Shelf, opening
 from agentdistill.serve.events import Chosen, Ended, Tell, Tried, Watched
 from agentdistill.serve.gate import Gate
 from agentdistill.serve.outcome import answer_text, fault, raise_without_answer, too_long, trace_of
 from agentdistill.serve.refused import Refused
+from agentdistill.store import seed_of
 from agentdistill.types import Consistency, End, Message, Problem, Request, Sample, Sampling, Trace
 from agentdistill.verify.asking import Answered, Choosing
 

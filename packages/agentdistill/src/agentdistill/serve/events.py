@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from agentdistill.acting import reply_of
 from agentdistill.errors import InfrastructureError
+from agentdistill.loop import reply_of
 from agentdistill.models import Model, is_out_of_context
 from agentdistill.types import Request, Sample, Step, Trace
 from agentdistill.verify.asking import Answered

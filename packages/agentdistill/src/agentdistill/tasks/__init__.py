@@ -1,37 +1,34 @@
-"""Built-in tasks: one file each, found by its name, and named in recipes as ``NAME`` or ``NAME:SPLIT``.
+"""Tasks: sets of problems, named in recipes as ``NAME`` or ``NAME:SPLIT``; other tasks are plug-ins.
 
-A task module has ``problems(split) -> list[Problem]`` and, where it brings passages to search, ``corpus(split) ->
+A task has ``problems(split) -> list[Problem]`` and, where it brings passages to search, ``corpus(split) ->
 list[Passage]``. The benchmarks also take ``NAME:SPLIT@PATH`` (see :mod:`agentdistill.tasks._benchmark`).
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
+from typing import Any
 
+from agentdistill import registry
 from agentdistill.errors import UserError
 from agentdistill.progress import Progress
 from agentdistill.retrieval import MappedCorpus, Passage, map_corpus, open_corpus, read_corpus
 
-_SOURCE = re.compile(r"(?P<name>\w+)(?::(?P<split>.*)|(?P<path>@.*))?", re.DOTALL)
 
+def find_task(source: str) -> tuple[Any, str] | None:
+    """The task and the split that ``source`` names; None where it names no task (a file or a hub dataset then).
 
-def tasks() -> tuple[str, ...]:
-    """The names of the tasks there are, in order."""
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")))
-
-
-def find_task(source: str) -> tuple[ModuleType, str] | None:
-    """The task module and split that ``source`` names; None where it names no task (a file or a hub dataset then)."""
-    match = _SOURCE.fullmatch(source)
-    if match is None or match["name"] not in tasks():
+    A plug-in that is a function ``(split) -> problems`` is a task without a corpus.
+    """
+    named = registry.split_source("tasks", source)
+    if named is None:
         return None
-    split = match["split"] or f"test{match['path'] or ''}"
-    return importlib.import_module(f"{__name__}.{match['name']}"), split
+    task, rest = registry.load("tasks", named[0]), named[1]
+    if not hasattr(task, "problems"):
+        task = SimpleNamespace(problems=task)
+    return task, f"test{rest}" if rest[:1] in ("", "@") else rest
 
 
 def open_search(search: str | Sequence[str], cache: Path, progress: Progress | None = None) -> MappedCorpus:
@@ -43,10 +40,13 @@ def open_search(search: str | Sequence[str], cache: Path, progress: Progress | N
     sources = [search] if isinstance(search, str) else search
     if not any(map(find_task, sources)):
         return open_corpus(sources, cache, progress)
-    return map_corpus([p for source in sources for p in _passages(source)], ", ".join(sources), cache, progress)
+    return map_corpus(
+        [p for source in sources for p in passages_of_source(source)], ", ".join(sources), cache, progress
+    )
 
 
-def _passages(source: str) -> Iterator[Passage]:
+def passages_of_source(source: str) -> Iterator[Passage]:
+    """The passages of a task, a file, a glob or a folder, in order. Raises UserError for a task that brings none."""
     task = find_task(source)
     if task is None:
         yield from read_corpus(source)

@@ -19,7 +19,7 @@ from agentdistill.errors import DataError, UserError
 from agentdistill.problems import Row, as_text, as_texts, open_source, supporting_titles
 from agentdistill.retrieval import Passage, passages_of
 from agentdistill.store import digest
-from agentdistill.types import Kind, Problem
+from agentdistill.types import Problem
 
 FOLDER_VARIABLE = "AGENTDISTILL_DATA"
 _SPEC = re.compile(r"(?P<name>[\w-]*)(?::(?P<n>\d*))?(?:@(?P<path>.+))?", re.DOTALL)
@@ -93,7 +93,7 @@ class Benchmark:
     """A public benchmark: its splits by name, how its answers are graded and its rows read."""
 
     name: str
-    kind: Kind
+    kind: str
     parts: Mapping[str, tuple[Part, ...]]
     read: Reader = plain_row
 

@@ -18,11 +18,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agentdistill._toml import unknown
 from agentdistill.errors import UserError
 from agentdistill.gym import Entry, Ref, entry, level_count, offered
 from agentdistill.gym.entries import N_SEEDS, first_seed, refusal
 from agentdistill.gym.levels import SETS
+from agentdistill.registry import unknown
 from agentdistill.types import Problem
 
 SPLITS = {"train": (0, 200), "test": (1, 50), "test-easy": (0, 50)}

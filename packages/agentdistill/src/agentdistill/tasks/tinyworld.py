@@ -16,7 +16,7 @@ from agentdistill.tinyworld.corpus import home
 from agentdistill.tinyworld.facts import FACT_FAMILIES, FactQuestion, fact_question, is_held_out
 from agentdistill.tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
 from agentdistill.tinyworld.world import World
-from agentdistill.types import Kind, Problem
+from agentdistill.types import Problem
 
 IN_DOMAIN = ("hop2", "word")
 PER_FAMILY = {"train": 300, "test": 100, "practice": 100}
@@ -45,6 +45,6 @@ def _family(world: World, family: str, split: str, n: int) -> list[Problem]:
         q: FactQuestion | MathQuestion
         q = fact_question(rng, world, family) if family in FACT_FAMILIES else math_question(rng, family)
         if is_held_out(q.key) == (split == "test") and q.text not in out:
-            kind: Kind = "math" if q.answer.isdigit() else "short"
+            kind: str = "math" if q.answer.isdigit() else "short"
             out[q.text] = Problem(f"{split}-{family}-{len(out):04}", q.text, q.answer, kind, family)
     return list(out.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import textwrap
 from collections.abc import Callable, Sequence
@@ -10,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentdistill import registry
 from agentdistill.errors import UserError
 
-__all__ = ["FINAL_ANSWER", "Tool", "describe", "load_functions"]
+__all__ = ["FINAL_ANSWER", "Tool", "describe", "load_tools"]
 
 FINAL_ANSWER = "final_answer"
 
@@ -65,19 +65,26 @@ def _quoted(doc: str) -> str:
     return f'"""{doc}"""' if "\n" not in doc else f'"""{doc}\n"""'
 
 
-def load_functions(path: Path) -> list[Tool]:
-    """Every public function that a user's Python file defines, in order. The file is the user's own code and is run."""
-    spec = importlib.util.spec_from_file_location(f"agentdistill_tools_{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise UserError(f"{path}: no such Python file of tools")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as e:
-        raise UserError(f"{path}: cannot be loaded: {type(e).__name__}: {e}") from e
+def load_tools(name: str | Path) -> list[Tool]:
+    """The tools that ``name`` names: every public function that a Python file defines, in order, or a plug-in
+    (:mod:`agentdistill.registry`) that is a function, a Tool or a list of those. The code is the user's own and is run.
+    """
+    name = str(name)
+    if not name.endswith(".py"):
+        found = registry.load("tools", name)
+        return [_tool(f, name) for f in (found if isinstance(found, list | tuple) else [found])]
+    module = registry.load_file(Path(name))
     own = [
         f for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__ and n[0] != "_"
     ]
     if not own:
-        raise UserError(f"{path}: defines no public function to use as a tool")
+        raise UserError(f"{name}: defines no public function to use as a tool")
     return [Tool.of(f) for f in own]
+
+
+def _tool(found: Any, name: str) -> Tool:
+    if isinstance(found, Tool):
+        return found
+    if not callable(found):
+        raise UserError(f"{name}: {type(found).__name__} is neither a function nor a Tool")
+    return Tool.of(found)

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from agentdistill.acting import Policy as Asking
 from agentdistill.driver import drive, groups_of
+from agentdistill.errors import RefusedError
+from agentdistill.loop import Policy as Asking
+from agentdistill.loop import RolloutSettings
 from agentdistill.models import Model
 from agentdistill.problems._kind import answer_kind
-from agentdistill.rollout import RolloutSettings
-from agentdistill.seeds import seed_of
-from agentdistill.types import End, Kind, Problem, Trace, Usage
+from agentdistill.store import seed_of
+from agentdistill.types import End, Problem, Trace, Usage
 from agentdistill.verify.candidates import of_trace
 from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots
 from agentdistill.verify.judges import JudgeSettings, Kit, load_judge
@@ -65,7 +66,7 @@ class Choosing:
     n: int
     kit: Kit
     verifier: Model | None = None
-    kind: Kind | None = None
+    kind: str | None = None
 
     def settings(self, own: RolloutSettings) -> RolloutSettings:
         """The settings of each trajectory: an agent's own, but never greedy."""
@@ -85,7 +86,7 @@ class Choosing:
         return await _chosen(self.verifier or model, replace(problem, kind=kind), traces, judge, self.kit, seed=seed)
 
 
-def _kind(answers: Sequence[str]) -> Kind:
+def _kind(answers: Sequence[str]) -> str:
     """``math`` where most answers are numbers or formulas: then 1/2 is 0.5."""
     n_math = sum(answer_kind([a]) == "math" for a in answers)
     return "math" if 2 * n_math > len(answers) else "short"
@@ -133,7 +134,10 @@ async def _chosen(
     def checking(i: int, c: Candidate) -> Callable[[Model], Awaitable[tuple[Candidate, tuple[Check, ...]]]]:
         async def check(m: Model) -> tuple[Candidate, tuple[Check, ...]]:
             asking = Asking(m, seed_of(seed, settings.name, problem.id, i), settings.sampling)
-            checks = await judge.check(asking, problem, c) if c.answer is not None else ()
+            try:
+                checks = await judge.check(asking, problem, c) if c.answer is not None else ()
+            except RefusedError:  # one candidate's words: the others are judged
+                checks = ()
             return replace(c, judgements=(judgement_of(settings, checks, asking.usage),)), checks
 
         return check

@@ -15,8 +15,8 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from agentdistill.seeds import seed_of
 from agentdistill.stats import pass_at_k
+from agentdistill.store import seed_of
 from agentdistill.verify.evidence import Ballots, Policy
 from agentdistill.verify.select import Ints, choose, method
 

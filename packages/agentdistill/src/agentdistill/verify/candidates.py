@@ -15,8 +15,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
+from agentdistill import registry
 from agentdistill.errors import DataError
 from agentdistill.grade import grade
 from agentdistill.parse import extract_answer
@@ -24,7 +25,7 @@ from agentdistill.problems import as_text, as_texts
 from agentdistill.problems._kind import answer_kind
 from agentdistill.store import digest, from_dict, read_jsonl, write_jsonl
 from agentdistill.tasks._benchmark import labels_of
-from agentdistill.types import End, Kind, Problem, Trace
+from agentdistill.types import End, Problem, Trace
 from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
 
 GIVEN_SCORE, GIVEN_VERDICT = "score", "verdict"
@@ -39,8 +40,8 @@ def read_pools(path: Path, kind: str | None = None, limit: int | None = None) ->
     candidates (all its traces were faults) is one, too. Raises DataError
     naming file and line for what cannot be read, and for a file without candidates.
     """
-    if kind is not None and kind not in get_args(Kind):
-        raise DataError(f'no kind is called "{kind}"; there are: {", ".join(get_args(Kind))}')
+    if kind is not None:
+        registry.check("scorers", kind, DataError)
     found: dict[str, tuple[int, Pool, bool]] = {}
     for n, row in read_jsonl(path):
         try:
@@ -54,7 +55,7 @@ def read_pools(path: Path, kind: str | None = None, limit: int | None = None) ->
     if not any(p.candidates for p in pools):
         raise DataError(f"{path}: no candidates in it")
     unknown = [p.problem.answer for _, p, known in found.values() if not known]
-    usual = cast(Kind, kind or answer_kind([a for a in unknown if a]))
+    usual = kind or answer_kind([a for a in unknown if a])
     known_kinds = {p.id: known for _, p, known in found.values()}
     return [graded(p if kind is None and known_kinds[p.id] else _of_kind(p, usual)) for p in pools]
 
@@ -77,7 +78,7 @@ def graded(pool: Pool) -> Pool:
     return replace(pool, candidates=done)
 
 
-def _of_kind(pool: Pool, kind: Kind) -> Pool:
+def _of_kind(pool: Pool, kind: str) -> Pool:
     return pool if pool.problem.kind == kind else replace(pool, problem=replace(pool.problem, kind=kind))
 
 
@@ -245,11 +246,11 @@ def _problem(row: Row, given: Any, gold: Any) -> tuple[Problem, bool]:
     if aliases is None:
         raise DataError('"aliases" is no list of texts')
     kind = as_text(parts.get("kind"))
-    if kind and kind not in get_args(Kind):
-        raise DataError(f'kind "{kind}" is not one of {", ".join(get_args(Kind))}')
+    if kind and kind not in registry.names("scorers"):
+        raise DataError(registry.unknown("scorer", kind, registry.names("scorers")))
     answer = golds[0] if golds else ""
     identity = as_text(_first(parts, ("id", "unique_id"))) or digest([question, answer])
     family = as_text(_first(parts, ("family", "subject", "level"))) or "default"
     others = tuple(a for a in dict.fromkeys([*golds[1:], *aliases]) if a != answer)
-    problem = Problem(identity, question, answer, cast(Kind, kind or "short"), family, others, labels_of(parts))
+    problem = Problem(identity, question, answer, kind or "short", family, others, labels_of(parts))
     return problem, bool(kind)

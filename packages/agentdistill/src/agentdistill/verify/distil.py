@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from agentdistill.errors import DataError
 from agentdistill.prompts import load_style as load_prompts
 from agentdistill.retrieval import Passage
-from agentdistill.seeds import seed_of
-from agentdistill.store import digest
+from agentdistill.store import digest, seed_of
 from agentdistill.types import End, Message, Source, Step, StepStatus, Trace
 from agentdistill.verify.judges import JudgeSettings
 from agentdistill.verify.judging import Judged

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from agentdistill.consistency import canonical
 from agentdistill.errors import DataError
 from agentdistill.grade import grade
+from agentdistill.loop import canonical
 from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
 
 Pass = Literal["any", "all", "majority", "soft"]

@@ -15,14 +15,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from agentdistill.acting import Policy
 from agentdistill.driver import Episode
-from agentdistill.errors import DataError, InfrastructureError
+from agentdistill.errors import DataError, InfrastructureError, ModelError, RefusedError
 from agentdistill.executors import OpenWork, RaySettings, Work, hire
+from agentdistill.loop import Policy
 from agentdistill.models import Model
 from agentdistill.progress import Progress, Silent, Task
-from agentdistill.seeds import seed_of
-from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl, set_aside
+from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl, seed_of, set_aside
 from agentdistill.types import Usage
 from agentdistill.verify.judges import Judge, JudgeSettings, Kit, load_judge
 from agentdistill.verify.models import model_identity
@@ -45,6 +44,10 @@ class Judged:
         return self.problem, self.candidate, self.solution
 
 
+Fault = InfrastructureError | RefusedError
+"""Why a candidate was not judged."""
+
+
 def judge_pools(
     pools: Sequence[Pool],
     settings: JudgeSettings,
@@ -61,8 +64,9 @@ def judge_pools(
 
     ``kit`` and ``model`` are made only if a judgement is missing in the ``journal``, in this process or, with ``ray``,
     in its workers. A journal of another judge, of other settings or of another ``world`` (whatever else judgements hang
-    on, as JSON values) is set aside. Raises InfrastructureError where the world failed again and again; what was judged
-    is kept.
+    on, as JSON values) is set aside. A candidate that the judge's server refused has no judgement; a later call asks
+    again. Raises InfrastructureError where the world failed again and again, ModelError where every candidate was
+    refused; what was judged is kept.
     """
     done = _opened(journal, settings, seed, world)
     places = [(p, i, c) for p in pools for i, c in enumerate(p.candidates)]
@@ -73,11 +77,16 @@ def judge_pools(
     if missing:
         work = partial(_work, places, settings, kit, model, seed)
         asyncio.run(_run(work, missing, keys, done, journal, ray, task))
-    task.done(_summary([done[key].judgement for key in keys]))
-    return [
-        replace(p, candidates=tuple(_with(c, done[p.id, i, digest(c.solution)]) for i, c in enumerate(p.candidates)))
-        for p in pools
-    ]
+    n_refused = sum(key not in done for key in keys)
+    told = _summary([done[key].judgement for key in keys if key in done])
+    task.done(told + (f"  {n_refused} refused" if n_refused else ""))
+
+    def judged(p: Pool) -> tuple[Candidate, ...]:
+        return tuple(
+            _with(c, settings.name, done.get((p.id, i, digest(c.solution)))) for i, c in enumerate(p.candidates)
+        )
+
+    return [replace(p, candidates=judged(p)) for p in pools]
 
 
 def read_journal(path: Path) -> tuple[JudgeSettings, list[Judged]]:
@@ -114,8 +123,10 @@ def _opened(
     return {j.key: j for j in read_journal(path)[1]}
 
 
-def _with(c: Candidate, judged: Judged) -> Candidate:
+def _with(c: Candidate, judge: str, judged: Judged | None) -> Candidate:
     """The candidate with the judgement, in the place of an earlier one by that judge."""
+    if judged is None:
+        return replace(c, judgements=tuple(j for j in c.judgements if j.judge != judge))
     new = judged.judgement
     if c.judgement(new.judge) is None:
         return replace(c, judgements=(*c.judgements, new))
@@ -124,12 +135,12 @@ def _with(c: Candidate, judged: Judged) -> Candidate:
 
 def _episode(
     judge: Judge, settings: JudgeSettings, seed: int, pool: Pool, i: int, candidate: Candidate
-) -> Episode[Judged | InfrastructureError]:
-    async def run(model: Model) -> Judged | InfrastructureError:
+) -> Episode[Judged | Fault]:
+    async def run(model: Model) -> Judged | Fault:
         policy = Policy(model, seed_of(seed, settings.name, pool.id, i), settings.sampling)
         try:
             checks = await judge.check(policy, pool.problem, candidate)
-        except InfrastructureError as e:
+        except (InfrastructureError, RefusedError) as e:
             return e
         return Judged(pool.id, i, digest(candidate.solution), judgement_of(settings, checks, policy.usage), checks)
 
@@ -155,7 +166,7 @@ async def _work(
     kit: Callable[[], AbstractContextManager[Kit]],
     make: Callable[[], Model],
     seed: int,
-) -> AsyncIterator[Work[Judged | InfrastructureError]]:
+) -> AsyncIterator[Work[Judged | Fault]]:
     with kit() as opened:
         judge, model = load_judge(settings, opened), make()
         try:
@@ -165,7 +176,7 @@ async def _work(
 
 
 async def _run(
-    work: OpenWork[Judged | InfrastructureError],
+    work: OpenWork[Judged | Fault],
     missing: set[int],
     keys: Sequence[tuple[str, int, str]],
     done: dict[tuple[str, int, str], Judged],
@@ -173,25 +184,40 @@ async def _run(
     ray: RaySettings | None,
     task: Task,
 ) -> None:
+    refused: dict[int, RefusedError] = {}  # not asked again: it would be refused again
     async with hire(work, ray) as crew:
-        for _ in range(2):  # faults get one more try
+        for _ in range(2):  # other faults get one more try
             breaker = _Breaker(max(8, crew.batch_size))
-            left = {at for at in missing if keys[at] not in done}
+            left = {at for at in missing if keys[at] not in done and at not in refused}
 
             def keep(came: Sequence[tuple[int, Any]], left: set[int] = left, b: _Breaker = breaker) -> None:
                 # Those that are not left ran again only to keep their batch the same.
                 good = [(at, j) for at, j in came if at in left and isinstance(j, Judged)]
                 append_jsonl(journal, [j for _, j in good])
                 done.update({keys[at]: j for at, j in good})
-                task.advance(len(good))
-                for _, j in came:
-                    b.saw(j if isinstance(j, InfrastructureError) else None)
+                new = {at: j for at, j in came if at in left and isinstance(j, RefusedError)}
+                refused.update(new)
+                task.advance(len(good) + len(new))
+                if len(refused) >= _MANY_REFUSED and not done:
+                    raise _all_refused(refused)
+                for at, j in came:
+                    if at not in new:
+                        b.saw(j if isinstance(j, InfrastructureError) else None)
 
             if left:
                 await crew.run(left, keep)
             fault = breaker.last
-        if fault is not None and any(keys[at] not in done for at in missing):
+        if fault is not None and any(keys[at] not in done and at not in refused for at in missing):
             raise fault
+        if refused and not done:
+            raise _all_refused(refused)
+
+
+_MANY_REFUSED = 100
+
+
+def _all_refused(refused: Mapping[int, RefusedError]) -> ModelError:
+    return ModelError(f"{next(iter(refused.values()))}; every candidate so far was refused")
 
 
 class _Breaker:

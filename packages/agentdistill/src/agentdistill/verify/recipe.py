@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agentdistill._toml import Source, build, check_call, unknown
-from agentdistill.errors import RecipeError
+from agentdistill import registry
+from agentdistill._toml import Source, build, check_call
+from agentdistill.errors import RecipeError, UserError
 from agentdistill.executors import RaySettings
-from agentdistill.models import kinds
-from agentdistill.prompts import styles
+from agentdistill.models import loader
+from agentdistill.registry import unknown
 from agentdistill.training.settings import TrainSettings
 from agentdistill.verify.evidence import Judges, Policy
 from agentdistill.verify.judges import JudgeSettings
@@ -140,8 +140,8 @@ def load_verify_recipe(path: Path) -> VerifyRecipe:
 
 
 def _check(recipe: VerifyRecipe, source: Source) -> None:
-    if recipe.style not in set(styles()) & set(verify_styles()):
-        both = sorted(set(styles()) & set(verify_styles()))
+    if recipe.style not in set(registry.names("prompts")) & set(verify_styles()):
+        both = sorted(set(registry.names("prompts")) & set(verify_styles()))
         raise source.error(unknown("style", recipe.style, both), "", "style")
     if recipe.generator:
         check_model(recipe.generator, source, "generator")
@@ -185,6 +185,8 @@ def check_model(table: dict[str, Any], source: Source, where: str) -> None:
     """Raise RecipeError unless a table names a kind of model and settings that it has."""
     settings = dict(table)
     kind = settings.pop("model", "endpoint")
-    if kind not in kinds():
-        raise source.error(unknown("model kind", kind, kinds()), where, "model")
-    check_call(importlib.import_module(f"agentdistill.models.{kind}").load, settings, source, where)
+    try:
+        load = loader(kind)
+    except UserError as e:
+        raise source.error(str(e), where, "model") from e
+    check_call(load, settings, source, where)

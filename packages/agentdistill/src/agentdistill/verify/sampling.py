@@ -14,10 +14,10 @@ from agentdistill.driver import Episode
 from agentdistill.environment import Environment
 from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.executors import OpenWork, RaySettings, Work, hire
+from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.models import Model
 from agentdistill.progress import Progress, Silent, Task
 from agentdistill.prompts import Style
-from agentdistill.rollout import RolloutSettings, chain_of_thought, rollout
 from agentdistill.store import append_jsonl, digest, read_jsonl, read_traces, repair_jsonl, set_aside, write_jsonl
 from agentdistill.types import End, Problem, Sampling, Trace
 from agentdistill.verify.candidates import of_trace

@@ -21,7 +21,8 @@ class Verdict(StrEnum):
     """What came of one try to verify. Only ``TRUE`` and ``FALSE`` are opinions: the others never mean "wrong".
 
     ``NO_CODE``: nothing to run was written. ``MALFORMED``: what was written could not be read (bad syntax), or what it
-    gave was no verdict. ``ERROR``: it raised, or met a limit of the sandbox other than time.
+    gave was no verdict. ``CUT_OFF``: it ended at the limit of new tokens, before any verdict. ``ERROR``: it raised, or
+    met a limit of the sandbox other than time.
     """
 
     TRUE = "true"
@@ -30,6 +31,7 @@ class Verdict(StrEnum):
     TIMEOUT = "timeout"
     NO_CODE = "no_code"
     MALFORMED = "malformed"
+    CUT_OFF = "cut_off"
 
     @property
     def settled(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from anyrig import creatures
 from anyrig.augment import Augmentation, augment
 from anyrig.corpus.splits import Selection, seed_of
-from anyrig.creatures.words import a, gerund, sentence, third
+from anyrig.creatures.captions import a, gerund, sentence, third
 from anyrig.features import Features, RigCode, encode, rig_code
 from anyrig.skeleton import Clip
 

@@ -1,4 +1,4 @@
-"""Procedural creatures: bodies without number, and motions for them that keep their feet on the ground.
+"""Procedural creatures: random bodies, and captioned motions for them whose feet stay where they stand.
 
 >>> import random
 >>> rng = random.Random(0)
@@ -6,18 +6,38 @@
 >>> walk = clip(dog, "walk", rng, seconds=2.0, fps=15.0)
 >>> walk.n_frames, len(walk.captions)
 (31, 3)
+
+Each file imports only from those above it::
+
+    names.py       joint names in the styles of common tools
+    body.py        body plans: trunk, legs, head, arms, wings, fins, tail, rest pose
+    kinds.py       known animals as ranges of numbers; a function a kind, and the table KINDS
+    ik.py          inverse kinematics of hinged chains
+    rig.py         a plan made into joints: the natural pose, limbs, and the skeleton with its rest pose
+    motion.py      curves of time, styles, and the motion that an action fills: turning joints, planting feet
+    captions.py    captions at three levels of detail, and the small grammar for them
+    standing.py    posture; idling, looking around, eating, crouching, jumping
+    gaits.py       gaits and footfalls; walking, trotting, running, sneaking, sidesteps, turns
+    combat.py      strikes, roars, fire, hits and death of whatever has legs
+    aerial.py      flying, gliding, hovering, dives, take-offs and landings
+    aquatic.py     what fish do, and paddling
+    serpentine.py  what serpents do
+    performance.py the table ACTIONS, and how a clip is made of one
+
+A new action is a function in the file of its kind and a row in ``performance.ACTIONS``; a new kind is a function and a
+row in ``kinds.KINDS``; a new animal is a row in the table of its kind.
 """
 
 from __future__ import annotations
 
 import random
 
-from anyrig.creatures import actions as _actions
-from anyrig.creatures import builds as _builds
-from anyrig.creatures.assemble import assemble as _assemble
-from anyrig.creatures.perform import Performance, perform
-from anyrig.creatures.plans import Plan
-from anyrig.creatures.style import Style
+from anyrig.creatures.body import Plan
+from anyrig.creatures.kinds import KINDS
+from anyrig.creatures.kinds import draw as plan
+from anyrig.creatures.motion import Style
+from anyrig.creatures.performance import Performance, actions, perform
+from anyrig.creatures.rig import assemble
 from anyrig.skeleton import Clip, Skeleton
 
 __all__ = ["Performance", "Plan", "Style", "actions", "clip", "kinds", "perform", "plan", "sample", "skeleton"]
@@ -25,22 +45,12 @@ __all__ = ["Performance", "Plan", "Style", "actions", "clip", "kinds", "perform"
 
 def kinds() -> tuple[str, ...]:
     """The kinds of creatures there are."""
-    return _builds.kinds()
-
-
-def plan(kind: str, rng: random.Random) -> Plan:
-    """A random body of ``kind``. Raises SettingsError for a kind that there is not."""
-    return _builds.draw(kind, rng)
+    return tuple(sorted(KINDS))
 
 
 def skeleton(plan: Plan) -> Skeleton:
     """The joints of ``plan``, in its rest pose."""
-    return _assemble(plan).skeleton
-
-
-def actions(plan: Plan) -> tuple[str, ...]:
-    """What a body can do."""
-    return tuple(name for name in _actions.names() if _actions.able(name, plan))
+    return assemble(plan).skeleton
 
 
 def clip(plan: Plan, action: str, rng: random.Random, seconds: float = 2.0, fps: float = 15.0) -> Clip:

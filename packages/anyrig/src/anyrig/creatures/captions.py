@@ -1,40 +1,50 @@
 """Captions at three levels of detail, worded at random and saying only what the clip does.
 
 Short: the action. Mid: how the parts of the body move. Long: the creature and its initial pose, the action, the parts.
+Below them the small grammar they are made with: texts with choices, verbs in the form a sentence needs, clauses joined.
 """
 
 from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from anyrig.creatures.plans import Plan
-from anyrig.creatures.style import Style
-from anyrig.creatures.words import a, choose, gerund, join, sentence, third
-
-__all__ = ["Telling", "captions", "describe"]
+from anyrig.creatures.body import Plan
+from anyrig.creatures.motion import Style
 
 
-@dataclass(frozen=True)
 class Telling:
-    """What an action has to say of itself, with choices in ``[one|other]``.
+    """What a caption may say of an action, in texts of the form ``"one|other"``.
 
-    ``verbs`` are phrases that start with a base form ("walk forward"); ``parts`` whole clauses on parts of the body
-    ("its tail sways"); ``start`` the pose of the first frame in the third person ("stands on all fours"). ``paced``
-    says whether adverbs of speed fit, ``moody`` whether those of mood do.
+    ``verbs`` are phrases that start with a base form ("walk forward"), and may hold choices in brackets; ``start`` is
+    the pose of the first frame in the third person ("stands on all fours"); ``parts`` are clauses on parts of the body
+    ("its tail sways").
     """
 
-    verbs: tuple[str, ...]
-    parts: tuple[str, ...]
-    start: str
-    paced: bool = True
-    moody: bool = True
+    def __init__(self, verbs: str, start: str, *parts: str) -> None:
+        self.verbs = re.split(r"\|(?![^\[]*\])", verbs)
+        self.start, *self.parts = (f"[{text}]" if "|" in text and "[" not in text else text for text in (start, *parts))
 
 
-_PACE = {"slow": ("slowly", "at a slow pace", "unhurriedly"), "fast": ("quickly", "fast", "briskly"), "": ("",)}
+# What several actions say.
+BITES = "the jaws open and close|it chews|the mouth works"
+STILL = "then it lies still|at the end it no longer moves|afterwards it lies motionless"
+
+
+def turn_verbs(side: float, verb: str) -> str:
+    """What a turn to one side in a curve is called; ``verb`` is how the creature gets along."""
+    way = side_name(side)
+    return f"turn {way}|{verb} in a curve to the {way}|turn to the {way}|{verb} to the {way}"
+
+
+def side_name(side: float) -> str:
+    return "left" if side > 0 else "right"
+
+
+_PACE = {"slow": ("slowly", "at a slow pace", "unhurriedly"), "fast": ("quickly", "fast", "briskly")}
 _MOOD = {
-    "neutral": ("",), "calm": ("calmly", "in a relaxed way", ""), "alert": ("alertly", "attentively", ""),
+    "calm": ("calmly", "in a relaxed way", ""), "alert": ("alertly", "attentively", ""),
     "tired": ("wearily", "tiredly", "listlessly"), "angry": ("angrily", "aggressively", "menacingly"),
     "playful": ("playfully", "cheerfully", "in high spirits"), "fearful": ("timidly", "fearfully", "warily"),
 }  # fmt: skip
@@ -43,68 +53,57 @@ _BEARING = {
     "tired": ("with its head hanging low", "with a drooping head"), "angry": ("tense and with a lowered head",),
     "playful": ("with a light and lively bearing", "with its head up"), "fearful": ("cowering", "ducked and wary"),
 }  # fmt: skip
+_PRONOUNS = {"it": ("he", "she"), "its": ("his", "her"), "It": ("He", "She"), "Its": ("His", "Her")}
 
 
-def captions(plan: Plan, telling: Telling, style: Style, rng: random.Random) -> tuple[str, str, str]:
-    """The short, the mid and the long caption."""
+def captions(
+    plan: Plan, telling: Telling, style: Style, rng: random.Random, adverbs: str = "pace, mood"
+) -> tuple[str, str, str]:
+    """The short, the mid and the long caption; ``adverbs`` are those that fit."""
+    mood = style.mood if plan.legs and "mood" in adverbs else ""
     verb = choose(rng.choice(telling.verbs), rng)
-    adverb = _adverb(plan, telling, style, rng)
+    adverb = _adverb(style.pace if "pace" in adverbs else "", mood, rng)
     parts = [choose(part, rng) for part in telling.parts]
-    texts = _short(plan, verb, adverb, rng), _mid(parts, rng), _long(plan, telling, verb, adverb, parts, style, rng)
+    short, kept = _short(plan, verb, adverb, rng), parts
+    if len(parts) > 3 and rng.random() < 0.5:  # the clauses are in the order of what happens
+        kept = [parts[k] for k in sorted(rng.sample(range(len(parts)), 3))]
+    texts = short, sentence(join(kept, rng)), _long(plan, telling.start, verb, adverb, parts, mood, rng)
     sex = {"man": 0, "woman": 1, "person": rng.randrange(2), "human": rng.randrange(2)}.get(plan.noun)
-    short, mid, long = texts if sex is None else (_person(text, sex) for text in texts)
+    if sex is None:
+        return texts
+    short, mid, long = (re.sub(r"\b([Ii]ts?)\b", lambda found: _PRONOUNS[found[1]][sex], text) for text in texts)
     return short, mid, long
 
 
-def _person(text: str, sex: int) -> str:
-    """Calls people he or she, not it."""
-    words = {"it": ("he", "she"), "its": ("his", "her"), "It": ("He", "She"), "Its": ("His", "Her")}
-    return re.sub(r"\b([Ii]ts?)\b", lambda found: words[found[1]][sex], text)
-
-
-def _adverb(plan: Plan, telling: Telling, style: Style, rng: random.Random) -> str:
-    options = []
-    if telling.paced and style.pace:
-        options.append(rng.choice(_PACE[style.pace]))
-    if telling.moody and plan.legs and style.mood != "neutral":
-        options.append(rng.choice(_MOOD[style.mood]))
-    options = [o for o in options if o]
+def _adverb(pace: str, mood: str, rng: random.Random) -> str:
+    drawn = [rng.choice(options) for options in (_PACE.get(pace), _MOOD.get(mood)) if options]
+    options = [option for option in drawn if option]
     if len(options) == 2 and rng.random() < 0.5:
         return f"{options[0]} and {options[1]}" if all(o.endswith("ly") for o in options) else options[0]
     return rng.choice(options) if options else ""
 
 
 def _short(plan: Plan, verb: str, adverb: str, rng: random.Random) -> str:
-    noun = plan.noun
     forms = (
-        f"{a(noun)} {third(verb)} {adverb}",
-        f"the {noun} {third(verb)} {adverb}",
-        f"{a(noun)} {gerund(verb)} {adverb}",
-        f"{gerund(verb)} {adverb}",
-        f"it {third(verb)} {adverb}",
+        f"{a(plan.noun)} {third(verb)}",
+        f"the {plan.noun} {third(verb)}",
+        f"{a(plan.noun)} {gerund(verb)}",
+        gerund(verb),
+        f"it {third(verb)}",
     )
-    return sentence(choose(rng.choice(forms), rng))
+    return sentence(choose(f"{rng.choice(forms)} {adverb}", rng))
 
 
-def _mid(parts: list[str], rng: random.Random) -> str:
-    keep = parts
-    if len(parts) > 3 and rng.random() < 0.5:  # the clauses are in the order of what happens
-        keep = [parts[k] for k in sorted(rng.sample(range(len(parts)), 3))]
-    return sentence(join(keep, rng))
-
-
-def _long(
-    plan: Plan, telling: Telling, verb: str, adverb: str, parts: list[str], style: Style, rng: random.Random
-) -> str:
-    bearing = rng.choice(_BEARING[style.mood]) if plan.legs and telling.moody else ""
-    start = f"{choose(telling.start, rng)} {bearing}".strip()
-    first = f"{a(describe(plan, rng))} {start}"
+def _long(plan: Plan, start: str, verb: str, adverb: str, parts: list[str], mood: str, rng: random.Random) -> str:
+    bearing = rng.choice(_BEARING[mood]) if mood else ""
+    start = f"{choose(start, rng)} {bearing}".strip()
+    first = sentence(f"{a(describe(plan, rng))} {start}")
     then = f"{third(verb)} {adverb}".strip()
     detail = join(parts, rng)
     forms = (
-        f"{sentence(first)} It {then}: {detail}.",
-        f"{sentence(first)} Then it {then}, and {detail}.",
-        f"{sentence(first)} It {then}. {sentence(detail)}",
+        f"{first} It {then}: {detail}.",
+        f"{first} Then it {then}, and {detail}.",
+        f"{first} It {then}. {sentence(detail)}",
     )
     return choose(rng.choice(forms), rng)
 
@@ -119,27 +118,90 @@ def describe(plan: Plan, rng: random.Random) -> str:
 
 
 def _traits(plan: Plan) -> list[str]:
-    size = plan.size * (1.0 if plan.legs else 0.35)
-    words = [
-        "tiny" if size < 0.08 else "small" if size < 0.3 else "huge" if size > 1.7 else "large" if size > 1.0 else ""
-    ]
-    trunk = plan.trunk.length
-    if plan.kind in ("quadruped", "dragon"):
-        words.append("long-legged" if plan.size > 1.05 * trunk else "short-legged" if plan.size < 0.5 * trunk else "")
-    if plan.neck is not None and plan.kind != "hexapod":
-        ratio = plan.neck.length / plan.size
-        words.append("long-necked" if ratio > 0.8 else "short-necked" if ratio < 0.28 and plan.kind != "biped" else "")
-    if plan.kind in ("quadruped", "biped", "dragon"):
-        ratio = plan.tail.length / plan.size if plan.tail else 0.0
-        words.append("with a long tail" if ratio > 1.0 else "with a short tail" if 0 < ratio < 0.3 else "")
+    size, trunk, kind = plan.size * (1.0 if plan.legs else 0.35), plan.trunk.length, plan.kind
+    neck = plan.neck.length / plan.size if plan.neck is not None and kind != "hexapod" else 0.5
+    tail = plan.tail.length / plan.size if plan.tail and kind in ("quadruped", "biped", "dragon") else 0.0
     legs = {2: "two-legged", 4: "four-legged", 6: "six-legged", 8: "eight-legged"}.get(plan.n_legs, "")
-    words.append(
-        legs if plan.kind not in ("bird", "biped") and legs not in plan.noun and "ped" not in plan.noun else ""
-    )
-    if plan.wings is not None and plan.kind in ("hexapod", "dragon") and "wing" not in plan.noun:
-        words.append("winged")
-    if "sting" in plan.habits:
-        words.append("with its tail curled over its back")
-    if plan.arms is not None and plan.arms.pincer:
-        words.append("with raised pincers")
-    return [w for w in words if w]
+    tells = kind not in ("bird", "biped") and legs not in plan.noun and "ped" not in plan.noun
+    long = kind in ("quadruped", "dragon")
+    traits = {
+        "tiny": size < 0.08,
+        "small": 0.08 <= size < 0.3,
+        "huge": size > 1.7,
+        "large": 1.0 < size <= 1.7,
+        "long-legged": long and plan.size > 1.05 * trunk,
+        "short-legged": long and plan.size < 0.5 * trunk,
+        "long-necked": neck > 0.8,
+        "short-necked": neck < 0.28 and kind != "biped",
+        "with a long tail": tail > 1.0,
+        "with a short tail": 0 < tail < 0.3,
+        legs: bool(legs) and tells,
+        "winged": plan.wings is not None and kind in ("hexapod", "dragon") and "wing" not in plan.noun,
+        "with its tail curled over its back": "sting" in plan.habits,
+        "with raised pincers": plan.pincers,
+    }
+    return [trait for trait, true in traits.items() if true]
+
+
+# -- grammar
+
+
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+# The endings of verbs, (where it applies, what it becomes) in the order in which they are tried.
+_THIRD = (("^be$", "is"), ("^have$", "has"), ("(s|x|z|ch|sh|o)$", r"\1es"), ("([^aeiou])y$", r"\1ies"), ("$", "s"))
+_GERUND = (
+    ("^be$", "being"),
+    ("ie$", "ying"),
+    ("ee$", "eeing"),
+    ("step$", "stepping"),
+    ("^([^aeiou]*[aeiou])([^aeiouwxy])$", r"\1\2\2ing"),  # one short syllable: running, hopping, jabbing
+    ("e?$", "ing"),
+)
+
+
+def choose(text: str, rng: random.Random) -> str:
+    """``text`` with each ``[one|other|]`` replaced by one of its choices; choices may hold choices."""
+    while (found := _CHOICE.search(text)) is not None:
+        text = text[: found.start()] + rng.choice(found[1].split("|")) + text[found.end() :]
+    return re.sub(r"\s+([,.;:])", r"\1", re.sub(r"\s{2,}", " ", text)).strip()
+
+
+def third(phrase: str) -> str:
+    """A phrase that starts with a verb's base form, in the third person: ``"rush on"`` gives ``"rushes on"``."""
+    return _inflect(phrase, _THIRD)
+
+
+def gerund(phrase: str) -> str:
+    """The same in the -ing form."""
+    return _inflect(phrase, _GERUND)
+
+
+def _inflect(phrase: str, endings: tuple[tuple[str, str], ...]) -> str:
+    phrases = []
+    for part in phrase.split(" and "):  # of two verbs ("crouch and leap forward") both are inflected
+        verb, space, rest = part.partition(" ")
+        pattern, ending = next(pair for pair in endings if re.search(pair[0], verb))
+        phrases.append(re.sub(pattern, ending, verb, count=1) + space + rest)
+    return " and ".join(phrases)
+
+
+def a(noun: str) -> str:
+    """``noun`` with its indefinite article."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' and not noun.startswith(('uni', 'one')) else 'a'} {noun}"
+
+
+def join(clauses: Sequence[str], rng: random.Random) -> str:
+    """Clauses in one sentence: ``"a, b and c"``, or ``"a while b"`` where there are two."""
+    *most, last = clauses
+    if not most:
+        return last
+    if len(most) == 1 and rng.random() < 0.4:
+        return f"{most[0]} while {last}"
+    comma = "," if len(most) > 1 and rng.random() < 0.5 else ""
+    return f"{', '.join(most)}{comma} and {last}"
+
+
+def sentence(text: str) -> str:
+    """``text`` with a capital and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!")) else ".")

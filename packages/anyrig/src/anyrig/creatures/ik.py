@@ -11,11 +11,9 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyrig import rotations as rot
-
-Array = NDArray[np.float64]
+from anyrig.rotations import Array
 
 FULLEST = 0.995  # of the straight length: beyond it a hinge would have to stretch at an unbounded rate
 _MOST_BENT = np.radians(155.0)
@@ -79,14 +77,9 @@ class Fold:
         return x, np.sum(self.lengths[..., 1:] * np.sin(angles), axis=-1)
 
     def _fold(self, distance: Array) -> Array:
-        if self.folds.ndim == 1:
-            fold = np.interp(distance, self.distances[::-1], self.folds[::-1])
-        else:
-            rows = [
-                np.interp(distance[..., k], d[::-1], f[::-1])
-                for k, (d, f) in enumerate(zip(self.distances, self.folds, strict=True))
-            ]
-            fold = np.stack(rows, axis=-1)
+        tables = zip(self.distances, self.folds, strict=True)
+        rows = [np.interp(distance[..., k], d[::-1], f[::-1]) for k, (d, f) in enumerate(tables)]
+        fold = np.stack(rows, axis=-1)
         rates = np.cumsum(self.turns, axis=-1)
         for _ in range(_NEWTON):
             angles = fold[..., None] * rates

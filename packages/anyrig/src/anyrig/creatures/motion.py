@@ -1,29 +1,176 @@
-"""A motion as it is put together: turns of joints, a path of the root, feet; and how a clip is made of them."""
+"""What an action fills: curves of time, a style, turns of joints, a path of the root, targets of the feet.
+
+:meth:`Motion.local` then brings the feet to their targets and keeps the body off the ground.
+"""
 
 from __future__ import annotations
 
+import itertools
+import math
+import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anyrig import rotations as rot
-from anyrig.creatures.curves import Curve, wave
-from anyrig.creatures.feet import Feet, standing
-from anyrig.creatures.ground import keep_off_ground, plant
-from anyrig.creatures.rig import Rig
-from anyrig.creatures.style import Style
+from anyrig.creatures import ik
+from anyrig.creatures.rig import Limb, Rig, folded
+from anyrig.rotations import Array
 
-Array = NDArray[np.float64]
+Curve = float | Array  # a number, or one a frame
+Mask = NDArray[np.bool_]
 
+TAU = 2.0 * math.pi
+GRAVITY = 9.81
 PITCH, YAW, ROLL = 0, 1, 2
 _CLEARANCE = 0.01  # of the size: how far above the ground tails and heads are kept
+_UP = np.array([0.0, 1.0, 0.0])
 
 
-@dataclass
+# -- curves: scalar functions of time, vectorised and C1 at least
+
+
+def smooth(u: Curve) -> Array:
+    """From 0 at u <= 0 to 1 at u >= 1 with no velocity and no acceleration at the ends (minimum jerk)."""
+    u = np.clip(np.asarray(u, dtype=np.float64), 0.0, 1.0)
+    return np.asarray(u * u * u * (10.0 + u * (6.0 * u - 15.0)))
+
+
+def bump(u: Curve, skew: float = 1.0) -> Array:
+    """0 at u <= 0 and u >= 1, 1 once in between (in the middle for ``skew`` 1, earlier below 1), with flat ends."""
+    u = np.clip(np.asarray(u, dtype=np.float64), 0.0, 1.0)
+    return np.asarray(np.sin(np.pi * u**skew) ** 2)
+
+
+def track(u: Curve, *keys: tuple[float, float]) -> Array:
+    """A curve through ``keys`` (place, value), in order of place: at rest at each key, minimum jerk in between."""
+    u = np.asarray(u, dtype=np.float64)
+    value = np.full(u.shape, float(keys[0][1]))
+    for (left, a), (right, b) in itertools.pairwise(keys):
+        value = value + (b - a) * smooth((u - left) / max(right - left, 1e-9))
+    return value
+
+
+def wave(cycles: Curve, lag: float = 0.0) -> Array:
+    """sin(2 pi (cycles - lag))."""
+    return np.asarray(np.sin(TAU * (np.asarray(cycles, dtype=np.float64) - lag)))
+
+
+def spans(u: Curve, rise: tuple[float, float], fall: tuple[float, float]) -> Array:
+    """0, then 1 from the end of ``rise`` to the start of ``fall``, then 0 again."""
+    u = np.asarray(u, dtype=np.float64)
+    up, down = (smooth((u - start) / max(end - start, 1e-9)) for start, end in (rise, fall))
+    return np.asarray(up - down)
+
+
+def hermite(t: Curve, *knots: tuple[float, float, float]) -> Array:
+    """The piecewise cubic through ``knots`` (time, value, velocity); constant outside them."""
+    t = np.asarray(t, dtype=np.float64)
+    out = np.full(t.shape, float(knots[0][1]))
+    for (t0, y0, v0), (t1, y1, v1) in itertools.pairwise(knots):
+        h = max(t1 - t0, 1e-9)
+        u = (t - t0) / h
+        start = (1 + 2 * u) * (1 - u) ** 2 * y0 + u * (1 - u) ** 2 * h * v0
+        cubic = start + u * u * (3 - 2 * u) * y1 + u * u * (u - 1) * h * v1
+        out = np.where((u >= 0) & (u < 1), cubic, out)
+    return np.where(t >= knots[-1][0], float(knots[-1][1]), out)
+
+
+def running_max(values: Array, reach: int) -> Array:
+    """A smooth curve nowhere below ``values`` (T,): a running maximum, then a mean, ``reach`` frames each way."""
+    window = 2 * reach + 1
+    padded = np.pad(values, 2 * reach, mode="edge")
+    highest = np.lib.stride_tricks.sliding_window_view(padded, window).max(axis=-1)
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(highest, window).mean(axis=-1))
+
+
+# -- style
+
+
+@dataclass(frozen=True)
+class Style:
+    """``speed`` multiplies the cadence, ``energy`` the amplitudes (1 is typical). ``head`` and ``tail`` are raised by
+    so many radians, the body sinks by ``crouch`` (part of the leg's length). ``seed`` feeds what varies besides."""
+
+    mood: str = "neutral"
+    speed: float = 1.0
+    energy: float = 1.0
+    head: float = 0.0
+    tail: float = 0.0
+    crouch: float = 0.0
+    seed: int = 0
+
+    @property
+    def pace(self) -> str:
+        """``"slow"``, ``"fast"`` or ``""``: what a caption may say of the speed."""
+        return "slow" if self.speed < 0.87 else "fast" if self.speed > 1.13 else ""
+
+
+# mood: (share, speed, energy, head, tail, crouch)
+_MOODS = {
+    "neutral": (0.46, 1.0, 1.0, 0.0, 0.0, 0.0),
+    "calm": (0.12, 0.9, 0.85, -0.03, -0.05, 0.0),
+    "alert": (0.10, 1.0, 1.0, 0.22, 0.3, 0.0),
+    "tired": (0.10, 0.8, 0.7, -0.38, -0.3, 0.04),
+    "angry": (0.08, 1.12, 1.25, -0.18, 0.1, 0.05),
+    "playful": (0.08, 1.08, 1.3, 0.15, 0.5, 0.0),
+    "fearful": (0.06, 1.1, 0.8, -0.25, -0.6, 0.09),
+}
+
+
+def draw_style(rng: random.Random) -> Style:
+    """A way of moving, drawn at random."""
+    mood = rng.choices(list(_MOODS), [share for share, *_ in _MOODS.values()])[0]
+    _, speed, energy, head, tail, crouch = _MOODS[mood]
+    speed, energy = speed * rng.uniform(0.82, 1.2), energy * rng.uniform(0.8, 1.2)
+    head, tail = head + rng.uniform(-0.06, 0.06), tail + rng.uniform(-0.12, 0.12)
+    return Style(mood, speed, energy, head, tail, crouch * rng.uniform(0.7, 1.3), rng.getrandbits(32))
+
+
+# -- feet
+
+
+class Feet:
+    """Targets of L feet over T frames.
+
+    ``point`` (T, L, 3) is where the contact is in the world, ``yaw`` (T, L) where the foot looks, ``pitch`` how far its
+    heel is raised over the ball, ``toe`` how far the toe hangs. ``planted`` (T, L) says when it stands. Where ``loose``
+    (T, L) is above 0 the foot goes with the body instead, all the way at 1: at ``stretch`` times its natural distance
+    from the hip, swung forward by ``swing`` and outward by ``spread`` (radians).
+    """
+
+    def __init__(self, rig: Rig, n_frames: int) -> None:
+        """Feet planted in the natural pose's places."""
+        shape = (n_frames, len(rig.legs))
+        home = np.array([leg.home for leg in rig.legs]).reshape(-1, 3)
+        self.point, self.planted = np.broadcast_to(home, (*shape, 3)).copy(), np.ones(shape, dtype=bool)
+        self.yaw, self.pitch, self.toe = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        self.loose, self.stretch = np.zeros(shape), np.ones(shape)
+        self.swing, self.spread = np.zeros(shape), np.zeros(shape)
+
+    def release(
+        self,
+        leg: int,
+        weight: Array,
+        stretch: Curve = 1.0,
+        swing: Curve = 0.0,
+        spread: Curve = 0.0,
+        hang: Curve | None = None,
+    ) -> None:
+        """Lets ``leg`` hang by ``weight`` (T,) in the pose that the other values give; foot and toe ``hang`` down."""
+        self.loose[:, leg] = np.maximum(self.loose[:, leg], weight)
+        self.stretch[:, leg], self.swing[:, leg], self.spread[:, leg] = stretch, swing, spread
+        if hang is not None:
+            self.pitch[:, leg] = self.toe[:, leg] = hang
+
+
+# -- motion
+
+
 class Motion:
-    """T frames of a creature in the making.
+    """T frames, at ``times`` (T,), of a creature in the making.
 
     ``angles`` (T, J, 3) are pitch (nose down), yaw (to the left) and roll (left side up) of each joint from its natural
     pose, radians about the creature's axes; ``place`` (T, 3) is the world position of the body's root, its heading
@@ -31,48 +178,32 @@ class Motion:
     their angles. ``cyclic`` motions end as they began. Where ``lying`` (T,) is 1 the trunk lies on the ground.
     """
 
-    rig: Rig
-    style: Style
-    times: Array
-    fps: float
-    angles: Array = field(init=False)
-    place: Array = field(init=False)
-    heading: Array = field(init=False)
-    lying: Array = field(init=False)
-    feet: Feet = field(init=False)
-    chest: Array = field(init=False)
-    exact: dict[int, Array] = field(default_factory=dict)
-    cyclic: bool = False
-    speed: float = 0.0
-
-    def __post_init__(self) -> None:
-        n = len(self.times)
-        self.angles = np.zeros((n, len(self.rig.natural), 3))
-        self.place = np.tile(self.rig.natural[self.rig.root], (n, 1))
-        self.heading = np.zeros(n)
-        self.lying = np.zeros(n)
-        self.feet = standing(self.rig, n)
-        self.chest = np.zeros((n, 3))
-
-    @property
-    def n_frames(self) -> int:
-        """T."""
-        return len(self.times)
+    def __init__(self, rig: Rig, style: Style, times: Array, fps: float) -> None:
+        n = self.n_frames = len(times)
+        self.rig, self.style, self.times, self.fps = rig, style, times, fps
+        self.angles = np.zeros((n, len(rig.natural), 3))
+        self.place = np.tile(rig.natural[rig.root], (n, 1))
+        self.heading, self.lying, self.chest = np.zeros(n), np.zeros(n), np.zeros((n, 3))
+        self.feet, self.exact = Feet(rig, n), dict[int, Array]()
+        self.cyclic, self.speed = False, 0.0
 
     @property
     def seconds(self) -> float:
-        """From the first frame to the last."""
         return float(self.times[-1])
 
     @property
     def progress(self) -> Array:
         """From 0 in the first frame to 1 in the last, (T,)."""
-        return self.times / self.times[-1] if self.times[-1] > 0 else self.times
+        return np.asarray(self.times / self.times[-1])
 
     @property
     def size(self) -> float:
         """The scale that amplitudes in metres go with: the height of the hips, or a part of the body's length."""
         return self.rig.hip_height if self.rig.legs else 0.3 * self.rig.plan.size
+
+    def times_in(self, period: float, least: int = 1) -> int:
+        """How often something that takes ``period`` seconds fits in the clip, ``least`` or more."""
+        return max(least, round(self.seconds / period))
 
     # -- turning joints
 
@@ -85,8 +216,8 @@ class Motion:
 
     def bend(self, joints: Sequence[int], *, pitch: Curve = 0.0, yaw: Curve = 0.0, roll: Curve = 0.0) -> None:
         """Shares angles out over a chain, so that its end is turned by them."""
+        n = len(joints)
         for joint in joints:
-            n = len(joints)
             self.turn(joint, pitch=np.asarray(pitch) / n, yaw=np.asarray(yaw) / n, roll=np.asarray(roll) / n)
 
     def ripple(self, joints: Sequence[int], axis: int, amplitude: Curve, cycles: Curve, lag: float = 0.1) -> None:
@@ -106,6 +237,10 @@ class Motion:
                 turned = turned - ((1 - at[parent]) * ends[0] + at[parent] * ends[1])
             self.angles[:, joint] += turned
         self.chest = self.chest + ends[1]
+
+    def bow(self, pitch: Curve, yaw: Curve = 0.0, roll: Curve = 0.0) -> None:
+        """Turns the chest over a pelvis that stays as it is."""
+        self.trunk((0.0, 0.0, 0.0), (pitch, yaw, roll))
 
     def tilt(self, pitch: Curve) -> None:
         """Pitches the whole trunk (nose down) about the pelvis, which stays where it is."""
@@ -132,14 +267,10 @@ class Motion:
 
     def look(self, *, pitch: Curve = 0.0, yaw: Curve = 0.0, roll: Curve = 0.0) -> None:
         """Turns the head relative to the chest: two thirds of it by the neck."""
-        head = [] if self.rig.head is None else [self.rig.head]
-        if not self.rig.neck:
-            self.bend(head, pitch=pitch, yaw=yaw, roll=roll)
-            return
-        for joints, share in ((self.rig.neck, 0.65), (head, 0.35)):
-            self.bend(
-                joints, pitch=np.asarray(pitch) * share, yaw=np.asarray(yaw) * share, roll=np.asarray(roll) * share
-            )
+        head = (self.rig.head,)
+        for joints, share in ((self.rig.neck, 0.65), (head, 0.35)) if self.rig.neck else ((head, 1.0),):
+            angles = {"pitch": pitch, "yaw": yaw, "roll": roll}
+            self.bend(joints, **{name: np.asarray(angle) * share for name, angle in angles.items()})
 
     def steady(self, amount: float = 0.8) -> None:
         """Keeps the head still against ``amount`` of the chest's turning so far."""
@@ -152,32 +283,55 @@ class Motion:
         for part in self.rig.mandibles:
             self.turn(part.joints[0], yaw=part.side * 0.5 * np.asarray(amount))
 
+    def arms(self, *, pitch: Curve = 0.0, out: Curve = 0.0, elbow: Curve = 0.0) -> None:
+        """Turns both upper arms by ``pitch`` (forward is negative) and ``out`` to the sides, and both elbows."""
+        for arm in self.rig.arms:
+            self.turn(arm.joints[0], pitch=pitch, roll=arm.side * np.asarray(out))
+            self.turn(arm.joints[1], pitch=elbow)
+
+    def curl_fingers(self, arm: Limb, amount: Curve) -> None:
+        """Curls an arm's fingers toward the palm by ``amount`` (1 is a fist)."""
+        for finger in arm.fingers:
+            for joint in finger[:2]:
+                self.turn(joint, pitch=-0.7 * np.asarray(amount))
+
+    def open_pincer(self, arm: Limb, amount: Curve) -> None:
+        """Opens the two fingers of a pincer by ``amount``."""
+        for sign, finger in zip((1, -1), arm.fingers, strict=False):
+            self.turn(finger[0], yaw=-sign * 0.4 * np.asarray(amount))
+
+    def raise_wings(self, roll: Curve) -> None:
+        for wing in self.rig.wings:
+            self.turn(wing.joints[0], roll=wing.side * np.asarray(roll))
+
+    def fold_wings(self, amount: Curve) -> None:
+        """Folds the wings by ``amount``; a large wing is held a little up so that it clears the ground."""
+        amount = np.broadcast_to(np.asarray(amount, dtype=np.float64), self.times.shape)
+        n = len(self.rig.plan.wings.lengths) if self.rig.plan.wings else 0
+        for wing in self.rig.wings:
+            angles = folded(n, amount, wing.side)
+            for k in range(n):
+                self.turn(wing.joints[k], yaw=angles[:, k])
+            self.turn(wing.joints[0], roll=wing.side * (0.22 if n > 2 else 0.1) * amount, pitch=0.15 * amount)
+            for f, finger in enumerate(wing.fingers):  # the fingers close like a fan's
+                self.turn(finger[0], yaw=-wing.side * (0.5 + 0.35 * f) * amount)
+
     # -- making the clip's numbers
 
-    def local(self) -> tuple[Array, Array, NDArray[np.bool_]]:
+    def local(self) -> tuple[Array, Array, Mask]:
         """Solves the motion: local turns (T, J, 4), the place (T, 3) of joint 0, and which feet (T, L) stand firm."""
         turns = self.turns()
         self._lie_down(turns)
-        firm = plant(self, turns)
-        keep_off_ground(self.rig, turns, self.origin(), _CLEARANCE * self.size)
+        firm = self._plant(turns)
+        places, world = self.rig.world(turns, self.origin())
+        for joints in self.rig.hanging:
+            if places[:, list(joints), 1].min() < _CLEARANCE * self.size:
+                _raise_chain(self.rig, turns, places, world, joints, _CLEARANCE * self.size)
         places, _ = self.rig.world(turns, self.origin())
         bodies = [j for j in range(len(self.rig.natural)) if j != self.rig.ground]
         buried = np.maximum(-places[:, bodies, 1].min(axis=1), 0.0)
         self.place[:, 1] += buried
         return turns, self.origin(), firm & (buried < 1e-9)[:, None]
-
-    def _lie_down(self, turns: Array) -> None:
-        """Lets the trunk down on the ground, with the thickness it has between its hips."""
-        if not self.lying.any():
-            return
-        rig = self.rig
-        places, _ = rig.world(turns, self.origin(), upper=True)
-        wide = max((pair.spread for pair in rig.plan.legs), default=rig.plan.trunk.height)
-        half = min(0.8 * wide, 0.4 * rig.hip_height)
-        lowest = places[:, [j for j, _ in rig.trunk], 1].min(axis=1) - half
-        if rig.legs:
-            lowest = np.minimum(lowest, places[:, [leg.chain[0] for leg in rig.legs], 1].min(axis=1))
-        self.place[:, 1] -= self.lying * lowest
 
     def turns(self) -> Array:
         """Local turns (T, J, 4) but for the legs, which are left natural."""
@@ -199,12 +353,94 @@ class Motion:
             return self.place
         return np.asarray(self.place - rot.rotate(rot.about("y", self.heading), self.rig.natural[self.rig.root]))
 
+    def _lie_down(self, turns: Array) -> None:
+        """Lets the trunk down on the ground, with the thickness it has between its hips."""
+        if not self.lying.any():
+            return
+        rig = self.rig
+        places, _ = rig.world(turns, self.origin())
+        half = min(0.8 * max(pair.spread for pair in rig.plan.legs), 0.4 * rig.hip_height)
+        lowest = places[:, [j for j, _ in rig.trunk], 1].min(axis=1) - half
+        lowest = np.minimum(lowest, places[:, [leg.chain[0] for leg in rig.legs], 1].min(axis=1))
+        self.place[:, 1] -= self.lying * lowest
+
+    def _plant(self, turns: Array) -> Mask:
+        """Turns the legs in ``turns`` (T, J, 4) so that the feet reach their targets; lowers the body where they could
+        not. Returns which feet (T, L) stand firm."""
+        feet, rig = self.feet, self.rig
+        if not rig.legs:
+            return np.zeros((self.n_frames, 0), dtype=bool)
+        ends, contacts = np.array([leg.chain[-1] for leg in rig.legs]), np.array([leg.contact for leg in rig.legs])
+        longest, footed = np.array([leg.fold.longest for leg in rig.legs]), ends != contacts
+        places, world = rig.world(turns, self.origin())
+        hips = places[:, [leg.chain[0] for leg in rig.legs]]
+        bodies = world[:, [rig.skeleton.parents[leg.chain[0]] for leg in rig.legs]]
+        goals, foot_turns, toe_turns = self._foot_goals(hips, bodies, footed)
+        firm = feet.planted & (feet.loose <= 0.0)
+        drop = self._drop(goals - hips, firm, longest)
+        self.place[:, 1] -= drop
+        hips = hips - drop[:, None, None] * _UP
+        goals = goals - (feet.loose * drop[:, None])[..., None] * _UP
+        goals[..., 1] = np.maximum(goals[..., 1], np.where(feet.loose > 0, 0.0, -np.inf))
+        last = np.empty_like(foot_turns)
+        for n in sorted({len(leg.chain) for leg in rig.legs}):  # legs with as many bones at once
+            own = [k for k, leg in enumerate(rig.legs) if len(leg.chain) == n]
+            chain, joints = ik.stack([rig.legs[k].fold for k in own]), np.array([rig.legs[k].chain for k in own])
+            turns[:, joints[:, :-1]], last[:, own] = ik.place(chain, hips[:, own], goals[:, own], bodies[:, own])
+        turns[:, ends] = rot.multiply(rot.inverse(last), foot_turns)
+        turns[:, contacts[footed]] = rot.multiply(rot.inverse(foot_turns[:, footed]), toe_turns[:, footed])
+        return np.asarray(firm & (np.linalg.norm(goals - hips, axis=-1) <= longest + 1e-9))
+
+    def _foot_goals(self, hips: Array, bodies: Array, footed: Mask) -> tuple[Array, Array, Array]:
+        """Where the ends of the legs' chains go (T, L, 3), and the world turns of feet and toes (T, L, 4); ``footed``
+        says whose contact is not the chain's end."""
+        feet, rig = self.feet, self.rig
+        flat, toe = rot.about("y", feet.yaw), rot.about("x", feet.toe)
+        pitch = rot.about("x", np.where(footed, feet.pitch, feet.toe))
+        foot_turns, toe_turns, points = rot.multiply(flat, pitch), rot.multiply(flat, toe), feet.point
+        if feet.loose.any():
+            foot_turns = rot.slerp(foot_turns, rot.multiply(bodies, pitch), feet.loose)
+            toe_turns = rot.slerp(toe_turns, rot.multiply(bodies, toe), feet.loose)
+            sides = np.array([float(leg.side) for leg in rig.legs])
+            lines = np.stack([leg.home - rig.natural[leg.chain[0]] for leg in rig.legs])
+            out = rot.multiply(rot.about("z", sides * feet.spread), rot.about("x", -feet.swing))
+            hanging = hips + rot.rotate(rot.multiply(bodies, out), lines * feet.stretch[..., None])
+            points = points + feet.loose[..., None] * (hanging - points)
+        return points - rot.rotate(foot_turns, np.stack([leg.foot for leg in rig.legs])), foot_turns, toe_turns
+
+    def _drop(self, reach: Array, firm: Mask, longest: Array) -> Array:
+        """How far (T,) the body has to come down so that the legs that stand can reach: constant for a cycle."""
+        across = np.hypot(reach[..., 0], reach[..., 2])
+        height = np.sqrt(np.maximum((0.9995 * longest) ** 2 - across**2, 0.0))
+        need = np.max(np.where(firm, -reach[..., 1] - height, 0.0), axis=1, initial=0.0)
+        if self.cyclic:
+            return np.full(self.n_frames, need.max())
+        return running_max(need, max(1, round(0.15 * self.fps)))
+
+
+def _raise_chain(rig: Rig, turns: Array, places: Array, world: Array, joints: Sequence[int], floor: float) -> None:
+    """Turns each bone of a chain up so far that its end is not under ``floor``; bends nothing that is above."""
+    for joint, after in zip(joints, (*joints[1:], None), strict=True):
+        parent = rig.skeleton.parents[joint]
+        above = world[:, parent]
+        place = places[:, parent] + rot.rotate(above, rig.offsets[joint])
+        turned = rot.multiply(above, turns[:, joint])
+        if after is not None:
+            bone = rot.rotate(turned, rig.offsets[after])
+            length = float(np.linalg.norm(rig.offsets[after]))
+            wanted = np.clip(np.maximum(bone[:, 1], floor - place[:, 1]), -length, length)
+            level = np.sqrt(np.maximum(length**2 - wanted**2, 0.0)) / np.maximum(np.hypot(bone[:, 0], bone[:, 2]), 1e-9)
+            goal = np.stack([bone[:, 0] * level, wanted, bone[:, 2] * level], axis=-1)
+            turned = rot.multiply(rot.between(bone, goal), turned)
+        turns[:, joint] = rot.multiply(rot.inverse(above), turned)
+        places[:, joint], world[:, joint] = place, turned
+
 
 def _orders(rig: Rig) -> dict[str, list[int]]:
     """Joints by the order of their three turns: a trunk's heading first, a wing's beat first, an arm's swing first."""
-    limbs = (*rig.wings, *rig.ears, *rig.antennae, *rig.mandibles, *rig.pectorals, *rig.caudals)
-    beating = {j for limb in limbs for j in (*limb.joints, *(f for finger in limb.fingers for f in finger))}
-    swinging = {j for limb in rig.arms for j in (*limb.joints, *(f for finger in limb.fingers for f in finger))}
-    rest = set(range(len(rig.natural))) - beating - swinging
-    orders = {"YXZ": rest, "ZYX": beating, "XZY": swinging}
+    beating = (*rig.wings, *rig.ears, *rig.antennae, *rig.mandibles, *rig.pectorals, *rig.caudals)
+    orders = {"YXZ": set(range(len(rig.natural)))}
+    for order, limbs in (("ZYX", beating), ("XZY", rig.arms)):
+        orders[order] = {j for limb in limbs for chain in (limb.joints, *limb.fingers) for j in chain}
+        orders["YXZ"] -= orders[order]
     return {order: sorted(joints) for order, joints in orders.items() if joints}

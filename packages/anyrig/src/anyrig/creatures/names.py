@@ -1,12 +1,10 @@
-"""Joint names as rigs in the wild have them: a vocabulary, and ways to write side, number and brand."""
+"""Joint names in the styles of common tools: a vocabulary, and formats for side, number and prefix."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-__all__ = ["Naming", "Role", "joint_names", "naming"]
 
 
 @dataclass(frozen=True)
@@ -49,34 +47,33 @@ _VOCABULARIES: dict[str, dict[str, str]] = {
     "plain": {},
     "quaternius": {
         "pelvis": "body", "spine": "torso", "chest": "torso", "metatarsus": "foot", "pastern": "foot", "toe": "toes",
-        "pectoral": "flipper", "girdle": "shoulder", "thigh": "upper leg", "antenna": "feeler",
+        "pectoral": "flipper", "antenna": "feeler",
     },
     "max": {
         "pelvis": "pelvis", "chest": "spine", "thigh": "thigh", "shin": "calf", "metatarsus": "horse link",
         "pastern": "foot", "toe": "toe 0", "toe_tip": "toe 0 nub", "head_tip": "head nub", "tail_tip": "tail nub",
-        "girdle": "clavicle", "clavicle": "clavicle", "forearm": "forearm", "nose": "ponytail", "jaw": "jaw",
-        "wing_tip": "wing nub", "finger_tip": "finger nub", "pectoral": "fin",
+        "girdle": "clavicle", "clavicle": "clavicle", "forearm": "forearm", "nose": "ponytail",
+        "wing_tip": "wing nub", "finger_tip": "finger nub",
     },
     "mocap": {
-        "pelvis": "hips", "chest": "spine", "thigh": "up leg", "shin": "leg", "toe": "toe base", "toe_tip": "toe end",
-        "girdle": "shoulder", "upper_arm": "arm", "forearm": "fore arm", "head_tip": "head top end",
-        "metatarsus": "ankle", "pastern": "fetlock",
+        "chest": "spine", "thigh": "up leg", "shin": "leg", "toe": "toe base", "upper_arm": "arm",
+        "forearm": "fore arm", "head_tip": "head top end", "pastern": "fetlock",
     },
     "game": {
         "pelvis": "pelvis", "chest": "spine", "thigh": "thigh", "shin": "calf", "metatarsus": "hock",
         "pastern": "foot", "toe": "ball", "toe_tip": "toe", "girdle": "clavicle", "clavicle": "clavicle",
-        "upper_arm": "upperarm", "forearm": "lowerarm", "wing": "wing", "membrane": "membrane",
+        "upper_arm": "upperarm", "forearm": "lowerarm", "membrane": "membrane",
     },
     "rigify": {
-        "pelvis": "spine", "chest": "spine", "thigh": "thigh", "shin": "shin", "toe": "toe", "girdle": "shoulder",
-        "metatarsus": "foot", "pastern": "toe", "head": "head", "forearm": "forearm", "membrane": "wing finger",
+        "pelvis": "spine", "chest": "spine", "thigh": "thigh", "shin": "shin", "metatarsus": "foot",
+        "pastern": "toe", "forearm": "forearm",
     },
     "anatomy": {
         "pelvis": "sacrum", "spine": "lumbar", "chest": "thorax", "neck": "cervical", "head": "skull",
         "jaw": "mandible", "tail": "caudal", "girdle": "scapula", "thigh": "femur", "shin": "tibia",
         "metatarsus": "metatarsus", "pastern": "phalanx", "foot": "tarsus", "toe": "digit",
         "toe_tip": "digit tip", "coxa": "coxa", "clavicle": "clavicle", "upper_arm": "humerus",
-        "forearm": "radius", "hand": "carpus", "finger": "digit", "wing": "wing", "membrane": "metacarpal",
+        "forearm": "radius", "hand": "carpus", "finger": "digit", "membrane": "metacarpal",
         "mandible": "chelicera", "nose": "proboscis",
     },
 }  # fmt: skip
@@ -110,7 +107,7 @@ _ANONYMOUS = (Naming("none", "camel", "{}", "{}.{n:03d}"), Naming("none", "lower
 
 
 def naming(rng: random.Random) -> Naming:
-    """A way to name joints: mostly a known tool's, sometimes mixed from several, rarely one that says nothing."""
+    """A random style: mostly a known tool's, sometimes mixed from two, rarely one whose names say nothing."""
     draw = rng.random()
     if draw < 0.06:
         return rng.choice(_ANONYMOUS)
@@ -137,28 +134,27 @@ def joint_names(scheme: Naming, roles: Sequence[Role]) -> tuple[str, ...]:
 
 def _bone(scheme: Naming, position: int) -> str:
     word = "Bone" if scheme.case == "camel" else "joint"
-    if position == 0 and scheme.first:
-        return word
-    return scheme.index.format(word, n=position)
+    return scheme.index.format(word, n=position) if position or not scheme.first else word
 
 
 def _name(scheme: Naming, role: Role) -> str:
-    words = _words(scheme, role)
-    name = _cased(scheme.case, words)
+    words = _words(scheme, role).split()
+    if scheme.case == "camel":
+        words = [word[:1].upper() + word[1:] for word in words]
+    name = ("_" if scheme.case == "snake" else "").join(words)
     if role.index is not None:
         name = scheme.index.format(name, n=role.index + scheme.first)
     if role.side:
-        name = _sided(scheme, name, role.side)
+        name = _sided(scheme.side, role.side).format(name)
     return f"{scheme.brand}{name}{scheme.ending}"
 
 
 def _words(scheme: Naming, role: Role) -> str:
-    table = _VOCABULARIES[scheme.vocabulary]
+    own, table = scheme.vocabulary, _VOCABULARIES[scheme.vocabulary]
     words = table.get(role.part) or _PLAIN.get(role.part)
     if words is None:  # the end joint of a row
         base = role.part.removesuffix("_tip")
         words = f"{table.get(base, _PLAIN[base])} end"
-    own = scheme.vocabulary
     front = role.n_pairs == 2 and role.pair == 0
     if role.n_pairs > 2:
         words = _INSECT.get(own, {}).get(role.part, words)
@@ -168,25 +164,12 @@ def _words(scheme: Naming, role: Role) -> str:
         return f"{'front' if front else 'back'} {words}"
     if role.n_pairs == 3:
         return f"{('front', 'mid', 'back')[role.pair]} {words}"
-    if role.n_pairs > 3:
-        return f"leg {role.pair + 1} {words}"
-    return words
+    return f"leg {role.pair + 1} {words}" if role.n_pairs > 3 else words
 
 
-def _cased(case: str, words: str) -> str:
-    parts = words.split()
-    if case == "camel":
-        return "".join(w[:1].upper() + w[1:] for w in parts)
-    if case == "snake":
-        return "_".join(parts)
-    return "".join(parts)
-
-
-def _sided(scheme: Naming, name: str, side: int) -> str:
-    pattern = scheme.side
+def _sided(pattern: str, side: int) -> str:
     if side < 0:
         for left, right in (("Left", "Right"), ("left", "right"), ("L", "R"), ("l", "r")):
             if left in pattern:
-                pattern = pattern.replace(left, right)
-                break
-    return pattern.format(name)
+                return pattern.replace(left, right)
+    return pattern

@@ -9,91 +9,58 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyrig import rotations as rot
-from anyrig.creatures.captions import Telling
-from anyrig.creatures.curves import TAU, Curve, smooth, spans, track, wave
-from anyrig.creatures.motion import Motion
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Track:
-    """A line on the ground: its direction is ``swing * sin(2 pi s / wave)``, turning by ``turn`` radians a wave."""
-
-    swing: float
-    wave: float
-    turn: float = 0.0
-
-    def table(self, low: float, high: float) -> tuple[Array, Array]:
-        """Lengths along the line (n,) and its points (n, 2) as (x, z), from ``low`` to ``high``."""
-        s = np.arange(math.floor(low / self.wave * 240), math.ceil(high / self.wave * 240) + 2) / 240 * self.wave
-        middle = (s[1:] + s[:-1]) / 2
-        angle = self.swing * np.sin(TAU * middle / self.wave) + self.turn * middle / self.wave
-        steps = np.diff(s)[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
-        points = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
-        return s, points
+from anyrig.creatures import standing
+from anyrig.creatures.captions import STILL, Telling, turn_verbs
+from anyrig.creatures.motion import TAU, Curve, Motion, smooth, spans, track, wave
+from anyrig.creatures.rig import Rig
+from anyrig.rotations import Array
 
 
-@dataclass(frozen=True, eq=False)
-class Spine:
-    """A serpent's joints from tail to head, and the bones between them; the root between two bones is left out of
-    ``nodes`` when it is neither first nor last, since both its bones turn with it."""
+class _Spine:
+    """A serpent's joints from tail to head, and its bones between ``nodes``: the joints but for a root between two
+    bones, since both turn with it."""
 
-    joints: tuple[int, ...]
-    nodes: tuple[int, ...]
-    links: Array
-
-    @property
-    def length(self) -> float:
-        """From the first to the last joint."""
-        return float(self.links.sum())
+    def __init__(self, rig: Rig) -> None:
+        self.joints = (*(j for j, _ in sorted(rig.trunk, key=lambda pair: pair[1])), rig.head)
+        self.nodes = [j for j in self.joints if j != rig.root or j == self.joints[0]]
+        self.links = np.linalg.norm(np.diff(rig.natural[self.nodes], axis=0), axis=-1)
+        self.length, self.height = float(self.links.sum()), float(rig.natural[rig.root, 1])
 
 
-def spine(motion: Motion) -> Spine:
-    """The spine of a serpent's rig."""
-    rig = motion.rig
-    joints = [j for j, _ in sorted(rig.trunk, key=lambda pair: pair[1])]
-    if rig.head is not None:
-        joints.append(rig.head)
-    nodes = [j for j in joints if j != rig.root or j in (joints[0], joints[-1])]
-    places = rig.natural[nodes]
-    return Spine(tuple(joints), tuple(nodes), np.linalg.norm(np.diff(places, axis=0), axis=-1))
+def _lay(links: Array, head: Array, swing: float, wavelength: float, turn: float = 0.0) -> Array:
+    """Places (T, n + 1, 2), as (x, z), of joints with bones of lengths ``links`` (n,) between them, on a line whose
+    direction is ``swing * sin(2 pi s / wavelength)`` and turns by ``turn`` radians a wave.
 
-
-def along(line: Track, body: Spine, head: Array, stop: int = 0) -> Array:
-    """Places (T, n - stop, 2) of a body's nodes (all but the last ``stop``), the foremost at ``head`` (T,) on a line.
-
-    Neighbours are as far apart as their bone is long, in a straight line.
+    The foremost joint is at ``head`` (T,) on the line.
     """
-    links = body.links[: len(body.links) - stop]
-    s, points = line.table(float(head.min()) - 2.5 * links.sum(), float(head.max()))
-    at = head
-    places = [_on(s, points, at)]
-    for link in links[::-1]:
-        here, guess = places[-1], at - link
+    low, high = float(head.min()) - 2.5 * links.sum(), float(head.max())
+    s = np.arange(math.floor(low / wavelength * 240), math.ceil(high / wavelength * 240) + 2) / 240 * wavelength
+    middle = (s[1:] + s[:-1]) / 2
+    angle = swing * np.sin(TAU * middle / wavelength) + turn * middle / wavelength
+    steps = np.diff(s)[:, None] * np.stack([np.sin(angle), np.cos(angle)], axis=-1)
+    points = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
+
+    def on(at: Array) -> Array:
+        return np.stack([np.interp(at, s, points[:, 0]), np.interp(at, s, points[:, 1])], axis=-1)
+
+    places = [on(head)]
+    for link in links[::-1]:  # neighbours are as far apart as their bone is long, in a straight line
+        here, head = places[-1], head - link
         for _ in range(8):
-            there = _on(s, points, guess)
-            ahead = _on(s, points, guess + 1e-5 * link)
-            gap = np.linalg.norm(here - there, axis=-1)
-            slope = (np.linalg.norm(here - ahead, axis=-1) - gap) / (1e-5 * link)
-            guess = guess - np.clip((gap - link) / np.minimum(slope, -0.2), -0.3 * link, 0.3 * link)
-        at = guess
-        places.append(_on(s, points, at))
+            gap = np.linalg.norm(here - on(head), axis=-1)
+            ahead = np.linalg.norm(here - on(head + 1e-5 * link), axis=-1)
+            slope = (ahead - gap) / (1e-5 * link)
+            head = head - np.clip((gap - link) / np.minimum(slope, -0.2), -0.3 * link, 0.3 * link)
+        places.append(on(head))
     return np.stack(places[::-1], axis=1)
 
 
-def _on(s: Array, points: Array, at: Array) -> Array:
-    return np.stack([np.interp(at, s, points[:, 0]), np.interp(at, s, points[:, 1])], axis=-1)
-
-
-def lay(motion: Motion, body: Spine, places: Array, *, nod: Curve = 0.0, roll: Curve = 0.0) -> None:
+def _pose(motion: Motion, body: _Spine, places: Array, *, nod: Curve = 0.0, roll: Curve = 0.0) -> None:
     """Poses the spine so that its nodes are at ``places`` (T, n, 3). ``nod`` pitches the head down from its bone's
     direction; ``roll`` (T,) turns the whole body about its length."""
     rig = motion.rig
@@ -101,56 +68,32 @@ def lay(motion: Motion, body: Spine, places: Array, *, nod: Curve = 0.0, roll: C
     yaw = np.arctan2(forward[..., 0], forward[..., 2])
     pitch = -np.arctan2(forward[..., 1], np.hypot(forward[..., 0], forward[..., 2]))
     bone = {pair: k for k, pair in enumerate(pairwise(body.nodes))}
-    inner = rig.root not in body.nodes
-    root = body.joints.index(rig.root)
+    root, last = body.joints.index(rig.root), len(body.joints) - 1
     world: dict[int, Array] = {}
     for i, joint in enumerate(body.joints):
-        front = i >= root
-        a, b = (i, i + 1) if front else (i - 1, i)
-        a, b = max(0, min(a, len(body.joints) - 2)), max(1, min(b, len(body.joints) - 1))
-        if joint == rig.head:
-            a, b = len(body.joints) - 2, len(body.joints) - 1
-        ends = [body.joints[a], body.joints[b]]
-        if inner and rig.root in ends:  # both bones at the root are one
-            ends = [body.joints[root - 1], body.joints[root + 1]]
-        k = bone[ends[0], ends[1]]
+        # In front of the root a joint turns the bone after it, behind the root the bone before it.
+        a = min(i, last - 1) if i >= root else max(i - 1, 0)
+        ends = body.joints[a], body.joints[a + 1]
+        if rig.root not in body.nodes and rig.root in ends:  # both bones at the root are one
+            ends = body.joints[root - 1], body.joints[root + 1]
+        k = bone[ends]
         tilt = pitch[:, k] + (np.asarray(nod) if joint == rig.head else 0.0)
         angles = np.stack(np.broadcast_arrays(yaw[:, k], tilt, np.asarray(roll)), axis=-1)
         world[joint] = rot.from_euler(angles, "YXZ")
     for joint in body.joints:
         above = rot.about("y", motion.heading) if joint == rig.root else world[rig.skeleton.parents[joint]]
         motion.exact[joint] = rot.multiply(rot.inverse(above), world[joint])
-    motion.place[:] = _root_place(motion, body, places)
+    motion.place[:] = _root_place(rig, body, places)
 
 
-def _root_place(motion: Motion, body: Spine, places: Array) -> Array:
-    rig = motion.rig
+def _root_place(rig: Rig, body: _Spine, places: Array) -> Array:
     if rig.root in body.nodes:
         return places[:, body.nodes.index(rig.root)]
     i = body.joints.index(rig.root)
-    before, after = (rig.natural[body.joints[k]] - rig.natural[rig.root] for k in (i - 1, i + 1))
-    share = np.linalg.norm(before) / (np.linalg.norm(before) + np.linalg.norm(after))
+    before, after = (np.linalg.norm(rig.natural[body.joints[k]] - rig.natural[rig.root]) for k in (i - 1, i + 1))
+    share = before / (before + after)
     k = body.nodes.index(body.joints[i - 1])
     return np.asarray((1 - share) * places[:, k] + share * places[:, k + 1])
-
-
-def slither(motion: Motion, rng: random.Random, *, quick: float = 1.0, turn: float = 0.0) -> float:
-    """Flows forward along a serpenoid, whole waves a clip; ``turn`` is by how much, in radians. Returns the speed."""
-    body, style = spine(motion), motion.style
-    waves = rng.uniform(1.3, 2.3)
-    line_wave = body.length / waves
-    swing = min(1.05, rng.uniform(0.6, 0.9) * style.energy**0.5) / quick**0.3
-    period = max(0.55, rng.uniform(0.9, 1.3) * (body.length / 2.0) ** 0.3 / (style.speed * quick))
-    n = max(1, round(motion.seconds / period))
-    line = Track(swing, line_wave, turn / n)
-    motion.cyclic = True
-    head = line_wave * (rng.random() + n * motion.progress)
-    flat = along(line, body, head)
-    places = _upright(flat - flat[:1, -1:], float(motion.rig.natural[motion.rig.root, 1]))
-    motion.heading += turn * motion.progress
-    lay(motion, body, places)
-    motion.speed = n * line_wave / motion.seconds
-    return motion.speed
 
 
 def _upright(flat: Array, height: float) -> Array:
@@ -158,21 +101,20 @@ def _upright(flat: Array, height: float) -> Array:
     return np.stack([flat[..., 0], np.full(flat.shape[:-1], height), flat[..., 1]], axis=-1)
 
 
-def reared(
-    motion: Motion, body: Spine, rng: random.Random, *, part: float, pitch: Array, level: Array, yaw: Array, bow: Array
-) -> Array:
-    """Places (T, n, 3) of a body that lies in waves and raises its front ``part``.
+def _reared(
+    motion: Motion, rng: random.Random, *, part: float, pitch: Array, level: Curve = 0.0, yaw: Curve = 0.0, bow: Curve
+) -> tuple[_Spine, Array]:
+    """The spine and the places (T, n, 3) of a body that lies in waves and raises its front ``part``.
 
-    ``pitch`` (T,) is how steep the raised part starts, ``level`` (T,) the pitch it ends with at the head, ``yaw`` (T,)
-    its turn to the left at the head, ``bow`` (T,) the sideways bend of its S in radians.
+    In radians: ``pitch`` (T,) is how steep the raised part starts, ``level`` the pitch it ends with at the head,
+    ``yaw`` its turn to the left there, ``bow`` the sideways bend of its S.
     """
+    body = _Spine(motion.rig)
     n = len(body.links)
     front = max(3, round(part * n))
-    line = Track(rng.uniform(0.75, 1.05), body.length / rng.uniform(1.5, 2.2))
-    still = np.full(motion.n_frames, line.wave * 0.0)
-    flat = along(line, body, still, stop=front)
-    height = float(motion.rig.natural[motion.rig.root, 1])
-    places = [_upright(flat - flat[:, -1:], height)]
+    swing, wavelength = rng.uniform(0.75, 1.05), body.length / rng.uniform(1.5, 2.2)
+    flat = _lay(body.links[: n - front], np.zeros(motion.n_frames), swing, wavelength)
+    places = [_upright(flat - flat[:, -1:], body.height)]
     end = places[0][:, -1]
     start = np.arctan2(*np.moveaxis(flat[:, -1] - flat[:, -2], -1, 0))
     for k in range(front):
@@ -181,81 +123,157 @@ def reared(
         turned = start * (1 - smooth(2 * x)) + yaw * smooth(x) + bow * math.sin(TAU * x) * (1 - 0.3 * x)
         step = np.stack([np.cos(steep) * np.sin(turned), np.sin(steep), np.cos(steep) * np.cos(turned)], axis=-1)
         end = end + body.links[n - front + k] * step
-        end[:, 1] = np.maximum(end[:, 1], height)
+        end[:, 1] = np.maximum(end[:, 1], body.height)
         places.append(end[:, None])
     points = np.concatenate(places, axis=1)
-    return _spaced(points, body.links, n - front)
-
-
-def _spaced(points: Array, links: Array, start: int) -> Array:
-    """Moves the nodes after ``start`` so that each is its bone's length from the one before it."""
-    points = points.copy()
-    for k in range(start, len(links)):
+    for k in range(n - front, n):  # each node to its bone's length from the one before it
         step = points[:, k + 1] - points[:, k]
-        points[:, k + 1 :] += (step * (links[k] / np.linalg.norm(step, axis=-1, keepdims=True) - 1.0))[:, None]
-    return points
+        points[:, k + 1 :] += (step * (body.links[k] / np.linalg.norm(step, axis=-1, keepdims=True) - 1.0))[:, None]
+    return body, points
+
+
+def _flow(motion: Motion, rng: random.Random, *, quick: float = 1.0, turn: float = 0.0) -> None:
+    """Flows forward along a serpenoid, whole waves a clip; ``turn`` is by how much, in radians."""
+    body, style = _Spine(motion.rig), motion.style
+    wavelength = body.length / rng.uniform(1.3, 2.3)
+    swing = min(1.05, rng.uniform(0.6, 0.9) * style.energy**0.5) / quick**0.3
+    n = motion.times_in(max(0.55, rng.uniform(0.9, 1.3) * (body.length / 2.0) ** 0.3 / (style.speed * quick)))
+    motion.cyclic = True
+    head = wavelength * (rng.random() + n * motion.progress)
+    flat = _lay(body.links, head, swing, wavelength, turn / n)
+    motion.heading += turn * motion.progress
+    _pose(motion, body, _upright(flat - flat[:1, -1:], body.height))
+    motion.speed = n * wavelength / motion.seconds
+
+
+_WAVES = (
+    "waves run down the body from head to tail|the body flows forward in S-shaped curves|bends travel back along it",
+    "the tail follows the path of the head|every part follows the track of the head",
+    "the belly stays on the ground|the whole body glides over the ground",
+)
+
+
+def slither(motion: Motion, rng: random.Random) -> Telling:
+    _flow(motion, rng)
+    return Telling(
+        "slither forward|slither|crawl forward in curves|glide along the ground",
+        "lies on the ground in waves|is on its way, stretched out in curves",
+        *_WAVES,
+    )
+
+
+def dash(motion: Motion, rng: random.Random) -> Telling:
+    _flow(motion, rng, quick=1.6)
+    return Telling(
+        "dash forward|slither at full speed|rush over the ground|flee in quick curves",
+        "is on its way, stretched out in curves|lies ready on the ground",
+        *_WAVES,
+    )
+
+
+def turn(motion: Motion, rng: random.Random, side: float) -> Telling:
+    _flow(motion, rng, turn=side * rng.uniform(0.5, 0.9) * motion.seconds)
+    return Telling(
+        turn_verbs(side, "slither"),
+        "is on its way, stretched out in curves|lies in waves",
+        "the head leads into the curve|the head swings round first",
+        "the body follows the track of the head|every part follows the head",
+    )
 
 
 def idle(motion: Motion, rng: random.Random) -> Telling:
-    """Lies in waves, the head up, swaying a little."""
     motion.cyclic = True
-    body, u, energy = spine(motion), motion.progress, motion.style.energy
-    slow = max(1, round(motion.seconds / rng.uniform(1.8, 3.0)))
+    u, energy = motion.progress, motion.style.energy
+    slow = motion.times_in(rng.uniform(1.8, 3.0))
     up = 1.25 if "rears" in motion.rig.plan.habits else rng.uniform(0.3, 0.8)
     up = max(0.15, up + 0.4 * motion.style.head)
-    still = np.ones(motion.n_frames)
-    places = reared(
-        motion, body, rng, part=0.3, pitch=up * still + 0.06 * energy * wave(slow * u, 0.2), level=0.0 * still,
-        yaw=0.25 * energy * wave(slow * u, rng.random()), bow=0.2 * energy * wave(slow * u, rng.random()),
-    )  # fmt: skip
-    lay(motion, body, places, nod=0.06 * wave(slow * u))
+    steep = up + 0.06 * energy * wave(slow * u, 0.2)
+    yaw, bow = (size * energy * wave(slow * u, rng.random()) for size in (0.25, 0.2))
+    body, places = _reared(motion, rng, part=0.3, pitch=steep, yaw=yaw, bow=bow)
+    _pose(motion, body, places, nod=0.06 * wave(slow * u))
     motion.open_jaw(0.06 * energy * (1 - np.cos(TAU * 2 * slow * u)))
-    high = (
-        "[the front of the body is raised|its front rises from the ground]"
-        if up > 0.6
-        else "[the head is lifted a little|only the head is raised]"
-    )
     return Telling(
-        ("lie still", "rest in place", "idle", "wait in place"),
-        (
-            high,
-            "[the head sways slowly from side to side|its head weaves a little]",
-            "[the body stays where it is|its coils do not move]",
-        ),
-        "[lies on the ground in waves|lies in loose curves]",
-        paced=False,
+        "lie still|rest in place|idle|wait in place",
+        "lies on the ground in waves|lies in loose curves",
+        "the front of the body is raised|its front rises from the ground"
+        if up > 0.6
+        else "the head is lifted a little|only the head is raised",
+        "the head sways slowly from side to side|its head weaves a little",
+        "the body stays where it is|its coils do not move",
+    )
+
+
+def look_around(motion: Motion, rng: random.Random) -> Telling:
+    yaw, verbs, head = standing.glance(motion, rng)
+    _pose(motion, *_reared(motion, rng, part=0.32, pitch=np.full(motion.n_frames, 0.95), yaw=yaw, bow=0.2))
+    return Telling(
+        verbs,
+        "lies with its front raised|has its head reared up",
+        head,
+        "the raised front of the body turns with it|its neck sways along",
+        "the rest of the body lies still|the coils do not move",
+    )
+
+
+def swallow(motion: Motion, rng: random.Random) -> Telling:
+    u = motion.progress
+    low = track(u, (0.0, 0.55), (0.25, 0.12), (0.75, 0.12), (1.0, 0.5))
+    gulp = spans(u, (0.25, 0.35), (0.75, 0.85)) * wave(max(2, round(1.6 * motion.seconds)) * u)
+    body, places = _reared(motion, rng, part=0.3, pitch=low, level=-0.1, yaw=0.12 * gulp, bow=0.2 + 0.25 * gulp)
+    _pose(motion, body, places, nod=0.08 * gulp)
+    motion.open_jaw(1.1 * spans(u, (0.12, 0.3), (0.7, 0.85)) * (0.75 + 0.25 * gulp))
+    return Telling(
+        "eat|swallow its prey|devour something",
+        "lies with its head raised|has its head lifted",
+        "the head goes down to the ground|it lowers its head",
+        "the jaws open very wide|its mouth is stretched wide open"
+        if motion.rig.jaw is not None
+        else "the head pushes forward|the head presses on",
+        "the neck works from side to side|the front of the body gulps and swings",
     )
 
 
 def strike(motion: Motion, rng: random.Random) -> Telling:
-    """Draws the front back into an S, shoots forward with open jaws, draws back."""
-    body, u, energy = spine(motion), motion.progress, motion.style.energy
+    u = motion.progress
     hit = rng.uniform(0.42, 0.55)
-    out = track(
-        u,
-        (0.0, 0.0),
-        (hit - 0.22, -0.5),
-        (hit - 0.1, -0.55),
-        (hit, 1.0),
-        (hit + 0.06, 1.0),
-        (hit + 0.3, 0.0),
-        (1.0, 0.0),
-    )
+    back, ahead = ((hit - 0.22, -0.5), (hit - 0.1, -0.55)), ((hit, 1.0), (hit + 0.06, 1.0))
+    out = track(u, (0.0, 0.0), *back, *ahead, (hit + 0.3, 0.0), (1.0, 0.0))
     ready = np.clip(1.0 - np.maximum(out, 0.0), 0.0, 1.0)
     coil = 0.45 + 0.75 * np.maximum(-out, 0.0) / 0.55
-    low = rng.uniform(0.05, 0.2)
-    places = reared(
-        motion, body, rng, part=0.42, pitch=(1.0 + 0.25 * coil) * ready + low * (1 - ready), level=0.1 * (1 - ready),
-        yaw=np.zeros_like(u), bow=1.15 * energy**0.3 * coil * ready,
-    )  # fmt: skip
+    steep = (1.0 + 0.25 * coil) * ready + rng.uniform(0.05, 0.2) * (1 - ready)
+    bow = 1.15 * motion.style.energy**0.3 * coil * ready
+    body, places = _reared(motion, rng, part=0.42, pitch=steep, level=0.1 * (1 - ready), bow=bow)
     jaw = spans(u, (hit - 0.12, hit - 0.04), (hit + 0.02, hit + 0.08))
-    lay(motion, body, places, nod=-0.3 * jaw)
+    _pose(motion, body, places, nod=-0.3 * jaw)
     motion.open_jaw(1.2 * jaw)
     return Telling(
-        ("strike", "strike forward", "attack with a bite", "lunge and bite"),
-        ("[the front of the body draws back into an S|it coils its front like a spring]",
-         "[the head shoots forward with open jaws|it lunges with its mouth wide open]",
-         "[then it pulls back|afterwards the neck is drawn back in]"),
-        "[lies with its front raised|has its head reared up]",
-        paced=False,
-    )  # fmt: skip
+        "strike|strike forward|attack with a bite|lunge and bite",
+        "lies with its front raised|has its head reared up",
+        "the front of the body draws back into an S|it coils its front like a spring",
+        "the head shoots forward with open jaws|it lunges with its mouth wide open",
+        "then it pulls back|afterwards the neck is drawn back in",
+    )
+
+
+def death(motion: Motion, rng: random.Random) -> Telling:
+    u, body = motion.progress, _Spine(motion.rig)
+    calm = 1.0 - smooth((u - 0.15) / 0.55)
+    roll = rng.choice((1, -1)) * 2.9 * smooth((u - 0.25) / 0.45)
+    base, waves, n = rng.uniform(0.5, 0.9), rng.uniform(1.1, 1.7), len(body.links)
+    k = (np.arange(n) + 0.5) / n
+    yaw = base * np.sin(TAU * waves * k)[None, :] * (1 + 0.5 * smooth(u))[:, None]
+    thrash = np.sin(TAU * (waves * 1.2 * k[None, :] - (2.6 * u)[:, None]))
+    yaw = yaw + (0.7 * motion.style.energy * calm)[:, None] * thrash
+    steps = body.links[None, :, None] * np.stack([np.sin(yaw), np.zeros_like(yaw), np.cos(yaw)], axis=-1)
+    points = np.concatenate([np.zeros((len(u), 1, 3)), np.cumsum(steps, axis=1)], axis=1)
+    points += -points.mean(axis=1, keepdims=True) + np.array([0.0, body.height, 0.0])
+    points[..., 1] = body.height
+    _pose(motion, body, points, roll=roll)
+    motion.open_jaw(0.8 * smooth((u - 0.3) / 0.4))
+    return Telling(
+        "writhe and die|die|twist in agony and die",
+        "lies on the ground in curves|lies in waves",
+        "the body writhes in wild curves|it twists and thrashes",
+        "it rolls over on its back|the belly turns up",
+        STILL,
+    )

@@ -13,7 +13,7 @@ from agentdistill.errors import UserError
 if TYPE_CHECKING:
     from agentdistill.environment import Environment
     from agentdistill.models import Model
-    from agentdistill.run import Run
+    from agentdistill.pipeline.run import Run
     from agentdistill.types import Trace
     from agentdistill.verify.asking import Answered, Choosing
 
@@ -54,8 +54,8 @@ async def answer_verified(
     run: Run, model: Model, choosing: Choosing, environment: Environment, question: str
 ) -> Answered:
     """Sample, judge and choose."""
+    from agentdistill.loop import rollout
     from agentdistill.methods import method
-    from agentdistill.rollout import rollout
     from agentdistill.types import Problem
 
     problem = Problem("ask", question, "")

@@ -125,13 +125,15 @@ class Runner:
         self.capture = Capture()
         self.final: str | None = None
         self.namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins, "__doc__": None}
-        self._answer = self.namespace["final_answer"] = self.final_answer
         self._armed = self._rang = False
 
-    def final_answer(self, answer: object) -> None:
-        """Give `answer` as the final one and end the cell. A str counts as it is, anything else as it reads."""
-        self.final = plain.answer(answer)
-        raise Final
+        def final_answer(answer: object) -> None:
+            """Give `answer` as the final one and end the cell. A str counts as it is, anything else as it reads."""
+            self.final = plain.answer(answer)
+            raise Final
+
+        final_answer.__qualname__ = "final_answer"  # as a wrong call's message names it
+        self._answer = self.namespace["final_answer"] = final_answer
 
     def run(self, source: str, number: int, soft_s: float, limit: int) -> Outcome:
         """Run `source`; every exception ends up in the Outcome. The caller cuts texts to `limit`."""

@@ -18,27 +18,23 @@ MAX_ITEMS = 1000
 _SIMPLE = (int, float, bool, complex, bytes, type(None))
 _WRITTEN = frozenset({"fractions", "datetime", "uuid", "pathlib", "mpmath", "gmpy2", "ipaddress", "zoneinfo"})
 """Modules whose values say by ``str`` what they say by ``repr`` as a call."""
-_ARRAYS = frozenset({"numpy", "torch", "pandas", "jax", "jaxlib", "polars", "mpmath"})
+_ARRAYS = frozenset({"numpy", "torch", "pandas", "jax", "jaxlib", "polars", "mpmath", "array"})
 _BRACKETS = ((tuple, "(", ")"), (set, "{", "}"), (frozenset, "{", "}"))
 _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
-_ITERATORS: tuple[type, ...] = (
-    map,
-    filter,
-    zip,
-    reversed,
-    enumerate,
-    type(iter([])),
-    type(_ for _ in ()),
-    type(iter(range(0))),
-)
 
 
 def answer(value: object) -> str:
-    """A final answer as text: a text as it is, an iterator as the list of its items, anything else as :func:`shown`."""
+    """A final answer as text: a text as it is, bytes as the text they are, an enumeration's member as its value, an
+    iterator as the list of its items, anything else as :func:`shown`."""
+    enum = sys.modules.get("enum")
+    if enum is not None and isinstance(value, enum.Enum):
+        return answer(value.value)
     if isinstance(value, str):
         return str.__str__(value)
-    if isinstance(value, _ITERATORS) or type(value).__module__ == "itertools":
-        items = list(islice(value, MAX_ITEMS + 1))  # type: ignore[call-overload]
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    if isinstance(value, Iterator) and not hasattr(value, "read"):
+        items = list(islice(value, MAX_ITEMS + 1))
         if len(items) <= MAX_ITEMS:
             return shown(items)
     return shown(value)

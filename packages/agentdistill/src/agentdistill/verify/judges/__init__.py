@@ -6,23 +6,21 @@ kind. Only faults of the world do (InfrastructureError), and what a model cannot
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from agentdistill.acting import Policy
+from agentdistill import registry
 from agentdistill.environment import Environment
-from agentdistill.errors import RecipeError
+from agentdistill.errors import RecipeError, UserError
+from agentdistill.loop import Policy
 from agentdistill.parse import after_reasoning
 from agentdistill.retrieval import Retriever
-from agentdistill.types import Problem, Sampling
+from agentdistill.types import Problem, Sample, Sampling, StopReason
 from agentdistill.verify.types import Candidate, Check, Role, Verdict
 
-__all__ = ["DEFAULT_K", "ROLES", "VERDICT_LINE", "Judge", "JudgeSettings", "Kit", "load_judge", "said"]
+__all__ = ["DEFAULT_K", "VERDICT_LINE", "Judge", "JudgeSettings", "Kit", "load_judge", "said", "told"]
 
-ROLES: tuple[Role, ...] = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__)))
 DEFAULT_K = {"code": 4, "facts": 4, "cot": 4, "genrm": 8}
 """The paper's samples for each role."""
 VERDICT_LINE = re.compile(r"[*_]{0,3}verification[\s*_]*:(.*(?:\n\s*[*_]*(?:yes|no)\b(?!\s+\w))?)", re.IGNORECASE)
@@ -56,8 +54,10 @@ class JudgeSettings:
     separator: str = "\n\n"
 
     def __post_init__(self) -> None:
-        if self.role not in ROLES:
-            raise RecipeError(f'judges.role "{self.role}" is not one of {", ".join(ROLES)}')
+        try:
+            registry.check("verifiers", self.role)
+        except UserError as e:
+            raise RecipeError(f"judges.role: {e}") from e
         for name in ("n", "max_new_tokens", "n_documents"):
             value = self.n if name == "n" else getattr(self, name)
             if value < 1:
@@ -102,9 +102,15 @@ class Judge(Protocol):
         ...
 
 
+def told(sample: Sample, verdict: Verdict) -> Verdict:
+    """The verdict of a sample whose text says ``verdict``: cut off at its limit before any, it is of a kind apart."""
+    cut = sample.stop is StopReason.LENGTH and verdict in (Verdict.MALFORMED, Verdict.NO_CODE)
+    return Verdict.CUT_OFF if cut else verdict
+
+
 def load_judge(settings: JudgeSettings, kit: Kit) -> Judge:
     """The judge of that role. Raises UserError where the kit lacks what it needs."""
-    judge: Judge = importlib.import_module(f"{__name__}.{settings.role}").load(settings, kit)
+    judge: Judge = registry.load("verifiers", settings.role)(settings, kit)
     return judge
 
 

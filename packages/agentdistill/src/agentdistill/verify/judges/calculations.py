@@ -14,9 +14,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from agentdistill.acting import Policy
 from agentdistill.environment import Environment, Execution, Workspace
 from agentdistill.errors import UserError
+from agentdistill.loop import Policy
 from agentdistill.sandbox import Limits
 from agentdistill.types import Problem, StepStatus
 from agentdistill.verify.judges import JudgeSettings, Kit

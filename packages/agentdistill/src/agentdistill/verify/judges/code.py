@@ -6,12 +6,12 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from agentdistill.acting import Policy
 from agentdistill.environment import Environment, Execution
 from agentdistill.errors import InfrastructureError, UserError
+from agentdistill.loop import Policy
 from agentdistill.parse import parse_action
-from agentdistill.types import Problem, Request, StepStatus
-from agentdistill.verify.judges import JudgeSettings, Kit
+from agentdistill.types import Problem, Request, Sample, StepStatus, StopReason
+from agentdistill.verify.judges import JudgeSettings, Kit, told
 from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check, Verdict
 
@@ -77,17 +77,18 @@ class CodeJudge:
         """See :class:`~agentdistill.verify.judges.Judge`."""
         messages = self._style.code(problem.question, candidate.solution)
         request = Request(messages, self._settings.sampling, self._settings.n, seed=policy.seed("code"))
-        return await self.run([s.text for s in await policy.ask_many(request)])
+        return await self.run(await policy.ask_many(request))
 
-    async def run(self, replies: Sequence[str]) -> tuple[Check, ...]:
-        """The verdicts on replies that are written already. Used by one event loop at a time."""
+    async def run(self, replies: Sequence[Sample]) -> tuple[Check, ...]:
+        """The verdicts on replies that are written already. A program that its reply ends in is a fragment where the
+        reply was cut off, and is not run. Used by one event loop at a time."""
         out = []
         for reply in replies:
-            code = parse_action(reply)
+            code = parse_action(reply.text, cut_off=reply.stop is StopReason.LENGTH)
             out.append(
-                Check(reply, Verdict.NO_CODE)
+                Check(reply.text, told(reply, Verdict.NO_CODE))
                 if code is None
-                else of_execution(await self._execution(code), code, reply)
+                else of_execution(await self._execution(code), code, reply.text)
             )
         return tuple(out)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agentdistill.acting import Policy
+from agentdistill.loop import Policy
 from agentdistill.types import Problem, Request
-from agentdistill.verify.judges import JudgeSettings, Kit, said
+from agentdistill.verify.judges import JudgeSettings, Kit, said, told
 from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check
 
@@ -19,7 +19,7 @@ class ThinkingJudge:
         """See :class:`~agentdistill.verify.judges.Judge`."""
         messages = self._style.cot(problem.question, candidate.solution)
         request = Request(messages, self._settings.sampling, self._settings.n, seed=policy.seed("cot"))
-        return tuple(Check(s.text, said(s.text)) for s in await policy.ask_many(request))
+        return tuple(Check(s.text, told(s, said(s.text))) for s in await policy.ask_many(request))
 
 
 def load(settings: JudgeSettings, kit: Kit) -> ThinkingJudge:

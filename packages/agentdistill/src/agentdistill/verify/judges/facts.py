@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import re
 
-from agentdistill.acting import Policy
 from agentdistill.errors import UserError
+from agentdistill.loop import Policy
 from agentdistill.retrieval import Retriever
 from agentdistill.types import Problem, Request
-from agentdistill.verify.judges import JudgeSettings, Kit, said
+from agentdistill.verify.judges import JudgeSettings, Kit, said, told
 from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check, Verdict
 
@@ -36,7 +36,7 @@ class FactJudge:
         request = Request(messages, self._settings.sampling, self._settings.n, seed=policy.seed("facts"))
         shown = tuple(f"{p.title}: {p.text}" if p.title else p.text for p in found)
         samples = await policy.ask_many(request)
-        return tuple(Check(s.text, all_claims(s.text), documents=shown) for s in samples)
+        return tuple(Check(s.text, told(s, all_claims(s.text)), documents=shown) for s in samples)
 
 
 def all_claims(reply: str) -> Verdict:

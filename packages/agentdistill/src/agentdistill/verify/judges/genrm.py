@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from agentdistill.acting import Policy
 from agentdistill.errors import ModelError
+from agentdistill.loop import Policy
 from agentdistill.types import Message, Problem, Request, Sample
-from agentdistill.verify.judges import VERDICT_LINE, JudgeSettings, Kit, said
+from agentdistill.verify.judges import VERDICT_LINE, JudgeSettings, Kit, said, told
 from agentdistill.verify.styles import VerifyStyle, load_style
 from agentdistill.verify.types import Candidate, Check, Verdict
 
@@ -33,7 +33,7 @@ class GenRM:
         request = Request(messages, self._settings.sampling, self._settings.n, seed=policy.seed("genrm"))
         samples = await policy.ask_many(request)
         if self._settings.score == "parsed":
-            return tuple(Check(s.text, said(s.text)) for s in samples)
+            return tuple(Check(s.text, told(s, said(s.text))) for s in samples)
         return tuple([await self._weighed(policy, messages, s, i) for i, s in enumerate(samples)])
 
     async def _weighed(self, policy: Policy, messages: tuple[Message, ...], sample: Sample, i: int) -> Check:
@@ -51,12 +51,12 @@ class GenRM:
         text, logprob = "", 0.0
         for _ in range(MAX_BLANKS + 1):
             seed = policy.seed("yes", i, len(text))
-            [told] = await policy.ask_many(Request(messages, sampling, prefix=opening + text, seed=seed))
-            if told.logprob is None:
+            [begun] = await policy.ask_many(Request(messages, sampling, prefix=opening + text, seed=seed))
+            if begun.logprob is None:
                 why = 'gives no log-probabilities; set logprobs = true, or score = "parsed"'
                 raise ModelError(f'judge "{self._settings.name}": its model {why}')
-            text, logprob = text + told.text, logprob + told.logprob
-            if text.strip() or not told.text:
+            text, logprob = text + begun.text, logprob + begun.logprob
+            if text.strip() or not begun.text:
                 break
         return text, logprob
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agentdistill.acting import Policy
 from agentdistill.errors import DataError
+from agentdistill.loop import Policy
 from agentdistill.types import Problem
 from agentdistill.verify.judges import JudgeSettings, Kit
 from agentdistill.verify.styles import VerifyStyle, load_style

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agentdistill.acting import Policy
 from agentdistill.errors import InfrastructureError, ModelError
+from agentdistill.loop import Policy
 from agentdistill.types import Problem, Usage
 from agentdistill.verify.judges import JudgeSettings, Kit
 from agentdistill.verify.types import Candidate, Check

@@ -1,0 +1,298 @@
+"""The stages in order, their independent parts side by side in worker processes where the recipe asks for that."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from agentdistill.chat import read_template
+from agentdistill.checkpoints import check_base
+from agentdistill.contamination import told
+from agentdistill.errors import InfrastructureError
+from agentdistill.executors import RaySettings
+from agentdistill.methods import METHODS, Method
+from agentdistill.pipeline.folder import StageFolder
+from agentdistill.pipeline.layout import trainings
+from agentdistill.pipeline.run import Run
+from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
+from agentdistill.recipe import Recipe, StudentSettings
+from agentdistill.store import locked, sweep
+
+STAGES = ("collect", "filter", "train", "evaluate", "report")
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An independent part of a stage: the name of a function of this module, and its arguments besides the run."""
+
+    work: str
+    arguments: tuple[Any, ...]
+
+
+def run_recipe(recipe: Recipe, folder: Path, progress: Progress | None = None, until: str = "report") -> Path:
+    """Run the stages up to ``until`` and return the run's folder. What is done already is not done again.
+
+    Raises UserError for what the user can mend, another process at work in the folder included, and
+    InfrastructureError where the world failed; what was done is kept and the same call goes on from there.
+    """
+    progress = progress or Silent()
+    run = Run(recipe, folder)
+    _check(run, progress)  # bad input is found before anything is spent
+    with locked(folder / ".lock", folder):
+        _tidy(folder)
+        run.save_recipe()
+        run.save_screening()
+        n_done = 0
+        for stage in STAGES[: STAGES.index(until) + 1]:
+            for step in steps(run, stage):
+                n_done += _do(run, step, progress)
+        if not n_done and until != "report":
+            learns = run.collections or until == "evaluate"
+            why = "all of it is there already" if learns else "no method of its students learns from trajectories"
+            progress.say(f"{folder}: nothing to {until}: {why}")
+    return folder
+
+
+def _check(run: Run, progress: Progress) -> None:
+    run.problems("train")
+    for line in run.skipped[:_SHOWN]:
+        progress.say(f"{line}; row skipped (strict = true stops instead)")
+    if len(run.skipped) > _SHOWN:
+        progress.say(f"and {len(run.skipped) - _SHOWN} more rows skipped")
+    for line in (*(f"warning: {w}" for w in run.warnings), *run.left_out_tools):
+        progress.say(line)
+    if run.recipe.examples is not None:
+        for m in _prompted(run):
+            run.check_examples(m)
+    if run.screening is not None and run.screening.found:
+        progress.say(f"contamination: {told(run.screening.facts())}")
+    has_own = read_template(run.recipe.train.chat_template) is not None
+    for student in run.recipe.students:
+        check_base(student.base, has_own, progress.say)
+
+
+def _prompted(run: Run) -> list[Method]:
+    """How models that were not trained are asked."""
+    from agentdistill.pipeline.collect import asked_of_teacher
+
+    evaluated = [*run.recipe.evaluate.teacher, *(m for s in run.recipe.students for m in s.methods)]
+    return [METHODS[m] for m in (*asked_of_teacher(run), *evaluated) if METHODS[m].learns is None]
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a killed run left half written; nobody else is at work here."""
+    sweep(folder)
+    for half in (folder / "index").glob(".*"):
+        shutil.rmtree(half, ignore_errors=True)
+
+
+def steps(run: Run, stage: str) -> Iterator[list[Part]]:
+    """What a stage consists of, step by step; the parts of one step do not wait for each other.
+
+    Where the recipe has rounds, sampling and filtering of all but the first belong to training.
+    """
+    from agentdistill.pipeline.evaluating import jobs
+
+    if stage in ("collect", "filter"):
+        yield [Part(stage, (name,)) for name in run.collections]
+    elif stage == "train":
+        found = trainings(run.recipe)
+        for number in range(1, run.recipe.n_rounds):
+            yield [Part("train", (*t, number)) for t in found]
+            yield [Part("sample", (*t, number + 1)) for t in found]
+            yield [Part("filter_round", (*t, number + 1)) for t in found]
+        yield [Part("train", (*t, None)) for t in found]
+    elif stage == "evaluate":
+        yield [Part("evaluate", (job,)) for job in jobs(run)] if run.problems("test") else []
+    else:
+        yield [Part("report", ())]
+
+
+def _collect(run: Run, progress: Progress, name: str) -> None:
+    from agentdistill.pipeline.collect import collect
+
+    collect(run, name, progress)
+
+
+def _filter(run: Run, progress: Progress, name: str) -> None:
+    from agentdistill.pipeline.filtering import filter_collection
+
+    filter_collection(run, name, progress)
+
+
+def _train(run: Run, progress: Progress, student: StudentSettings, method: str, number: int | None) -> None:
+    from agentdistill.pipeline.training import train_student
+
+    train_student(run, student, method, progress, number)
+
+
+def _sample(run: Run, progress: Progress, student: StudentSettings, method: str, number: int) -> None:
+    from agentdistill.pipeline.rounds import sample
+
+    sample(run, student, method, number, progress)
+
+
+def _filter_round(run: Run, progress: Progress, student: StudentSettings, method: str, number: int) -> None:
+    from agentdistill.pipeline.filtering import filter_round
+
+    filter_round(run, student, method, number, progress)
+
+
+def _evaluate(run: Run, progress: Progress, job: Any) -> None:
+    from agentdistill.pipeline.evaluating import evaluate
+
+    evaluate(run, job, progress)
+
+
+def _report(run: Run, progress: Progress) -> None:
+    from agentdistill.pipeline.reporting import write_report
+
+    write_report(run.folder, progress)
+
+
+_WORK: dict[str, Callable[..., None]] = {
+    "collect": _collect,
+    "filter": _filter,
+    "train": _train,
+    "sample": _sample,
+    "filter_round": _filter_round,
+    "evaluate": _evaluate,
+    "report": _report,
+}
+
+
+def _is_done(run: Run, part: Part) -> bool:
+    from agentdistill.pipeline import collect, evaluating, filtering, reporting, rounds, training
+
+    if part.work == "report":
+        return reporting.is_reported(run.folder)
+    folder_of: dict[str, Callable[..., StageFolder]] = {
+        "collect": collect.folder_of,
+        "filter": filtering.folder_of,
+        "train": training.folder_of,
+        "sample": rounds.folder_of,
+        "filter_round": filtering.round_folder,
+        "evaluate": evaluating.folder_of,
+    }
+    return folder_of[part.work](run, *part.arguments).is_done
+
+
+def _do(run: Run, stage_parts: Sequence[Part], progress: Progress) -> int:
+    """Do what is missing of these parts; how many that were."""
+    missing = [part for part in stage_parts if not _is_done(run, part)]
+    n_jobs = min(run.recipe.jobs, len(missing))
+    ray = run.recipe.on_ray if missing and missing[0].work in ("collect", "sample", "evaluate") else None
+    if n_jobs <= 1 or missing[0].work in ("filter", "filter_round") or ray is not None:
+        with _cluster(ray):
+            for part in missing:
+                _WORK[part.work](run, progress, *part.arguments)
+    else:
+        _side_by_side(run, missing, progress, n_jobs)
+    return len(missing)
+
+
+@contextmanager
+def _cluster(settings: RaySettings | None) -> Iterator[None]:
+    """One connection for all parts of a stage, where its episodes run on Ray."""
+    if settings is None:
+        yield
+        return
+    from agentdistill.executors.ray import connected
+
+    with connected(settings):
+        yield
+
+
+def _side_by_side(run: Run, stage_parts: Sequence[Part], progress: Progress, n_jobs: int) -> None:
+    """Every part in one of ``n_jobs`` worker processes. The first error ends the others and is raised."""
+    context = get_context("spawn")
+    events = context.Queue()
+    tasks: dict[int, Task] = {}
+    pool = ProcessPoolExecutor(n_jobs, mp_context=context, initializer=_start_worker, initargs=(events, os.getpid()))
+    futures: set[Future[None]] = set()
+    try:
+        with _without_interrupts():
+            futures = {pool.submit(_in_worker, run.recipe, run.folder, part, i) for i, part in enumerate(stage_parts)}
+        pending = futures
+        while pending:
+            finished, pending = wait(pending, timeout=0.2, return_when=FIRST_COMPLETED)
+            _drain(events, progress, tasks)
+            for future in finished:
+                future.result()
+        pool.shutdown(wait=True)  # a worker that ends sends what it still had to say
+        _drain(events, progress, tasks)
+    except BrokenProcessPool as e:
+        raise InfrastructureError(
+            f"{run.folder}: a worker process was killed (is there enough memory for jobs = {n_jobs}?); what was done "
+            "is kept, run the same command to go on"
+        ) from e
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold back Ctrl-C, for processes started here too: it is for this process, which ends its workers itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _drain(events: Any, progress: Progress, tasks: dict[int, Task]) -> None:
+    while True:
+        try:
+            event: Event = events.get_nowait()
+        except Empty:
+            return
+        replay(event, progress, tasks)
+
+
+_events: Any = None
+
+
+def _start_worker(events: Any, parent: int) -> None:
+    """A worker ends with its parent, even one that was killed, and uses one thread: more stall each other."""
+    global _events
+    _events = events
+    _end_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _end_with_parent(parent: int) -> None:
+    import ctypes
+
+    if sys.platform != "linux":
+        return
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before we asked
+        os._exit(1)
+
+
+def _in_worker(recipe: Recipe, folder: Path, part: Part, number: int) -> None:
+    _WORK[part.work](Run(recipe, folder), Relay(_events.put, number), *part.arguments)

@@ -1,0 +1,150 @@
+"""Train: a student learns from the filtered trajectories of one collection."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from agentdistill.checkpoints import locate
+from agentdistill.errors import AgentDistillError, DataError, InfrastructureError
+from agentdistill.methods import method
+from agentdistill.pipeline.folder import StageFolder
+from agentdistill.pipeline.layout import collected, elsewhere, lessons, trained
+from agentdistill.pipeline.run import Run
+from agentdistill.progress import Progress, Task
+from agentdistill.recipe import StudentSettings, student_name
+from agentdistill.store import file_digest, read_traces
+from agentdistill.training.result import TrainResult
+from agentdistill.training.settings import Divergence, TrainSettings
+from agentdistill.types import Trace
+
+_HOW_ONLY = ("save_every_s", "threads", "distributed", "chat_template")
+"""Settings that change how training goes on, not what comes of it; the template's text is an input of its own."""
+
+
+def folder_of(run: Run, student: StudentSettings, method_name: str, number: int | None = None) -> StageFolder:
+    """The folder of the student trained in round ``number``, None being the last; its lessons are there by now."""
+    traces = file_digest(_lessons(run, student, method_name, number))
+    folder = folder_at(trained(run.folder, student, method_name, number), run, student, method_name, traces)
+    return dataclasses.replace(folder, settings={**folder.settings, **run.round_key(number)})
+
+
+def _lessons(run: Run, student: StudentSettings, method_name: str, number: int | None) -> Path:
+    return lessons(run.folder, student, method_name, number or run.recipe.n_rounds)
+
+
+def folder_at(path: Path, run: Run, student: StudentSettings, method_name: str, traces: str) -> StageFolder:
+    """A folder for the student trained on the traces with this hash."""
+    settings = dataclasses.asdict(_settings(run, student, method_name))
+    base = Path(locate(student.base))
+    inputs = {
+        "traces": traces,
+        "base": file_digest(base) if base.is_dir() else student.base,
+    }
+    if settings["chat_template"] is not None:
+        inputs["chat_template"] = file_digest(Path(settings["chat_template"]))
+    key = {k: v for k, v in settings.items() if k not in _HOW_ONLY}
+    if not key["reasoning"]:
+        del key["reasoning"]  # as before there was such a setting
+    return StageFolder(path, "train", key, inputs)
+
+
+def train_student(
+    run: Run, student: StudentSettings, method_name: str, progress: Progress, number: int | None = None
+) -> Path:
+    """Train one student for one method and return its folder. Does nothing where it is there already.
+
+    The student of another number of rounds that learned the very same is moved, not trained again.
+    """
+    folder = folder_of(run, student, method_name, number)
+    if folder.is_done or (run.recipe.rounds is not None and folder.adopt(elsewhere(run.folder, folder.path))):
+        return folder.path
+    with folder.claimed(progress.say):
+        if not folder.is_done:
+            _train(run, student, method_name, number, folder, progress)
+    return folder.path
+
+
+def _settings(run: Run, student: StudentSettings, method_name: str) -> TrainSettings:
+    whose = run.recipe if student.train is None else student
+    settings = whose.train
+    if method(method_name).loop == "cot" and whose.train_cot is not None:
+        settings = whose.train_cot
+    assert settings is not None
+    return dataclasses.replace(settings, seed=run.recipe.seed)
+
+
+def _train(
+    run: Run,
+    student: StudentSettings,
+    method_name: str,
+    number: int | None,
+    folder: StageFolder,
+    progress: Progress,
+) -> None:
+    learns, path = method(method_name).learns or "", _lessons(run, student, method_name, number)
+    traces = read_traces(path)
+    if not traces:
+        raise DataError(
+            f"nothing to train on: no trajectory of {collected(run.folder, learns)} passed the filter; look at them "
+            f"with: agentdistill show {run.folder}"
+        )
+    fit(run, student, method_name, traces, folder, progress)
+    folder.finish({"trained_on": str(path.parent.relative_to(run.folder))})
+
+
+def fit(
+    run: Run,
+    student: StudentSettings,
+    method_name: str,
+    traces: Sequence[Trace],
+    folder: StageFolder,
+    progress: Progress,
+    *,
+    weights: str | None = None,
+    divergence: Divergence | None = None,
+) -> TrainResult:
+    """Train a student on these traces, with the method's settings, into a folder that the caller has claimed.
+
+    It begins at its base, or at other ``weights``. With ``divergence`` it learns from a teacher's distributions at its
+    own words, which it reads once: after that they are no longer what it would write.
+    """
+    from agentdistill.training import train
+
+    settings = _settings(run, student, method_name)
+    if divergence is not None:
+        settings = dataclasses.replace(settings, epochs=1)
+    what = f"{student_name(student)} · {method_name} · {len(traces)} trajectories · {settings.epochs} epochs"
+    line = _Line(progress, what)
+    try:
+        base = weights or student.base
+        result = train(traces, base, folder.path, settings, on_progress=line, divergence=divergence)
+    except Exception as e:
+        if not isinstance(e, AgentDistillError) and _DISK.search(str(e)):
+            why = str(e).strip().splitlines()[0]
+            raise InfrastructureError(f"{folder.path}: cannot be written: {why}; the last checkpoint is kept") from e
+        raise
+    dropped = f"  {result.n_too_long} too long" if result.n_too_long else ""
+    task = line.task or progress.task("train", what, result.n_steps)
+    task.done(f"loss {result.final_loss:.3f}  {result.tokens_per_s / 1000:.1f}k tok/s{dropped}")
+    return result
+
+
+_DISK = re.compile(r"I/O error|No space left|file too large|quota exceeded|write failed", re.IGNORECASE)
+"""What the libraries that write weights say of a disk that refuses: they raise no OSError."""
+
+
+class _Line:
+    """Training's own reports as a line of progress, opened when the first one comes."""
+
+    def __init__(self, progress: Progress, what: str) -> None:
+        self.task: Task | None = None
+        self._progress, self._what, self._told = progress, what, 0
+
+    def __call__(self, step: int, n_steps: int, loss: float, tokens_per_s: float) -> None:
+        if self.task is None:
+            self.task = self._progress.task("train", self._what, n_steps)
+        self.task.advance(step - self._told, f"loss {loss:.3f}  {tokens_per_s / 1000:.1f}k tok/s")
+        self._told = step

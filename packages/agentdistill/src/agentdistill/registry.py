@@ -1,0 +1,213 @@
+"""Plug-ins: tasks, tools, models, filters, scorers, retrievers, prompt templates, verifiers and trajectory readers.
+
+Wherever a recipe or a command names one of these, four forms work: the name of a built-in one; the name of an entry
+point of group ``agentdistill.<kind>`` that an installed package has; ``path/to/file.py:attribute``; and
+``package.module:attribute``. What the object has to be is said where its kind is used; ``docs/plugins.md`` lists it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from agentdistill.errors import UserError
+
+NOUNS = {
+    "tasks": "task",
+    "tools": "tool",
+    "models": "model kind",
+    "filters": "filter",
+    "scorers": "scorer",
+    "retrievers": "retriever",
+    "prompts": "prompt template",
+    "verifiers": "verifier",
+    "readers": "trajectory reader",
+}
+"""The kinds of plug-ins, and what one of each is called in messages."""
+
+_BUILT_IN: Mapping[str, Mapping[str, str]] = {
+    "tasks": {
+        name: f"agentdistill.tasks.{name}"
+        for name in ("aime", "bamboogle", "gsm8k", "gsm_hard", "hotpotqa", "math", "math500", "mmlu_pro", "musique",
+                     "olymmath", "paper", "reasoning_gym", "svamp", "tinyworld", "two_wiki")
+    },
+    "tools": {},
+    "models": {name: f"agentdistill.models.{name}" for name in ("endpoint", "gguf", "local", "scripted")},
+    "filters": {
+        name: f"agentdistill.filters:{name}" for name in ("no_parse_error", "right_answer", "within_steps")
+    },
+    "scorers": {name: f"agentdistill.grade.{name}:grade" for name in ("gym", "math", "short")},
+    "retrievers": {
+        name: f"agentdistill.retrieval.{name.replace('-', '_')}:build"
+        for name in ("bm25", "dense", "hybrid", "search-r1")
+    },
+    "prompts": {name: f"agentdistill.prompts.{name}" for name in ("compact", "standard", "tiny")},
+    "verifiers": {
+        name: f"agentdistill.verify.judges.{name}:load"
+        for name in ("calculations", "code", "cot", "facts", "genrm", "gold", "prm")
+    },
+    "readers": {name: f"agentdistill.readers.{name}" for name in ("fireact", "gsm8k", "mwp_reft", "reasoning_gym")},
+}  # fmt: skip
+_FILE = re.compile(r"(?P<file>.+?\.py):(?P<attribute>\w+)")
+_MODULE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<attribute>[A-Za-z_]\w*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One plug-in that has a name: where it is (``module`` or ``module:attribute``) and which distribution brings it.
+
+    ``version`` is ``""`` for what is built in.
+    """
+
+    kind: str
+    name: str
+    target: str
+    package: str = "agentdistill"
+    version: str = ""
+
+    def load(self) -> Any:
+        """Import it. Raises UserError, in one line, where its package fails to import or has no such attribute."""
+        module, _, attribute = self.target.partition(":")
+        try:
+            found: Any = importlib.import_module(module)
+            for part in filter(None, attribute.split(".")):
+                found = getattr(found, part)
+        except Exception as e:
+            if not self.version:
+                raise
+            raise UserError(f"{NOUNS[self.kind]} {self.name!r} of {self.package} {self.version}: {_said(e)}") from e
+        return found
+
+
+@cache
+def plugins(kind: str) -> Mapping[str, Plugin]:
+    """The plug-ins of a kind by name, built-in and installed ones. A built-in name cannot be taken by a package."""
+    from importlib.metadata import entry_points
+
+    found = {name: Plugin(kind, name, target) for name, target in _BUILT_IN[kind].items()}
+    for point in sorted(entry_points(group=f"agentdistill.{kind}"), key=lambda p: p.name):
+        package, version = (point.dist.name, point.dist.version) if point.dist else ("an unknown package", "0")
+        found.setdefault(point.name, Plugin(kind, point.name, point.value, package, version))
+    return dict(sorted(found.items()))
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """The names of the plug-ins of a kind, in order. None of them is imported."""
+    return tuple(plugins(kind))
+
+
+def load(kind: str, name: str, error: type[UserError] = UserError) -> Any:
+    """The object that ``name`` names. Raises ``error``, with the nearest name, where there is none; and UserError where
+    a file or package is there and cannot be loaded."""
+    if name in plugins(kind):
+        return plugins(kind)[name].load()
+    if match := _FILE.fullmatch(name):
+        return _from_file(Path(match["file"]).expanduser(), match["attribute"])
+    match = _MODULE.fullmatch(name)
+    if match and _is_there(match["module"]):
+        return _from_module(match["module"], match["attribute"])
+    raise error(unknown(NOUNS[kind], name, names(kind)))
+
+
+def check(kind: str, name: str, error: type[UserError] = UserError) -> None:
+    """Raise as :func:`load` does. A built-in name is not imported for it."""
+    if name not in _BUILT_IN[kind]:
+        load(kind, name, error)
+
+
+def split_source(kind: str, source: str) -> tuple[str, str] | None:
+    """The plug-in that ``NAME``, ``NAME:REST`` or ``NAME@REST`` begins with, and the rest; None where there is none.
+
+    >>> split_source("tasks", "gsm8k:train:50"), split_source("tasks", "gsm8k@/data"), split_source("tasks", "a/b:test")
+    (('gsm8k', 'train:50'), ('gsm8k', '@/data'), None)
+    """
+    name = re.split(r"[:@]", source, maxsplit=1)[0]
+    if name not in plugins(kind):
+        match = _FILE.match(source) or _MODULE.match(source)
+        if match is None or (match.re is _MODULE and not _is_there(match["module"])):
+            return None
+        name = match[0]
+    rest = source[len(name) :]
+    if rest and rest[0] not in ":@":
+        return None
+    return name, rest.removeprefix(":")
+
+
+def fingerprint(kind: str, name: str) -> str:
+    """What a result depends on when it was made with ``name``: the name, with the package's version or the file's hash
+    where it is not built in."""
+    if name in plugins(kind):
+        plugin = plugins(kind)[name]
+        return f"{name}@{plugin.package}-{plugin.version}" if plugin.version else name
+    match = _FILE.fullmatch(name)
+    if match or name.endswith(".py"):
+        content = Path(match["file"] if match else name).expanduser().read_bytes()
+        return f"{name}@{hashlib.sha256(content).hexdigest()[:16]}"
+    return name
+
+
+def unknown(what: str, name: object, known: Iterable[str], where: str = "") -> str:
+    """The message for a name that does not exist: the nearest that does, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    place = f" in {where}" if where else ""
+    way_out = f'; did you mean "{near[0]}"?' if near else f" (there are: {', '.join(sorted(known))})"
+    return f'unknown {what} "{name}"{place}{way_out}'
+
+
+def load_file(path: Path) -> Any:
+    """The module that a Python file of the user is. The file is run, once a process. Raises UserError where it is
+    missing or raises."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such Python file")
+    content = hashlib.sha256(str(path.resolve()).encode() + b"\n" + path.read_bytes())
+    name = f"agentdistill_plugin_{content.hexdigest()[:16]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up while it is being run
+    try:
+        spec.loader.exec_module(module)
+    except Exception as e:
+        del sys.modules[name]
+        raise UserError(f"{path}: cannot be loaded: {_said(e)}") from e
+    return module
+
+
+def _from_file(path: Path, attribute: str) -> Any:
+    module = load_file(path)
+    if not hasattr(module, attribute):
+        public = [n for n in vars(module) if not n.startswith("_")]
+        raise UserError(f"{path}: {unknown('attribute', attribute, public)}")
+    return getattr(module, attribute)
+
+
+def _from_module(module: str, attribute: str) -> Any:
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except Exception as e:
+        raise UserError(f"{module}:{attribute}: cannot be loaded: {_said(e)}") from e
+
+
+def _is_there(module: str) -> bool:
+    """Whether the module's top-level package can be found. Nothing is imported."""
+    try:
+        return importlib.util.find_spec(module.split(".")[0]) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _said(e: Exception) -> str:
+    return " ".join(f"{type(e).__name__}: {e}".split())

@@ -1,1 +1,0 @@
-"""The stages of a run: collect, filter, train, evaluate, report. They meet through files alone."""

@@ -1,0 +1,220 @@
+"""Plug-ins of every kind from outside the tree: installed packages, files and modules; and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import agentdistill as ad
+from agentdistill import registry
+from agentdistill.errors import DataError, UserError
+from agentdistill.filters import filter_traces
+from agentdistill.grade import grade
+from agentdistill.problems import load_problems
+from agentdistill.rescore import read_answered
+from agentdistill.store import write_jsonl
+from agentdistill.types import End, Trace
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "plugin"
+RECIPE = """
+name = "roman"
+style = "roman"
+[problems]
+train = "roman:train:12"
+test = "roman:test:8"
+[teacher]
+model = "roman-clerk"
+[tools]
+functions = "to_roman"
+search = "passages.jsonl"
+retriever = "first"
+[filter]
+keep = ["right_answer", "one_step"]
+[train]
+method = "full"
+epochs = 1
+batch_size = 8
+threads = 1
+[student]
+base = "tinyworld:0.1M"
+methods = ["agent-distill"]
+[evaluate]
+teacher = ["agent"]
+max_new_tokens = 20
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> dict[str, str]:
+    """An environment in which pip has installed the example package."""
+    folder = tmp_path_factory.mktemp("plugin")
+    shutil.copytree(EXAMPLE, folder / "source")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(folder / "site"), str(folder / "source")], check=True)
+    paths = [str(folder / "site"), str(Path(ad.__file__).parents[1])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def run(environment: dict[str, str], *arguments: str, cwd: Path | None = None) -> str:
+    command = [sys.executable, "-m", "agentdistill", *arguments]
+    done = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_example_brings_one_of_each_in_less_than_150_lines(installed):
+    listed = json.loads(run(installed, "plugins", "--json"))
+    ours = [row for row in listed if row["package"] == "agentdistill-roman"]
+    assert [row["kind"] for row in ours] == list(registry.NOUNS)
+    assert not any(row["fault"] for row in listed)
+    assert sum(len(p.read_text().splitlines()) for p in EXAMPLE.iterdir() if p.is_file()) < 150
+
+
+def test_a_recipe_runs_on_plugins_alone(installed, tmp_path):
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    (tmp_path / "passages.jsonl").write_text('{"title": "Rome", "text": "MCM is a number."}\n')
+    run(installed, "run", "recipe.toml", cwd=tmp_path)
+    report = json.loads((tmp_path / "runs" / "roman" / "report.json").read_text())
+    assert "teacher" in json.dumps(report)
+    traces = [json.loads(line) for line in (tmp_path / "runs/roman/collect/agent/traces.jsonl").open()]
+    assert len(traces) == 12
+    assert {t["score"]["grader"] for t in traces if t["score"]["correct"]} == {"roman"}
+    assert traces[3]["answer"] == "IV"
+
+
+def test_the_readers_and_verifiers_of_a_package_are_found(installed):
+    code = """
+import asyncio
+from agentdistill.readers import find_reader, read_drafts
+from agentdistill.verify import Candidate
+from agentdistill.verify.judges import JudgeSettings, Kit, load_judge
+from agentdistill import Problem
+named = find_reader("roman:book:3", "agent")
+print(len(list(read_drafts(named, "agent"))), sorted(named.digests()))
+judge = load_judge(JudgeSettings(name="j", role="roman", model={"model": "roman-clerk"}), Kit())
+[check] = asyncio.run(judge.check(None, Problem("1", "?", "IV"), Candidate("so", "IV")))
+print(check.verdict)
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=installed, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["3 ['roman']", "true"]
+
+
+@pytest.fixture
+def mine(tmp_path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "def close(prediction, answer, aliases):\n    return abs(float(prediction) - float(answer)) <= 1\n"
+        "def short_ones(trace):\n    return len(trace.steps) < 2\n"
+        "def riddles(split):\n    from agentdistill import Problem\n"
+        "    return [Problem(f'{split}-{i}', f'{i}?', str(i)) for i in range(4)]\n"
+        "def twice(x: float) -> float:\n    'Twice x.'\n    return 2 * x\n"
+    )
+    return path
+
+
+def trace(kind: str = "short", n_steps: int = 0) -> Trace:
+    problem = ad.Problem("p", "How many?", "7", kind)
+    return Trace("t", problem, "agent", "m", (), (), End.ANSWERED, "8", ad.Score(True, "8", kind))
+
+
+def test_a_scorer_in_a_file(mine):
+    score = grade(f"{mine}:close", "8", "7")
+    assert (score.correct, score.grader) == (True, f"{mine}:close")
+    assert not grade(f"{mine}:close", "9", "7").correct
+    assert not grade(f"{mine}:close", None, "7").correct
+
+
+def test_a_filter_in_a_file(mine):
+    kept, counts = filter_traces([trace()], ["right_answer", f"{mine}:short_ones"])
+    assert (len(kept), counts["kept"]) == (1, 1)
+
+
+def test_a_task_in_a_file_and_its_split(mine):
+    assert [p.id for p in ad.load_problems(f"{mine}:riddles:train", 2)] == ["train-0", "train-1"]
+    assert ad.load_problems(f"{mine}:riddles")[0].id == "test-0"
+
+
+def test_an_object_in_a_module():
+    assert registry.load("filters", "agentdistill.filters:within_steps")(trace())
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "said"),
+    [
+        ("filters", "right_anser", 'unknown filter "right_anser"; did you mean "right_answer"?'),
+        ("scorers", "maths", 'unknown scorer "maths"; did you mean "math"?'),
+        ("models", "xyz", 'unknown model kind "xyz" (there are: endpoint, gguf, local, scripted)'),
+        ("filters", "nowhere.py:keep", "nowhere.py: no such Python file"),
+        ("filters", "agentdistill.filters:nothing", "agentdistill.filters:nothing: cannot be loaded: AttributeError"),
+        ("filters", "no_such_package:keep", 'unknown filter "no_such_package:keep"'),
+    ],
+)
+def test_what_is_not_there_is_told_in_one_line(kind, name, said):
+    with pytest.raises(UserError) as caught:
+        registry.load(kind, name)
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_attribute_that_a_file_lacks(mine):
+    with pytest.raises(UserError, match='unknown attribute "short_one"; did you mean "short_ones"'):
+        registry.load("filters", f"{mine}:short_one")
+
+
+def test_a_file_that_raises(tmp_path):
+    (tmp_path / "bad.py").write_text("raise RuntimeError('no\\nluck')")
+    with pytest.raises(UserError, match=r"bad\.py: cannot be loaded: RuntimeError: no luck$"):
+        registry.load("filters", f"{tmp_path / 'bad.py'}:keep")
+
+
+def test_a_changed_file_is_another_filter(mine):
+    before = registry.fingerprint("filters", f"{mine}:short_ones")
+    mine.write_text(mine.read_text().replace("< 2", "< 3"))
+    assert registry.fingerprint("filters", f"{mine}:short_ones") != before
+    assert registry.fingerprint("filters", "right_answer") == "right_answer"
+
+
+def test_data_cannot_name_code_to_run(mine, tmp_path):
+    """Only the user's recipe and command line may: a downloaded file of questions, predictions or traces may not."""
+    kind = f"{mine}:close"
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"question": "How many?", "answer": "7", "prediction": "8", "kind": kind}) + "\n")
+    with pytest.raises(DataError, match="unknown scorer"):
+        load_problems(rows)
+    with pytest.raises(DataError, match="unknown scorer"):
+        list(read_answered(rows))
+    assert load_problems(rows, kind=kind).problems[0].kind == kind
+    write_jsonl(tmp_path / "traces.jsonl", [trace(kind)])
+    with pytest.raises(DataError, match="name it as --kind"):
+        list(read_answered(tmp_path / "traces.jsonl"))
+
+
+def test_the_library_is_lazy_and_complete():
+    code = "import sys, agentdistill as ad; print(len(sys.modules)); ad.Problem; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split()[1] == "False"
+    for name in ad.__all__:
+        assert getattr(ad, name) is not None
+        assert name in dir(ad)
+    with pytest.raises(AttributeError, match="no attribute 'Problems'"):
+        ad.Problems  # noqa: B018
+
+
+def test_evaluate_and_collect_from_python():
+    problems = ad.load_problems("tinyworld:test:2")
+    model = ad.load_model(
+        "scripted", replies={p.question: f"```python\nfinal_answer({p.answer!r})\n```" for p in problems}
+    )
+    result = ad.evaluate(model, problems, prompt="compact")
+    assert result.accuracy.estimate == 1.0
+    assert str(result).startswith("100.0% of 16 right")
+    kept = ad.collect(model, problems, prompt="compact", samples=2)
+    assert len(kept) == 32
+    asyncio.run(model.aclose())
