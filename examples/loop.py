@@ -13,7 +13,7 @@ import agentdistill as ad
 
 N_TRAIN, N_TEST, STEPS = 150, 20, 6
 
-# Questions about TinyWorld, a fictional country that the plug-in packages/tinyworld brings, and its encyclopaedia to search.
+# Questions about TinyWorld, a fictional country that the plug-in of that name brings, and its encyclopaedia to search.
 train_problems = ad.load_problems(f"tinyworld:train:{N_TRAIN}")
 test_problems = ad.load_problems(f"tinyworld:test:{N_TEST}")
 retriever = ad.build_retriever("bm25", ad.load_corpus("tinyworld"))
