@@ -45,7 +45,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "filters": {
         name: f"agentdistill.filters:{name}" for name in ("no_parse_error", "right_answer", "within_steps")
     },
-    "scorers": {name: f"agentdistill.grade.{name}:grade" for name in ("gym", "math", "short")},
+    "scorers": {name: f"agentdistill.scorers.{name}:score" for name in ("gym", "math", "short")},
     "retrievers": {
         name: f"agentdistill.retrieval.{name.replace('-', '_')}:build"
         for name in ("bm25", "dense", "hybrid", "search-r1")

@@ -17,13 +17,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agentdistill import registry
+from agentdistill import registry, scorers
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError
 from agentdistill.exchange._calls import SMOLAGENTS, answering, as_code, calls_of
 from agentdistill.exchange._content import text_of, unpacked
 from agentdistill.exchange._ending import answer_of, final_calls, is_answered
-from agentdistill.grade import grade
 from agentdistill.parse import extract_answer, parse_action, parsed, split_reasoning
 from agentdistill.problems import as_text, as_texts, open_source
 from agentdistill.problems._gold import golds
@@ -127,7 +126,7 @@ def _scored(trace: Trace, kind: str) -> Trace:
     is_unknown = trace.end is End.ANSWERED and trace.answer is None
     if trace.score is not None or not problem.answer or is_unknown:
         return replace(trace, problem=problem)
-    return replace(trace, problem=problem, score=grade(kind, trace.answer, problem.answer, problem.aliases))
+    return replace(trace, problem=problem, score=scorers.score(kind, trace.answer, problem.answer, problem.aliases))
 
 
 def in_style(trace: Trace, style: Style, tools: Sequence[Tool], passages: Sequence[Passage] = ()) -> Trace:

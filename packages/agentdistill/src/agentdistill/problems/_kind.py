@@ -1,12 +1,11 @@
-"""Which grader the answers of a source are for: numbers and formulas, or words."""
+"""Which scorer the answers of a source are for: numbers and formulas, or words."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-from agentdistill.grade._dates import same_day
-from agentdistill.grade._times import same_time
+from agentdistill.scorers.text import same_day, same_time
 
 _NUMBER = r"[-+−±]?\s*(?:[$€£¥]|US\$)?\s*[-+−]?(?:\d[\d,]*(?:\.\d+)?\s?[½⅓⅔¼¾⅕⅛]?|\.\d+|[½⅓⅔¼¾⅕⅛]|∞)(?:[eE][-+]?\d+)?"
 _UNITS = (

@@ -17,9 +17,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from agentdistill import registry
+from agentdistill import registry, scorers
 from agentdistill.errors import DataError
-from agentdistill.grade import grade
 from agentdistill.parse import extract_answer
 from agentdistill.problems import as_text, as_texts
 from agentdistill.problems._kind import answer_kind
@@ -73,7 +72,7 @@ def graded(pool: Pool) -> Pool:
     marks: dict[str | None, bool] = {}
     for c in pool.candidates:
         if c.correct is None and c.answer not in marks:
-            marks[c.answer] = grade(p.kind, c.answer, p.answer, p.aliases).correct
+            marks[c.answer] = scorers.score(p.kind, c.answer, p.answer, p.aliases).correct
     done = tuple(replace(c, correct=marks[c.answer]) if c.correct is None else c for c in pool.candidates)
     return replace(pool, candidates=done)
 
