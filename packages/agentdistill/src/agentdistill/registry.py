@@ -36,10 +36,10 @@ NOUNS = {
 
 _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "tasks": {
-        name: f"agentdistill.tasks.{name}"
+        name: f"agentdistill.tasks.benchmarks:{name.upper()}"
         for name in ("aime", "bamboogle", "gsm8k", "gsm_hard", "hotpotqa", "math", "math500", "mmlu_pro", "musique",
-                     "olymmath", "paper", "reasoning_gym", "svamp", "tinyworld", "two_wiki")
-    },
+                     "olymmath", "paper", "svamp", "two_wiki")
+    } | {name: f"agentdistill.tasks.{name}" for name in ("reasoning_gym", "tinyworld")},
     "tools": {},
     "models": {name: f"agentdistill.models.{name}" for name in ("endpoint", "gguf", "local", "scripted")},
     "filters": {

@@ -23,7 +23,7 @@ from agentdistill.parse import extract_answer
 from agentdistill.problems import as_text, as_texts
 from agentdistill.problems._kind import answer_kind
 from agentdistill.store import digest, from_dict, read_jsonl, write_jsonl
-from agentdistill.tasks._benchmark import labels_of
+from agentdistill.tasks.benchmarks import labels_of
 from agentdistill.types import End, Problem, Trace
 from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
 
