@@ -13,9 +13,8 @@ import pytest
 from agentdistill import scorers
 from agentdistill.errors import DataError
 from agentdistill.exchange import read_trajectories
-from agentdistill.problems import as_text, load_problems
-from agentdistill.problems._gold import final_answer_of
-from agentdistill.problems._kind import answer_kind
+from agentdistill.problems import answer_kind, as_text, load_problems
+from agentdistill.problems.answers import final_answer_of
 
 FORMULAS = [
     "5", "-2.5", "1,000", "$1,000", "10%", "3/4", "1 1/2", "3e5", "10 km", "90°", r"\frac{1}{2}", "x^2+1", "2x+3",

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from agentdistill import scorers
 from agentdistill.errors import DataError, InfrastructureError
-from agentdistill.problems import load_problems
-from agentdistill.problems._value import as_text
+from agentdistill.problems import as_text, load_problems
 from agentdistill.types import Problem
 
 BENCHMARKS = Path(__file__).parents[4].parent / "shared" / "data" / "benchmarks"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentdistill import scorers
-from agentdistill.problems._value import answer_kind
+from agentdistill.problems import answer_kind
 
 Row = tuple[str, str, str, bool]
 """Kind, prediction, gold answer, and whether it is right."""

@@ -24,9 +24,7 @@ from agentdistill.exchange._calls import SMOLAGENTS, answering, as_code, calls_o
 from agentdistill.exchange._content import text_of, unpacked
 from agentdistill.exchange._ending import answer_of, final_calls, is_answered
 from agentdistill.parse import extract_answer, parse_action, parsed, split_reasoning
-from agentdistill.problems import as_text, as_texts, open_source
-from agentdistill.problems._gold import golds
-from agentdistill.problems._kind import answer_kind
+from agentdistill.problems import answer_kind, as_text, as_texts, golds, open_source
 from agentdistill.prompts import Style
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, from_dict

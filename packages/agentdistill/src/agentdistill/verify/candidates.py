@@ -20,8 +20,7 @@ from typing import Any, cast
 from agentdistill import registry, scorers
 from agentdistill.errors import DataError
 from agentdistill.parse import extract_answer
-from agentdistill.problems import as_text, as_texts
-from agentdistill.problems._kind import answer_kind
+from agentdistill.problems import answer_kind, as_text, as_texts
 from agentdistill.store import digest, from_dict, read_jsonl, write_jsonl
 from agentdistill.tasks.benchmarks import labels_of
 from agentdistill.types import End, Problem, Trace
