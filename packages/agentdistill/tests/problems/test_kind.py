@@ -1,4 +1,4 @@
-"""Which grader a source's answers are for, and gold answers in the forms in which datasets have them."""
+"""Which scorer a source's answers are for, and gold answers in the forms in which datasets have them."""
 
 from __future__ import annotations
 

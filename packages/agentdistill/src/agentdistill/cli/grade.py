@@ -1,4 +1,4 @@
-"""``grade``: grade stored predictions. No model is needed, unless one is asked to judge."""
+"""``grade``: score stored predictions. No model is needed, unless one is asked to judge."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print every verdict and the totals as JSON."""
+    """Print every score and the totals as JSON."""
     from agentdistill.scorers.rescore import read_answered, rescore
     from agentdistill.store import json_text
 

@@ -67,7 +67,7 @@ def read_trajectories(
 ) -> Imported:
     """The conversations of a file (.jsonl, .json, .parquet) or a hub dataset ``owner/name:split``.
 
-    ``method`` says what they are: ``agent`` or ``cot``. Answers are graded where the row has a gold answer, otherwise
+    ``method`` says what they are: ``agent`` or ``cot``. Answers are scored where the row has a gold answer, otherwise
     the trace stays unscored; as in :func:`~agentdistill.problems.load_problems` one kind goes for all rows that name
     none, those beyond ``limit`` included. An answer that is computed is known by running the steps in ``environment``;
     without one, or where they need tools, it is unknown and unscored. Raises DataError for a source that cannot be read

@@ -39,7 +39,7 @@ def build(
     """Every draft as a trace of ``method``. Code without a stored observation is run in ``environment``.
 
     With ``passages``, a chain of thought has its draft's own passages beside its question, else those found for it.
-    A program whose answer is graded wrong is left out and counted. Raises InfrastructureError where the sandbox fails.
+    A program with a wrong answer is left out and counted. Raises InfrastructureError where the sandbox fails.
     """
     traces: list[Trace] = []
     left_out: Counter[str] = Counter()

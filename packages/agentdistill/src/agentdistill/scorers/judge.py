@@ -1,6 +1,6 @@
-"""A language model as a judge of answers, as the papers grade factual questions. Its verdicts are kept and used again.
+"""A language model as a judge of answers, as the papers score factual questions. Its verdicts are kept and used again.
 
-The prompt stands here and nowhere else. A verdict is stored with the prompt it was given under, the judge's name and
+This is the only place of the prompt. A verdict is stored with the prompt it was given under, the judge's name and
 its words; asked again about the same answer, the file replies. What the judge says is no truth: it is shown beside the
 score of the rules, with the answers on which the two differ.
 """
@@ -67,7 +67,7 @@ class Verdict:
 
 
 def key_of(case: Case, judge: str) -> str:
-    """What a verdict hangs on: the prompt, the judge's name and the case."""
+    """What a verdict depends on: the prompt, the judge's name and the case."""
     return digest([PROMPT, judge, case.question, list(case.answers), case.prediction])
 
 

@@ -290,16 +290,16 @@ _N_POINTS = 3
 
 def same_scalar(a: Node, b: Node, deadline: float) -> bool | None:
     """Whether two values agree, units, degrees and per cent considered; None where that cannot be told here."""
-    verdicts: list[bool | None] = []
+    results: list[bool | None] = []
     for x, y in _readings(a, b):
         try:
-            verdict = _same(x, y, deadline)
+            result = _same(x, y, deadline)
         except Unread:
-            verdict = None
-        if verdict:
+            result = None
+        if result:
             return True
-        verdicts.append(verdict)
-    return None if None in verdicts else False
+        results.append(result)
+    return None if None in results else False
 
 
 def _readings(a: Node, b: Node) -> Iterator[tuple[Node, Node]]:
@@ -358,9 +358,9 @@ def _same(a: Node, b: Node, deadline: float) -> bool | None:
     names = symbols(a) | symbols(b)
     if INFINITY.name in names:
         return False
-    verdict = _same_function(a, b, names, deadline) if names else _same_number(a, b, deadline)
+    result = _same_function(a, b, names, deadline) if names else _same_number(a, b, deadline)
     # Whose logarithm is it, the natural one or the decimal? Where they agree it does not matter.
-    return None if verdict is False and (_has_log(a) or _has_log(b)) else verdict
+    return None if result is False and (_has_log(a) or _has_log(b)) else result
 
 
 def _has_log(node: Node) -> bool:
@@ -550,23 +550,21 @@ class Comparison:
     def _ordered(self, xs: Sequence[Node], ys: Sequence[Node]) -> bool | None:
         if len(xs) != len(ys):
             return False
-        verdicts = [self.same(x, y) for x, y in zip(xs, ys, strict=True)]
-        return False if False in verdicts else None if None in verdicts else True
+        return _all([self.same(x, y) for x, y in zip(xs, ys, strict=True)])
 
     def _unordered(self, xs: Sequence[Node], ys: Sequence[Node]) -> bool | None:
         """As sets: every item of either is in the other."""
         if len(xs) > _MAX_ITEMS or len(ys) > _MAX_ITEMS:
             raise Unread("too many items")
-        verdicts = [self._among(x, ys) for x in xs] + [self._among(y, xs) for y in ys]
-        return False if False in verdicts else None if None in verdicts else True
+        return _all([self._among(x, ys) for x in xs] + [self._among(y, xs) for y in ys])
 
     def _among(self, x: Node, others: Sequence[Node]) -> bool | None:
         unsure = False
         for other in others:
-            verdict = self.same(x, other)
-            if verdict:
+            result = self.same(x, other)
+            if result:
                 return True
-            unsure = unsure or verdict is None
+            unsure = unsure or result is None
         return None if unsure else False
 
     def _collections(self, a: Node, b: Node) -> bool | None:
@@ -721,6 +719,10 @@ def _joined(pieces: list[_Piece]) -> list[_Piece]:
         elif p.at_high > last.at_high or (p.at_high == last.at_high and p.closed_high):
             out[-1] = _Piece(last.low, last.closed_low, p.high, p.closed_high, last.at_low, p.at_high)
     return out
+
+
+def _all(results: Sequence[bool | None]) -> bool | None:
+    return False if False in results else None if None in results else True
 
 
 def _without_name(node: Node, other: Node) -> Node:
