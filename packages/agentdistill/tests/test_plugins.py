@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 
 import agentdistill as ad
-from agentdistill import registry
+from agentdistill import registry, scorers
 from agentdistill.checkpoints import locate
 from agentdistill.errors import DataError, UserError
 from agentdistill.filters import filter_traces
-from agentdistill.grade import grade
 from agentdistill.problems import load_problems
-from agentdistill.rescore import read_answered
+from agentdistill.scorers.rescore import read_answered
 from agentdistill.store import write_jsonl
 from agentdistill.types import End, Trace
 
@@ -127,10 +126,10 @@ def trace(kind: str = "short", n_steps: int = 0) -> Trace:
 
 
 def test_a_scorer_in_a_file(mine):
-    score = grade(f"{mine}:close", "8", "7")
+    score = scorers.score(f"{mine}:close", "8", "7")
     assert (score.correct, score.grader) == (True, f"{mine}:close")
-    assert not grade(f"{mine}:close", "9", "7").correct
-    assert not grade(f"{mine}:close", None, "7").correct
+    assert not scorers.score(f"{mine}:close", "9", "7").correct
+    assert not scorers.score(f"{mine}:close", None, "7").correct
 
 
 def test_a_filter_in_a_file(mine):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agentdistill import scorers
 from agentdistill.environment import Environment
-from agentdistill.grade import grade
 from agentdistill.parse import extract_answer, first_thought, parse_action
 from agentdistill.tools.search import search_tool
 from tinyworld import corpus
@@ -35,7 +35,7 @@ def test_thoughts_end_in_the_answer_and_begin_with_the_plan(world: World, seed: 
     text = doc.chain_of_thought(q)
     answer = extract_answer(text)
     kind = "math" if q.answer.isdigit() else "short"
-    assert grade(kind, answer, q.answer).correct
+    assert scorers.score(kind, answer, q.answer).correct
     assert first_thought(text) == q.plan
     (system, user, said) = doc.cot(q).turns
     opening = tiny.cot(q.text)
@@ -76,7 +76,7 @@ def _replay(environment: Environment, q: FactQuestion | MathQuestion, document: 
         done = workspace.run(code)
         if i == len(turns) - 1:
             assert done.answer is not None
-            assert grade("math" if q.answer.isdigit() else "short", done.answer, q.answer).correct
+            assert scorers.score("math" if q.answer.isdigit() else "short", done.answer, q.answer).correct
         else:
             assert turns[i + 1] == ("user", tiny.observation(done.observation))
     workspace.close()

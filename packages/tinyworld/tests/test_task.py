@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from agentdistill import scorers
 from agentdistill.errors import UserError
-from agentdistill.grade import grade
 from agentdistill.registry import names
 from agentdistill.tasks import find_task
 from tinyworld.task import corpus, problems
@@ -27,7 +27,7 @@ def test_eight_families_and_gold_answers_that_are_right() -> None:
     assert len(made) == 8 * 12
     assert len({p.id for p in made}) == len({p.question for p in made}) == len(made)
     for p in made:
-        assert grade(p.kind, p.answer, p.answer).correct
+        assert scorers.score(p.kind, p.answer, p.answer).correct
     assert problems("test:12") == made
     assert [p for p in problems("test:20") if int(p.id[-4:]) < 12] == made  # more problems begin with the same
 

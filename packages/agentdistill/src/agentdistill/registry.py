@@ -38,17 +38,17 @@ NOUNS = {
 
 _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "tasks": {
-        name: f"agentdistill.tasks.{name}"
+        name: f"agentdistill.tasks.benchmarks:{name.upper()}"
         for name in ("aime", "bamboogle", "gsm8k", "gsm_hard", "hotpotqa", "math", "math500", "mmlu_pro", "musique",
-                     "olymmath", "paper", "reasoning_gym", "svamp", "two_wiki")
-    },
+                     "olymmath", "paper", "svamp", "two_wiki")
+    } | {"reasoning_gym": "agentdistill.tasks.reasoning_gym"},
     "tools": {},
     "models": {name: f"agentdistill.models.{name}" for name in ("endpoint", "gguf", "local", "scripted")},
     "weights": {"smollm2": "agentdistill.checkpoints:SMOLLM2"},
     "filters": {
         name: f"agentdistill.filters:{name}" for name in ("no_parse_error", "right_answer", "within_steps")
     },
-    "scorers": {name: f"agentdistill.grade.{name}:grade" for name in ("gym", "math", "short")},
+    "scorers": {name: f"agentdistill.scorers.{name}:score" for name in ("gym", "math", "short")},
     "retrievers": {
         name: f"agentdistill.retrieval.{name.replace('-', '_')}:build"
         for name in ("bm25", "dense", "hybrid", "search-r1")

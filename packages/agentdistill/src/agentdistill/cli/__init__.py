@@ -31,7 +31,7 @@ VERBS = {
     "compare": "paired differences between two runs",
     "recipe": "print a recipe with every default",
     "rehearse": "see whether a recipe fits this machine, and how long it takes",
-    "grade": "grade stored predictions",
+    "grade": "score stored predictions",
     "contamination": "find training questions that are test questions too",
     "verify": "sample many solutions, judge them with tools, choose one",
     "retrieve-eval": "how much of what questions need a retriever finds",

@@ -12,7 +12,7 @@ from agentdistill.errors import RefusedError
 from agentdistill.loop import Policy as Asking
 from agentdistill.loop import RolloutSettings
 from agentdistill.models import Model
-from agentdistill.problems._kind import answer_kind
+from agentdistill.problems import answer_kind
 from agentdistill.store import seed_of
 from agentdistill.types import End, Problem, Trace, Usage
 from agentdistill.verify.candidates import of_trace

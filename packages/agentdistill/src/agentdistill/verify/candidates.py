@@ -17,14 +17,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from agentdistill import registry
+from agentdistill import registry, scorers
 from agentdistill.errors import DataError
-from agentdistill.grade import grade
 from agentdistill.parse import extract_answer
-from agentdistill.problems import as_text, as_texts
-from agentdistill.problems._kind import answer_kind
+from agentdistill.problems import answer_kind, as_text, as_texts
 from agentdistill.store import digest, from_dict, read_jsonl, write_jsonl
-from agentdistill.tasks._benchmark import labels_of
+from agentdistill.tasks.benchmarks import labels_of
 from agentdistill.types import End, Problem, Trace
 from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
 
@@ -73,7 +71,7 @@ def graded(pool: Pool) -> Pool:
     marks: dict[str | None, bool] = {}
     for c in pool.candidates:
         if c.correct is None and c.answer not in marks:
-            marks[c.answer] = grade(p.kind, c.answer, p.answer, p.aliases).correct
+            marks[c.answer] = scorers.score(p.kind, c.answer, p.answer, p.aliases).correct
     done = tuple(replace(c, correct=marks[c.answer]) if c.correct is None else c for c in pool.candidates)
     return replace(pool, candidates=done)
 

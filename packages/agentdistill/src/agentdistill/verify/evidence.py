@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from agentdistill import scorers
 from agentdistill.errors import DataError
-from agentdistill.grade import grade
 from agentdistill.loop import canonical
 from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
 
@@ -170,7 +170,7 @@ def same(answer: str, other: str, kind: str) -> bool:
         return False
     if kind == "math" and _PLAIN_NUMBER.fullmatch(answer) and _PLAIN_NUMBER.fullmatch(other):
         return False  # canonical numbers of one value have one spelling
-    return grade(kind, answer, other).correct or grade(kind, other, answer).correct
+    return scorers.score(kind, answer, other).correct or scorers.score(kind, other, answer).correct
 
 
 def ballots(pool: Pool, judges: Judges, policy: Policy) -> Ballots:

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from agentdistill import scorers
 from agentdistill.errors import DataError, UserError
-from agentdistill.grade import grade
 from agentdistill.stats import Interval, mean_interval, paired_difference
 from agentdistill.store import to_dict
 from agentdistill.verify.budget import N_ORDERS, Expected, check_budgets, doubling, over_pools
@@ -236,7 +236,7 @@ def _marks(pools: Sequence[Pool]) -> dict[str, Any]:
     """How many candidates are right, and how many that we would mark otherwise than their file does."""
     cs = [(p.problem, c) for p in pools for c in p.candidates]
     gold = [(p, c) for p, c in cs if p.answer]
-    differ = sum(grade(p.kind, c.answer, p.answer, p.aliases).correct != c.correct for p, c in gold)
+    differ = sum(scorers.score(p.kind, c.answer, p.answer, p.aliases).correct != c.correct for p, c in gold)
     sources = sorted({c.source for _, c in cs if c.source})
     by_source = {
         s: sum(bool(c.correct) for _, c in cs if c.source == s) / sum(c.source == s for _, c in cs) for s in sources
