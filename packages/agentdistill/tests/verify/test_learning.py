@@ -67,25 +67,6 @@ def test_only_checks_that_tell_the_truth_are_learned():
         assert t.steps[0].reply.content == wanted[solution]
 
 
-def test_a_teacher_without_words_of_its_own_writes_in_the_style():
-    teacher = JudgeSettings(name="teacher", role="calculations")
-    right = (Check("6 * 7 = 42", Verdict.TRUE), Check("42 - 1 = 41", Verdict.TRUE))
-    wrong = (Check("6 * 7 = 40", Verdict.FALSE), Check("40 - 1 = 39", Verdict.TRUE))
-    lines = journal(right, wrong, (Check("", Verdict.NO_CODE),))
-    code = RoleSettings(name="toolv", role="code", teacher="teacher")
-    found = lessons(POOLS, code, "tiny", (teacher, lines))
-    assert found.traces[0].prompt == tiny.code(POOLS[0].problem.question, RIGHT)
-    assert found.traces[0].steps[0].reply.content == "```py\nprint(6 * 7 == 42 and 42 - 1 == 41)\n```"
-    assert found.counts["ended in no code"] == 3
-    cot = lessons(POOLS, RoleSettings(name="plain", role="cot", teacher="teacher"), "tiny", (teacher, lines))
-    assert {t.steps[0].reply.content for t in cot.traces} == {
-        "6 * 7 = 42 yes\n42 - 1 = 41 yes\nVerification: Yes",
-        "6 * 7 = 40 no\n40 - 1 = 39 yes\nVerification: No",
-    }
-    with pytest.raises(DataError, match="the style has no code_reply"):
-        lessons(POOLS, code, "standard", (teacher, lines))
-
-
 def test_what_cannot_be_learned_is_told():
     role = RoleSettings(name="toolv", role="code", teacher="teacher")
     with pytest.raises(DataError, match=r"nothing to learn from: 9 not judged"):

@@ -122,8 +122,17 @@ def test_what_another_model_said_is_set_aside(recipe, tmp_path, capsys):
     assert not (folder / "sampled.jsonl.old-2").exists()
 
 
+def sums(n: int) -> list[Pool]:
+    """Sums of three numbers, right and wrong in turn, one candidate each."""
+    out = []
+    for i in range(n):
+        problem = Problem(f"sum-{i}", f"What is {i} + 100 + 7?", str(107 + i), "math", "sums")
+        out.append(Pool(problem, (Candidate(f"{i} + 100 + 7 = {107 + i + i % 2}", str(107 + i + i % 2), i % 2 == 0),)))
+    return out
+
+
 def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
-    run(capsys, "toy", tmp_path / "toy.jsonl", "--terms", 3, "--n", 2)
+    write_pools(tmp_path / "toy.jsonl", sums(4))
     arguments = (
         "judge",
         recipe,
@@ -140,7 +149,7 @@ def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
     before = file.read_bytes()
     run(capsys, *arguments)
     assert file.read_bytes() == before
-    run(capsys, "toy", tmp_path / "toy.jsonl", "--terms", 4, "--n", 2)
+    write_pools(tmp_path / "toy.jsonl", sums(5))
     assert main(["verify", *map(str, arguments)]) == 2
     assert "holds other candidates" in capsys.readouterr().err
 
@@ -293,7 +302,6 @@ def test_the_recipes_of_verification_can_be_read(path):
         (["rescore", "ungraded.jsonl"], "has no gold answer"),
         (["curve", "c.jsonl", "--out", "c.png"], "ends in .html, .md, .svg or .json"),
         (["theory", "--p", "1.5"], "are probabilities"),
-        (["toy", "toy.jsonl", "--terms", "1"], "at least two terms"),
         (["sample", "gone.toml"], "No such file"),
     ],
 )
@@ -353,7 +361,7 @@ def test_costs_of_a_budget_are_those_of_the_stages_it_needs():
     assert cost["verifier-weighted"]["2"]["tokens"] == 60
     assert cost["verifier-weighted"]["2"]["seconds"] is None  # nobody told how long the PRM took
     assert told["verifiers"]["toolv"]["families"].keys() == {"f0", "f1"}
-    assert {t["verifier"] for t in told["theory"]} == {"toolv", "prm", "toolv × prm"}
+    assert set(told["verifiers"]) == {"toolv", "prm", "toolv × prm"}
     unknown = curve("c", POOLS, Asked(n_resamples=50), Costs())
     assert unknown["methods"]["majority"]["budgets"]["4"]["cost"]["flops"] is None
 
@@ -380,8 +388,8 @@ def test_the_page_is_whole_and_loads_nothing():
     tags.feed(page)
     assert tags.open == []
     # Against candidates for wide and narrow pages, tokens, two families; verdicts by family; and for the verifier, the
-    # reward model and both together a matrix, the lemma and the price of a lower q.
-    assert tags.figures == 6 + 3 * 3
+    # reward model and both together a matrix.
+    assert tags.figures == 6 + 3
     assert "NaN" not in page
 
 
@@ -395,12 +403,12 @@ def test_stored_costs_are_found_beside_the_file(tmp_path, capsys):
     assert main(["verify", "curve", str(tmp_path / "c.jsonl")]) == 2
 
 
-def test_the_toy_task_and_the_theory_from_the_command_line(tmp_path, capsys):
-    run(capsys, "toy", tmp_path / "toy.jsonl", "--terms", 3, "--n", 5)
-    told = json.loads(run(capsys, "rescore", tmp_path / "toy.jsonl", "--check", "calculations", "--resamples", 20))
+def test_sums_and_the_theory_from_the_command_line(tmp_path, capsys):
+    write_pools(tmp_path / "sums.jsonl", sums(10))
+    told = json.loads(run(capsys, "rescore", tmp_path / "sums.jsonl", "--check", "calculations", "--resamples", 20))
     assert (told["verifiers"]["calculations"]["tp"], told["verifiers"]["calculations"]["tn"]) == (5, 5)
-    rows = json.loads(run(capsys, "theory", "--p", 0.9, "--q", 0.8, "--n", 1, 4, "--trials", 5000))
-    assert [r["n"] for r in rows] == [1, 4]
+    rows = json.loads(run(capsys, "theory", "--p", 0.9, "--q", 0.8, "--n", 1, 4))
+    assert [(r["n"], round(r["formula"], 4)) for r in rows] == [(1, 0.5), (4, 0.8242)]
 
 
 # --- while somebody waits ---------------------------------------------------------------------------------------------

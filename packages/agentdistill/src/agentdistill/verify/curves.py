@@ -14,9 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agentdistill.errors import DataError
-from agentdistill.verify.confusion import tests
 from agentdistill.verify.evidence import Judges, find_judges
-from agentdistill.verify.lemma import lemma
 from agentdistill.verify.rescore import Asked, rescore
 from agentdistill.verify.select import METHODS
 from agentdistill.verify.types import Pool
@@ -71,8 +69,6 @@ def curve(
             cell["cost"] = _cost(1 if method == "first" else int(n), used, parts, costs)
     for rival, (answers, n_parameters) in rivals.items():
         scores["rivals"][rival] |= _rival(answers, n_parameters)
-    known = tests(every, judges, asked.policy)
-    by_budget, by_q = lemma((pools, *repeats), scores["verifiers"], known, asked.policy, scores["budgets"])
     size = costs.n_parameters.get(GENERATOR)
     return {
         "name": name,
@@ -80,8 +76,6 @@ def curve(
         "n_parameters": size,
         **scores,
         "stages": {stage: _stage(stage, part, costs) for stage, part in parts.items()},
-        "theory": by_budget,
-        "theory_by_q": by_q,
     }
 
 

@@ -205,7 +205,7 @@ def _verifiers(c: Curve) -> Markup:
         names = [k.replace("_", " ") for k in next(iter(ended.values()))]
         kinds = [[name, *(f"{n:,}" for n in counts.values())] for name, counts in ended.items()]
         parts.append(_table(["samples that ended in", *names], kinds, "How checks ended"))
-    return Markup("").join(parts) + _theory(c)
+    return Markup("").join(parts)
 
 
 def _accepting(c: Curve) -> str:
@@ -226,32 +226,6 @@ def limits(i: Any) -> str:
 
 def _details(title: str, body: Markup) -> Markup:
     return Markup("<details><summary>{}</summary>{}</details>").format(title, body)
-
-
-def _theory(c: Curve) -> Markup:
-    drawn = verifier_figures.lemma(c)
-    if not drawn:
-        return Markup("")
-    note = (
-        "The chance that one of the accepted candidates, taken at random, is right: the formula at the measured p and "
-        "q (line), a simulation (circles) and these very candidates (squares). Dashed: the share of problems all of "
-        "whose candidates are rejected, by the formula. It takes the candidates of a problem as independent, which "
-        "real ones are not: where squares lie below the line, verdicts and mistakes go together."
-    )
-    rows = [[f"{t['verifier']}, n = {t['n']}", *(percent(t.get(k)) for k in _THEORY)] for t in c["theory"]]
-    head = ["lemma", "p", "q", "formula", "simulated", "measured", "all rejected", "right thrown away"]
-    table = _details("The lemma in numbers", _table(head, rows))
-    price = (
-        "What a lower q costs: the same chance, had the verifier accepted another share of the right solutions at the "
-        "p it has. Lines are the formula, squares these candidates with right ones thrown away, or taken back, at "
-        "random; the ring is the q that was measured."
-    )
-    return Markup('<h3>What the lemma says</h3><p class="hint">{}</p>{}<p class="hint">{}</p>{}{}').format(
-        note, _panels(drawn), price, _panels(verifier_figures.lower_q(c)), table
-    )
-
-
-_THEORY = ("p", "q", "formula", "simulated", "measured", "all_rejected", "thrown_away")
 
 
 def _stages(c: Curve) -> Markup:

@@ -35,7 +35,7 @@ class Problems:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """Candidates that are not sampled: files of them, or ``toy:N``, N right and N wrong equations for each length."""
+    """Files of candidates that are not sampled."""
 
     test: str | None = None
     train: str | None = None

@@ -31,7 +31,6 @@ from agentdistill.verify.models import make_model, model_identity, on_one_base, 
 from agentdistill.verify.prm_training import marked, train_prm
 from agentdistill.verify.recipe import Other, RoleSettings, VerifyRecipe
 from agentdistill.verify.sampling import sample_pools
-from agentdistill.verify.theory import toy_pools
 from agentdistill.verify.types import Pool
 
 CANDIDATES = "candidates.jsonl"
@@ -84,12 +83,7 @@ def given(recipe: VerifyRecipe, split: str) -> list[Pool] | None:
     if source is None:
         return None
     limit = recipe.problems.limit_test if split == "test" else recipe.problems.limit_train
-    name, _, n = source.partition(":")
-    if name != "toy":
-        return read_pools(Path(source), limit=limit)
-    if not n.isdigit() or int(n) < 1:
-        raise RecipeError(f'{recipe.name}: candidates "{source}": write toy:N, right and wrong ones for each length')
-    return toy_pools(n=min(int(n), limit or int(n)), seed=2 * recipe.seed + (split == "train"))
+    return read_pools(Path(source), limit=limit)
 
 
 def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, other: Other | None = None) -> Path:

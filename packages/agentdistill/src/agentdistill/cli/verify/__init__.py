@@ -14,8 +14,7 @@ COMMANDS = {
     "select": ("files", "choose among stored candidates and say why"),
     "rescore": ("files", "accuracy of every method and budget over stored candidates; no model"),
     "curve": ("files", "accuracy against candidates, tokens, FLOPs and time, as a page or as JSON"),
-    "theory": ("theory", "the lemma's formula beside a simulation"),
-    "toy": ("theory", "write the toy task: sums of three-digit numbers to verify"),
+    "theory": ("theory", "the chance that a verified choice is right, by formula"),
 }
 
 
