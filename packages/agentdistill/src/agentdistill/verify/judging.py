@@ -1,7 +1,7 @@
-"""Judges at work: every candidate of a file, many at once, each judgement kept as it comes.
+"""Verifiers at work: every candidate of a file, many at once; and one question answered by the best of several traces.
 
-What a judge wrote is kept in a journal beside the candidates, one line a candidate: what verifiers are distilled from,
-and what an interrupted run goes on from.
+What a verifier wrote is kept in a journal beside the candidates, one line a candidate: what verifiers are distilled
+from, and what an interrupted run goes on from.
 """
 
 from __future__ import annotations
@@ -14,11 +14,9 @@ from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-
 from agentdistill.driver import Episode
 from agentdistill.errors import DataError, InfrastructureError, ModelError, RefusedError
 from agentdistill.executors import OpenWork, RaySettings, Work, hire
-from agentdistill.loop import Policy
 from agentdistill.models import Model
 from agentdistill.progress import Progress, Silent, Task
 from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl, seed_of, set_aside
@@ -26,6 +24,22 @@ from agentdistill.types import Usage
 from agentdistill.verify.judges import Judge, JudgeSettings, Kit, load_judge
 from agentdistill.verify.models import model_identity
 from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+from agentdistill.driver import drive, groups_of
+from agentdistill.errors import RefusedError
+from agentdistill.loop import Policy as Asking
+from agentdistill.loop import RolloutSettings
+from agentdistill.problems._kind import answer_kind
+from agentdistill.store import seed_of
+from agentdistill.types import End, Problem, Trace, Usage
+from agentdistill.verify.candidates import of_trace
+from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots
+from agentdistill.verify.judges import JudgeSettings, Kit, load_judge
+from agentdistill.verify.select import Choice, select
+from agentdistill.verify.types import Candidate, Check, Pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +151,7 @@ def _episode(
     judge: Judge, settings: JudgeSettings, seed: int, pool: Pool, i: int, candidate: Candidate
 ) -> Episode[Judged | Fault]:
     async def run(model: Model) -> Judged | Fault:
-        policy = Policy(model, seed_of(seed, settings.name, pool.id, i), settings.sampling)
+        policy = Asking(model, seed_of(seed, settings.name, pool.id, i), settings.sampling)
         try:
             checks = await judge.check(policy, pool.problem, candidate)
         except (InfrastructureError, RefusedError) as e:
@@ -240,3 +254,170 @@ class _Breaker:
 def _summary(judgements: Sequence[Judgement]) -> str:
     counts = {v: sum(j.verdicts.count(v) for j in judgements) for v in Verdict}
     return "  ".join(f"{n} {v.value.replace('_', ' ')}" for v, n in counts.items() if n)
+
+
+T = TypeVar("T")
+Solve = Callable[[Model, str], Awaitable[Trace]]
+"""Answers the question once; the text tells this try's name, on which its seed hangs."""
+TEMPERATURE = 0.8
+"""Of the trajectories where the settings sample greedily: they would all be the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Every trajectory, what was said of each, and the choice among them."""
+
+    pool: Pool
+    traces: tuple[Trace, ...]
+    checks: tuple[tuple[Check, ...], ...]
+    choice: Choice
+    ballots: Ballots
+
+    @property
+    def trace(self) -> Trace:
+        """The trajectory that won; where none did, the first."""
+        return self.traces[self.choice.index or 0]
+
+    @property
+    def usage(self) -> Usage:
+        """What all trajectories and all judgements cost together."""
+        total = Usage()
+        for trace, c in zip(self.traces, self.pool.candidates, strict=True):
+            total += trace.usage
+            for j in c.judgements:
+                total += Usage(1, j.n_prompt_tokens, j.n_new_tokens)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Choosing:
+    """How an answer is chosen while somebody waits: among ``n`` trajectories, each checked by ``verifier`` (None: by
+    whoever solves) with what is in ``kit``: by programs, or where answers are words and it can search, by documents.
+
+    ``kind`` says how answers are compared; without it they are themselves looked at.
+    """
+
+    n: int
+    kit: Kit
+    verifier: Model | None = None
+    kind: str | None = None
+
+    def settings(self, own: RolloutSettings) -> RolloutSettings:
+        """The settings of each trajectory: an agent's own, but never greedy."""
+        if own.sampling.temperature > 0:
+            return own
+        return replace(own, sampling=replace(own.sampling, temperature=TEMPERATURE))
+
+    async def answer(
+        self, model: Model, problem: Problem, solve: Solve, settings: RolloutSettings, seed: int
+    ) -> Answered:
+        """As :func:`answer`; a check is as long as a step of the trajectories may be."""
+        traces = await _solved(model, problem, solve, self.n)
+        kind = self.kind or _kind([t.answer for t in traces if t.answer])
+        role = "facts" if kind == "short" and self.kit.retriever is not None else "code"
+        table = {"model": "local"}  # is loaded already
+        judge = JudgeSettings(name=role, role=role, model=table, max_new_tokens=settings.sampling.max_new_tokens)
+        return await _chosen(self.verifier or model, replace(problem, kind=kind), traces, judge, self.kit, seed=seed)
+
+
+def _kind(answers: Sequence[str]) -> str:
+    """``math`` where most answers are numbers or formulas: then 1/2 is 0.5."""
+    n_math = sum(answer_kind([a]) == "math" for a in answers)
+    return "math" if 2 * n_math > len(answers) else "short"
+
+
+async def answer(
+    model: Model,
+    problem: Problem,
+    solve: Solve,
+    n: int,
+    settings: JudgeSettings,
+    kit: Kit,
+    *,
+    verifier: Model | None = None,
+    policy: Policy | None = None,
+    seed: int = 0,
+) -> Answered:
+    """Sample ``n`` trajectories, judge each, and choose the most frequent answer among those that pass.
+
+    ``verifier`` judges, by default the model itself. A trajectory that met a fault has no answer to choose. Raises
+    InfrastructureError where judging meets one.
+    """
+    traces = await _solved(model, problem, solve, n)
+    return await _chosen(verifier or model, problem, traces, settings, kit, policy=policy, seed=seed)
+
+
+async def _solved(model: Model, problem: Problem, solve: Solve, n: int) -> list[Trace]:
+    return await _all(model, [_named(solve, f"{problem.id}#{i}") for i in range(n)])
+
+
+async def _chosen(
+    verifier: Model,
+    problem: Problem,
+    traces: Sequence[Trace],
+    settings: JudgeSettings,
+    kit: Kit,
+    *,
+    policy: Policy | None = None,
+    seed: int = 0,
+) -> Answered:
+    candidates = tuple(of_trace(t) if t.end is not End.FAULT else Candidate("") for t in traces)
+    pool = Pool(problem, candidates, traces[0].model)
+    judge = load_judge(settings, kit)
+
+    def checking(i: int, c: Candidate) -> Callable[[Model], Awaitable[tuple[Candidate, tuple[Check, ...]]]]:
+        async def check(m: Model) -> tuple[Candidate, tuple[Check, ...]]:
+            asking = Asking(m, seed_of(seed, settings.name, problem.id, i), settings.sampling)
+            try:
+                checks = await judge.check(asking, problem, c) if c.answer is not None else ()
+            except RefusedError:  # one candidate's words: the others are judged
+                checks = ()
+            return replace(c, judgements=(judgement_of(settings, checks, asking.usage),)), checks
+
+        return check
+
+    judged = await _all(verifier, [checking(i, c) for i, c in enumerate(pool.candidates)])
+    pool = replace(pool, candidates=tuple(c for c, _ in judged))
+    rules = policy or Policy(filtered="majority")
+    seen = ballots(pool, Judges(verifier=settings.name), rules)
+    return Answered(pool, tuple(traces), tuple(k for _, k in judged), select("verifier", seen, rules), seen)
+
+
+def _named(solve: Solve, name: str) -> Callable[[Model], Awaitable[Trace]]:
+    return lambda m: solve(m, name)
+
+
+async def _all(model: Model, work: Sequence[Callable[[Model], Awaitable[T]]]) -> list[T]:
+    """Every result, in order, as many side by side as the model takes."""
+    done: dict[int, T] = {}
+    await drive(model, groups_of(model, work, range(len(work))), done.__setitem__)
+    return [done[i] for i in range(len(work))]
+
+
+def facts(found: Answered) -> dict[str, Any]:
+    """The choice and every candidate as JSON values."""
+    chosen = found.choice
+    return {
+        "answer": None if chosen.index is None else found.pool.candidates[chosen.index].answer,
+        "chosen": chosen.index,
+        "reason": chosen.reason,
+        "fallback": chosen.fallback,
+        "candidates": [
+            {"answer": c.answer, "verdicts": [k.verdict for k in checks], "weight": w, "trace": t.id}
+            for c, checks, w, t in zip(found.pool.candidates, found.checks, chosen.weights, found.traces, strict=True)
+        ],
+    }
+
+
+def explain(found: Answered) -> list[str]:
+    """Why one won: a line for each trajectory, the winner's with a star, and one for the choice."""
+    lines = []
+    for i, (c, checks) in enumerate(zip(found.pool.candidates, found.checks, strict=True)):
+        mark = "*" if i == found.choice.index else " "
+        counts = Counter(k.verdict.value.replace("_", " ") for k in checks if k.verdict is not None)
+        verdicts = ", ".join(f"{n} {name}" for name, n in counts.items()) or "not judged"
+        weight = found.choice.weights[i]
+        told = "out" if weight is None else f"weight {weight:g}"
+        answered = "no answer" if c.answer is None else " ".join(c.answer.split())[:80]
+        lines.append(f"{mark} {i + 1}. {answered}  [{verdicts}; {told}]")
+    return [*lines, f"  chosen: {found.choice.reason}"]

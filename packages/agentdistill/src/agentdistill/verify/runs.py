@@ -1,4 +1,10 @@
-"""A recipe's stages: sample, judge, train, each resumable, and what they cost beside what they made."""
+"""A recipe's stages, sample, judge and train, each resumable; all of them for every seed; and what they cost.
+
+    runs/NAME                 the first seed's candidates, judgements and trained roles; verify.json, .html, .md, .svg
+    runs/NAME.seed-S          the same under another seed
+
+``verify.json`` in the folder of an ``agentdistill run`` becomes a section of that run's report.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +15,6 @@ from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-
 from agentdistill.checkpoints import locate
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, RecipeError
@@ -23,7 +28,6 @@ from agentdistill.sandbox import Limits
 from agentdistill.tasks import find_task, open_search
 from agentdistill.types import Problem
 from agentdistill.verify.candidates import read_pools, write_pools
-from agentdistill.verify.costs import costed
 from agentdistill.verify.distil import lessons
 from agentdistill.verify.judges import JudgeSettings, Kit
 from agentdistill.verify.judging import judge_pools, read_journal
@@ -32,6 +36,24 @@ from agentdistill.verify.prm_training import marked, train_prm
 from agentdistill.verify.recipe import Other, RoleSettings, VerifyRecipe
 from agentdistill.verify.sampling import sample_pools
 from agentdistill.verify.types import Pool
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from agentdistill.store import write_json
+from agentdistill.verify.models import n_parameters
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+from agentdistill.store import write_atomic, write_json
+from agentdistill.verify import runs
+from agentdistill.verify.candidates import read_pools
+from agentdistill.verify.curves import Costs, curve, read_costs
+from agentdistill.verify.markdown import markdown
+from agentdistill.verify.page import picture, render
+from agentdistill.verify.recipe import VerifyRecipe
+from agentdistill.verify.rescore import Asked
+
 
 CANDIDATES = "candidates.jsonl"
 
@@ -268,3 +290,125 @@ def _keeping(pool: Pool, old: Pool | None, judges: set[str]) -> Pool:
         said = {j.judge: j for j in (*c.judgements, *(j for j in o.judgements if j.judge in judges))}
         out.append(replace(c, judgements=tuple(said.values())))
     return replace(pool, candidates=tuple(out))
+
+
+@contextmanager
+def costed(path: Path, stage: str, model: Mapping[str, Any], journal: Path) -> Iterator[None]:
+    """Note, beside the candidates, a stage's parameters and the seconds that a candidate took.
+
+    Parts of a stage that was interrupted add up, as long as its journal goes on; one with nothing left to do adds none.
+    """
+    started, (head, n) = time.monotonic(), _so_far(journal)
+    try:
+        yield
+    finally:
+        if journal.exists():
+            head_now, n_now = _so_far(journal)
+            n_new = n_now - n if head_now == head else n_now
+            _note_costs(path, stage, model, head_now, time.monotonic() - started, n_new)
+
+
+def _so_far(journal: Path) -> tuple[str, int]:
+    """What tells a journal from one that takes its place, and how many candidates are in it."""
+    key = journal.with_suffix(".key.jsonl")  # a sampler's; a judge's journal has it in its first line
+    head, *rows = b"".join(p.read_bytes() for p in (key, journal) if p.exists()).splitlines() or [b""]
+    return hashlib.sha256(head).hexdigest()[:16], len(rows)
+
+
+def _note_costs(path: Path, stage: str, model: Mapping[str, Any], key: str, seconds: float, n: int) -> None:
+    beside = path.with_suffix(".costs.json")
+    known: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
+    known.setdefault("n_parameters", {})[stage] = n_parameters(model)
+    if n:
+        parts = known.setdefault("parts", {})
+        part = parts.get(stage, {})
+        if part.get("key") == key:
+            seconds, n = seconds + part["seconds"], n + part["n"]
+        parts[stage] = {"key": key, "seconds": seconds, "n": n}
+        known.setdefault("seconds", {})[stage] = seconds / n
+    write_json(beside, known)
+
+
+SUMMARY, PAGE, TABLE, PICTURE = "verify.json", "verify.html", "verify.md", "verify.svg"
+
+
+def with_seed(recipe: VerifyRecipe, folder: Path, seed: int) -> tuple[VerifyRecipe, Path]:
+    """The recipe under another seed, with the folder that it has then."""
+    if seed == recipe.seed:
+        return recipe, folder
+    return replace(recipe, seed=seed), folder.with_name(f"{folder.name}.seed-{seed}")
+
+
+def run_all(recipe: VerifyRecipe, folder: Path, n_seeds: int, progress: Progress) -> Path:
+    """Run every stage for ``n_seeds`` seeds, and write what came out; returns the page. What is done is not done again.
+
+    With roles: the student's solutions of the training problems, the teachers' checks of them, the roles. Then the
+    solutions of the test problems, by the generator and by others, and what every judge that teaches nobody says.
+    """
+    seeds = [with_seed(recipe, folder, recipe.seed + i) for i in range(n_seeds)]
+    for one, own in seeds:
+        _train_roles(one, own, progress)
+        _judge_test(one, own, progress, greedy=own == folder)
+    curves = summary(recipe, [own for _, own in seeds])
+    write_json(folder / SUMMARY, {"curves": curves})
+    write_atomic(folder / TABLE, markdown(curves))
+    if len(curves[0]["budgets"]) > 1:
+        write_atomic(folder / PICTURE, picture(curves))
+    write_atomic(folder / PAGE, render(curves))
+    return folder / PAGE
+
+
+def _train_roles(recipe: VerifyRecipe, folder: Path, progress: Progress) -> None:
+    if not recipe.roles:
+        return
+    sample(recipe, folder, "train", progress)
+    teachers = [j.name for j in recipe.judges if j.name in _teachers(recipe)]
+    if teachers:
+        judge(recipe, folder, "train", progress, teachers)
+    train(recipe, folder, progress)
+
+
+def _judge_test(recipe: VerifyRecipe, folder: Path, progress: Progress, greedy: bool) -> None:
+    """``greedy``: ask also those generators that say the same under every seed."""
+    judges = [j.name for j in recipe.judges if j.name not in _teachers(recipe)]
+    sample(recipe, folder, "test", progress)
+    judge(recipe, folder, "test", progress, judges)
+    for other in recipe.others:
+        if other.n > 1:
+            sample(recipe, folder, "test", progress, other)
+            judge(recipe, folder, f"test.{other.name}", progress, judges)
+        elif greedy:
+            sample(recipe, folder, "test", progress, other)
+
+
+def _teachers(recipe: VerifyRecipe) -> set[str]:
+    return {r.teacher for r in recipe.roles if r.teacher is not None}
+
+
+def summary(recipe: VerifyRecipe, folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The curves of the generator and of the others that were sampled, over all seeds; those asked once are rivals."""
+    asked = Asked(recipe.methods, recipe.budgets, recipe.listen, recipe.policy, seed=recipe.seed)
+    rivals = {}
+    for other in (o for o in recipe.others if o.n == 1):
+        path = candidates_path(folders[0], f"test.{other.name}")
+        rivals[other.name] = (read_pools(path), _size(path))
+    out = []
+    for split, name in (("test", ""), *((f"test.{o.name}", o.name) for o in recipe.others if o.n > 1)):
+        paths = [candidates_path(f, split) for f in folders]
+        told = f"{recipe.name} · {name}" if name else recipe.name
+        first, *repeats = (read_pools(p) for p in paths)
+        out.append(curve(told, first, asked, _costs_of_seeds(paths), repeats, rivals))
+    return out
+
+
+def _costs_of_seeds(paths: Sequence[Path]) -> Costs:
+    """The costs of all seeds: sizes are the same under each, seconds a candidate are their mean."""
+    each = [read_costs(p) for p in paths]
+    stages = {stage for costs in each for stage in costs.seconds}
+    seconds = {s: fmean(costs.seconds[s] for costs in each if s in costs.seconds) for s in stages}
+    return replace(each[0], seconds=seconds)
+
+
+def _size(path: Path) -> int | None:
+    n = read_costs(path).n_parameters.get("generator")
+    return None if n is None else int(n)

@@ -221,7 +221,7 @@ class CalculationJudge:
             return await asyncio.to_thread(self._checker.check, candidate.solution)
 
 
-def load(settings: JudgeSettings, kit: Kit) -> CalculationJudge:
+def load_calculations(settings: JudgeSettings, kit: Kit) -> CalculationJudge:
     """The check of calculations. Raises UserError without a sandbox."""
     if kit.environment is None:
         raise UserError(f'judge "{settings.name}" calculates and needs a sandbox')

@@ -1,23 +1,154 @@
-"""Stored candidates scored again, with no model: accuracy by method and budget, verifiers against the truth."""
+"""Stored candidates scored without a model: accuracy by method and budget, and what a budget costs.
+
+A run with n candidates is n of the N in random order (the order decides ties), so accuracy at n is the mean over
+ordered subsets: over all of them where there are few, else over random ones that are the same for every method. A
+budget of n costs what n candidates and the judgements that a method uses cost on average. FLOPs are twice the
+parameters for every token read or written. Seconds are what the stages took on the machine that ran them.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import permutations
+import numpy as np
+from numpy.typing import NDArray
+from agentdistill.stats import pass_at_k
+from agentdistill.store import seed_of
+from agentdistill.verify.evidence import Ballots, Policy
+from agentdistill.verify.select import Ints, choose, method
+from collections import Counter
+from dataclasses import replace
+from agentdistill.errors import DataError
+from agentdistill.verify.types import Pool
+from collections import defaultdict
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any
-
 from agentdistill.errors import DataError, UserError
 from agentdistill.grade import grade
 from agentdistill.stats import Interval, mean_interval, paired_difference
 from agentdistill.store import to_dict
-from agentdistill.verify.budget import N_ORDERS, Expected, check_budgets, doubling, over_pools
 from agentdistill.verify.confusion import tests, verifier_facts
 from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots, find_judges
-from agentdistill.verify.groups import grouped, strata
 from agentdistill.verify.select import METHODS, best_informed, fallbacks, method, refusal, select
-from agentdistill.verify.types import Pool
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from agentdistill.verify.evidence import Judges, find_judges
+from agentdistill.verify.select import METHODS
+
+
+N_ORDERS = 256
+"""Ordered subsets looked at where there are more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Of one pool at one budget: the chance of a right answer, of a fallback, and of no answer at all."""
+
+    right: float
+    fell_back: float = 0.0
+    abstained: float = 0.0
+
+
+def orders(n_candidates: int, n: int, seed: int, n_orders: int = N_ORDERS) -> Ints:
+    """Ordered subsets of ``n`` places, ``[orders, n]``: all, or ``n_orders`` random ones where there are more.
+
+    The random ones of a smaller ``n`` begin those of a larger one. Raises ValueError unless ``1 <= n <= n_candidates``.
+    """
+    if not 1 <= n <= n_candidates:
+        raise ValueError(f"cannot take {n} of {n_candidates} candidates")
+    if math.perm(n_candidates, n) <= n_orders:
+        return _all_orders(n_candidates, n)
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permuted(np.tile(np.arange(n_candidates), (n_orders, 1)), axis=1)
+    return np.asarray(shuffled[:, :n], dtype=np.int64)
+
+
+@lru_cache(maxsize=256)
+def _all_orders(n_candidates: int, n: int) -> Ints:
+    return np.array(list(permutations(range(n_candidates), n)), dtype=np.int64)
+
+
+def expected(name: str, b: Ballots, n: int, policy: Policy, seed: int = 0, n_orders: int = N_ORDERS) -> Expected:
+    """What a method reaches on one pool with ``n`` of its candidates. No answer is wrong.
+
+    Every candidate has to be graded. Raises ValueError for ``n`` out of range or an ungraded candidate.
+    """
+    if any(c is None for c in b.correct):
+        raise ValueError("a candidate is not graded")
+    right = np.array(b.correct, dtype=bool)
+    if name == "pass":
+        return Expected(pass_at_k(len(b), int(right.sum()), n))
+    if name == "first":
+        return Expected(float(right.mean()))  # any candidate may be the first
+    chosen, fell = choose(method(name), b, policy, orders(len(b), n, seed, n_orders))
+    hit: NDArray[np.bool_] = (chosen >= 0) & right[chosen]
+    return Expected(float(hit.mean()), float((fell > 0).mean()), float((chosen < 0).mean()))
+
+
+def over_pools(
+    name: str, pools: Mapping[str, Ballots], n: int, policy: Policy, seed: int = 0, n_orders: int = N_ORDERS
+) -> dict[str, Expected]:
+    """:func:`expected` for every pool, by its id, that has ``n`` candidates or more. Its subsets hang on its id."""
+    return {
+        i: expected(name, b, n, policy, seed_of(seed, "subsets", i), n_orders) for i, b in pools.items() if len(b) >= n
+    }
+
+
+def doubling(n: int) -> tuple[int, ...]:
+    """1, 2, 4, … up to ``n``, and ``n``.
+
+    >>> doubling(12)
+    (1, 2, 4, 8, 12)
+    """
+    return tuple(dict.fromkeys([*(2**i for i in range(n.bit_length()) if 2**i <= n), n])) if n > 0 else ()
+
+
+def check_budgets(budgets: Sequence[int], most: int) -> tuple[int, ...]:
+    """The budgets in order, each once. Raises ValueError for one below 1 or above the largest pool."""
+    wrong = [n for n in budgets if not 1 <= n <= most]
+    if wrong:
+        raise ValueError(f"a budget of {wrong[0]} is not between 1 and {most}, the candidates of the largest pool")
+    return tuple(sorted(set(budgets)))
+
+
+FEWEST = 5
+"""A family of fewer problems shows too little of its scatter to be resampled by itself: one alone would have none."""
+
+
+def grouped(pools: Sequence[Pool], by: str = "") -> list[Pool]:
+    """The pools with what they are to be shown by in the place of their families.
+
+    ``by`` is ``family`` or the name of a label; without it families, or where all are of one, the first label in which
+    they differ. Raises DataError for a label that no problem has.
+    """
+    values: dict[str, set[str]] = {}
+    for name, value in (label for p in pools for label in p.problem.labels):
+        values.setdefault(name, set()).add(value)
+    known = list(values)
+    if not by and len({p.problem.family for p in pools}) == 1:
+        by = next((name for name in known if len(values[name]) > 1), "")
+    if by in ("", "family"):
+        return list(pools)
+    if by not in known:
+        raise DataError(f'no problem has a label "{by}" (there are: {", ".join(["family", *known])})')
+    return [replace(p, problem=replace(p.problem, family=_named(p, by))) for p in pools]
+
+
+def _named(pool: Pool, by: str) -> str:
+    value = dict(pool.problem.labels).get(by)
+    return f"no {by}" if value is None else f"{by} {value}" if value[:1].isdigit() else value
+
+
+def strata(family: Mapping[str, str]) -> dict[str, str]:
+    """For every problem the families that it is resampled with: its own, or all the small ones together."""
+    sizes = Counter(family.values())
+    return {i: f if sizes[f] >= FEWEST else "" for i, f in family.items()}
+
 
 BASELINE, CONTROL = "majority", "two-stage"
 
@@ -276,3 +407,130 @@ def select_rows(pools: Sequence[Pool], name: str | None, asked: Asked) -> list[d
             }
         )
     return out
+
+
+GENERATOR = "generator"
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What is known of the stages behind a file, by judge or ``generator``: parameters, and seconds a candidate."""
+
+    n_parameters: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_costs(path: Path) -> Costs:
+    """The costs that stand beside a file of candidates (``NAME.costs.json``); none where there is no such file."""
+    beside = path.with_suffix(".costs.json")
+    if not beside.exists():
+        return Costs()
+    try:
+        data = json.loads(beside.read_text(encoding="utf-8"))
+        return Costs(
+            {str(k): float(v) for k, v in data.get("n_parameters", {}).items() if v is not None},
+            {str(k): float(v) for k, v in data.get("seconds", {}).items() if v is not None},
+        )
+    except (OSError, ValueError, AttributeError, TypeError) as e:
+        raise DataError(f"{beside}: no costs of stages ({e})") from e
+
+
+def curve(
+    name: str,
+    pools: Sequence[Pool],
+    asked: Asked,
+    costs: Costs,
+    repeats: Sequence[Sequence[Pool]] = (),
+    rivals: Mapping[str, tuple[Sequence[Pool], int | None]] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The scores of a file with the cost of every point, as JSON values.
+
+    ``repeats`` are the same problems under other seeds; ``rivals`` other models' answers to them, with their numbers of
+    parameters. A cost is None where it is not known: tokens were not counted, a model's size or the time it took is
+    not told.
+    """
+    scores = rescore(pools, asked, repeats, {name: answers for name, (answers, _) in rivals.items()})
+    judges = find_judges(pools, asked.judges)
+    every = [p for run in (pools, *repeats) for p in run]
+    parts = _parts(every)
+    for method, facts in scores["methods"].items():
+        used = _used(method, judges)
+        for n, cell in facts["budgets"].items():
+            cell["cost"] = _cost(1 if method == "first" else int(n), used, parts, costs)
+    for rival, (answers, n_parameters) in rivals.items():
+        scores["rivals"][rival] |= _rival_costs(answers, n_parameters)
+    size = costs.n_parameters.get(GENERATOR)
+    return {
+        "name": name,
+        "generator": pools[0].generator,
+        "n_parameters": size,
+        **scores,
+        "stages": {stage: _stage(stage, part, costs) for stage, part in parts.items()},
+    }
+
+
+def _rival_costs(answers: Sequence[Pool], size: int | None) -> dict[str, Any]:
+    """What another model costs that answers once."""
+    part = _parts(answers)[GENERATOR]
+    costs = Costs({} if size is None else {GENERATOR: size})
+    return {**_stage(GENERATOR, part, costs), "cost": _cost(1, [GENERATOR], {GENERATOR: part}, costs)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Tokens of one stage, a candidate on average; None where they were not counted."""
+
+    n_prompt: float | None
+    n_new: float | None
+
+
+def _stage(stage: str, part: _Part, costs: Costs) -> dict[str, float | None]:
+    """What a candidate costs at a stage."""
+    return {
+        "n_parameters": costs.n_parameters.get(stage),
+        "prompt_tokens": part.n_prompt,
+        "new_tokens": part.n_new,
+        "seconds": costs.seconds.get(stage),
+    }
+
+
+def _parts(pools: Sequence[Pool]) -> dict[str, _Part]:
+    cs = [c for p in pools for c in p.candidates]
+    out = {GENERATOR: _part([(c.n_prompt_tokens, c.n_new_tokens) for c in cs])}
+    for judge in {j.judge: None for c in cs for j in c.judgements}:
+        said = [j for c in cs if (j := c.judgement(judge)) is not None]
+        free = all(j.role in ("calculations", "gold") for j in said)
+        counts = [(j.n_prompt_tokens, j.n_new_tokens) for j in said]
+        out[judge] = _Part(0.0, 0.0) if free else _part(counts)
+    return out
+
+
+def _part(counts: Sequence[tuple[int, int]]) -> _Part:
+    n_prompt, n_new = sum(a for a, _ in counts), sum(b for _, b in counts)
+    return _Part(n_prompt / len(counts), n_new / len(counts)) if n_prompt or n_new else _Part(None, None)
+
+
+def _used(method: str, judges: Judges) -> tuple[str, ...]:
+    """The stages that a method needs."""
+    m = METHODS[method]
+    listened = {"tool": judges.verifier, "plain": judges.plain, None: None}[m.filter]
+    names = [GENERATOR, listened, judges.reward if m.reward else None]
+    return tuple(dict.fromkeys(n for n in names if n is not None))
+
+
+def _cost(n: int, used: Sequence[str], parts: Mapping[str, _Part], costs: Costs) -> dict[str, float | None]:
+    """Of one problem at a budget of ``n``: tokens written, FLOPs, seconds."""
+    tokens = [parts[u].n_new for u in used]
+    flops = []
+    for u in used:
+        size, part = costs.n_parameters.get(u), parts[u]
+        free = part.n_new == 0 and part.n_prompt == 0
+        known = size is not None and part.n_new is not None and part.n_prompt is not None
+        flops.append(0.0 if free else 2 * size * (part.n_prompt + part.n_new) if known else None)  # type: ignore[operator]
+    seconds = [costs.seconds.get(u) for u in used]
+    return {"tokens": _sum(n, tokens), "flops": _sum(n, flops), "seconds": _sum(n, seconds)}
+
+
+def _sum(n: int, each: Sequence[float | None]) -> float | None:
+    known = [e for e in each if e is not None]
+    return n * sum(known) if len(known) == len(each) else None
