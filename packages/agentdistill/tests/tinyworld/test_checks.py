@@ -13,9 +13,8 @@ from agentdistill.tinyworld import checks
 from agentdistill.tinyworld.facts import FACT_FAMILIES, fact_question
 from agentdistill.tinyworld.maths import MATH_FAMILIES, math_question
 from agentdistill.tinyworld.world import World
-from agentdistill.verify.judges import said
-from agentdistill.verify.judges.facts import all_claims
 from agentdistill.verify.types import Verdict
+from agentdistill.verify.verifiers import all_claims, said
 
 
 def printed(code: str) -> str:

@@ -13,14 +13,11 @@ from agentdistill.errors import DataError, ModelError, RecipeError
 from agentdistill.report import write_report
 from agentdistill.types import Problem
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, rescore, write_pools
-from agentdistill.verify.curves import Costs, curve
-from agentdistill.verify.experiment import summary, with_seed
-from agentdistill.verify.markdown import markdown
 from agentdistill.verify.models import resolved
-from agentdistill.verify.page import reading
+from agentdistill.verify.page import markdown, reading
 from agentdistill.verify.recipe import load_verify_recipe
-from agentdistill.verify.rescore import Asked
-from agentdistill.verify.runs import given, problems_of
+from agentdistill.verify.runs import given, problems_of, summary, with_seed
+from agentdistill.verify.scores import Asked, Costs, curve
 
 RECIPE = """
 name = "whole"

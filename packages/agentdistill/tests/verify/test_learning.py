@@ -15,15 +15,14 @@ from agentdistill.training import TrainSettings, train
 from agentdistill.types import Message, Problem, Request, Sampling, Source
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict
 from agentdistill.verify.distil import lessons
-from agentdistill.verify.judges import JudgeSettings
-from agentdistill.verify.judges.prm import Scored, load_local, load_scorer, steps_of
 from agentdistill.verify.judging import Judged
-from agentdistill.verify.prm_training import marked, train_prm
+from agentdistill.verify.prm import Scored, load_local, load_scorer, marked, steps_of, train_prm
 from agentdistill.verify.recipe import RoleSettings
-from agentdistill.verify.styles import standard, tiny
+from agentdistill.verify.styles import STANDARD, TINY
 from agentdistill.verify.types import Check
+from agentdistill.verify.verifiers import VerifierSettings
 
-CODE = JudgeSettings(name="teacher", role="code", model={"model": "scripted", "replies": ""})
+CODE = VerifierSettings(name="teacher", role="code", model={"model": "scripted", "replies": ""})
 RIGHT, WRONG = "6 * 7 = 42\n42 - 1 = 41", "6 * 7 = 40\n40 - 1 = 39"
 POOLS = [
     Pool(
@@ -59,7 +58,7 @@ def test_only_checks_that_tell_the_truth_are_learned():
     assert found.counts["more than of the other sort"] == 3
     assert found.counts["kept"] == len(found.traces) == 6
     trace = next(t for t in found.traces if RIGHT in t.prompt[1].content)
-    assert trace.prompt == standard.code(trace.problem.question, RIGHT)
+    assert trace.prompt == STANDARD.ask("code", trace.problem.question, RIGHT)
     assert trace.steps[0].reply == Message("assistant", "I say true.", Source.MODEL)
     wanted = {WRONG: "I say false.", RIGHT: "I say true."}
     for t in found.traces:
@@ -71,7 +70,7 @@ def test_what_cannot_be_learned_is_told():
     role = RoleSettings(name="toolv", role="code", teacher="teacher")
     with pytest.raises(DataError, match=r"nothing to learn from: 9 not judged"):
         lessons(POOLS, role, "standard", (CODE, []))
-    gold = JudgeSettings(name="gold", role="gold")
+    gold = VerifierSettings(name="gold", role="gold")
     with pytest.raises(DataError, match="plays gold and cannot teach code"):
         lessons(POOLS, role, "standard", (gold, []))
     with pytest.raises(DataError, match="needs the checks of a teacher"):
@@ -109,7 +108,7 @@ def base(tmp_path_factory) -> Path:
 def adapters(base, tmp_path_factory) -> dict[str, str]:
     """Two roles on one base, each trained to say one thing."""
     folder = tmp_path_factory.mktemp("roles")
-    gold = JudgeSettings(name="gold", role="gold")
+    gold = VerifierSettings(name="gold", role="gold")
     out = {}
     for name, reply in (("yes", "Yes yes yes"), ("no", "No no no")):
         checks = (Check(reply, Verdict.TRUE),), (Check(reply, Verdict.FALSE),), ()
@@ -125,7 +124,7 @@ def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
     from agentdistill.verify.models import load_roles
 
     roles = load_roles(str(base), {"yes": adapters["yes"], "no": adapters["no"], "generator": None}, device="cpu")
-    request = Request(tiny.genrm("What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=6))
+    request = Request(TINY.ask("genrm", "What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=6))
 
     def says(model) -> str:
         return asyncio.run(model.generate([request]))[0][0].text
@@ -150,15 +149,15 @@ def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
 def test_judges_that_are_adapters_of_one_base_are_loaded_once(adapters, prm):
     from agentdistill.verify.models import on_one_base
 
-    def judge(name: str, path: object, role: str = "genrm") -> JudgeSettings:
-        return JudgeSettings(name=name, role=role, model={"model": "local", "path": str(path), "device": "cpu"})
+    def judge(name: str, path: object, role: str = "genrm") -> VerifierSettings:
+        return VerifierSettings(name=name, role=role, model={"model": "local", "path": str(path), "device": "cpu"})
 
     makers = on_one_base([judge("a", adapters["yes"]), judge("b", adapters["no"]), judge("c", prm, "prm")])
     assert makers.keys() == {"a", "b"}
     a, b = makers["a"](), makers["b"]()
     assert a._decoder.model is b._decoder.model
     asyncio.run(a.aclose())
-    request = Request(tiny.genrm("What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=2))
+    request = Request(TINY.ask("genrm", "What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=2))
     assert asyncio.run(b.generate([request]))[0][0].n_new_tokens > 0
     assert on_one_base([judge("a", adapters["yes"])]) == {}
 

@@ -20,12 +20,11 @@ from agentdistill.prompts import load_style
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.types import Problem
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, write_pools
-from agentdistill.verify.asking import Choosing, answer, explain
-from agentdistill.verify.curves import Costs, curve
-from agentdistill.verify.judges import JudgeSettings, Kit
+from agentdistill.verify.judging import Choosing, answer, explain
 from agentdistill.verify.page import render
 from agentdistill.verify.recipe import load_verify_recipe
-from agentdistill.verify.rescore import Asked
+from agentdistill.verify.scores import Asked, Costs, curve
+from agentdistill.verify.verifiers import Kit, VerifierSettings
 
 ROOT = Path(__file__).parents[4]
 GSM8K = ROOT.parent / "shared/data/math/gsm8k_model_solutions_first660.jsonl"
@@ -427,7 +426,7 @@ def test_several_trajectories_are_judged_and_one_wins():
     async def solve(model, name):
         return await chain_of_thought(model, problem, load_style("standard"), RolloutSettings(), trace_id=name)
 
-    settings = JudgeSettings(name="toolv", role="code", k=2, model={"model": "scripted", "replies": ""})
+    settings = VerifierSettings(name="toolv", role="code", k=2, model={"model": "scripted", "replies": ""})
     with Environment() as environment:
         kit = Kit(environment)
         model = Scripted(reply, batch_size=1)

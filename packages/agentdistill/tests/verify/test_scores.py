@@ -12,14 +12,11 @@ from agentdistill.cli import main
 from agentdistill.errors import DataError
 from agentdistill.stats import wilson
 from agentdistill.types import Problem
-from agentdistill.verify import Candidate, Confusion, Judgement, Judges, Policy, Pool, Verdict, rescore, write_pools
-from agentdistill.verify.confusion import facts, of_judge
-from agentdistill.verify.curves import Costs, curve
-from agentdistill.verify.evidence import find_judges
-from agentdistill.verify.groups import grouped, strata
-from agentdistill.verify.markdown import markdown
-from agentdistill.verify.page import reading, render, setting
-from agentdistill.verify.rescore import Asked, select_rows
+from agentdistill.verify import Candidate, Confusion, Judgement, Listen, Policy, Pool, Verdict, rescore, write_pools
+from agentdistill.verify.confusion import facts, of_verifier
+from agentdistill.verify.page import markdown, reading, render, setting
+from agentdistill.verify.scores import Asked, Costs, curve, grouped, select_rows, strata
+from agentdistill.verify.select import find_verifiers
 
 T, F, E = Verdict.TRUE, Verdict.FALSE, Verdict.ERROR
 QUICK = Asked(n_resamples=100)
@@ -52,8 +49,8 @@ def test_a_reward_model_accepts_from_a_half_on_where_code_accepts_by_any():
     """One Yes of four is a reward of a quarter, and no acceptance; one program of four that passes is one."""
     said = (T, F, F, F)
     pools = [pool(0, solved(False, coded(*said), rewarded(*said)), solved(True, coded(T), rewarded(T, T, F, E)))]
-    assert of_judge(pools, "toolv", Policy()) == Confusion(tp=1, fp=1)
-    assert of_judge(pools, "reward", Policy()) == Confusion(tp=1, tn=1)
+    assert of_verifier(pools, "toolv", Policy()) == Confusion(tp=1, fp=1)
+    assert of_verifier(pools, "reward", Policy()) == Confusion(tp=1, tn=1)
 
 
 def test_verifier_and_reward_together_have_a_matrix():
@@ -79,7 +76,7 @@ def test_a_reward_that_only_ranks_has_no_matrix():
 @pytest.mark.parametrize(("missing", "matrix"), [("reject", Confusion(1, 1, 0, 1)), ("accept", Confusion(2, 0, 1, 0))])
 def test_a_matrix_counts_what_was_not_judged_as_the_filter_does(missing, matrix):
     pools = [pool(0, solved(True, coded(T)), solved(True), solved(False))]
-    assert of_judge(pools, "toolv", Policy(missing=missing)) == matrix
+    assert of_verifier(pools, "toolv", Policy(missing=missing)) == matrix
 
 
 def test_p_and_q_have_intervals_over_problems():
@@ -155,17 +152,17 @@ def test_a_verifier_is_its_own_reward_only_where_that_is_wanted():
     assert "reward" not in told["judges"]
     assert list(told["methods"]) == ["first", "majority", "verifier", "pass"]
     assert select_rows(pools, None, QUICK)[0]["method"] == "verifier"
-    wanted = curve("c", pools, replace(QUICK, judges=Judges(reward="toolv")), Costs())
+    wanted = curve("c", pools, replace(QUICK, judges=Listen(reward="toolv")), Costs())
     assert "verifier-weighted" in wanted["methods"]
     assert "weighed by toolv (the share of its own verdicts)." in " ".join(setting(wanted))
 
 
 def test_a_judge_without_verdicts_is_no_verifier():
     pools = [pool(0, solved(True, scored(0.9)))]
-    for wanted in (Judges(verifier="score"), Judges(plain="score")):
+    for wanted in (Listen(verifier="score"), Listen(plain="score")):
         with pytest.raises(DataError, match='"score" gives scores and no verdicts'):
-            find_judges(pools, wanted)
-    assert find_judges(pools, Judges(reward="score")).reward == "score"
+            find_verifiers(pools, wanted)
+    assert find_verifiers(pools, Listen(reward="score")).reward == "score"
 
 
 @pytest.mark.parametrize(

@@ -12,39 +12,41 @@ problem.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any, cast
-from agentdistill import registry
-from agentdistill.errors import DataError
-from agentdistill.grade import grade
-from agentdistill.parse import extract_answer
-from agentdistill.problems import as_text, as_texts
-from agentdistill.problems._kind import answer_kind
-from agentdistill.store import digest, from_dict, read_jsonl, write_jsonl
-from agentdistill.tasks._benchmark import labels_of
-from agentdistill.types import End, Problem, Trace
-from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from agentdistill import registry
 from agentdistill.driver import Episode
 from agentdistill.environment import Environment
-from agentdistill.errors import InfrastructureError, ModelError
+from agentdistill.errors import DataError, InfrastructureError, ModelError
 from agentdistill.executors import OpenWork, RaySettings, Work, hire
+from agentdistill.grade import grade
 from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.models import Model
+from agentdistill.parse import extract_answer
+from agentdistill.problems import as_text, as_texts
+from agentdistill.problems._kind import answer_kind
 from agentdistill.progress import Progress, Silent, Task
 from agentdistill.prompts import Style
-from agentdistill.store import append_jsonl, digest, read_jsonl, read_traces, repair_jsonl, set_aside, write_jsonl
+from agentdistill.store import (
+    append_jsonl,
+    digest,
+    from_dict,
+    read_jsonl,
+    read_traces,
+    repair_jsonl,
+    set_aside,
+    write_jsonl,
+)
+from agentdistill.tasks._benchmark import labels_of
 from agentdistill.types import End, Problem, Sampling, Trace
-from agentdistill.verify.types import Pool
-
+from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
 
 GIVEN_SCORE, GIVEN_VERDICT = "score", "verdict"
 """What judges are called whose word stands in somebody's file."""

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from agentdistill.stats import paired_ratio, wilson
-from agentdistill.verify.evidence import Judges, Policy, accepted, judges_of, reward_value
-from agentdistill.verify.types import Candidate, Pool, Verdict
 
+from agentdistill.stats import paired_ratio, wilson
+from agentdistill.verify.select import Listen, Policy, accepted, reward_value, verifiers_of
+from agentdistill.verify.types import Candidate, Pool, Verdict
 
 Accepts = Callable[[Candidate], bool]
 
@@ -101,7 +101,7 @@ def total(matrices: Iterable[Confusion]) -> Confusion:
     return sum(matrices, Confusion())
 
 
-def of_judge(pools: Sequence[Pool], judge: str, policy: Policy) -> Confusion:
+def of_verifier(pools: Sequence[Pool], judge: str, policy: Policy) -> Confusion:
     """The matrix of one judge over every graded candidate."""
     return total(counts(pools, partial(Test((judge,)).accepts, policy)).values())
 
@@ -175,13 +175,13 @@ def verifier_facts(
     return out
 
 
-def tests(pools: Sequence[Pool], judges: Judges, policy: Policy) -> dict[str, Test]:
+def tests(pools: Sequence[Pool], judges: Listen, policy: Policy) -> dict[str, Test]:
     """Every judge, by its name, and last the verifier and the reward together: f and r, which T1 multiplies.
 
     A reward model accepts from a half on. One without verdicts is left out where a half does not part its rewards: it
     ranks, and says nothing of right and wrong.
     """
-    there = judges_of(pools)
+    there = verifiers_of(pools)
     found = {n: Test((n,), j.role) for n, j in there.items() if j.verdicts or _separates(pools, n, policy)}
     pair = tuple(dict.fromkeys(n for n in (judges.verifier, judges.reward) if n in found))
     if len(pair) == 2:

@@ -7,7 +7,7 @@ right, in the words and the prompt of the style that the student will judge with
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agentdistill.errors import DataError
@@ -15,11 +15,11 @@ from agentdistill.prompts import load_style as load_prompts
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, seed_of
 from agentdistill.types import End, Message, Source, Step, StepStatus, Trace
-from agentdistill.verify.judges import JudgeSettings
 from agentdistill.verify.judging import Judged
 from agentdistill.verify.recipe import RoleSettings
 from agentdistill.verify.styles import VerifyStyle, load_style
-from agentdistill.verify.types import Candidate, Check, Pool, Verdict
+from agentdistill.verify.types import Pool, Verdict
+from agentdistill.verify.verifiers import VerifierSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def lessons(
     pools: Sequence[Pool],
     role: RoleSettings,
     style: str,
-    taught: tuple[JudgeSettings, Sequence[Judged]] | None = None,
+    taught: tuple[VerifierSettings, Sequence[Judged]] | None = None,
     seed: int = 0,
 ) -> Lessons:
     """What a role learns from graded pools and, but for a generator, from its teacher's journal ``taught``.
@@ -81,12 +81,11 @@ def _checks(
     pools: Sequence[Pool],
     role: RoleSettings,
     style: VerifyStyle,
-    teacher: JudgeSettings,
+    teacher: VerifierSettings,
     journal: Sequence[Judged],
     counts: dict[str, int],
 ) -> Iterable[_Draft]:
     said = {j.key: j for j in journal}
-    ask = _asking(role.role, style)
     if teacher.role != role.role and not (teacher.role == "gold" and role.role in ("genrm", "cot")):
         raise DataError(f'"{teacher.name}" plays {teacher.role} and cannot teach {role.role}')
     for p in pools:
@@ -101,22 +100,9 @@ def _checks(
                 elif (check.verdict is Verdict.TRUE) != c.correct:
                     counts["verdict is not the truth"] += 1
                 else:
-                    yield _Draft(_trace(p, i, k, role.role, teacher.name, ask(p, c, check), check.reply), c.correct)
-
-
-Ask = Callable[[Pool, Candidate, Check], tuple[Message, ...]]
-
-
-def _asking(role: str, style: VerifyStyle) -> Ask:
-    """The prompt that the student will be given, once it plays the role."""
-    if role == "facts":
-        return lambda p, c, check: style.facts(p.problem.question, c.solution, _passages(check))
-    prompt = {"code": style.code, "cot": style.cot, "genrm": style.genrm}[role]
-    return lambda p, c, check: prompt(p.problem.question, c.solution)
-
-
-def _passages(check: Check) -> list[Passage]:
-    return [Passage("", d) for d in check.documents]
+                    found = [Passage("", d) for d in check.documents] if role.role == "facts" else None
+                    prompt = style.ask(role.role, p.problem.question, c.solution, found)
+                    yield _Draft(_trace(p, i, k, role.role, teacher.name, prompt, check.reply), c.correct)
 
 
 def _trace(p: Pool, i: int, k: int, role: str, teacher: str, prompt: tuple[Message, ...], reply: str) -> Trace:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-from markupsafe import Markup
-from agentdistill.report import _svg as svg
-from collections.abc import Mapping
 
+from markupsafe import Markup
+
+from agentdistill.report import _svg as svg
 
 Curve = Mapping[str, Any]
 Cell = Mapping[str, Any]

@@ -7,39 +7,30 @@ from, and what an interrupted run goes on from.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
-from agentdistill.driver import Episode
+from typing import Any, TypeVar
+
+from agentdistill.driver import Episode, drive, groups_of
 from agentdistill.errors import DataError, InfrastructureError, ModelError, RefusedError
 from agentdistill.executors import OpenWork, RaySettings, Work, hire
-from agentdistill.models import Model
-from agentdistill.progress import Progress, Silent, Task
-from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl, seed_of, set_aside
-from agentdistill.types import Usage
-from agentdistill.verify.judges import Judge, JudgeSettings, Kit, load_judge
-from agentdistill.verify.models import model_identity
-from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
-from agentdistill.driver import drive, groups_of
-from agentdistill.errors import RefusedError
 from agentdistill.loop import Policy as Asking
 from agentdistill.loop import RolloutSettings
+from agentdistill.models import Model
 from agentdistill.problems._kind import answer_kind
-from agentdistill.store import seed_of
+from agentdistill.progress import Progress, Silent, Task
+from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl, seed_of, set_aside
 from agentdistill.types import End, Problem, Trace, Usage
 from agentdistill.verify.candidates import of_trace
-from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots
-from agentdistill.verify.judges import JudgeSettings, Kit, load_judge
-from agentdistill.verify.select import Choice, select
-from agentdistill.verify.types import Candidate, Check, Pool
+from agentdistill.verify.models import model_identity
+from agentdistill.verify.select import Ballots, Choice, Listen, Policy, ballots, select
+from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict
+from agentdistill.verify.verifiers import Kit, Verifier, VerifierSettings, load_verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,7 @@ Fault = InfrastructureError | RefusedError
 
 def judge_pools(
     pools: Sequence[Pool],
-    settings: JudgeSettings,
+    settings: VerifierSettings,
     kit: Callable[[], AbstractContextManager[Kit]],
     journal: Path,
     model: Callable[[], Model],
@@ -103,14 +94,14 @@ def judge_pools(
     return [replace(p, candidates=judged(p)) for p in pools]
 
 
-def read_journal(path: Path) -> tuple[JudgeSettings, list[Judged]]:
+def read_journal(path: Path) -> tuple[VerifierSettings, list[Judged]]:
     """Whose journal it is, and its lines in order. Raises DataError naming file and line."""
-    settings: JudgeSettings | None = None
+    settings: VerifierSettings | None = None
     out: dict[tuple[str, int, str], Judged] = {}
     for n, row in read_jsonl(path):
         try:
             if "settings" in row:
-                settings = JudgeSettings(**row["settings"])
+                settings = VerifierSettings(**row["settings"])
             else:
                 judged = from_dict(Judged, row)
                 out[judged.key] = judged
@@ -122,7 +113,7 @@ def read_journal(path: Path) -> tuple[JudgeSettings, list[Judged]]:
 
 
 def _opened(
-    path: Path, settings: JudgeSettings, seed: int, world: Mapping[str, Any]
+    path: Path, settings: VerifierSettings, seed: int, world: Mapping[str, Any]
 ) -> dict[tuple[str, int, str], Judged]:
     key = digest([{**asdict(settings), "model": model_identity(settings.model)}, seed])
     head = {"key": key, "world": digest(dict(world))}
@@ -148,7 +139,7 @@ def _with(c: Candidate, judge: str, judged: Judged | None) -> Candidate:
 
 
 def _episode(
-    judge: Judge, settings: JudgeSettings, seed: int, pool: Pool, i: int, candidate: Candidate
+    judge: Verifier, settings: VerifierSettings, seed: int, pool: Pool, i: int, candidate: Candidate
 ) -> Episode[Judged | Fault]:
     async def run(model: Model) -> Judged | Fault:
         policy = Asking(model, seed_of(seed, settings.name, pool.id, i), settings.sampling)
@@ -161,7 +152,7 @@ def _episode(
     return run
 
 
-def judgement_of(settings: JudgeSettings, checks: Sequence[Check], usage: Usage) -> Judgement:
+def judgement_of(settings: VerifierSettings, checks: Sequence[Check], usage: Usage) -> Judgement:
     """What the checks of one candidate come to, to be stored with it."""
     return Judgement(
         settings.name,
@@ -176,13 +167,13 @@ def judgement_of(settings: JudgeSettings, checks: Sequence[Check], usage: Usage)
 @asynccontextmanager
 async def _work(
     places: Sequence[tuple[Pool, int, Candidate]],
-    settings: JudgeSettings,
+    settings: VerifierSettings,
     kit: Callable[[], AbstractContextManager[Kit]],
     make: Callable[[], Model],
     seed: int,
 ) -> AsyncIterator[Work[Judged | Fault]]:
     with kit() as opened:
-        judge, model = load_judge(settings, opened), make()
+        judge, model = load_verifier(settings, opened), make()
         try:
             yield Work(model, [_episode(judge, settings, seed, *place) for place in places])
         finally:
@@ -316,7 +307,7 @@ class Choosing:
         kind = self.kind or _kind([t.answer for t in traces if t.answer])
         role = "facts" if kind == "short" and self.kit.retriever is not None else "code"
         table = {"model": "local"}  # is loaded already
-        judge = JudgeSettings(name=role, role=role, model=table, max_new_tokens=settings.sampling.max_new_tokens)
+        judge = VerifierSettings(name=role, role=role, model=table, max_new_tokens=settings.sampling.max_new_tokens)
         return await _chosen(self.verifier or model, replace(problem, kind=kind), traces, judge, self.kit, seed=seed)
 
 
@@ -331,7 +322,7 @@ async def answer(
     problem: Problem,
     solve: Solve,
     n: int,
-    settings: JudgeSettings,
+    settings: VerifierSettings,
     kit: Kit,
     *,
     verifier: Model | None = None,
@@ -355,7 +346,7 @@ async def _chosen(
     verifier: Model,
     problem: Problem,
     traces: Sequence[Trace],
-    settings: JudgeSettings,
+    settings: VerifierSettings,
     kit: Kit,
     *,
     policy: Policy | None = None,
@@ -363,7 +354,7 @@ async def _chosen(
 ) -> Answered:
     candidates = tuple(of_trace(t) if t.end is not End.FAULT else Candidate("") for t in traces)
     pool = Pool(problem, candidates, traces[0].model)
-    judge = load_judge(settings, kit)
+    judge = load_verifier(settings, kit)
 
     def checking(i: int, c: Candidate) -> Callable[[Model], Awaitable[tuple[Candidate, tuple[Check, ...]]]]:
         async def check(m: Model) -> tuple[Candidate, tuple[Check, ...]]:
@@ -379,7 +370,7 @@ async def _chosen(
     judged = await _all(verifier, [checking(i, c) for i, c in enumerate(pool.candidates)])
     pool = replace(pool, candidates=tuple(c for c, _ in judged))
     rules = policy or Policy(filtered="majority")
-    seen = ballots(pool, Judges(verifier=settings.name), rules)
+    seen = ballots(pool, Listen(verifier=settings.name), rules)
     return Answered(pool, tuple(traces), tuple(k for _, k in judged), select("verifier", seen, rules), seen)
 
 

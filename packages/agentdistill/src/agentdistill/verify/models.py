@@ -21,7 +21,7 @@ from agentdistill.models import Model, identity, load_model
 from agentdistill.models.local import LocalModel
 from agentdistill.store import digest, file_digest
 from agentdistill.types import Request, Sample
-from agentdistill.verify.judges import JudgeSettings
+from agentdistill.verify.verifiers import VerifierSettings
 
 ROLE = "role:"
 Table = Mapping[str, Any]
@@ -89,7 +89,7 @@ def n_parameters(table: Table) -> int | None:
     return total or None
 
 
-def on_one_base(judges: Sequence[JudgeSettings]) -> dict[str, Callable[[], Model]]:
+def on_one_base(judges: Sequence[VerifierSettings]) -> dict[str, Callable[[], Model]]:
     """Makers for judges that are adapters of one base: it is loaded once, and switched from one to the next."""
     from agentdistill.models._weights import resolve
 

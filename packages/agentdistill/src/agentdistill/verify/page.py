@@ -1,4 +1,4 @@
-"""Curves as HTML (a section for a run's report, or one self-contained page: nothing fetched, no script) and as Markdown.
+"""Curves as Markdown and as HTML: a section of a run's report, or one self-contained page that fetches nothing.
 
 Pure functions of ``verify.json``.
 """
@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
 from markupsafe import Markup, escape
+
 from agentdistill import report
+from agentdistill.report._grid import grid, text
 from agentdistill.stats.shown import percent, points
-from agentdistill.verify import figures, verifier_figures
+from agentdistill.verify import figures
 from agentdistill.verify.figures import LABELS, Curve, once
 from agentdistill.verify.select import best_informed
-from agentdistill.report._grid import grid, text
-
 
 T1, CONTROL = "verifier-weighted", "two-stage"
 

@@ -11,25 +11,20 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
-from agentdistill.errors import InfrastructureError, ModelError
-from agentdistill.loop import Policy
-from agentdistill.types import Problem, Usage
-from agentdistill.verify.judges import JudgeSettings, Kit
-from agentdistill.verify.types import Candidate, Check
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
-from agentdistill.errors import DataError, ModelError
+from typing import Any, Literal, Protocol
+
+from agentdistill.errors import DataError, InfrastructureError, ModelError
+from agentdistill.loop import Policy
 from agentdistill.store import digest, file_digest, write_json
 from agentdistill.training.dataset import reading_order
 from agentdistill.training.settings import TrainSettings
-from agentdistill.verify.types import Pool
-
+from agentdistill.types import Problem, Usage
+from agentdistill.verify.types import Candidate, Check, Pool
+from agentdistill.verify.verifiers import Kit, VerifierSettings
 
 MAX_STEPS = 400
 
@@ -173,7 +168,7 @@ def _device(device: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
-class StepJudge:
+class StepVerifier:
     """One Check a step, each with the probability that the solution is right so far."""
 
     def __init__(self, scorer: StepScorer, separator: str) -> None:
@@ -181,7 +176,7 @@ class StepJudge:
         self._turn = asyncio.Lock()
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
-        """See :class:`~agentdistill.verify.judges.Judge`."""
+        """See :class:`~agentdistill.verify.judges.Verifier`."""
         steps = steps_of(candidate.solution, self._separator)
         if not steps:
             return ()
@@ -191,9 +186,9 @@ class StepJudge:
         return tuple(Check(step, score=s) for step, s in zip(steps, scored.scores, strict=True))
 
 
-def load_prm(settings: JudgeSettings, kit: Kit) -> StepJudge:
+def load_prm(settings: VerifierSettings, kit: Kit) -> StepVerifier:
     """The PRM that ``model`` names: ``local`` with a ``path``, or ``endpoint`` with ``url`` and ``name``."""
-    return StepJudge(load_scorer(settings.model), settings.separator)
+    return StepVerifier(load_scorer(settings.model), settings.separator)
 
 
 Progress = Callable[[int, int, float], None]

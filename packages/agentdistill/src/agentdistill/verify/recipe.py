@@ -7,18 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agentdistill import registry
 from agentdistill._toml import Source, build, check_call
 from agentdistill.errors import RecipeError, UserError
 from agentdistill.executors import RaySettings
 from agentdistill.models import loader
 from agentdistill.registry import unknown
 from agentdistill.training.settings import TrainSettings
-from agentdistill.verify.evidence import Judges, Policy
-from agentdistill.verify.judges import JudgeSettings
+from agentdistill.verify.candidates import SampleSettings
 from agentdistill.verify.models import ROLE
-from agentdistill.verify.sampling import SampleSettings
-from agentdistill.verify.styles import styles as verify_styles
+from agentdistill.verify.select import Listen, Policy
+from agentdistill.verify.styles import STYLES
+from agentdistill.verify.verifiers import VerifierSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +101,10 @@ class VerifyRecipe:
     generator: dict[str, Any] = field(default_factory=dict)
     candidates: Given = Given()
     others: tuple[Other, ...] = ()
-    judges: tuple[JudgeSettings, ...] = ()
+    judges: tuple[VerifierSettings, ...] = ()
     sample: SampleSettings = SampleSettings()  # noqa: RUF009  frozen
     policy: Policy = Policy()  # noqa: RUF009  frozen
-    listen: Judges = Judges()  # noqa: RUF009  frozen
+    listen: Listen = Listen()  # noqa: RUF009  frozen
     methods: tuple[str, ...] = ()
     budgets: tuple[int, ...] = ()
     tools: Tools = Tools()
@@ -140,9 +139,8 @@ def load_verify_recipe(path: Path) -> VerifyRecipe:
 
 
 def _check(recipe: VerifyRecipe, source: Source) -> None:
-    if recipe.style not in set(registry.names("prompts")) & set(verify_styles()):
-        both = sorted(set(registry.names("prompts")) & set(verify_styles()))
-        raise source.error(unknown("style", recipe.style, both), "", "style")
+    if recipe.style not in STYLES:
+        raise source.error(unknown("style", recipe.style, STYLES), "", "style")
     if recipe.generator:
         check_model(recipe.generator, source, "generator")
     for i, other in enumerate(recipe.others):

@@ -8,13 +8,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
+
 from agentdistill.checkpoints import locate
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, RecipeError
@@ -25,35 +30,19 @@ from agentdistill.progress import Progress
 from agentdistill.prompts import load_style
 from agentdistill.retrieval import Retriever, build_retriever
 from agentdistill.sandbox import Limits
+from agentdistill.store import write_atomic, write_json
 from agentdistill.tasks import find_task, open_search
 from agentdistill.types import Problem
-from agentdistill.verify.candidates import read_pools, write_pools
+from agentdistill.verify.candidates import read_pools, sample_pools, write_pools
 from agentdistill.verify.distil import lessons
-from agentdistill.verify.judges import JudgeSettings, Kit
 from agentdistill.verify.judging import judge_pools, read_journal
-from agentdistill.verify.models import make_model, model_identity, on_one_base, resolved
-from agentdistill.verify.prm_training import marked, train_prm
+from agentdistill.verify.models import make_model, model_identity, n_parameters, on_one_base, resolved
+from agentdistill.verify.page import markdown, picture, render
+from agentdistill.verify.prm import marked, train_prm
 from agentdistill.verify.recipe import Other, RoleSettings, VerifyRecipe
-from agentdistill.verify.sampling import sample_pools
+from agentdistill.verify.scores import Asked, Costs, curve, read_costs
 from agentdistill.verify.types import Pool
-import hashlib
-import json
-import time
-from collections.abc import Iterator, Mapping
-from agentdistill.store import write_json
-from agentdistill.verify.models import n_parameters
-from collections.abc import Sequence
-from dataclasses import replace
-from statistics import fmean
-from agentdistill.store import write_atomic, write_json
-from agentdistill.verify import runs
-from agentdistill.verify.candidates import read_pools
-from agentdistill.verify.curves import Costs, curve, read_costs
-from agentdistill.verify.markdown import markdown
-from agentdistill.verify.page import picture, render
-from agentdistill.verify.recipe import VerifyRecipe
-from agentdistill.verify.rescore import Asked
-
+from agentdistill.verify.verifiers import Kit, VerifierSettings
 
 CANDIDATES = "candidates.jsonl"
 
@@ -170,7 +159,7 @@ def judge(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, na
 
 
 def _world(
-    recipe: VerifyRecipe, settings: JudgeSettings, retriever: Retriever | None, pools: Sequence[Pool]
+    recipe: VerifyRecipe, settings: VerifierSettings, retriever: Retriever | None, pools: Sequence[Pool]
 ) -> dict[str, Any]:
     """What a judgement hangs on besides its judge's own settings, for the roles that it matters to."""
     world: dict[str, Any] = {"style": settings.style or recipe.style}
@@ -222,13 +211,13 @@ def _taught(path: Path, role: RoleSettings) -> Any:
     return read_journal(journal)
 
 
-def _maker(settings: JudgeSettings) -> Callable[[], Model]:
+def _maker(settings: VerifierSettings) -> Callable[[], Model]:
     if not settings.needs_model or settings.role == "prm":
         return partial(Scripted, "", name=settings.name)  # nobody asks it
     return partial(make_model, settings.model)
 
 
-def _wanted(recipe: VerifyRecipe, names: Sequence[str]) -> list[JudgeSettings]:
+def _wanted(recipe: VerifyRecipe, names: Sequence[str]) -> list[VerifierSettings]:
     known = {j.name: j for j in recipe.judges}
     for name in names:
         if name not in known:
@@ -244,12 +233,12 @@ def _environment(recipe: VerifyRecipe) -> Iterator[Environment]:
 
 
 @contextmanager
-def _kit(recipe: VerifyRecipe, folder: Path, settings: JudgeSettings) -> Iterator[Kit]:
+def _kit(recipe: VerifyRecipe, folder: Path, settings: VerifierSettings) -> Iterator[Kit]:
     with _environment(recipe) as environment:
         yield Kit(environment, _retriever(recipe, folder, settings), recipe.style)
 
 
-def _retriever(recipe: VerifyRecipe, folder: Path, settings: JudgeSettings) -> Retriever | None:
+def _retriever(recipe: VerifyRecipe, folder: Path, settings: VerifierSettings) -> Retriever | None:
     search = recipe.tools.search
     if settings.role != "facts" or search is None:
         return None

@@ -8,38 +8,41 @@ parameters for every token read or written. Seconds are what the stages took on 
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from itertools import permutations
-import numpy as np
-from numpy.typing import NDArray
-from agentdistill.stats import pass_at_k
-from agentdistill.store import seed_of
-from agentdistill.verify.evidence import Ballots, Policy
-from agentdistill.verify.select import Ints, choose, method
-from collections import Counter
-from dataclasses import replace
-from agentdistill.errors import DataError
-from agentdistill.verify.types import Pool
-from collections import defaultdict
-from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from agentdistill.errors import DataError, UserError
 from agentdistill.grade import grade
-from agentdistill.stats import Interval, mean_interval, paired_difference
-from agentdistill.store import to_dict
+from agentdistill.stats import Interval, mean_interval, paired_difference, pass_at_k
+from agentdistill.store import seed_of, to_dict
 from agentdistill.verify.confusion import tests, verifier_facts
-from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots, find_judges
-from agentdistill.verify.select import METHODS, best_informed, fallbacks, method, refusal, select
-import json
-from dataclasses import dataclass, field
-from pathlib import Path
-from agentdistill.verify.evidence import Judges, find_judges
-from agentdistill.verify.select import METHODS
-
+from agentdistill.verify.select import (
+    METHODS,
+    Ballots,
+    Ints,
+    Listen,
+    Policy,
+    ballots,
+    best_informed,
+    choose,
+    fallbacks,
+    find_verifiers,
+    method,
+    refusal,
+    select,
+)
+from agentdistill.verify.types import Pool
 
 N_ORDERS = 256
 """Ordered subsets looked at where there are more."""
@@ -156,11 +159,11 @@ BASELINE, CONTROL = "majority", "two-stage"
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What to compute: methods and budgets (none: all that can be), who is listened to and by which rules, and what
-    results are shown by (:func:`~agentdistill.verify.groups.grouped`)."""
+    results are shown by (:func:`~agentdistill.verify.scores.grouped`)."""
 
     methods: tuple[str, ...] = ()
     budgets: tuple[int, ...] = ()
-    judges: Judges = Judges()  # noqa: RUF009  frozen
+    judges: Listen = Listen()  # noqa: RUF009  frozen
     policy: Policy = Policy()  # noqa: RUF009  frozen
     n_orders: int = N_ORDERS
     n_resamples: int = 2_000
@@ -184,7 +187,7 @@ def rescore(
     pools, repeats = grouped(pools, asked.by), [grouped(run, asked.by) for run in repeats]
     every = [p for run in (pools, *repeats) for p in run]
     _check(pools, repeats)
-    judges = find_judges(pools, asked.judges)
+    judges = find_verifiers(pools, asked.judges)
     seeds = _seeds(pools, repeats, judges, asked)
     names, left_out = _methods(asked, judges, seeds)
     try:
@@ -227,11 +230,11 @@ Votes = Mapping[str, Ballots]
 """Problem -> what selection sees of it, under one seed."""
 
 
-def _seeds(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]], judges: Judges, asked: Asked) -> tuple[Votes, ...]:
+def _seeds(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]], judges: Listen, asked: Asked) -> tuple[Votes, ...]:
     return tuple({p.id: ballots(p, judges, asked.policy) for p in run} for run in (pools, *repeats))
 
 
-def _methods(asked: Asked, judges: Judges, seeds: Sequence[Votes]) -> tuple[list[str], dict[str, str]]:
+def _methods(asked: Asked, judges: Listen, seeds: Sequence[Votes]) -> tuple[list[str], dict[str, str]]:
     """The methods wanted, or all for which there is evidence; and why some of these cannot go by it.
 
     Raises DataError where one that is wanted has no evidence.
@@ -249,7 +252,7 @@ def _methods(asked: Asked, judges: Judges, seeds: Sequence[Votes]) -> tuple[list
     return [name for name in names if name not in left_out], left_out
 
 
-def _with_evidence(asked: Asked, judges: Judges) -> list[str]:
+def _with_evidence(asked: Asked, judges: Listen) -> list[str]:
     names = []
     for name in asked.methods or METHODS:
         m = method(name)
@@ -385,7 +388,7 @@ def select_rows(pools: Sequence[Pool], name: str | None, asked: Asked) -> list[d
 
     Without a name it is the best informed of those that can be computed.
     """
-    judges = find_judges(pools, asked.judges)
+    judges = find_verifiers(pools, asked.judges)
     if name is None:
         name = best_informed(_methods(asked, judges, _seeds(pools, (), judges, asked))[0])
     _with_evidence(replace(asked, methods=(name,)), judges)
@@ -450,13 +453,13 @@ def curve(
     not told.
     """
     scores = rescore(pools, asked, repeats, {name: answers for name, (answers, _) in rivals.items()})
-    judges = find_judges(pools, asked.judges)
+    judges = find_verifiers(pools, asked.judges)
     every = [p for run in (pools, *repeats) for p in run]
     parts = _parts(every)
-    for method, facts in scores["methods"].items():
-        used = _used(method, judges)
+    for which, facts in scores["methods"].items():
+        used = _used(which, judges)
         for n, cell in facts["budgets"].items():
-            cell["cost"] = _cost(1 if method == "first" else int(n), used, parts, costs)
+            cell["cost"] = _cost(1 if which == "first" else int(n), used, parts, costs)
     for rival, (answers, n_parameters) in rivals.items():
         scores["rivals"][rival] |= _rival_costs(answers, n_parameters)
     size = costs.n_parameters.get(GENERATOR)
@@ -510,7 +513,7 @@ def _part(counts: Sequence[tuple[int, int]]) -> _Part:
     return _Part(n_prompt / len(counts), n_new / len(counts)) if n_prompt or n_new else _Part(None, None)
 
 
-def _used(method: str, judges: Judges) -> tuple[str, ...]:
+def _used(method: str, judges: Listen) -> tuple[str, ...]:
     """The stages that a method needs."""
     m = METHODS[method]
     listened = {"tool": judges.verifier, "plain": judges.plain, None: None}[m.filter]

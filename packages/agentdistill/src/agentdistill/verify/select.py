@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
-from agentdistill.errors import DataError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentdistill.errors import DataError, UserError
 from agentdistill.grade import grade
 from agentdistill.loop import canonical
 from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
-from collections.abc import Collection, Sequence
-import numpy as np
-from numpy.typing import NDArray
-from agentdistill.errors import DataError, UserError
-
 
 Pass = Literal["any", "all", "majority", "soft"]
 Steps = Literal["last", "min", "product", "mean"]
@@ -60,7 +59,7 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
-class Judges:
+class Listen:
     """Which judges a selection listens to, by name: the tool verifier, the one without a tool, the reward model."""
 
     verifier: str | None = None
@@ -182,7 +181,7 @@ def same(answer: str, other: str, kind: str) -> bool:
     return grade(kind, answer, other).correct or grade(kind, other, answer).correct
 
 
-def ballots(pool: Pool, judges: Judges, policy: Policy) -> Ballots:
+def ballots(pool: Pool, judges: Listen, policy: Policy) -> Ballots:
     """What selection needs of a pool. A judge that is not named gives None everywhere."""
 
     def said(name: str | None, c: Candidate) -> Judgement | None:
@@ -198,7 +197,7 @@ def ballots(pool: Pool, judges: Judges, policy: Policy) -> Ballots:
     )
 
 
-def judges_of(pools: Sequence[Pool]) -> dict[str, Judgement]:
+def verifiers_of(pools: Sequence[Pool]) -> dict[str, Judgement]:
     """Every judge that said something, by name, with one of its judgements: one with verdicts where it gave any."""
     out: dict[str, Judgement] = {}
     for j in (j for p in pools for c in p.candidates for j in c.judgements):
@@ -207,13 +206,13 @@ def judges_of(pools: Sequence[Pool]) -> dict[str, Judgement]:
     return out
 
 
-def find_judges(pools: Sequence[Pool], wanted: Judges = Judges()) -> Judges:
+def find_verifiers(pools: Sequence[Pool], wanted: Listen = Listen()) -> Listen:
     """The judges to listen to: those wanted, else the first of each sort that the pools hold.
 
     Only a wanted reward may be a verifier, and is then the share of its verdicts that passed. Raises DataError for an
     unknown name, and for a verifier that gives no verdicts.
     """
-    there = judges_of(pools)
+    there = verifiers_of(pools)
     for name in (wanted.verifier, wanted.plain, wanted.reward):
         if name is not None and name not in there:
             known = ", ".join(there) or "none"
@@ -224,7 +223,7 @@ def find_judges(pools: Sequence[Pool], wanted: Judges = Judges()) -> Judges:
     verifier = wanted.verifier or _first(there, ("code", "facts", "calculations", "given"), reward=False)
     plain = wanted.plain or _first(there, ("cot",), reward=False)
     reward = wanted.reward or _first(there, ("genrm", "prm", "given"), reward=True)
-    return Judges(verifier, plain, reward)
+    return Listen(verifier, plain, reward)
 
 
 def _first(there: dict[str, Judgement], roles: Sequence[str], *, reward: bool) -> str | None:
@@ -398,7 +397,7 @@ def _leading_group(groups: Ints, may: NDArray[np.bool_], w: NDArray[np.float64])
     return np.asarray(np.minimum(first, n - 1), dtype=np.int64)
 
 
-def select(name: str, b: Ballots, policy: Policy = Policy()) -> Choice:  # noqa: B008  frozen
+def select(name: str, b: Ballots, policy: Policy = Policy()) -> Choice:
     """The candidate that a method takes of a pool in its own order, and why.
 
     >>> b = Ballots((0, 1, 1), (0.9, 0.4, 0.4), (1.0, 1.0, 0.0), (None,) * 3, (None,) * 3)

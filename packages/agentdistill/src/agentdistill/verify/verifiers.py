@@ -35,7 +35,7 @@ _WORD = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeSettings:
+class VerifierSettings:
     """One judge of a recipe: its name and role, the model that writes, and how it is sampled; the paper's defaults.
 
     ``model`` is a table as a recipe's ``[teacher]``: the kind under ``model``, its settings beside it; empty for roles
@@ -98,7 +98,7 @@ class Kit:
     style: str = "standard"
 
 
-class Judge(Protocol):
+class Verifier(Protocol):
     """Something that checks a candidate. ``policy`` asks its model; judges without a chat model ignore it."""
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
@@ -112,10 +112,10 @@ def told(sample: Sample, verdict: Verdict) -> Verdict:
     return Verdict.CUT_OFF if cut else verdict
 
 
-def load_judge(settings: JudgeSettings, kit: Kit) -> Judge:
+def load_verifier(settings: VerifierSettings, kit: Kit) -> Verifier:
     """The judge of that role. Raises UserError where the kit lacks what it needs."""
-    judge: Judge = registry.load("verifiers", settings.role)(settings, kit)
-    return judge
+    verifier: Verifier = registry.load("verifiers", settings.role)(settings, kit)
+    return verifier
 
 
 def said(reply: str) -> Verdict:
@@ -134,7 +134,7 @@ def said(reply: str) -> Verdict:
     return Verdict.TRUE if words[-1].lower() == "yes" else Verdict.FALSE
 
 
-async def _samples(settings: JudgeSettings, policy: Policy, messages: tuple[Message, ...]) -> Sequence[Sample]:
+async def _samples(settings: VerifierSettings, policy: Policy, messages: tuple[Message, ...]) -> Sequence[Sample]:
     """The k replies to a conversation, sampled as the settings say."""
     return await policy.ask_many(Request(messages, settings.sampling, settings.n, seed=policy.seed(settings.role)))
 
@@ -191,16 +191,16 @@ def _run_hardened(source):
 """Run before a program that is to compare by value: ``a == b`` becomes isclose or ``simplify(a - b) == 0``."""
 
 
-class CodeJudge:
+class CodeVerifier:
     """k programs a candidate, each in a fresh session. Equal programs do the same: one that ran lately is not run
     again."""
 
-    def __init__(self, settings: JudgeSettings, style: VerifyStyle, environment: Environment) -> None:
+    def __init__(self, settings: VerifierSettings, style: VerifyStyle, environment: Environment) -> None:
         self._settings, self._style, self._environment = settings, style, environment
         self._ran: OrderedDict[str, asyncio.Task[Execution]] = OrderedDict()
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
-        """See :class:`Judge`."""
+        """See :class:`Verifier`."""
         messages = self._style.ask("code", problem.question, candidate.solution)
         return await self.run(await _samples(self._settings, policy, messages))
 
@@ -262,31 +262,31 @@ def printed(output: str) -> Verdict:
     return Verdict.TRUE if "True" in found else Verdict.FALSE
 
 
-def load_code(settings: JudgeSettings, kit: Kit) -> CodeJudge:
+def load_code(settings: VerifierSettings, kit: Kit) -> CodeVerifier:
     """The verifier with code. Raises UserError without a sandbox."""
     if kit.environment is None:
         raise UserError(f'judge "{settings.name}" runs code and needs a sandbox')
-    return CodeJudge(settings, load_style(settings.style or kit.style), kit.environment)
+    return CodeVerifier(settings, load_style(settings.style or kit.style), kit.environment)
 
 
 # --- without a tool ---------------------------------------------------------------------------------------------------
 
 
-class ThinkingJudge:
+class ThinkingVerifier:
     """T1's control: the same question as with code, answered by k rationales, each with a verdict in its last line."""
 
-    def __init__(self, settings: JudgeSettings, style: VerifyStyle) -> None:
+    def __init__(self, settings: VerifierSettings, style: VerifyStyle) -> None:
         self._settings, self._style = settings, style
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
-        """See :class:`Judge`."""
+        """See :class:`Verifier`."""
         messages = self._style.ask("cot", problem.question, candidate.solution)
         return tuple(Check(s.text, told(s, said(s.text))) for s in await _samples(self._settings, policy, messages))
 
 
-def load_cot(settings: JudgeSettings, kit: Kit) -> ThinkingJudge:
+def load_cot(settings: VerifierSettings, kit: Kit) -> ThinkingVerifier:
     """The verifier without a tool."""
-    return ThinkingJudge(settings, load_style(settings.style or kit.style))
+    return ThinkingVerifier(settings, load_style(settings.style or kit.style))
 
 
 # --- with documents ---------------------------------------------------------------------------------------------------
@@ -296,18 +296,18 @@ _CLAIM = re.compile(rf"^[^a-z\n]*claim\b(?:.*?(?:\s*(?:->|→)\W*{_RULING}\b|:\W
 QUERY_CHARS = 4000
 
 
-class FactJudge:
+class FactVerifier:
     """k rationales a candidate over the same documents: every fact that a solution states is held against them.
 
     The query is question and solution together. A fact that the documents do not mention counts as right; one that they
     contradict makes the solution wrong. So the claims decide; the last line does where one of them cannot be read.
     """
 
-    def __init__(self, settings: JudgeSettings, style: VerifyStyle, retriever: Retriever) -> None:
+    def __init__(self, settings: VerifierSettings, style: VerifyStyle, retriever: Retriever) -> None:
         self._settings, self._style, self._retriever = settings, style, retriever
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
-        """See :class:`Judge`."""
+        """See :class:`Verifier`."""
         query = f"{problem.question}\n{candidate.solution}"[:QUERY_CHARS]
         found = await asyncio.to_thread(self._retriever.search, query, self._settings.n_documents)
         messages = self._style.ask("facts", problem.question, candidate.solution, found)
@@ -332,11 +332,11 @@ def all_claims(reply: str) -> Verdict:
     return verdict if "" in words else Verdict.TRUE
 
 
-def load_facts(settings: JudgeSettings, kit: Kit) -> FactJudge:
+def load_facts(settings: VerifierSettings, kit: Kit) -> FactVerifier:
     """The verifier with documents. Raises UserError without a retriever."""
     if kit.retriever is None:
         raise UserError(f'judge "{settings.name}" searches and needs a corpus: name one as search in [tools]')
-    return FactJudge(settings, load_style(settings.style or kit.style), kit.retriever)
+    return FactVerifier(settings, load_style(settings.style or kit.style), kit.retriever)
 
 
 # --- a reward model that writes ---------------------------------------------------------------------------------------
@@ -352,11 +352,11 @@ class GenRM:
     the model would give other words. Where a tokenizer splits a blank off, the token behind it counts with it.
     """
 
-    def __init__(self, settings: JudgeSettings, style: VerifyStyle) -> None:
+    def __init__(self, settings: VerifierSettings, style: VerifyStyle) -> None:
         self._settings, self._style = settings, style
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
-        """See :class:`Judge`."""
+        """See :class:`Verifier`."""
         messages = self._style.ask("genrm", problem.question, candidate.solution)
         samples = await _samples(self._settings, policy, messages)
         if self._settings.score == "parsed":
@@ -400,7 +400,7 @@ def yes(token: str, probability: float) -> float | None:
     return 1.0 - probability if word and "no".startswith(word) else None
 
 
-def load_genrm(settings: JudgeSettings, kit: Kit) -> GenRM:
+def load_genrm(settings: VerifierSettings, kit: Kit) -> GenRM:
     """The reward model that writes."""
     return GenRM(settings, load_style(settings.style or kit.style))
 
@@ -408,20 +408,20 @@ def load_genrm(settings: JudgeSettings, kit: Kit) -> GenRM:
 # --- the gold answer --------------------------------------------------------------------------------------------------
 
 
-class GoldJudge:
+class GoldVerifier:
     """One Check a candidate, its mark: the ceiling of any verifier, and labels for those that are to learn."""
 
     def __init__(self, style: VerifyStyle) -> None:
         self._style = style
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
-        """See :class:`Judge`. Raises DataError for a candidate without a mark."""
+        """See :class:`Verifier`. Raises DataError for a candidate without a mark."""
         if candidate.correct is None:
             raise DataError(f"problem {problem.id!r} has no gold answer to judge by")
         verdict = Verdict.TRUE if candidate.correct else Verdict.FALSE
         return (Check(self._style.verdict + ("Yes" if candidate.correct else "No"), verdict),)
 
 
-def load_gold(settings: JudgeSettings, kit: Kit) -> GoldJudge:
+def load_gold(settings: VerifierSettings, kit: Kit) -> GoldVerifier:
     """The verifier that knows the answer."""
-    return GoldJudge(load_style(settings.style or kit.style))
+    return GoldVerifier(load_style(settings.style or kit.style))

@@ -37,12 +37,12 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _asked(args: argparse.Namespace) -> Asked:
-    from agentdistill.verify import Asked, Judges, Policy
+    from agentdistill.verify import Asked, Listen, Policy
 
     if getattr(args, "subsets", 1) < 1 or getattr(args, "resamples", 1) < 1:
         raise UserError("--subsets and --resamples have to be at least 1")
     policy = Policy(args.passes, args.unsettled, args.missing, args.filtered, args.steps)
-    judges = Judges(args.verifier, args.plain, args.reward)
+    judges = Listen(args.verifier, args.plain, args.reward)
     if args.command == "select":
         return Asked(judges=judges, policy=policy, seed=args.seed)
     return Asked(args.methods, args.budgets, judges, policy, args.subsets, args.resamples, args.seed, args.by)
@@ -50,7 +50,7 @@ def _asked(args: argparse.Namespace) -> Asked:
 
 def _read(path: Path, args: argparse.Namespace) -> list[Pool]:
     from agentdistill.verify import read_pools
-    from agentdistill.verify.judges.calculations import with_calculations
+    from agentdistill.verify.calculations import with_calculations
 
     if args.limit is not None and args.limit < 1:
         raise UserError("--limit has to be at least 1")
@@ -59,7 +59,7 @@ def _read(path: Path, args: argparse.Namespace) -> list[Pool]:
 
 
 def _select(args: argparse.Namespace) -> int:
-    from agentdistill.verify.rescore import select_rows
+    from agentdistill.verify.scores import select_rows
 
     for row in select_rows(_read(args.file, args), args.method, _asked(args)):
         print(json.dumps(row, ensure_ascii=False))
@@ -76,9 +76,8 @@ def _rescore(args: argparse.Namespace) -> int:
 
 def _curve(args: argparse.Namespace) -> int:
     from agentdistill.store import json_text, write_atomic
-    from agentdistill.verify.curves import curve, read_costs
-    from agentdistill.verify.markdown import markdown
-    from agentdistill.verify.page import picture, render
+    from agentdistill.verify.page import markdown, picture, render
+    from agentdistill.verify.scores import curve, read_costs
 
     kind = ".json" if args.out is None else args.out.suffix
     writers = {".html": render, ".md": markdown, ".svg": picture}

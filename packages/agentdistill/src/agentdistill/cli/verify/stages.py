@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
     from agentdistill.errors import UserError
     from agentdistill.progress import Terminal
     from agentdistill.store import json_text, locked, write_json
-    from agentdistill.verify import experiment, runs
+    from agentdistill.verify import runs
     from agentdistill.verify.candidates import read_pools
     from agentdistill.verify.recipe import load_verify_recipe
 
@@ -49,13 +49,13 @@ def main(args: argparse.Namespace) -> int:
         some = dataclasses.replace(recipe.problems, limit_test=args.limit, limit_train=args.limit)
         recipe, folder = dataclasses.replace(recipe, problems=some), args.runs / f"{recipe.name}.first-{args.limit}"
     if getattr(args, "seed", None) is not None:
-        recipe, folder = experiment.with_seed(recipe, folder, args.seed)
+        recipe, folder = runs.with_seed(recipe, folder, args.seed)
     with locked(folder / ".lock", folder), Terminal() as progress:
         write_json(folder / "verify-recipe.json", dataclasses.asdict(recipe))  # an agent run may share the folder
         if args.command == "run":
             if args.seeds < 1:
                 raise UserError("--seeds has to be at least 1")
-            print(experiment.run_all(recipe, folder, args.seeds, progress))
+            print(runs.run_all(recipe, folder, args.seeds, progress))
             return 0
         given = getattr(args, "candidates", None)
         split = args.split if given is None else given.stem

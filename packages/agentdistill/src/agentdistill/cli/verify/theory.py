@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser, command: str) -> None:
 def main(args: argparse.Namespace) -> int:
     """Run the command."""
     from agentdistill.store import json_text
-    from agentdistill.verify.theory import chance_right
+    from agentdistill.verify.confusion import chance_right
 
     rows = []
     try:
