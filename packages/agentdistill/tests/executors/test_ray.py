@@ -186,7 +186,7 @@ def test_verification_is_the_same(inputs: Path, tmp_path: Path, cluster: None) -
         problems=Problems(test=str(inputs.parent / "train.jsonl"), limit_test=4),
         generator={"model": "scripted", "replies": said, "batch_size": 2},
         sample=SampleSettings(n=3, temperature=0.5),
-        judges=(
+        verifiers=(
             VerifierSettings(name="toolv", role="code", model=code, k=2),
             VerifierSettings(name="gold", role="gold"),
         ),

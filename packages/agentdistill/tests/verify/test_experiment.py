@@ -39,20 +39,20 @@ n_train = 1
 name = "rival"
 model = {{ model = "scripted", replies = "Answer: 41" }}
 
-[[judges]]
+[[verifiers]]
 name = "teacher"
 role = "code"
 k = 1
 model = {{ model = "scripted", replies = "```python\\nprint(6 * 7 == 42)\\n```" }}
 
-[[judges]]
+[[verifiers]]
 name = "toolv"
 role = "code"
 k = 1
 max_new_tokens = 4
 model = {{ model = "local", path = "role:toolv", device = "cpu" }}
 
-[[judges]]
+[[verifiers]]
 name = "prm"
 role = "prm"
 model = {{ model = "local", path = "role:prm", device = "cpu" }}
@@ -152,12 +152,12 @@ def test_a_few_problems_are_of_every_family(tmp_path, recipe):
 def test_candidates_may_be_given(tmp_path):
     path = tmp_path / "given.toml"
     write_pools(tmp_path / "c.jsonl", SEEDS[0])
-    judge = '[[judges]]\nname = "sums"\nrole = "calculations"\n'
+    judge = '[[verifiers]]\nname = "sums"\nrole = "calculations"\n'
     path.write_text(f'[candidates]\ntest = "{tmp_path / "c.jsonl"}"\n{judge}')
     read = load_verify_recipe(path)
     assert given(read, "test") == SEEDS[0]
     assert given(read, "train") is None
-    path.write_text('[[judges]]\nname = "sums"\nrole = "calculations"\n')
+    path.write_text('[[verifiers]]\nname = "sums"\nrole = "calculations"\n')
     with pytest.raises(RecipeError, match=r"no \[problems\] table"):
         load_verify_recipe(path)
 

@@ -41,17 +41,17 @@ replies = {{ "apples" = "2 + 3 = 5\\n\\nAnswer: 5", "pears" = "4 + 4 = 9\\n\\nAn
 [sample]
 n = 3
 
-[[judges]]
+[[verifiers]]
 name = "toolv"
 role = "code"
 k = 2
 model = {{ model = "scripted", replies = {{ "apples" = "```py\\nprint(2 + 3 == 5)\\n```", "pears" = "```py\\nprint(4 + 4 == 9)\\n```" }} }}
 
-[[judges]]
+[[verifiers]]
 name = "sums"
 role = "calculations"
 
-[[judges]]
+[[verifiers]]
 name = "reward"
 role = "genrm"
 k = 2
@@ -87,7 +87,7 @@ def test_a_recipe_from_problems_to_a_page(recipe, tmp_path, capsys):
 
     before = file.read_bytes()
     run(capsys, "sample", recipe, *runs)  # nothing is sampled again, and what was judged stays
-    run(capsys, "judge", recipe, *runs, "--judge", "toolv")
+    run(capsys, "judge", recipe, *runs, "--verifier", "toolv")
     assert file.read_bytes() == before
 
     told = json.loads(run(capsys, "rescore", file, "--resamples", 50))
@@ -139,7 +139,7 @@ def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
         tmp_path / "runs",
         "--candidates",
         tmp_path / "toy.jsonl",
-        "--judge",
+        "--verifier",
         "sums",
     )
     file = Path(run(capsys, *arguments).strip())
@@ -154,7 +154,7 @@ def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
 
 
 def test_a_gold_answer_that_is_corrected_counts(recipe, tmp_path, capsys):
-    recipe.write_text(recipe.read_text() + '\n[[judges]]\nname = "oracle"\nrole = "gold"\n')
+    recipe.write_text(recipe.read_text() + '\n[[verifiers]]\nname = "oracle"\nrole = "gold"\n')
     page = ["run", recipe, "--runs", tmp_path / "runs"]
     folder = tmp_path / "runs" / "small"
     run(capsys, *page)
@@ -174,7 +174,7 @@ def test_a_gold_answer_that_is_corrected_counts(recipe, tmp_path, capsys):
 def test_what_changes_in_a_given_file_counts(recipe, tmp_path, capsys):
     row = {"problem": "2 + 3?", "id": "a", "answer": "5", "candidates": [{"solution": "2 + 3 = 5", "score": 0.2}]}
     file = tmp_path / "mine.jsonl"
-    judge = ["judge", recipe, "--runs", tmp_path / "runs", "--candidates", file, "--judge", "sums"]
+    judge = ["judge", recipe, "--runs", tmp_path / "runs", "--candidates", file, "--verifier", "sums"]
     file.write_text(json.dumps(row))
     run(capsys, *judge)
     row["candidates"][0] |= {"score": 0.7, "correct": False}
@@ -212,7 +212,7 @@ def test_a_judge_that_the_recipe_no_longer_has_says_nothing(recipe, tmp_path, ca
 def test_another_sandbox_corpus_or_style_judges_anew(change, changed, recipe, tmp_path, capsys):
     for name in ("corpus", "other"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"title": name, "text": f"{name}: apples, pears"}) + "\n")
-    facts = '[[judges]]\nname = "facts"\nrole = "facts"\nk = 1\nmodel = { model = "scripted", replies = "" }\n'
+    facts = '[[verifiers]]\nname = "facts"\nrole = "facts"\nk = 1\nmodel = { model = "scripted", replies = "" }\n'
     recipe.write_text(f'{recipe.read_text()}{facts}\n[tools]\nsearch = "{tmp_path}/corpus.jsonl"\n')
     runs = [recipe, "--runs", tmp_path / "runs"]
     run(capsys, "sample", *runs)
@@ -227,7 +227,7 @@ def test_another_sandbox_corpus_or_style_judges_anew(change, changed, recipe, tm
 
 def test_seconds_a_candidate_are_of_this_very_judge_and_of_all_its_parts(recipe, tmp_path, capsys):
     def judge():
-        run(capsys, "judge", *runs, "--judge", "reward")
+        run(capsys, "judge", *runs, "--verifier", "reward")
         return json.loads((folder / "candidates.costs.json").read_text())
 
     runs = [recipe, "--runs", tmp_path / "runs"]
@@ -258,12 +258,13 @@ def test_a_dry_run_has_a_folder_of_its_own(recipe, tmp_path, capsys):
     ("change", "words"),
     [
         (('role = "code"', 'role = "coder"'), "role"),
-        (("k = 2\n", "k = 0\n"), "judges.k has to be at least 1"),
-        (('name = "sums"', 'name = "toolv"'), "two judges have one name"),
+        (("k = 2\n", "k = 0\n"), "verifiers.k has to be at least 1"),
+        (('name = "sums"', 'name = "toolv"'), "two verifiers have one name"),
+        (("[[verifiers]]", "[[judges]]"), "[[judges]] is now called [[verifiers]]"),
         (("n = 3", "n = 3\ntemprature = 1.0"), 'unknown key "temprature" in [sample]; did you mean "temperature"?'),
         (("n = 3", "n = 3\ntemperature = 0.0"), "n above 1 needs a temperature above 0"),
         (("[generator]\nmodel", "[generator]\nmodle"), "unknown key"),
-        (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'y'\n\n[sample]"), 'unknown judge "y"'),
+        (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'y'\n\n[sample]"), 'unknown verifier "y"'),
         (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'sums'\n\n[sample]"), "set base at the top"),
         (("[sample]", "[policy]\nfiltered = 'later'\n\n[sample]"), 'unknown filtered "later"'),
         (
@@ -284,9 +285,9 @@ def test_what_is_wrong_with_a_recipe_is_one_clear_line(recipe, change, words):
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes/verify").glob("*.toml")), ids=lambda p: p.name)
 def test_the_recipes_of_verification_can_be_read(path):
     read = load_verify_recipe(path)
-    assert read.judges
+    assert read.verifiers
     assert set(filter(None, (read.listen.verifier, read.listen.plain, read.listen.reward))) <= {
-        j.name for j in read.judges
+        j.name for j in read.verifiers
     }
 
 
@@ -297,7 +298,7 @@ def test_the_recipes_of_verification_can_be_read(path):
         (["rescore", "c.jsonl", "--methods", "median"], "no selection is called"),
         (["rescore", "c.jsonl", "--budgets", "5"], "a budget of 5 is not between 1 and 2"),
         (["rescore", "c.jsonl", "--methods", "verifier"], '"verifier" needs verdicts'),
-        (["rescore", "c.jsonl", "--reward", "prm"], 'no judge is called "prm"'),
+        (["rescore", "c.jsonl", "--reward", "prm"], 'no verifier is called "prm"'),
         (["rescore", "ungraded.jsonl"], "has no gold answer"),
         (["curve", "c.jsonl", "--out", "c.png"], "ends in .html, .md, .svg or .json"),
         (["theory", "--p", "1.5"], "are probabilities"),
@@ -490,7 +491,7 @@ def test_local_weights_sample_and_judge_the_same_after_a_kill(recipe, tmp_path, 
     sampled = file.read_bytes()
     assert len({c.solution for p in read_pools(file) for c in p.candidates}) > 3  # every sample has a seed of its own
     assert all(c.n_new_tokens > 0 and c.n_prompt_tokens > 0 for p in read_pools(file) for c in p.candidates)
-    run(capsys, "judge", *runs, "--judge", "toolv")
+    run(capsys, "judge", *runs, "--verifier", "toolv")
     judged = file.read_bytes()
     assert json.loads(file.with_suffix(".costs.json").read_text())["n_parameters"]["toolv"] > 1000
 
@@ -499,5 +500,5 @@ def test_local_weights_sample_and_judge_the_same_after_a_kill(recipe, tmp_path, 
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
         if stage == "sample":
             file.unlink()
-        run(capsys, stage, *runs, *(["--judge", "toolv"] if stage == "judge" else []))
+        run(capsys, stage, *runs, *(["--verifier", "toolv"] if stage == "judge" else []))
         assert file.read_bytes() == whole

@@ -152,7 +152,7 @@ def test_a_verifier_is_its_own_reward_only_where_that_is_wanted():
     assert "reward" not in told["judges"]
     assert list(told["methods"]) == ["first", "majority", "verifier", "pass"]
     assert select_rows(pools, None, QUICK)[0]["method"] == "verifier"
-    wanted = curve("c", pools, replace(QUICK, judges=Listen(reward="toolv")), Costs())
+    wanted = curve("c", pools, replace(QUICK, listen=Listen(reward="toolv")), Costs())
     assert "verifier-weighted" in wanted["methods"]
     assert "weighed by toolv (the share of its own verdicts)." in " ".join(setting(wanted))
 

@@ -216,7 +216,7 @@ class CalculationVerifier:
         self._turn = asyncio.Lock()
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
-        """See :class:`~agentdistill.verify.judges.Verifier`."""
+        """See :class:`~agentdistill.verify.verifiers.Verifier`."""
         async with self._turn:
             return await asyncio.to_thread(self._checker.check, candidate.solution)
 
@@ -224,5 +224,5 @@ class CalculationVerifier:
 def load_calculations(settings: VerifierSettings, kit: Kit) -> CalculationVerifier:
     """The check of calculations. Raises UserError without a sandbox."""
     if kit.environment is None:
-        raise UserError(f'judge "{settings.name}" calculates and needs a sandbox')
+        raise UserError(f'verifier "{settings.name}" calculates and needs a sandbox')
     return CalculationVerifier(Checker(kit.environment))

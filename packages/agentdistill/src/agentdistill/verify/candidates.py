@@ -49,7 +49,7 @@ from agentdistill.types import End, Problem, Sampling, Trace
 from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
 
 GIVEN_SCORE, GIVEN_VERDICT = "score", "verdict"
-"""What judges are called whose word stands in somebody's file."""
+"""The names of the verifiers whose scores and verdicts a file of others holds."""
 Row = Mapping[str, Any]
 
 

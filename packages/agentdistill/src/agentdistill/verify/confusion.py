@@ -101,21 +101,21 @@ def total(matrices: Iterable[Confusion]) -> Confusion:
     return sum(matrices, Confusion())
 
 
-def of_verifier(pools: Sequence[Pool], judge: str, policy: Policy) -> Confusion:
-    """The matrix of one judge over every graded candidate."""
-    return total(counts(pools, partial(Test((judge,)).accepts, policy)).values())
+def of_verifier(pools: Sequence[Pool], verifier: str, policy: Policy) -> Confusion:
+    """The matrix of one verifier over every graded candidate."""
+    return total(counts(pools, partial(Test((verifier,)).accepts, policy)).values())
 
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """What a solution has to pass: one judge, or several of whom all have to accept it."""
+    """What a solution has to pass: one verifier, or several that all have to accept it."""
 
-    judges: tuple[str, ...]
+    verifiers: tuple[str, ...]
     role: str = ""
 
     def accepts(self, policy: Policy, c: Candidate) -> bool:
         """Whether a candidate passes."""
-        return all(accepted(c.judgement(j), policy) for j in self.judges)
+        return all(accepted(c.judgement(j), policy) for j in self.verifiers)
 
 
 def facts(by_problem: Mapping[str, Confusion], n_resamples: int = 2_000, seed: int = 0) -> dict[str, Any]:
@@ -175,32 +175,32 @@ def verifier_facts(
     return out
 
 
-def tests(pools: Sequence[Pool], judges: Listen, policy: Policy) -> dict[str, Test]:
-    """Every judge, by its name, and last the verifier and the reward together: f and r, which T1 multiplies.
+def tests(pools: Sequence[Pool], listen: Listen, policy: Policy) -> dict[str, Test]:
+    """Every verifier, by its name, and last the verifier and the reward together: f and r, which T1 multiplies.
 
     A reward model accepts from a half on. One without verdicts is left out where a half does not part its rewards: it
     ranks, and says nothing of right and wrong.
     """
     there = verifiers_of(pools)
     found = {n: Test((n,), j.role) for n, j in there.items() if j.verdicts or _separates(pools, n, policy)}
-    pair = tuple(dict.fromkeys(n for n in (judges.verifier, judges.reward) if n in found))
+    pair = tuple(dict.fromkeys(n for n in (listen.verifier, listen.reward) if n in found))
     if len(pair) == 2:
         found[" × ".join(pair)] = Test(pair, " × ".join(there[n].role for n in pair))
     return found
 
 
-def _separates(pools: Sequence[Pool], judge: str, policy: Policy) -> bool:
-    rewards = [reward_value(c.judgement(judge), policy) for p in pools for c in p.candidates]
+def _separates(pools: Sequence[Pool], verifier: str, policy: Policy) -> bool:
+    rewards = [reward_value(c.judgement(verifier), policy) for p in pools for c in p.candidates]
     known = [r for r in rewards if r is not None]
     return bool(known) and 0 <= min(known) < 0.5 <= max(known) <= 1
 
 
 def kinds(pools: Sequence[Pool], test: Test) -> dict[str, int] | None:
-    """How many samples of a judge ended in which kind of verdict, and how many candidates it said nothing of; None
-    where it gives no verdicts, and for several judges."""
-    said = [c.judgement(test.judges[0]) for p in pools for c in p.candidates]
+    """How many samples of a verifier ended in which kind of verdict, and how many candidates it said nothing of; None
+    where it gives no verdicts, and for several verifiers."""
+    said = [c.judgement(test.verifiers[0]) for p in pools for c in p.candidates]
     ended = Counter(v for j in said if j is not None for v in j.verdicts)
-    if len(test.judges) > 1 or not ended:
+    if len(test.verifiers) > 1 or not ended:
         return None
     missing = sum(j is None or not j.verdicts for j in said)
     return {**{v.value: ended[v] for v in Verdict}, "candidates_without": missing}

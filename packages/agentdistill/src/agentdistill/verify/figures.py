@@ -244,10 +244,10 @@ def short(value: float) -> str:
 
 def verifier_accuracy(c: Curve, width: float = 900, height: float = 300) -> Markup:
     """Every verifier's accuracy by family, where there are several."""
-    judges = {name: v for name, v in c["verifiers"].items() if len(v["families"]) > 1}
-    if not judges:
+    shown = {name: v for name, v in c["verifiers"].items() if len(v["families"]) > 1}
+    if not shown:
         return Markup("")
-    families = sorted({f for v in judges.values() for f in v["families"]})
+    families = sorted({f for v in shown.values() for f in v["families"]})
     frame = svg.Frame(44, width - 200, 14, height - 46, -0.3, len(families) - 0.7, 1.0)
     body = svg.share_axis(frame, 0.2, unit=" %")
     body += axis(
@@ -257,9 +257,9 @@ def verifier_accuracy(c: Curve, width: float = 900, height: float = 300) -> Mark
     )
     in_order = all(any(c.isdigit() for c in f) for f in families)  # lengths or levels: a line says something
     rows = []
-    for i, (name, v) in enumerate(judges.items()):
+    for i, (name, v) in enumerate(shown.items()):
         shares = ((k, v["families"][f]["accuracy"]) for k, f in enumerate(families) if f in v["families"])
-        dodge = 0.0 if in_order else (i - (len(judges) - 1) / 2) * 11
+        dodge = 0.0 if in_order else (i - (len(shown) - 1) / 2) * 11
         at = [(frame.x(k) + dodge, frame.y(share)) for k, share in shares if share is not None]
         if at and in_order:
             dash = {"stroke_dasharray": "6 4"} if v["role"] == "cot" else {}

@@ -65,13 +65,13 @@ def judge_pools(
     progress: Progress | None = None,
     ray: RaySettings | None = None,
 ) -> list[Pool]:
-    """The pools with this judge's judgement on every candidate, in place of one by the same name.
+    """The pools with this verifier's judgement on every candidate, in place of one by the same name.
 
     ``kit`` and ``model`` are made only if a judgement is missing in the ``journal``, in this process or, with ``ray``,
-    in its workers. A journal of another judge, of other settings or of another ``world`` (whatever else judgements hang
-    on, as JSON values) is set aside. A candidate that the judge's server refused has no judgement; a later call asks
-    again. Raises InfrastructureError where the world failed again and again, ModelError where every candidate was
-    refused; what was judged is kept.
+    in its workers. A journal of another verifier, of other settings or of another ``world`` (whatever else judgements
+    depend on, as JSON values) is set aside. A candidate that the verifier's server refused has no judgement; a later
+    call asks again. Raises InfrastructureError after repeated infrastructure faults, ModelError where every candidate
+    was refused; what was judged is kept.
     """
     done = _opened(journal, settings, seed, world)
     places = [(p, i, c) for p in pools for i, c in enumerate(p.candidates)]
@@ -106,9 +106,9 @@ def read_journal(path: Path) -> tuple[VerifierSettings, list[Judged]]:
                 judged = from_dict(Judged, row)
                 out[judged.key] = judged
         except (DataError, TypeError) as e:
-            raise DataError(f"{path}:{n}: no line of a judge's journal ({e})") from e
+            raise DataError(f"{path}:{n}: no line of a verifier's journal ({e})") from e
     if settings is None:
-        raise DataError(f"{path}: no journal of a judge (its settings are missing)")
+        raise DataError(f"{path}: no journal of a verifier (its settings are missing)")
     return settings, list(out.values())
 
 
@@ -128,10 +128,10 @@ def _opened(
     return {j.key: j for j in read_journal(path)[1]}
 
 
-def _with(c: Candidate, judge: str, judged: Judged | None) -> Candidate:
-    """The candidate with the judgement, in the place of an earlier one by that judge."""
+def _with(c: Candidate, verifier: str, judged: Judged | None) -> Candidate:
+    """The candidate with the judgement, in the place of an earlier one by that verifier."""
     if judged is None:
-        return replace(c, judgements=tuple(j for j in c.judgements if j.judge != judge))
+        return replace(c, judgements=tuple(j for j in c.judgements if j.judge != verifier))
     new = judged.judgement
     if c.judgement(new.judge) is None:
         return replace(c, judgements=(*c.judgements, new))
@@ -139,12 +139,12 @@ def _with(c: Candidate, judge: str, judged: Judged | None) -> Candidate:
 
 
 def _episode(
-    judge: Verifier, settings: VerifierSettings, seed: int, pool: Pool, i: int, candidate: Candidate
+    verifier: Verifier, settings: VerifierSettings, seed: int, pool: Pool, i: int, candidate: Candidate
 ) -> Episode[Judged | Fault]:
     async def run(model: Model) -> Judged | Fault:
         policy = Asking(model, seed_of(seed, settings.name, pool.id, i), settings.sampling)
         try:
-            checks = await judge.check(policy, pool.problem, candidate)
+            checks = await verifier.check(policy, pool.problem, candidate)
         except (InfrastructureError, RefusedError) as e:
             return e
         return Judged(pool.id, i, digest(candidate.solution), judgement_of(settings, checks, policy.usage), checks)
@@ -173,9 +173,9 @@ async def _work(
     seed: int,
 ) -> AsyncIterator[Work[Judged | Fault]]:
     with kit() as opened:
-        judge, model = load_verifier(settings, opened), make()
+        verifier, model = load_verifier(settings, opened), make()
         try:
-            yield Work(model, [_episode(judge, settings, seed, *place) for place in places])
+            yield Work(model, [_episode(verifier, settings, seed, *place) for place in places])
         finally:
             await model.aclose()
 
@@ -307,8 +307,8 @@ class Choosing:
         kind = self.kind or _kind([t.answer for t in traces if t.answer])
         role = "facts" if kind == "short" and self.kit.retriever is not None else "code"
         table = {"model": "local"}  # is loaded already
-        judge = VerifierSettings(name=role, role=role, model=table, max_new_tokens=settings.sampling.max_new_tokens)
-        return await _chosen(self.verifier or model, replace(problem, kind=kind), traces, judge, self.kit, seed=seed)
+        checker = VerifierSettings(name=role, role=role, model=table, max_new_tokens=settings.sampling.max_new_tokens)
+        return await _chosen(self.verifier or model, replace(problem, kind=kind), traces, checker, self.kit, seed=seed)
 
 
 def _kind(answers: Sequence[str]) -> str:
@@ -343,7 +343,7 @@ async def _solved(model: Model, problem: Problem, solve: Solve, n: int) -> list[
 
 
 async def _chosen(
-    verifier: Model,
+    model: Model,
     problem: Problem,
     traces: Sequence[Trace],
     settings: VerifierSettings,
@@ -354,20 +354,20 @@ async def _chosen(
 ) -> Answered:
     candidates = tuple(of_trace(t) if t.end is not End.FAULT else Candidate("") for t in traces)
     pool = Pool(problem, candidates, traces[0].model)
-    judge = load_verifier(settings, kit)
+    verifier = load_verifier(settings, kit)
 
     def checking(i: int, c: Candidate) -> Callable[[Model], Awaitable[tuple[Candidate, tuple[Check, ...]]]]:
         async def check(m: Model) -> tuple[Candidate, tuple[Check, ...]]:
             asking = Asking(m, seed_of(seed, settings.name, problem.id, i), settings.sampling)
             try:
-                checks = await judge.check(asking, problem, c) if c.answer is not None else ()
+                checks = await verifier.check(asking, problem, c) if c.answer is not None else ()
             except RefusedError:  # one candidate's words: the others are judged
                 checks = ()
             return replace(c, judgements=(judgement_of(settings, checks, asking.usage),)), checks
 
         return check
 
-    judged = await _all(verifier, [checking(i, c) for i, c in enumerate(pool.candidates)])
+    judged = await _all(model, [checking(i, c) for i, c in enumerate(pool.candidates)])
     pool = replace(pool, candidates=tuple(c for c, _ in judged))
     rules = policy or Policy(filtered="majority")
     seen = ballots(pool, Listen(verifier=settings.name), rules)

@@ -176,7 +176,7 @@ class StepVerifier:
         self._turn = asyncio.Lock()
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
-        """See :class:`~agentdistill.verify.judges.Verifier`."""
+        """See :class:`~agentdistill.verify.verifiers.Verifier`."""
         steps = steps_of(candidate.solution, self._separator)
         if not steps:
             return ()

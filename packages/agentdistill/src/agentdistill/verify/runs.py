@@ -130,14 +130,14 @@ def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, o
 
 
 def judge(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, names: Sequence[str] = ()) -> Path:
-    """Let the recipe's judges, or those named, judge the candidates of a split; returns their file.
+    """Let the recipe's verifiers, or those named, judge the candidates of a split; returns their file.
 
-    What judges said that the recipe no longer has is dropped from it; it stays in their journals.
+    What verifiers said that the recipe no longer has is dropped from it; it stays in their journals.
     """
     path = candidates_path(folder, split)
     if not path.exists():
         raise DataError(f"{path}: no candidates yet; sample them first: agentdistill verify sample")
-    gone = _judged_here(path) - {j.name for j in recipe.judges}
+    gone = _judged_here(path) - {j.name for j in recipe.verifiers}
     pools = [_without(p, gone) for p in read_pools(path)]
     if gone:
         write_pools(path, pools)
@@ -161,7 +161,7 @@ def judge(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, na
 def _world(
     recipe: VerifyRecipe, settings: VerifierSettings, retriever: Retriever | None, pools: Sequence[Pool]
 ) -> dict[str, Any]:
-    """What a judgement hangs on besides its judge's own settings, for the roles that it matters to."""
+    """What a judgement hangs on besides its verifier's own settings, for the roles that it matters to."""
     world: dict[str, Any] = {"style": settings.style or recipe.style}
     if settings.role in ("code", "calculations"):
         world["limits"] = asdict(recipe.sandbox)
@@ -218,10 +218,10 @@ def _maker(settings: VerifierSettings) -> Callable[[], Model]:
 
 
 def _wanted(recipe: VerifyRecipe, names: Sequence[str]) -> list[VerifierSettings]:
-    known = {j.name: j for j in recipe.judges}
+    known = {j.name: j for j in recipe.verifiers}
     for name in names:
         if name not in known:
-            raise RecipeError(f'no judge is called "{name}" (there are: {", ".join(known) or "none"})')
+            raise RecipeError(f'no verifier is called "{name}" (there are: {", ".join(known) or "none"})')
     return [known[n] for n in names or known]
 
 
@@ -250,17 +250,17 @@ def _solutions(pool: Pool) -> list[str]:
     return [c.solution for c in pool.candidates]
 
 
-def _journal(path: Path, judge: str) -> Path:
-    return path.with_name(f"judge-{judge}.jsonl")
+def _journal(path: Path, verifier: str) -> Path:
+    return path.with_name(f"judge-{verifier}.jsonl")
 
 
 def _judged_here(path: Path) -> set[str]:
-    """The judges that have a journal beside the candidates; what others said came with the candidates."""
+    """The verifiers that have a journal beside the candidates; what others said came with the candidates."""
     return {j.stem.removeprefix("judge-") for j in path.parent.glob("judge-*.jsonl")}
 
 
-def _without(pool: Pool, judges: set[str]) -> Pool:
-    kept = [tuple(j for j in c.judgements if j.judge not in judges) for c in pool.candidates]
+def _without(pool: Pool, verifiers: set[str]) -> Pool:
+    kept = [tuple(j for j in c.judgements if j.judge not in verifiers) for c in pool.candidates]
     return replace(pool, candidates=tuple(replace(c, judgements=k) for c, k in zip(pool.candidates, kept, strict=True)))
 
 
@@ -271,12 +271,12 @@ def _write_keeping(path: Path, pools: Sequence[Pool]) -> None:
     write_pools(path, [_keeping(p, before.get(p.id), here) for p in pools])
 
 
-def _keeping(pool: Pool, old: Pool | None, judges: set[str]) -> Pool:
+def _keeping(pool: Pool, old: Pool | None, verifiers: set[str]) -> Pool:
     if old is None or _solutions(old) != _solutions(pool):
         return pool
     out = []
     for c, o in zip(pool.candidates, old.candidates, strict=True):
-        said = {j.judge: j for j in (*c.judgements, *(j for j in o.judgements if j.judge in judges))}
+        said = {j.judge: j for j in (*c.judgements, *(j for j in o.judgements if j.judge in verifiers))}
         out.append(replace(c, judgements=tuple(said.values())))
     return replace(pool, candidates=tuple(out))
 
@@ -299,7 +299,7 @@ def costed(path: Path, stage: str, model: Mapping[str, Any], journal: Path) -> I
 
 def _so_far(journal: Path) -> tuple[str, int]:
     """What tells a journal from one that takes its place, and how many candidates are in it."""
-    key = journal.with_suffix(".key.jsonl")  # a sampler's; a judge's journal has it in its first line
+    key = journal.with_suffix(".key.jsonl")  # a sampler's; a verifier's journal has it in its first line
     head, *rows = b"".join(p.read_bytes() for p in (key, journal) if p.exists()).splitlines() or [b""]
     return hashlib.sha256(head).hexdigest()[:16], len(rows)
 
@@ -332,7 +332,7 @@ def run_all(recipe: VerifyRecipe, folder: Path, n_seeds: int, progress: Progress
     """Run every stage for ``n_seeds`` seeds, and write what came out; returns the page. What is done is not done again.
 
     With roles: the student's solutions of the training problems, the teachers' checks of them, the roles. Then the
-    solutions of the test problems, by the generator and by others, and what every judge that teaches nobody says.
+    solutions of the test problems, by the generator and by others, judged by every verifier that is no role's teacher.
     """
     seeds = [with_seed(recipe, folder, recipe.seed + i) for i in range(n_seeds)]
     for one, own in seeds:
@@ -351,7 +351,7 @@ def _train_roles(recipe: VerifyRecipe, folder: Path, progress: Progress) -> None
     if not recipe.roles:
         return
     sample(recipe, folder, "train", progress)
-    teachers = [j.name for j in recipe.judges if j.name in _teachers(recipe)]
+    teachers = [j.name for j in recipe.verifiers if j.name in _teachers(recipe)]
     if teachers:
         judge(recipe, folder, "train", progress, teachers)
     train(recipe, folder, progress)
@@ -359,13 +359,13 @@ def _train_roles(recipe: VerifyRecipe, folder: Path, progress: Progress) -> None
 
 def _judge_test(recipe: VerifyRecipe, folder: Path, progress: Progress, greedy: bool) -> None:
     """``greedy``: ask also those generators that say the same under every seed."""
-    judges = [j.name for j in recipe.judges if j.name not in _teachers(recipe)]
+    verifiers = [j.name for j in recipe.verifiers if j.name not in _teachers(recipe)]
     sample(recipe, folder, "test", progress)
-    judge(recipe, folder, "test", progress, judges)
+    judge(recipe, folder, "test", progress, verifiers)
     for other in recipe.others:
         if other.n > 1:
             sample(recipe, folder, "test", progress, other)
-            judge(recipe, folder, f"test.{other.name}", progress, judges)
+            judge(recipe, folder, f"test.{other.name}", progress, verifiers)
         elif greedy:
             sample(recipe, folder, "test", progress, other)
 

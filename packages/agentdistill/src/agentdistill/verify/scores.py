@@ -163,7 +163,7 @@ class Asked:
 
     methods: tuple[str, ...] = ()
     budgets: tuple[int, ...] = ()
-    judges: Listen = Listen()  # noqa: RUF009  frozen
+    listen: Listen = Listen()  # noqa: RUF009  frozen
     policy: Policy = Policy()  # noqa: RUF009  frozen
     n_orders: int = N_ORDERS
     n_resamples: int = 2_000
@@ -181,15 +181,15 @@ def rescore(
     control, verifiers' matrices; JSON.
 
     ``repeats`` are the same problems under other seeds: a problem counts once, with the mean of its seeds, and every
-    cell says what each seed alone gave. Raises DataError for candidates that are not graded, judges that are not there,
-    methods that miss theirs and repeats of other problems, and UserError for unknown methods and budgets out of range.
+    cell says what each seed alone gave. Raises DataError for candidates that are not graded, unknown verifiers,
+    methods that lack theirs and repeats of other problems, and UserError for unknown methods and budgets out of range.
     """
     pools, repeats = grouped(pools, asked.by), [grouped(run, asked.by) for run in repeats]
     every = [p for run in (pools, *repeats) for p in run]
     _check(pools, repeats)
-    judges = find_verifiers(pools, asked.judges)
-    seeds = _seeds(pools, repeats, judges, asked)
-    names, left_out = _methods(asked, judges, seeds)
+    listen = find_verifiers(pools, asked.listen)
+    seeds = _seeds(pools, repeats, listen, asked)
+    names, left_out = _methods(asked, listen, seeds)
     try:
         most = max(min(len(run[p.id]) for run in seeds) for p in pools)
         if not most:
@@ -204,7 +204,7 @@ def rescore(
         "n_problems_at": {str(n): sum(all(len(run[p.id]) >= n for run in seeds) for p in pools) for n in budgets},
         "n_candidates": sum(len(p.candidates) for p in every),
         "n_seeds": len(seeds),
-        "judges": to_dict(judges) | {"policy": {k: v for k, v in asdict(asked.policy).items() if v is not None}},
+        "judges": to_dict(listen) | {"policy": {k: v for k, v in asdict(asked.policy).items() if v is not None}},
         "budgets": list(budgets),
         "methods": {m: {"budgets": _cells(rows, family, asked)} for m, rows in table.items()},
         "left_out": left_out,
@@ -212,7 +212,7 @@ def rescore(
         "versus_two_stage": _versus(CONTROL, table, family, budgets, asked),
         "rivals": {r: _rival(answers, table, family, budgets[-1], asked) for r, answers in rivals.items()},
         "verifiers": verifier_facts(
-            every, tests(every, judges, asked.policy), asked.policy, asked.n_resamples, asked.seed
+            every, tests(every, listen, asked.policy), asked.policy, asked.n_resamples, asked.seed
         ),
         "marks": _marks(every),
     }
@@ -230,16 +230,16 @@ Votes = Mapping[str, Ballots]
 """Problem -> what selection sees of it, under one seed."""
 
 
-def _seeds(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]], judges: Listen, asked: Asked) -> tuple[Votes, ...]:
-    return tuple({p.id: ballots(p, judges, asked.policy) for p in run} for run in (pools, *repeats))
+def _seeds(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]], listen: Listen, asked: Asked) -> tuple[Votes, ...]:
+    return tuple({p.id: ballots(p, listen, asked.policy) for p in run} for run in (pools, *repeats))
 
 
-def _methods(asked: Asked, judges: Listen, seeds: Sequence[Votes]) -> tuple[list[str], dict[str, str]]:
+def _methods(asked: Asked, listen: Listen, seeds: Sequence[Votes]) -> tuple[list[str], dict[str, str]]:
     """The methods wanted, or all for which there is evidence; and why some of these cannot go by it.
 
     Raises DataError where one that is wanted has no evidence.
     """
-    names = _with_evidence(asked, judges)
+    names = _with_evidence(asked, listen)
     if asked.methods:
         return names, {}
     left_out: dict[str, str] = {}
@@ -252,16 +252,16 @@ def _methods(asked: Asked, judges: Listen, seeds: Sequence[Votes]) -> tuple[list
     return [name for name in names if name not in left_out], left_out
 
 
-def _with_evidence(asked: Asked, judges: Listen) -> list[str]:
+def _with_evidence(asked: Asked, listen: Listen) -> list[str]:
     names = []
     for name in asked.methods or METHODS:
         m = method(name)
-        needs = {"tool": judges.verifier, "plain": judges.plain, None: ""}[m.filter]
-        missing = "verdicts" if needs is None else "scores" if m.reward and judges.reward is None else ""
+        needs = {"tool": listen.verifier, "plain": listen.plain, None: ""}[m.filter]
+        missing = "verdicts" if needs is None else "scores" if m.reward and listen.reward is None else ""
         if not missing:
             names.append(name)
         elif asked.methods:
-            raise DataError(f'"{name}" needs {missing}, and no judge of these candidates gives any')
+            raise DataError(f'"{name}" needs {missing}, and no verifier of these candidates gives any')
     return names
 
 
@@ -388,13 +388,13 @@ def select_rows(pools: Sequence[Pool], name: str | None, asked: Asked) -> list[d
 
     Without a name it is the best informed of those that can be computed.
     """
-    judges = find_verifiers(pools, asked.judges)
+    listen = find_verifiers(pools, asked.listen)
     if name is None:
-        name = best_informed(_methods(asked, judges, _seeds(pools, (), judges, asked))[0])
-    _with_evidence(replace(asked, methods=(name,)), judges)
+        name = best_informed(_methods(asked, listen, _seeds(pools, (), listen, asked))[0])
+    _with_evidence(replace(asked, methods=(name,)), listen)
     out = []
     for p in pools:
-        b: Ballots = ballots(p, judges, asked.policy)
+        b: Ballots = ballots(p, listen, asked.policy)
         c = select(name, b, asked.policy)
         chosen = None if c.index is None else p.candidates[c.index]
         out.append(
@@ -417,7 +417,7 @@ GENERATOR = "generator"
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What is known of the stages behind a file, by judge or ``generator``: parameters, and seconds a candidate."""
+    """What is known of the stages behind a file, by verifier or ``generator``: parameters, and seconds a candidate."""
 
     n_parameters: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -453,11 +453,11 @@ def curve(
     not told.
     """
     scores = rescore(pools, asked, repeats, {name: answers for name, (answers, _) in rivals.items()})
-    judges = find_verifiers(pools, asked.judges)
+    listen = find_verifiers(pools, asked.listen)
     every = [p for run in (pools, *repeats) for p in run]
     parts = _parts(every)
     for which, facts in scores["methods"].items():
-        used = _used(which, judges)
+        used = _used(which, listen)
         for n, cell in facts["budgets"].items():
             cell["cost"] = _cost(1 if which == "first" else int(n), used, parts, costs)
     for rival, (answers, n_parameters) in rivals.items():
@@ -500,11 +500,11 @@ def _stage(stage: str, part: _Part, costs: Costs) -> dict[str, float | None]:
 def _parts(pools: Sequence[Pool]) -> dict[str, _Part]:
     cs = [c for p in pools for c in p.candidates]
     out = {GENERATOR: _part([(c.n_prompt_tokens, c.n_new_tokens) for c in cs])}
-    for judge in {j.judge: None for c in cs for j in c.judgements}:
-        said = [j for c in cs if (j := c.judgement(judge)) is not None]
+    for verifier in {j.judge: None for c in cs for j in c.judgements}:
+        said = [j for c in cs if (j := c.judgement(verifier)) is not None]
         free = all(j.role in ("calculations", "gold") for j in said)
         counts = [(j.n_prompt_tokens, j.n_new_tokens) for j in said]
-        out[judge] = _Part(0.0, 0.0) if free else _part(counts)
+        out[verifier] = _Part(0.0, 0.0) if free else _part(counts)
     return out
 
 
@@ -513,11 +513,11 @@ def _part(counts: Sequence[tuple[int, int]]) -> _Part:
     return _Part(n_prompt / len(counts), n_new / len(counts)) if n_prompt or n_new else _Part(None, None)
 
 
-def _used(method: str, judges: Listen) -> tuple[str, ...]:
+def _used(method: str, listen: Listen) -> tuple[str, ...]:
     """The stages that a method needs."""
     m = METHODS[method]
-    listened = {"tool": judges.verifier, "plain": judges.plain, None: None}[m.filter]
-    names = [GENERATOR, listened, judges.reward if m.reward else None]
+    listened = {"tool": listen.verifier, "plain": listen.plain, None: None}[m.filter]
+    names = [GENERATOR, listened, listen.reward if m.reward else None]
     return tuple(dict.fromkeys(n for n in names if n is not None))
 
 

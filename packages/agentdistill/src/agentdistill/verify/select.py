@@ -60,7 +60,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Which judges a selection listens to, by name: the tool verifier, the one without a tool, the reward model."""
+    """Which verifiers a selection goes by, by name: the tool verifier, the one without a tool, the reward model."""
 
     verifier: str | None = None
     plain: str | None = None
@@ -110,7 +110,7 @@ def step_score(scores: Sequence[float], rule: Steps) -> float | None:
 
 
 def filter_value(judgement: Judgement | None, policy: Policy) -> float | None:
-    """f of a candidate by one judge."""
+    """f of a candidate by one verifier."""
     if judgement is None or not judgement.verdicts:
         return None
     rule = policy.passes or _PASS.get(judgement.role, "any")
@@ -118,7 +118,8 @@ def filter_value(judgement: Judgement | None, policy: Policy) -> float | None:
 
 
 def reward_value(judgement: Judgement | None, policy: Policy) -> float | None:
-    """r of a candidate by one judge: a PRM's steps, the mean of a GenRM's rationales, or the share of verdicts passed.
+    """r of a candidate by one verifier: a PRM's steps, the mean of a GenRM's rationales, or the share of
+    verdicts passed.
 
     A rationale without a verdict is left out of the mean.
     """
@@ -133,7 +134,7 @@ def reward_value(judgement: Judgement | None, policy: Policy) -> float | None:
 
 
 def accepted(judgement: Judgement | None, policy: Policy) -> bool:
-    """Whether a judge lets a candidate pass: f, or a reward model's r, of at least a half.
+    """Whether a verifier lets a candidate pass: f, or a reward model's r, of at least a half.
 
     Where it says neither, the policy's ``missing`` counts, as it does where candidates are filtered.
     """
@@ -181,8 +182,8 @@ def same(answer: str, other: str, kind: str) -> bool:
     return grade(kind, answer, other).correct or grade(kind, other, answer).correct
 
 
-def ballots(pool: Pool, judges: Listen, policy: Policy) -> Ballots:
-    """What selection needs of a pool. A judge that is not named gives None everywhere."""
+def ballots(pool: Pool, listen: Listen, policy: Policy) -> Ballots:
+    """What selection needs of a pool. A verifier that is not named gives None everywhere."""
 
     def said(name: str | None, c: Candidate) -> Judgement | None:
         return None if name is None else c.judgement(name)
@@ -190,15 +191,15 @@ def ballots(pool: Pool, judges: Listen, policy: Policy) -> Ballots:
     cs = pool.candidates
     return Ballots(
         groups=classes([c.answer for c in cs], pool.problem.kind),
-        rewards=tuple(reward_value(said(judges.reward, c), policy) for c in cs),
-        passed=tuple(filter_value(said(judges.verifier, c), policy) for c in cs),
-        plain=tuple(filter_value(said(judges.plain, c), policy) for c in cs),
+        rewards=tuple(reward_value(said(listen.reward, c), policy) for c in cs),
+        passed=tuple(filter_value(said(listen.verifier, c), policy) for c in cs),
+        plain=tuple(filter_value(said(listen.plain, c), policy) for c in cs),
         correct=tuple(c.correct for c in cs),
     )
 
 
 def verifiers_of(pools: Sequence[Pool]) -> dict[str, Judgement]:
-    """Every judge that said something, by name, with one of its judgements: one with verdicts where it gave any."""
+    """Every verifier that said something, by name, with one of its judgements: one with verdicts where it gave any."""
     out: dict[str, Judgement] = {}
     for j in (j for p in pools for c in p.candidates for j in c.judgements):
         if j.judge not in out or (j.verdicts and not out[j.judge].verdicts):
@@ -207,7 +208,7 @@ def verifiers_of(pools: Sequence[Pool]) -> dict[str, Judgement]:
 
 
 def find_verifiers(pools: Sequence[Pool], wanted: Listen = Listen()) -> Listen:
-    """The judges to listen to: those wanted, else the first of each sort that the pools hold.
+    """The verifiers to go by: those wanted, else the first of each sort that the pools hold.
 
     Only a wanted reward may be a verifier, and is then the share of its verdicts that passed. Raises DataError for an
     unknown name, and for a verifier that gives no verdicts.
@@ -216,10 +217,10 @@ def find_verifiers(pools: Sequence[Pool], wanted: Listen = Listen()) -> Listen:
     for name in (wanted.verifier, wanted.plain, wanted.reward):
         if name is not None and name not in there:
             known = ", ".join(there) or "none"
-            raise DataError(f'no judge is called "{name}" in these candidates (there are: {known})')
+            raise DataError(f'no verifier is called "{name}" in these candidates (there are: {known})')
     for name in (wanted.verifier, wanted.plain):
         if name is not None and not there[name].verdicts:
-            raise DataError(f'judge "{name}" gives scores and no verdicts to filter by; name it with --reward')
+            raise DataError(f'verifier "{name}" gives scores and no verdicts to filter by; name it with --reward')
     verifier = wanted.verifier or _first(there, ("code", "facts", "calculations", "given"), reward=False)
     plain = wanted.plain or _first(there, ("cot",), reward=False)
     reward = wanted.reward or _first(there, ("genrm", "prm", "given"), reward=True)

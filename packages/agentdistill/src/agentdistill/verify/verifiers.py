@@ -36,7 +36,7 @@ _WORD = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifierSettings:
-    """One judge of a recipe: its name and role, the model that writes, and how it is sampled; the paper's defaults.
+    """One verifier of a recipe: its name and role, the model that writes, and how it is sampled; the paper's defaults.
 
     ``model`` is a table as a recipe's ``[teacher]``: the kind under ``model``, its settings beside it; empty for roles
     without one. ``k`` None is the role's own. ``hardened`` compares by value what code compares with ``==``.
@@ -61,17 +61,19 @@ class VerifierSettings:
         try:
             registry.check("verifiers", self.role)
         except UserError as e:
-            raise RecipeError(f"judges.role: {e}") from e
+            raise RecipeError(f"verifiers.role: {e}") from e
         for name in ("n", "max_new_tokens", "n_documents"):
             value = self.n if name == "n" else getattr(self, name)
             if value < 1:
-                raise RecipeError(f"judges.{'k' if name == 'n' else name} has to be at least 1")
+                raise RecipeError(f"verifiers.{'k' if name == 'n' else name} has to be at least 1")
         if not 0 <= self.temperature < float("inf") or not 0 < self.top_p <= 1:
-            raise RecipeError("judges.temperature has to be at least 0, top_p above 0 and at most 1")
+            raise RecipeError("verifiers.temperature has to be at least 0, top_p above 0 and at most 1")
         if self.needs_model and not self.model:
-            raise RecipeError(f'judges.model: "{self.name}" needs a model, for example {{ model = "local", path = … }}')
+            raise RecipeError(
+                f'verifiers.model: "{self.name}" needs a model, for example {{ model = "local", path = … }}'
+            )
         if self.n > 1 and self.temperature == 0 and self.role in DEFAULT_K:
-            raise RecipeError(f'judges.k: "{self.name}" would be {self.n} times the same at temperature 0')
+            raise RecipeError(f'verifiers.k: "{self.name}" would be {self.n} times the same at temperature 0')
 
     @property
     def n(self) -> int:
@@ -91,7 +93,7 @@ class VerifierSettings:
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What judges work with: a sandbox without tools, a retriever, and the style where a judge names none."""
+    """What verifiers work with: a sandbox without tools, a retriever, and the style where a verifier names none."""
 
     environment: Environment | None = None
     retriever: Retriever | None = None
@@ -99,7 +101,7 @@ class Kit:
 
 
 class Verifier(Protocol):
-    """Something that checks a candidate. ``policy`` asks its model; judges without a chat model ignore it."""
+    """Something that checks a candidate. ``policy`` asks its model; verifiers without a chat model ignore it."""
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """One Check for each sample, calculation or step. Raises InfrastructureError where the world fails."""
@@ -113,7 +115,7 @@ def told(sample: Sample, verdict: Verdict) -> Verdict:
 
 
 def load_verifier(settings: VerifierSettings, kit: Kit) -> Verifier:
-    """The judge of that role. Raises UserError where the kit lacks what it needs."""
+    """The verifier of that role. Raises UserError where the kit lacks what it needs."""
     verifier: Verifier = registry.load("verifiers", settings.role)(settings, kit)
     return verifier
 
@@ -265,7 +267,7 @@ def printed(output: str) -> Verdict:
 def load_code(settings: VerifierSettings, kit: Kit) -> CodeVerifier:
     """The verifier with code. Raises UserError without a sandbox."""
     if kit.environment is None:
-        raise UserError(f'judge "{settings.name}" runs code and needs a sandbox')
+        raise UserError(f'verifier "{settings.name}" runs code and needs a sandbox')
     return CodeVerifier(settings, load_style(settings.style or kit.style), kit.environment)
 
 
@@ -335,7 +337,7 @@ def all_claims(reply: str) -> Verdict:
 def load_facts(settings: VerifierSettings, kit: Kit) -> FactVerifier:
     """The verifier with documents. Raises UserError without a retriever."""
     if kit.retriever is None:
-        raise UserError(f'judge "{settings.name}" searches and needs a corpus: name one as search in [tools]')
+        raise UserError(f'verifier "{settings.name}" searches and needs a corpus: name one as search in [tools]')
     return FactVerifier(settings, load_style(settings.style or kit.style), kit.retriever)
 
 
@@ -381,7 +383,7 @@ class GenRM:
             [begun] = await policy.ask_many(Request(messages, sampling, prefix=opening + text, seed=seed))
             if begun.logprob is None:
                 why = 'gives no log-probabilities; set logprobs = true, or score = "parsed"'
-                raise ModelError(f'judge "{self._settings.name}": its model {why}')
+                raise ModelError(f'verifier "{self._settings.name}": its model {why}')
             text, logprob = text + begun.text, logprob + begun.logprob
             if text.strip() or not begun.text:
                 break

@@ -45,9 +45,9 @@ def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) 
     sandbox = run.recipe.sandbox
     style = run.recipe.style if run.recipe.style in STYLES else "standard"
     on = device or run.recipe.evaluate.device
-    judge = None if verifier is None else load_model("local", path=runnable(verifier), device=on)
+    checker = None if verifier is None else load_model("local", path=runnable(verifier), device=on)
     with Environment(mode=sandbox.mode, limits=Limits(wall_s=sandbox.wall_s, memory_mb=sandbox.memory_mb)) as box:
-        yield Choosing(n, Kit(box, run.retriever, style), judge, run.recipe.problems.kind)  # type: ignore[arg-type]
+        yield Choosing(n, Kit(box, run.retriever, style), checker, run.recipe.problems.kind)  # type: ignore[arg-type]
 
 
 async def answer_verified(

@@ -42,10 +42,10 @@ def _asked(args: argparse.Namespace) -> Asked:
     if getattr(args, "subsets", 1) < 1 or getattr(args, "resamples", 1) < 1:
         raise UserError("--subsets and --resamples have to be at least 1")
     policy = Policy(args.passes, args.unsettled, args.missing, args.filtered, args.steps)
-    judges = Listen(args.verifier, args.plain, args.reward)
+    listen = Listen(args.verifier, args.plain, args.reward)
     if args.command == "select":
-        return Asked(judges=judges, policy=policy, seed=args.seed)
-    return Asked(args.methods, args.budgets, judges, policy, args.subsets, args.resamples, args.seed, args.by)
+        return Asked(listen=listen, policy=policy, seed=args.seed)
+    return Asked(args.methods, args.budgets, listen, policy, args.subsets, args.resamples, args.seed, args.by)
 
 
 def _read(path: Path, args: argparse.Namespace) -> list[Pool]:

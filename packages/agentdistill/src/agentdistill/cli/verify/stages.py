@@ -26,7 +26,7 @@ def add(parser: argparse.ArgumentParser, command: str) -> None:
     if command == "train":
         parser.add_argument("--role", action="append", default=[], metavar="NAME", help="only this role (all)")
     if command == "judge":
-        parser.add_argument("--judge", action="append", default=[], metavar="NAME", help="only this judge (all)")
+        parser.add_argument("--verifier", action="append", default=[], metavar="NAME", help="only this verifier (all)")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
         if args.command == "sample":
             print(runs.sample(recipe, folder, split, progress))
         elif args.command == "judge":
-            print(runs.judge(recipe, folder, split, progress, args.judge))
+            print(runs.judge(recipe, folder, split, progress, args.verifier))
         else:
             print(json_text(runs.train(recipe, folder, progress, args.role, split)), end="")
     return 0

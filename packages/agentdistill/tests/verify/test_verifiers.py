@@ -30,7 +30,7 @@ TABLE = {"model": "scripted", "replies": ""}
 
 
 def nothing():
-    """What judges are given that need nothing."""
+    """What verifiers are given that need nothing."""
     return nullcontext(Kit())
 
 
@@ -237,8 +237,8 @@ def test_a_reward_may_be_the_probability_of_yes():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"role": "oracle"}, 'judges.role: unknown verifier "oracle"'),
-        ({"role": "code", "k": 0}, "judges.k has to be at least 1"),
+        ({"role": "oracle"}, 'verifiers.role: unknown verifier "oracle"'),
+        ({"role": "code", "k": 0}, "verifiers.k has to be at least 1"),
         ({"role": "code", "temperature": 0.0}, "4 times the same at temperature 0"),
         ({"role": "code", "model": {}}, "needs a model"),
         ({"role": "code", "top_p": 0.0}, "top_p above 0"),
@@ -405,7 +405,7 @@ def test_a_useless_verifier_changes_kinds_of_verdicts_and_nothing_else(reply, ki
     assert stripped == scored
     verdicts = {c.judgement("useless").verdicts for p in after for c in p.candidates}
     assert verdicts == {(kind, kind)}
-    told = rescore(after, Asked(judges=Listen(verifier="useless"), n_resamples=100))
+    told = rescore(after, Asked(listen=Listen(verifier="useless"), n_resamples=100))
     assert told["verifiers"]["useless"]["kinds"] == {
         **{v.value: 10 * (v is kind) for v in Verdict},
         "candidates_without": 0,
@@ -418,8 +418,8 @@ def test_a_useless_verifier_changes_kinds_of_verdicts_and_nothing_else(reply, ki
         n: c["accuracy"] for n, c in before["methods"]["weighted"]["budgets"].items()
     }
     assert {c["fell_back"] for c in with_reward.values()} == {1.0}
-    judges = find_verifiers(after, Listen(verifier="useless"))
-    choice = select("verifier-weighted", ballots(after[0], judges, Policy()), Policy())
+    listen = find_verifiers(after, Listen(verifier="useless"))
+    choice = select("verifier-weighted", ballots(after[0], listen, Policy()), Policy())
     assert choice.reason.startswith("nobody passed, so by weighted")
     json.dumps(told)
 
