@@ -133,7 +133,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _filled(match: re.Match[str]) -> str:
-    reports = [json.loads((PAGE.with_suffix("") / f"{n}.json").read_text("utf-8")) for n in match["names"].split()]
+    files = [PAGE.with_suffix("") / f"{n}.json" for n in match["names"].split()]
+    if not all(f.is_file() for f in files):
+        return match[0]  # what has not been run yet
+    reports = [json.loads(f.read_text("utf-8")) for f in files]
     return "".join([match[1], "\n", *(f"{line}\n" for line in DRAWINGS[match["drawing"]](*reports)), "\n", match[4]])
 
 
