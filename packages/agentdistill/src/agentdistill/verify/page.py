@@ -194,13 +194,10 @@ def _verifiers(c: Curve) -> Markup:
     parts.append(Markup('<p class="hint">{}</p>').format(_accepting(c)))
     parts.append(figures.verifier_accuracy(c))
     parts.append(_panels([figures.matrix(name, v) for name, v in c["verifiers"].items()]))
-    rows = []
-    for name, v in c["verifiers"].items():
-        families = v["families"].items() if len(v["families"]) > 1 else ()
-        for label, m in ((name, v), *((f"{name} · {f}", m) for f, m in families)):
-            counts = [f"{m[k]:,}" for k in ("tp", "fn", "fp", "tn")]
-            shares = [percent(m[k]) for k in ("accuracy", "precision", "f1")]
-            rows.append([label, *counts, *shares, limits(m["q_accept_right"]), limits(m["p_reject_wrong"])])
+    rows = [
+        [label, *_counts(m), *(percent(m[k]) for k in ("accuracy", "precision", "f1")), *map(_limits, (m[_Q], m[_P]))]
+        for label, m in _matrices(c, " · ")
+    ]
     heads = ["verifier", "right accepted", "right rejected", "wrong accepted", "wrong rejected"]
     heads += ["accuracy", "precision", "F1", "q, accepts right", "p, rejects wrong"]
     parts.append(_details("Matrices in numbers, by family", _table(heads, rows)))
@@ -210,6 +207,22 @@ def _verifiers(c: Curve) -> Markup:
         kinds = [[name, *(f"{n:,}" for n in counts.values())] for name, counts in ended.items()]
         parts.append(_table(["samples that ended in", *names], kinds, "How checks ended"))
     return Markup("").join(parts)
+
+
+_P, _Q = "p_reject_wrong", "q_accept_right"
+
+
+def _matrices(c: Curve, joint: str) -> list[tuple[str, Any]]:
+    """Every verifier's matrix with its name, and behind it those of the families where there are several."""
+    rows = []
+    for name, v in c["verifiers"].items():
+        families = v["families"] if len(v["families"]) > 1 else {}
+        rows += [(name, v), *((f"{name}{joint}{f}", m) for f, m in families.items())]
+    return rows
+
+
+def _counts(m: Any) -> list[str]:
+    return [f"{m[k]:,}" for k in ("tp", "fn", "fp", "tn")]
 
 
 def _accepting(c: Curve) -> str:
@@ -223,7 +236,7 @@ def _accepting(c: Curve) -> str:
     return f"{told} {accepts}; {both} is what both accept." if both in c["verifiers"] else told
 
 
-def limits(i: Any) -> str:
+def _limits(i: Any) -> str:
     """A share with its interval, in per cent; a dash for none."""
     return "–" if i is None else f"{percent(i['estimate'])} ({percent(i['low'])} to {percent(i['high'])})"
 
@@ -292,31 +305,22 @@ def _differences(c: Curve) -> list[str]:
     found = [(LABELS["majority"], c["versus_majority"])]
     found += [(LABELS[CONTROL], c["versus_two_stage"])] if best == T1 else []
     found += [(once(k), r["versus"]) for k, r in c["rivals"].items()]
-    rows = [
-        [text(name), *(points(d[best][k]) for k in ("difference", "low", "high")), str(d[best]["n_better"]),
-         str(d[best]["n_worse"])]
-        for name, d in found
-        if best in d
-    ]  # fmt: skip
+    rows = [[text(name), *_compared(d[best])] for name, d in found if best in d]
     heads = [f"points, {LABELS[best]} less …", "difference", "low", "high", "better on", "worse on"]
     return grid(heads, rows) if rows else []
 
 
 def _verifier_rows(c: Curve) -> list[str]:
-    rows = []
-    for name, v in c["verifiers"].items():
-        families = v["families"].items() if len(v["families"]) > 1 else ()
-        for label, m in ((name, v), *((f"{name}, {f}", m) for f, m in families)):
-            pq = [limits(m[k]) for k in ("p_reject_wrong", "q_accept_right")]
-            counts = [f"{m[k]:,}" for k in ("tp", "fn", "fp", "tn")]
-            rows.append([text(label), *counts, *(percent(m[k]) for k in ("accuracy", "f1")), *pq])
+    rows = [
+        [text(label), *_counts(m), *(percent(m[k]) for k in ("accuracy", "f1")), *map(_limits, (m[_P], m[_Q]))]
+        for label, m in _matrices(c, ", ")
+    ]
     heads = ["verifier", "TP", "FN", "FP", "TN", "accuracy", "F1", "p, rejects wrong", "q, accepts right"]
     return grid(heads, rows) if rows else []
 
 
 def _cost_rows(c: Curve) -> list[str]:
-    keys = ("n_parameters", "prompt_tokens", "new_tokens", "seconds")
-    rows = [[text(name), *(_figure(s[k]) for k in keys)] for name, s in stages(c).items()]
+    rows = [[text(name), *(_figure(s[k]) for k in _STAGE)] for name, s in stages(c).items()]
     return grid(["a candidate costs", "parameters", "tokens read", "tokens written", "seconds"], rows)
 
 

@@ -14,7 +14,7 @@ COMMANDS = {
     "select": ("files", "choose among stored candidates and say why"),
     "rescore": ("files", "accuracy of every method and budget over stored candidates; no model"),
     "curve": ("files", "accuracy against candidates, tokens, FLOPs and time, as a page or as JSON"),
-    "theory": ("theory", "the chance that a verified choice is right, by formula"),
+    "theory": ("files", "the chance that a verified choice is right, by formula"),
 }
 
 
