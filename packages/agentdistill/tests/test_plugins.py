@@ -95,11 +95,11 @@ def test_the_readers_and_verifiers_of_a_package_are_found(installed):
 import asyncio
 from agentdistill.readers import find_reader, read_drafts
 from agentdistill.verify import Candidate
-from agentdistill.verify.judges import JudgeSettings, Kit, load_judge
+from agentdistill.verify.verifiers import VerifierSettings, Kit, load_verifier
 from agentdistill import Problem
 named = find_reader("roman:book:3", "agent")
 print(len(list(read_drafts(named, "agent"))), sorted(named.digests()))
-judge = load_judge(JudgeSettings(name="j", role="roman", model={"model": "roman-clerk"}), Kit())
+judge = load_verifier(VerifierSettings(name="j", role="roman", model={"model": "roman-clerk"}), Kit())
 [check] = asyncio.run(judge.check(None, Problem("1", "?", "IV"), Candidate("so", "IV")))
 print(check.verdict)
 """

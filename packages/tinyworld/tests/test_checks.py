@@ -9,9 +9,8 @@ from random import Random
 import pytest
 
 from agentdistill.retrieval import build_retriever
-from agentdistill.verify.judges import said
-from agentdistill.verify.judges.facts import all_claims
 from agentdistill.verify.types import Verdict
+from agentdistill.verify.verifiers import all_claims, said
 from tinyworld import checks
 from tinyworld.facts import FACT_FAMILIES, fact_question
 from tinyworld.maths import MATH_FAMILIES, math_question

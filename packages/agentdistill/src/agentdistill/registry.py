@@ -55,9 +55,10 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "prompts": {name: f"agentdistill.prompts.{name}" for name in ("compact", "standard")},
     "verifiers": {
-        name: f"agentdistill.verify.judges.{name}:load"
-        for name in ("calculations", "code", "cot", "facts", "genrm", "gold", "prm")
-    },
+        "calculations": "agentdistill.verify.calculations:load_calculations",
+        "prm": "agentdistill.verify.prm:load_prm",
+    }
+    | {name: f"agentdistill.verify.verifiers:load_{name}" for name in ("code", "cot", "facts", "genrm", "gold")},
     "readers": {name: f"agentdistill.readers.{name}" for name in ("fireact", "gsm8k", "mwp_reft", "reasoning_gym")},
 }  # fmt: skip
 _TINYWORLD = {"tasks": "tinyworld", "prompts": "tiny", "weights": "tinyworld"}

@@ -24,25 +24,23 @@ N_DOCUMENTS = 4
 _STEP = re.compile(r"(\d+) ([-+*/%]) (\d+) = (\d+)")
 
 
-def _document(
-    system: str, q: Question, solution: str, reply: str, passages: Sequence[Passage] | None = None
-) -> Document:
-    turns = [(m.role, m.content) for m in tiny.check(system, q.text, solution, passages)]
+def _document(role: str, q: Question, solution: str, reply: str, passages: Sequence[Passage] | None = None) -> Document:
+    turns = [(m.role, m.content) for m in tiny.check(role, q.text, solution, passages)]
     return Document((*turns, ("assistant", reply)))
 
 
 def with_code(q: MathQuestion, wrong: MathQuestion) -> Document:
     """The program that solves the problem, and whether the solution says the same. ``wrong`` is what was said."""
     code = "\n".join([*q.code, f"print(x == {wrong.answer})"])
-    return _document(tiny.CHECK_CODE, q, chain_of_thought(wrong), f"```py\n{code}\n```")
+    return _document("code", q, chain_of_thought(wrong), f"```py\n{code}\n```")
 
 
-def in_the_head(q: Question, said: Question, system: str = tiny.CHECK_COT) -> Document:
+def in_the_head(q: Question, said: Question, role: str = "cot") -> Document:
     """The same without a tool: the problem worked out again, both answers side by side, and whether they agree."""
     steps = chain_of_thought(q).split("\n\n")[1:-1]
     verdict = "Yes" if q.answer == said.answer else "No"
     reply = "\n".join([*steps, f"{q.answer} ? {said.answer}", tiny.VERDICT + verdict])
-    return _document(system, q, chain_of_thought(said), reply)
+    return _document(role, q, chain_of_thought(said), reply)
 
 
 def against_documents(world: World, q: FactQuestion, said: FactQuestion, search: Search) -> Document:
@@ -56,7 +54,7 @@ def against_documents(world: World, q: FactQuestion, said: FactQuestion, search:
         word = "not mentioned" if true is None else "supported" if true == hop.value else "contradicted"
         verdict = "No" if word == "contradicted" else verdict
         lines.append(f"Claim: {statement(hop)} {true or 'nothing'} -> {word}")
-    return _document(tiny.CHECK_FACTS, q, solution, "\n".join([*lines, tiny.VERDICT + verdict]), passages)
+    return _document("facts", q, solution, "\n".join([*lines, tiny.VERDICT + verdict]), passages)
 
 
 def _value(world: World, hop: Hop) -> str | None:

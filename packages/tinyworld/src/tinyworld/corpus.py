@@ -13,7 +13,6 @@ import numpy as np
 from agentdistill.retrieval import Passage
 from tinyworld import checks, exercises
 from tinyworld import documents as doc
-from tinyworld import prompts as tiny
 from tinyworld.facts import FACT_FAMILIES, FactQuestion, chain_question, fact_question, is_held_out
 from tinyworld.maths import MATH_FAMILIES, MathQuestion, math_question
 from tinyworld.world import World
@@ -208,13 +207,13 @@ def _checks(
             q = training_math(rng, rng.choice(MATH_FAMILIES))
             yield checks.with_code(q, q if right else checks.wrong_math(rng, q))
         elif i % 3 == 1:
-            system = rng.choice((tiny.CHECK_COT, tiny.CHECK_GENRM))
+            role = rng.choice(("cot", "genrm"))
             if rng.random() < 0.6:
                 q = training_math(rng, rng.choice(MATH_FAMILIES))
-                yield checks.in_the_head(q, q if right else checks.wrong_math(rng, q), system)
+                yield checks.in_the_head(q, q if right else checks.wrong_math(rng, q), role)
             else:
                 fact = training_fact(rng, world, rng.choice(FACT_FAMILIES), hidden)
-                yield checks.in_the_head(fact, fact if right else checks.wrong_facts(rng, world, fact), system)
+                yield checks.in_the_head(fact, fact if right else checks.wrong_facts(rng, world, fact), role)
         else:
             fresh, search = next(worlds)
             fact = _any_fact(rng, fresh)

@@ -5,9 +5,8 @@ It has ``agent(question, tools)`` and ``cot(question, passages)``, which open a 
 how every agent turn begins; and ``AGENT_STOP``, the strings at which a turn is over. ``TOOL_RESULT_CHARS`` bounds an
 observation.
 
-A template for verifiers also has ``check_code``, ``check_cot``, ``check_facts`` and ``check_genrm``, which open a
-conversation about a question and a solution, and ``VERDICT``, how the line with the verdict begins. Where it has
-``code_reply(pairs)`` and ``cot_reply(pairs)``, checks can be written by rule from the calculations of a solution.
+A template that verifiers use too has ``check(role, question, solution, passages)``, which opens a check of a solution
+in the role ``code``, ``cot``, ``facts`` or ``genrm``, and ``VERDICT``, how the line with the verdict begins.
 """
 
 from __future__ import annotations
@@ -42,21 +41,15 @@ class Style(Protocol):
 
 
 class VerifyStyle(Protocol):
-    """What a prompt template has for verifiers. Every method opens a conversation."""
+    """What a prompt template has for verifiers."""
 
     VERDICT: str
 
-    def check_code(self, question: str, solution: str) -> tuple[Message, ...]:
-        """Ask for a program that prints True or False."""
-
-    def check_cot(self, question: str, solution: str) -> tuple[Message, ...]:
-        """Ask for a check by thinking alone, ended by the line with the verdict."""
-
-    def check_facts(self, question: str, solution: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
-        """Ask whether the documents contradict a claim of the solution."""
-
-    def check_genrm(self, question: str, solution: str) -> tuple[Message, ...]:
-        """Ask for a rationale and whether the final answer is right."""
+    def check(
+        self, role: str, question: str, solution: str, passages: Sequence[Passage] | None = None
+    ) -> tuple[Message, ...]:
+        """The opening of a check: by a program that prints True or False (``code``), by thinking alone (``cot``),
+        against the passages found for it (``facts``), or of the final answer alone (``genrm``)."""
 
 
 def load_style(name: str) -> Style:
@@ -66,7 +59,7 @@ def load_style(name: str) -> Style:
 
 def can_verify(style: Style) -> bool:
     """Whether a template has prompts for verifiers."""
-    return hasattr(style, "check_code")
+    return hasattr(style, "check")
 
 
 def load_verify_style(name: str) -> VerifyStyle:

@@ -70,6 +70,8 @@ You grade solutions. You are given a question and a proposed solution. Think abo
 is right, step by step, looking for the first mistake. End with a line of this form, with Yes or No at its end:
 {VERDICT}Yes"""
 
+_CHECKS = {"code": _CHECK_CODE, "cot": _CHECK_COT, "facts": _CHECK_FACTS, "genrm": _CHECK_GENRM}
+
 
 def agent(question: str, tools: Sequence[Tool]) -> tuple[Message, ...]:
     """The opening of an agent's conversation."""
@@ -93,26 +95,9 @@ def observation(text: str) -> str:
     return f"Observation:\n{text}"
 
 
-def _asked(question: str, solution: str) -> str:
-    return f"Question:\n{question}\n\nProposed solution:\n{solution}"
-
-
-def check_code(question: str, solution: str) -> tuple[Message, ...]:
-    """Ask for a program that prints True or False."""
-    return (Message("system", _CHECK_CODE), Message("user", _asked(question, solution)))
-
-
-def check_cot(question: str, solution: str) -> tuple[Message, ...]:
-    """Ask for a check by thinking alone."""
-    return (Message("system", _CHECK_COT), Message("user", _asked(question, solution)))
-
-
-def check_facts(question: str, solution: str, passages: Sequence[Passage]) -> tuple[Message, ...]:
-    """Ask whether the documents contradict a claim of the solution."""
-    text = f"Documents:\n{format_passages(passages)}\n\n{_asked(question, solution)}"
-    return (Message("system", _CHECK_FACTS), Message("user", text))
-
-
-def check_genrm(question: str, solution: str) -> tuple[Message, ...]:
-    """Ask for a rationale and whether the final answer is right."""
-    return (Message("system", _CHECK_GENRM), Message("user", _asked(question, solution)))
+def check(role: str, question: str, solution: str, passages: Sequence[Passage] | None = None) -> tuple[Message, ...]:
+    """The opening of a check by a verifier of that role, with the passages that were found for it."""
+    text = f"Question:\n{question}\n\nProposed solution:\n{solution}"
+    if passages is not None:
+        text = f"Documents:\n{format_passages(passages)}\n\n{text}"
+    return (Message("system", _CHECKS[role]), Message("user", text))

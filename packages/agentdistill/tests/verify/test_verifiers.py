@@ -1,4 +1,4 @@
-"""Judges: what a model writes becomes a verdict of its kind, in the real sandbox, over a real index."""
+"""Listen: what a model writes becomes a verdict of its kind, in the real sandbox, over a real index."""
 
 from __future__ import annotations
 
@@ -17,15 +17,12 @@ from agentdistill.models.scripted import Scripted
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.sandbox import Limits
 from agentdistill.types import Problem, Sample, Sampling, StopReason
-from agentdistill.verify import Candidate, Judges, Policy, Pool, Verdict, read_pools, rescore, write_pools
-from agentdistill.verify.evidence import ballots, find_judges
-from agentdistill.verify.judges import JudgeSettings, Kit, load_judge, said
-from agentdistill.verify.judges.facts import all_claims
-from agentdistill.verify.judges.genrm import yes
+from agentdistill.verify import Candidate, Listen, Policy, Pool, Verdict, read_pools, rescore, write_pools
 from agentdistill.verify.judging import judge_pools, read_journal
-from agentdistill.verify.rescore import Asked
-from agentdistill.verify.select import METHODS, select
+from agentdistill.verify.scores import Asked
+from agentdistill.verify.select import METHODS, ballots, find_verifiers, select
 from agentdistill.verify.types import Check
+from agentdistill.verify.verifiers import Kit, VerifierSettings, all_claims, load_verifier, said, yes
 
 PROBLEM = Problem("p", "What is 6 x 7?", "42", "math", "sums")
 CANDIDATE = Candidate("6 * 7 = 42\nAnswer: 42", "42", True)
@@ -33,7 +30,7 @@ TABLE = {"model": "scripted", "replies": ""}
 
 
 def nothing():
-    """What judges are given that need nothing."""
+    """What verifiers are given that need nothing."""
     return nullcontext(Kit())
 
 
@@ -54,8 +51,8 @@ def patient():
 
 
 def check(role: str, replies, kit: Kit, **settings) -> tuple[Check, ...]:
-    own = JudgeSettings(name="j", role=role, model=TABLE, **settings)
-    judge = load_judge(own, kit)
+    own = VerifierSettings(name="j", role=role, model=TABLE, **settings)
+    judge = load_verifier(own, kit)
     policy = Asking(Scripted(replies), 0, own.sampling)
     return asyncio.run(judge.check(policy, PROBLEM, CANDIDATE))
 
@@ -163,8 +160,8 @@ def test_facts_are_held_against_what_a_search_for_them_finds():
         Passage("x", "y"),
     ]
     model = Scripted("Claim: Bonn is on the Danube -> contradicted\nVerification: is it correct (Yes/No)? Yes")
-    settings = JudgeSettings(name="f", role="facts", model=TABLE, k=2, n_documents=1)
-    judge = load_judge(settings, Kit(retriever=build_retriever("bm25", passages)))
+    settings = VerifierSettings(name="f", role="facts", model=TABLE, k=2, n_documents=1)
+    judge = load_verifier(settings, Kit(retriever=build_retriever("bm25", passages)))
     problem, candidate = Problem("b", "Where does Bonn lie?", "Rhine"), Candidate("Bonn lies on the Danube.", "Danube")
     found = asyncio.run(judge.check(Asking(model, 0, settings.sampling), problem, candidate))
     assert [c.verdict for c in found] == [Verdict.FALSE] * 2
@@ -173,7 +170,7 @@ def test_facts_are_held_against_what_a_search_for_them_finds():
     assert "Bonn lies on the Rhine." in shown
     assert "Bonn lies on the Danube." in shown
     with pytest.raises(UserError, match="needs a corpus"):
-        load_judge(settings, Kit())
+        load_verifier(settings, Kit())
 
 
 @pytest.mark.parametrize(
@@ -198,9 +195,9 @@ def test_the_claims_decide_about_facts(reply, verdict):
 def test_a_reward_is_the_mean_of_what_could_be_parsed(environment):
     replies = ["Verification: Yes", "Verification: No", "Verification: Yes", "I pass."]
     pools = judged("genrm", replies, k=4)
-    b = ballots(pools[0], find_judges(pools), Policy())
+    b = ballots(pools[0], find_verifiers(pools), Policy())
     assert b.rewards == (pytest.approx(2 / 3),)
-    assert find_judges(pools).reward == "j"
+    assert find_verifiers(pools).reward == "j"
 
 
 def test_a_blank_before_yes_may_be_a_token_of_its_own():
@@ -240,8 +237,8 @@ def test_a_reward_may_be_the_probability_of_yes():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"role": "oracle"}, 'judges.role: unknown verifier "oracle"'),
-        ({"role": "code", "k": 0}, "judges.k has to be at least 1"),
+        ({"role": "oracle"}, 'verifiers.role: unknown verifier "oracle"'),
+        ({"role": "code", "k": 0}, "verifiers.k has to be at least 1"),
         ({"role": "code", "temperature": 0.0}, "4 times the same at temperature 0"),
         ({"role": "code", "model": {}}, "needs a model"),
         ({"role": "code", "top_p": 0.0}, "top_p above 0"),
@@ -249,7 +246,7 @@ def test_a_reward_may_be_the_probability_of_yes():
 )
 def test_settings_that_make_no_sense_are_told(settings, words):
     with pytest.raises(RecipeError) as caught:
-        JudgeSettings(**{"name": "j", "model": TABLE, **settings})
+        VerifierSettings(**{"name": "j", "model": TABLE, **settings})
     assert words in str(caught.value)
 
 
@@ -266,7 +263,7 @@ def judged(role, replies, tmp_path=None, pools=POOLS[:1], environment=None, seed
     from tempfile import mkdtemp
 
     one = [replace(pools[0], candidates=pools[0].candidates[:1])] if tmp_path is None else pools
-    own = JudgeSettings(name="j", role=role, model=TABLE, **settings)
+    own = VerifierSettings(name="j", role=role, model=TABLE, **settings)
     journal = (tmp_path or Path(mkdtemp())) / "journal.jsonl"
     return judge_pools(one, own, lambda: nullcontext(Kit(environment)), journal, lambda: Scripted(replies), seed=seed)
 
@@ -292,7 +289,7 @@ def test_judgements_in_another_world_are_made_anew(tmp_path):
     def judge(replies, **world):
         return judge_pools(POOLS, settings, nothing, journal, lambda: Scripted(replies), world=world)
 
-    settings, journal = JudgeSettings(name="j", role="cot", model=TABLE, k=1), tmp_path / "journal.jsonl"
+    settings, journal = VerifierSettings(name="j", role="cot", model=TABLE, k=1), tmp_path / "journal.jsonl"
     first = judge("Verification: Yes", style="standard")
     assert judge([], style="standard") == first
     assert judge("Verification: No", style="tiny") != first
@@ -306,7 +303,7 @@ def test_judgements_in_another_world_are_made_anew(tmp_path):
 def test_a_judge_takes_the_place_of_its_own_earlier_word(tmp_path):
     first = judged("cot", "Verification: Yes", tmp_path, POOLS, k=1)
     second = judge_pools(
-        first, JudgeSettings(name="gold", role="gold"), nothing, tmp_path / "gold.jsonl", lambda: Scripted("")
+        first, VerifierSettings(name="gold", role="gold"), nothing, tmp_path / "gold.jsonl", lambda: Scripted("")
     )
     assert [j.judge for j in second[0].candidates[0].judgements] == ["j", "gold"]
     assert [c.judgement("gold").verdicts[0] for c in second[0].candidates] == ["true", "false", "true"]
@@ -397,7 +394,7 @@ def test_a_useless_verifier_changes_kinds_of_verdicts_and_nothing_else(reply, ki
     """
     scored = [replace(p, candidates=tuple(replace(c, judgements=good(c)) for c in p.candidates)) for p in POOLS]
     before = rescore(scored, Asked(n_resamples=100))
-    settings = JudgeSettings(name="useless", role="code", model=TABLE, k=2)
+    settings = VerifierSettings(name="useless", role="code", model=TABLE, k=2)
     with Environment(limits=Limits(wall_s=0.5, memory_mb=256, output_chars=2000)) as environment:
         after = judge_pools(
             scored, settings, lambda: nullcontext(Kit(environment)), tmp_path / "journal.jsonl", lambda: Scripted(reply)
@@ -408,7 +405,7 @@ def test_a_useless_verifier_changes_kinds_of_verdicts_and_nothing_else(reply, ki
     assert stripped == scored
     verdicts = {c.judgement("useless").verdicts for p in after for c in p.candidates}
     assert verdicts == {(kind, kind)}
-    told = rescore(after, Asked(judges=Judges(verifier="useless"), n_resamples=100))
+    told = rescore(after, Asked(listen=Listen(verifier="useless"), n_resamples=100))
     assert told["verifiers"]["useless"]["kinds"] == {
         **{v.value: 10 * (v is kind) for v in Verdict},
         "candidates_without": 0,
@@ -421,8 +418,8 @@ def test_a_useless_verifier_changes_kinds_of_verdicts_and_nothing_else(reply, ki
         n: c["accuracy"] for n, c in before["methods"]["weighted"]["budgets"].items()
     }
     assert {c["fell_back"] for c in with_reward.values()} == {1.0}
-    judges = find_judges(after, Judges(verifier="useless"))
-    choice = select("verifier-weighted", ballots(after[0], judges, Policy()), Policy())
+    listen = find_verifiers(after, Listen(verifier="useless"))
+    choice = select("verifier-weighted", ballots(after[0], listen, Policy()), Policy())
     assert choice.reason.startswith("nobody passed, so by weighted")
     json.dumps(told)
 

@@ -19,8 +19,8 @@ from agentdistill.errors import UserError
 from agentdistill.loop import Policy
 from agentdistill.sandbox import Limits
 from agentdistill.types import Problem, StepStatus
-from agentdistill.verify.judges import JudgeSettings, Kit
 from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict
+from agentdistill.verify.verifiers import Kit, VerifierSettings
 
 NAME = "calculations"
 _MARKED = re.compile(r"<<([^<>=\n]{1,200})=([^<>=\n]{1,60})>>")
@@ -208,7 +208,7 @@ def _checked(c: Candidate, checker: Checker) -> Candidate:
     return replace(c, judgements=(*kept, Judgement(NAME, "calculations", verdicts)))
 
 
-class CalculationJudge:
+class CalculationVerifier:
     """One Check a calculation, all run together. Used by one event loop at a time."""
 
     def __init__(self, checker: Checker) -> None:
@@ -216,13 +216,13 @@ class CalculationJudge:
         self._turn = asyncio.Lock()
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
-        """See :class:`~agentdistill.verify.judges.Judge`."""
+        """See :class:`~agentdistill.verify.verifiers.Verifier`."""
         async with self._turn:
             return await asyncio.to_thread(self._checker.check, candidate.solution)
 
 
-def load(settings: JudgeSettings, kit: Kit) -> CalculationJudge:
+def load_calculations(settings: VerifierSettings, kit: Kit) -> CalculationVerifier:
     """The check of calculations. Raises UserError without a sandbox."""
     if kit.environment is None:
-        raise UserError(f'judge "{settings.name}" calculates and needs a sandbox')
-    return CalculationJudge(Checker(kit.environment))
+        raise UserError(f'verifier "{settings.name}" calculates and needs a sandbox')
+    return CalculationVerifier(Checker(kit.environment))
