@@ -56,6 +56,11 @@ class Error:
     line: int | None
     traceback: str
 
+    @classmethod
+    def of(cls, kind: str, message: str) -> Error:
+        """An error that has no line: what the sandbox itself reports."""
+        return cls(kind, message, None, f"{kind}: {message}")
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -72,7 +77,6 @@ class Result:
     output: str = ""
     value: str | None = None
     final_answer: str | None = None
-    is_final: bool = False
     error: Error | None = None
     stop: Stop = Stop.OK
     seconds: float = 0.0
@@ -80,6 +84,11 @@ class Result:
     peak_memory: int = 0
     truncated: bool = False
     state_lost: bool = False
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the cell called `final_answer`."""
+        return self.final_answer is not None
 
     @property
     def ok(self) -> bool:

@@ -1,37 +1,213 @@
-"""The broker: the parent of every node. It forks, kills, reaps, keeps scratch folders, and never runs model code.
+"""The trusted processes: the launcher sets up namespaces and cleans up, the broker is the parent of every node.
 
-One thread, one loop, over: the host's control socket, the fork gate's listener, the pidfds of nodes, and the sockets of
-forks under way. What nodes send it is at most one short frame each, and the kernel says which process sent it.
+host -> launcher -> broker (process 1 of its namespace, where there is one) -> template -> nodes
+
+The broker forks, kills, reaps and keeps scratch folders; it never runs model code. One thread, one loop, over: the
+host's control socket, the fork gate's listener, the pidfds of nodes, and the sockets of forks under way. What nodes
+send it is at most one short frame each, and as a node may lie, it is the kernel that says which process asks at the
+fork gate, which one sent a HELLO, and whether that is a child of the broker at all.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import resource
 import select
+import shutil
 import signal
 import socket
 import struct
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-from . import wire
-from .births import Birth, State, answer_gate, hear, is_child
-from .processes import allow_forks, children, exactly, send_signal
-from .scratch import Scratch, TooMuch
+from . import isolation, template, wire
+from .scratch import Scratch, TooMuch, clear
 
-# Orders of the host. Their first field is WHO: request number, state, other state, flags.
-READY, MAKE, KILL, USED, MADE, FAILED, DEAD = 20, 21, 22, 23, 24, 25, 26
-WHO = struct.Struct("!IIII")
-# DEAD: state, wait status, CPU seconds, peak bytes.
-FATE = struct.Struct("!IidQ")
-TEMPLATE = 0
-REST_PARENT = 1
+TEMPLATE_S = 120.0  # to start
+TEMPLATE_HELLO_S = 40.0  # the template only ever is slow: many orders wait in turn for it, on a starved machine
 HELLO_S = 5.0  # for a state, which ran model code and may refuse; counted from its latest fork
 MOST_UNDER_WAY = 32  # orders before one parent; more would fill its socket, and the broker never waits for a node
-TEMPLATE_HELLO_S = 40.0  # the template only ever is slow: many orders wait in turn for it, on a starved machine
+_NOTIF_RECV, _NOTIF_SEND, _NOTIF_BYTES = 0xC0502100, 0xC0182101, 80
+_CREDENTIALS = struct.Struct("3i")
+
+# --- the launcher ---------------------------------------------------------------------------------------------------
+
+
+def main(argv: list[str]) -> None:
+    """`argv`: JSON of the options, number of the control socket's descriptor."""
+    options: dict[str, Any] = json.loads(argv[0])
+    control = socket.socket(fileno=int(argv[1]))
+    quiet = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(quiet, fd)
+    os.close(quiet)
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    # Whatever the broker leaves behind when it is killed falls to this process, not to init.
+    isolation.call("prctl", isolation.PR_SET_CHILD_SUBREAPER, 1)
+    layers = isolation.Layers()
+    folder = None
+    try:
+        if options["mode"] == "strict":
+            if not layers.attempt("namespaces", isolation.enter_namespaces):
+                return _report(control, {"problem": "; ".join(layers.off)})
+        else:
+            folder = tempfile.mkdtemp(prefix="sandbox-", dir=options["folder"])
+        if os.fork() == 0:
+            try:
+                _be_broker(options, control, proc, layers, folder)
+            except BaseException as problem:
+                with contextlib.suppress(OSError):
+                    _report(control, {"problem": f"{type(problem).__name__}: {problem}"})
+            finally:
+                os._exit(0)
+        control.close()
+        _await_broker()
+    finally:
+        if folder is not None:
+            with contextlib.suppress(OSError):
+                os.chmod(folder, 0o700)
+                clear(os.open(folder, os.O_RDONLY | os.O_DIRECTORY))
+            shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def _await_broker() -> None:
+    """Wait for the broker, then end whatever it left."""
+    os.wait()
+    me = os.getpid()
+    while True:
+        with contextlib.suppress(OSError, ValueError), open(f"/proc/{me}/task/{me}/children") as file:
+            for pid in map(int, file.read().split()):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.01)
+        except ChildProcessError:
+            return
+
+
+def _report(control: socket.socket, report: dict[str, object]) -> None:
+    """Tell the host how the start went."""
+    control.sendall(wire.pack(wire.READY, [json.dumps(report).encode()]))
+
+
+def _be_broker(
+    options: dict[str, Any], control: socket.socket, proc: int, layers: isolation.Layers, folder: str | None
+) -> None:
+    strict, uid = folder is None, isolation.pick_user()
+    if folder is None:
+        isolation.build_root(options["all_scratch"])
+        layers.on.append("private root")
+        folder = isolation.SCRATCH
+    if options["mode"] != "process" and os.geteuid() == 0 and uid is not None:
+        _change_user(layers, folder, uid)
+    if strict:
+        isolation.drop_capabilities()
+    isolation.call("prctl", isolation.PR_SET_PDEATHSIG, signal.SIGKILL)
+    isolation.call("prctl", isolation.PR_SET_DUMPABLE, 0)
+    store = Scratch(folder)
+    mine, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    pid = os.fork()
+    if pid == 0:
+        # Moves its two descriptors to their places and closes all others; never returns.
+        held = [os.dup2(fd, 200 + n) for n, fd in enumerate((theirs.fileno(), proc))]
+        for n, fd in enumerate(held):
+            os.dup2(fd, template.CHANNEL + n)
+        os.closerange(template.PROC + 1, 1 << 16)
+        template.run(options, layers, folder)
+    theirs.close()
+    os.close(proc)
+    report, listener = _hear_template(mine)
+    broker = Broker(control, store, options, "fork limit" in report.get("on", ()))
+    broker.adopt(pid, mine, listener)
+    _report(control, report)
+    if "problem" not in report:
+        broker.run()
+
+
+def _change_user(layers: isolation.Layers, folder: str, uid: int) -> None:
+    """Give up root, if Python can still be read without it, and take the scratch folder along."""
+    for what, paths in (("Python", isolation.readable()), ("the scratch folder", [os.path.dirname(folder)])):
+        if not _public(paths):
+            layers.off.append(f"own user (where {what} lies is open to root only)")
+            return
+
+    def become_other() -> None:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fchown(fd, uid, uid)
+            isolation.change_user(uid)
+        finally:
+            os.close(fd)
+
+    layers.attempt("own user", become_other)
+
+
+def _public(paths: list[str]) -> bool:
+    """True if any user may pass through to these paths."""
+    for path in paths:
+        while path != "/":
+            if not os.stat(path).st_mode & 0o005 and os.path.exists(path):
+                return False
+            path = os.path.dirname(path)
+    return True
+
+
+def _hear_template(line: socket.socket) -> tuple[dict[str, Any], int]:
+    """The template's report, and the fork gate's listener or -1."""
+    listener = -1
+    line.settimeout(TEMPLATE_S)
+    while True:
+        try:
+            head, fds, _, _ = socket.recv_fds(line, wire.HEADER.size, 1)
+            listener = fds[0] if fds else listener
+            _, (text,) = wire.receive(line, head)
+        except EOFError:
+            return {"problem": "the template died while starting"}, listener
+        if text != b"listener":
+            line.settimeout(None)
+            return json.loads(text), listener
+
+
+# --- the broker -----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class State:
+    """A live node, as the broker knows it."""
+
+    number: int
+    pid: int
+    pidfd: int
+    line: socket.socket  # the host's end of its channel; the broker writes FORK orders to it
+    folder: str | None
+    credit: int = 0
+    dying: bool = False
+
+    def signal(self, number: int) -> None:
+        """By pidfd; harmless when the process is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+
+@dataclass
+class Birth:
+    """A fork that was ordered and has not said HELLO yet."""
+
+    request: int
+    number: int
+    parent: State
+    line: socket.socket
+    folder: str
+    until: float
+    rest_parent: bool
 
 
 class Broker:
@@ -54,13 +230,13 @@ class Broker:
     def adopt(self, pid: int, line: socket.socket, listener: int) -> None:
         """Take the template in as state 0."""
         if listener >= 0:
-            self._watch(listener, lambda: answer_gate(listener, self._may_fork))
-        self._enter(State(TEMPLATE, pid, os.pidfd_open(pid), line, None))
+            self._watch(listener, lambda: self._answer_gate(listener))
+        self._enter(State(wire.TEMPLATE, pid, os.pidfd_open(pid), line, None))
 
     def run(self) -> None:
         """Serve until the host goes away or the template dies; every node is dead afterwards."""
         try:
-            while TEMPLATE in self._states:
+            while wire.TEMPLATE in self._states:
                 wait = 1.0 if self._births or len(self._states) > 1 else -1
                 for fd, _ in self._poll.poll(wait):
                     if fd == self._control.fileno():
@@ -96,16 +272,15 @@ class Broker:
     # Orders of the host
 
     def _order(self) -> None:
-        kind, size = wire.HEADER.unpack(exactly(self._control, wire.HEADER.size))
-        (who,) = wire.unpack(exactly(self._control, size))
-        request, number, other, flags = WHO.unpack(who)
-        if kind == MAKE:
-            self._make(request, number, other, bool(flags & REST_PARENT))
-        elif kind == KILL and number in self._states:
+        kind, (who,) = wire.receive(self._control)
+        request, number, other, flags = wire.WHO.unpack(who)
+        if kind == wire.MAKE:
+            self._make(request, number, other, bool(flags & wire.REST_PARENT))
+        elif kind == wire.KILL and number in self._states:
             self._states[number].dying = True
-            send_signal(self._states[number].pidfd, signal.SIGKILL)
-        elif kind == USED:
-            self._answer(MADE, request, struct.pack("!Q", self._used(number)))
+            self._states[number].signal(signal.SIGKILL)
+        elif kind == wire.USED:
+            self._answer(wire.MADE, request, struct.pack("!Q", self._used(number)))
 
     def _answer(self, kind: int, request: int, payload: bytes, fds: tuple[int, ...] = ()) -> None:
         frame = wire.pack(kind, [struct.pack("!I", request), payload])
@@ -129,18 +304,18 @@ class Broker:
     def _make(self, request: int, parent: int, number: int, rest: bool) -> None:
         state = self._states.get(parent)
         if state is None:
-            return self._answer(FAILED, request, b"the state is gone")
+            return self._answer(wire.FAILED, request, b"the state is gone")
         if not self._has_turn(parent):
             self._waiting.setdefault(parent, deque()).append((request, parent, number, rest))
             return None
         if sum(not other.dying for other in self._states.values()) + len(self._births) > self._n_states:
-            return self._answer(FAILED, request, b"n_states live processes are running already")
+            return self._answer(wire.FAILED, request, b"n_states live processes are running already")
         try:
             self._order_fork(request, state, number, rest)
         except TooMuch:
-            self._answer(FAILED, request, b"the scratch folder is too large or too deep to copy")
+            self._answer(wire.FAILED, request, b"the scratch folder is too large or too deep to copy")
         except OSError as problem:
-            self._answer(FAILED, request, str(problem).encode())
+            self._answer(wire.FAILED, request, str(problem).encode())
         return None
 
     def _has_turn(self, parent: int) -> bool:
@@ -176,20 +351,20 @@ class Broker:
                 os.close(fd)
         state.credit += 1
         if self._limits_forks:
-            allow_forks(state.pid, True)
-        send_signal(state.pidfd, signal.SIGCONT)
+            _allow_forks(state.pid, True)
+        state.signal(signal.SIGCONT)
         self._births[mine.fileno()] = Birth(request, number, state, mine, folder, self._until(state), rest)
         self._watch(mine.fileno(), lambda: self._hello(mine.fileno()))
 
     @staticmethod
     def _until(parent: State) -> float:
-        return time.monotonic() + (TEMPLATE_HELLO_S if parent.number == TEMPLATE else HELLO_S)
+        return time.monotonic() + (TEMPLATE_HELLO_S if parent.number == wire.TEMPLATE else HELLO_S)
 
     def _prepare_folder(self, state: State, folder: str) -> list[int]:
         """Descriptors for the child: its folder, and its parent's where there are files to find again."""
         if state.folder is None:
             return [self._scratch.open(folder)]
-        send_signal(state.pidfd, signal.SIGSTOP)
+        state.signal(signal.SIGSTOP)
         copied = self._scratch.copy(state.folder, folder, self._most)
         # The child knows its parent's folder by name; from now on the parent's has another one.
         state.folder = self._scratch.move(state.folder)
@@ -198,23 +373,30 @@ class Broker:
 
     # Forks under way
 
-    def _may_fork(self, pid: int) -> bool:
-        """True where the broker has ordered a fork of this process, once for each order."""
-        state = self._by_pid.get(pid)
-        if state is None or state.credit <= 0:
-            return False
-        state.credit -= 1
-        return True
+    def _answer_gate(self, listener: int) -> None:
+        """A process asks the fork gate: go on where a fork of it was ordered, once for each order, else EPERM."""
+        notice = bytearray(_NOTIF_BYTES)
+        with contextlib.suppress(OSError):  # the asker died meanwhile
+            fcntl.ioctl(listener, _NOTIF_RECV, notice)
+            ident, pid = struct.unpack_from("QI", notice)
+            state = self._by_pid.get(pid)
+            error, flags = -1, 0
+            if state is not None and state.credit > 0:
+                state.credit -= 1
+                error, flags = 0, 1  # to go on is safe: the arguments are in registers, not in memory
+            fcntl.ioctl(listener, _NOTIF_SEND, bytearray(struct.pack("Qqii", ident, 0, error, flags)))
 
     def _hello(self, fd: int) -> None:
         birth = self._births[fd]
         try:
-            data, pid = hear(birth.line)
+            data, extra, _, _ = birth.line.recvmsg(64, socket.CMSG_SPACE(_CREDENTIALS.size), socket.MSG_DONTWAIT)
         except BlockingIOError:  # woken for a socket that had this number before
             return None
         except OSError:
-            data, pid = b"", 0
-        if data != wire.pack(wire.HELLO, []) or not self._newborn(pid):
+            data, extra = b"", []
+        pid = next((_CREDENTIALS.unpack(raw)[0] for _, kind, raw in extra if kind == socket.SCM_CREDENTIALS), 0)
+        # The sender, by the kernel's word, has to be a child of the broker that is not accounted for.
+        if data != wire.pack(wire.HELLO, []) or pid <= 0 or pid in self._by_pid or not _is_child(pid):
             return self._fail(fd, birth, "the state refused to fork")
         try:
             pidfd = os.pidfd_open(pid)
@@ -222,14 +404,10 @@ class Broker:
             return self._fail(fd, birth, "the fork died at once")
         self._settle(fd, birth)
         if self._limits_forks:
-            allow_forks(pid, False)
+            _allow_forks(pid, False)
         birth.line.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
         self._enter(State(birth.number, pid, pidfd, birth.line, birth.folder))
-        return self._answer(MADE, birth.request, b"", (birth.line.fileno(), pidfd))
-
-    def _newborn(self, pid: int) -> bool:
-        """True if `pid`, by the kernel's word the sender, is a child of the broker that is not accounted for."""
-        return pid > 0 and pid not in self._by_pid and is_child(pid)
+        return self._answer(wire.MADE, birth.request, b"", (birth.line.fileno(), pidfd))
 
     def _settle(self, fd: int, birth: Birth) -> None:
         self._forget(fd)
@@ -239,9 +417,9 @@ class Broker:
         for other in others:  # they wait for their turn, and it has just come nearer
             other.until = self._until(birth.parent)
         if self._limits_forks and not others:
-            allow_forks(birth.parent.pid, False)
+            _allow_forks(birth.parent.pid, False)
         if birth.rest_parent and not others and self._states.get(birth.parent.number) is birth.parent:
-            send_signal(birth.parent.pidfd, signal.SIGSTOP)
+            birth.parent.signal(signal.SIGSTOP)
 
     def _fail(self, fd: int, birth: Birth, why: str) -> None:
         self._settle(fd, birth)
@@ -252,13 +430,13 @@ class Broker:
         # The parent may have forked and kept quiet about it. The parent itself is kept: it may just have been slow.
         self._strays_due = True
         self._scratch.remove(birth.folder)
-        self._answer(FAILED, birth.request, why.encode())
+        self._answer(wire.FAILED, birth.request, why.encode())
 
     def _kill_strays(self) -> None:
         """End children that never said HELLO. Only while no fork is under way, for those have not said it either."""
         self._strays_due = False
         known = {state.pid for state in self._states.values()}
-        for pid in children(max(known, default=1)):
+        for pid in _children(max(known, default=1)):
             if pid not in known:
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
@@ -282,12 +460,12 @@ class Broker:
         state.line.close()
         if state.folder is not None:
             self._scratch.remove(state.folder)
-        fate = FATE.pack(state.number, status, use.ru_utime + use.ru_stime, use.ru_maxrss * 1024)
-        self._answer(DEAD, 0, fate)
+        fate = wire.FATE.pack(state.number, status, use.ru_utime + use.ru_stime, use.ru_maxrss * 1024)
+        self._answer(wire.DEAD, 0, fate)
 
     def _end_all(self) -> None:
         for state in list(self._states.values()):
-            send_signal(state.pidfd, signal.SIGKILL)
+            state.signal(signal.SIGKILL)
         for state in list(self._states.values()):
             os.waitpid(state.pid, 0)
         for birth in self._births.values():
@@ -295,6 +473,26 @@ class Broker:
         self._scratch.sweep()
 
 
-def ready(control: socket.socket, report: dict[str, object]) -> None:
-    """Tell the host how the start went."""
-    control.sendall(wire.pack(READY, [json.dumps(report).encode()]))
+def _allow_forks(pid: int, allowed: bool) -> None:
+    """Lift the process limit of a node, or put it back: the fallback where there is no fork gate."""
+    with contextlib.suppress(OSError, ValueError):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NPROC)
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (hard if allowed else 0, hard))
+
+
+def _is_child(pid: int) -> bool:
+    """True if `pid` is a child of this process, running or dead; it is not reaped."""
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        return True
+    except ChildProcessError:
+        return False
+
+
+def _children(beyond: int) -> list[int]:
+    """Process numbers of this process's children, from /proc where it is mounted, else by trying numbers."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return [pid for pid in range(2, beyond + 4096) if _is_child(pid)]

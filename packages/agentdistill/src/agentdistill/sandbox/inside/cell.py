@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import gc
 import io
 import linecache
@@ -15,12 +16,11 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from types import CodeType, FrameType, TracebackType
 from typing import Any
-
-from . import plain
 
 try:
     import resource
@@ -130,7 +130,7 @@ class Runner:
 
     def final_answer(self, answer: object) -> None:
         """Give `answer` as the final one and end the cell. A str counts as it is, anything else as it reads."""
-        self.final = plain.answer(answer)
+        self.final = answer_text(answer)
         raise Final
 
     def run(self, source: str, number: int, soft_s: float, limit: int) -> Outcome:
@@ -172,7 +172,7 @@ class Runner:
         if last is None:
             return None
         value = eval(last, self.namespace)
-        return None if value is None else plain.shown(value)
+        return None if value is None else shown(value)
 
     def _arm(self, soft_s: float) -> None:
         sys.settrace(None)
@@ -234,7 +234,7 @@ def describe(problem: BaseException, name: str, limit: int) -> tuple[str, str, i
         text = "".join(report.format())
     except BaseException:  # a hostile __str__, or a broken traceback module
         pass
-    return kind, message, line, plain.cut_middle(text, limit)
+    return kind, message, line, cut_middle(text, limit)
 
 
 def _hide_own(report: traceback.TracebackException | None) -> None:
@@ -254,37 +254,31 @@ def _line(tb: TracebackType | None, name: str) -> int | None:
     return line
 
 
-def seeded(seed: int) -> Callable[[], None]:
-    """A function that puts `random`, numpy's global generator and numpy's fresh generators at `seed`."""
+def seed_generators(seed: int) -> None:
+    """Put `random`, numpy's global generator and numpy's fresh generators at `seed`."""
     import random
 
-    def reset() -> None:
-        random.seed(seed)
-        numpy_random = sys.modules.get("numpy.random")
-        if numpy_random is not None:
-            numpy_random.seed(seed)
-            source = random.Random(seed)
-            # default_rng() without a seed asks this for entropy; see numpy/random/bit_generator.pyx.
-            bits = sys.modules["numpy.random.bit_generator"]
-            if hasattr(bits, "randbits"):
-                bits.randbits = source.getrandbits  # type: ignore[attr-defined]
-
-    return reset
+    random.seed(seed)
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed(seed)
+        # default_rng() without a seed asks this for entropy; see numpy/random/bit_generator.pyx.
+        bits = sys.modules["numpy.random.bit_generator"]
+        if hasattr(bits, "randbits"):
+            bits.randbits = random.Random(seed).getrandbits  # type: ignore[attr-defined]
 
 
-def preload(modules: tuple[str, ...]) -> list[str]:
-    """Import what sessions should find warm; returns the names that are not installed."""
-    absent = []
+def preload(modules: tuple[str, ...]) -> None:
+    """Import what sessions should find warm; names that are not installed are passed over."""
     if "numpy" in modules:  # loaded late by itself, and then seeded from the system's entropy
         modules = (*modules, "numpy.random")
     for name in modules:
-        try:
+        with contextlib.suppress(ImportError):
             __import__(name)
-        except ImportError:
-            absent.append(name)
-    plain.print_plainly()
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and not numpy.__version__.startswith("1."):
+        numpy.set_printoptions(legacy="1.25")  # scalars within lists are printed as numbers, as numpy 1 did
     gc.collect()
-    return absent
 
 
 def now() -> tuple[float, int]:
@@ -294,3 +288,122 @@ def now() -> tuple[float, int]:
     use = resource.getrusage(resource.RUSAGE_SELF)
     scale = 1 if sys.platform == "darwin" else 1024
     return use.ru_utime + use.ru_stime, use.ru_maxrss * scale
+
+
+# --- values as text: 2.0, not np.float64(2.0), however deep within a list ------------------------------------------
+
+MAX_ITEMS = 1000  # arrays, ranges and iterators with more are left to their repr
+_SIMPLE = (int, float, bool, complex, bytes, type(None))
+# Modules whose values say by str what they say by repr as a call.
+_WRITTEN = frozenset({"fractions", "datetime", "uuid", "pathlib", "mpmath", "gmpy2", "ipaddress", "zoneinfo"})
+_ARRAYS = frozenset({"numpy", "torch", "pandas", "jax", "jaxlib", "polars", "mpmath"})
+_BRACKETS = ((tuple, "(", ")"), (set, "{", "}"), (frozenset, "{", "}"))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+_GENERATED: tuple[type, ...] = (type(iter([])), type(iter(range(0))), type(_ for _ in ()))
+_ITERATORS: tuple[type, ...] = (map, filter, zip, reversed, enumerate, *_GENERATED)
+
+
+def answer_text(value: object) -> str:
+    """A final answer as text: a text as it is, an iterator as the list of its items, anything else as `shown`."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, _ITERATORS) or type(value).__module__ == "itertools":
+        items = list(islice(value, MAX_ITEMS + 1))  # type: ignore[call-overload]
+        if len(items) <= MAX_ITEMS:
+            return shown(items)
+    return shown(value)
+
+
+def shown(value: object) -> str:
+    """A value as Python shows it, without the names of the libraries that its parts come from.
+
+    The value was made by model code: whatever fails on it falls back to its `repr`.
+    """
+    try:
+        text = _text(value, ())
+    except Exception:
+        text = repr(value)
+    return str.__str__(text)
+
+
+def cut_middle(text: str, limit: int) -> str:
+    """At most `limit` characters, the end of a traceback being worth as much as its beginning."""
+    if len(text) <= limit:
+        return text
+    half = max(1, (limit - 5) // 2)
+    return text[:half] + "\n...\n" + text[-half:]
+
+
+def _text(value: Any, above: tuple[int, ...]) -> str:
+    kind = type(value)
+    if kind in _SIMPLE:
+        return repr(value)
+    if isinstance(value, str):
+        return repr(str.__str__(value))
+    if id(value) in above:
+        return "..."
+    inner = (*above, id(value))
+    root = kind.__module__.partition(".")[0]
+    if root in _ARRAYS:
+        found = _array(value, inner)
+        if found is not None:
+            return found
+    if isinstance(value, dict) and (_is_shown_as(kind, dict) or root == "collections"):
+        return "{" + ", ".join(f"{_text(k, inner)}: {_text(v, inner)}" for k, v in value.items()) + "}"
+    items = _items(value, kind, root)
+    if items is not None:
+        texts = [_text(i, inner) for i in items]
+        opening, closing = next(((o, c) for k, o, c in _BRACKETS if isinstance(value, k)), ("[", "]"))
+        alone = "," if opening == "(" and len(texts) == 1 else ""
+        return opening + ", ".join(texts) + alone + closing if texts or opening != "{" else "set()"
+    return _written(value, kind, root)
+
+
+def _items(value: Any, kind: type, root: str) -> Iterable[Any] | None:
+    """What a collection holds; None for anything else, and for a class that has words of its own."""
+    for plain in (list, tuple, set, frozenset):
+        if isinstance(value, plain):
+            return value if _is_shown_as(kind, plain) or hasattr(kind, "_fields") else None  # type: ignore[no-any-return]
+    if isinstance(value, _VIEWS) or (root == "collections" and kind.__name__ == "deque"):
+        return value  # type: ignore[no-any-return]
+    return value if isinstance(value, range) and len(value) <= MAX_ITEMS else None
+
+
+def _is_shown_as(kind: Any, base: Any) -> bool:
+    """Whether a class has no words of its own beside those of its base."""
+    return kind.__repr__ is base.__repr__
+
+
+def _array(value: Any, above: tuple[int, ...]) -> str | None:
+    """An array as nested lists, a scalar of a library as its number; None for anything else."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic):
+        return str(value)
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        return "".join(_nested(numpy.asarray(value), above)) if value.size <= MAX_ITEMS else None
+    as_list = getattr(value, "tolist", None)
+    size = getattr(value, "size", MAX_ITEMS)
+    n = size if isinstance(size, int) else len(value) if hasattr(value, "__len__") and value.shape else 1
+    return _text(as_list(), above) if callable(as_list) and n <= MAX_ITEMS else None
+
+
+def _nested(array: Any, above: tuple[int, ...]) -> Iterator[str]:
+    if array.ndim == 0:
+        yield _text(array[()], above)
+        return
+    yield "["
+    for i, part in enumerate(array):
+        yield ", " if i else ""
+        yield from _nested(part, above) if getattr(part, "ndim", 0) else (_text(part, above),)
+    yield "]"
+
+
+def _written(value: Any, kind: Any, root: str) -> str:
+    if root == "decimal":
+        return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < 40 else str(value)
+    if root in ("datetime", "pandas") and hasattr(value, "isoformat"):
+        midnight = hasattr(value, "date") and value.tzinfo is None and value.time() == type(value).min.time()
+        return str(value.date() if midnight else value)
+    if root in _WRITTEN or (_is_shown_as(kind, object) and kind.__str__ is not object.__str__):
+        return str(value)
+    return repr(value)

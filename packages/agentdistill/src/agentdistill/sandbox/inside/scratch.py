@@ -1,7 +1,7 @@
 """Scratch folders of states, kept by the broker: one each, under a name no other state can guess or list.
 
 Model code may race every step taken here, so folders are walked by descriptor and nothing is followed. It can make
-plain files and folders only: the calls for links, pipes and devices are not on the list of `seccomp.py`.
+plain files and folders only: the calls for links, pipes and devices are not on the list of `isolation.py`.
 """
 
 from __future__ import annotations
