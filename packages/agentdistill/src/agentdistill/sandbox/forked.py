@@ -130,17 +130,17 @@ class SocketChannel:
         self._sock.close()
 
 
-class Janitor:
-    """Stops states that have replied and got nothing new to do, so that none can go on working unasked.
+class IdleStopper:
+    """Stops the processes of idle states, so that none goes on running after its reply.
 
-    Not at once: stopping and waking costs more than a small cell, and a next cell often follows within the delay.
+    Not at once: stopping and waking costs more than a small cell, and the next cell often follows within the delay.
     """
 
     def __init__(self) -> None:
         self._idle: deque[ForkedNode] = deque()
         self._some = threading.Event()
         self._closed = False
-        threading.Thread(target=self._work, name="sandbox-janitor", daemon=True).start()
+        threading.Thread(target=self._work, name="sandbox-idle-stopper", daemon=True).start()
 
     def later(self, node: ForkedNode) -> None:
         """Stop `node` after IDLE_S unless it is busy by then."""
@@ -188,10 +188,10 @@ class ForkedNode(Node):
         self._busy = False
         if self._backend.can_signal and not self._queued:
             self._queued = True
-            self._backend.janitor.later(self)
+            self._backend.stopper.later(self)
 
     def stop(self) -> None:
-        """For the janitor: stop it now if it is idle."""
+        """Stop the process now if it is idle."""
         with self._guard:
             self._queued = False
             if not self._busy and not self._stopped and self._pidfd >= 0:
@@ -259,10 +259,10 @@ class ForkedBackend:
         """Raises SandboxUnavailable where a layer that `mode` needs does not hold, SandboxBroken if nothing starts."""
         self._lock = threading.Lock()
         self._asked: dict[int, Answer] = {}
-        self._fates: dict[int, Future[Death]] = {}
+        self._deaths: dict[int, Future[Death]] = {}
         self._next = 0
         self._alive = True
-        self._epitaph = ""  # the broker's last words
+        self._last_words = ""  # the broker's own reason for its end
         self._session_cpu = limits.session_cpu_s
         self._reader: threading.Thread | None = None
         self.can_signal = True
@@ -278,7 +278,7 @@ class ForkedBackend:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C in a terminal is the host's to handle
             )
-        self.janitor = Janitor()
+        self.stopper = IdleStopper()
         try:
             self.capabilities = self._hear_ready(mode)
         except BaseException:
@@ -287,7 +287,7 @@ class ForkedBackend:
         # The thread must not keep a forgotten backend alive: it holds the socket, not the object.
         self._reader = threading.Thread(target=_read, args=(self._control, weakref.ref(self)), daemon=True)
         self._reader.start()
-        weakref.finalize(self, _hang_up, self._control, self.janitor)
+        weakref.finalize(self, _disconnect, self._control, self.stopper)
 
     def _hear_ready(self, mode: str) -> Capabilities:
         self._control.settimeout(START_S)
@@ -319,22 +319,22 @@ class ForkedBackend:
         return node
 
     def make(self, parent: int, n: int, *, rest_parent: bool = False) -> list[ForkedNode | SandboxBroken]:
-        """Forks of a state, ordered all at once; the broker's reason in place of one that is not to be had."""
+        """Forks of a state, ordered all at once; in place of one that failed, the broker's reason."""
         flags = wire.REST_PARENT if rest_parent else 0
-        births = []
+        orders = []
         for _ in range(n):
             with self._lock:
                 self._next += 1
                 number = self._next
-                self._fates[number] = Future()
-            births.append((number, self._ask(wire.MAKE, parent, number, flags)))
-        return [self._born(number, answer) for number, answer in births]
+                self._deaths[number] = Future()
+            orders.append((number, self._ask(wire.MAKE, parent, number, flags)))
+        return [self._node_of(number, answer) for number, answer in orders]
 
-    def _born(self, number: int, answer: Answer) -> ForkedNode | SandboxBroken:
+    def _node_of(self, number: int, answer: Answer) -> ForkedNode | SandboxBroken:
         try:
             _, fds = self._await(answer)
         except SandboxBroken as problem:
-            self._fates.pop(number, None)
+            self._deaths.pop(number, None)
             return problem
         return ForkedNode(self, number, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fds[0]), fds[1])
 
@@ -348,21 +348,21 @@ class ForkedBackend:
 
     def kill(self, number: int, *, wait: bool) -> Death:
         """End a state, and wait until it is reaped if asked to."""
-        fate = self._fates.get(number)
-        if fate is None:
+        death = self._deaths.get(number)
+        if death is None:
             return Death()
         try:
             self._send(wire.KILL, 0, number)
-            return fate.result(ANSWER_S) if wait else Death()
+            return death.result(ANSWER_S) if wait else Death()
         except (SandboxBroken, TimeoutError):
             return Death("the broker is gone")
         finally:
-            self._fates.pop(number, None)
+            self._deaths.pop(number, None)
 
     def close(self) -> None:
         """End the broker and with it every state; returns once they are gone."""
         self._alive = False
-        _hang_up(self._control, self.janitor)
+        _disconnect(self._control, self.stopper)
         try:
             self._process.wait(ANSWER_S)
         except subprocess.TimeoutExpired:
@@ -397,21 +397,21 @@ class ForkedBackend:
         try:
             with self._lock:
                 if not self._alive:
-                    raise SandboxBroken(f"the broker is gone {self._epitaph}")
+                    raise SandboxBroken(f"the broker is gone {self._last_words}")
                 self._control.sendall(wire.pack(kind, [who]))
         except OSError:
-            raise SandboxBroken(f"the broker is gone {self._epitaph}") from None
+            raise SandboxBroken(f"the broker is gone {self._last_words}") from None
 
-    def _heard(self, kind: int, fields: list[bytes], fds: tuple[int, ...]) -> bool:
-        """On the reading thread: one frame of the broker's; False where it is its last."""
-        if kind == wire.READY:  # only ever sent again as the broker's last word
-            self._epitaph = json.loads(fields[0]).get("problem", "")
+    def _receive(self, kind: int, fields: list[bytes], fds: tuple[int, ...]) -> bool:
+        """Handle one frame of the broker; False where it is the last one. Runs on the reading thread."""
+        if kind == wire.READY:  # sent a second time only when the broker fails
+            self._last_words = json.loads(fields[0]).get("problem", "")
             return False
         if kind == wire.DEAD:
             number, status, cpu, peak = wire.FATE.unpack(fields[1])
-            fate = self._fates.get(number)
-            if fate is not None:
-                fate.set_result(_death(status, cpu, peak, self._session_cpu))
+            death = self._deaths.get(number)
+            if death is not None:
+                death.set_result(_death(status, cpu, peak, self._session_cpu))
             return True
         answer = self._asked.pop(struct.unpack("!I", fields[0])[0], None)
         if answer is None:
@@ -423,14 +423,14 @@ class ForkedBackend:
             answer.set_result((fields[1], fds))
         return True
 
-    def _lost(self) -> None:
-        """On the reading thread: the broker is gone; nobody must wait for it."""
+    def _fail_all(self) -> None:
+        """Release everybody who waits for the broker, which is gone. Runs on the reading thread."""
         with self._lock:
             self._alive = False
-        waiting: list[Future[Any]] = [*self._asked.values(), *self._fates.values()]
+        waiting: list[Future[Any]] = [*self._asked.values(), *self._deaths.values()]
         for future in waiting:
             if not future.done():
-                future.set_exception(SandboxBroken(f"the broker is gone {self._epitaph}"))
+                future.set_exception(SandboxBroken(f"the broker is gone {self._last_words}"))
 
 
 def _read(control: socket.socket, owner: weakref.ref[ForkedBackend]) -> None:
@@ -440,18 +440,18 @@ def _read(control: socket.socket, owner: weakref.ref[ForkedBackend]) -> None:
             head, fds, _, _ = socket.recv_fds(control, wire.HEADER.size, 2)
             kind, fields = wire.receive(control, head)
             backend = owner()
-            if backend is None or not backend._heard(kind, fields, tuple(fds)):
+            if backend is None or not backend._receive(kind, fields, tuple(fds)):
                 break
             backend = None
     except (OSError, EOFError, ValueError):
         pass
     backend = owner()
     if backend is not None:
-        backend._lost()
+        backend._fail_all()
 
 
-def _hang_up(control: socket.socket, janitor: Janitor) -> None:
-    janitor.close()
+def _disconnect(control: socket.socket, stopper: IdleStopper) -> None:
+    stopper.close()
     with contextlib.suppress(OSError):
         control.shutdown(socket.SHUT_RDWR)
 

@@ -1,4 +1,4 @@
-"""The WEAK mode's nodes where the Linux layers are not to be had: one child interpreter each, forked by replay."""
+"""The WEAK mode without the Linux layers: one child interpreter per state, forked by replay."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START_S = 60.0
 
 
 class PipeChannel:
-    """A channel over the two pipes of a child process, with a thread that reads: what works on every platform."""
+    """A channel over the two pipes of a child process, with a reading thread: works on every platform."""
 
     def __init__(self, source: IO[bytes], sink: IO[bytes], most: int) -> None:
         self._source, self._sink, self._most = source, sink, most
@@ -47,7 +47,7 @@ class PipeChannel:
             self._frames.put(Gone())
 
     def send(self, frame: bytes, deadline: float) -> None:
-        """See Channel. Orders are small next to what a node reads at once, so the deadline is not used."""
+        """See Channel. The deadline is not used: a pipe takes the small orders at once."""
         try:
             self._sink.write(frame)
             self._sink.flush()
@@ -123,7 +123,7 @@ class PortableNode(Node):
 
 
 class PortableBackend:
-    """Makes portable nodes; there is no template, so every session pays for an interpreter."""
+    """Starts portable nodes: there is no template, so each session costs the start of an interpreter."""
 
     broken = False  # each node stands alone
 

@@ -1,4 +1,4 @@
-"""The Sandbox and its sessions: one broker and one warm template, and states that cells change, forked at will."""
+"""The Sandbox, with its broker and its warm template, and the sessions forked from it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ T = TypeVar("T")
 Mode = Literal["auto", "strict", "container", "process"]
 _STANDARD = "math random statistics itertools functools collections fractions decimal re json datetime"
 MODULES = (*_STANDARD.split(), "numpy", "sympy")
-# A replay must not be lost to a machine that is slower now than when the cell ran.
+# A replay must succeed on a machine that is slower now than when the cell ran.
 REPLAY_S, REPLAY_TIMES, REPLAY_GRACE_S = 30.0, 4, 10.0
 
 
 @dataclass(frozen=True)
 class Done:
-    """One executed cell in the log: enough to do it again without the host's tools."""
+    """One executed cell in the log: enough to replay it without the host's tools."""
 
     number: int
     source: str
@@ -40,15 +40,15 @@ class Done:
     wall_s: float
     stop: Stop
 
-    def again(self, limits: Limits, tools: Tools) -> Cell:
-        """The cell to replay. Only one that its deadline ended is held to it: the machine may be slower now."""
+    def replay(self, limits: Limits, tools: Tools) -> Cell:
+        """The cell to replay, with more time than it had, for a slower machine, unless its deadline ended it."""
         wall = self.wall_s if self.stop is Stop.TIMEOUT else max(REPLAY_S, REPLAY_TIMES * self.wall_s)
-        # A short cell may have left more files than allowed, unseen so far; the next long one will be ended for it.
+        # A short cell may have left more files than allowed, not counted yet: only the next long one is ended for it.
         scratch = REPLAY_TIMES * limits.scratch_mb << 20
         return Cell(self.source, self.number, limits, tools, wall, None, scratch, self.answers, REPLAY_GRACE_S)
 
-    def came_out(self, result: Result) -> bool:
-        """Whether a replay ended as the cell did, so far as its state is concerned."""
+    def matches(self, result: Result) -> bool:
+        """Whether a replay ended as the cell did, as far as it affects the state."""
         cut = {Stop.TIMEOUT, Stop.OUTPUT, Stop.MEMORY}
         return not result.state_lost and (result.stop == self.stop or not {result.stop, self.stop} & cut)
 
@@ -56,7 +56,7 @@ class Done:
 def _twin(
     method: Callable[Concatenate[Session, P], T],
 ) -> Callable[Concatenate[Session, P], Coroutine[Any, Any, T]]:
-    """The async form of a method: it runs on one of the Sandbox's threads, and the event loop goes on."""
+    """The async form of a method, which runs on one of the Sandbox's threads."""
 
     async def later(self: Session, /, *args: P.args, **kwargs: P.kwargs) -> T:
         work = functools.partial(method, self, *args, **kwargs)
@@ -87,7 +87,7 @@ class Session:
         self._wall_used = self._cpu_used = 0.0
         self._closed = False
         self._holder = _Holder(node)
-        weakref.finalize(self, self._holder.drop)  # a forgotten session leaves no process behind
+        weakref.finalize(self, self._holder.drop)  # a session that is garbage-collected leaves no process
 
     def exec(self, code: str, *, wall_s: float | None = None) -> Result:
         """Run one cell and wait for it. Never raises for what the code does.
@@ -110,7 +110,7 @@ class Session:
             return self._run(Cell(code, self._number, self.limits, self._tools, wall, cpu, scratch))
 
     def start_soon(self) -> None:
-        """Start the process on another thread, so that the first `exec` finds it there. Harmless at any time."""
+        """Start the process on another thread, ahead of the first `exec`. Harmless at any time."""
         self._box._executor().submit(self._start)
 
     def _start(self) -> None:
@@ -121,9 +121,9 @@ class Session:
     def fork(self, n: int = 1, *, tools: Sequence[Tools] | None = None) -> list[Session]:
         """`n` sessions with this one's state, namespace, scratch files and random generators included.
 
-        tools: one mapping for each, of the same names as this session's, to answer their calls instead of its own.
-        They are independent of it and of each other from here on. Never raises for the state's sake: a child that
-        could not be forked is rebuilt by replay when first used.
+        tools: one mapping for each fork, with this session's names, to answer its calls. The forks are independent
+        of this session and of each other. A fork that could not be made raises nothing: it is rebuilt by replay when
+        first used.
         """
         with self._lock:
             self._check()
@@ -158,7 +158,7 @@ class Session:
             self._holder.drop()
 
     def close(self) -> None:
-        """Drop this session and every fork that descends from it. Harmless twice."""
+        """Drop this session and all its forks, and theirs. Harmless twice."""
         for kid in list(self._kids):
             kid.close()
         self.drop()
@@ -168,7 +168,7 @@ class Session:
 
     @property
     def pid(self) -> int | None:
-        """The host's number of the process that holds the state now; None where there is none or it is not known."""
+        """The host's number of the process that holds the state; None where there is none or it is not known."""
         return None if self._holder.node is None else self._holder.node.pid
 
     @property
@@ -202,12 +202,12 @@ class Session:
         return wall, min(cpus, default=None)
 
     def _ensure_live(self) -> Result | None:
-        """Have a process that holds the state; a Result says why that cannot be."""
+        """Make sure that a process holds the state, by replay if need be; else a Result with the reason."""
         node = self._holder.node
         if node is not None:
             if not node.channel.wait(0.0):
                 return None
-            ended = node.channel.ended()  # it died while nothing was asked of it, or spoke out of turn
+            ended = node.channel.ended()  # else it sent something without an order
             self._holder.drop()
             if not ended:
                 return replace(_without_run(Stop.FORGED, "the state spoke out of turn"), state_lost=True)
@@ -219,7 +219,7 @@ class Session:
         if spare > 0:
             node.cut_memory(spare << 20)
         for done in self._log:
-            if not done.came_out(Step(node, done.again(self.limits, self._tools)).run()):
+            if not done.matches(Step(node, done.replay(self.limits, self._tools)).run()):
                 node.drop()
                 return _without_run(Stop.LOST, f"the state was lost and cell {done.number} could not be replayed")
         self._holder.node = node
@@ -247,7 +247,7 @@ class Session:
 
 
 class _Holder:
-    """Owns the node apart from the session, so that a finalizer can end it."""
+    """Holds the node for the session's finalizer, which must not hold the session."""
 
     def __init__(self, node: Node | None) -> None:
         self.node = node
@@ -264,7 +264,7 @@ def _without_run(stop: Stop, why: str) -> Result:
 
 
 def has_linux_layers() -> bool:
-    """True where the system calls are known that everything but the portable weak mode is made of."""
+    """Whether everything but the portable weak mode can be tried here: its system call numbers are known."""
     return sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
 
 
@@ -273,15 +273,15 @@ class Sandbox:
 
     mode: "auto" takes the strongest of "strict" (own namespaces and file system, Landlock, seccomp) and "container"
         (Landlock and seccomp) that this machine offers, and raises SandboxUnavailable where it offers neither.
-        "process" is WEAK, an ordinary child process with resource limits, and is had only by asking for it by name
-        or by `allow_weak=True`.
+        "process" is WEAK, an ordinary child process with resource limits, and is used only where it is named or with
+        `allow_weak=True`.
     limits: what a step and a session may use; a session may be given tighter ones.
     tools: functions of the host that model code may call; JSON in, JSON out, on a thread of their own.
-    modules: imported once in the template, so that sessions find them warm. Names not installed are skipped.
+    modules: imported once, in the template that sessions are forked from. Names not installed are skipped.
     seed: of `random`, of numpy's generators and of string hashing in every fresh session.
 
-    What is not promised: a hole in the kernel is not contained, and code can forge its own reply, so nothing that a
-    Result says may be used to grade the code that wrote it.
+    Not contained: a hole in the kernel. And code can forge its own reply, so a Result must not be used to grade the
+    code that wrote it.
     """
 
     def __init__(
@@ -364,7 +364,7 @@ class Sandbox:
         with self._lock:
             if self._backend is None:
                 raise SandboxClosed("this Sandbox was closed")
-            if self._backend.broken:  # the broker was killed from outside: a new one, and sessions replay their logs
+            if self._backend.broken:  # the broker was killed from outside: start another, and sessions replay
                 self._backend.close()
                 try:
                     self._backend = self._open()
@@ -374,7 +374,7 @@ class Sandbox:
         return backend.spawn()
 
     def _executor(self) -> ThreadPoolExecutor:
-        """Where the async calls of sessions wait; each waiting cell holds one thread."""
+        """The threads of the sessions' async calls; each waiting cell holds one."""
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(min(self.limits.n_states, 256), thread_name_prefix="sandbox")
@@ -391,7 +391,7 @@ class Sandbox:
                     return PortableBackend(self.limits, self._modules, self._seed)
                 problems.append(f"{mode}: needs Linux on x86-64 or aarch64")
                 continue
-            from .forked import ForkedBackend  # late: on other systems it cannot even be imported
+            from .forked import ForkedBackend  # it cannot be imported on other systems
 
             try:
                 return ForkedBackend(mode, self.limits, self._modules, self._seed)

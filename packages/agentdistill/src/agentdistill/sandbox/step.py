@@ -19,7 +19,7 @@ from .inside import wire
 from .types import Error, Limits, Result, Stop
 
 Tools = Mapping[str, Callable[..., Any]]
-LOOK_S = 0.1  # between looks at what a long cell keeps in its scratch folder
+LOOK_S = 0.1  # between checks of a long cell's scratch folder
 GRACE_S = 0.15  # between the soft deadline, which keeps the state, and the kill, which does not
 _STOPS = tuple(Stop(name) for name in wire.STOPS)
 
@@ -57,7 +57,7 @@ class Channel(Protocol):
 
 @dataclass(frozen=True)
 class Death:
-    """How a node ended, as its parent saw it: nothing here can be forged by model code."""
+    """How a node ended, from its parent: model code cannot forge it."""
 
     reason: str = "the process ended"
     cpu_s: float = 0.0
@@ -66,7 +66,7 @@ class Death:
 
 
 class Node:
-    """One live state, seen from the host. The methods here are those of a node that can do no more than run cells."""
+    """One live state, seen from the host. These methods are enough for a node that can only run cells."""
 
     channel: Channel
     pid: int | None = None
@@ -93,11 +93,11 @@ class Node:
         """Lower the limit on its address space by so many bytes."""
 
     def scratch(self) -> int:
-        """Bytes of scratch in use; 0 where nobody counts."""
+        """Bytes of scratch in use; 0 where they are not counted."""
         return 0
 
     def fork(self, n: int) -> Sequence[Node | None]:
-        """`n` copies of the state as new nodes; None in place of one that could not be had."""
+        """`n` copies of the state as new nodes; None in place of one that failed."""
         return [None] * n
 
 
@@ -117,12 +117,12 @@ class Cell:
 
 
 class _Over(Exception):
-    """A limit that the host keeps was passed: the stop, and the reason."""
+    """A limit that the host enforces was passed. Arguments: the stop and the reason."""
 
 
 @dataclass
 class Step:
-    """Carries one cell through. `answers` holds the tool answers given, for the log."""
+    """Runs one cell. `answers` holds the answers of its tools, for the log."""
 
     node: Node
     cell: Cell
@@ -160,7 +160,7 @@ class Step:
             return self._killed(*limit.args)
 
     def _send(self, source: bytes) -> None:
-        # The soft deadline is the node's own: it ends careless code and keeps its state. The hard one is ours.
+        # The node itself keeps the soft deadline, which ends ordinary code without losing the state; we the hard one.
         order = wire.ORDER.pack(self.cell.number, self.cell.wall_s, self.cell.limits.output_chars)
         names = "\n".join(self.cell.tools).encode()
         self.node.channel.send(wire.pack(wire.EXEC, [order, source, names]), self._deadline())
@@ -179,7 +179,7 @@ class Step:
             self._answer(wire.decode(fields[0]), fields[1])
 
     def _receive(self, most: int) -> tuple[int, list[bytes]]:
-        """The next frame; meanwhile looks at CPU time and scratch, which no frame of the node's could be trusted on."""
+        """The next frame; meanwhile checks CPU time and scratch, which the node cannot be trusted to report."""
         deadline, look = self._deadline(), time.monotonic() + LOOK_S
         while not self.node.channel.wait(min(deadline, look, self._cpu_deadline())):
             now = time.monotonic()
@@ -278,7 +278,7 @@ def checked(tools: Tools) -> dict[str, Callable[..., Any]]:
 
 
 def call_tool(tools: Tools, name: str, asked: bytes, limit_s: float) -> tuple[bool, str]:
-    """(ok, JSON text) of one call from model code, on a thread of its own. Never raises; a late tool is not awaited."""
+    """Run one call from model code on a thread of its own: (ok, JSON text). Never raises, and leaves a late tool."""
     tool = tools.get(name)
     if tool is None:
         return False, json.dumps(f"no tool named {name!r}")
@@ -298,7 +298,7 @@ def call_tool(tools: Tools, name: str, asked: bytes, limit_s: float) -> tuple[bo
             if len(text) > wire.MAX_JSON:
                 raise ValueError(f"the result is longer than {wire.MAX_JSON} bytes")
             answers.append((True, text))
-        except BaseException as problem:  # whatever a tool raises goes to the model, not to the host
+        except BaseException as problem:  # goes to the model, not to the host
             answers.append((False, json.dumps(f"{type(problem).__name__}: {problem}"[:10_000])))
 
     # A daemon thread: a tool that hangs must not keep the host from exiting.

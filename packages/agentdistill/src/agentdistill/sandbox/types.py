@@ -1,8 +1,8 @@
-"""What crosses the boundary of the sandbox: limits in, results out, and the errors of its owner.
+"""Limits, results and errors of the sandbox.
 
     SandboxError
-    ├── SandboxUnavailable   the asked-for mode cannot be had on this machine, or would be weak without consent
-    ├── SandboxClosed        a closed Sandbox or a dropped Session was used: a programmer's mistake
+    ├── SandboxUnavailable   this machine does not offer the mode, or only a weak one that was not asked for
+    ├── SandboxClosed        a closed Sandbox or a dropped Session was used: a programming error
     └── SandboxBroken        the broker could not be started
 
 What model code does is never an exception: it is a `Result` whose `stop` says what ended the cell.
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 
 class SandboxError(Exception):
-    """Base of what the owner of a sandbox can do wrong or meet."""
+    """Base of the errors raised to the owner of a sandbox."""
 
 
 class SandboxUnavailable(SandboxError):
-    """No layer set that meets the asked-for mode exists here. The message names what is missing and the way out."""
+    """The mode is not available here. The message names what is missing and what to do."""
 
 
 class SandboxClosed(SandboxError):
@@ -98,9 +98,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a step and a session may use. `None` means no limit of that kind of its own.
+    """What a step and a session may use; None: no such limit.
 
-    A session may be given tighter limits than its Sandbox; a wider `memory_mb` or `scratch_mb` is cut to the Sandbox's.
+    A session may have tighter limits than its Sandbox; a wider `memory_mb` or `scratch_mb` is cut to the Sandbox's.
     """
 
     wall_s: float = 10.0  # a step; time spent in tools is not counted

@@ -1,11 +1,11 @@
-"""The trusted processes: the launcher sets up namespaces and cleans up, the broker is the parent of every node.
+"""The trusted processes: the launcher enters the namespaces and cleans up, the broker is the parent of every node.
 
 host -> launcher -> broker (process 1 of its namespace, where there is one) -> template -> nodes
 
-The broker forks, kills, reaps and keeps scratch folders; it never runs model code. One thread, one loop, over: the
-host's control socket, the fork gate's listener, the pidfds of nodes, and the sockets of forks under way. What nodes
-send it is at most one short frame each, and as a node may lie, it is the kernel that says which process asks at the
-fork gate, which one sent a HELLO, and whether that is a child of the broker at all.
+The broker forks, kills, reaps and keeps scratch folders; it never runs model code. Its one thread polls the host's
+control socket, the fork gate's listener, the pidfds of nodes, and the sockets of pending forks. A node sends it at most
+one short frame. Since a node may lie, the kernel's word counts for which process asks at the fork gate, which one sent
+a HELLO, and whether that one is a child of the broker.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from . import isolation, template, wire
 from .scratch import Scratch, TooMuch, clear
 
 TEMPLATE_S = 120.0  # to start
-TEMPLATE_HELLO_S = 40.0  # the template only ever is slow: many orders wait in turn for it, on a starved machine
-HELLO_S = 5.0  # for a state, which ran model code and may refuse; counted from its latest fork
-MOST_UNDER_WAY = 32  # orders before one parent; more would fill its socket, and the broker never waits for a node
+TEMPLATE_HELLO_S = 40.0  # the template never refuses, but many orders may wait for it on a busy machine
+HELLO_S = 5.0  # for a state, which ran model code and may refuse; counted from its last completed fork
+MAX_PENDING = 32  # forks of one parent; more would fill its socket, and the broker never waits for a node
 _NOTIF_RECV, _NOTIF_SEND, _NOTIF_BYTES = 0xC0502100, 0xC0182101, 80
 _CREDENTIALS = struct.Struct("3i")
 
@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
         os.dup2(quiet, fd)
     os.close(quiet)
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    # Whatever the broker leaves behind when it is killed falls to this process, not to init.
+    # What a killed broker leaves behind becomes this process's child, not init's.
     isolation.call("prctl", isolation.PR_SET_CHILD_SUBREAPER, 1)
     layers = isolation.Layers()
     folder = None
@@ -94,7 +94,7 @@ def _await_broker() -> None:
 
 
 def _report(control: socket.socket, report: dict[str, object]) -> None:
-    """Tell the host how the start went."""
+    """Send the host the outcome of the start."""
     control.sendall(wire.pack(wire.READY, [json.dumps(report).encode()]))
 
 
@@ -124,7 +124,7 @@ def _be_broker(
         template.run(options, layers, folder)
     theirs.close()
     os.close(proc)
-    report, listener = _hear_template(mine)
+    report, listener = _read_template(mine)
     broker = Broker(control, store, options, "fork limit" in report.get("on", ()))
     broker.adopt(pid, mine, listener)
     _report(control, report)
@@ -133,7 +133,7 @@ def _be_broker(
 
 
 def _change_user(layers: isolation.Layers, folder: str, uid: int) -> None:
-    """Give up root, if Python can still be read without it, and take the scratch folder along."""
+    """Give up root, if Python can still be read without it; the scratch folder gets the new owner."""
     for what, paths in (("Python", isolation.readable()), ("the scratch folder", [os.path.dirname(folder)])):
         if not _public(paths):
             layers.off.append(f"own user (where {what} lies is open to root only)")
@@ -160,7 +160,7 @@ def _public(paths: list[str]) -> bool:
     return True
 
 
-def _hear_template(line: socket.socket) -> tuple[dict[str, Any], int]:
+def _read_template(line: socket.socket) -> tuple[dict[str, Any], int]:
     """The template's report, and the fork gate's listener or -1."""
     listener = -1
     line.settimeout(TEMPLATE_S)
@@ -198,7 +198,7 @@ class State:
 
 
 @dataclass
-class Birth:
+class PendingFork:
     """A fork that was ordered and has not said HELLO yet."""
 
     request: int
@@ -219,11 +219,11 @@ class Broker:
         self._limits_forks = limits_forks
         self._states: dict[int, State] = {}
         self._by_pid: dict[int, State] = {}
-        self._births: dict[int, Birth] = {}
+        self._pending: dict[int, PendingFork] = {}
         self._poll = select.epoll()
         self._work: dict[int, Callable[[], None]] = {}
         self._last_sweep = 0.0
-        self._strays_due = False
+        self._strays_expected = False
         self._waiting: dict[int, deque[tuple[int, int, int, bool]]] = {}  # orders that wait for their turn, by parent
         self._poll.register(control, select.EPOLLIN)
 
@@ -234,15 +234,15 @@ class Broker:
         self._enter(State(wire.TEMPLATE, pid, os.pidfd_open(pid), line, None))
 
     def run(self) -> None:
-        """Serve until the host goes away or the template dies; every node is dead afterwards."""
+        """Serve until the host goes away or the template dies; then end every node."""
         try:
             while wire.TEMPLATE in self._states:
-                wait = 1.0 if self._births or len(self._states) > 1 else -1
+                wait = 1.0 if self._pending or len(self._states) > 1 else -1
                 for fd, _ in self._poll.poll(wait):
                     if fd == self._control.fileno():
                         self._order()
                     elif fd in self._work:
-                        with contextlib.suppress(OSError):  # one state's trouble is not the others'
+                        with contextlib.suppress(OSError):  # a failing state must not stop the others
                             self._work[fd]()
                 self._tick()
         except (EOFError, ConnectionError):
@@ -260,10 +260,10 @@ class Broker:
 
     def _tick(self) -> None:
         now = time.monotonic()
-        for fd, birth in list(self._births.items()):
-            if now > birth.until:
-                self._fail(fd, birth, "the state did not fork in time")
-        if self._strays_due and not self._births:
+        for fd, fork in list(self._pending.items()):
+            if now > fork.until:
+                self._fail(fd, fork, "the state did not fork in time")
+        if self._strays_expected and not self._pending:
             self._kill_strays()
         if now > self._last_sweep + 1.0 and len(self._states) > 1:
             self._last_sweep = now
@@ -308,7 +308,7 @@ class Broker:
         if not self._has_turn(parent):
             self._waiting.setdefault(parent, deque()).append((request, parent, number, rest))
             return None
-        if sum(not other.dying for other in self._states.values()) + len(self._births) > self._n_states:
+        if sum(not other.dying for other in self._states.values()) + len(self._pending) > self._n_states:
             return self._answer(wire.FAILED, request, b"n_states live processes are running already")
         try:
             self._order_fork(request, state, number, rest)
@@ -319,12 +319,12 @@ class Broker:
         return None
 
     def _has_turn(self, parent: int) -> bool:
-        """Whether a fork may be ordered now: no stray is to be looked for, and not too many are under way."""
-        under_way = sum(birth.parent.number == parent for birth in self._births.values())
-        return not self._strays_due and under_way < MOST_UNDER_WAY
+        """Whether a fork may be ordered now: no search for strays is due, and few enough are pending."""
+        pending = sum(fork.parent.number == parent for fork in self._pending.values())
+        return not self._strays_expected and pending < MAX_PENDING
 
-    def _go_on(self, parent: int) -> None:
-        """Order the forks of a parent whose turn has come."""
+    def _order_waiting(self, parent: int) -> None:
+        """Order the waiting forks of a parent, as many as may be pending."""
         waiting = self._waiting.pop(parent, deque())
         while waiting and self._has_turn(parent):
             self._make(*waiting.popleft())
@@ -353,8 +353,8 @@ class Broker:
         if self._limits_forks:
             _allow_forks(state.pid, True)
         state.signal(signal.SIGCONT)
-        self._births[mine.fileno()] = Birth(request, number, state, mine, folder, self._until(state), rest)
-        self._watch(mine.fileno(), lambda: self._hello(mine.fileno()))
+        self._pending[mine.fileno()] = PendingFork(request, number, state, mine, folder, self._until(state), rest)
+        self._watch(mine.fileno(), lambda: self._on_hello(mine.fileno()))
 
     @staticmethod
     def _until(parent: State) -> float:
@@ -371,10 +371,10 @@ class Broker:
         fds = [self._scratch.open(folder)]
         return [*fds, self._scratch.open(state.folder)] if copied else fds
 
-    # Forks under way
+    # Pending forks
 
     def _answer_gate(self, listener: int) -> None:
-        """A process asks the fork gate: go on where a fork of it was ordered, once for each order, else EPERM."""
+        """Let a clone through, once for each fork that was ordered of the process; EPERM otherwise."""
         notice = bytearray(_NOTIF_BYTES)
         with contextlib.suppress(OSError):  # the asker died meanwhile
             fcntl.ioctl(listener, _NOTIF_RECV, notice)
@@ -383,58 +383,58 @@ class Broker:
             error, flags = -1, 0
             if state is not None and state.credit > 0:
                 state.credit -= 1
-                error, flags = 0, 1  # to go on is safe: the arguments are in registers, not in memory
+                error, flags = 0, 1  # "continue" is safe: the arguments are in registers, not in memory
             fcntl.ioctl(listener, _NOTIF_SEND, bytearray(struct.pack("Qqii", ident, 0, error, flags)))
 
-    def _hello(self, fd: int) -> None:
-        birth = self._births[fd]
+    def _on_hello(self, fd: int) -> None:
+        fork = self._pending[fd]
         try:
-            data, extra, _, _ = birth.line.recvmsg(64, socket.CMSG_SPACE(_CREDENTIALS.size), socket.MSG_DONTWAIT)
+            data, extra, _, _ = fork.line.recvmsg(64, socket.CMSG_SPACE(_CREDENTIALS.size), socket.MSG_DONTWAIT)
         except BlockingIOError:  # woken for a socket that had this number before
             return None
         except OSError:
             data, extra = b"", []
         pid = next((_CREDENTIALS.unpack(raw)[0] for _, kind, raw in extra if kind == socket.SCM_CREDENTIALS), 0)
-        # The sender, by the kernel's word, has to be a child of the broker that is not accounted for.
+        # The sender has to be a child of the broker that is no known state.
         if data != wire.pack(wire.HELLO, []) or pid <= 0 or pid in self._by_pid or not _is_child(pid):
-            return self._fail(fd, birth, "the state refused to fork")
+            return self._fail(fd, fork, "the state refused to fork")
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:
-            return self._fail(fd, birth, "the fork died at once")
-        self._settle(fd, birth)
+            return self._fail(fd, fork, "the fork died at once")
+        self._finish(fd, fork)
         if self._limits_forks:
             _allow_forks(pid, False)
-        birth.line.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
-        self._enter(State(birth.number, pid, pidfd, birth.line, birth.folder))
-        return self._answer(wire.MADE, birth.request, b"", (birth.line.fileno(), pidfd))
+        fork.line.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
+        self._enter(State(fork.number, pid, pidfd, fork.line, fork.folder))
+        return self._answer(wire.MADE, fork.request, b"", (fork.line.fileno(), pidfd))
 
-    def _settle(self, fd: int, birth: Birth) -> None:
+    def _finish(self, fd: int, fork: PendingFork) -> None:
         self._forget(fd)
-        del self._births[fd]
-        self._go_on(birth.parent.number)
-        others = [other for other in self._births.values() if other.parent is birth.parent]
-        for other in others:  # they wait for their turn, and it has just come nearer
-            other.until = self._until(birth.parent)
+        del self._pending[fd]
+        self._order_waiting(fork.parent.number)
+        others = [other for other in self._pending.values() if other.parent is fork.parent]
+        for other in others:  # they are carried out one after another
+            other.until = self._until(fork.parent)
         if self._limits_forks and not others:
-            _allow_forks(birth.parent.pid, False)
-        if birth.rest_parent and not others and self._states.get(birth.parent.number) is birth.parent:
-            birth.parent.signal(signal.SIGSTOP)
+            _allow_forks(fork.parent.pid, False)
+        if fork.rest_parent and not others and self._states.get(fork.parent.number) is fork.parent:
+            fork.parent.signal(signal.SIGSTOP)
 
-    def _fail(self, fd: int, birth: Birth, why: str) -> None:
-        self._settle(fd, birth)
-        birth.line.close()
-        # One credit for each order still open: the others of this parent are not to suffer.
-        pending = sum(other.parent is birth.parent for other in self._births.values())
-        birth.parent.credit = min(birth.parent.credit, pending)
-        # The parent may have forked and kept quiet about it. The parent itself is kept: it may just have been slow.
-        self._strays_due = True
-        self._scratch.remove(birth.folder)
-        self._answer(wire.FAILED, birth.request, why.encode())
+    def _fail(self, fd: int, fork: PendingFork, why: str) -> None:
+        self._finish(fd, fork)
+        fork.line.close()
+        # Keep one credit for each order still open, so that the parent's other forks succeed.
+        pending = sum(other.parent is fork.parent for other in self._pending.values())
+        fork.parent.credit = min(fork.parent.credit, pending)
+        # The parent may have forked without a HELLO. It is kept: it may only have been slow.
+        self._strays_expected = True
+        self._scratch.remove(fork.folder)
+        self._answer(wire.FAILED, fork.request, why.encode())
 
     def _kill_strays(self) -> None:
-        """End children that never said HELLO. Only while no fork is under way, for those have not said it either."""
-        self._strays_due = False
+        """Kill children that never said HELLO. Only while no fork is pending, since those have not said it either."""
+        self._strays_expected = False
         known = {state.pid for state in self._states.values()}
         for pid in _children(max(known, default=1)):
             if pid not in known:
@@ -442,7 +442,7 @@ class Broker:
                     os.kill(pid, signal.SIGKILL)
                     os.waitpid(pid, 0)
         for parent in list(self._waiting):
-            self._go_on(parent)
+            self._order_waiting(parent)
 
     # Life and death
 
@@ -468,8 +468,8 @@ class Broker:
             state.signal(signal.SIGKILL)
         for state in list(self._states.values()):
             os.waitpid(state.pid, 0)
-        for birth in self._births.values():
-            birth.line.close()
+        for fork in self._pending.values():
+            fork.line.close()
         self._scratch.sweep()
 
 

@@ -1,7 +1,7 @@
-"""Run one cell of model code in a namespace that lives on, and say what came of it.
+"""Run cells of model code in one namespace, and describe their outcome.
 
-Runs inside the node, in the same interpreter as the model's code, so nothing here is a boundary: it only has to give
-good answers to honest code and to survive careless code. What holds hostile code is around the process, not in it.
+Runs in the same interpreter as the model's code, so nothing here is a boundary: it gives honest code good answers and
+survives careless code. Hostile code is held from outside the process, by `isolation.py`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ globals()["__builtins__"] = dict(vars(builtins))  # see wire.py
 FLOOD = 50  # a cell that prints this many times its output limit is ended
 TAKEN = "final_answer is a function: call final_answer(...), and give nothing else its name. It is in place again.\n"
 _FOLDER = __file__.removesuffix("cell.py")
-_UNDISTURBED = frozenset({"run", "_arm", "_disarm", "_ring", "pause", "resume"})
+_NOT_INTERRUPTED = frozenset({"run", "_arm", "_disarm", "_on_alarm", "pause", "resume"})
 _ITIMER = hasattr(signal, "setitimer")
 _SIGALRM = int(getattr(signal, "SIGALRM", 0))
 # Without the wrapper that turns numbers into enum members, which costs more than all the rest of arming the timer.
@@ -53,7 +53,7 @@ class Flood(BaseException):
 
 @dataclass
 class Outcome:
-    """What a cell came to; the node turns it into a REPLY."""
+    """The outcome of a cell; the node makes it a REPLY."""
 
     stop: str = "ok"
     value: str | None = None
@@ -63,7 +63,7 @@ class Outcome:
 
 
 class Capture(io.TextIOBase):
-    """Stands for stdout and stderr; keeps the first `limit` characters."""
+    """In place of stdout and stderr; keeps the first `limit` characters."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
@@ -119,27 +119,27 @@ class _Bytes(io.RawIOBase):
 
 
 class Runner:
-    """One namespace and the means to run cells in it. `deadline` and final answers are per cell."""
+    """A namespace and what runs cells in it. `final` is the final answer of the latest cell."""
 
     def __init__(self) -> None:
         self.capture = Capture()
         self.final: str | None = None
         self.namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins, "__doc__": None}
         self._answer = self.namespace["final_answer"] = self.final_answer
-        self._armed = self._rang = False
+        self._armed = self._alarmed = False
 
     def final_answer(self, answer: object) -> None:
-        """Give `answer` as the final one and end the cell. A str counts as it is, anything else as it reads."""
+        """Give `answer` as the final one, a str as it is and anything else as it is shown, and end the cell."""
         self.final = answer_text(answer)
         raise Final
 
     def run(self, source: str, number: int, soft_s: float, limit: int) -> Outcome:
         """Run `source`; every exception ends up in the Outcome. The caller cuts texts to `limit`."""
-        self.final, outcome, self._rang = None, Outcome(), False
+        self.final, outcome, self._alarmed = None, Outcome(), False
         self.capture.start(limit)
         sys.stdout = sys.stderr = self.capture
         name = f"<cell {number}>"
-        # Kept for good: a function of this cell may fail in a later one.
+        # Never removed: a function of this cell may fail in a later one.
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
         try:
             self._arm(soft_s)
@@ -153,11 +153,11 @@ class Runner:
             outcome.stop = "timeout"
         except Flood:
             outcome.stop = "output"
-        except BaseException as problem:  # whatever model code raises is data
+        except BaseException as problem:  # of model code
             outcome.stop = "memory" if isinstance(problem, MemoryError) else "error"
             outcome.error = describe(problem, name, limit)
-        if self._rang and outcome.stop == "ok":
-            outcome.stop = "timeout"  # it swallowed the bell, or the bell rang where exceptions are lost
+        if self._alarmed and outcome.stop == "ok":
+            outcome.stop = "timeout"  # it caught Late, or Late was raised where exceptions are lost
         if self.namespace.get("final_answer") is not self._answer:
             self.namespace["final_answer"] = self._answer
             self.capture.parts.append(TAKEN)
@@ -178,8 +178,8 @@ class Runner:
         sys.settrace(None)
         sys.setprofile(None)
         if _ITIMER and soft_s > 0:
-            if _getsignal(_SIGALRM) != self._ring:
-                signal.signal(signal.SIGALRM, self._ring)
+            if _getsignal(_SIGALRM) != self._on_alarm:
+                signal.signal(signal.SIGALRM, self._on_alarm)
             self._armed = True
             signal.setitimer(signal.ITIMER_REAL, soft_s, 0.05)
 
@@ -197,12 +197,12 @@ class Runner:
         if _ITIMER and left:
             signal.setitimer(signal.ITIMER_REAL, left, 0.05)
 
-    def _ring(self, _: int, frame: FrameType | None) -> None:
-        # Rings again every 50 ms: model code that swallows the first one gets another. Not inside this class's own
-        # steps, where nothing would catch it and the node would end.
-        ours = frame is not None and frame.f_code.co_filename == __file__ and frame.f_code.co_name in _UNDISTURBED
+    def _on_alarm(self, _: int, frame: FrameType | None) -> None:
+        # The alarm repeats every 50 ms, for model code that catches the first Late. It is not raised in this class's
+        # own steps, where nothing would catch it and the node would end.
+        ours = frame is not None and frame.f_code.co_filename == __file__ and frame.f_code.co_name in _NOT_INTERRUPTED
         if self._armed and not ours:
-            self._rang = True
+            self._alarmed = True
             raise Late
 
 
@@ -220,7 +220,7 @@ def split(source: str, name: str) -> tuple[CodeType | None, CodeType | None]:
 
 
 def describe(problem: BaseException, name: str, limit: int) -> tuple[str, str, int | None, str]:
-    """Type, message, line in the cell and traceback text. Falls back to less when model code broke the means."""
+    """Type, message, line in the cell and traceback text, or less where model code broke what is needed for it."""
     kind = text = "Exception"
     message, line = "", None
     try:
@@ -238,7 +238,7 @@ def describe(problem: BaseException, name: str, limit: int) -> tuple[str, str, i
 
 
 def _hide_own(report: traceback.TracebackException | None) -> None:
-    """Drop the frames of this package: the model should see its own lines, and those of the libraries it called."""
+    """Drop the frames of this package: the model sees its own lines, and those of the libraries it called."""
     while report is not None:
         report.stack[:] = [frame for frame in report.stack if not frame.filename.startswith(_FOLDER)]
         _hide_own(report.__cause__)
@@ -269,8 +269,8 @@ def seed_generators(seed: int) -> None:
 
 
 def preload(modules: tuple[str, ...]) -> None:
-    """Import what sessions should find warm; names that are not installed are passed over."""
-    if "numpy" in modules:  # loaded late by itself, and then seeded from the system's entropy
+    """Import the modules that sessions are to find loaded; names that are not installed are skipped."""
+    if "numpy" in modules:  # which loads it lazily, and would then seed it from the system's entropy
         modules = (*modules, "numpy.random")
     for name in modules:
         with contextlib.suppress(ImportError):
@@ -327,7 +327,7 @@ def shown(value: object) -> str:
 
 
 def cut_middle(text: str, limit: int) -> str:
-    """At most `limit` characters, the end of a traceback being worth as much as its beginning."""
+    """At most `limit` characters: as much of the beginning as of the end."""
     if len(text) <= limit:
         return text
     half = max(1, (limit - 5) // 2)
@@ -360,7 +360,7 @@ def _text(value: Any, above: tuple[int, ...]) -> str:
 
 
 def _items(value: Any, kind: type, root: str) -> Iterable[Any] | None:
-    """What a collection holds; None for anything else, and for a class that has words of its own."""
+    """What a collection holds; None for anything else, and for a class with a repr of its own."""
     for plain in (list, tuple, set, frozenset):
         if isinstance(value, plain):
             return value if _is_shown_as(kind, plain) or hasattr(kind, "_fields") else None  # type: ignore[no-any-return]
@@ -370,7 +370,7 @@ def _items(value: Any, kind: type, root: str) -> Iterable[Any] | None:
 
 
 def _is_shown_as(kind: Any, base: Any) -> bool:
-    """Whether a class has no words of its own beside those of its base."""
+    """Whether a class is shown as its base is."""
     return kind.__repr__ is base.__repr__
 
 

@@ -1,7 +1,7 @@
-"""What holds a node: namespaces and a root of its own, resource limits, Landlock, seccomp.
+"""What confines a node: namespaces, a root file system, resource limits, Landlock, seccomp.
 
-The template takes all of it on before it serves, and every fork inherits it. Raw system calls through ctypes, on Linux
-on x86-64 and aarch64 only: no compiled code of ours, no helper binaries.
+The template applies it to itself before it serves, and every fork inherits it. Raw system calls through ctypes, for
+Linux on x86-64 and aarch64: no compiled code of ours, no helper binaries.
 """
 
 from __future__ import annotations
@@ -143,13 +143,13 @@ def readable() -> list[str]:
 
 
 def keep_paths() -> None:
-    """Take off sys.path what lies outside `readable()`: paths that an installed .pth file added, for instance."""
+    """Remove from sys.path what lies outside `readable()`, such as the paths of an installed .pth file."""
     tops = tuple(os.path.realpath(path) for path in readable())
     sys.path[:] = [path for path in sys.path if os.path.realpath(path).startswith(tops)]
 
 
 def enter_namespaces() -> None:
-    """Move to new namespaces; the next child is process 1 of its own. Raises OSError where that is not allowed."""
+    """Enter new namespaces; the next child is process 1 of its own. Raises OSError where that is not allowed."""
     apart = NEWNS | NEWPID | NEWNET | NEWIPC | NEWUTS
     uid, gid = os.geteuid(), os.getegid()
     try:
@@ -166,9 +166,9 @@ def enter_namespaces() -> None:
 
 
 def build_root(scratch_bytes: int) -> None:
-    """Make the new root and step into it: the paths of `readable()`, read-only, and a bounded SCRATCH. Raises OSError.
+    """Make and enter a root file system of the paths of `readable()`, read-only, and a bounded SCRATCH. Raises OSError.
 
-    No /proc, no /dev, no /tmp, no home; the old root is out of reach afterwards.
+    It has no /proc, no /dev, no /tmp and no home; the old root is unmounted.
     """
     _mount(None, "/", None, _REC | _PRIVATE)
     paths = readable()
@@ -226,7 +226,7 @@ def pick_user() -> int | None:
 
 
 def change_user(uid: int) -> None:
-    """As root, become a user that owns nothing else. Raises OSError."""
+    """As root, become another user. Raises OSError."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
@@ -242,8 +242,8 @@ def drop_capabilities() -> None:
     call("capset", ctypes.addressof(header), ctypes.addressof(empty))
 
 
-def spare_host(proc: int) -> None:
-    """Make this process and its forks the first that the kernel ends when memory runs out. `proc`: see `limit`."""
+def be_killed_first(proc: int) -> None:
+    """When memory runs out, have the kernel kill this process and its forks first. `proc`: a descriptor of /proc."""
     with contextlib.suppress(OSError):
         fd = os.open("self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
         os.write(fd, b"1000")
@@ -251,7 +251,7 @@ def spare_host(proc: int) -> None:
 
 
 def mapped_bytes(proc: int) -> int:
-    """Address space in use. `proc` is a descriptor of /proc, which may be out of reach by now."""
+    """Address space in use. `proc` is a descriptor of /proc, which need not be mounted any more."""
     fd = os.open("self/statm", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
     try:
         return int(os.read(fd, 100).split()[0]) * resource.getpagesize()
@@ -279,7 +279,7 @@ def limit(mapped: int, memory: int, scratch: int, session_cpu: float | None) -> 
 
 
 def _limit_forks() -> None:
-    """Without a fork gate, forks are held by a process limit that the broker lifts for one order at a time."""
+    """Without a fork gate: a process limit, which the broker lifts for one order at a time."""
     hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
     resource.setrlimit(resource.RLIMIT_NPROC, (0, hard))
     try:
@@ -290,7 +290,7 @@ def _limit_forks() -> None:
     raise OSError("process limits do not hold for root")
 
 
-# --- Landlock: what of the file system a process may touch, whatever its user may. No privilege, no mounts ----------
+# --- Landlock: file access, beside the user's own rights; needs no privilege and no mounts ---------------------------
 
 _WRITE, _READ, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG = (1 << bit for bit in (1, 2, 3, 4, 5, 7, 8))
 _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
@@ -308,9 +308,9 @@ def landlock_version() -> int:
 
 
 def restrict(readable: Iterable[str], writable: Iterable[str]) -> None:
-    """Hold this process, for good, to reading `readable` and keeping files in `writable`; no TCP, no foreign signals.
+    """Restrict this process for good to reading `readable` and writing in `writable`; no TCP, no signals to others.
 
-    Paths that do not exist are passed over. Raises OSError; needs NO_NEW_PRIVS.
+    Paths that do not exist are skipped. Raises OSError; needs NO_NEW_PRIVS.
     """
     version = landlock_version()
     bits = 13 + (version >= 2) + (version >= 3)
@@ -343,7 +343,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         os.close(fd)
 
 
-# --- seccomp: two BPF programs, the fork gate and the list of everything else. The stricter answer holds ------------
+# --- seccomp: two BPF programs, the fork gate and the list of allowed calls; the stricter answer holds ---------------
 
 ALLOW, NOTIFY, KILL, ERRNO = 0x7FFF0000, 0x7FC00000, 0x80000000, 0x00050000
 DENY = ERRNO | errno.EPERM
@@ -351,10 +351,10 @@ _LOAD, _EQUAL, _AT_LEAST, _BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _X32 = 0x40000000
 _NR, _ARCH, _ARGS = 0, 4, 16
 _AUDIT_ARCH = 0xC00000B7 if platform.machine() == "aarch64" else 0xC000003E
-# Answered by "done" and ignored, for shutil and zipfile call them: Landlock guards neither, so a node could change
-# those of any file of its user's, or lock the broker out of a folder. (truncate by path is not allowed for the like.)
+# Ignored, with success as the answer, since shutil and zipfile call them: Landlock does not cover them, so a node could
+# change mode and times of any file of its user, or lock the broker out of a folder.
 _IGNORED = ("chmod", "fchmod", "fchmodat", "fchmodat2", "utimes", "utimensat")
-# glibc takes ENOSYS as "try the older call".
+# ENOSYS makes glibc try the older call.
 _ABSENT = ("clone3",)
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # terminal, bytes waiting, flags of a descriptor
 _FCNTLS = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)  # duplicates, flags, locks; no owners, signals or leases
@@ -425,7 +425,7 @@ def allowed_calls() -> set[int]:
 
 
 def fork_gate() -> Code:
-    """Ask the listener about the one form of clone that the list allows; everything else is the list's business."""
+    """Ask the listener about the one form of clone that the list allows; leave everything else to the list."""
     asked = [op(_LOAD, _argument(0)), op(_EQUAL, FORK_FLAGS, 0, 1), op(_RETURN, NOTIFY)]
     return [*_prologue(), op(_EQUAL, NUMBERS["clone"], 0, len(asked)), *asked, op(_RETURN, ALLOW)]
 
@@ -452,10 +452,10 @@ def has_notify() -> bool:
 
 
 def seal(layers: Layers, scratch: str, readable: list[str], hand_over: Callable[[int], None], *, weak: bool) -> None:
-    """Give up every privilege, then Landlock, then seccomp, which comes last because it forbids the rest.
+    """Drop every privilege, then apply Landlock, then seccomp, which comes last because it forbids the rest.
 
-    `hand_over` sends the listener of the fork gate to the broker, by a call that the list no longer allows: so the
-    gate comes before the list. Failures are noted in `layers`; the caller decides if enough holds.
+    `hand_over` sends the listener of the fork gate to the broker, by a call that the list forbids: so the gate comes
+    before the list. Failures are noted in `layers`; the caller decides if enough layers hold.
     """
     call("prctl", PR_SET_DUMPABLE, 0)  # no debugger of the same user, no readable /proc/<pid>
     if weak:

@@ -18,7 +18,7 @@ from . import cell, wire
 
 globals()["__builtins__"] = dict(vars(builtins))  # see wire.py
 
-# Bound now: model code may put others in their place.
+# Bound now: model code may replace them in os.
 _read, _write = os.read, os.write
 
 
@@ -29,7 +29,7 @@ class ToolError(RuntimeError):
 
 
 class Line:
-    """A node's channel, by its descriptors. `wait` is called where the next order may follow at once."""
+    """A node's channel, by its descriptors. `wait` is called after a reply, before the next read."""
 
     def __init__(self, source: int, sink: int, wait: Callable[[], object] = bool) -> None:
         self._source, self._sink, self._wait = source, sink, wait
@@ -109,14 +109,14 @@ class Node:
             self.runner.namespace[name] = Tool(name, self)
 
     def _put_back(self, source: str) -> None:
-        """Restore the tools that the cell calls and an earlier one replaced by what cannot be called: `search = 5`."""
+        """Restore the tools that the cell calls and an earlier cell replaced by a value: `search = 5`."""
         for name in self._names:
             called = rf"(?<![\w.]){re.escape(name)}\s*\("
             if not callable(self.runner.namespace.get(name)) and re.search(called, source):
                 self.runner.namespace[name] = Tool(name, self)
 
     def call(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Have the host run a tool; its answer, or ToolError with the host's words."""
+        """The host's answer to a tool call. Raises ToolError with the host's message."""
         asked = json.dumps([args, kwargs]).encode()
         if len(asked) > wire.MAX_JSON:
             raise ToolError(f"the arguments are longer than {wire.MAX_JSON} bytes")
@@ -136,7 +136,7 @@ class Node:
 
 
 class Tool:
-    """Stands in the namespace for a function of the host."""
+    """A function of the host, as the namespace holds it."""
 
     def __init__(self, name: str, node: Node) -> None:
         self.__name__ = self.__qualname__ = name

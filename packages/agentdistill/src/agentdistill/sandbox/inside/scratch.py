@@ -74,7 +74,7 @@ class Scratch:
             os.rmdir(name, dir_fd=self._fd)
 
     def sweep(self) -> None:
-        """Remove what is nobody's: files that model code slipped in while the folder was unlocked."""
+        """Remove what belongs to no state: files that model code made while the folder was unlocked."""
         for entry in os.listdir(self._fd):
             if entry not in self._known:
                 with self._unlocked(), contextlib.suppress(OSError):

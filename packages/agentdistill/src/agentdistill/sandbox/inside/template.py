@@ -24,7 +24,7 @@ from .scratch import ENTRY
 globals()["__builtins__"] = dict(vars(builtins))  # see wire.py
 
 CHANNEL, PROC, QUIET = 3, 4, 0
-# Bound now: model code may put others in their place.
+# Bound now: model code may replace them in os.
 _write, _exit = os.write, os._exit
 _PEEK, _Blocked = socket.MSG_PEEK | socket.MSG_DONTWAIT, BlockingIOError
 
@@ -67,9 +67,9 @@ class Forker:
         return list(fds)
 
     def _part(self, own: set[int], folder: int, old: int | None) -> None:
-        """Let go of every file shared with the parent: its scratch files are opened anew in this state's folder.
+        """Share no open file with the parent: reopen its scratch files in this state's folder.
 
-        What has no copy of its own (pipes, sockets) becomes /dev/null: two states must not talk through it.
+        What cannot be copied (pipes, sockets) becomes /dev/null: two states must not communicate through it.
         """
         shut = {fd for fd, event in self._poll.poll(0) if event & select.POLLNVAL}
         held = [fd for fd in range(CHANNEL + 1, isolation.N_DESCRIPTORS) if fd not in shut and fd not in own]
@@ -131,10 +131,10 @@ def _prepare(options: dict[str, Any], layers: isolation.Layers, scratch: str) ->
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, CHANNEL)
     line = node.Line(CHANNEL, CHANNEL, wire.Spin(_order_in(sock)))
     mine = node.Node(line)
-    # Touch what a first cell touches, so that its forks find it done and in shared memory.
+    # Run what a first cell runs, so that the memory it touches is shared by all forks.
     for source in ("try:\n    1 / 0\nexcept Exception as e:\n    print(e)\n[1]", "1 / 0"):
         cell.Runner().run(source, 0, 0.0, 1000)
-    isolation.spare_host(PROC)
+    isolation.be_killed_first(PROC)
     mapped = isolation.mapped_bytes(PROC)
     os.close(PROC)
     cell.seed_generators(options["seed"])
@@ -143,7 +143,7 @@ def _prepare(options: dict[str, Any], layers: isolation.Layers, scratch: str) ->
     def hand_over(listener: int) -> None:
         socket.send_fds(sock, [wire.pack(wire.HELLO, [b"listener"])], [listener])
 
-    # The folder's entry counts too: a file as large as the kernel lets it grow is still within the limit.
+    # The folder's entry counts too: so one file as large as the kernel allows is within the limit.
     isolation.limit(mapped, options["memory"], options["scratch"] - ENTRY, options["session_cpu"])
     isolation.seal(layers, scratch, readable, hand_over, weak=options["mode"] == "process")
     line.write(wire.pack(wire.HELLO, [json.dumps({"on": layers.on, "off": layers.off}).encode()]))
@@ -156,7 +156,7 @@ def _order_in(sock: socket.socket) -> Any:
     recv = sock.recv
 
     def ready() -> bool:
-        # Not poll(): stopped and woken in that, the kernel goes on by a call that is not on the list of isolation.py.
+        # Not poll(): a process stopped in it resumes by a system call that isolation.py does not allow.
         try:
             recv(1, _PEEK)
             return True
