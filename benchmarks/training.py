@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.checkpoints import locate
+from agentdistill.errors import UserError
 from agentdistill.training import TrainSettings, train
 from agentdistill.training.dataset import TrainingData, prepare, reading_order
 from agentdistill.types import End, Message, Problem, Source, Step, StepStatus, Trace
@@ -177,7 +178,11 @@ def _prepared(traces: Sequence[Trace], base: str, max_length: int) -> TrainingDa
 
     from agentdistill.chat import ChatFormat
 
-    return prepare(traces, ChatFormat(AutoTokenizer.from_pretrained(base)), max_length)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base)
+    except (OSError, ValueError) as e:
+        raise UserError(f"{base}: no tokenizer could be loaded ({str(e).splitlines()[0]})") from e
+    return prepare(traces, ChatFormat(tokenizer), max_length)
 
 
 def _rows(data: TrainingData) -> list[dict[str, list[int]]]:
