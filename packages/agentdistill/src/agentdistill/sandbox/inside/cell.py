@@ -65,10 +65,12 @@ class Outcome:
 class Capture(io.TextIOBase):
     """In place of stdout and stderr; keeps the first `limit` characters."""
 
+    encoding = "utf-8"  # type: ignore[assignment]
+
     def __init__(self) -> None:
         self.parts: list[str] = []
         self.left = self.limit = self.written = 0
-        self._bytes = _Bytes(self)
+        self.buffer = _Bytes(self)  # for code that writes bytes to sys.stdout.buffer
 
     def start(self, limit: int) -> None:
         """Forget what was kept."""
@@ -93,16 +95,6 @@ class Capture(io.TextIOBase):
     def writable(self) -> bool:
         """Always."""
         return True
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """What `print` would encode to, were there bytes."""
-        return "utf-8"
-
-    @property
-    def buffer(self) -> _Bytes:
-        """For code that writes bytes to sys.stdout.buffer."""
-        return self._bytes
 
 
 class _Bytes(io.RawIOBase):
