@@ -49,7 +49,7 @@ test: $(VENV)/.installed-dev ## all tests
 # Ray starts servers of its own and ends the process that started them when one fails, so its tests run by themselves.
 test-ray: $(VENV)/.installed-dev ## tests of runs on a Ray cluster, which they install and start
 	@$(INSTALL) -e "$(PACKAGE)[ray]"
-	$(BIN)/python -m pytest $(PACKAGE)/tests/executors $(PACKAGE)/tests/bench/test_bench_ray.py $(ARGS)
+	$(BIN)/python -m pytest $(PACKAGE)/tests/executors $(PACKAGE)/tests/benchmarks/test_benchmark_ray.py $(ARGS)
 
 # What llama.cpp needs is left out: pip would compile it. With it installed, its tests are part of `make test`.
 test-extras: $(VENV)/.installed-dev ## tests of dense retrieval, reasoning-gym, smolagents and a public MCP server, which they install
@@ -90,10 +90,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check --quiet .
 
 types: $(VENV)/.installed-dev
-	$(BIN)/mypy $(CODE) $(RIGS)/src $(TINYWORLD)/src
+	$(BIN)/mypy $(CODE) $(RIGS)/src $(TINYWORLD)/src benchmarks
 
-bench: $(VENV)/.installed-dev ## benchmarks, as ratios within one run
-	$(BIN)/agentdistill bench all
+WHAT ?= all
+bench: $(VENV)/.installed-dev ## benchmarks, as ratios within one run: all, or WHAT=NAME; WHAT=attack attacks the sandbox
+	$(BIN)/python -m benchmarks $(WHAT) $(ARGS)
 
 clean: ## remove caches and builds; runs and the virtual environment stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis $(PACKAGE)/dist $(PACKAGE)/.mypy_cache $(TINYWORLD)/dist

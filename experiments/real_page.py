@@ -92,7 +92,7 @@ def curve(*reports: Report) -> list[str]:
 
 
 def bench(result: Report) -> list[str]:
-    """What ``agentdistill bench training --base … --json`` printed."""
+    """What ``python -m benchmarks training --base … --json`` printed."""
     rows = []
     for name, way in result["ways"].items():
         beside = result["ratios"].get(name)
@@ -107,7 +107,7 @@ def bench(result: Report) -> list[str]:
 
 
 def evaluated(result: Report) -> list[str]:
-    """What ``agentdistill bench evaluation --json`` printed."""
+    """What ``python -m benchmarks evaluation --json`` printed."""
     rows = []
     for dtype in [d for d in ("float32", "bfloat16") if d in result]:
         r = result[dtype]
