@@ -151,7 +151,7 @@ def test_what_is_made_for_a_rig_moves_nothing_but_its_root(tmp_path):
     moves[:, 0] += rng.normal(size=(5, 3))
     made = spread(replace(body, rotations=turns, translations=moves), skeleton)
     assert written(made, tmp_path).count("_move") == 2
-    (path,) = write(io.Model(skeleton), [made], tmp_path / "made.bvh")
+    (path,) = write(io.Asset(skeleton), [made], tmp_path / "made.bvh")
     assert path.read_text().count("position") == 3
     back = read_bvh(path)
     assert back.skeleton.names == names[1:]

@@ -14,7 +14,7 @@ from anyrig.augment import stretch
 from anyrig.cli import main
 from anyrig.datasets import quaternius
 from anyrig.errors import FileError, FileWarning, SettingsError
-from anyrig.io.glb import read_glb
+from anyrig.io import read_glb
 from anyrig.skeleton import Clip, Skeleton
 
 NAMES = ("hip", "thigh", "shin", "foot")

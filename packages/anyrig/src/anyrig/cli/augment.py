@@ -36,10 +36,10 @@ def main(args: argparse.Namespace) -> int:
     low, high = args.lengths
     if not 0 < low <= high or args.n < 1 or min(args.splits, args.removals, args.rest_degrees) < 0:
         raise SettingsError("lengths are LOW <= HIGH above 0, n is at least 1, and nothing else is below 0")
-    model = load(args.file, skin=args.skin, up=args.up, unit=args.unit)
-    if not model.clips:
+    asset = load(args.file, skin=args.skin, up=args.up, unit=args.unit)
+    if not asset.clips:
         raise SettingsError(f"{args.file} has no clip to keep the motion of")
-    clip = model.clip(args.clip) if args.clip else model.clips[0]
+    clip = asset.clip(args.clip) if args.clip else asset.clips[0]
     how = Augmentation((low, high), (1.0, 1.0), args.splits, args.removals, rest_rad=math.radians(args.rest_degrees))
     for k in range(args.n):
         path = args.out if args.n == 1 else args.out.with_stem(f"{args.out.stem}-{k + 1}")

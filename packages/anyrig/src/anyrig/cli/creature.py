@@ -23,13 +23,13 @@ def main(args: argparse.Namespace) -> int:
     """Writes a creature."""
     from anyrig import creatures
     from anyrig.cli.generate import write
-    from anyrig.io import Model
+    from anyrig.io import Asset
 
     plan = creatures.plan(args.kind, random.Random(args.seed))
     clips = [
         creatures.clip(plan, action, random.Random(args.seed), args.seconds, args.fps)
         for action in args.action or creatures.actions(plan)
     ]
-    for path in write(Model(clips[0].skeleton), clips, args.out):
+    for path in write(Asset(clips[0].skeleton), clips, args.out):
         say(f"wrote {path}: {plan.noun}, {clips[0].skeleton.n_joints} joints")
     return 0

@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> int:
     from anyrig.corpus import Selection
     from anyrig.draw import contact_sheet
     from anyrig.generate import Options, generate
-    from anyrig.io import Model, load
+    from anyrig.io import Asset, load
 
     model, sampling = open_model(args)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
             clips += generate(model, skeleton, [(text, args.seconds)], options)
             say(f"{kind}: {text!r}, {skeleton.n_joints} joints, {time.monotonic() - started:.1f} s")
         path = args.out / f"{kind}.glb"
-        write(Model(skeleton), clips, path)
+        write(Asset(skeleton), clips, path)
         back = load(path)
         say(f"wrote {path}: {len(back.clips)} clips")
         rows += [replace(c, name=kind) for c in clips]

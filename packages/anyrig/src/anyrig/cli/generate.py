@@ -14,7 +14,7 @@ from anyrig.errors import SettingsError
 
 if TYPE_CHECKING:
     from anyrig.generate import Pin
-    from anyrig.io import Model
+    from anyrig.io import Asset
     from anyrig.skeleton import Clip
 
 _PATIENCE_S = 5.0
@@ -87,7 +87,7 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
-def write(rig: Model, clips: list[Clip], out: Path, up: str | None = None, unit: str | None = None) -> list[Path]:
+def write(rig: Asset, clips: list[Clip], out: Path, up: str | None = None, unit: str | None = None) -> list[Path]:
     """All clips in one file, or, for BVH, which holds one only, in numbered ones.
 
     BVH has no mesh, and many a reader no joints but the root that move: joints that carry nothing are left out of it.
@@ -127,7 +127,7 @@ def _pin(text: str, args: argparse.Namespace) -> Pin:
     except ValueError:
         raise SettingsError(f"a pin is FILE:FROM-TO, such as idle.glb:0-0.5, not {text!r}") from None
     path, _, name = file.partition("#")
-    model = load(path, skin=args.skin, up=args.up, unit=args.unit)
-    if not model.clips:
+    asset = load(path, skin=args.skin, up=args.up, unit=args.unit)
+    if not asset.clips:
         raise SettingsError(f"{path} has no clip to pin the motion to")
-    return Pin(model.clip(name) if name else model.clips[0], start, stop)
+    return Pin(asset.clip(name) if name else asset.clips[0], start, stop)

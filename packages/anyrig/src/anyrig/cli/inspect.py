@@ -22,8 +22,8 @@ def main(args: argparse.Namespace) -> int:
     """Prints what is in the file."""
     from anyrig.io import load
 
-    model = load(args.file, skin=args.skin, up=args.up, unit=args.unit)
-    found = summary(model)
+    asset = load(args.file, skin=args.skin, up=args.up, unit=args.unit)
+    found = summary(asset)
     if args.json:
         print(json.dumps(found, indent=1))
         return 0
@@ -40,12 +40,12 @@ def main(args: argparse.Namespace) -> int:
     if not found["clips"]:
         print("  no clips")
     if args.tree:
-        for name, depth in zip(model.skeleton.names, model.skeleton.depths, strict=True):
+        for name, depth in zip(asset.skeleton.names, asset.skeleton.depths, strict=True):
             print(f"  {'  ' * depth}{name}")
     return 0
 
 
-def summary(model: Any) -> dict[str, Any]:
+def summary(asset: Any) -> dict[str, Any]:
     """The file in numbers."""
     import numpy as np
 
@@ -53,7 +53,7 @@ def summary(model: Any) -> dict[str, Any]:
     from anyrig.features import size_of
     from anyrig.generate.facing import told_facing
 
-    s = model.skeleton
+    s = asset.skeleton
     facing = told_facing(s)
     return {
         "joints": s.n_joints,
@@ -65,7 +65,7 @@ def summary(model: Any) -> dict[str, Any]:
         "faces_by": facing.by,
         "faces_sure": facing.sure,
         "carried": {s.names[j]: s.names[k] for j, k in enumerate(s.carriers) if k >= 0 and k != s.parents[j]},
-        "mesh": model.source is not None,
+        "mesh": asset.source is not None,
         "names": list(s.names),
         "clips": [
             {
@@ -78,6 +78,6 @@ def summary(model: Any) -> dict[str, Any]:
                 "travel": float(np.linalg.norm(c.travel()[-1])),
                 "stretch": float(stretch(c).max()),
             }
-            for c in model.clips
+            for c in asset.clips
         ],
     }

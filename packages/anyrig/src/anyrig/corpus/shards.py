@@ -18,7 +18,7 @@ from anyrig.corpus.examples import FPS, Example, make_example
 from anyrig.corpus.splits import Selection
 from anyrig.errors import FileError
 from anyrig.features import Features, RigCode
-from anyrig.io._files import write_bytes
+from anyrig.io.files import write_bytes
 
 SHARD = 200
 """Examples in a shard."""

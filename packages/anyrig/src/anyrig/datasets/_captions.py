@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from anyrig.errors import FileError
-from anyrig.io._files import read_bytes
+from anyrig.io.files import read_bytes
 
 LEVELS = ("short", "mid", "long")
 _ALSO = {"long": ("long_rich",)}  # levels of the published files that say more of the same

@@ -28,7 +28,7 @@ from anyrig.datasets._quaternius_words import action_name, describe
 from anyrig.datasets._repair import rigid, settled
 from anyrig.datasets._travel import with_travel
 from anyrig.errors import FileError
-from anyrig.io import Model, read_glb
+from anyrig.io import Asset, read_glb
 from anyrig.skeleton import Clip, Skeleton
 
 Array = NDArray[np.float64]
@@ -48,8 +48,8 @@ class Repairs:
     travel: bool = True
 
 
-def load(path: str | os.PathLike[str], repairs: Repairs | None = None) -> dict[str, Model]:
-    """Creature -> its model, from one glTF file or from all in a folder and below, by name.
+def load(path: str | os.PathLike[str], repairs: Repairs | None = None) -> dict[str, Asset]:
+    """Creature -> its asset, from one glTF file or from all in a folder and below, by name.
 
     Files of one name in several folders are told apart by the shortest part of their path that does (``farm/Horse``).
     Clips are called after their action (``walk``, ``attack_kick``), have it in ``action`` in general (``attack``), and
@@ -77,19 +77,19 @@ def _named(files: Sequence[Path]) -> dict[str, Path]:
     return named
 
 
-def read_creature(path: str | os.PathLike[str], repairs: Repairs | None = None) -> Model:
+def read_creature(path: str | os.PathLike[str], repairs: Repairs | None = None) -> Asset:
     """One file's creature (see :func:`load`). A repaired rig has no source document: its mesh hangs on other bones."""
     repairs = repairs or Repairs()
-    model = read_glb(path)
-    if not model.clips:
+    asset = read_glb(path)
+    if not asset.clips:
         raise FileError(f"{path} has no animation")
     if repairs.rig:
-        model, feet = _repaired(model, repairs)
+        asset, feet = _repaired(asset, repairs)
     else:
         feet = []
     stem = Path(path).stem
     clips: list[Clip] = []
-    for clip in model.clips:
+    for clip in asset.clips:
         name = action_name(clip.name)
         if repairs.rig and repairs.travel and name in _STEADY + _UNSTEADY:
             clip = with_travel(clip, feet, steady=name in _STEADY)
@@ -97,23 +97,23 @@ def read_creature(path: str | os.PathLike[str], repairs: Repairs | None = None) 
         twice = sum(c.name.partition(" ")[0] == name for c in clips)
         name = f"{name} {twice + 1}" if twice else name
         clips.append(replace(clip, name=name, action=action, captions=captions))
-    return replace(model, clips=tuple(clips))
+    return replace(asset, clips=tuple(clips))
 
 
-def _repaired(model: Model, repairs: Repairs) -> tuple[Model, list[int]]:
-    """The model with one tree of joints, and its feet."""
-    whole = model.skeleton
+def _repaired(asset: Asset, repairs: Repairs) -> tuple[Asset, list[int]]:
+    """The asset with one tree of joints, and its feet."""
+    whole = asset.skeleton
     kept, parents = tree(whole)
     order = parents_first(kept, parents)
     limbs = [order.index(j) for j, k in zip(kept, parents, strict=True) if k >= 0 and k != whole.parents[j]]
-    clips = settled([rehung(c, kept, parents) for c in model.clips])
+    clips = settled([rehung(c, kept, parents) for c in asset.clips])
     turn = _to_front(clips[0].skeleton)
     clips = [conform.turned(c, turn) for c in clips]
     if repairs.rigid:
         clips = [rigid(c, limbs) for c in clips]
     skeleton = clips[0].skeleton
     clips = [replace(c, skeleton=skeleton) for c in clips]
-    return Model(skeleton, tuple(clips)), _feet(skeleton, limbs)
+    return Asset(skeleton, tuple(clips)), _feet(skeleton, limbs)
 
 
 def _feet(skeleton: Skeleton, limbs: Sequence[int]) -> list[int]:

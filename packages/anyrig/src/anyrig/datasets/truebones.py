@@ -19,7 +19,7 @@ from anyrig import io
 from anyrig.datasets._captions import CaptionIndex, Captions, Record, read_captions
 from anyrig.datasets._repair import settled
 from anyrig.errors import AnyrigError, FileError, FileWarning
-from anyrig.io import Model
+from anyrig.io import Asset
 from anyrig.skeleton import Clip
 
 __all__ = ["CaptionIndex", "Captions", "Record", "action_of", "load", "read_captions"]
@@ -49,33 +49,33 @@ def load(
     *,
     unit: str = "cm",
     up: str = "y",
-) -> dict[str, Model]:
-    """Creature -> its model, from the owner's folder ``path`` of motion files.
+) -> dict[str, Asset]:
+    """Creature -> its asset, from the owner's folder ``path`` of motion files.
 
     ``captions`` is a file or folder of captions; a clip gets the original short, mid and long one (all wordings:
     :class:`CaptionIndex`). Clips are called after their files, and ``action`` is what their name says. ``unit`` and
     ``up`` are those of the files' numbers. A file ending in ``Tpose`` gives its creature's rest pose. Files of one
-    creature that have other joints make a model of their own, called after the creature with a number.
+    creature that have other joints make an asset of their own, called after the creature with a number.
 
     Files that cannot be read, and clips without captions, are reported as a FileWarning. Raises FileError where nothing
     can be read at all.
     """
     root = Path(path)
     index = CaptionIndex(read_captions(Path(captions))) if captions is not None else None
-    models: dict[str, Model] = {}
+    assets: dict[str, Asset] = {}
     silent: list[str] = []
     for creature, files in _by_creature(root).items():
         rigs = _grouped(_clips(files, unit, up))
         for n, clips in enumerate(rigs, 1):
             named = [_captioned(clip, creature, index, silent) for clip in _rested(clips)]
-            models[creature if n == 1 else f"{creature} {n}"] = Model(named[0].skeleton, tuple(named))
-    if not models:
+            assets[creature if n == 1 else f"{creature} {n}"] = Asset(named[0].skeleton, tuple(named))
+    if not assets:
         raise FileError(f"none of the motion files in {root} can be read")
     if silent:
-        n_clips = sum(len(model.clips) for model in models.values())
+        n_clips = sum(len(asset.clips) for asset in assets.values())
         message = f"{len(silent)} of {n_clips} clips have no captions, {silent[0]} for one"
         warnings.warn(message, FileWarning, stacklevel=2)
-    return models
+    return assets
 
 
 def _by_creature(root: Path) -> dict[str, list[Path]]:
@@ -97,12 +97,12 @@ def _by_creature(root: Path) -> dict[str, list[Path]]:
 def _clips(files: list[Path], unit: str, up: str) -> Iterable[Clip]:
     for file in files:
         try:
-            model = io.load(file, up=up, unit=unit)
+            asset = io.load(file, up=up, unit=unit)
         except AnyrigError as error:
             warnings.warn(f"left out: {error}", FileWarning, stacklevel=4)
             continue
-        for clip in model.clips:
-            yield replace(clip, name=file.stem if len(model.clips) == 1 else f"{file.stem} {clip.name}")
+        for clip in asset.clips:
+            yield replace(clip, name=file.stem if len(asset.clips) == 1 else f"{file.stem} {clip.name}")
 
 
 def _grouped(clips: Iterable[Clip]) -> list[list[Clip]]:

@@ -21,7 +21,7 @@ from anyrig.conform import Array
 from anyrig.corpus import Batch, Deal, Example, Selection, build, deal, load_examples, seed_of
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import N_BUCKETS, encode, rig_code
-from anyrig.io._files import write_bytes
+from anyrig.io.files import write_bytes
 from anyrig.model import ModelConfig, MotionModel, RigBatch, collate_rigs, pack
 from anyrig.model.contrast import contrast
 from anyrig.model.text import TextTower

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from anyrig.errors import FileError, SettingsError
-from anyrig.io._files import write_bytes
+from anyrig.io.files import write_bytes
 from anyrig.model.config import ModelConfig
 from anyrig.model.network import MotionModel
 

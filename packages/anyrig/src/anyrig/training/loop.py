@@ -30,7 +30,7 @@ from anyrig.corpus.batches import n_batches
 from anyrig.corpus.examples import Example
 from anyrig.diffusion import noise, schedule
 from anyrig.errors import FileError
-from anyrig.io._files import write_bytes
+from anyrig.io.files import write_bytes
 from anyrig.model import MotionModel, save_model
 from anyrig.model.text import Text
 from anyrig.training.losses import Weights, losses, text_loss

@@ -1,29 +1,43 @@
-"""Making a document valid glTF where it is not: what Khronos' validator calls an error, and has one right reading.
+"""Making a document valid glTF: what Khronos' validator calls an error and has one right reading, node names that
+three.js takes for one another, and arrays that nothing refers to.
 
-Exporters leave such things in their files, readers put up with them in ways of their own, and a file of ours is to be
-no such riddle. What is valid stays as it is.
+Exporters leave such things in their files, and readers handle each in their own way. What is valid stays as it is.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyrig import rotations as rot
 from anyrig.errors import FileError, FileWarning
-from anyrig.io import _accessors
-from anyrig.io._document import Document, Node
-from anyrig.io._nodes import Nodes, read_nodes
+from anyrig.io.gltf_document import Document, Node, Nodes, add_accessor, read_accessor, read_nodes, replace_accessor
+from anyrig.rotations import Array
 
 PATHS = ("translation", "rotation", "scale")
 _SUM = 2e-7
 """By how much, for each joint that it follows, the weights of a vertex may miss 1."""
 _UNIT = 1e-4
 """How far from 1 a quaternion's length may be; the validator allows somewhat more."""
+_BLANK = re.compile(r"[\s\ufeff]")
+_DROPPED = re.compile(r"[\[\].:/]")
+_HARMLESS = {
+    "EXT_texture_webp",
+    "FB_ngon_encoding",
+    "KHR_lights_punctual",
+    "KHR_materials_unlit",
+    "KHR_mesh_quantization",
+    "KHR_texture_basisu",
+    "KHR_texture_transform",
+    "KHR_xmp_json_ld",
+    "VRM",
+}
+"""Extensions that refer to no accessor or buffer view."""
 
 
 def make_valid(document: Document) -> None:
@@ -93,13 +107,13 @@ def set_transform(document: Document, nodes: Nodes, n: int) -> None:
     node.rotation = xyzw(nodes.rotations[n])
 
 
-def xyzw(rotation: NDArray[np.float64]) -> list[float]:
+def xyzw(rotation: Array) -> list[float]:
     """A unit quaternion (w, x, y, z) as glTF has it, none of its numbers beyond 1 by rounding."""
     w, x, y, z = (min(max(float(v), -1.0), 1.0) for v in rot.normalize(rotation))
     return [x, y, z, w]
 
 
-def _is_off(q: NDArray[np.float64]) -> bool:
+def _is_off(q: Array) -> bool:
     return bool(np.abs(q).max() > 1.0 or abs(np.linalg.norm(q) - 1.0) > _UNIT)
 
 
@@ -114,10 +128,10 @@ def _skins(document: Document) -> None:
         if skin.skeleton is not None and not all(skin.skeleton in path for path in above):
             skin.skeleton = None
         if skin.inverseBindMatrices is not None:
-            matrices = _accessors.read(document, skin.inverseBindMatrices, f"skin {s}", "MAT4")
+            matrices = read_accessor(document, skin.inverseBindMatrices, f"skin {s}", "MAT4")
             if not np.array_equal(matrices[:, 3::4], np.tile([0, 0, 0, 1], (len(matrices), 1))):
                 matrices[:, 3::4] = [0, 0, 0, 1]
-                _accessors.replace(document, skin.inverseBindMatrices, matrices.astype(np.float32))
+                replace_accessor(document, skin.inverseBindMatrices, matrices.astype(np.float32))
 
 
 def _join(document: Document, tops: set[int]) -> None:
@@ -154,8 +168,8 @@ def _influences(document: Document) -> None:
 
 
 def _influence(document: Document, joints: int, weights: int) -> None:
-    followed = _accessors.read(document, joints, "a mesh", "VEC4")
-    share = _accessors.read(document, weights, "a mesh", "VEC4").astype(np.float64)
+    followed = read_accessor(document, joints, "a mesh", "VEC4")
+    share = read_accessor(document, weights, "a mesh", "VEC4").astype(np.float64)
     fixed = np.maximum(np.nan_to_num(share, nan=0.0, posinf=0.0, neginf=0.0), 0.0)
     for late in range(1, 4):
         for early in range(late):
@@ -169,8 +183,8 @@ def _influence(document: Document, joints: int, weights: int) -> None:
     changed = (fixed != share).any(axis=1)
     if changed.any():
         followed[changed] = np.where(fixed[changed] > 0, followed[changed], 0)
-        _accessors.replace(document, joints, followed)
-        _accessors.replace(document, weights, fixed.astype(np.float32))
+        replace_accessor(document, joints, followed)
+        replace_accessor(document, weights, fixed.astype(np.float32))
 
 
 def _keys(document: Document, animation: dict[str, Any]) -> None:
@@ -182,7 +196,7 @@ def _keys(document: Document, animation: dict[str, Any]) -> None:
         times = _times(document, sampler)
         kept = np.append(np.diff(times) > 0, True)  # of keys at one time the last, which is what lasts
         output = document.accessors[document.index(sampler.get("output"), document.accessors, "an animation")]
-        values = _accessors.read(document, sampler["output"], "an animation").astype(np.float64)
+        values = read_accessor(document, sampler["output"], "an animation").astype(np.float64)
         changed = values.reshape(len(times), -1)[kept].reshape(-1, values.shape[1])
         lengths = np.linalg.norm(changed, axis=-1, keepdims=True)
         if path_of[n] == "rotation" and sampler.get("interpolation") != "CUBICSPLINE":
@@ -192,13 +206,13 @@ def _keys(document: Document, animation: dict[str, Any]) -> None:
                 changed = changed / lengths
         if start < 0 or not kept.all():
             moved = (times[kept] - min(start, 0.0)).astype(np.float32)[:, None]
-            sampler["input"] = _accessors.add(document, moved, "SCALAR", bounds=True)
+            sampler["input"] = add_accessor(document, moved, "SCALAR", bounds=True)
         if not np.array_equal(changed, values):
-            sampler["output"] = _accessors.add(document, changed.astype(np.float32), output.type)
+            sampler["output"] = add_accessor(document, changed.astype(np.float32), output.type)
 
 
-def _times(document: Document, sampler: dict[str, Any]) -> NDArray[np.float64]:
-    return _accessors.read(document, sampler["input"], "an animation", "SCALAR")[:, 0].astype(np.float64)
+def _times(document: Document, sampler: dict[str, Any]) -> Array:
+    return read_accessor(document, sampler["input"], "an animation", "SCALAR")[:, 0].astype(np.float64)
 
 
 def _bounds(document: Document) -> None:
@@ -208,6 +222,91 @@ def _bounds(document: Document) -> None:
     for n, accessor in enumerate(document.accessors or ()):
         stored = accessor.bufferView is not None or accessor.sparse is not None
         if accessor.count and stored and (n in needed or accessor.min or accessor.max):
-            raw = _accessors.read(document, n, "bounds", raw=True)
+            raw = read_accessor(document, n, "bounds", raw=True)
             if np.isfinite(raw).all():
                 accessor.min, accessor.max = raw.min(axis=0).tolist(), raw.max(axis=0).tolist()
+
+
+def make_names_unique(document: Document) -> None:
+    """Gives nodes other names where three.js would take one for another.
+
+    Its loader puts an underscore for a blank and drops brackets, points, colons and slashes; the second "arm" becomes
+    "arm_1", no matter whether there is an "arm_1" already, and the animation of the latter then moves the former.
+    """
+    names = [str(node.name) for node in document.nodes or () if node.name]
+    names += [str(thing.name) for things in (document.cameras, document.scenes) for thing in things or () if thing.name]
+    for n, mesh in enumerate(document.meshes or ()):
+        names += [str(mesh.name or f"mesh_{n}")] * max(len(mesh.primitives), 1)
+    counts = Counter(three_name(name) for name in names)
+    made = {f"{name}_{k}" for name, count in counts.items() for k in range(1, count)}
+    taken: set[str] = set()
+    for node in document.nodes or ():
+        if not node.name:
+            continue  # it is found by its number
+        name, k = str(node.name), 1
+        while three_name(name) in taken or three_name(name) in made or (k > 1 and three_name(name) in counts):
+            k += 1
+            name = f"{node.name}_{k}"
+        node.name = name
+        taken.add(three_name(name))
+
+
+def three_name(name: str) -> str:
+    """What three.js makes of a name."""
+    return _DROPPED.sub("", _BLANK.sub("_", name))
+
+
+def prune(document: Document) -> None:
+    """Drops unused accessors and buffer views. A document with an extension that may refer to some is left as it is."""
+    used = set(document.extensionsUsed or ())
+    if not all(name in _HARMLESS or name.startswith(("KHR_materials_", "VRMC_")) for name in used):
+        return
+    document.accessors = _used(document.accessors, list(_accessor_slots(document)))
+    document.bufferViews = _used(document.bufferViews, list(_view_slots(document)))
+
+
+Slot = tuple[int, Callable[[int], None]]
+"""An index that stands somewhere in a document, and how to change it."""
+
+
+def _used(items: list[Any], slots: list[Slot]) -> list[Any]:
+    """The items that some slot refers to, with the slots renumbered."""
+    wanted = sorted({index for index, _ in slots})
+    number = {old: new for new, old in enumerate(wanted)}
+    for index, put in slots:
+        put(number[index])
+    return [items[index] for index in wanted]
+
+
+def _attribute(owner: Any, name: str) -> Iterator[Slot]:
+    """The slot in ``owner.name``, or under that key of a dict, unless it is empty."""
+    if isinstance(owner, dict):
+        if owner.get(name) is not None:
+            yield owner[name], lambda new: owner.__setitem__(name, new)
+    elif getattr(owner, name, None) is not None:
+        yield getattr(owner, name), lambda new: setattr(owner, name, new)
+
+
+def _accessor_slots(document: Document) -> Iterator[Slot]:
+    for mesh in document.meshes or ():
+        for primitive in mesh.primitives:
+            yield from _attribute(primitive, "indices")
+            for table in (primitive.attributes, *(primitive.targets or ())):
+                for name in list(table if isinstance(table, dict) else vars(table)):
+                    yield from _attribute(table, name)
+    for skin in document.skins or ():
+        yield from _attribute(skin, "inverseBindMatrices")
+    for animation in document.animations or ():
+        for sampler in animation.get("samplers", []):
+            yield from _attribute(sampler, "input")
+            yield from _attribute(sampler, "output")
+
+
+def _view_slots(document: Document) -> Iterator[Slot]:
+    for accessor in document.accessors or ():
+        yield from _attribute(accessor, "bufferView")
+        if accessor.sparse is not None:
+            yield from _attribute(accessor.sparse.indices, "bufferView")
+            yield from _attribute(accessor.sparse.values, "bufferView")
+    for image in document.images or ():
+        yield from _attribute(image, "bufferView")

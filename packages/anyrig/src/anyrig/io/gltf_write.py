@@ -1,8 +1,16 @@
-"""Clips into a document: a copy of the one they came from, or a new one with nodes, a skin and a mesh of bones."""
+"""Writing glTF 2.0: clips into a copy of the document they came from, or into a new one with a mesh of bones.
+
+- Writing an asset that was read keeps meshes, skins, materials, morph targets and all else. Changed and new clips get
+  one linear key a frame, without scale. An animation whose clip was not changed is kept to the letter, but for what is
+  no valid glTF, and for one key for each joint that a new clip moves and it does not.
+- A skeleton from elsewhere is written with a skin and a mesh that shows its bones.
+"""
 
 from __future__ import annotations
 
 import copy
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,44 +19,73 @@ from numpy.typing import NDArray
 
 from anyrig import rotations as rot
 from anyrig.conform import extent
-from anyrig.errors import ClipError
-from anyrig.io import _accessors
-from anyrig.io._bones import add_bones
-from anyrig.io._document import Document, Node, new_document, set_extras
-from anyrig.io._model import Model
-from anyrig.io._node_names import make_unique
-from anyrig.io._nodes import Nodes, Placement, Pose, read_nodes
-from anyrig.io._prune import prune
-from anyrig.io._source import EXTRAS, Source
-from anyrig.io._valid import make_valid, xyzw
+from anyrig.errors import ClipError, FileError
+from anyrig.io.asset import Asset, Source
+from anyrig.io.files import write_bytes
+from anyrig.io.gltf_document import (
+    EXTRAS,
+    Document,
+    Node,
+    Nodes,
+    Placement,
+    Pose,
+    add_accessor,
+    as_glb,
+    as_gltf,
+    new_document,
+    read_accessor,
+    read_nodes,
+    set_extras,
+    wrap,
+)
+from anyrig.io.gltf_valid import make_names_unique, make_valid, prune, xyzw
+from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
-
-Array = NDArray[np.float64]
 
 STILL = 1e-7
 """Radians, or a share of the skeleton's size: what changes by no more needs no keys, float32 resolves no less."""
+_WAIST = 0.15  # how far along a bone it is thickest
+_WIDTH = 0.08  # half the thickness there, as a share of the bone's length
+_KNOB = 0.012  # half the size of the knob at a joint where no bone begins, as a share of the skeleton's size
+_BASE, _TIP = 4, 5
+_FACES = [(n, (n + 1) % 4, _TIP) for n in range(4)] + [((n + 1) % 4, n, _BASE) for n in range(4)]
 
 
-def document_of(model: Model, *, bones: bool = True) -> Document:
-    """The document to write for ``model``; its source's is left as it is. Raises ClipError for foreign joints."""
-    for clip in model.clips:
-        if clip.skeleton.names != model.skeleton.names or clip.skeleton.parents != model.skeleton.parents:
-            raise ClipError(f"clip {clip.name!r} moves other joints than the model has")
-    return _kept(model, model.source) if model.source else _fresh(model, bones)
+def write_glb(asset: Asset, path: str | os.PathLike[str], *, up: str = "y", unit: str | float = "m") -> None:
+    """Writes the asset with its clips; as JSON with the buffer inside where the file's name ends in ``.gltf``.
+
+    ``up`` and ``unit`` put a node above all that takes the standard's y up and metres to others. Raises ClipError for
+    clips of other joints, and FileError where the disk refuses or a value is not finite.
+    """
+    try:
+        document = document_of(asset)
+        wrap(document, up, unit, inward=False)
+        data = as_gltf(document) if Path(path).suffix.lower() == ".gltf" else as_glb(document)
+    except (FileError, ValueError, OverflowError) as error:  # ValueError: JSON has no word for what is not finite
+        raise FileError(f"{path} cannot be written: {error}") from error
+    write_bytes(path, data)
 
 
-def _kept(model: Model, source: Source) -> Document:
-    """The source's document with the model's clips for animations; a clip that was read from it stays as it stands."""
-    if model.skeleton.names != source.skeleton.names or model.skeleton.parents != source.skeleton.parents:
-        raise ClipError(f"the model's joints are not those of {source.document.where}, whose mesh hangs on them")
+def document_of(asset: Asset) -> Document:
+    """The document to write for ``asset``; its source's is left as it is. Raises ClipError for foreign joints."""
+    for clip in asset.clips:
+        if clip.skeleton.names != asset.skeleton.names or clip.skeleton.parents != asset.skeleton.parents:
+            raise ClipError(f"clip {clip.name!r} moves other joints than the asset has")
+    return _kept(asset, asset.source) if asset.source else _fresh(asset)
+
+
+def _kept(asset: Asset, source: Source) -> Document:
+    """The source's document with the asset's clips for animations; a clip that was read from it stays as it stands."""
+    if asset.skeleton.names != source.skeleton.names or asset.skeleton.parents != source.skeleton.parents:
+        raise ClipError(f"the asset's joints are not those of {source.document.where}, whose mesh hangs on them")
     document = copy.copy(source.document)
     document.animations = []  # most of a document's objects, and none of them is changed
     document = copy.deepcopy(document)
     before = source.document.animations or []
     others = [a for n, a in enumerate(before) if n not in {index for _, index in source.clips}]
-    if not _same_rest(model.skeleton, source.skeleton):
-        _set_rest(document, model.skeleton, source)
-    for clip in model.clips:
+    if not _same_rest(asset.skeleton, source.skeleton):
+        _set_rest(document, asset.skeleton, source)
+    for clip in asset.clips:
         known = [index for original, index in source.clips if original is clip]
         document.animations.append(
             copy.deepcopy(before[known[0]]) if known else _animation(document, clip, source.nodes, list(source.joints))
@@ -56,8 +93,8 @@ def _kept(model: Model, source: Source) -> Document:
     clips = list(document.animations)
     document.animations += copy.deepcopy(others)
     make_valid(document)
-    make_unique(document)
-    if len(clips) > 1 and any(all(clip is not original for original, _ in source.clips) for clip in model.clips):
+    make_names_unique(document)
+    if len(clips) > 1 and any(all(clip is not original for original, _ in source.clips) for clip in asset.clips):
         _level(document, clips)
     prune(document)
     return document
@@ -109,8 +146,8 @@ def _animation(document: Document, clip: Clip, nodes: Nodes, joints: list[int]) 
     animation: dict[str, Any] = {"channels": [], "samplers": []} | ({"name": clip.name} if clip.name else {})
     set_extras(animation, {EXTRAS: {"fps": clip.fps, "action": clip.action, "captions": list(clip.captions)}})
     times = (np.arange(clip.n_frames) / clip.fps).astype(np.float32)[:, None]
-    time_index = _accessors.add(document, times, "SCALAR", bounds=True)
-    first_index = _accessors.add(document, times[:1], "SCALAR", bounds=True)
+    time_index = add_accessor(document, times, "SCALAR", bounds=True)
+    first_index = add_accessor(document, times[:1], "SCALAR", bounds=True)
     turns = rot.continuous(pose.rotations)[..., [1, 2, 3, 0]].astype(np.float32)
     with np.errstate(over="ignore"):  # what is too large is refused where it is added
         moves = pose.translations.astype(np.float32)
@@ -134,10 +171,7 @@ def _animation(document: Document, clip: Clip, nodes: Nodes, joints: list[int]) 
 def _scales_above(nodes: Nodes, joints: list[int]) -> Array:
     """By how much each joint's translation is enlarged on its way to the world, (J,)."""
     chain = nodes.above(joints)
-    place = Placement(nodes, chain, 1)
-    rest = nodes.rest(chain)
-    for k in range(len(chain)):
-        place.put(k, rest.translations[:, k], rest.rotations[:, k], rest.scales[:, k])
+    place = nodes.placed(chain, nodes.rest(chain))
     return np.array([max(np.abs(place.parent(chain.index(node))[2]).max(), 1e-12) for node in joints])
 
 
@@ -149,7 +183,7 @@ def _add_channel(
     times: int,
     values: NDArray[np.float32],
 ) -> None:
-    _add_sampler(animation, node, path, times, _accessors.add(document, values, f"VEC{values.shape[1]}"))
+    _add_sampler(animation, node, path, times, add_accessor(document, values, f"VEC{values.shape[1]}"))
 
 
 def _add_sampler(animation: dict[str, Any], node: int, path: str, times: int, output: int) -> None:
@@ -173,17 +207,17 @@ def _level(document: Document, animations: list[dict[str, Any]]) -> None:
             if (node, path) in has:
                 continue
             if first is None:
-                starts = [_accessors.read(document, s["input"], "an animation").min() for s in animation["samplers"]]
-                first = _accessors.add(document, np.array([[min(starts)]], np.float32), "SCALAR", bounds=True)
+                starts = [read_accessor(document, s["input"], "an animation").min() for s in animation["samplers"]]
+                first = add_accessor(document, np.array([[min(starts)]], np.float32), "SCALAR", bounds=True)
             if (node, path) not in values:
                 value = rest[path][node].astype(np.float32)[None]
-                values[node, path] = _accessors.add(document, value, f"VEC{value.shape[1]}")
+                values[node, path] = add_accessor(document, value, f"VEC{value.shape[1]}")
             _add_sampler(animation, node, path, first, values[node, path])
 
 
-def _fresh(model: Model, bones: bool) -> Document:
-    """A new document: a node for each joint, a skin that names them all, and (``bones``) a mesh that shows them."""
-    skeleton = model.skeleton
+def _fresh(asset: Asset) -> Document:
+    """A new document: a node for each joint, a skin that names them all, and a mesh that shows them."""
+    skeleton = asset.skeleton
     document = new_document()
     for j, name in enumerate(skeleton.names):
         place = {"translation": skeleton.offsets[j].tolist(), "rotation": xyzw(skeleton.rest[j])}
@@ -191,12 +225,11 @@ def _fresh(model: Model, bones: bool) -> Document:
     joints = list(range(skeleton.n_joints))
     document.skins = [pygltflib.Skin(joints=joints, inverseBindMatrices=_bind(document, skeleton))]
     document.scenes, document.scene = [pygltflib.Scene(nodes=list(skeleton.roots))], 0
-    if bones:
-        add_bones(document, skeleton)
+    add_bones(document, skeleton)
     nodes = read_nodes(document)
-    document.animations = [_animation(document, clip, nodes, joints) for clip in model.clips]
+    document.animations = [_animation(document, clip, nodes, joints) for clip in asset.clips]
     make_valid(document)
-    make_unique(document)
+    make_names_unique(document)
     _level(document, document.animations)
     prune(document)
     return document
@@ -209,4 +242,55 @@ def _bind(document: Document, skeleton: Skeleton) -> int:
     matrices[:, :3, :3] = rot.to_matrix(undo)
     matrices[:, :3, 3] = -rot.rotate(undo, skeleton.rest_positions())
     columns = matrices.transpose(0, 2, 1).reshape(-1, 16).astype(np.float32)
-    return _accessors.add(document, columns, "MAT4")
+    return add_accessor(document, columns, "MAT4")
+
+
+def bone_mesh(skeleton: Skeleton) -> tuple[NDArray[np.float32], NDArray[np.uint16], NDArray[np.uint32]]:
+    """Vertices (V, 3) in the rest pose's world, the joint that each follows (V,), and triangles (F, 3), outside out.
+
+    A wedge's tip follows the joint at its end, so bones that stretch are seen to stretch.
+    """
+    at, knob = skeleton.rest_positions(), _KNOB * extent(skeleton)
+    vertices: list[Array] = []
+    followed: list[int] = []
+    for j in range(skeleton.n_joints):
+        lengths = {c: float(np.linalg.norm(at[c] - at[j])) for c in skeleton.children[j]}
+        ends = [c for c, length in lengths.items() if length > 1e-6 * extent(skeleton)]
+        for c in ends:
+            vertices.append(_wedge(at[j], at[c], _WIDTH * lengths[c], _WAIST))
+            followed += [j] * 5 + [c]
+        if not ends:
+            up = np.array([0.0, knob, 0.0])
+            vertices.append(_wedge(at[j] - up, at[j] + up, knob, 0.5))
+            followed += [j] * 6
+    faces = np.concatenate([np.array(_FACES) + 6 * n for n in range(len(vertices))])
+    return np.concatenate(vertices).astype(np.float32), np.array(followed, np.uint16), faces.astype(np.uint32)
+
+
+def _wedge(start: Array, end: Array, width: float, waist: float) -> Array:
+    """Six points: four around the waist, the base and the tip."""
+    turn = rot.between([0.0, 1.0, 0.0], end - start)
+    ring = rot.rotate(turn, [[0, 0, width], [width, 0, 0], [0, 0, -width], [-width, 0, 0]])
+    return np.concatenate([start + waist * (end - start) + ring, [start, end]])
+
+
+def add_bones(document: Document, skeleton: Skeleton) -> None:
+    """Adds the mesh, its material and a node that hangs it on the document's first skin."""
+    vertices, followed, faces = bone_mesh(skeleton)
+    joints = np.zeros((len(vertices), 4), np.uint16)
+    joints[:, 0] = followed
+    weights = np.tile(np.array([1, 0, 0, 0], np.float32), (len(vertices), 1))
+    attributes = pygltflib.Attributes(
+        POSITION=add_accessor(document, vertices, "VEC3", target=pygltflib.ARRAY_BUFFER, bounds=True),
+        JOINTS_0=add_accessor(document, joints, "VEC4", target=pygltflib.ARRAY_BUFFER),
+        WEIGHTS_0=add_accessor(document, weights, "VEC4", target=pygltflib.ARRAY_BUFFER),
+    )
+    indices = add_accessor(document, faces.reshape(-1, 1), "SCALAR", target=pygltflib.ELEMENT_ARRAY_BUFFER)
+    surface = pygltflib.PbrMetallicRoughness(
+        baseColorFactor=[0.85, 0.6, 0.35, 1.0], metallicFactor=0.0, roughnessFactor=0.8
+    )
+    document.materials = [pygltflib.Material(name="bone", pbrMetallicRoughness=surface)]
+    primitive = pygltflib.Primitive(attributes=attributes, indices=indices, material=0)
+    document.meshes = [pygltflib.Mesh(name="bones", primitives=[primitive])]
+    document.scenes[0].nodes.append(len(document.nodes))
+    document.nodes.append(Node(name="bones", mesh=0, skin=0))

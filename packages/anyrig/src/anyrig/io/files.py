@@ -1,4 +1,4 @@
-"""Bytes in and out of files, with one clear line for what the disk says no to."""
+"""Bytes in and out of files: whole or not at all, within limits, with a FileError of one line for what fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from anyrig.errors import FileError
 
 MAX_BYTES = 1 << 30
-"""Larger files are refused before they are read: no rig is that large, and memory is not endless."""
+"""Larger files are refused before they are read: no rig is that large."""
 MAX_POSES = 20_000_000
 """Frames times joints that one file may hold; 20 million take some 1.1 GB as rotations and translations."""
 
