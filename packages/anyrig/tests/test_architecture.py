@@ -15,15 +15,15 @@ ALLOWED = {
     "conform": {"errors", "rotations", "skeleton"},
     "carriers": {"rotations", "skeleton", "conform"},
     "io": {"errors", "rotations", "skeleton", "conform", "carriers"},
-    "augment": {"errors", "rotations", "skeleton", "conform"},
+    "augmentation": {"errors", "rotations", "skeleton", "conform"},
     "datasets": {"errors", "rotations", "skeleton", "conform", "carriers", "io"},
     "features": {"errors", "rotations", "skeleton", "conform"},
     "creatures": {"errors", "rotations", "skeleton", "conform"},
     "model": {"errors", "features", "io"},
     "diffusion": {"errors"},
-    "corpus": {"errors", "skeleton", "augment", "creatures", "features", "io", "model"},
+    "corpus": {"errors", "skeleton", "augmentation", "creatures", "features", "io", "model"},
     "training": {"errors", "corpus", "diffusion", "features", "io", "model", "__version__"},
-    "generate": {"errors", "rotations", "skeleton", "conform", "carriers", "diffusion", "features", "model"},
+    "generation": {"errors", "rotations", "skeleton", "conform", "carriers", "diffusion", "features", "io", "model"},
     "evaluation": {
         "errors",
         "rotations",
@@ -32,11 +32,11 @@ ALLOWED = {
         "corpus",
         "creatures",
         "features",
-        "generate",
+        "generation",
         "io",
         "model",
     },
-    "studio": {"errors", "skeleton", "carriers", "corpus", "creatures", "diffusion", "generate", "io", "model"},
+    "studio": {"errors", "skeleton", "carriers", "corpus", "creatures", "diffusion", "generation", "io", "model"},
 }
 """Part -> the parts that it may import."""
 

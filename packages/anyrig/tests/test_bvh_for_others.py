@@ -15,7 +15,7 @@ import pytest
 from anyrig import io
 from anyrig import rotations as rot
 from anyrig.carriers import spread, whole
-from anyrig.cli.generate import write
+from anyrig.cli.motion import write
 from anyrig.errors import FileWarning
 from anyrig.io.bvh import read_bvh, write_bvh
 from anyrig.skeleton import FREE, Clip, Skeleton

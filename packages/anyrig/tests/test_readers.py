@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 
 from anyrig import io
-from anyrig.cli.generate import write
+from anyrig.cli.motion import write
 from anyrig.conform import extent
 from anyrig.errors import FileError
-from anyrig.generate import Options, default_weights, generate
+from anyrig.generation import Options, default_weights, generate_clips
 from anyrig.io.gltf_document import Placement, read_accessor
 from anyrig.io.gltf_write import node_pose
 from anyrig.model import load_model
@@ -81,7 +81,7 @@ def pack(request, model, tmp_path_factory):
             continue
         seen.add(key)
         prompts = [("it walks", 1.0)]
-        (clip,) = generate(model, rig.skeleton, prompts, Options(seed=0), authored=rig.clips)
+        (clip,) = generate_clips(model, rig.skeleton, prompts, Options(seed=0), authored=rig.clips)
         clip = replace(clip, name="made")
         paths = folder / f"{file.stem}.glb", folder / f"{file.stem}.bvh"
         io.save(replace(rig, clips=(*rig.clips[:1], clip)), paths[0])

@@ -10,7 +10,7 @@ from gltf_oracle import Builder, array, parse
 
 from anyrig import io
 from anyrig import rotations as rot
-from anyrig.augment import stretch
+from anyrig.augmentation import stretch
 from anyrig.cli import main
 from anyrig.datasets import quaternius
 from anyrig.errors import FileError, FileWarning, SettingsError

@@ -14,7 +14,7 @@ from anyrig.carriers import whole
 from anyrig.corpus import Selection
 from anyrig.diffusion import Sampling
 from anyrig.errors import FileWarning, SettingsError
-from anyrig.generate import Options, generate, told_facing
+from anyrig.generation import Options, generate_clips, told_facing
 from anyrig.io import SUFFIXES, Asset, load, save
 from anyrig.model import MotionModel
 from anyrig.skeleton import Clip
@@ -106,7 +106,7 @@ class Session:
         )
         with self._busy:
             texts = [(t, float(s)) for t, s in prompts]
-            clips = generate(self._model, rig.skeleton, texts, options, authored=rig.clips)
+            clips = generate_clips(self._model, rig.skeleton, texts, options, authored=rig.clips)
             return [self._keep(Made(rig, clip)) for clip in clips]
 
     def file(self, name: str, suffix: str, *, to_show: bool = False) -> bytes:
