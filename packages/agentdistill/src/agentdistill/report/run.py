@@ -1,18 +1,20 @@
-"""A run folder, read. Nothing here needs the stages that wrote it: the folder is the interface."""
+"""A run folder, read, and what became of its traces. Nothing here needs the stages that wrote it: the folder is the
+interface."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import DataError, UserError
 from agentdistill.store import from_dict, read_traces
-from agentdistill.types import Trace
+from agentdistill.types import EXECUTION_ERRORS, PARSE_ERRORS, End, StepStatus, Trace
 
 Facts = dict[str, Any]
 
@@ -221,10 +223,51 @@ def _read_object(path: Path) -> Facts:
     return value
 
 
-def values_by_problem(traces: Sequence[Trace]) -> dict[str, dict[str, float]]:
-    """Family -> problem id -> the share of its scored traces that are right (0 or 1 where each has one trace)."""
-    verdicts: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+def by_family(traces: Iterable[Trace]) -> dict[str, list[Trace]]:
+    """Traces grouped by family, families in alphabetical order."""
+    groups: dict[str, list[Trace]] = defaultdict(list)
     for t in traces:
-        if t.correct is not None:
-            verdicts[t.problem.family][t.problem.id].append(t.correct)
-    return {f: {p: sum(v) / len(v) for p, v in problems.items()} for f, problems in verdicts.items()}
+        groups[t.problem.family].append(t)
+    return {f: groups[f] for f in sorted(groups)}
+
+
+def means_by_problem(traces: Iterable[Trace], of: Callable[[Trace], float | None]) -> dict[str, dict[str, float]]:
+    """Family -> problem id -> mean of a measure over its traces, leaving out those for which it is None."""
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for t in traces:
+        value = of(t)
+        if value is not None:
+            values[t.problem.family][t.problem.id].append(value)
+    return {f: {p: sum(v) / len(v) for p, v in problems.items()} for f, problems in values.items()}
+
+
+def values_by_problem(traces: Iterable[Trace]) -> dict[str, dict[str, float]]:
+    """Family -> problem id -> the share of its scored traces that are right (0 or 1 where each has one trace)."""
+    return means_by_problem(traces, lambda t: t.correct)
+
+
+SEARCH = "search"
+"""The search tool's name."""
+PARSE, EXECUTION = "parse", "execution"
+ERRORMETHOD_LABELS = {
+    "cot": "CoT prompted",
+    "cot-rag": "CoT + retrieval",
+    "cot-distill": "CoT distilled",
+    "cot-distill-rag": "CoT distilled + retrieval",
+    "agent": "Agent prompted",
+    "agent-prefix": "Agent + prefix",
+    "agent-sag": "Agent + SAG",
+    "agent-distill": "Agent distilled",
+    "agent-distill-prefix": "Agent distilled + prefix",
+    "agent-distill-sag": "Agent distilled + SAG",
+    "agent-distill-prefix-sag": "Agent distilled + prefix + SAG",
+}
+"""Method -> its label, in the order of the paper's table: chain of thought first, the whole method last."""
+
+
+def method_label(method: str) -> str:
+    """A method as people call it; an unknown one keeps its name, with ``+`` parts set apart."""
+    base, *extras = method.split("+")
+    return " + ".join([METHOD_LABELS.get(base, base), *(e.upper() if e.isalpha() and len(e) <= 4 else e for e in extras)])
+
+

@@ -1,43 +1,14 @@
-"""Small pieces that the figures are drawn from. Colours are CSS variables, so a figure follows the page's theme."""
+"""Small pieces that figures are drawn from. Colours are CSS variables, so a figure follows the page's theme."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-_LABELS = {
-    "cot": "CoT prompted",
-    "cot-distill": "CoT distilled",
-    "cot-distill-rag": "CoT distilled + retrieval",
-    "cot-rag": "CoT + retrieval",
-    "agent": "Agent prompted",
-    "agent-prefix": "Agent + prefix",
-    "agent-distill": "Agent distilled",
-    "agent-distill-prefix": "Agent distilled + prefix",
-    "agent-sag": "Agent + SAG",
-    "agent-distill-sag": "Agent distilled + SAG",
-    "agent-distill-prefix-sag": "Agent distilled + prefix + SAG",
-}
-_TONES = {"agent-distill": 0, "cot-distill": 1, "cot-distill-rag": 2, "agent": 3, "cot": 4, "agent-distill-prefix": 5}
-_N_TONES = 8
 _SHAPES = 4
-
-
-def method_label(method: str) -> str:
-    """A method as people call it; an unknown one keeps its name, with ``+`` parts set apart."""
-    base, *extras = method.split("+")
-    return " + ".join([_LABELS.get(base, base), *(e.upper() if e.isalpha() and len(e) <= 4 else e for e in extras)])
-
-
-def tone(method: str, methods: Sequence[str]) -> int:
-    """The colour number of a method: fixed for the known ones, by place for the rest."""
-    if method in _TONES:
-        return _TONES[method]
-    unknown = [m for m in methods if m not in _TONES]
-    return len(_TONES) + unknown.index(method) % (_N_TONES - len(_TONES))
 
 
 @dataclass(frozen=True, slots=True)

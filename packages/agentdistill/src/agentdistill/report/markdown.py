@@ -1,14 +1,153 @@
-"""The published comparison as a page of Markdown: a run's table with the paper's beside it. A pure function."""
+"""The published comparison as a page of Markdown: a run's table with the paper's beside it, drawn from JSON values.
+
+Those are the part of ``report.json`` that the page shows, kept beside it, so that a reader has every number with its
+interval and the page can be drawn again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
-from agentdistill.report import _paper
-from agentdistill.report._grid import grid, text
-from agentdistill.report._svg import method_label
+from agentdistill.errors import UserError
+from agentdistill.report.run import METHOD_LABELS, method_label
 from agentdistill.stats.shown import percent, points
+
+def grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table whose first column is text and whose others are figures."""
+    lines = [[text(h) for h in heads], ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def text(said: str) -> str:
+    """Names as text: nothing in them is taken for markup."""
+    return " ".join(said.replace("|", "\\|").replace("<", "&lt;").replace("`", "'").split())
+
+
+Table = dict[str, Any]
+
+METHODS = (
+    "cot",
+    "cot-rag",
+    "cot-distill",
+    "cot-distill-rag",
+    "agent",
+    "agent-prefix",
+    "agent-sag",
+    "agent-distill",
+    "agent-distill-prefix",
+    "agent-distill-sag",
+    "agent-distill-prefix-sag",
+)
+"""The order of the paper's table: chain of thought first, the whole method last."""
+_COMPARED = (
+    "student", "method", "baseline_student", "baseline_method", "n_families", "difference", "a", "b", "ratio",
+    "ratio_interval",
+)  # fmt: skip
+_VOTES = ("accuracy", "parse", "execution", "out_of_steps", "steps", "searches", "new_tokens")
+
+
+def table(report: Mapping[str, Any]) -> Table:
+    """The comparison of a run, from its report (:func:`agentdistill.report.summarize`). Raises UserError without
+    evaluations, of which there is nothing to show."""
+    evaluations = sorted(report["evaluations"], key=lambda e: _place(e["method"]))
+    if not evaluations:
+        raise UserError(f"{report['name']}: nothing was evaluated in this run, so there is no table to draw")
+    students = [e for e in report["evaluations"] if e["role"] != "teacher"]
+    sizes = {e["student"]: e["n_parameters"] for e in students}
+    return {
+        "version": 1,
+        "run": report["name"],
+        "seeds": report.get("seeds") or [report["recipe"].get("seed", 0)],
+        "intervals": report["intervals"],
+        "reading": report["reading"],
+        "families": report["families"],
+        "sizes": [{"student": s, "n_parameters": n} for s, n in sizes.items()],
+        "cells": [_cell(e) for e in evaluations],
+        "next_size_up": _compared(report, "next_size_up"),
+        "same_size": _compared(report, "same_size"),
+        "votes": [_vote(v) for v in report["votes"]],
+        "warnings": [w for w in report["warnings"] if w.startswith("evaluate/")],
+    }
+
+
+def _place(method: str) -> tuple[int, str]:
+    return (METHODS.index(method) if method in METHODS else len(METHODS), method)
+
+
+def _cell(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """One model by one method, over all families and in each."""
+    a = evaluation["average"]
+    return {
+        "student": evaluation["student"],
+        "role": evaluation["role"],
+        "method": evaluation["method"],
+        "accuracy": a["accuracy"],
+        "n": a["n"],
+        "n_episodes": a["right"] + a["wrong"] + a["unscored"] + a["faults"],
+        "unscored": a["unscored"] + a["faults"],
+        "errors": a["errors"],
+        "broken": a["broken"],
+        "truncations": a["truncations"],
+        "steps": a["mean_steps"],
+        "prompt_tokens": a["prompt_tokens_per_answer"],
+        "new_tokens": a["new_tokens_per_answer"],
+        "searches": a["tool_calls_per_episode"].get("search", 0.0),
+        "search": evaluation["search"],
+        "corpus": evaluation["corpus"],
+        "families": {f: {"accuracy": c["accuracy"], "n": c["n"]} for f, c in evaluation["families"].items()},
+    }
+
+
+def _compared(report: Mapping[str, Any], relation: str) -> list[dict[str, Any]]:
+    found = [{k: c[k] for k in _COMPARED} for c in report["comparisons"] if c["relation"] == relation]
+    return sorted(found, key=lambda c: _place(c["method"]))  # stable: students stay in the order of their sizes
+
+
+def _vote(effect: Mapping[str, Any]) -> dict[str, Any]:
+    """What acting by vote changed, over all families."""
+    names = ("student", "method", "candidates", "candidates_spared")
+    return {**{k: effect[k] for k in names}, **{k: effect[k]["overall"] for k in _VOTES}}
+
+
+Row: TypeAlias = tuple[float | None, ...]
+
+SIZES = ("0.5B", "1.5B", "3B", "7B")
+"""Its students: Qwen2.5-Instruct. The teacher is the 32B model."""
+ACCURACY: Mapping[str, Row] = {
+    "agent": (1.80, 7.94, None, None),
+    "cot-distill": (13.64, 21.28, 27.72, 33.54),
+    "cot-distill-rag": (15.90, 24.64, 28.53, 32.16),
+    "agent-distill": (19.24, 28.06, 33.60, 39.85),
+    "agent-distill-prefix-sag": (21.90, 30.55, 36.60, 42.68),
+}
+"""Method -> accuracy at each of ``SIZES``, per cent, averaged over the eight benchmarks. None: not quoted here."""
+TEACHER: Mapping[str, float] = {"cot": 39.54, "agent": 46.00}
+WHOLE_METHOD = "agent-distill-prefix-sag"
+"""Agent distillation with the first-thought prefix and self-consistent action generation: what the paper proposes."""
+
+
+def accuracy(method: str, rung: int) -> float | None:
+    """The figure of a method at the size of that rank, the smallest being 0; None where there is none."""
+    row = ACCURACY.get(method, ())
+    return row[rung] if 0 <= rung < len(row) else None
+
+
+def ratio(method: str, rung: int, baseline: str = "cot-distill") -> float | None:
+    """A method at one size over the baseline at the next size up.
+
+    >>> [round(ratio("agent-distill-prefix-sag", rung), 2) for rung in range(3)]
+    [1.03, 1.1, 1.09]
+    """
+    ours, theirs = accuracy(method, rung), accuracy(baseline, rung + 1)
+    return None if ours is None or theirs is None else ours / theirs
+
+
+def difference(method: str, baseline: str, rung: int) -> float | None:
+    """A method minus the baseline at one size, in points."""
+    ours, theirs = accuracy(method, rung), accuracy(baseline, rung)
+    return None if ours is None or theirs is None else ours - theirs
+
 
 _EFFECTS = (
     ("agent-distill", "cot-distill"),

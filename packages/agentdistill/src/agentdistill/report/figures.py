@@ -1,16 +1,30 @@
-"""The pictures of a report, as inline SVG: the ladder, its small multiples by family, and loss curves."""
+"""The figures of a report, as inline SVG: the ladder, its small multiples by family, and loss curves."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from agentdistill.report import _svg as svg
-from agentdistill.report._headline import COT_DISTILL, is_agent_distilled
+from agentdistill.report import svg
+from agentdistill.report.comparisons import COT_DISTILL, is_agent_distilled
+from agentdistill.report.run import method_label
+
+_TONES = {"agent-distill": 0, "cot-distill": 1, "cot-distill-rag": 2, "agent": 3, "cot": 4, "agent-distill-prefix": 5}
+_N_TONES = 8
+
+
+def tone(method: str, methods: Sequence[str]) -> int:
+    """The colour number of a method: fixed for the known ones, by place for the rest."""
+    if method in _TONES:
+        return _TONES[method]
+    unknown = [m for m in methods if m not in _TONES]
+    return len(_TONES) + unknown.index(method) % (_N_TONES - len(_TONES))
+
 
 Report = Mapping[str, Any]
 
@@ -47,7 +61,7 @@ def lines(report: Report, family: str | None = None) -> list[Line]:
     known = all(e["n_parameters"] for e in students)
     names = list(dict.fromkeys(e["student"] for e in students))
     out = []
-    for method in sorted(methods, key=lambda m: (svg.tone(m, methods), m), reverse=True):
+    for method in sorted(methods, key=lambda m: (tone(m, methods), m), reverse=True):
         points = []
         for e in (e for e in students if e["method"] == method):
             cell = e["average"] if family is None else e["families"].get(family)
@@ -57,7 +71,7 @@ def lines(report: Report, family: str | None = None) -> list[Line]:
             x = math.log10(e["n_parameters"]) if known else float(names.index(e["student"]))
             points.append(Point(x, e["student"], accuracy["estimate"], accuracy["low"], accuracy["high"]))
         if points:
-            out.append(Line(method, svg.tone(method, methods), tuple(sorted(points, key=lambda p: p.x))))
+            out.append(Line(method, tone(method, methods), tuple(sorted(points, key=lambda p: p.x))))
     return out
 
 
@@ -71,7 +85,7 @@ def ladder(report: Report, width: float = 900, height: float = 440, *, legend: b
     if not drawn:
         return Markup("")
     teachers = _teachers(report)
-    names = [(svg.method_label(line.method), line.tone, line.points[-1].estimate) for line in drawn]
+    names = [(method_label(line.method), line.tone, line.points[-1].estimate) for line in drawn]
     highest = max([p.high for line in drawn for p in line.points] + [a for _, _, a in teachers])
     below = 46 + (18 * (len(names) + len(teachers)) + 8 if legend else 0)
     height += below - 46
@@ -148,7 +162,7 @@ def _line(frame: svg.Frame, line: Line, dodge: float = 0.0, size: float = 4.6) -
         limits = {"x1": x, "x2": x, "y1": frame.y(p.low), "y2": frame.y(p.high)}
         out.append(svg.element("line", class_=f"whisker stroke{line.tone}", **limits))
     for x, p in at:
-        said = f"{p.name} · {svg.method_label(line.method)}: {p.estimate:.1%} ({p.low:.1%} to {p.high:.1%})"
+        said = f"{p.name} · {method_label(line.method)}: {p.estimate:.1%} ({p.low:.1%} to {p.high:.1%})"
         mark = svg.marker(x, frame.y(p.estimate), line.tone, f"mark fill{line.tone}", size)
         out.append(svg.element("g", svg.join([svg.element("title", said), mark])))
     return out
@@ -212,9 +226,9 @@ def loss_panels(report: Report, width: float = 232, height: float = 132) -> list
     for t in curves:
         rows = [r for r in t["loss"] if math.isfinite(r["loss"])]
         frame = svg.Frame(30, width - 8, 32, height - 22, rows[0]["step"], rows[-1]["step"], top or 1.0)
-        tone = svg.tone(t["method"], [u["method"] for u in curves])
+        tone = tone(t["method"], [u["method"] for u in curves])
         path = " ".join(f"{frame.x(r['step']):.2f},{frame.y(r['loss']):.2f}" for r in rows)
-        title = f"{t['student']} · {svg.method_label(t['method'])}"
+        title = f"{t['student']} · {method_label(t['method'])}"
         body = [
             svg.text_label(title, 4, 14, "panel"),
             svg.text_label(f"{rows[-1]['loss']:.3f}", width - 8, 36, f"label ink{tone}", "end"),
@@ -226,3 +240,20 @@ def loss_panels(report: Report, width: float = 232, height: float = 132) -> list
         ]
         out.append(svg.figure(width, height, f"Training loss of {title}, last {rows[-1]['loss']:.3f}", body))
     return out
+
+
+_ASSETS = Path(__file__).parent / "assets"
+
+
+def ladder_svg(report: Mapping[str, Any]) -> str:
+    """Accuracy against model size as a standalone SVG with its own colours, on white or on a dark page.
+
+    Empty text where the report holds no scored student.
+    """
+    return str(ladder(report, style=standalone_style()))
+
+
+def standalone_style() -> str:
+    """The ``<style>`` of a picture that stands in no page."""
+    rules = "".join((_ASSETS / name).read_text(encoding="utf-8") for name in ("ladder.css", "figures.css"))
+    return f"<style>{rules}</style>"

@@ -1,15 +1,30 @@
-"""What the whole run is about: does a distilled agent reach the next size up distilled with chain of thought?"""
+"""Paired comparisons: the headline (does a distilled agent reach the next size up distilled with chain of thought?), and
+what one change to a method does (the first-thought prefix, acting by vote)."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from agentdistill.report._effects import as_dict, finite
-from agentdistill.report.run import Part, values_by_problem
-from agentdistill.stats import paired_difference, paired_ratio
+from agentdistill.report.run import (
+    EXECUTION,
+    PARSE,
+    SEARCH,
+    Outcome,
+    Part,
+    Run,
+    error_kinds,
+    means_by_problem,
+    n_calls,
+    outcome,
+    values_by_problem,
+)
+from agentdistill.stats import Interval, Paired, Weighting, paired_difference, paired_ratio
 from agentdistill.stats.shown import points
+from agentdistill.types import End, Trace, Usage
 
 COT_DISTILL = "cot-distill"
 AGENT_DISTILL = "agent-distill"
@@ -68,9 +83,9 @@ def _compare(part: Part, baseline: Part, relation: str, values: Mapping[str, Val
         "baseline_student": baseline.student,
         "baseline_method": baseline.method,
         "n_families": len(families),
-        **as_dict(paired_difference(a, b)),
-        "ratio_interval": None if ratio is None else finite(ratio),
-        "families": {f: as_dict(paired_difference({f: a[f]}, {f: b[f]})) for f in families},
+        **_as_dict(paired_difference(a, b)),
+        "ratio_interval": None if ratio is None else _finite(ratio),
+        "families": {f: _as_dict(paired_difference({f: a[f]}, {f: b[f]})) for f in families},
     }
 
 
@@ -125,3 +140,98 @@ def _range(pairs: Sequence[Mapping[str, Any]]) -> str:
     if len(found) == 1:
         return f"by {found[0]:.1f} points"
     return f"by {found[0]:.1f} to {found[-1]:.1f} points"
+
+
+PREFIX = "-prefix"
+VOTES = "-sag"
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """What is looked at in a trace (None: it has none), and what differences of it lie within."""
+
+    of: Callable[[Trace], float | None]
+    bounds: tuple[float, float] | None = None
+    by_family: bool = True
+
+
+def prefix_effects(run: Run) -> list[dict[str, Any]]:
+    """For every pair NAME and NAME-prefix, collected or evaluated: with the prefix minus without, paired by problem."""
+    pairs = [*_pairs(run.collections, PREFIX), *_pairs(run.evaluations, PREFIX)]
+    return [e for with_it, without in pairs if (e := _effect(with_it, without, _OF_THE_PREFIX)) is not None]
+
+
+def vote_effects(run: Run) -> list[dict[str, Any]]:
+    """For every evaluation NAME and NAME-sag: acting by vote minus acting on one sample, paired by problem.
+
+    ``parse``, ``execution`` and ``out_of_steps`` are shares of episodes that show that kind of error. ``candidates``
+    were sampled for the votes, ``candidates_spared`` were not since the vote was settled.
+    """
+    out = []
+    for with_votes, without in _pairs(run.evaluations, VOTES):
+        effect = _effect(with_votes, without, _OF_VOTES)
+        if effect is not None:
+            usage = sum((t.usage for t in with_votes.traces), Usage())
+            names = {"student": without.student, "method": without.method, "role": without.role}
+            counts = {"candidates": usage.n_candidates, "candidates_spared": usage.n_spared}
+            out.append({**names, **effect, **counts})
+    return out
+
+
+def _pairs(parts: Sequence[Part], suffix: str) -> list[tuple[Part, Part]]:
+    """Parts that differ in the suffix alone: with it, and without."""
+    named = {p.name: p for p in parts}
+    return [(named[p.name + suffix], p) for p in parts if p.name + suffix in named]
+
+
+def _effect(with_it: Part, without: Part, measures: Mapping[str, _Measure]) -> dict[str, Any] | None:
+    """None where no problem has the measure in both."""
+    weighting: Weighting = "problem" if without.stage == "collect" else "family"
+    out: dict[str, Any] = {"with": with_it.key, "without": without.key, "weighting": weighting}
+    for name, m in measures.items():
+        a, b = means_by_problem(with_it.traces, m.of), means_by_problem(without.traces, m.of)
+        families = sorted(f for f in a if set(a[f]) & set(b.get(f, {})))
+        if not families:
+            return None
+        out[name] = {"overall": _as_dict(paired_difference(a, b, weighting=weighting, bounds=m.bounds))}
+        if m.by_family:
+            out[name]["families"] = {
+                f: _as_dict(paired_difference({f: a[f]}, {f: b[f]}, weighting=weighting, bounds=m.bounds))
+                for f in families
+            }
+    return out
+
+
+def _as_dict(paired: Paired) -> dict[str, Any]:
+    """A paired comparison as it stands in report.json."""
+    return asdict(paired) | {"ratio": paired.ratio}
+
+
+def _finite(interval: Interval) -> dict[str, Any]:
+    """An interval as it stands in report.json, where an end that is infinite is None."""
+    return {k: v if math.isfinite(v) else None for k, v in asdict(interval).items()}
+
+
+def _unless_fault(of: Callable[[Trace], float]) -> Callable[[Trace], float | None]:
+    return lambda trace: None if outcome(trace) is Outcome.FAULT else float(of(trace))
+
+
+def _shows(kind: str) -> Callable[[Trace], float | None]:
+    return _unless_fault(lambda trace: kind in error_kinds(trace))
+
+
+_SHARE = (-1.0, 1.0)
+_OF_THE_PREFIX: Mapping[str, _Measure] = {
+    "accuracy": _Measure(lambda t: t.correct, _SHARE),
+    "steps": _Measure(_unless_fault(lambda t: len(t.steps))),
+    "searches": _Measure(_unless_fault(lambda t: n_calls(t, SEARCH))),
+}
+_OF_VOTES: Mapping[str, _Measure] = {
+    "accuracy": _Measure(lambda t: t.correct, _SHARE),
+    "parse": _Measure(_shows(PARSE), _SHARE),
+    "execution": _Measure(_shows(EXECUTION), _SHARE),
+    "out_of_steps": _Measure(_shows(End.OUT_OF_STEPS.value), _SHARE),
+    "steps": _Measure(_unless_fault(lambda t: len(t.steps)), by_family=False),
+    "searches": _Measure(_unless_fault(lambda t: n_calls(t, SEARCH)), by_family=False),
+    "new_tokens": _Measure(_unless_fault(lambda t: t.usage.n_new_tokens), by_family=False),
+}
