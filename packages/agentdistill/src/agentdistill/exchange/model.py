@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from agentdistill.checkpoints import GGUF, PACKAGED, hub_name
+from agentdistill.checkpoints import GGUF, hub_name, packaged
 from agentdistill.errors import ModelError
 from agentdistill.exchange._folder import check_new
 from agentdistill.gguf_bases import record_of
@@ -81,9 +81,9 @@ def _share_base(config: Path) -> str:
     """
     settings = json.loads(config.read_text(encoding="utf-8"))
     base = settings["base_model_name_or_path"]
-    if base in PACKAGED:
-        how = f"that is what `{PACKAGED[base].install}` brings, dequantised; agentdistill finds it by that name."
-        return f"\n## Its base\n\n`{base}`: {how}\n"
+    if found := packaged(base):
+        about = getattr(found[0], "about", "")
+        return f"\n## Its base\n\n`{base}`: {about}\n" if about else ""
     if not base.endswith(GGUF):
         return ""
     write_json(config, {**settings, "base_model_name_or_path": Path(base).name})

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from agentdistill import scorers
 from agentdistill.environment import Environment, Execution
-from agentdistill.grade import grade
 from agentdistill.parse import extract_answer
 from agentdistill.prompts import Style
 from agentdistill.readers._draft import Draft, LeftOut, Turn
@@ -39,7 +39,7 @@ def build(
     """Every draft as a trace of ``method``. Code without a stored observation is run in ``environment``.
 
     With ``passages``, a chain of thought has its draft's own passages beside its question, else those found for it.
-    A program whose answer is graded wrong is left out and counted. Raises InfrastructureError where the sandbox fails.
+    A program with a wrong answer is left out and counted. Raises InfrastructureError where the sandbox fails.
     """
     traces: list[Trace] = []
     left_out: Counter[str] = Counter()
@@ -61,7 +61,7 @@ def build(
 
 def _score(draft: Draft, answer: str | None) -> Score | None:
     p = draft.problem
-    return grade(p.kind, answer, p.answer, p.aliases) if p.answer else None
+    return scorers.score(p.kind, answer, p.answer, p.aliases) if p.answer else None
 
 
 def _answered(draft: Draft, method: str, style: Style, passages: FindPassages | None) -> Trace:

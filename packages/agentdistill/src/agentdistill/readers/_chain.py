@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agentdistill.grade.short import contains
 from agentdistill.readers._prose import sentences
 from agentdistill.readers._stated import closed, stated
 from agentdistill.readers._words import OPENING
+from agentdistill.scorers.short import contains
 
 _BARE_WORDS = 10
 """An observation of at most so many words, and no sentence, is a value."""

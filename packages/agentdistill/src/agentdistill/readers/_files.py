@@ -8,12 +8,12 @@ from pathlib import Path
 from agentdistill.errors import DataError
 from agentdistill.problems import open_source
 from agentdistill.store import digest
-from agentdistill.tasks._benchmark import FOLDER_VARIABLE, Part, Values, sources
+from agentdistill.tasks.benchmarks import FOLDER_VARIABLE, Part, Values, sources
 
 
 def located(name: str, part: Part, path: str | None) -> tuple[str, ...]:
     """Where a part of ``name`` is read from: the file ``path``, below the folder ``path``, or where
-    :func:`~agentdistill.tasks._benchmark.sources` finds it. Raises DataError where that is nowhere."""
+    :func:`~agentdistill.tasks.benchmarks.sources` finds it. Raises DataError where that is nowhere."""
     given = Path(path).expanduser() if path is not None else None
     if given is not None and not given.is_dir():
         return (str(given),)

@@ -16,7 +16,7 @@ from agentdistill.readers._build import Built, FindPassages, build
 from agentdistill.readers._draft import Draft, LeftOut
 from agentdistill.readers._files import located
 from agentdistill.store import file_digest
-from agentdistill.tasks._benchmark import parse_spec
+from agentdistill.tasks.benchmarks import parse_spec
 from agentdistill.tools import Tool
 
 

@@ -19,7 +19,7 @@ from agentdistill.readers._chain import chain
 from agentdistill.readers._draft import Draft, LeftOut, Turn
 from agentdistill.readers._files import question_digest, rows, text_of
 from agentdistill.retrieval import Passage
-from agentdistill.tasks._benchmark import Part
+from agentdistill.tasks.benchmarks import Part
 from agentdistill.tools import FINAL_ANSWER
 from agentdistill.types import Problem, ToolCall
 

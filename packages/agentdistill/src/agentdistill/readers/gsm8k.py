@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from agentdistill.readers._draft import Draft, LeftOut, Turn
 from agentdistill.readers._files import rows, text_of
 from agentdistill.readers._program import NoProgram, program
-from agentdistill.tasks._benchmark import Part
+from agentdistill.tasks.benchmarks import Part
 from agentdistill.types import Problem
 
 SPLITS = {"train": ("agent", "cot")}

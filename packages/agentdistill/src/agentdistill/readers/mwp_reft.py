@@ -18,7 +18,7 @@ from agentdistill.readers._asdiv import is_asdiv
 from agentdistill.readers._draft import Draft, LeftOut, Turn
 from agentdistill.readers._files import rows, text_of
 from agentdistill.readers._words import numbers, numerals
-from agentdistill.tasks._benchmark import Part, Values
+from agentdistill.tasks.benchmarks import Part, Values
 from agentdistill.types import Problem
 
 SPLITS = {"all": ("agent", "cot"), "free": ("agent", "cot")}

@@ -15,12 +15,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 
-from agentdistill.gym import entry, parse_ref, rationale
 from agentdistill.readers._arithmetic import Number, same
 from agentdistill.readers._draft import Draft, LeftOut, Turn
 from agentdistill.readers._program import NoProgram, program
 from agentdistill.readers._words import numbers
-from agentdistill.tasks._benchmark import Part
+from agentdistill.scorers.gym import entry, parse_ref, rationale
+from agentdistill.tasks.benchmarks import Part
 from agentdistill.tasks.reasoning_gym import parse, stream
 from agentdistill.types import Problem
 
