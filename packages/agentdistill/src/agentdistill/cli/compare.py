@@ -16,7 +16,7 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print the comparison."""
-    from agentdistill.views import compare, compare_runs
+    from agentdistill.report.views import compare, compare_runs
 
     if args.json:
         print(json.dumps(compare(args.a, args.b), ensure_ascii=False, indent=2))

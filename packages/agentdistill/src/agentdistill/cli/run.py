@@ -123,8 +123,8 @@ def _dry_run(args: argparse.Namespace, recipe: Recipe) -> int:
 
 
 def _show(folder: Path, progress: Terminal) -> None:
+    from agentdistill.report.views import show_trace
     from agentdistill.store import read_traces
-    from agentdistill.views import show_trace
 
     for traces in sorted(folder.glob("collect/*/traces.jsonl")):
         if ".old-" in traces.parent.name:

@@ -23,7 +23,7 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print a list or a trace."""
-    from agentdistill.views import Filters, list_traces, show_run, show_trace, trace_facts
+    from agentdistill.report.views import Filters, list_traces, show_run, show_trace, trace_facts
 
     if args.id:
         if args.json:

@@ -1,5 +1,5 @@
-"""Paired comparisons: the headline (does a distilled agent reach the next size up distilled with chain of thought?), and
-what one change to a method does (the first-thought prefix, acting by vote)."""
+"""Methods compared by problem: distilled agents with students distilled with chain of thought, of the next size up and
+of their own, and a method with and without one change (the first-thought prefix, acting by vote)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,12 @@ from agentdistill.report.run import (
     outcome,
     values_by_problem,
 )
-from agentdistill.stats import Interval, Paired, Weighting, paired_difference, paired_ratio
-from agentdistill.stats.shown import points
+from agentdistill.stats import Interval, Paired, Values, Weighting, paired_difference, paired_ratio, points
 from agentdistill.types import End, Trace, Usage
 
 COT_DISTILL = "cot-distill"
 AGENT_DISTILL = "agent-distill"
 _SAME_SIZE_BASELINES = (COT_DISTILL, "cot-distill-rag", "agent", "cot")
-
-Values = Mapping[str, Mapping[str, float]]
 
 
 def is_agent_distilled(method: str) -> bool:
@@ -49,7 +46,7 @@ def comparisons(evaluations: Sequence[Part]) -> list[dict[str, Any]]:
     out = []
     for part in (p for p in students if is_agent_distilled(p.method)):
         for relation, baseline in _baselines(part, students):
-            if _share_a_problem(values[part.name], values[baseline.name]):
+            if shared_families(values[part.name], values[baseline.name]):
                 out.append(_compare(part, baseline, relation, values))
     return sorted(out, key=lambda c: c["relation"] != "next_size_up")
 
@@ -68,13 +65,14 @@ def _baselines(part: Part, students: Sequence[Part]) -> list[tuple[str, Part]]:
     return out
 
 
-def _share_a_problem(a: Values, b: Values) -> bool:
-    return any(set(a[f]) & set(b.get(f, {})) for f in a)
+def shared_families(a: Values, b: Values) -> list[str]:
+    """The families in which both have a value for the same problem."""
+    return sorted(f for f in a if set(a[f]) & set(b.get(f, {})))
 
 
 def _compare(part: Part, baseline: Part, relation: str, values: Mapping[str, Values]) -> dict[str, Any]:
     a, b = values[part.name], values[baseline.name]
-    families = sorted(f for f in a if set(a[f]) & set(b.get(f, {})))
+    families = shared_families(a, b)
     ratio = paired_ratio(a, b)
     return {
         "relation": relation,
@@ -190,7 +188,7 @@ def _effect(with_it: Part, without: Part, measures: Mapping[str, _Measure]) -> d
     out: dict[str, Any] = {"with": with_it.key, "without": without.key, "weighting": weighting}
     for name, m in measures.items():
         a, b = means_by_problem(with_it.traces, m.of), means_by_problem(without.traces, m.of)
-        families = sorted(f for f in a if set(a[f]) & set(b.get(f, {})))
+        families = shared_families(a, b)
         if not families:
             return None
         out[name] = {"overall": _as_dict(paired_difference(a, b, weighting=weighting, bounds=m.bounds))}

@@ -1,7 +1,7 @@
 """The report as one HTML page: template, style, script, figures and episodes put together, and nothing fetched.
 
-The page reads its episodes as JSON from a script element. ``<``, ``>`` and ``&`` are escaped there, so no text of a model
-can end the element or become markup, whatever it says; the page itself only ever sets text, never HTML.
+The page reads its episodes as JSON from a script element. ``<``, ``>`` and ``&`` are escaped there, so no text of a
+model can end the element or become markup; the page's script only sets text, never HTML.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from markupsafe import Markup
 
 from agentdistill.contamination import told
 from agentdistill.report import figures
-from agentdistill.report.run import (
-    ERROR_KINDS, Part, Run, error_kinds, method_label, outcome, read_run, tools_used
-)
+from agentdistill.report.run import ERROR_KINDS, Part, Run, error_kinds, method_label, outcome, read_run, tools_used
 from agentdistill.report.summary import summarize_run
-from agentdistill.stats.shown import percent, points
+from agentdistill.stats import percent, points
 from agentdistill.store import digest, write_atomic, write_json
 from agentdistill.types import Step, Trace
 
@@ -53,7 +51,7 @@ def _render(report: Mapping[str, Any], run: Run, sections: Mapping[str, Markup] 
     page = _environment().get_template("page.html")
     return page.render(
         report=report,
-        style=Markup("").join(Markup(_asset(name)) for name in ("page.css", "figures.css")),
+        style=_style(),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         data=Markup(script_json(packed)),
@@ -70,6 +68,22 @@ def _render(report: Mapping[str, Any], run: Run, sections: Mapping[str, Markup] 
         stages=_stages(report),
         sections=sections or {},
     )
+
+
+def standalone_page(title: str, body: Markup) -> str:
+    """A page of ``body`` in the report's style that loads nothing and runs no script."""
+    head = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+        "<style>{}</style></head><body><main>{}</main></body></html>\n"
+    )
+    return Markup(head).format(title, _style(), body)
+
+
+def _style() -> Markup:
+    return Markup(_asset("page.css") + _asset("figures.css"))
 
 
 def page_style() -> str:
@@ -162,7 +176,10 @@ def _methods(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     methods = list(dict.fromkeys(e["method"] for e in report["evaluations"]))
     students = list(dict.fromkeys(e["method"] for e in report["evaluations"] if e["role"] != "teacher"))
     ordered = sorted(methods, key=lambda m: (m not in students, figures.tone(m, methods), m))
-    return [{"name": m, "label": method_label(m), "tone": figures.tone(m, methods), "trained": m in students} for m in ordered]
+    return [
+        {"name": m, "label": method_label(m), "tone": figures.tone(m, methods), "trained": m in students}
+        for m in ordered
+    ]
 
 
 _REJECTED = {"right_answer": "wrong answer", "no_parse_error": "parse error", "within_steps": "out of steps"}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -249,7 +249,52 @@ def values_by_problem(traces: Iterable[Trace]) -> dict[str, dict[str, float]]:
 SEARCH = "search"
 """The search tool's name."""
 PARSE, EXECUTION = "parse", "execution"
-ERRORMETHOD_LABELS = {
+ERROR_KINDS = (PARSE, EXECUTION, End.OUT_OF_STEPS.value, End.NO_ANSWER.value, End.OUT_OF_CONTEXT.value)
+"""An episode can show several. The first two it may have recovered from; the last three are how it ended."""
+
+
+class Outcome(StrEnum):
+    """The one-word verdict on a trace."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNSCORED = "unscored"
+    FAULT = "fault"
+
+
+def outcome(trace: Trace) -> Outcome:
+    """``FAULT`` and ``UNSCORED`` never count as wrong: the world failed there, not the model."""
+    if trace.end is End.FAULT:
+        return Outcome.FAULT
+    if trace.score is None:
+        return Outcome.UNSCORED
+    return Outcome.RIGHT if trace.score.correct else Outcome.WRONG
+
+
+def step_error(status: StepStatus) -> str | None:
+    """``parse`` or ``execution`` for a step that failed, None for one that did not."""
+    if status in PARSE_ERRORS:
+        return PARSE
+    return EXECUTION if status in EXECUTION_ERRORS else None
+
+
+def error_kinds(trace: Trace) -> tuple[str, ...]:
+    """Which of ``ERROR_KINDS`` the episode shows, in that order, each once."""
+    seen = {step_error(s.status) for s in trace.steps} | {trace.end.value}
+    return tuple(k for k in ERROR_KINDS if k in seen)
+
+
+def tools_used(trace: Trace) -> tuple[str, ...]:
+    """The names of the tools that the episode's code called, each once, in order of first use."""
+    return tuple(dict.fromkeys(c.name for s in trace.steps for c in s.tool_calls))
+
+
+def n_calls(trace: Trace, tool: str) -> int:
+    """How often the episode's code called a tool."""
+    return sum(c.name == tool for s in trace.steps for c in s.tool_calls)
+
+
+METHOD_LABELS = {
     "cot": "CoT prompted",
     "cot-rag": "CoT + retrieval",
     "cot-distill": "CoT distilled",
@@ -268,6 +313,5 @@ ERRORMETHOD_LABELS = {
 def method_label(method: str) -> str:
     """A method as people call it; an unknown one keeps its name, with ``+`` parts set apart."""
     base, *extras = method.split("+")
-    return " + ".join([METHOD_LABELS.get(base, base), *(e.upper() if e.isalpha() and len(e) <= 4 else e for e in extras)])
-
-
+    parts = (e.upper() if e.isalpha() and len(e) <= 4 else e for e in extras)
+    return " + ".join([METHOD_LABELS.get(base, base), *parts])

@@ -1,11 +1,10 @@
-"""From run folders to the facts of a report, as plain JSON values: of one run, and of several that differ in their seed.
-"""
+"""From run folders to the facts of a report, as plain JSON values: one run, or several that differ in their seed."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -100,7 +99,7 @@ def _evaluation(part: Part) -> dict[str, Any]:
 
 def _training(part: Part) -> dict[str, Any]:
     """Training facts as the stage wrote them, the loss curve apart from the counts."""
-    facts = _counts(part)
+    facts = _training_counts(part)
     settings = part.manifest.get("settings")
     return {
         "name": part.name,
@@ -114,7 +113,7 @@ def _training(part: Part) -> dict[str, Any]:
     }
 
 
-def _counts(part: Part) -> dict[str, Any]:
+def _training_counts(part: Part) -> dict[str, Any]:
     """The plain numbers of a training record, wherever it keeps them."""
     for name in ("counts", "result"):
         found = part.manifest.get(name)
@@ -137,7 +136,7 @@ def _loss_curve(part: Part) -> list[dict[str, float]]:
 
 def _cost(part: Part) -> dict[str, Any]:
     if part.stage == "train":
-        return {"stage": part.stage, "part": part.key, "trained": _counts(part).get("n_tokens")}
+        return {"stage": part.stage, "part": part.key, "trained": _training_counts(part).get("n_tokens")}
     usage = [t.usage for t in part.traces]
     return {
         "stage": part.stage,
@@ -347,8 +346,8 @@ def searched(part: Part) -> dict[str, Any] | None:
         return None
     shown = _beside if is_given else _found
     return {
-        "searches": None if is_given else _interval(whole, lambda t: n_calls(t, SEARCH), None),
-        "recall": _interval(
+        "searches": None if is_given else _mean(whole, lambda t: n_calls(t, SEARCH), None),
+        "recall": _mean(
             [t for t in whole if t.problem.supporting],
             lambda t: share_shown(t.problem.supporting, shown(t)),
             (0.0, 1.0),
@@ -364,7 +363,7 @@ def _beside(trace: Trace) -> list[str]:
     return [m.content for m in trace.prompt if m.role == "user"][-1:]  # before it there may be worked examples
 
 
-def _interval(
+def _mean(
     traces: Sequence[Trace], of: Callable[[Trace], float], bounds: tuple[float, float] | None
 ) -> dict[str, Any] | None:
     """The mean over problems, each of which may have several traces."""
@@ -386,11 +385,11 @@ def rounds(run: Run) -> list[dict[str, Any]]:
         last = max(number or 0 for n, number in later if n == name)
         first = next((p for p in run.collections if p.name == learns), None)
         parts = [(1, first), *((number, later.get((name, number))) for number in range(2, last + 1))]
-        out += [_row(run, name, number, part, last) for number, part in parts if part is not None]
+        out += [_round(run, name, number, part, last) for number, part in parts if part is not None]
     return out
 
 
-def _row(run: Run, name: str, number: int, part: Part, last: int) -> dict[str, Any]:
+def _round(run: Run, name: str, number: int, part: Part, last: int) -> dict[str, Any]:
     filters = run.filters if number == 1 else run.rounds
     where = (None, part.name) if number == 1 else (number, name)
     kept = next((p for p in filters if p.stage == "filter" and (p.round, p.name) == where), None)

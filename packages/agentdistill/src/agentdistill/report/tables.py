@@ -7,11 +7,12 @@ interval and the page can be drawn again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 from agentdistill.errors import UserError
 from agentdistill.report.run import METHOD_LABELS, method_label
-from agentdistill.stats.shown import percent, points
+from agentdistill.stats import percent, points
+
 
 def grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a table whose first column is text and whose others are figures."""
@@ -26,20 +27,8 @@ def text(said: str) -> str:
 
 Table = dict[str, Any]
 
-METHODS = (
-    "cot",
-    "cot-rag",
-    "cot-distill",
-    "cot-distill-rag",
-    "agent",
-    "agent-prefix",
-    "agent-sag",
-    "agent-distill",
-    "agent-distill-prefix",
-    "agent-distill-sag",
-    "agent-distill-prefix-sag",
-)
-"""The order of the paper's table: chain of thought first, the whole method last."""
+METHODS = tuple(METHOD_LABELS)
+"""The order of the paper's table."""
 _COMPARED = (
     "student", "method", "baseline_student", "baseline_method", "n_families", "difference", "a", "b", "ratio",
     "ratio_interval",
@@ -110,42 +99,39 @@ def _vote(effect: Mapping[str, Any]) -> dict[str, Any]:
     return {**{k: effect[k] for k in names}, **{k: effect[k]["overall"] for k in _VOTES}}
 
 
-Row: TypeAlias = tuple[float | None, ...]
-
-SIZES = ("0.5B", "1.5B", "3B", "7B")
-"""Its students: Qwen2.5-Instruct. The teacher is the 32B model."""
-ACCURACY: Mapping[str, Row] = {
+PAPER_SIZES = ("0.5B", "1.5B", "3B", "7B")
+"""The students of Kang et al., arXiv 2505.17612 v2: Qwen2.5-Instruct. The teacher is the 32B model."""
+PAPER_ACCURACY: Mapping[str, tuple[float | None, ...]] = {
     "agent": (1.80, 7.94, None, None),
     "cot-distill": (13.64, 21.28, 27.72, 33.54),
     "cot-distill-rag": (15.90, 24.64, 28.53, 32.16),
     "agent-distill": (19.24, 28.06, 33.60, 39.85),
     "agent-distill-prefix-sag": (21.90, 30.55, 36.60, 42.68),
 }
-"""Method -> accuracy at each of ``SIZES``, per cent, averaged over the eight benchmarks. None: not quoted here."""
-TEACHER: Mapping[str, float] = {"cot": 39.54, "agent": 46.00}
-WHOLE_METHOD = "agent-distill-prefix-sag"
-"""Agent distillation with the first-thought prefix and self-consistent action generation: what the paper proposes."""
+"""Method -> accuracy at each of ``PAPER_SIZES``, per cent, averaged over eight benchmarks. None: not quoted here."""
+_PAPER_TEACHER: Mapping[str, float] = {"cot": 39.54, "agent": 46.00}
+WHOLE_METHOD = "agent-distill-prefix-sag"  # what the paper proposes
 
 
-def accuracy(method: str, rung: int) -> float | None:
-    """The figure of a method at the size of that rank, the smallest being 0; None where there is none."""
-    row = ACCURACY.get(method, ())
-    return row[rung] if 0 <= rung < len(row) else None
+def paper_accuracy(method: str, rank: int) -> float | None:
+    """The paper's figure of a method at the size of that rank, the smallest being 0; None where there is none."""
+    row = PAPER_ACCURACY.get(method, ())
+    return row[rank] if 0 <= rank < len(row) else None
 
 
-def ratio(method: str, rung: int, baseline: str = "cot-distill") -> float | None:
-    """A method at one size over the baseline at the next size up.
+def paper_ratio(method: str, rank: int, baseline: str = "cot-distill") -> float | None:
+    """A method of the paper at one size over the baseline at the next size up.
 
-    >>> [round(ratio("agent-distill-prefix-sag", rung), 2) for rung in range(3)]
+    >>> [round(paper_ratio("agent-distill-prefix-sag", rank), 2) for rank in range(3)]
     [1.03, 1.1, 1.09]
     """
-    ours, theirs = accuracy(method, rung), accuracy(baseline, rung + 1)
+    ours, theirs = paper_accuracy(method, rank), paper_accuracy(baseline, rank + 1)
     return None if ours is None or theirs is None else ours / theirs
 
 
-def difference(method: str, baseline: str, rung: int) -> float | None:
-    """A method minus the baseline at one size, in points."""
-    ours, theirs = accuracy(method, rung), accuracy(baseline, rung)
+def paper_difference(method: str, baseline: str, rank: int) -> float | None:
+    """A method of the paper minus the baseline at one size, in points."""
+    ours, theirs = paper_accuracy(method, rank), paper_accuracy(baseline, rank)
     return None if ours is None or theirs is None else ours - theirs
 
 
@@ -154,8 +140,8 @@ _EFFECTS = (
     ("agent-distill", "cot-distill-rag"),
     ("agent-distill-prefix", "agent-distill"),
     ("agent-distill-sag", "agent-distill"),
-    (_paper.WHOLE_METHOD, "agent-distill"),
-    (_paper.WHOLE_METHOD, "cot-distill"),
+    (WHOLE_METHOD, "agent-distill"),
+    (WHOLE_METHOD, "cot-distill"),
 )
 """What the paper says is better, and than what, at the same size."""
 _NONE = "–"
@@ -205,12 +191,12 @@ def _accuracies(table: Facts) -> list[str]:
         [
             method_label(m),
             *(_accuracy(found[s, m]["accuracy"] if (s, m) in found else None) for s in sizes),
-            *(_figure(_paper.accuracy(m, rung)) for rung in range(len(_paper.SIZES))),
+            *(_figure(paper_accuracy(m, rank)) for rank in range(len(PAPER_SIZES))),
         ]
         for m in methods
     ]
     said = [
-        f"{method_label(c['method'])} {_accuracy(c['accuracy'])}, paper {_figure(_paper.TEACHER.get(c['method']))}"
+        f"{method_label(c['method'])} {_accuracy(c['accuracy'])}, paper {_figure(_PAPER_TEACHER.get(c['method']))}"
         for c in table["cells"]
         if c["role"] == "teacher"
     ]
@@ -219,7 +205,7 @@ def _accuracies(table: Facts) -> list[str]:
         "",
         "Per cent right, averaged over families, 95 % interval in brackets; the paper's figures to the right.",
         "",
-        *grid(["method", *sizes, *(f"paper {s}" for s in _paper.SIZES)], rows),
+        *grid(["method", *sizes, *(f"paper {s}" for s in PAPER_SIZES)], rows),
         "",
         *([f"Teacher: {'; '.join(said)}.", ""] if said else []),
         "The paper: Kang et al., arXiv 2505.17612 v2, Qwen2.5-Instruct students, a 32B teacher, eight public "
@@ -229,12 +215,12 @@ def _accuracies(table: Facts) -> list[str]:
 
 
 def _ratios(table: Facts) -> list[str]:
-    rungs = {s["student"]: i for i, s in enumerate(table["sizes"])}
+    ranks = {s["student"]: i for i, s in enumerate(table["sizes"])}
     rows = []
     for c in table["next_size_up"]:
-        rung = rungs[c["student"]]
-        paper = _paper.ratio(c["method"], rung)
-        sizes = f"{_paper.SIZES[rung]} / {_paper.SIZES[rung + 1]}" if paper is not None else _NONE
+        rank = ranks[c["student"]]
+        paper = paper_ratio(c["method"], rank)
+        sizes = f"{PAPER_SIZES[rank]} / {PAPER_SIZES[rank + 1]}" if paper is not None else _NONE
         rows.append(
             [
                 f"{text(c['student'])} {method_label(c['method'])}",
@@ -270,12 +256,12 @@ def _effects(table: Facts) -> list[str]:
     found = {(c["student"], c["method"], c["baseline_method"]): c for c in table["same_size"]}
     rows = []
     for method, baseline in _EFFECTS:
-        for rung, size in enumerate(s["student"] for s in table["sizes"]):
+        for rank, size in enumerate(s["student"] for s in table["sizes"]):
             c = found.get((size, method, baseline))
             if c is not None:
-                paper = _paper.difference(method, baseline, rung)
+                paper = paper_difference(method, baseline, rank)
                 name = f"{method_label(method)} against {method_label(baseline)}"
-                paper_said = _NONE if paper is None else f"{points(paper / 100)} ({_paper.SIZES[rung]})"
+                paper_said = _NONE if paper is None else f"{points(paper / 100)} ({PAPER_SIZES[rank]})"
                 rows.append([name, text(size), _difference(c["difference"]), paper_said, _verdict(c["difference"])])
     if not rows:
         return []
