@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from agentdistill.chat import ChatFormat
-from agentdistill.models._decoding import Decoder
-from agentdistill.models._row import Row
+from agentdistill.models._decoding import Decoder, Row
 from agentdistill.models.local import LocalModel
 from agentdistill.types import Request, Sample
 

@@ -126,7 +126,7 @@ def run(job: Job) -> dict[str, Any]:
     ``losses`` are those of every update; ``seconds``, ``cpu_s`` and ``n_tokens`` leave the first one out.
     """
     from agentdistill.chat import ChatFormat
-    from agentdistill.models._weights import load_tokenizer, quiet
+    from agentdistill.models.weights import load_tokenizer, quiet
     from agentdistill.training._build import build
     from agentdistill.training.dataset import prepare, reading_order
 

@@ -149,7 +149,7 @@ class _Plain:
     context_length: int | None = None
 
     def __init__(self, job: Job) -> None:
-        from agentdistill.models._weights import load_weights
+        from agentdistill.models.weights import load_weights
 
         self.name = "plain"
         self._model, self._tokenizer = load_weights(job.path, None, "cpu", job.dtype)

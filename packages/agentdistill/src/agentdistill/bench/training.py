@@ -104,7 +104,7 @@ def _plain_trl(rows: list[dict[str, list[int]]], base: str, out: Path, settings:
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-    from agentdistill.models._weights import load_base, load_tokenizer, quiet
+    from agentdistill.models.weights import load_base, load_tokenizer, quiet
 
     args = SFTConfig(
         output_dir=str(out),
@@ -136,7 +136,7 @@ def _bare_loop(rows: list[dict[str, list[int]]], base: str, settings: TrainSetti
     """Forward, backward, clip, step, in our order: what no trainer can beat without other kernels."""
     import torch
 
-    from agentdistill.models._weights import load_base
+    from agentdistill.models.weights import load_base
     from agentdistill.training._sft import collate
     from agentdistill.training.dataset import reading_order
 
@@ -181,7 +181,7 @@ def _make_base(folder: str, traces: Sequence[Trace], hidden: int) -> int:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from agentdistill.models._weights import quiet
+    from agentdistill.models.weights import quiet
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -216,7 +216,7 @@ def _make_base(folder: str, traces: Sequence[Trace], hidden: int) -> int:
 def _sequences(traces: Sequence[Trace], base: str) -> list[dict[str, list[int]]]:
     """The ids and labels that our own stage trains on."""
     from agentdistill.chat import ChatFormat
-    from agentdistill.models._weights import load_tokenizer
+    from agentdistill.models.weights import load_tokenizer
     from agentdistill.training.dataset import prepare
 
     data = prepare(traces, ChatFormat(load_tokenizer(base)), 10_240)

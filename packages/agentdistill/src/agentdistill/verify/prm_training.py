@@ -54,7 +54,7 @@ def train_prm(
     Sequences above ``max_length`` are left out and counted. Raises DataError where nothing is left to learn from and
     ModelError for a base that cannot have such a head.
     """
-    from agentdistill.models._weights import load_tokenizer
+    from agentdistill.models.weights import load_tokenizer
 
     tokenizer = load_tokenizer(base)
     rows, n_long = _rows(examples, tokenizer, settings.max_length)
@@ -201,7 +201,7 @@ def _with_head(base: str) -> Any:
     import torch
     from transformers import AutoModelForTokenClassification
 
-    from agentdistill.models._weights import quiet
+    from agentdistill.models.weights import quiet
 
     try:
         with quiet():

@@ -138,7 +138,7 @@ def load_local(path: str, device: str = "auto", max_length: int | None = None) -
     """
     from transformers import AutoModelForTokenClassification
 
-    from agentdistill.models._weights import dtype_for, load_tokenizer, quiet
+    from agentdistill.models.weights import dtype_for, load_tokenizer, quiet
 
     tokenizer = load_tokenizer(path)
     try:
