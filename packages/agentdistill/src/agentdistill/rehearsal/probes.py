@@ -217,16 +217,11 @@ def _writing_step(
 ) -> Callable[[], None]:
     import torch
 
-    from agentdistill.models._decoding import Decoder
-    from agentdistill.models._row import Row
-    from agentdistill.types import Sampling
+    from agentdistill.models.local import token_writer
 
     model = _model(config, device, device.dtype).eval()
-    decoder = Decoder(model, [], lambda row: False, n_rows, 0)
+    write = token_writer(model, n_rows)
     vocabulary = config.get_text_config().vocab_size
     prompts = torch.randint(0, vocabulary, (n_rows, n_prompt), generator=torch.Generator().manual_seed(0)).tolist()
 
-    def step() -> None:
-        decoder.run([Row(tuple(p), Sampling(), n_new) for p in prompts])
-
-    return step
+    return lambda: write(prompts, n_new)
