@@ -111,8 +111,8 @@ def _end_ids(student: Path) -> tuple[int, ...]:
 
 
 def _generation(folder: Path, sampling: Sampling, end_ids: Sequence[int]) -> None:
-    """``generation_config.json``: the ids that are there already, and the sampling of the student's evaluation. A penalty
-    or a length of its base's would change what it writes.
+    """``generation_config.json``: the ids that are there already, and the sampling of the student's evaluation. A
+    penalty or a length of its base's would change what it writes.
 
     An adapter has no generation settings of its own, and its base's know nothing of the marker that it was trained to
     end turns with: what does not stop there writes the other side's turns too.
