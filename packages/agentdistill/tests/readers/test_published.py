@@ -15,8 +15,7 @@ import pytest
 from agentdistill.grade import grade
 from agentdistill.grade.short import contains
 from agentdistill.readers import Draft, find_reader, read_drafts
-from agentdistill.readers._arithmetic import same
-from agentdistill.readers._words import numbers, numerals
+from agentdistill.readers.arithmetic import numbers, numerals, same
 
 EVERY = 150
 """Of how many programs one is run in the sandbox; GSM8K's are arithmetic alone, and all of those are computed here."""

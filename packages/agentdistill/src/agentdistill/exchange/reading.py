@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,9 +89,7 @@ def read_trajectories(
         except DataError as e:
             skipped.append(f"{row.where}: {e}")
             continue
-        n = 1
-        while (identity := trace.id if n == 1 else f"{trace.id}/{n}") in traces:
-            n += 1
+        identity = unique_id(trace.id, traces)
         traces[identity] = replace(trace, id=identity)
         if _is_own(row.values):
             own.add(identity)
@@ -107,6 +105,12 @@ def read_trajectories(
     kinds = {i: kind if i in without_kind else t.problem.kind for i, t in traces.items()}
     found = tuple(t if i in own else _scored(t, kinds[i]) for i, t in traces.items())
     return Imported(found, tuple(skipped))
+
+
+def unique_id(name: str, taken: Container[str]) -> str:
+    """``name``, or the first of ``name/2``, ``name/3``, ... that is not taken."""
+    others = (f"{name}/{n}" for n in itertools.count(2))
+    return next(n for n in itertools.chain([name], others) if n not in taken)
 
 
 def _gold_beyond(values: Any) -> str:
