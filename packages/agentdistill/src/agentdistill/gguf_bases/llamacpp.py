@@ -1,4 +1,4 @@
-"""How llama.cpp cuts text before it merges: a fixed list of ways, each by a name that a GGUF file gives.
+"""llama.cpp's conventions, for reading and writing GGUF files: pre-tokenizers and Llama 3.1's rotary factors.
 
 A file's ``tokenizer.ggml.pre`` is such a name, or another name for the same way. What a way does is to split text by
 regular expressions, one after the other, each within the pieces that the one before has left; what matches and what
@@ -8,6 +8,12 @@ stands between two matches are pieces alike. Checked against llama.cpp's own tok
 from __future__ import annotations
 
 from typing import Any
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
 _SHORT = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
@@ -69,3 +75,14 @@ def pre_tokenizer(way: str) -> Any:
 
     splits = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in WAYS[way]]
     return pre_tokenizers.Sequence([*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+def llama3_factors(rope: Mapping[str, Any], n_dims: int) -> NDArray[np.float32]:
+    """By what each frequency is divided in Llama 3.1's long context: slow waves by the whole factor, fast ones not at
+    all, those in between by something in between."""
+    frequency = rope["rope_theta"] ** (-np.arange(0, n_dims, 2, dtype=np.float64) / n_dims)
+    turns = rope["original_max_position_embeddings"] * frequency / (2 * np.pi)
+    low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+    fast = np.clip((turns - low) / (high - low), 0.0, 1.0)
+    factors: NDArray[np.float32] = (1 / ((1 - fast) / rope["factor"] + fast)).astype(np.float32)
+    return factors
