@@ -10,6 +10,7 @@ RUNS ?= runs
 
 PACKAGE := packages/agentdistill
 RIGS := packages/anyrig
+TINYWORLD := packages/tinyworld
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CODE := $(PACKAGE)/src
@@ -42,12 +43,13 @@ figure: $(VENV)/.installed ## draw docs/ladder.svg, the README's picture, from t
 
 # One file's tests go to one worker: what a file sets up for all of them is set up once.
 test: $(VENV)/.installed-dev ## all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 1 $(PACKAGE)/tests $(RIGS)/tests $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --max-worker-restart 1 \
+		$(PACKAGE)/tests $(RIGS)/tests $(TINYWORLD)/tests $(ARGS)
 
 # Ray starts servers of its own and ends the process that started them when one fails, so its tests run by themselves.
 test-ray: $(VENV)/.installed-dev ## tests of runs on a Ray cluster, which they install and start
 	@$(INSTALL) -e "$(PACKAGE)[ray]"
-	$(BIN)/python -m pytest $(PACKAGE)/tests/executors $(PACKAGE)/tests/bench/test_bench_ray.py $(ARGS)
+	$(BIN)/python -m pytest $(PACKAGE)/tests/executors $(PACKAGE)/tests/benchmarks/test_benchmark_ray.py $(ARGS)
 
 # What llama.cpp needs is left out: pip would compile it. With it installed, its tests are part of `make test`.
 test-extras: $(VENV)/.installed-dev ## tests of dense retrieval, reasoning-gym, smolagents and a public MCP server, which they install
@@ -88,22 +90,23 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check --quiet .
 
 types: $(VENV)/.installed-dev
-	$(BIN)/mypy $(CODE) $(RIGS)/src
+	$(BIN)/mypy $(CODE) $(RIGS)/src $(TINYWORLD)/src benchmarks
 
-bench: $(VENV)/.installed-dev ## benchmarks, as ratios within one run
-	$(BIN)/agentdistill bench all
+WHAT ?= all
+bench: $(VENV)/.installed-dev ## benchmarks, as ratios within one run: all, or WHAT=NAME; WHAT=attack attacks the sandbox
+	$(BIN)/python -m benchmarks $(WHAT) $(ARGS)
 
 clean: ## remove caches and builds; runs and the virtual environment stay
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis $(PACKAGE)/dist $(PACKAGE)/.mypy_cache
-	find $(PACKAGE) -type d -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis $(PACKAGE)/dist $(PACKAGE)/.mypy_cache $(TINYWORLD)/dist
+	find $(PACKAGE) $(TINYWORLD) -type d -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean ## remove the virtual environments too
 	rm -rf $(VENV) $(CLIENTS)
 
 # One stamp for each set of extras, so that a second call installs nothing.
-$(VENV)/.installed: constraints.txt $(PACKAGE)/pyproject.toml | $(BIN)/python
+$(VENV)/.installed: constraints.txt $(PACKAGE)/pyproject.toml $(TINYWORLD)/pyproject.toml | $(BIN)/python
 	@echo "Installing agentdistill and its libraries into $(VENV) (a few minutes, once)"
-	@$(INSTALL) -e $(PACKAGE)
+	@$(INSTALL) -e $(PACKAGE) -e $(TINYWORLD)
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed

@@ -1,5 +1,6 @@
 """Agent distillation in one flat script: a teacher's trajectories are collected, filtered and learned by a small model.
 
+    pip install ./packages/agentdistill ./packages/tinyworld
     python examples/loop.py          half a minute on two cores; nothing is downloaded
 
 Read it top to bottom. `agentdistill run RECIPE` does the same with more questions, resumable, and writes a report.
@@ -12,7 +13,7 @@ import agentdistill as ad
 
 N_TRAIN, N_TEST, STEPS = 150, 20, 6
 
-# Questions about TinyWorld, a fictional country that the package brings along, and its encyclopaedia to search.
+# Questions about TinyWorld, a fictional country that the plug-in of that name brings, and its encyclopaedia to search.
 train_problems = ad.load_problems(f"tinyworld:train:{N_TRAIN}")
 test_problems = ad.load_problems(f"tinyworld:test:{N_TEST}")
 retriever = ad.build_retriever("bm25", ad.load_corpus("tinyworld"))

@@ -4,7 +4,7 @@ or without repeating names and numbers first.
 ``python experiments/copying.py --rows single`` (or ``packed``, or ``--repetitions 1.2``) trains the 0.3M model on
 one-passage questions about fresh worlds and prints, a dozen times, the share of name tokens of unseen documents that it
 predicts; after the bar, of those alone that stand once in the context and follow another name's token, which only
-copying from behind the last token can give. Needs a tokenizer: ``python -m agentdistill.tinyworld.build`` makes it.
+copying from behind the last token can give. Needs a tokenizer: ``python -m tinyworld.build`` makes it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from agentdistill.retrieval import build_retriever
-from agentdistill.tinyworld import corpus, pretrain
-from agentdistill.tinyworld import documents as doc
-from agentdistill.tinyworld.facts import chain_question
-from agentdistill.tinyworld.ladder import SIZES
-from agentdistill.tinyworld.names import STOCK
-from agentdistill.tinyworld.world import World
+from tinyworld import corpus, pretrain
+from tinyworld import documents as doc
+from tinyworld.facts import chain_question
+from tinyworld.ladder import SIZES
+from tinyworld.names import STOCK
+from tinyworld.world import World
 
 SINGLE, PACKED = 112, 448
 

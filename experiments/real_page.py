@@ -92,7 +92,7 @@ def curve(*reports: Report) -> list[str]:
 
 
 def bench(result: Report) -> list[str]:
-    """What ``agentdistill bench training --base … --json`` printed."""
+    """What ``python -m benchmarks training --base … --json`` printed."""
     rows = []
     for name, way in result["ways"].items():
         beside = result["ratios"].get(name)
@@ -107,7 +107,7 @@ def bench(result: Report) -> list[str]:
 
 
 def evaluated(result: Report) -> list[str]:
-    """What ``agentdistill bench evaluation --json`` printed."""
+    """What ``python -m benchmarks evaluation --json`` printed."""
     rows = []
     for dtype in [d for d in ("float32", "bfloat16") if d in result]:
         r = result[dtype]
@@ -133,7 +133,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _filled(match: re.Match[str]) -> str:
-    reports = [json.loads((PAGE.with_suffix("") / f"{n}.json").read_text("utf-8")) for n in match["names"].split()]
+    files = [PAGE.with_suffix("") / f"{n}.json" for n in match["names"].split()]
+    if not all(f.is_file() for f in files):
+        return match[0]  # what has not been run yet
+    reports = [json.loads(f.read_text("utf-8")) for f in files]
     return "".join([match[1], "\n", *(f"{line}\n" for line in DRAWINGS[match["drawing"]](*reports)), "\n", match[4]])
 
 

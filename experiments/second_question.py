@@ -12,15 +12,15 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from agentdistill.grade import grade
+from agentdistill import scorers
 from agentdistill.methods import method
 from agentdistill.models import load_model
 from agentdistill.pipeline.run import Run
 from agentdistill.recipe import load_recipe
 from agentdistill.serve import Agent, Asked, read_chat
 from agentdistill.serve.outcome import answer_text
-from agentdistill.tasks.tinyworld import problems
 from agentdistill.types import Problem, Trace
+from tinyworld.task import problems
 
 SYSTEM = {
     "assistant": "You are a helpful assistant.",
@@ -64,7 +64,7 @@ async def ask(agent: Agent, messages: list[tuple[str, str]], name: str | None = 
 
 def told(way: str, asked: list[Problem], found: list[Trace]) -> None:
     """Print how many are right."""
-    right = sum(grade(p.kind, t.answer, p.answer, p.aliases).correct for p, t in zip(asked, found, strict=True))
+    right = sum(scorers.score(p.kind, t.answer, p.answer, p.aliases).correct for p, t in zip(asked, found, strict=True))
     print(f"{way:40} {right} of {len(asked)}", flush=True)
 
 

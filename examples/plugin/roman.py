@@ -1,7 +1,9 @@
-"""One task, tool, model, filter, scorer, retriever, prompt template, verifier and reader, each named in pyproject.toml.
-`agentdistill plugins` lists them once this package is installed."""
+"""One task, tool, model, weights, filter, scorer, retriever, prompt template, verifier and reader, each named in
+pyproject.toml. `agentdistill plugins` lists them once this package is installed."""
 
+import os
 import re
+from pathlib import Path
 
 from agentdistill import Message, Problem, Sample, StopReason
 from agentdistill.prompts import compact
@@ -58,6 +60,13 @@ class Clerk:
 def load_clerk():
     """Models are loaded with the settings of a recipe's `[teacher]` table as arguments; this one has none."""
     return Clerk()
+
+
+class Weights:
+    """The weights: checkpoint folders below $ROMAN_WEIGHTS, named `roman:FOLDER` in recipes."""
+
+    sizes = staticmethod(lambda: tuple(sorted(os.listdir(os.environ["ROMAN_WEIGHTS"]))))
+    locate = staticmethod(lambda size: Path(os.environ["ROMAN_WEIGHTS"]) / size)
 
 
 class First:

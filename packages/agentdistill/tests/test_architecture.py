@@ -97,6 +97,11 @@ def test_types_errors_and_sandbox_import_nothing_of_ours():
             assert {i for i in imports_of(name) if not i.startswith("agentdistill.sandbox")} == set(), name
 
 
+def test_no_plugin_is_imported_by_name():
+    named = re.compile(r"^\s*(from|import) tinyworld\b", re.MULTILINE)
+    assert [name for name, tree in TREES.items() if named.search(ast.unparse(tree))] == []
+
+
 def test_stages_meet_through_files():
     stages = {f"agentdistill.pipeline.{s}" for s in ("collect", "filtering", "training", "evaluating", "reporting")}
     assert stages <= FILES.keys()

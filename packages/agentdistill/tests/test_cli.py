@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pkgutil
@@ -18,7 +17,6 @@ from small_run import write_inputs
 
 import agentdistill.cli
 from agentdistill.cli import VERBS, build_parser, main
-from agentdistill.cli.bench import benches
 from agentdistill.errors import InfrastructureError, UserError
 
 COMMAND = [sys.executable, "-c", "import sys; from agentdistill.cli import main; sys.exit(main(sys.argv[1:]))"]
@@ -154,26 +152,13 @@ def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "evaluate" in out
 
 
-def test_all_benchmarks_run_although_one_cannot(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "one_that_cannot.py").write_text(
-        "from agentdistill.errors import UserError\ndef main(args):\n    raise UserError('not here')\n"
-    )
-    (tmp_path / "one_that_can.py").write_text("def main(args):\n    print('measured', args)\n    return 0\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("agentdistill.cli.bench.benches", lambda: {"a": "one_that_cannot", "b": "one_that_can"})
-    assert main(["bench", "all", "--json"]) == 0
-    out, err = capsys.readouterr()
-    assert out == "measured ['--json']\n"
-    assert err == "a: left out: not here\n"
-    assert main(["bench", "a"]) == 2
-
-
-def test_benchmarks_are_found_by_name() -> None:
-    assert {"loop", "training", "sandbox"} <= set(benches())
-    for module in benches().values():
-        assert callable(importlib.import_module(module).main)
+@pytest.mark.parametrize(
+    ("old", "new"), [(["bench", "loop", "--json"], "NAME"), (["sandbox", "attack", "--json"], "attack")]
+)
+def test_what_is_no_longer_installed_is_refused_with_the_new_command(old, new, capsys):
+    assert main(old) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"python -m benchmarks {new}" in line
 
 
 def test_a_closed_pipe_is_no_error(run: Path) -> None:
@@ -227,8 +212,3 @@ def test_ctrl_c_that_a_library_turned_into_an_error_is_ctrl_c(
 def test_options_may_stand_anywhere_among_the_arguments(order):
     args = build_parser("ask").parse_args(["ask", *order])
     assert (str(args.run), args.question, args.max_steps) == ("RUN", "Why?", 3)
-
-
-def test_what_a_benchmark_is_given_is_left_to_it():
-    args = build_parser("bench").parse_args(["bench", "loop", "--json", "--rounds", "1"])
-    assert (args.what, args.rest) == ("loop", ["--json", "--rounds", "1"])

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from agentdistill.environment import Environment, Execution
 from agentdistill.loop import Action, RolloutSettings, canonical, leader, n_to_ask, rollout, tally
 from agentdistill.models.scripted import Scripted
-from agentdistill.prompts import tiny
 from agentdistill.tools import Tool
 from agentdistill.types import Consistency, End, Message, Problem, Request, StepStatus, Trace
+from tinyworld import prompts as tiny
 
 N = 8
 FAILED = "x"

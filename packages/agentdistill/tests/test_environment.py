@@ -176,6 +176,6 @@ def test_a_broken_sandbox_is_a_fault_and_a_missing_one_the_users(monkeypatch: py
         with pytest.raises(InfrastructureError, match="the sandbox failed: no more processes"):
             another.open().run("1")
     monkeypatch.undo()
-    monkeypatch.setattr("agentdistill.sandbox.pool.has_linux_layers", lambda: False)
+    monkeypatch.setattr("agentdistill.sandbox.session.has_linux_layers", lambda: False)
     with Environment(mode="strict") as missing, pytest.raises(UserError, match="no strict sandbox on this machine"):
         missing.open()

@@ -13,11 +13,12 @@ from small_run import question, recipe_with, write_inputs
 from agentdistill.errors import DataError
 from agentdistill.examples import ExampleStyle, read_examples
 from agentdistill.pipeline import run_recipe
-from agentdistill.prompts import load_style, tiny
+from agentdistill.prompts import load_style
 from agentdistill.recipe import Recipe, load_recipe
 from agentdistill.registry import names
 from agentdistill.store import read_traces, write_jsonl
 from agentdistill.types import Source
+from tinyworld import prompts as tiny
 
 LOOK = tiny.action("look.", 'print(search("Aren 90"))')
 DONE = tiny.action("that is it.", "final_answer(490)")

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 import agentdistill as ad
-from agentdistill import registry
+from agentdistill import registry, scorers
+from agentdistill.checkpoints import locate
 from agentdistill.errors import DataError, UserError
 from agentdistill.filters import filter_traces
-from agentdistill.grade import grade
 from agentdistill.problems import load_problems
-from agentdistill.rescore import read_answered
+from agentdistill.scorers.rescore import read_answered
 from agentdistill.store import write_jsonl
 from agentdistill.types import End, Trace
 
@@ -43,7 +43,7 @@ epochs = 1
 batch_size = 8
 threads = 1
 [student]
-base = "tinyworld:0.1M"
+base = "roman:0.1M"
 methods = ["agent-distill"]
 [evaluate]
 teacher = ["agent"]
@@ -58,8 +58,9 @@ def installed(tmp_path_factory) -> dict[str, str]:
     shutil.copytree(EXAMPLE, folder / "source")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", str(folder / "site"), str(folder / "source")], check=True)
-    paths = [str(folder / "site"), str(Path(ad.__file__).parents[1])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    paths = [str(folder / "site"), str(Path(ad.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    weights = str(Path(locate("tinyworld:0.1M")).parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "ROMAN_WEIGHTS": weights}
 
 
 def run(environment: dict[str, str], *arguments: str, cwd: Path | None = None) -> str:
@@ -94,11 +95,11 @@ def test_the_readers_and_verifiers_of_a_package_are_found(installed):
 import asyncio
 from agentdistill.readers import find_reader, read_drafts
 from agentdistill.verify import Candidate
-from agentdistill.verify.judges import JudgeSettings, Kit, load_judge
+from agentdistill.verify.verifiers import VerifierSettings, Kit, load_verifier
 from agentdistill import Problem
 named = find_reader("roman:book:3", "agent")
 print(len(list(read_drafts(named, "agent"))), sorted(named.digests()))
-judge = load_judge(JudgeSettings(name="j", role="roman", model={"model": "roman-clerk"}), Kit())
+judge = load_verifier(VerifierSettings(name="j", role="roman", model={"model": "roman-clerk"}), Kit())
 [check] = asyncio.run(judge.check(None, Problem("1", "?", "IV"), Candidate("so", "IV")))
 print(check.verdict)
 """
@@ -125,10 +126,10 @@ def trace(kind: str = "short", n_steps: int = 0) -> Trace:
 
 
 def test_a_scorer_in_a_file(mine):
-    score = grade(f"{mine}:close", "8", "7")
+    score = scorers.score(f"{mine}:close", "8", "7")
     assert (score.correct, score.grader) == (True, f"{mine}:close")
-    assert not grade(f"{mine}:close", "9", "7").correct
-    assert not grade(f"{mine}:close", None, "7").correct
+    assert not scorers.score(f"{mine}:close", "9", "7").correct
+    assert not scorers.score(f"{mine}:close", None, "7").correct
 
 
 def test_a_filter_in_a_file(mine):
@@ -161,6 +162,35 @@ def test_what_is_not_there_is_told_in_one_line(kind, name, said):
         registry.load(kind, name)
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def without_packages(monkeypatch):
+    """As if no package that brings plug-ins were installed."""
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: ())
+    registry.plugins.cache_clear()
+    yield
+    registry.plugins.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("what", "use"),
+    [
+        ('task "tinyworld"', lambda: ad.load_problems("tinyworld:train:2")),
+        ('task "tinyworld"', lambda: ad.load_corpus("tinyworld")),
+        ('prompt template "tiny"', lambda: ad.load_style("tiny")),
+        ('weights "tinyworld"', lambda: locate("tinyworld:0.3M")),
+    ],
+)
+def test_without_tinyworld_the_message_says_how_to_install_it(without_packages, what, use):
+    with pytest.raises(UserError) as caught:
+        use()
+    way_out = "in a checkout of agentdistill: pip install ./packages/tinyworld"
+    assert str(caught.value) == f"{what}: not installed; {way_out}"
+
+
+def test_results_on_tinyworld_are_keyed_by_name_alone():
+    assert registry.fingerprint("prompts", "tiny") == "tiny"
 
 
 def test_an_attribute_that_a_file_lacks(mine):

@@ -19,12 +19,13 @@ from agentdistill.environment import NO_CODE, Environment
 from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.models.scripted import Scripted
-from agentdistill.prompts import standard, tiny
+from agentdistill.prompts import standard
 from agentdistill.retrieval import Passage
 from agentdistill.sandbox import Limits
 from agentdistill.store import seed_of
 from agentdistill.tools import Tool
 from agentdistill.types import End, Problem, Request, Sample, Sampling, Source, StepStatus, StopReason, Trace
+from tinyworld import prompts as tiny
 
 PROBLEM = Problem("p1", "How long is the Aren?", "412", "math")
 DONE = "Thought: done.\nCode:\n```py\nfinal_answer(412)\n```"

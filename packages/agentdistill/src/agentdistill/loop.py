@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from agentdistill import scorers
 from agentdistill.environment import CUT_CODE, NO_CODE, NO_REPLY, Environment, Execution, Workspace
 from agentdistill.errors import InfrastructureError, RefusedError
-from agentdistill.grade import grade
 from agentdistill.models import Model, is_out_of_context
 from agentdistill.parse import extract_answer, first_thought, parse_action, split_reasoning
 from agentdistill.prompts import Style
@@ -275,7 +275,7 @@ def _same_answer(a: str | None, b: str | None, kind: str) -> bool:
         return True
     if _NUMBER.fullmatch(x) and _NUMBER.fullmatch(y):
         return False
-    return kind == "math" and grade(kind, a, b).correct
+    return kind == "math" and scorers.score(kind, a, b).correct
 
 
 # --- episodes ---
@@ -423,9 +423,9 @@ def _faulty(trace: Trace, error: Exception) -> Trace:
 
 
 async def scored(trace: Trace) -> Trace:
-    """The trace with its verdict. No answer is wrong, a fault is unscored."""
+    """The trace with its score. No answer is wrong, a fault is unscored."""
     if trace.end is End.FAULT:
         return replace(trace, score=None)
     p = trace.problem
-    score: Score = await asyncio.to_thread(grade, p.kind, trace.answer, p.answer, p.aliases)
+    score: Score = await asyncio.to_thread(scorers.score, p.kind, trace.answer, p.answer, p.aliases)
     return replace(trace, score=score)

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import DataError
-from agentdistill.grade.short import contains
 from agentdistill.problems import Row, as_text, as_texts, open_source, supporting_passages
 from agentdistill.progress import Progress, Silent
 from agentdistill.retrieval import Passage, Retriever, shortened
+from agentdistill.scorers.short import contains
 from agentdistill.stats import mean_interval
 from agentdistill.supporting import plain
 

@@ -1,4 +1,5 @@
-"""Plug-ins: tasks, tools, models, filters, scorers, retrievers, prompt templates, verifiers and trajectory readers.
+"""Plug-ins: tasks, tools, models, weights, filters, scorers, retrievers, prompt templates, verifiers and trajectory
+readers.
 
 Wherever a recipe or a command names one of these, four forms work: the name of a built-in one; the name of an entry
 point of group ``agentdistill.<kind>`` that an installed package has; ``path/to/file.py:attribute``; and
@@ -25,6 +26,7 @@ NOUNS = {
     "tasks": "task",
     "tools": "tool",
     "models": "model kind",
+    "weights": "weights",
     "filters": "filter",
     "scorers": "scorer",
     "retrievers": "retriever",
@@ -36,27 +38,31 @@ NOUNS = {
 
 _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "tasks": {
-        name: f"agentdistill.tasks.{name}"
+        name: f"agentdistill.tasks.benchmarks:{name.upper()}"
         for name in ("aime", "bamboogle", "gsm8k", "gsm_hard", "hotpotqa", "math", "math500", "mmlu_pro", "musique",
-                     "olymmath", "paper", "reasoning_gym", "svamp", "tinyworld", "two_wiki")
-    },
+                     "olymmath", "paper", "svamp", "two_wiki")
+    } | {"reasoning_gym": "agentdistill.tasks.reasoning_gym"},
     "tools": {},
     "models": {name: f"agentdistill.models.{name}" for name in ("endpoint", "gguf", "local", "scripted")},
+    "weights": {"smollm2": "agentdistill.checkpoints:SMOLLM2"},
     "filters": {
         name: f"agentdistill.filters:{name}" for name in ("no_parse_error", "right_answer", "within_steps")
     },
-    "scorers": {name: f"agentdistill.grade.{name}:grade" for name in ("gym", "math", "short")},
+    "scorers": {name: f"agentdistill.scorers.{name}:score" for name in ("gym", "math", "short")},
     "retrievers": {
         name: f"agentdistill.retrieval.{name.replace('-', '_')}:build"
         for name in ("bm25", "dense", "hybrid", "search-r1")
     },
-    "prompts": {name: f"agentdistill.prompts.{name}" for name in ("compact", "standard", "tiny")},
+    "prompts": {name: f"agentdistill.prompts.{name}" for name in ("compact", "standard")},
     "verifiers": {
-        name: f"agentdistill.verify.judges.{name}:load"
-        for name in ("calculations", "code", "cot", "facts", "genrm", "gold", "prm")
-    },
+        "calculations": "agentdistill.verify.calculations:load_calculations",
+        "prm": "agentdistill.verify.prm:load_prm",
+    }
+    | {name: f"agentdistill.verify.verifiers:load_{name}" for name in ("code", "cot", "facts", "genrm", "gold")},
     "readers": {name: f"agentdistill.readers.{name}" for name in ("fireact", "gsm8k", "mwp_reft", "reasoning_gym")},
 }  # fmt: skip
+_TINYWORLD = {"tasks": "tinyworld", "prompts": "tiny", "weights": "tinyworld"}
+"""What ``packages/tinyworld`` of this project's repository brings, which the recipes and examples there name."""
 _FILE = re.compile(r"(?P<file>.+?\.py):(?P<attribute>\w+)")
 _MODULE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<attribute>[A-Za-z_]\w*)")
 
@@ -115,7 +121,7 @@ def load(kind: str, name: str, error: type[UserError] = UserError) -> Any:
     match = _MODULE.fullmatch(name)
     if match and _is_there(match["module"]):
         return _from_module(match["module"], match["attribute"])
-    raise error(unknown(NOUNS[kind], name, names(kind)))
+    raise error(_absent(kind, name) or unknown(NOUNS[kind], name, names(kind)))
 
 
 def check(kind: str, name: str, error: type[UserError] = UserError) -> None:
@@ -126,12 +132,15 @@ def check(kind: str, name: str, error: type[UserError] = UserError) -> None:
 
 def split_source(kind: str, source: str) -> tuple[str, str] | None:
     """The plug-in that ``NAME``, ``NAME:REST`` or ``NAME@REST`` begins with, and the rest; None where there is none.
+    Raises UserError for TinyWorld's where its package is not installed.
 
     >>> split_source("tasks", "gsm8k:train:50"), split_source("tasks", "gsm8k@/data"), split_source("tasks", "a/b:test")
     (('gsm8k', 'train:50'), ('gsm8k', '@/data'), None)
     """
     name = re.split(r"[:@]", source, maxsplit=1)[0]
     if name not in plugins(kind):
+        if why := _absent(kind, name):
+            raise UserError(why)
         match = _FILE.match(source) or _MODULE.match(source)
         if match is None or (match.re is _MODULE and not _is_there(match["module"])):
             return None
@@ -144,7 +153,9 @@ def split_source(kind: str, source: str) -> tuple[str, str] | None:
 
 def fingerprint(kind: str, name: str) -> str:
     """What a result depends on when it was made with ``name``: the name, with the package's version or the file's hash
-    where it is not built in."""
+    where it comes from outside of this project."""
+    if _TINYWORLD.get(kind) == name:
+        return name
     if name in plugins(kind):
         plugin = plugins(kind)[name]
         return f"{name}@{plugin.package}-{plugin.version}" if plugin.version else name
@@ -153,6 +164,13 @@ def fingerprint(kind: str, name: str) -> str:
         content = Path(match["file"] if match else name).expanduser().read_bytes()
         return f"{name}@{hashlib.sha256(content).hexdigest()[:16]}"
     return name
+
+
+def _absent(kind: str, name: str) -> str:
+    """How to install what TinyWorld's package brings, where it is not installed; "" for any other name."""
+    if _TINYWORLD.get(kind) != name or name in plugins(kind):
+        return ""
+    return f'{NOUNS[kind]} "{name}": not installed; in a checkout of agentdistill: pip install ./packages/tinyworld'
 
 
 def unknown(what: str, name: object, known: Iterable[str], where: str = "") -> str:

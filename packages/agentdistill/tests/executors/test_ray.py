@@ -174,10 +174,10 @@ def test_waiting_long_for_a_place_is_told(
 
 
 def test_verification_is_the_same(inputs: Path, tmp_path: Path, cluster: None) -> None:
-    from agentdistill.verify.judges import JudgeSettings
+    from agentdistill.verify.candidates import SampleSettings
     from agentdistill.verify.recipe import Problems, VerifyRecipe
     from agentdistill.verify.runs import judge, sample
-    from agentdistill.verify.sampling import SampleSettings
+    from agentdistill.verify.verifiers import VerifierSettings
 
     code = {"model": "scripted", "replies": "```python\nprint(400 < 402 - 1)\n```", "batch_size": 2}
     said = {question(i): f"It stands there.\n\nAnswer: {i + 400}" for i in range(4)}
@@ -186,7 +186,10 @@ def test_verification_is_the_same(inputs: Path, tmp_path: Path, cluster: None) -
         problems=Problems(test=str(inputs.parent / "train.jsonl"), limit_test=4),
         generator={"model": "scripted", "replies": said, "batch_size": 2},
         sample=SampleSettings(n=3, temperature=0.5),
-        judges=(JudgeSettings(name="toolv", role="code", model=code, k=2), JudgeSettings(name="gold", role="gold")),
+        verifiers=(
+            VerifierSettings(name="toolv", role="code", model=code, k=2),
+            VerifierSettings(name="gold", role="gold"),
+        ),
         ray=RAY,
     )
     for executor in ("local", "ray"):

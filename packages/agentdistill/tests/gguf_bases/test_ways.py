@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 from tiny_gguf import write_tiny
 
-from agentdistill.checkpoints import PACKAGED
+from agentdistill.checkpoints import SMOLLM2
 from agentdistill.errors import ModelError
 from agentdistill.gguf_bases import tokenizer_of
 from agentdistill.gguf_bases.ways import WAYS, way_of
 from agentdistill.models._weights import load_tokenizer
 
 GOLDEN = json.loads((Path(__file__).parent / "llama_ids.json").read_text(encoding="utf-8"))
-SMOLLM = PACKAGED["smollm2:135M"]
 
 
 def file_of(folder: Path, pre: str, **values: object) -> Path:
@@ -109,11 +108,11 @@ def test_a_text_begins_as_the_file_says_or_as_llama_cpp_takes_it_to(tmp_path):
         assert ids[begins:] == tokenizer_of(file_of(tmp_path, pre)).encode("12", add_special_tokens=False)
 
 
-@pytest.mark.skipif(find_spec(SMOLLM.package) is None, reason=f"not installed: {SMOLLM.install}")
+@pytest.mark.skipif(find_spec(SMOLLM2.package) is None, reason=f"not installed: {SMOLLM2.install}")
 def test_the_packaged_models_ids_are_those_of_llama_cpp():
-    spec = find_spec(SMOLLM.package)
+    spec = find_spec(SMOLLM2.package)
     assert spec is not None
-    tokenizer = tokenizer_of(Path(next(iter(spec.submodule_search_locations or ()))) / SMOLLM.file)
+    tokenizer = tokenizer_of(Path(next(iter(spec.submodule_search_locations or ()))) / SMOLLM2.file)
     for text, ids in zip(GOLDEN["texts"], GOLDEN["smollm2:135M"], strict=True):
         assert tokenizer.encode(text, add_special_tokens=False) == ids, text
         assert tokenizer.decode(ids) == text

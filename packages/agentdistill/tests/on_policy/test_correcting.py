@@ -15,9 +15,10 @@ from agentdistill.filters import filter_traces
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models.scripted import Scripted
 from agentdistill.on_policy import as_lesson, correct, n_given, prefixes, teachers_part
-from agentdistill.prompts import load_style, tiny
+from agentdistill.prompts import load_style
 from agentdistill.store import dumps, from_dict
 from agentdistill.types import End, Problem, Request, Source, StepStatus, Trace
+from tinyworld import prompts as tiny
 
 PROBLEM = Problem("p", "What is 6 * 7 + 1?", "43", "math")
 STYLE = load_style("tiny")

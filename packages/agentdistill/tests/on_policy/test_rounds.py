@@ -17,9 +17,9 @@ from agentdistill.errors import RecipeError
 from agentdistill.on_policy import n_given, run_on_policy
 from agentdistill.on_policy.rounds import slice_of
 from agentdistill.on_policy.table import print_table
-from agentdistill.prompts import tiny
 from agentdistill.recipe import OnPolicySettings, Recipe, load_recipe
 from agentdistill.store import read_traces, write_jsonl
+from tinyworld import prompts as tiny
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentdistill.grade import grade
+from agentdistill import scorers
 from agentdistill.parse import extract_answer, first_thought, last_boxed
 
 
@@ -143,4 +143,4 @@ def test_the_first_thought_ends_at_an_empty_line() -> None:
     ],
 )
 def test_what_is_extracted_is_graded_right(text: str, kind: str, gold: str) -> None:
-    assert grade(kind, extract_answer(text), gold).correct
+    assert scorers.score(kind, extract_answer(text), gold).correct

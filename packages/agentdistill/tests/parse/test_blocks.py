@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentdistill.parse import parse_action
-from agentdistill.prompts import tiny
+from tinyworld import prompts as tiny
 
 F = "```"
 

@@ -1,4 +1,4 @@
-"""Which grader a source's answers are for, and gold answers in the forms in which datasets have them."""
+"""Which scorer a source's answers are for, and gold answers in the forms in which datasets have them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from agentdistill import scorers
 from agentdistill.errors import DataError
 from agentdistill.exchange import read_trajectories
-from agentdistill.grade import grade
-from agentdistill.problems import as_text, load_problems
-from agentdistill.problems._gold import final_answer_of
-from agentdistill.problems._kind import answer_kind
+from agentdistill.problems import answer_kind, as_text, load_problems
+from agentdistill.problems.answers import final_answer_of
 
 FORMULAS = [
     "5", "-2.5", "1,000", "$1,000", "10%", "3/4", "1 1/2", "3e5", "10 km", "90°", r"\frac{1}{2}", "x^2+1", "2x+3",
@@ -99,7 +98,7 @@ def test_solutions_in_the_answers_place_are_graded(tmp_path: Path) -> None:
         {"question": f"q{i}", "answer": f"It is {i}+{i} = <<{i}+{i}={2 * i}>>{2 * i}.\n#### {2 * i}"} for i in range(4)
     ]
     loaded = load_problems(write(tmp_path / "gsm.jsonl", rows))
-    assert [(p.kind, grade(p.kind, str(2 * i), p.answer).correct) for i, p in enumerate(loaded.problems)] == [
+    assert [(p.kind, scorers.score(p.kind, str(2 * i), p.answer).correct) for i, p in enumerate(loaded.problems)] == [
         ("math", True)
     ] * 4
     assert loaded.warnings == ()
@@ -148,5 +147,5 @@ def test_date_columns_of_parquet_are_answers(tmp_path: Path) -> None:
     for name in ("d", "s"):
         problems = load_problems(tmp_path / f"{name}.parquet").problems
         assert [(p.answer, p.kind) for p in problems] == [("2018-01-05", "short"), ("2018-01-06", "short")]
-        assert grade("short", "January 5, 2018", problems[0].answer).correct
-        assert not grade("short", "2018", problems[0].answer).correct
+        assert scorers.score("short", "January 5, 2018", problems[0].answer).correct
+        assert not scorers.score("short", "2018", problems[0].answer).correct

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentdistill import scorers
 from agentdistill.errors import DataError, InfrastructureError
-from agentdistill.grade import grade
-from agentdistill.problems import load_problems
-from agentdistill.problems._value import as_text
+from agentdistill.problems import as_text, load_problems
 from agentdistill.types import Problem
 
 BENCHMARKS = Path(__file__).parents[4].parent / "shared" / "data" / "benchmarks"
@@ -250,7 +249,7 @@ def test_every_benchmark_file_loads():
         n_skipped[path.name] = len(loaded.skipped)
         maths = path.name.startswith(("aime", "gsm", "math", "olymmath"))
         assert {p.kind for p in loaded.problems} == {"math" if maths else "short"}
-        assert grade(loaded.problems[0].kind, loaded.problems[0].answer, loaded.problems[0].answer).correct
+        assert scorers.score(loaded.problems[0].kind, loaded.problems[0].answer, loaded.problems[0].answer).correct
     assert len(n_skipped) == 11
     # Four training problems have null for an answer; everything else is kept.
     assert {k: n for k, n in n_skipped.items() if n} == {"math_1000.json": 2, "math_medium_1000.json": 2}

@@ -12,7 +12,7 @@ from published_rows import GSM8K, write
 from agentdistill.environment import Environment
 from agentdistill.prompts import load_style
 from agentdistill.readers import Collection, read_sources
-from agentdistill.tasks._benchmark import FOLDER_VARIABLE
+from agentdistill.tasks.benchmarks import FOLDER_VARIABLE
 from agentdistill.tools import Tool
 
 SHARED = Path(os.environ.get(FOLDER_VARIABLE) or Path(__file__).parents[4].parent / "shared" / "data")

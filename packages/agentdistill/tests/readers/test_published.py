@@ -12,10 +12,10 @@ from functools import cache
 
 import pytest
 
-from agentdistill.grade import grade
-from agentdistill.grade.short import contains
+from agentdistill import scorers
 from agentdistill.readers import Draft, find_reader, read_drafts
 from agentdistill.readers.arithmetic import numbers, numerals, same
+from agentdistill.scorers.short import contains
 
 EVERY = 150
 """Of how many programs one is run in the sandbox; GSM8K's are arithmetic alone, and all of those are computed here."""
@@ -82,7 +82,7 @@ def test_every_program_of_gsm8k_is_arithmetic_with_good_names_and_gives_the_answ
         assert not any(keyword.iskeyword(n) or hasattr(builtins, n) or n == "final_answer" for n in names), names
         said: list[object] = []
         exec(compile(tree, "program", "exec"), {"__builtins__": {}, "final_answer": said.append})
-        assert grade("math", str(said[0]), draft.problem.answer).correct, code
+        assert scorers.score("math", str(said[0]), draft.problem.answer).correct, code
     assert n_numbered < 0.05 * len(found), "a student that sees many numbered names counts on for ever"
 
 
@@ -94,7 +94,7 @@ def test_programs_run_in_the_sandbox(shared, source, environment):
         workspace = environment.open()
         answer = workspace.run(draft.turns[0].code or "").answer
         workspace.close()
-        n_right += grade("math", answer, draft.problem.answer).correct
+        n_right += scorers.score("math", answer, draft.problem.answer).correct
     assert n_right == len(some) > 9
 
 

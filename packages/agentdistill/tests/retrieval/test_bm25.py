@@ -143,7 +143,7 @@ class ByBm25s:
 
 
 def test_what_tinyworld_finds_is_what_it_found_when_its_models_were_trained():
-    from agentdistill.tasks import tinyworld
+    from tinyworld import task as tinyworld
 
     passages = tinyworld.corpus()
     asked = [p.question for p in tinyworld.problems("train:125") + tinyworld.problems("test:35")][:500]

@@ -20,7 +20,7 @@ from agentdistill.errors import DataError, UserError
 from agentdistill.problems import load_problems, passages_beside, supporting_titles
 from agentdistill.retrieval import Passage, build_retriever, load_corpus, open_corpus
 from agentdistill.retrieval._distinct import Distinct
-from agentdistill.tasks import hotpotqa, open_search
+from agentdistill.tasks import benchmarks, open_search
 
 SHARED = Path(__file__).parents[4].parent / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the HotpotQA files are not in {SHARED}")
@@ -93,7 +93,7 @@ def test_every_form_gives_the_same_passages_and_titles(
     assert list(open_corpus(tmp_path / name, tmp_path / "index")) == PASSAGES
     task = "musique" if name == "m.jsonl" else "hotpotqa"
     assert list(open_search(f"{task}:test@{tmp_path / name}", tmp_path / "index")) == PASSAGES
-    problems = [*load_problems(tmp_path / name).problems, *hotpotqa.problems(f"test@{tmp_path / name}")]
+    problems = [*load_problems(tmp_path / name).problems, *benchmarks.HOTPOTQA.problems(f"test@{tmp_path / name}")]
     assert [p.supporting for p in problems] == [("Naj", 'The "Aren"')] * 2
 
 
@@ -102,15 +102,15 @@ def test_samples_are_found_by_the_names_of_their_files(tmp_path: Path, monkeypat
     with pytest.raises(
         UserError, match=r"hotpotqa:dev_100: no file of it given .* name the folder in AGENTDISTILL_DATA"
     ):
-        hotpotqa.problems("dev_100")
+        benchmarks.HOTPOTQA.problems("dev_100")
     (tmp_path / "questions").mkdir()
     printed_by_pandas(tmp_path / "questions" / "hotpotqa_distractor_100.csv")
     original(tmp_path / "hotpotqa_100.json")
-    assert [p.id for p in hotpotqa.problems(f"dev_100@{tmp_path}")] == ["hotpotqa-q1"]
+    assert [p.id for p in benchmarks.HOTPOTQA.problems(f"dev_100@{tmp_path}")] == ["hotpotqa-q1"]
     splits = ("test", "dev_100", "train_100")
-    families = [{p.family for p in hotpotqa.problems(f"{split}@{tmp_path}")} for split in splits]
+    families = [{p.family for p in benchmarks.HOTPOTQA.problems(f"{split}@{tmp_path}")} for split in splits]
     assert families == [{"hotpotqa"}, {"hotpotqa-dev"}, {"hotpotqa-train100"}]
-    [named] = hotpotqa.problems(f"train_100@{tmp_path / 'hotpotqa_100.json'}")
+    [named] = benchmarks.HOTPOTQA.problems(f"train_100@{tmp_path / 'hotpotqa_100.json'}")
     assert named.family == "hotpotqa-train100"
     monkeypatch.setenv("AGENTDISTILL_DATA", str(tmp_path))
     corpus = open_search(["hotpotqa:dev_100", "hotpotqa:train_100"], tmp_path / "index")

@@ -6,21 +6,26 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from agentdistill.sandbox.attacks import cases
+from benchmarks.attack import CASES
 
 from .conftest import MODES, why_not
 
+ROOT = Path(__file__).parents[4]
+
 
 class Suites:
-    """Runs of `agentdistill.sandbox.attack`, started together, awaited one by one."""
+    """Runs of `python -m benchmarks attack`, started together, awaited one by one."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-m", "agentdistill.sandbox.attack", "--json", "--mode"]
+        command = [sys.executable, "-m", "benchmarks", "attack", "--json", "--mode"]
         modes = [mode for mode in MODES if not why_not(mode)]
-        self._runs = {mode: subprocess.Popen([*command, mode], stdout=subprocess.PIPE, text=True) for mode in modes}
+        self._runs = {
+            mode: subprocess.Popen([*command, mode], stdout=subprocess.PIPE, text=True, cwd=ROOT) for mode in modes
+        }
         self._done: dict[str, dict[str, dict[str, object]]] = {}
 
     def verdicts(self, mode: str) -> dict[str, dict[str, object]]:
@@ -46,12 +51,13 @@ def suites() -> Iterator[Suites]:
 
 
 def test_there_are_enough_cases() -> None:
-    assert len(cases()) >= 90
-    assert sum(case.weak for case in cases()) >= 90
+    assert len(CASES) >= 223
+    assert len({case.name for case in CASES}) == len(CASES)
+    assert sum(case.weak for case in CASES) >= 107
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", [case.name for case in cases()])
+@pytest.mark.parametrize("name", [case.name for case in CASES])
 def test_contained(suites: Suites, mode: str, name: str) -> None:
     if why_not(mode):
         pytest.skip(why_not(mode))

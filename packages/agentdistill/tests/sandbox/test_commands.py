@@ -1,4 +1,4 @@
-"""doctor, attack and bench as the command line calls them."""
+"""The doctor, the attacks and the benchmark as the command lines call them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from agentdistill.sandbox import attack, bench, doctor
+from agentdistill.sandbox import doctor
+from benchmarks.attack import attack
+from benchmarks.sandbox import sandbox
 
 from .conftest import MODES, why_not
 
@@ -24,13 +26,13 @@ def test_doctor_tells_what_holds(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_attack_reports(capsys: pytest.CaptureFixture[str]) -> None:
-    assert attack.main(["--only", "SystemExit"]) == 0
+    assert attack(["--only", "SystemExit"]) == 0
     assert "contained" in capsys.readouterr().out
 
 
 def test_bench_reports_ratios(capsys: pytest.CaptureFixture[str]) -> None:
     mode = next(mode for mode in MODES if not why_not(mode))
-    assert bench.main(["--json", "--quick", "--mode", mode]) in (0, 1)
+    assert sandbox(["--json", "--quick", "--mode", mode]) in (0, 1)
     report = json.loads(capsys.readouterr().out)
     # Ratios with a wide margin: times are for the benchmark to tell, on a machine that has nothing else to do.
     assert report["ratios"]["python -c / warm step"] > 100

@@ -73,13 +73,17 @@ def test_soft_timeout_keeps_what_was_done(box: Sandbox) -> None:
         assert s.exec("x").value == "5"
 
 
-def test_atomic_steps_need_no_replay(best: Sandbox) -> None:
+def test_a_step_on_a_fork_needs_no_replay(best: Sandbox) -> None:
     with best.session() as s:
         s.exec("import time; x = time.time()")
         before = s.exec("x").value
-        result = s.exec("import os; os._exit(1)", atomic=True)
-        assert (result.stop, result.state_lost) == (Stop.CRASH, False)
-        assert s.exec("x", atomic=True).value == before
+        (trial,) = s.fork()
+        assert trial.exec("import os; os._exit(1)").state_lost
+        assert s.exec("x").value == before
+        (trial,) = s.fork()
+        assert trial.exec("x").value == before
+        s.commit(trial)
+        assert s.exec("x").value == before
 
 
 def test_replay_does_not_call_tools_again(box: Sandbox) -> None:
@@ -116,18 +120,18 @@ def test_too_many_states_is_a_result_not_an_exception() -> None:
 
 _QUIET = """
 import sys
-template = sys.modules["_sandbox.template"]
+fork = sys.modules["_sandbox.isolation"].fork_as_sibling
 def hide(self, size):
-    self._line.take(size)
-    if sys.modules["_sandbox.kernel"].sibling() == 0:
+    self._take(size)
+    if fork() == 0:
         while True: pass
-template.Forker.__call__ = hide
+sys.modules["_sandbox.template"].Forker.__call__ = hide
 """
 
 
 def test_a_state_that_forks_in_secret_costs_nobody_else_a_fork(best: Sandbox) -> None:
     with best.session() as hostile, best.session() as honest:
-        hostile.exec(_QUIET)
+        assert hostile.exec(_QUIET).ok
         honest.exec("x = 1")
         broken = threading.Thread(target=lambda: hostile.fork(1))
         broken.start()

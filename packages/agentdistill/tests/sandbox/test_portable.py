@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from agentdistill.sandbox import Limits, Sandbox, SandboxUnavailable, Stop, pool
+from agentdistill.sandbox import Limits, Sandbox, SandboxUnavailable, Stop, session
 
 
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "has_linux_layers", lambda: False)
+    monkeypatch.setattr(session, "has_linux_layers", lambda: False)
 
 
 @pytest.mark.usefixtures("elsewhere")

@@ -28,20 +28,18 @@ with Sandbox(modules=()) as box, box.session() as s:
 """
 # What a default container's own filter does: no namespaces, whoever asks.
 _NO_NAMESPACES = """
-from agentdistill.sandbox.inside import kernel, seccomp
-kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-op = seccomp._op
-seccomp.install([op(0x20, 0), op(0x15, kernel.NUMBERS["unshare"], 0, 1), op(6, seccomp.DENY), op(6, seccomp.ALLOW)])
+from agentdistill.sandbox.inside.isolation import *
+call("prctl", PR_SET_NO_NEW_PRIVS, 1)
+install([op(0x20, 0), op(0x15, NUMBERS["unshare"], 0, 1), op(6, DENY), op(6, ALLOW)])
 """
 
 
 # Somebody else's listener is installed already: there can be no second one, so no fork gate.
 _NO_GATE = """
-from agentdistill.sandbox.inside import kernel, seccomp
-kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-op = seccomp._op
-code = [op(0x20, 0), op(0x15, kernel.NUMBERS["memfd_create"], 0, 1), op(6, seccomp.NOTIFY), op(6, seccomp.ALLOW)]
-listener = seccomp.install(code, listen=True)
+from agentdistill.sandbox.inside.isolation import *
+call("prctl", PR_SET_NO_NEW_PRIVS, 1)
+code = [op(0x20, 0), op(0x15, NUMBERS["fallocate"], 0, 1), op(6, NOTIFY), op(6, ALLOW)]
+listener = install(code, listen=True)
 """
 
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentdistill.sandbox.channel import Gone, Late, Oversize, SocketChannel
+from agentdistill.sandbox.forked import SocketChannel
 from agentdistill.sandbox.inside import wire
+from agentdistill.sandbox.step import Gone, Late, Oversize
 
 
 @given(st.lists(st.binary(max_size=200), max_size=wire.MAX_FIELDS), st.integers(0, 255))

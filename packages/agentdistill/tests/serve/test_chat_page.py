@@ -19,8 +19,8 @@ from agentdistill.errors import InfrastructureError  # noqa: E402
 from agentdistill.models.scripted import Scripted  # noqa: E402
 from agentdistill.serve import ServeSettings  # noqa: E402
 from agentdistill.types import Consistency  # noqa: E402
-from agentdistill.verify.asking import Choosing  # noqa: E402
-from agentdistill.verify.judges import Kit  # noqa: E402
+from agentdistill.verify.judging import Choosing  # noqa: E402
+from agentdistill.verify.verifiers import Kit  # noqa: E402
 
 HOSTILE = "<img src=x onerror='window.pwned = 1'></script><script>window.pwned = 2</script>"
 

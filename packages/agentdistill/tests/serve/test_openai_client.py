@@ -20,8 +20,8 @@ from agentdistill.errors import InfrastructureError  # noqa: E402
 from agentdistill.models.scripted import Scripted  # noqa: E402
 from agentdistill.serve import ServeSettings  # noqa: E402
 from agentdistill.types import Consistency  # noqa: E402
-from agentdistill.verify.asking import Choosing  # noqa: E402
-from agentdistill.verify.judges import Kit  # noqa: E402
+from agentdistill.verify.judging import Choosing  # noqa: E402
+from agentdistill.verify.verifiers import Kit  # noqa: E402
 
 NO_RETRY = {"max_retries": 0, "timeout": 60.0, "api_key": "none"}
 

@@ -16,8 +16,8 @@ from agentdistill.environment import Environment  # noqa: E402
 from agentdistill.errors import InfrastructureError  # noqa: E402
 from agentdistill.models.scripted import Scripted  # noqa: E402
 from agentdistill.serve.conversation import Shelf  # noqa: E402
-from agentdistill.verify.asking import Choosing  # noqa: E402
-from agentdistill.verify.judges import Kit  # noqa: E402
+from agentdistill.verify.judging import Choosing  # noqa: E402
+from agentdistill.verify.verifiers import Kit  # noqa: E402
 
 CONTEXT = 600
 

@@ -28,8 +28,8 @@ from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.pipeline import run_recipe
 from agentdistill.pipeline.run import find_student, load_student, open_run
 from agentdistill.prompts import load_style
-from agentdistill.prompts.tiny import action
 from agentdistill.types import End, Message, Problem, Sampling
+from tinyworld.prompts import action
 
 PYTHON = os.environ.get("SMOLAGENTS_PYTHON", sys.executable)
 CLIENT = Path(__file__).parents[1] / "fixtures" / "smolagents_client.py"

@@ -17,8 +17,8 @@ pytest.importorskip("fastapi", reason="the extra agentdistill[serve] is not inst
 from agentdistill.environment import Environment  # noqa: E402
 from agentdistill.errors import InfrastructureError  # noqa: E402
 from agentdistill.models.scripted import Scripted  # noqa: E402
-from agentdistill.verify.asking import TEMPERATURE, Choosing  # noqa: E402
-from agentdistill.verify.judges import Kit  # noqa: E402
+from agentdistill.verify.judging import TEMPERATURE, Choosing  # noqa: E402
+from agentdistill.verify.verifiers import Kit  # noqa: E402
 
 NO_RETRY = {"max_retries": 0, "timeout": 120.0, "api_key": "none"}
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from agentdistill import scorers
 from agentdistill.errors import DataError, UserError
-from agentdistill.grade import _exact, grade
 from agentdistill.registry import names
+from agentdistill.scorers import exact
 from agentdistill.tasks import find_task
-from agentdistill.tasks._benchmark import FOLDER_VARIABLE, parse_spec
-from agentdistill.tasks.math import last_box
+from agentdistill.tasks.benchmarks import FOLDER_VARIABLE, parse_spec
 from agentdistill.types import Problem
 
 SHARED = Path(__file__).parents[4].parent / "shared" / "data"
@@ -72,21 +72,21 @@ def test_the_papers_samples(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @needs_shared
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_every_gold_answer_passes_its_own_grader(name: str) -> None:
+def test_every_gold_answer_passes_its_own_scorer(name: str) -> None:
     made = problems_of(f"{name}:test@{SHARED}")
-    wrong = [p.answer for p in made if not grade(p.kind, p.answer, p.answer, p.aliases).correct]
+    wrong = [p.answer for p in made if not scorers.score(p.kind, p.answer, p.answer, p.aliases).correct]
     assert wrong == []
     # The same in other clothes, so that it is not the text that is compared.
     dressed = [rf"$\boxed{{{p.answer} }}$." if p.kind == "math" else f"The answer is: {p.answer}." for p in made]
-    wrong = [s for s, p in zip(dressed, made, strict=True) if not grade(p.kind, s, p.answer, p.aliases).correct]
+    wrong = [s for s, p in zip(dressed, made, strict=True) if not scorers.score(p.kind, s, p.answer, p.aliases).correct]
     assert wrong == []
 
 
 @needs_shared
 @pytest.mark.parametrize("name", ["math500", "gsm_hard", "aime", "olymmath"])
-def test_the_exact_grader_reads_every_gold_answer(name: str) -> None:
+def test_the_exact_comparison_reads_every_gold_answer(name: str) -> None:
     made = problems_of(f"{name}:test@{SHARED}")
-    assert [p.answer for p in made if not _exact.compare(rf"\boxed{{{p.answer}}}", p.answer).correct] == []
+    assert [p.answer for p in made if not exact.compare(rf"\boxed{{{p.answer}}}", p.answer).correct] == []
 
 
 @needs_shared
@@ -114,7 +114,7 @@ def test_gsm8k_from_its_release() -> None:
     test, train = problems_of(f"gsm8k:test:660@{SHARED}"), problems_of(f"gsm8k:train@{SHARED}")
     assert (len(test), test[0].answer, test[0].kind) == (660, "18", "math")
     assert len(train) == 7473
-    assert all(grade("math", p.answer, p.answer).correct for p in test)
+    assert all(scorers.score("math", p.answer, p.answer).correct for p in test)
 
 
 @needs_shared
@@ -123,7 +123,7 @@ def test_svamp_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     made = problems_of("svamp")
     assert (len(made), len({p.id for p in made}), {p.kind for p in made}) == (1000, 1000, {"math"})
     assert (made[0].id, made[0].answer) == ("svamp-svamp_3735", "14")
-    assert all(grade("math", p.answer, p.answer).correct for p in made)
+    assert all(scorers.score("math", p.answer, p.answer).correct for p in made)
     assert problems_of("svamp:test:7") == made[:7]
 
 
@@ -163,9 +163,9 @@ def test_mmlu_pro_has_letters_and_the_options_own_words(tmp_path: Path) -> None:
     first, second = problems_of(f"mmlu_pro@{path}")
     assert first.question.splitlines()[2:5] == ["A. iron", "B. gold", "C. tin"]
     for said in ("B", "b", "(B)", "B.", "gold", "B. gold"):
-        assert grade("short", said, first.answer, first.aliases).correct, said
+        assert scorers.score("short", said, first.answer, first.aliases).correct, said
     for said in ("A", "(A)", "iron", "A. iron", "gold and tin"):
-        assert not grade("short", said, first.answer, first.aliases).correct, said
+        assert not scorers.score("short", said, first.answer, first.aliases).correct, said
     assert second.aliases == ()
     assert problems_of(f"mmlu_pro@{tmp_path}") == [first, second]
 
@@ -183,12 +183,12 @@ def test_math_as_the_hub_has_it(tmp_path: Path) -> None:
     rows = [
         {"problem": "a?", "level": "Level 4", "solution": r"so $\boxed{1}$, no, $\boxed{\frac{1}{2}}$."},
         {"problem": "b?", "level": "Level 1", "solution": r"$\boxed{7}$"},
+        {"problem": "c?", "level": "Level 4", "solution": "no box, though } is closed"},
+        {"problem": "d?", "level": "Level 4", "solution": r"\boxed{never closed"},
     ]
     (tmp_path / "math_1000.json").write_text(json.dumps(rows))
     (made,) = problems_of(f"math:hard@{tmp_path}")
     assert (made.question, made.answer, made.family) == ("a?", r"\frac{1}{2}", "math")
-    assert last_box("no box") == ""
-    assert last_box(r"\boxed{never closed") == ""
 
 
 def test_aliases_and_other_names_of_columns(tmp_path: Path) -> None:

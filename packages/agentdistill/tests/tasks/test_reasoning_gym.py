@@ -17,8 +17,8 @@ from fractions import Fraction
 import pytest
 
 from agentdistill.errors import UserError
-from agentdistill.gym import entries, offered, parse_ref
-from agentdistill.gym.levels import FAULTY_TEMPLATES, LEVELS, SETS
+from agentdistill.scorers import gym
+from agentdistill.scorers.gym import FAULTY_TEMPLATES, LEVELS, SETS, offered, parse_ref
 from agentdistill.tasks import find_task
 from agentdistill.tasks.reasoning_gym import SPLITS, parse, problems
 from agentdistill.types import Problem
@@ -146,13 +146,13 @@ def test_questions_and_answers_are_short(made):
 
 def test_without_the_library_one_line_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "reasoning_gym", None)
-    entries._library.cache_clear()
+    gym._library.cache_clear()
     try:
         with pytest.raises(UserError, match=r"reasoning_gym is not installed.*pip install 'agentdistill\[gym\]'"):
             problems("train:gcd:1")
     finally:
         monkeypatch.undo()
-        entries._library.cache_clear()
+        gym._library.cache_clear()
 
 
 # --- the gold answers -------------------------------------------------------------------------------------------------

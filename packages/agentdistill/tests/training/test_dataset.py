@@ -120,7 +120,7 @@ def test_the_defaults_are_the_papers() -> None:
 
 def test_importing_is_light() -> None:
     """Neither torch nor its company is loaded before it is needed: the command line imports all of these."""
-    modules = "agentdistill.chat, agentdistill.models.local, agentdistill.training, agentdistill.bench.training"
+    modules = "agentdistill.chat, agentdistill.models.local, agentdistill.training"
     heavy = "{'torch', 'transformers', 'trl', 'datasets', 'peft', 'jinja2', 'numpy'} & set(sys.modules)"
     code = f"import sys, {modules}; print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=source_environment())

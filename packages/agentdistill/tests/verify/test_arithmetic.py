@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from agentdistill.environment import Environment
 from agentdistill.verify import Verdict, read_pools
-from agentdistill.verify.confusion import of_judge
-from agentdistill.verify.evidence import Policy
-from agentdistill.verify.judges.calculations import LIMITS, Checker, calculations, with_calculations
+from agentdistill.verify.calculations import LIMITS, Checker, calculations, with_calculations
+from agentdistill.verify.confusion import of_verifier
+from agentdistill.verify.select import Policy
 
 GSM8K = Path(__file__).parents[5] / "shared/data/math/gsm8k_model_solutions_first660.jsonl"
 
@@ -99,7 +99,7 @@ def test_what_is_right_is_true_and_what_is_off_is_not(checker, a, b, sign, off):
 def test_real_solutions_are_checked():
     """Right solutions hardly ever calculate wrong; wrong ones mostly calculate right, since they had a calculator."""
     pools = with_calculations(read_pools(GSM8K, limit=60))
-    matrix = of_judge(pools, "calculations", Policy())
+    matrix = of_verifier(pools, "calculations", Policy())
     assert matrix.n == 240
     assert matrix.recall > 0.95
     assert 0 < matrix.specificity < 0.3

@@ -10,20 +10,20 @@ import pytest
 from tiny_models import save_checkpoint
 
 from agentdistill.errors import DataError, ModelError
+from agentdistill.prompts import standard
 from agentdistill.store import digest
 from agentdistill.training import TrainSettings, train
 from agentdistill.types import Message, Problem, Request, Sampling, Source
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict
 from agentdistill.verify.distil import lessons
-from agentdistill.verify.judges import JudgeSettings
-from agentdistill.verify.judges.prm import Scored, load_local, load_scorer, steps_of
 from agentdistill.verify.judging import Judged
-from agentdistill.verify.prm_training import marked, train_prm
+from agentdistill.verify.prm import Scored, load_local, load_scorer, marked, steps_of, train_prm
 from agentdistill.verify.recipe import RoleSettings
-from agentdistill.verify.styles import standard, tiny
 from agentdistill.verify.types import Check
+from agentdistill.verify.verifiers import VerifierSettings
+from tinyworld import prompts as tiny
 
-CODE = JudgeSettings(name="teacher", role="code", model={"model": "scripted", "replies": ""})
+CODE = VerifierSettings(name="teacher", role="code", model={"model": "scripted", "replies": ""})
 RIGHT, WRONG = "6 * 7 = 42\n42 - 1 = 41", "6 * 7 = 40\n40 - 1 = 39"
 POOLS = [
     Pool(
@@ -59,7 +59,7 @@ def test_only_checks_that_tell_the_truth_are_learned():
     assert found.counts["more than of the other sort"] == 3
     assert found.counts["kept"] == len(found.traces) == 6
     trace = next(t for t in found.traces if RIGHT in t.prompt[1].content)
-    assert trace.prompt == standard.code(trace.problem.question, RIGHT)
+    assert trace.prompt == standard.check("code", trace.problem.question, RIGHT)
     assert trace.steps[0].reply == Message("assistant", "I say true.", Source.MODEL)
     wanted = {WRONG: "I say false.", RIGHT: "I say true."}
     for t in found.traces:
@@ -67,30 +67,11 @@ def test_only_checks_that_tell_the_truth_are_learned():
         assert t.steps[0].reply.content == wanted[solution]
 
 
-def test_a_teacher_without_words_of_its_own_writes_in_the_style():
-    teacher = JudgeSettings(name="teacher", role="calculations")
-    right = (Check("6 * 7 = 42", Verdict.TRUE), Check("42 - 1 = 41", Verdict.TRUE))
-    wrong = (Check("6 * 7 = 40", Verdict.FALSE), Check("40 - 1 = 39", Verdict.TRUE))
-    lines = journal(right, wrong, (Check("", Verdict.NO_CODE),))
-    code = RoleSettings(name="toolv", role="code", teacher="teacher")
-    found = lessons(POOLS, code, "tiny", (teacher, lines))
-    assert found.traces[0].prompt == tiny.code(POOLS[0].problem.question, RIGHT)
-    assert found.traces[0].steps[0].reply.content == "```py\nprint(6 * 7 == 42 and 42 - 1 == 41)\n```"
-    assert found.counts["ended in no code"] == 3
-    cot = lessons(POOLS, RoleSettings(name="plain", role="cot", teacher="teacher"), "tiny", (teacher, lines))
-    assert {t.steps[0].reply.content for t in cot.traces} == {
-        "6 * 7 = 42 yes\n42 - 1 = 41 yes\nVerification: Yes",
-        "6 * 7 = 40 no\n40 - 1 = 39 yes\nVerification: No",
-    }
-    with pytest.raises(DataError, match="the style has no code_reply"):
-        lessons(POOLS, code, "standard", (teacher, lines))
-
-
 def test_what_cannot_be_learned_is_told():
     role = RoleSettings(name="toolv", role="code", teacher="teacher")
     with pytest.raises(DataError, match=r"nothing to learn from: 9 not judged"):
         lessons(POOLS, role, "standard", (CODE, []))
-    gold = JudgeSettings(name="gold", role="gold")
+    gold = VerifierSettings(name="gold", role="gold")
     with pytest.raises(DataError, match="plays gold and cannot teach code"):
         lessons(POOLS, role, "standard", (gold, []))
     with pytest.raises(DataError, match="needs the checks of a teacher"):
@@ -128,7 +109,7 @@ def base(tmp_path_factory) -> Path:
 def adapters(base, tmp_path_factory) -> dict[str, str]:
     """Two roles on one base, each trained to say one thing."""
     folder = tmp_path_factory.mktemp("roles")
-    gold = JudgeSettings(name="gold", role="gold")
+    gold = VerifierSettings(name="gold", role="gold")
     out = {}
     for name, reply in (("yes", "Yes yes yes"), ("no", "No no no")):
         checks = (Check(reply, Verdict.TRUE),), (Check(reply, Verdict.FALSE),), ()
@@ -144,7 +125,7 @@ def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
     from agentdistill.verify.models import load_roles
 
     roles = load_roles(str(base), {"yes": adapters["yes"], "no": adapters["no"], "generator": None}, device="cpu")
-    request = Request(tiny.genrm("What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=6))
+    request = Request(tiny.check("genrm", "What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=6))
 
     def says(model) -> str:
         return asyncio.run(model.generate([request]))[0][0].text
@@ -169,15 +150,15 @@ def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
 def test_judges_that_are_adapters_of_one_base_are_loaded_once(adapters, prm):
     from agentdistill.verify.models import on_one_base
 
-    def judge(name: str, path: object, role: str = "genrm") -> JudgeSettings:
-        return JudgeSettings(name=name, role=role, model={"model": "local", "path": str(path), "device": "cpu"})
+    def judge(name: str, path: object, role: str = "genrm") -> VerifierSettings:
+        return VerifierSettings(name=name, role=role, model={"model": "local", "path": str(path), "device": "cpu"})
 
     makers = on_one_base([judge("a", adapters["yes"]), judge("b", adapters["no"]), judge("c", prm, "prm")])
     assert makers.keys() == {"a", "b"}
     a, b = makers["a"](), makers["b"]()
     assert a._decoder.model is b._decoder.model
     asyncio.run(a.aclose())
-    request = Request(tiny.genrm("What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=2))
+    request = Request(tiny.check("genrm", "What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=2))
     assert asyncio.run(b.generate([request]))[0][0].n_new_tokens > 0
     assert on_one_base([judge("a", adapters["yes"])]) == {}
 

@@ -20,12 +20,11 @@ from agentdistill.prompts import load_style
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.types import Problem
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, write_pools
-from agentdistill.verify.asking import Choosing, answer, explain
-from agentdistill.verify.curves import Costs, curve
-from agentdistill.verify.judges import JudgeSettings, Kit
+from agentdistill.verify.judging import Choosing, answer, explain
 from agentdistill.verify.page import render
 from agentdistill.verify.recipe import load_verify_recipe
-from agentdistill.verify.rescore import Asked
+from agentdistill.verify.scores import Asked, Costs, curve
+from agentdistill.verify.verifiers import Kit, VerifierSettings
 
 ROOT = Path(__file__).parents[4]
 GSM8K = ROOT.parent / "shared/data/math/gsm8k_model_solutions_first660.jsonl"
@@ -42,17 +41,17 @@ replies = {{ "apples" = "2 + 3 = 5\\n\\nAnswer: 5", "pears" = "4 + 4 = 9\\n\\nAn
 [sample]
 n = 3
 
-[[judges]]
+[[verifiers]]
 name = "toolv"
 role = "code"
 k = 2
 model = {{ model = "scripted", replies = {{ "apples" = "```py\\nprint(2 + 3 == 5)\\n```", "pears" = "```py\\nprint(4 + 4 == 9)\\n```" }} }}
 
-[[judges]]
+[[verifiers]]
 name = "sums"
 role = "calculations"
 
-[[judges]]
+[[verifiers]]
 name = "reward"
 role = "genrm"
 k = 2
@@ -88,7 +87,7 @@ def test_a_recipe_from_problems_to_a_page(recipe, tmp_path, capsys):
 
     before = file.read_bytes()
     run(capsys, "sample", recipe, *runs)  # nothing is sampled again, and what was judged stays
-    run(capsys, "judge", recipe, *runs, "--judge", "toolv")
+    run(capsys, "judge", recipe, *runs, "--verifier", "toolv")
     assert file.read_bytes() == before
 
     told = json.loads(run(capsys, "rescore", file, "--resamples", 50))
@@ -122,8 +121,17 @@ def test_what_another_model_said_is_set_aside(recipe, tmp_path, capsys):
     assert not (folder / "sampled.jsonl.old-2").exists()
 
 
+def sums(n: int) -> list[Pool]:
+    """Sums of three numbers, right and wrong in turn, one candidate each."""
+    out = []
+    for i in range(n):
+        problem = Problem(f"sum-{i}", f"What is {i} + 100 + 7?", str(107 + i), "math", "sums")
+        out.append(Pool(problem, (Candidate(f"{i} + 100 + 7 = {107 + i + i % 2}", str(107 + i + i % 2), i % 2 == 0),)))
+    return out
+
+
 def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
-    run(capsys, "toy", tmp_path / "toy.jsonl", "--terms", 3, "--n", 2)
+    write_pools(tmp_path / "toy.jsonl", sums(4))
     arguments = (
         "judge",
         recipe,
@@ -131,7 +139,7 @@ def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
         tmp_path / "runs",
         "--candidates",
         tmp_path / "toy.jsonl",
-        "--judge",
+        "--verifier",
         "sums",
     )
     file = Path(run(capsys, *arguments).strip())
@@ -140,13 +148,13 @@ def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
     before = file.read_bytes()
     run(capsys, *arguments)
     assert file.read_bytes() == before
-    run(capsys, "toy", tmp_path / "toy.jsonl", "--terms", 4, "--n", 2)
+    write_pools(tmp_path / "toy.jsonl", sums(5))
     assert main(["verify", *map(str, arguments)]) == 2
     assert "holds other candidates" in capsys.readouterr().err
 
 
 def test_a_gold_answer_that_is_corrected_counts(recipe, tmp_path, capsys):
-    recipe.write_text(recipe.read_text() + '\n[[judges]]\nname = "oracle"\nrole = "gold"\n')
+    recipe.write_text(recipe.read_text() + '\n[[verifiers]]\nname = "oracle"\nrole = "gold"\n')
     page = ["run", recipe, "--runs", tmp_path / "runs"]
     folder = tmp_path / "runs" / "small"
     run(capsys, *page)
@@ -166,7 +174,7 @@ def test_a_gold_answer_that_is_corrected_counts(recipe, tmp_path, capsys):
 def test_what_changes_in_a_given_file_counts(recipe, tmp_path, capsys):
     row = {"problem": "2 + 3?", "id": "a", "answer": "5", "candidates": [{"solution": "2 + 3 = 5", "score": 0.2}]}
     file = tmp_path / "mine.jsonl"
-    judge = ["judge", recipe, "--runs", tmp_path / "runs", "--candidates", file, "--judge", "sums"]
+    judge = ["judge", recipe, "--runs", tmp_path / "runs", "--candidates", file, "--verifier", "sums"]
     file.write_text(json.dumps(row))
     run(capsys, *judge)
     row["candidates"][0] |= {"score": 0.7, "correct": False}
@@ -204,7 +212,7 @@ def test_a_judge_that_the_recipe_no_longer_has_says_nothing(recipe, tmp_path, ca
 def test_another_sandbox_corpus_or_style_judges_anew(change, changed, recipe, tmp_path, capsys):
     for name in ("corpus", "other"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"title": name, "text": f"{name}: apples, pears"}) + "\n")
-    facts = '[[judges]]\nname = "facts"\nrole = "facts"\nk = 1\nmodel = { model = "scripted", replies = "" }\n'
+    facts = '[[verifiers]]\nname = "facts"\nrole = "facts"\nk = 1\nmodel = { model = "scripted", replies = "" }\n'
     recipe.write_text(f'{recipe.read_text()}{facts}\n[tools]\nsearch = "{tmp_path}/corpus.jsonl"\n')
     runs = [recipe, "--runs", tmp_path / "runs"]
     run(capsys, "sample", *runs)
@@ -219,7 +227,7 @@ def test_another_sandbox_corpus_or_style_judges_anew(change, changed, recipe, tm
 
 def test_seconds_a_candidate_are_of_this_very_judge_and_of_all_its_parts(recipe, tmp_path, capsys):
     def judge():
-        run(capsys, "judge", *runs, "--judge", "reward")
+        run(capsys, "judge", *runs, "--verifier", "reward")
         return json.loads((folder / "candidates.costs.json").read_text())
 
     runs = [recipe, "--runs", tmp_path / "runs"]
@@ -250,12 +258,13 @@ def test_a_dry_run_has_a_folder_of_its_own(recipe, tmp_path, capsys):
     ("change", "words"),
     [
         (('role = "code"', 'role = "coder"'), "role"),
-        (("k = 2\n", "k = 0\n"), "judges.k has to be at least 1"),
-        (('name = "sums"', 'name = "toolv"'), "two judges have one name"),
+        (("k = 2\n", "k = 0\n"), "verifiers.k has to be at least 1"),
+        (('name = "sums"', 'name = "toolv"'), "two verifiers have one name"),
+        (("[[verifiers]]", "[[judges]]"), "[[judges]] is now called [[verifiers]]"),
         (("n = 3", "n = 3\ntemprature = 1.0"), 'unknown key "temprature" in [sample]; did you mean "temperature"?'),
         (("n = 3", "n = 3\ntemperature = 0.0"), "n above 1 needs a temperature above 0"),
         (("[generator]\nmodel", "[generator]\nmodle"), "unknown key"),
-        (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'y'\n\n[sample]"), 'unknown judge "y"'),
+        (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'y'\n\n[sample]"), 'unknown verifier "y"'),
         (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'sums'\n\n[sample]"), "set base at the top"),
         (("[sample]", "[policy]\nfiltered = 'later'\n\n[sample]"), 'unknown filtered "later"'),
         (
@@ -276,9 +285,9 @@ def test_what_is_wrong_with_a_recipe_is_one_clear_line(recipe, change, words):
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes/verify").glob("*.toml")), ids=lambda p: p.name)
 def test_the_recipes_of_verification_can_be_read(path):
     read = load_verify_recipe(path)
-    assert read.judges
+    assert read.verifiers
     assert set(filter(None, (read.listen.verifier, read.listen.plain, read.listen.reward))) <= {
-        j.name for j in read.judges
+        j.name for j in read.verifiers
     }
 
 
@@ -289,11 +298,10 @@ def test_the_recipes_of_verification_can_be_read(path):
         (["rescore", "c.jsonl", "--methods", "median"], "no selection is called"),
         (["rescore", "c.jsonl", "--budgets", "5"], "a budget of 5 is not between 1 and 2"),
         (["rescore", "c.jsonl", "--methods", "verifier"], '"verifier" needs verdicts'),
-        (["rescore", "c.jsonl", "--reward", "prm"], 'no judge is called "prm"'),
+        (["rescore", "c.jsonl", "--reward", "prm"], 'no verifier is called "prm"'),
         (["rescore", "ungraded.jsonl"], "has no gold answer"),
         (["curve", "c.jsonl", "--out", "c.png"], "ends in .html, .md, .svg or .json"),
         (["theory", "--p", "1.5"], "are probabilities"),
-        (["toy", "toy.jsonl", "--terms", "1"], "at least two terms"),
         (["sample", "gone.toml"], "No such file"),
     ],
 )
@@ -353,7 +361,7 @@ def test_costs_of_a_budget_are_those_of_the_stages_it_needs():
     assert cost["verifier-weighted"]["2"]["tokens"] == 60
     assert cost["verifier-weighted"]["2"]["seconds"] is None  # nobody told how long the PRM took
     assert told["verifiers"]["toolv"]["families"].keys() == {"f0", "f1"}
-    assert {t["verifier"] for t in told["theory"]} == {"toolv", "prm", "toolv × prm"}
+    assert set(told["verifiers"]) == {"toolv", "prm", "toolv × prm"}
     unknown = curve("c", POOLS, Asked(n_resamples=50), Costs())
     assert unknown["methods"]["majority"]["budgets"]["4"]["cost"]["flops"] is None
 
@@ -380,8 +388,8 @@ def test_the_page_is_whole_and_loads_nothing():
     tags.feed(page)
     assert tags.open == []
     # Against candidates for wide and narrow pages, tokens, two families; verdicts by family; and for the verifier, the
-    # reward model and both together a matrix, the lemma and the price of a lower q.
-    assert tags.figures == 6 + 3 * 3
+    # reward model and both together a matrix.
+    assert tags.figures == 6 + 3
     assert "NaN" not in page
 
 
@@ -395,12 +403,12 @@ def test_stored_costs_are_found_beside_the_file(tmp_path, capsys):
     assert main(["verify", "curve", str(tmp_path / "c.jsonl")]) == 2
 
 
-def test_the_toy_task_and_the_theory_from_the_command_line(tmp_path, capsys):
-    run(capsys, "toy", tmp_path / "toy.jsonl", "--terms", 3, "--n", 5)
-    told = json.loads(run(capsys, "rescore", tmp_path / "toy.jsonl", "--check", "calculations", "--resamples", 20))
+def test_sums_and_the_theory_from_the_command_line(tmp_path, capsys):
+    write_pools(tmp_path / "sums.jsonl", sums(10))
+    told = json.loads(run(capsys, "rescore", tmp_path / "sums.jsonl", "--check", "calculations", "--resamples", 20))
     assert (told["verifiers"]["calculations"]["tp"], told["verifiers"]["calculations"]["tn"]) == (5, 5)
-    rows = json.loads(run(capsys, "theory", "--p", 0.9, "--q", 0.8, "--n", 1, 4, "--trials", 5000))
-    assert [r["n"] for r in rows] == [1, 4]
+    rows = json.loads(run(capsys, "theory", "--p", 0.9, "--q", 0.8, "--n", 1, 4))
+    assert [(r["n"], round(r["formula"], 4)) for r in rows] == [(1, 0.5), (4, 0.8242)]
 
 
 # --- while somebody waits ---------------------------------------------------------------------------------------------
@@ -419,7 +427,7 @@ def test_several_trajectories_are_judged_and_one_wins():
     async def solve(model, name):
         return await chain_of_thought(model, problem, load_style("standard"), RolloutSettings(), trace_id=name)
 
-    settings = JudgeSettings(name="toolv", role="code", k=2, model={"model": "scripted", "replies": ""})
+    settings = VerifierSettings(name="toolv", role="code", k=2, model={"model": "scripted", "replies": ""})
     with Environment() as environment:
         kit = Kit(environment)
         model = Scripted(reply, batch_size=1)
@@ -483,7 +491,7 @@ def test_local_weights_sample_and_judge_the_same_after_a_kill(recipe, tmp_path, 
     sampled = file.read_bytes()
     assert len({c.solution for p in read_pools(file) for c in p.candidates}) > 3  # every sample has a seed of its own
     assert all(c.n_new_tokens > 0 and c.n_prompt_tokens > 0 for p in read_pools(file) for c in p.candidates)
-    run(capsys, "judge", *runs, "--judge", "toolv")
+    run(capsys, "judge", *runs, "--verifier", "toolv")
     judged = file.read_bytes()
     assert json.loads(file.with_suffix(".costs.json").read_text())["n_parameters"]["toolv"] > 1000
 
@@ -492,5 +500,5 @@ def test_local_weights_sample_and_judge_the_same_after_a_kill(recipe, tmp_path, 
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
         if stage == "sample":
             file.unlink()
-        run(capsys, stage, *runs, *(["--judge", "toolv"] if stage == "judge" else []))
+        run(capsys, stage, *runs, *(["--verifier", "toolv"] if stage == "judge" else []))
         assert file.read_bytes() == whole

@@ -12,7 +12,7 @@ import pytest
 from agentdistill.errors import ModelError, RefusedError
 from agentdistill.prompts import load_style
 from agentdistill.types import Problem, Request, Sample, StopReason
-from agentdistill.verify.sampling import SampleSettings, sample_pools
+from agentdistill.verify.candidates import SampleSettings, sample_pools
 from agentdistill.verify.types import Pool
 
 

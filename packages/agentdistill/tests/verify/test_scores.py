@@ -1,10 +1,9 @@
-"""What is computed over stored candidates: intervals over problems, matrices, uneven pools, levels, a lower q."""
+"""What is computed over stored candidates: intervals over problems, matrices, uneven pools, levels."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,11 @@ from agentdistill.cli import main
 from agentdistill.errors import DataError
 from agentdistill.stats import wilson
 from agentdistill.types import Problem
-from agentdistill.verify import Candidate, Confusion, Judgement, Judges, Policy, Pool, Verdict, rescore, write_pools
-from agentdistill.verify.confusion import facts, of_judge
-from agentdistill.verify.curves import Costs, curve
-from agentdistill.verify.evidence import find_judges
-from agentdistill.verify.groups import grouped, strata
-from agentdistill.verify.lemma import at_another_q, chosen_right
-from agentdistill.verify.markdown import markdown
-from agentdistill.verify.page import reading, render, setting
-from agentdistill.verify.rescore import Asked, select_rows
-from agentdistill.verify.theory import chance_right
+from agentdistill.verify import Candidate, Confusion, Judgement, Listen, Policy, Pool, Verdict, rescore, write_pools
+from agentdistill.verify.confusion import facts, of_verifier
+from agentdistill.verify.page import markdown, reading, render, setting
+from agentdistill.verify.scores import Asked, Costs, curve, grouped, select_rows, strata
+from agentdistill.verify.select import find_verifiers
 
 T, F, E = Verdict.TRUE, Verdict.FALSE, Verdict.ERROR
 QUICK = Asked(n_resamples=100)
@@ -55,8 +49,8 @@ def test_a_reward_model_accepts_from_a_half_on_where_code_accepts_by_any():
     """One Yes of four is a reward of a quarter, and no acceptance; one program of four that passes is one."""
     said = (T, F, F, F)
     pools = [pool(0, solved(False, coded(*said), rewarded(*said)), solved(True, coded(T), rewarded(T, T, F, E)))]
-    assert of_judge(pools, "toolv", Policy()) == Confusion(tp=1, fp=1)
-    assert of_judge(pools, "reward", Policy()) == Confusion(tp=1, tn=1)
+    assert of_verifier(pools, "toolv", Policy()) == Confusion(tp=1, fp=1)
+    assert of_verifier(pools, "reward", Policy()) == Confusion(tp=1, tn=1)
 
 
 def test_verifier_and_reward_together_have_a_matrix():
@@ -82,7 +76,7 @@ def test_a_reward_that_only_ranks_has_no_matrix():
 @pytest.mark.parametrize(("missing", "matrix"), [("reject", Confusion(1, 1, 0, 1)), ("accept", Confusion(2, 0, 1, 0))])
 def test_a_matrix_counts_what_was_not_judged_as_the_filter_does(missing, matrix):
     pools = [pool(0, solved(True, coded(T)), solved(True), solved(False))]
-    assert of_judge(pools, "toolv", Policy(missing=missing)) == matrix
+    assert of_verifier(pools, "toolv", Policy(missing=missing)) == matrix
 
 
 def test_p_and_q_have_intervals_over_problems():
@@ -158,17 +152,17 @@ def test_a_verifier_is_its_own_reward_only_where_that_is_wanted():
     assert "reward" not in told["judges"]
     assert list(told["methods"]) == ["first", "majority", "verifier", "pass"]
     assert select_rows(pools, None, QUICK)[0]["method"] == "verifier"
-    wanted = curve("c", pools, replace(QUICK, judges=Judges(reward="toolv")), Costs())
+    wanted = curve("c", pools, replace(QUICK, listen=Listen(reward="toolv")), Costs())
     assert "verifier-weighted" in wanted["methods"]
     assert "weighed by toolv (the share of its own verdicts)." in " ".join(setting(wanted))
 
 
 def test_a_judge_without_verdicts_is_no_verifier():
     pools = [pool(0, solved(True, scored(0.9)))]
-    for wanted in (Judges(verifier="score"), Judges(plain="score")):
+    for wanted in (Listen(verifier="score"), Listen(plain="score")):
         with pytest.raises(DataError, match='"score" gives scores and no verdicts'):
-            find_judges(pools, wanted)
-    assert find_judges(pools, Judges(reward="score")).reward == "score"
+            find_verifiers(pools, wanted)
+    assert find_verifiers(pools, Listen(reward="score")).reward == "score"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +237,7 @@ def test_the_command_shows_by_level_and_says_where_its_page_is(tmp_path, capsys)
     assert len(told["methods"]["majority"]["budgets"]["1"]["families"]) == 3
 
 
-# --- rivals, and the lemma --------------------------------------------------------------------------------------------
+# --- rivals --------------------------------------------------------------------------------------------------------
 
 
 def test_a_rival_has_a_place_on_the_axes_of_cost():
@@ -255,48 +249,3 @@ def test_a_rival_has_a_place_on_the_axes_of_cost():
     assert "| large, once | 1,000 | 30 | 50 | – |" in markdown([told])
     page = render([told])
     assert page.count(">large</text>") == 2  # beside tokens and FLOPs
-
-
-def by_hand(m: Confusion, n: int) -> float:
-    """The mean over every subset of n, one of its accepted, else of all of it, at random."""
-    cs = [(True, True)] * m.tp + [(False, True)] * m.fn + [(True, False)] * m.fp + [(False, False)] * m.tn
-    found = []
-    for some in combinations(cs, n):
-        left = [right for accepted, right in some if accepted] or [right for _, right in some]
-        found.append(sum(left) / len(left))
-    return sum(found) / len(found)
-
-
-@pytest.mark.parametrize("n", [1, 2, 4, 7])
-@pytest.mark.parametrize(
-    "m", [Confusion(2, 1, 1, 3), Confusion(0, 2, 0, 5), Confusion(7, 0, 0, 0), Confusion(1, 1, 5, 0)]
-)
-def test_what_candidates_give_by_the_lemmas_rule_is_every_subset(m, n):
-    assert chosen_right(m, n) == pytest.approx(by_hand(m, n))
-
-
-def test_a_lower_q_costs_what_throwing_right_ones_away_at_random_costs():
-    m = Confusion(tp=2, fn=0, fp=1, tn=3)
-    kept = [by_hand(Confusion(k, 2 - k, 1, 3), 3) for k in range(3)]
-    assert at_another_q(m, 3, q=0.8, new=0.4) == pytest.approx(kept[0] / 4 + kept[1] / 2 + kept[2] / 4)
-    assert at_another_q(m, 3, q=0.8, new=0.8) == chosen_right(m, 3)
-    back = Confusion(tp=0, fn=1, fp=0, tn=3)
-    assert at_another_q(back, 4, q=0.0, new=1.0) == 1.0
-    assert at_another_q(Confusion(tn=4), 2, q=0.0, new=1.0) == 0.0
-    assert at_another_q(Confusion(tp=2000, tn=2000), 1, q=1.0, new=0.5) == pytest.approx(0.5)
-
-
-def test_the_page_draws_accuracy_against_q_with_the_measured_one_marked():
-    judged = [pool(i, *(solved(k == i % 5, coded(T if k == i % 4 else F)) for k in range(8))) for i in range(10)]
-    told = curve("c", judged, QUICK, Costs())
-    rows = [t for t in told["theory_by_q"] if t["n"] == 8]
-    v = told["verifiers"]["toolv"]
-    [own] = [t for t in rows if t["is_measured"]]
-    assert own["q"] == v["q_accept_right"]["estimate"]
-    same = next(t for t in told["theory"] if t["n"] == 8)
-    assert (own["formula"], own["measured"]) == pytest.approx((same["formula"], same["measured"]))
-    assert rows[-1]["formula"] == chance_right(v["p_reject_wrong"]["estimate"], 1.0, 8, v["base_rate"]).right
-    assert [t["measured"] for t in rows] == sorted(t["measured"] for t in rows)  # a lower q never helps here
-    page = render([told])
-    assert "What another q would give at the p of toolv" in page
-    assert page.count('r="7"') == 2  # the ring, at each of two numbers of candidates

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 import agentdistill
 from agentdistill.errors import DataError, UserError
 from agentdistill.verify import METHODS, Ballots, Policy, Verdict, classes, expected, orders, select
-from agentdistill.verify.evidence import pass_fraction, step_score
-from agentdistill.verify.select import fallbacks, standing
+from agentdistill.verify.select import fallbacks, pass_fraction, standing, step_score
 
 T, F, E, L, N, M = Verdict.TRUE, Verdict.FALSE, Verdict.ERROR, Verdict.TIMEOUT, Verdict.NO_CODE, Verdict.MALFORMED
 

@@ -123,13 +123,17 @@ class Skeleton:
             raise SkeletonError(f"{len(found) or 'no'} joints are called {name!r}")
         return found[0]
 
+    @cached_property
+    def _at_rest(self) -> tuple[Array, Array]:
+        return self.world(self.rest, self.offsets)
+
     def rest_positions(self) -> Array:
         """World positions in the rest pose, (J, 3)."""
-        return self.world(self.rest, self.offsets)[0]
+        return self._at_rest[0].copy()
 
     def rest_world(self) -> Array:
         """World rotations in the rest pose, (J, 4)."""
-        return self.world(self.rest, self.offsets)[1]
+        return self._at_rest[1].copy()
 
     def world(self, rotations: ArrayLike, translations: ArrayLike) -> tuple[Array, Array]:
         """Forward kinematics: local rotations (..., J, 4) and translations (..., J, 3), the world's out.

@@ -17,7 +17,7 @@ def answer(job):
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     if job["file"].endswith(".bvh"):
-        # As Euler angles, its default, single precision loses up to 2e-5 of the size near gimbal lock.
+        # As Euler angles, its default, two rigs are off by 1.3e-5 of their size: see the README of anyrig.
         bpy.ops.import_anim.bvh(
             filepath=job["file"], axis_forward="-Z", axis_up="Y", use_fps_scale=False, rotate_mode="QUATERNION"
         )

@@ -31,13 +31,12 @@ VERBS = {
     "compare": "paired differences between two runs",
     "recipe": "print a recipe with every default",
     "rehearse": "see whether a recipe fits this machine, and how long it takes",
-    "grade": "grade stored predictions",
+    "grade": "score stored predictions",
     "contamination": "find training questions that are test questions too",
     "verify": "sample many solutions, judge them with tools, choose one",
     "retrieve-eval": "how much of what questions need a retriever finds",
     "plugins": "list the tasks, tools, models, filters … that are installed",
-    "sandbox": "what the sandbox holds on this machine, and attacks on it",
-    "bench": "benchmarks, as ratios in one run",
+    "sandbox": "what the sandbox holds on this machine",
     "completion": "print a script for tab completion",
 }
 
@@ -84,6 +83,11 @@ _MODULES = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 1 the world failed, 2 the user's mistake, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    for old, new in _MOVED.items():
+        if f"{' '.join(argv)} ".startswith(f"{old} "):
+            where = f"python -m benchmarks {new} in a clone of the repository"
+            print(f"agentdistill: {old} is not installed any more; run {where}", file=sys.stderr)
+            return 2
     verb = next((a for a in argv if a in VERBS), None)
     args = build_parser(only=verb or "").parse_args(argv)
     try:
@@ -117,4 +121,5 @@ def _interrupted(verb: str) -> int:
     return 130
 
 
+_MOVED = {"bench": "NAME", "sandbox attack": "attack"}
 _RESUMABLE = ("run", "collect", "filter", "train", "evaluate", "report", "on-policy")

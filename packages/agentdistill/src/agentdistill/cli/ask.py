@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agentdistill.models import Model
     from agentdistill.pipeline.run import Run
     from agentdistill.types import Trace
-    from agentdistill.verify.asking import Answered
+    from agentdistill.verify.judging import Answered
 
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:

@@ -1,4 +1,4 @@
-"""``grade``: grade stored predictions. No model is needed, unless one is asked to judge."""
+"""``grade``: score stored predictions. No model is needed, unless one is asked to judge."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agentdistill.errors import UserError
 
 if TYPE_CHECKING:
-    from agentdistill.rescore import Answered
+    from agentdistill.scorers.rescore import Answered
 
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
@@ -29,8 +29,8 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print every verdict and the totals as JSON."""
-    from agentdistill.rescore import read_answered, rescore
+    """Print every score and the totals as JSON."""
+    from agentdistill.scorers.rescore import read_answered, rescore
     from agentdistill.store import json_text
 
     if args.judge and not args.judge_model:
@@ -44,8 +44,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _judged(args: argparse.Namespace, answers: list[Answered]) -> list[bool | None]:
-    from agentdistill.judge import Case, judge_cases
     from agentdistill.models import load_model
+    from agentdistill.scorers.judge import Case, judge_cases
 
     model = load_model("endpoint", url=args.judge, name=args.judge_model, api_key_env=args.judge_key_env)
     path = args.verdicts or args.file.with_name(f"{args.file.stem}.verdicts.jsonl")

@@ -1,17 +1,18 @@
-"""``sandbox doctor`` and ``sandbox attack``."""
+"""``sandbox doctor``."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
-    parser.add_argument("what", choices=("doctor", "attack"), help="say which layers hold here, or try to break out")
+    parser.add_argument("what", choices=("doctor",), help="say which layers hold here")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="options of the command, --json for instance")
 
 
 def main(args: argparse.Namespace) -> int:
     """Hand over to the sandbox's own command."""
-    return int(importlib.import_module(f"agentdistill.sandbox.{args.what}").main(args.rest))
+    from agentdistill.sandbox import doctor
+
+    return doctor.main(args.rest)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from agentdistill.checkpoints import GGUF, PACKAGED, hub_name
+from agentdistill.checkpoints import GGUF, hub_name, packaged
 from agentdistill.errors import DataError, ModelError, UserError
 from agentdistill.gguf_bases import record_of
 from agentdistill.prompts import Style
@@ -236,9 +236,9 @@ def _share_base(config: Path) -> str:
     """
     settings = json.loads(config.read_text(encoding="utf-8"))
     base = settings["base_model_name_or_path"]
-    if base in PACKAGED:
-        how = f"that is what `{PACKAGED[base].install}` brings, dequantised; agentdistill finds it by that name."
-        return f"\n## Its base\n\n`{base}`: {how}\n"
+    if found := packaged(base):
+        about = getattr(found[0], "about", "")
+        return f"\n## Its base\n\n`{base}`: {about}\n" if about else ""
     if not base.endswith(GGUF):
         return ""
     write_json(config, {**settings, "base_model_name_or_path": Path(base).name})

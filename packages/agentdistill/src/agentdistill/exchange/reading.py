@@ -21,14 +21,11 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agentdistill import registry
+from agentdistill import registry, scorers
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, InfrastructureError, UserError
-from agentdistill.grade import grade
 from agentdistill.parse import extract_answer, parse_action, parsed, split_reasoning
-from agentdistill.problems import as_text, as_texts, open_source
-from agentdistill.problems._gold import golds
-from agentdistill.problems._kind import answer_kind
+from agentdistill.problems import answer_kind, as_text, as_texts, golds, open_source
 from agentdistill.prompts import Style
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, from_dict
@@ -71,7 +68,7 @@ def read_trajectories(
 ) -> Imported:
     """The conversations of a file (.jsonl, .json, .parquet) or a hub dataset ``owner/name:split``.
 
-    ``method`` says what they are: ``agent`` or ``cot``. Answers are graded where the row has a gold answer, otherwise
+    ``method`` says what they are: ``agent`` or ``cot``. Answers are scored where the row has a gold answer, otherwise
     the trace stays unscored; as in :func:`~agentdistill.problems.load_problems` one kind goes for all rows that name
     none, those beyond ``limit`` included. An answer that is computed is known by running the steps in ``environment``;
     without one, or where they need tools, it is unknown and unscored. Raises DataError for a source that cannot be read
@@ -132,7 +129,7 @@ def _scored(trace: Trace, kind: str) -> Trace:
     is_unknown = trace.end is End.ANSWERED and trace.answer is None
     if trace.score is not None or not problem.answer or is_unknown:
         return replace(trace, problem=problem)
-    return replace(trace, problem=problem, score=grade(kind, trace.answer, problem.answer, problem.aliases))
+    return replace(trace, problem=problem, score=scorers.score(kind, trace.answer, problem.answer, problem.aliases))
 
 
 def in_style(trace: Trace, style: Style, tools: Sequence[Tool], passages: Sequence[Passage] = ()) -> Trace:

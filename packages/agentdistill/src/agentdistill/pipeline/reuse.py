@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from agentdistill.grade import grade
+from agentdistill import scorers
 from agentdistill.pipeline.folder import StageFolder
 from agentdistill.store import read_traces, repair_jsonl
 from agentdistill.types import End, Problem, Trace
@@ -74,4 +74,4 @@ def _asked_now(trace: Trace, problem: Problem, i: str) -> Trace:
     now, before = replace(trace, id=i, problem=problem), trace.problem
     if (problem.kind, problem.answer, problem.aliases) == (before.kind, before.answer, before.aliases):
         return now
-    return replace(now, score=grade(problem.kind, trace.answer, problem.answer, problem.aliases))
+    return replace(now, score=scorers.score(problem.kind, trace.answer, problem.answer, problem.aliases))

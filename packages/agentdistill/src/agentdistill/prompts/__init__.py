@@ -4,6 +4,9 @@ It has ``agent(question, tools)`` and ``cot(question, passages)``, which open a 
 ``action(thought, code)``, an agent's turn; ``observation(text)``, what the environment says after a step; ``THOUGHT``,
 how every agent turn begins; and ``AGENT_STOP``, the strings at which a turn is over. ``TOOL_RESULT_CHARS`` bounds an
 observation.
+
+A template that verifiers use too has ``check(role, question, solution, passages)``, which opens a check of a solution
+in the role ``code``, ``cot``, ``facts`` or ``genrm``, and ``VERDICT``, how the line with the verdict begins.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from agentdistill import registry
+from agentdistill.errors import UserError
 from agentdistill.retrieval import Passage
 from agentdistill.tools import Tool
 from agentdistill.types import Message
@@ -36,9 +40,34 @@ class Style(Protocol):
         """What the environment says after a step."""
 
 
+class VerifyStyle(Protocol):
+    """What a prompt template has for verifiers."""
+
+    VERDICT: str
+
+    def check(
+        self, role: str, question: str, solution: str, passages: Sequence[Passage] | None = None
+    ) -> tuple[Message, ...]:
+        """The opening of a check: by a program that prints True or False (``code``), by thinking alone (``cot``),
+        against the passages found for it (``facts``), or of the final answer alone (``genrm``)."""
+
+
 def load_style(name: str) -> Style:
     """The template called ``name``. Raises UserError naming the nearest for an unknown one."""
     return cast(Style, registry.load("prompts", name))
+
+
+def can_verify(style: Style) -> bool:
+    """Whether a template has prompts for verifiers."""
+    return hasattr(style, "check")
+
+
+def load_verify_style(name: str) -> VerifyStyle:
+    """The template called ``name``, for verifiers. Raises UserError for an unknown one and one without checks."""
+    style = load_style(name)
+    if not can_verify(style):
+        raise UserError(f'prompt template "{name}" has no prompts for verifiers; use "standard"')
+    return cast(VerifyStyle, style)
 
 
 def format_passages(passages: Sequence[Passage]) -> str:

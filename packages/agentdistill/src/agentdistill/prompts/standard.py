@@ -1,4 +1,4 @@
-"""The words that instruction-tuned models of ordinary size are spoken to in: CodeAct steps, tools as functions."""
+"""For instruction-tuned models of ordinary size: CodeAct steps with tools as functions, and checks of solutions."""
 
 from __future__ import annotations
 
@@ -38,6 +38,40 @@ _COT = """You answer questions by thinking step by step. Write one step a paragr
 End with a line "Answer:" followed by the answer alone: a name, a number or a short phrase. Write the answer to a
 mathematical problem inside \\boxed{}."""
 
+VERDICT = "Verification: is it correct (Yes/No)? "
+
+_CHECK_CODE = """\
+You check solutions to mathematical problems by writing a program. You are given a question and a proposed
+solution. Write one block of Python, and nothing after it:
+
+```python
+...
+```
+
+The program computes what the solution claims, from the numbers of the question, and prints True if the solution holds
+and False if it does not. It prints nothing else. Import nothing but math, sympy and cmath. Never compare floating-point
+numbers with ==: compare whole numbers or fractions, or use math.isclose."""
+
+_CHECK_COT = f"""\
+You check solutions to mathematical problems. You are given a question and a proposed solution. Go through it
+step by step and do every calculation again by yourself. End with a line of this form, with Yes or No at its end:
+{VERDICT}Yes"""
+
+_CHECK_FACTS = f"""\
+You compare a proposed solution with documents. Look only at the facts that it states explicitly, one after
+another, and leave its final answer aside. For each write one line:
+Claim: the fact, in your words -> supported
+or -> contradicted, or -> not mentioned. A fact that the documents do not mention counts as correct. If it states none,
+write: Claim: none -> not mentioned. End with a line of this form, with Yes if no fact is contradicted and No otherwise:
+{VERDICT}Yes"""
+
+_CHECK_GENRM = f"""\
+You grade solutions. You are given a question and a proposed solution. Think about whether its final answer
+is right, step by step, looking for the first mistake. End with a line of this form, with Yes or No at its end:
+{VERDICT}Yes"""
+
+_CHECKS = {"code": _CHECK_CODE, "cot": _CHECK_COT, "facts": _CHECK_FACTS, "genrm": _CHECK_GENRM}
+
 
 def agent(question: str, tools: Sequence[Tool]) -> tuple[Message, ...]:
     """The opening of an agent's conversation."""
@@ -59,3 +93,11 @@ def action(thought: str, code: str) -> str:
 def observation(text: str) -> str:
     """What the environment says after a step."""
     return f"Observation:\n{text}"
+
+
+def check(role: str, question: str, solution: str, passages: Sequence[Passage] | None = None) -> tuple[Message, ...]:
+    """The opening of a check by a verifier of that role, with the passages that were found for it."""
+    text = f"Question:\n{question}\n\nProposed solution:\n{solution}"
+    if passages is not None:
+        text = f"Documents:\n{format_passages(passages)}\n\n{text}"
+    return (Message("system", _CHECKS[role]), Message("user", text))

@@ -12,17 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from agentdistill import registry
+from agentdistill import registry, scorers
 from agentdistill.environment import Environment, Execution
 from agentdistill.errors import DataError, UserError
 from agentdistill.exchange import in_style, read_trajectories, unique_id
-from agentdistill.grade import grade
 from agentdistill.parse import extract_answer
 from agentdistill.problems import open_source
 from agentdistill.prompts import Style
 from agentdistill.retrieval import Passage
 from agentdistill.store import file_digest
-from agentdistill.tasks._benchmark import FOLDER_VARIABLE, Part, Values, parse_spec, sources
+from agentdistill.tasks.benchmarks import FOLDER_VARIABLE, Part, Values, parse_spec, sources
 from agentdistill.tools import Tool
 from agentdistill.types import End, Message, Problem, Score, Source, Step, StepStatus, ToolCall, Trace
 
@@ -75,7 +74,7 @@ class LeftOut:
 
 def rows(name: str, part: Part, path: str | None) -> Iterator[tuple[int, Values]]:
     """Every row of a part of the reader ``name``, with its number from 1. The part is the file ``path``, or lies below
-    the folder ``path``, or where :func:`~agentdistill.tasks._benchmark.sources` finds it.
+    the folder ``path``, or where :func:`~agentdistill.tasks.benchmarks.sources` finds it.
 
     Raises DataError for a file that is missing or malformed."""
     for source in _located(name, part, path):
@@ -180,7 +179,7 @@ def read_sources(
 ) -> Collection:
     """The trajectories of ``method`` in ``sources``, in a prompt template, in the order of the sources.
 
-    A draft's code without a stored observation is run in ``environment``; a program whose answer is graded wrong is
+    A draft's code without a stored observation is run in ``environment``; a program with a wrong answer is
     left out and counted. With ``passages``, chains of thought have passages beside their questions: those of their
     source where it has them, else those that ``passages`` finds. A repeated id gets ``/2``, ``/3``, ...
 
@@ -238,7 +237,7 @@ def _read_split(
 
 def _score(draft: Draft, answer: str | None) -> Score | None:
     p = draft.problem
-    return grade(p.kind, answer, p.answer, p.aliases) if p.answer else None
+    return scorers.score(p.kind, answer, p.answer, p.aliases) if p.answer else None
 
 
 def _answered(draft: Draft, method: str, style: Style, passages: FindPassages | None) -> Trace:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from agentdistill.readers.collection import Draft, LeftOut, Turn, rows, text_of
 from agentdistill.readers.program import NoProgram, program
-from agentdistill.tasks._benchmark import Part
+from agentdistill.tasks.benchmarks import Part
 from agentdistill.types import Problem
 
 SPLITS = {"train": ("agent", "cot")}

@@ -18,7 +18,7 @@ from pathlib import Path
 from agentdistill.readers import arithmetic
 from agentdistill.readers.arithmetic import Number, Unreadable, numbers, numerals
 from agentdistill.readers.collection import Draft, LeftOut, Turn, rows, text_of
-from agentdistill.tasks._benchmark import Part, Values
+from agentdistill.tasks.benchmarks import Part, Values
 from agentdistill.types import Problem
 
 SPLITS = {"all": ("agent", "cot"), "free": ("agent", "cot")}

@@ -15,11 +15,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 
-from agentdistill.gym import entry, parse_ref, rationale
 from agentdistill.readers.arithmetic import Number, numbers, same
 from agentdistill.readers.collection import Draft, LeftOut, Turn
 from agentdistill.readers.program import NoProgram, program
-from agentdistill.tasks._benchmark import Part
+from agentdistill.scorers.gym import entry, parse_ref, rationale
+from agentdistill.tasks.benchmarks import Part
 from agentdistill.tasks.reasoning_gym import parse, stream
 from agentdistill.types import Problem
 

@@ -10,8 +10,7 @@
 Usable alone: it imports nothing of the rest of the package and nothing outside the standard library.
 """
 
-from .pool import MODULES, Sandbox
-from .session import Session
+from .session import MODULES, Mode, Sandbox, Session
 from .types import (
     Capabilities,
     Error,
@@ -29,6 +28,7 @@ __all__ = [
     "Capabilities",
     "Error",
     "Limits",
+    "Mode",
     "Result",
     "Sandbox",
     "SandboxBroken",

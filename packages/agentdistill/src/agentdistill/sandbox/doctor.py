@@ -14,8 +14,7 @@ import platform
 import sys
 from dataclasses import asdict, dataclass
 
-from .inside import kernel, landlock, seccomp
-from .pool import Mode, Sandbox
+from .session import Mode, Sandbox, has_linux_layers
 from .types import Limits, SandboxError
 
 _HINTS = {
@@ -39,12 +38,8 @@ class Finding:
     problem: str = ""
 
 
-def examine() -> list[Finding]:
-    """Start each mode and run a cell in it."""
-    return [_try(mode) for mode in ("strict", "container", "process")]
-
-
 def _try(mode: Mode) -> Finding:
+    """Start a mode and run a cell in it."""
     try:
         with Sandbox(mode, modules=(), limits=Limits(n_states=8)) as box, box.session() as session:
             held = box.capabilities
@@ -56,18 +51,15 @@ def _try(mode: Mode) -> Finding:
         return Finding(mode, False, problem=str(problem))
 
 
-def machine() -> dict[str, object]:
+def _machine() -> dict[str, object]:
     """Facts of the kernel that decide which layers there can be."""
     facts: dict[str, object] = {"system": f"{platform.system()} {platform.release()} {platform.machine()}"}
-    if kernel.supported():
-        facts |= {"user": os.geteuid(), "landlock": landlock.abi(), "seccomp user notification": seccomp.has_notify()}
+    if has_linux_layers():
+        from .inside import isolation
+
+        facts |= {"user": os.geteuid(), "landlock": isolation.landlock_version()}
+        facts["seccomp user notification"] = isolation.has_notify()
     return facts
-
-
-def hints(findings: list[Finding]) -> list[str]:
-    """What would add a layer, most telling first."""
-    text = " ".join([*(finding.problem for finding in findings), *(" ".join(finding.missing) for finding in findings)])
-    return [f"{name}: {hint}" for name, hint in _HINTS.items() if name in text]
 
 
 def main(argv: list[str]) -> int:
@@ -75,13 +67,15 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="agentdistill sandbox doctor", description="Which layers hold here.")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
-    findings = examine()
+    machine, findings = _machine(), [_try("strict"), _try("container"), _try("process")]
+    text = " ".join(word for finding in findings for word in (finding.problem, *finding.missing))
+    hints = [f"{name}: {hint}" for name, hint in _HINTS.items() if name in text]
     best = next((finding.mode for finding in findings if finding.works), "none")
     if options.json:
-        report = {"machine": machine(), "auto": best, "modes": [asdict(finding) for finding in findings]}
-        print(json.dumps(report | {"hints": hints(findings)}))
+        report = {"machine": machine, "auto": best, "modes": [asdict(finding) for finding in findings]}
+        print(json.dumps(report | {"hints": hints}))
     else:
-        print(", ".join(f"{name} {value}" for name, value in machine().items()))
+        print(", ".join(f"{name} {value}" for name, value in machine.items()))
         for finding in findings:
             weak = " (WEAK, only when asked for by name)" if finding.mode == "process" else ""
             print(f"{finding.mode:10} {'works' if finding.works else 'does not work'}{weak}")
@@ -90,7 +84,7 @@ def main(argv: list[str]) -> int:
                 if line:
                     print(f"           missing: {line}")
         print("mode='auto' takes " + (best if best != "process" else "nothing: it refuses the weak mode"))
-        for hint in hints(findings):
+        for hint in hints:
             print(f"hint: {hint}")
     return 0 if best in ("strict", "container") else 1
 

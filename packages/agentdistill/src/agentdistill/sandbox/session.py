@@ -1,43 +1,38 @@
-"""A session: one state that cells change, and that can be forked, kept or dropped."""
+"""The Sandbox, with its broker and its warm template, and the sessions forked from it."""
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import platform
+import sys
 import threading
 import weakref
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
-from .step import Cell, Node, Step
-from .toolbox import Tools, checked
-from .types import Error, Limits, Result, SandboxBroken, SandboxClosed, Stop
+from .portable import PortableBackend
+from .step import Cell, Node, Step, Tools, checked
+from .types import Capabilities, Error, Limits, Result, SandboxBroken, SandboxClosed, SandboxUnavailable, Stop
 
+if TYPE_CHECKING:
+    from .forked import ForkedBackend
+
+P = ParamSpec("P")
 T = TypeVar("T")
-# A replay must not be lost to a machine that is slower now than when the cell ran.
+Mode = Literal["auto", "strict", "container", "process"]
+_STANDARD = "math random statistics itertools functools collections fractions decimal re json datetime"
+MODULES = (*_STANDARD.split(), "numpy", "sympy")
+# A replay must succeed on a machine that is slower now than when the cell ran.
 REPLAY_S, REPLAY_TIMES, REPLAY_GRACE_S = 30.0, 4, 10.0
-
-
-class Source(Protocol):
-    """What a session needs of its Sandbox."""
-
-    limits: Limits
-
-    def spawn(self) -> Node:
-        """A fresh state; raises SandboxBroken or SandboxClosed."""
-        ...
-
-    @property
-    def threads(self) -> Executor:
-        """Where the async twins wait."""
-        ...
 
 
 @dataclass(frozen=True)
 class Done:
-    """One executed cell in the log: enough to do it again without the host's tools."""
+    """One executed cell in the log: enough to replay it without the host's tools."""
 
     number: int
     source: str
@@ -45,17 +40,29 @@ class Done:
     wall_s: float
     stop: Stop
 
-    def again(self, limits: Limits, tools: Tools) -> Cell:
-        """The cell to replay. Only one that its deadline ended is held to it: the machine may be slower now."""
+    def replay(self, limits: Limits, tools: Tools) -> Cell:
+        """The cell to replay, with more time than it had, for a slower machine, unless its deadline ended it."""
         wall = self.wall_s if self.stop is Stop.TIMEOUT else max(REPLAY_S, REPLAY_TIMES * self.wall_s)
-        cell = Cell(self.source, self.number, limits, tools, wall, None, self.answers, grace_s=REPLAY_GRACE_S)
-        # A short cell may have left more files than allowed, unseen so far; the next long one will be ended for it.
-        return replace(cell, scratch_bytes=REPLAY_TIMES * limits.scratch_mb << 20)
+        # A short cell may have left more files than allowed, not counted yet: only the next long one is ended for it.
+        scratch = REPLAY_TIMES * limits.scratch_mb << 20
+        return Cell(self.source, self.number, limits, tools, wall, None, scratch, self.answers, REPLAY_GRACE_S)
 
-    def came_out(self, result: Result) -> bool:
-        """Whether a replay ended as the cell did, so far as its state is concerned."""
+    def matches(self, result: Result) -> bool:
+        """Whether a replay ended as the cell did, as far as it affects the state."""
         cut = {Stop.TIMEOUT, Stop.OUTPUT, Stop.MEMORY}
         return not result.state_lost and (result.stop == self.stop or not {result.stop, self.stop} & cut)
+
+
+def _twin(
+    method: Callable[Concatenate[Session, P], T],
+) -> Callable[Concatenate[Session, P], Coroutine[Any, Any, T]]:
+    """The async form of a method, which runs on one of the Sandbox's threads."""
+
+    async def later(self: Session, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        work = functools.partial(method, self, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._box._executor(), work)
+
+    return later
 
 
 class Session:
@@ -64,11 +71,14 @@ class Session:
     Calls on one session take turns; different sessions run side by side. A state whose process is lost (killed for
     time, crashed) is rebuilt at the next `exec` by replaying the log of the cells that left it alive, with the
     recorded answers of their tools: time and true entropy are the only things a replay may see differently.
+
+    `aexec`, `afork`, `acommit`, `adrop` and `aclose` are the same methods for an event loop. Cancelling one does not
+    stop a cell before its deadline.
     """
 
-    def __init__(self, source: Source, limits: Limits, tools: Tools, node: Node | None = None) -> None:
+    def __init__(self, box: Sandbox, limits: Limits, tools: Tools, node: Node | None = None) -> None:
         self.limits = limits
-        self._source = source
+        self._box = box
         self._tools = checked(tools)
         self._lock = threading.RLock()
         self._kids: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -77,13 +87,12 @@ class Session:
         self._wall_used = self._cpu_used = 0.0
         self._closed = False
         self._holder = _Holder(node)
-        weakref.finalize(self, self._holder.drop)  # a forgotten session leaves no process behind
+        weakref.finalize(self, self._holder.drop)  # a session that is garbage-collected leaves no process
 
-    def exec(self, code: str, *, wall_s: float | None = None, atomic: bool = False) -> Result:
+    def exec(self, code: str, *, wall_s: float | None = None) -> Result:
         """Run one cell and wait for it. Never raises for what the code does.
 
-        wall_s: this step's own deadline, if tighter or wider than the session's. atomic: run the cell on a fork and
-        keep it only if the process lives, so that a crash or timeout costs no replay, for the price of a fork.
+        wall_s: this step's own deadline, if tighter or wider than the session's.
         Raises SandboxClosed when the session was closed, dropped or committed.
         """
         with self._lock:
@@ -97,12 +106,12 @@ class Session:
             if problem is not None:
                 return problem
             self._number += 1
-            cell = Cell(code, self._number, self.limits, self._tools, wall, cpu)
-            return self._run(cell, atomic)
+            scratch = self.limits.scratch_mb << 20
+            return self._run(Cell(code, self._number, self.limits, self._tools, wall, cpu, scratch))
 
     def start_soon(self) -> None:
-        """Start the process on another thread, so that the first `exec` finds it there. Harmless at any time."""
-        self._source.threads.submit(self._start)
+        """Start the process on another thread, ahead of the first `exec`. Harmless at any time."""
+        self._box._executor().submit(self._start)
 
     def _start(self) -> None:
         with self._lock:
@@ -112,9 +121,9 @@ class Session:
     def fork(self, n: int = 1, *, tools: Sequence[Tools] | None = None) -> list[Session]:
         """`n` sessions with this one's state, namespace, scratch files and random generators included.
 
-        tools: one mapping for each, of the same names as this session's, to answer their calls instead of its own.
-        They are independent of it and of each other from here on. Never raises for the state's sake: a child that
-        could not be forked is rebuilt by replay when first used.
+        tools: one mapping for each fork, with this session's names, to answer its calls. The forks are independent
+        of this session and of each other. A fork that could not be made raises nothing: it is rebuilt by replay when
+        first used.
         """
         with self._lock:
             self._check()
@@ -149,40 +158,23 @@ class Session:
             self._holder.drop()
 
     def close(self) -> None:
-        """Drop this session and every fork that descends from it. Harmless twice."""
+        """Drop this session and all its forks, and theirs. Harmless twice."""
         for kid in list(self._kids):
             kid.close()
         self.drop()
 
+    aexec, afork, acommit = _twin(exec), _twin(fork), _twin(commit)
+    adrop, aclose = _twin(drop), _twin(close)
+
     @property
     def pid(self) -> int | None:
-        """The host's number of the process that holds the state now; None where there is none or it is not known."""
-        return getattr(self._holder.node, "pid", None)
+        """The host's number of the process that holds the state; None where there is none or it is not known."""
+        return None if self._holder.node is None else self._holder.node.pid
 
     @property
     def log(self) -> tuple[str, ...]:
         """The cells whose effects this state holds, in order: its portable snapshot."""
         return tuple(done.source for done in self._log)
-
-    async def aexec(self, code: str, *, wall_s: float | None = None, atomic: bool = False) -> Result:
-        """As `exec`, without blocking the event loop. Cancelling it does not stop the cell before its deadline."""
-        return await self._later(lambda: self.exec(code, wall_s=wall_s, atomic=atomic))
-
-    async def afork(self, n: int = 1, *, tools: Sequence[Tools] | None = None) -> list[Session]:
-        """As `fork`."""
-        return await self._later(lambda: self.fork(n, tools=tools))
-
-    async def acommit(self, child: Session) -> None:
-        """As `commit`."""
-        await self._later(lambda: self.commit(child))
-
-    async def adrop(self) -> None:
-        """As `drop`."""
-        await self._later(self.drop)
-
-    async def aclose(self) -> None:
-        """As `close`."""
-        await self._later(self.close)
 
     def __enter__(self) -> Session:
         return self
@@ -195,9 +187,6 @@ class Session:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-    async def _later(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._source.threads, work)
 
     def _check(self) -> None:
         if self._closed:
@@ -213,50 +202,44 @@ class Session:
         return wall, min(cpus, default=None)
 
     def _ensure_live(self) -> Result | None:
-        """Have a process that holds the state; a Result says why that cannot be."""
+        """Make sure that a process holds the state, by replay if need be; else a Result with the reason."""
         node = self._holder.node
         if node is not None:
             if not node.channel.wait(0.0):
                 return None
-            ended = node.channel.ended()  # it died while nothing was asked of it, or spoke out of turn
+            ended = node.channel.ended()  # else it sent something without an order
             self._holder.drop()
             if not ended:
                 return replace(_without_run(Stop.FORGED, "the state spoke out of turn"), state_lost=True)
         try:
-            node = self._source.spawn()
+            node = self._box._spawn()
         except SandboxBroken as problem:
             return _without_run(Stop.BROKEN, str(problem))
-        spare = self._source.limits.memory_mb - self.limits.memory_mb
+        spare = self._box.limits.memory_mb - self.limits.memory_mb
         if spare > 0:
             node.cut_memory(spare << 20)
         for done in self._log:
-            if not done.came_out(Step(node, done.again(self.limits, self._tools)).run()):
+            if not done.matches(Step(node, done.replay(self.limits, self._tools)).run()):
                 node.drop()
                 return _without_run(Stop.LOST, f"the state was lost and cell {done.number} could not be replayed")
         self._holder.node = node
         return None
 
-    def _run(self, cell: Cell, atomic: bool) -> Result:
+    def _run(self, cell: Cell) -> Result:
         node = self._holder.node
         assert node is not None
-        trial = node.fork(1)[0] if atomic else None
-        step = Step(trial or node, cell)
+        step = Step(node, cell)
         result = step.run()
         self._wall_used += result.seconds
         self._cpu_used += result.cpu_s
-        if result.state_lost and trial is not None:
-            return replace(result, state_lost=False)  # the fork is lost, the state is not
         if result.state_lost:
             self._holder.node = None
-            return result
-        if trial is not None:
-            self._holder.drop()
-            self._holder.node = trial
-        self._log.append(Done(cell.number, cell.source, tuple(step.answers), cell.wall_s, result.stop))
+        else:
+            self._log.append(Done(cell.number, cell.source, tuple(step.answers), cell.wall_s, result.stop))
         return result
 
     def _child(self, node: Node | None) -> Session:
-        child = Session(self._source, self.limits, self._tools, node)
+        child = Session(self._box, self.limits, self._tools, node)
         child._log, child._number = list(self._log), self._number
         child._wall_used, child._cpu_used = self._wall_used, self._cpu_used
         self._kids.add(child)
@@ -264,7 +247,7 @@ class Session:
 
 
 class _Holder:
-    """Owns the node apart from the session, so that a finalizer can end it."""
+    """Holds the node for the session's finalizer, which must not hold the session."""
 
     def __init__(self, node: Node | None) -> None:
         self.node = node
@@ -276,5 +259,145 @@ class _Holder:
 
 
 def _without_run(stop: Stop, why: str) -> Result:
-    kind = {Stop.TIMEOUT: "TimeoutError", Stop.CPU: "TimeoutError"}.get(stop, "SandboxFailure")
-    return Result(error=Error(kind, why, None, f"{kind}: {why}"), stop=stop)
+    kind = "TimeoutError" if stop in (Stop.TIMEOUT, Stop.CPU) else "SandboxFailure"
+    return Result(error=Error.of(kind, why), stop=stop)
+
+
+def has_linux_layers() -> bool:
+    """Whether everything but the portable weak mode can be tried here: its system call numbers are known."""
+    return sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
+
+
+class Sandbox:
+    """Where untrusted, model-written Python runs, in sessions whose state can be forked.
+
+    mode: "auto" takes the strongest of "strict" (own namespaces and file system, Landlock, seccomp) and "container"
+        (Landlock and seccomp) that this machine offers, and raises SandboxUnavailable where it offers neither.
+        "process" is WEAK, an ordinary child process with resource limits, and is used only where it is named or with
+        `allow_weak=True`.
+    limits: what a step and a session may use; a session may be given tighter ones.
+    tools: functions of the host that model code may call; JSON in, JSON out, on a thread of their own.
+    modules: imported once, in the template that sessions are forked from. Names not installed are skipped.
+    seed: of `random`, of numpy's generators and of string hashing in every fresh session.
+
+    Not contained: a hole in the kernel. And code can forge its own reply, so a Result must not be used to grade the
+    code that wrote it.
+    """
+
+    def __init__(
+        self,
+        mode: Mode = "auto",
+        *,
+        limits: Limits | None = None,
+        tools: Tools | None = None,
+        modules: tuple[str, ...] = MODULES,
+        allow_weak: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if mode not in ("auto", "strict", "container", "process"):
+            raise ValueError(f"mode must be auto, strict, container or process, not {mode!r}")
+        self.limits = limits or Limits()
+        self._mode: Mode = mode
+        self._tools = checked(tools or {})
+        self._modules, self._allow_weak, self._seed = modules, allow_weak, seed
+        self._lock = threading.Lock()
+        self._backend: ForkedBackend | PortableBackend | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._closed = False
+
+    def start(self) -> Capabilities:
+        """Start broker and template, once; `session()` does it when needed.
+
+        Raises SandboxUnavailable where the mode cannot be had, SandboxBroken when the template did not start.
+        """
+        with self._lock:
+            if self._closed:
+                raise SandboxClosed("this Sandbox was closed")
+            if self._backend is None:
+                self._backend = self._open()
+            return self._backend.capabilities
+
+    def session(self, *, limits: Limits | None = None, tools: Tools | None = None) -> Session:
+        """A session with a fresh state, whose process starts with its first cell. `tools` replaces the Sandbox's."""
+        self.start()
+        return Session(self, limits or self.limits, self._tools if tools is None else tools)
+
+    def close(self) -> None:
+        """End every session and the broker. Harmless twice."""
+        with self._lock:
+            backend, self._backend, self._closed = self._backend, None, True
+            threads, self._threads = self._threads, None
+        if backend is not None:
+            backend.close()
+        if threads is not None:
+            threads.shutdown(wait=False)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Which layers hold; starts the Sandbox if need be."""
+        return self.start()
+
+    async def astart(self) -> Capabilities:
+        """As `start`, without blocking the event loop."""
+        return await asyncio.to_thread(self.start)
+
+    async def aclose(self) -> None:
+        """As `close`, without blocking the event loop."""
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Sandbox:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Sandbox:
+        await self.astart()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _spawn(self) -> Node:
+        """A fresh node for a session. Raises SandboxBroken or SandboxClosed."""
+        with self._lock:
+            if self._backend is None:
+                raise SandboxClosed("this Sandbox was closed")
+            if self._backend.broken:  # the broker was killed from outside: start another, and sessions replay
+                self._backend.close()
+                try:
+                    self._backend = self._open()
+                except SandboxUnavailable as problem:
+                    raise SandboxBroken(str(problem)) from None
+            backend = self._backend
+        return backend.spawn()
+
+    def _executor(self) -> ThreadPoolExecutor:
+        """The threads of the sessions' async calls; each waiting cell holds one."""
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(min(self.limits.n_states, 256), thread_name_prefix="sandbox")
+            return self._threads
+
+    def _open(self) -> ForkedBackend | PortableBackend:
+        wanted = ["strict", "container"] if self._mode == "auto" else [self._mode]
+        if self._mode == "auto" and self._allow_weak:
+            wanted.append("process")
+        problems = []
+        for mode in wanted:
+            if not has_linux_layers():
+                if mode == "process":
+                    return PortableBackend(self.limits, self._modules, self._seed)
+                problems.append(f"{mode}: needs Linux on x86-64 or aarch64")
+                continue
+            from .forked import ForkedBackend  # it cannot be imported on other systems
+
+            try:
+                return ForkedBackend(mode, self.limits, self._modules, self._seed)
+            except SandboxUnavailable as problem:
+                problems.append(str(problem))
+        raise SandboxUnavailable(
+            f"no {self._mode} sandbox on this machine ({'; '.join(problems)}); "
+            "`agentdistill sandbox doctor` says more, mode='process' gives a weak one"
+        )

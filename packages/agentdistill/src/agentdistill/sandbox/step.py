@@ -1,25 +1,63 @@
-"""Drive one cell on one node: order, tool calls, reply, by one deadline that only the host keeps."""
+"""Drive one cell on one node: order, tool calls, reply, by one deadline that only the host keeps.
+
+What comes in on the channel was written by hostile code, and so were the arguments of a tool: this module guarantees
+their shape, and the tool has to treat them as such.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import json
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from .channel import Channel, Gone, Late, Oversize
 from .inside import wire
-from .toolbox import MOST, Call, Tools
 from .types import Error, Limits, Result, Stop
 
-LOOK_S = 0.1  # between looks at what a long cell keeps in its scratch folder
-_STOPS = tuple(Stop(name) for name in wire.STOPS)
+Tools = Mapping[str, Callable[..., Any]]
+LOOK_S = 0.1  # between checks of a long cell's scratch folder
 GRACE_S = 0.15  # between the soft deadline, which keeps the state, and the kill, which does not
+_STOPS = tuple(Stop(name) for name in wire.STOPS)
+
+
+class Gone(Exception):
+    """The other side closed the channel or died."""
+
+
+class Late(Exception):
+    """The deadline passed with no whole frame."""
+
+
+class Oversize(Exception):
+    """The frame announced is longer than allowed."""
+
+
+class Channel(Protocol):
+    """Frames to and from one node. `deadline` is in time.monotonic() seconds."""
+
+    def send(self, frame: bytes, deadline: float) -> None:
+        """All of it; raises Gone or Late."""
+
+    def wait(self, deadline: float) -> bool:
+        """True once something of a frame, or the end, has arrived; False if the deadline came first."""
+
+    def receive(self, deadline: float, most: int) -> tuple[int, list[bytes]]:
+        """Kind and fields of the next frame; raises Gone, Late, Oversize or wire.Malformed."""
+
+    def ended(self) -> bool:
+        """True if the other side is gone and left nothing to read."""
+
+    def close(self) -> None:
+        """Give up the descriptors."""
 
 
 @dataclass(frozen=True)
 class Death:
-    """How a node ended, as its parent saw it: nothing here can be forged by model code."""
+    """How a node ended, from its parent: model code cannot forge it."""
 
     reason: str = "the process ended"
     cpu_s: float = 0.0
@@ -27,42 +65,40 @@ class Death:
     by_cpu_limit: bool = False
 
 
-class Node(Protocol):
-    """One live state, seen from the host."""
+class Node:
+    """One live state, seen from the host. These methods are enough for a node that can only run cells."""
 
     channel: Channel
+    pid: int | None = None
 
     def wake(self) -> None:
         """Let it run."""
-        ...
 
     def rest(self) -> None:
         """Stop it until the next order."""
-        ...
 
     def kill(self) -> Death:
         """End it; returns once nothing of it is left. Harmless when it is dead already."""
-        ...
+        raise NotImplementedError
+
+    def drop(self) -> None:
+        """As `kill`, without waiting for the end of it where that is possible."""
+        self.kill()
 
     def cpu(self) -> float | None:
         """CPU seconds so far by the kernel's count; None where the platform does not tell."""
-        ...
+        return None
 
     def cut_memory(self, by: int) -> None:
         """Lower the limit on its address space by so many bytes."""
-        ...
 
     def scratch(self) -> int:
-        """Bytes of scratch in use; 0 where nobody counts."""
-        ...
-
-    def drop(self) -> None:
-        """As `kill`, without waiting for the end of it."""
-        ...
+        """Bytes of scratch in use; 0 where they are not counted."""
+        return 0
 
     def fork(self, n: int) -> Sequence[Node | None]:
-        """`n` copies of the state as new nodes; None in place of one that could not be had."""
-        ...
+        """`n` copies of the state as new nodes; None in place of one that failed."""
+        return [None] * n
 
 
 @dataclass(frozen=True)
@@ -75,14 +111,18 @@ class Cell:
     tools: Tools
     wall_s: float
     cpu_s: float | None
-    recorded: tuple[tuple[bool, str], ...] | None = None
+    scratch_bytes: int
+    recorded: tuple[tuple[bool, str], ...] = ()
     grace_s: float = GRACE_S
-    scratch_bytes: int | None = None  # None: as the limits say
+
+
+class _Over(Exception):
+    """A limit that the host enforces was passed. Arguments: the stop and the reason."""
 
 
 @dataclass
 class Step:
-    """Carries one cell through. `answers` holds the tool answers given, for the log."""
+    """Runs one cell. `answers` holds the answers of its tools, for the log."""
 
     node: Node
     cell: Cell
@@ -98,7 +138,8 @@ class Step:
         try:
             source = self.cell.source.encode()
         except UnicodeEncodeError:
-            return self._refused("SyntaxError", "the code is not valid Unicode")
+            error = Error.of("SyntaxError", "the code is not valid Unicode")
+            return Result(error=error, stop=Stop.ERROR, seconds=self._seconds())
         try:
             self._send(source)
             self.node.wake()
@@ -108,22 +149,18 @@ class Step:
                 self._check_scratch()
             return result
         except (Late, TimeoutError):
-            return self._killed(Stop.TIMEOUT, f"the cell ran longer than {self.cell.wall_s:g} s")
+            return self._killed(Stop.TIMEOUT, _late(self.cell))
         except Gone:
             return self._killed(Stop.CRASH, "")
         except Oversize:
             return self._killed(Stop.FORGED, "the reply is longer than allowed")
         except wire.Malformed as problem:
             return self._killed(Stop.FORGED, f"the reply is malformed: {problem}")
-        except _OverScratch:
-            return self._killed(Stop.SCRATCH, f"the state's files take more than {self.cell.limits.scratch_mb} MB")
-        except _OverCpu:
-            return self._killed(Stop.CPU, f"the cell used more than {self.cell.cpu_s:g} s of CPU")
-        except _TooManyCalls:
-            return self._killed(Stop.TOOLS, f"the cell made more than {self.cell.limits.n_tool_calls} tool calls")
+        except _Over as limit:
+            return self._killed(*limit.args)
 
     def _send(self, source: bytes) -> None:
-        # The soft deadline is the node's own: it ends careless code and keeps its state. The hard one is ours.
+        # The node itself keeps the soft deadline, which ends ordinary code without losing the state; we the hard one.
         order = wire.ORDER.pack(self.cell.number, self.cell.wall_s, self.cell.limits.output_chars)
         names = "\n".join(self.cell.tools).encode()
         self.node.channel.send(wire.pack(wire.EXEC, [order, source, names]), self._deadline())
@@ -132,8 +169,7 @@ class Step:
         return self._began + self.cell.wall_s + self.cell.grace_s + self._in_tools
 
     def _converse(self) -> Result:
-        most = max(MOST, 0) + 64 if self.cell.tools else 0
-        most = max(most, 4 * 6 * self.cell.limits.output_chars + 4096)
+        most = max(4 * 6 * self.cell.limits.output_chars + 4096, wire.MAX_JSON + 64 if self.cell.tools else 0)
         while True:
             kind, fields = self._receive(most)
             if kind == wire.REPLY:
@@ -143,14 +179,14 @@ class Step:
             self._answer(wire.decode(fields[0]), fields[1])
 
     def _receive(self, most: int) -> tuple[int, list[bytes]]:
-        """The next frame; meanwhile looks at CPU time and scratch, which no frame of the node's could be trusted on."""
+        """The next frame; meanwhile checks CPU time and scratch, which the node cannot be trusted to report."""
         deadline, look = self._deadline(), time.monotonic() + LOOK_S
         while not self.node.channel.wait(min(deadline, look, self._cpu_deadline())):
             now = time.monotonic()
             if now >= deadline:
                 raise Late
             if now >= self._cpu_deadline():
-                raise _OverCpu
+                raise _Over(Stop.CPU, f"the cell used more than {self.cell.cpu_s:g} s of CPU")
             if now >= look:
                 self._check_scratch()
                 look = now + LOOK_S
@@ -163,23 +199,20 @@ class Step:
         return time.monotonic() + self.cell.cpu_s - self._cpu_used()
 
     def _check_scratch(self) -> None:
-        most = self.cell.scratch_bytes
-        if self.node.scratch() > (self.cell.limits.scratch_mb << 20 if most is None else most):
-            raise _OverScratch
+        if self.node.scratch() > self.cell.scratch_bytes:
+            raise _Over(Stop.SCRATCH, f"the state's files take more than {self.cell.limits.scratch_mb} MB")
 
     def _cpu_used(self) -> float:
         now = self.node.cpu()
         return 0.0 if now is None or self._cpu_before is None else now - self._cpu_before
 
     def _answer(self, name: str, asked: bytes) -> None:
-        if len(self.answers) >= self.cell.limits.n_tool_calls:
-            raise _TooManyCalls
+        limits, n = self.cell.limits, len(self.answers)
+        if n >= limits.n_tool_calls:
+            raise _Over(Stop.TOOLS, f"the cell made more than {limits.n_tool_calls} tool calls")
         began = time.monotonic()
         recorded = self.cell.recorded
-        if recorded is not None and len(self.answers) < len(recorded):
-            ok, text = recorded[len(self.answers)]
-        else:
-            ok, text = Call(self.cell.tools, name, asked).run(self.cell.limits.tool_s)
+        ok, text = recorded[n] if n < len(recorded) else call_tool(self.cell.tools, name, asked, limits.tool_s)
         self.answers.append((ok, text))
         self._in_tools += time.monotonic() - began
         frame = wire.pack(wire.ANSWER, [b"ok" if ok else b"error", text.encode()])
@@ -194,17 +227,19 @@ class Step:
         limit = self.cell.limits.output_chars
         texts = [wire.decode(part)[: limit + 16] if part else "" for part in fields[1:]]
         output, value, final, kind, message, text = texts
-        error = Error(kind, message, line if flags & wire.HAS_LINE else None, text) if flags & wire.HAS_ERROR else None
-        stop = _STOPS[code]
-        if error is None and stop in (Stop.TIMEOUT, Stop.OUTPUT):
-            error = _stopped(stop, self.cell)
+        stop, error = _STOPS[code], None
+        if flags & wire.HAS_ERROR:
+            error = Error(kind, message, line if flags & wire.HAS_LINE else None, text)
+        elif stop is Stop.TIMEOUT:
+            error = Error.of("TimeoutError", _late(self.cell))
+        elif stop is Stop.OUTPUT:
+            error = Error.of("OutputLimit", f"the cell printed far more than {limit} characters")
         return Result(
             output=output,
             value=value if flags & wire.HAS_VALUE else None,
             error=error,
             stop=stop,
             final_answer=final if flags & wire.IS_FINAL else None,
-            is_final=bool(flags & wire.IS_FINAL),
             seconds=self._seconds(),
             cpu_s=cpu if self._cpu_before is None else self._cpu_used(),
             peak_memory=peak,
@@ -219,32 +254,59 @@ class Step:
         death = self.node.kill()
         if stop is Stop.CRASH and death.by_cpu_limit:
             stop, why = Stop.CPU, "the session used up its CPU seconds"
-        why = why or death.reason
         kind = {Stop.TIMEOUT: "TimeoutError", Stop.FORGED: "ProtocolError"}.get(stop, "ProcessLost")
-        error = Error(kind, why, None, f"{kind}: {why}")
-        used = death.cpu_s - (self._cpu_before or 0.0)
-        result = Result(error=error, stop=stop, seconds=seconds, cpu_s=max(0.0, used), state_lost=True)
-        return replace(result, peak_memory=death.peak_memory)
-
-    def _refused(self, kind: str, why: str) -> Result:
-        return Result(error=Error(kind, why, None, f"{kind}: {why}"), stop=Stop.ERROR, seconds=self._seconds())
-
-
-class _OverCpu(Exception):
-    pass
+        return Result(
+            error=Error.of(kind, why or death.reason),
+            stop=stop,
+            seconds=seconds,
+            cpu_s=max(0.0, death.cpu_s - (self._cpu_before or 0.0)),
+            peak_memory=death.peak_memory,
+            state_lost=True,
+        )
 
 
-class _OverScratch(Exception):
-    pass
+def _late(cell: Cell) -> str:
+    return f"the cell ran longer than {cell.wall_s:g} s"
 
 
-class _TooManyCalls(Exception):
-    pass
+def checked(tools: Tools) -> dict[str, Callable[..., Any]]:
+    """A copy of `tools`. Raises ValueError for a name model code could not call."""
+    for name, tool in tools.items():
+        if not name.isidentifier() or not callable(tool):
+            raise ValueError(f"tools[{name!r}] must be a callable under a name that is an identifier")
+    return dict(tools)
 
 
-def _stopped(stop: Stop, cell: Cell) -> Error:
-    if stop is Stop.TIMEOUT:
-        why = f"the cell ran longer than {cell.wall_s:g} s"
-        return Error("TimeoutError", why, None, f"TimeoutError: {why}")
-    why = f"the cell printed far more than {cell.limits.output_chars} characters"
-    return Error("OutputLimit", why, None, f"OutputLimit: {why}")
+def call_tool(tools: Tools, name: str, asked: bytes, limit_s: float) -> tuple[bool, str]:
+    """Run one call from model code on a thread of its own: (ok, JSON text). Never raises, and leaves a late tool."""
+    tool = tools.get(name)
+    if tool is None:
+        return False, json.dumps(f"no tool named {name!r}")
+    try:
+        args, kwargs = json.loads(asked)
+        args, kwargs = list(args), {str(key): value for key, value in kwargs.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return False, json.dumps("the arguments are not JSON")
+    answers: list[tuple[bool, str]] = []
+
+    def work() -> None:
+        try:
+            value = tool(*args, **kwargs)
+            if inspect.isawaitable(value):
+                value = asyncio.run(_within(value, limit_s))
+            text = json.dumps(value)
+            if len(text) > wire.MAX_JSON:
+                raise ValueError(f"the result is longer than {wire.MAX_JSON} bytes")
+            answers.append((True, text))
+        except BaseException as problem:  # goes to the model, not to the host
+            answers.append((False, json.dumps(f"{type(problem).__name__}: {problem}"[:10_000])))
+
+    # A daemon thread: a tool that hangs must not keep the host from exiting.
+    thread = threading.Thread(target=work, name="sandbox-tool", daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    return answers[0] if answers else (False, json.dumps(f"{name} took longer than {limit_s:g} s"))
+
+
+async def _within(value: Any, limit_s: float) -> Any:
+    return await asyncio.wait_for(value, limit_s)

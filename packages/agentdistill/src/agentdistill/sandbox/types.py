@@ -1,8 +1,8 @@
-"""What crosses the boundary of the sandbox: limits in, results out, and the errors of its owner.
+"""Limits, results and errors of the sandbox.
 
     SandboxError
-    ├── SandboxUnavailable   the asked-for mode cannot be had on this machine, or would be weak without consent
-    ├── SandboxClosed        a closed Sandbox or a dropped Session was used: a programmer's mistake
+    ├── SandboxUnavailable   this machine does not offer the mode, or only a weak one that was not asked for
+    ├── SandboxClosed        a closed Sandbox or a dropped Session was used: a programming error
     └── SandboxBroken        the broker could not be started
 
 What model code does is never an exception: it is a `Result` whose `stop` says what ended the cell.
@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 
 class SandboxError(Exception):
-    """Base of what the owner of a sandbox can do wrong or meet."""
+    """Base of the errors raised to the owner of a sandbox."""
 
 
 class SandboxUnavailable(SandboxError):
-    """No layer set that meets the asked-for mode exists here. The message names what is missing and the way out."""
+    """The mode is not available here. The message names what is missing and what to do."""
 
 
 class SandboxClosed(SandboxError):
@@ -56,6 +56,11 @@ class Error:
     line: int | None
     traceback: str
 
+    @classmethod
+    def of(cls, kind: str, message: str) -> Error:
+        """An error that has no line: what the sandbox itself reports."""
+        return cls(kind, message, None, f"{kind}: {message}")
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -72,7 +77,6 @@ class Result:
     output: str = ""
     value: str | None = None
     final_answer: str | None = None
-    is_final: bool = False
     error: Error | None = None
     stop: Stop = Stop.OK
     seconds: float = 0.0
@@ -82,6 +86,11 @@ class Result:
     state_lost: bool = False
 
     @property
+    def is_final(self) -> bool:
+        """Whether the cell called `final_answer`."""
+        return self.final_answer is not None
+
+    @property
     def ok(self) -> bool:
         """True when the cell ran to its end."""
         return self.stop is Stop.OK
@@ -89,9 +98,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a step and a session may use. `None` means no limit of that kind of its own.
+    """What a step and a session may use; None: no such limit.
 
-    A session may be given tighter limits than its Sandbox; a wider `memory_mb` or `scratch_mb` is cut to the Sandbox's.
+    A session may have tighter limits than its Sandbox; a wider `memory_mb` or `scratch_mb` is cut to the Sandbox's.
     """
 
     wall_s: float = 10.0  # a step; time spent in tools is not counted

@@ -27,7 +27,7 @@ from agentdistill.serve.outcome import FAULT, trace_of
 from agentdistill.serve.refused import Refused, client_gone
 from agentdistill.serve.settings import ServeSettings
 from agentdistill.types import Message, Sampling, Trace
-from agentdistill.verify.asking import Answered
+from agentdistill.verify.judging import Answered
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

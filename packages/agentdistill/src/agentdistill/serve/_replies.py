@@ -15,7 +15,7 @@ from agentdistill.serve.events import Chosen, Ended, Event, Tried, Wrote
 from agentdistill.serve.outcome import answer_text, trace_of
 from agentdistill.serve.refused import Refused
 from agentdistill.types import Candidate, End, Sample, Step, StopReason, Trace
-from agentdistill.verify.asking import Answered, explain, facts
+from agentdistill.verify.judging import Answered, explain, facts
 
 Finish = Literal["stop", "length"]
 _CODE = re.compile(r"\s*(?:Code:\s*)?(?:```|<code>).*", re.DOTALL)

@@ -12,7 +12,7 @@ from agentdistill.serve.events import Event
 from agentdistill.serve.outcome import trace_of
 from agentdistill.serve.refused import CLIENT_GONE, Refused, client_gone
 from agentdistill.types import Trace
-from agentdistill.verify.asking import Answered
+from agentdistill.verify.judging import Answered
 
 _ALIVE_S = 15.0
 Task = asyncio.Task[Trace | Answered]

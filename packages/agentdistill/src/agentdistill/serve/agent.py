@@ -22,7 +22,7 @@ from agentdistill.serve.outcome import answer_text, fault, raise_without_answer,
 from agentdistill.serve.refused import Refused
 from agentdistill.store import seed_of
 from agentdistill.types import Consistency, End, Message, Problem, Request, Sample, Sampling, Trace
-from agentdistill.verify.asking import Answered, Choosing
+from agentdistill.verify.judging import Answered, Choosing
 
 Found = TypeVar("Found", bound=Trace | Answered)
 

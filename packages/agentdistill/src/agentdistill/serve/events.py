@@ -9,7 +9,7 @@ from agentdistill.errors import InfrastructureError
 from agentdistill.loop import reply_of
 from agentdistill.models import Model, is_out_of_context
 from agentdistill.types import Request, Sample, Step, Trace
-from agentdistill.verify.asking import Answered
+from agentdistill.verify.judging import Answered
 
 
 @dataclass(frozen=True, slots=True)

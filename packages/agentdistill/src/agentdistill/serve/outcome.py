@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from agentdistill.models._reply import cut_at_stop
 from agentdistill.serve.refused import Refused
 from agentdistill.types import End, Trace
-from agentdistill.verify.asking import Answered
+from agentdistill.verify.judging import Answered
 
 FAULT = "fault"
 _SOON_S = 5

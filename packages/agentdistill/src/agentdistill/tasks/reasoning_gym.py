@@ -19,10 +19,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agentdistill.errors import UserError
-from agentdistill.gym import Entry, Ref, entry, level_count, offered
-from agentdistill.gym.entries import N_SEEDS, first_seed, refusal
-from agentdistill.gym.levels import SETS
 from agentdistill.registry import unknown
+from agentdistill.scorers.gym import N_SEEDS, SETS, Entry, Ref, entry, first_seed, level_count, offered, refusal
 from agentdistill.types import Problem
 
 SPLITS = {"train": (0, 200), "test": (1, 50), "test-easy": (0, 50)}

@@ -1,16 +1,14 @@
 """Tool-integrated self-verification (T1, arXiv 2504.04718): many solutions, judged with tools, one of them chosen.
 
-Solutions are sampled (:mod:`~agentdistill.verify.sampling`), judged by tool verifiers and reward models
+Solutions are sampled (:mod:`~agentdistill.verify.candidates`), judged by tool verifiers and reward models
 (:mod:`~agentdistill.verify.judging`), and selection is a pure function of what was stored
 (:mod:`~agentdistill.verify.select`), so that every number can be computed again without a model.
 """
 
-from agentdistill.verify.budget import expected, orders
 from agentdistill.verify.candidates import read_pools, write_pools
 from agentdistill.verify.confusion import Confusion, confusion
-from agentdistill.verify.evidence import Ballots, Judges, Policy, ballots, classes
-from agentdistill.verify.rescore import Asked, rescore
-from agentdistill.verify.select import METHODS, Choice, select
+from agentdistill.verify.scores import Asked, expected, orders, rescore
+from agentdistill.verify.select import METHODS, Ballots, Choice, Listen, Policy, ballots, classes, select
 from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict
 
 __all__ = [
@@ -22,7 +20,7 @@ __all__ = [
     "Choice",
     "Confusion",
     "Judgement",
-    "Judges",
+    "Listen",
     "Policy",
     "Pool",
     "Verdict",

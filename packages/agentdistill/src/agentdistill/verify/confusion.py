@@ -1,4 +1,15 @@
-"""How good a verifier is: its verdicts against the truth, as a matrix and what follows from it."""
+"""How good a verifier is: its verdicts against the truth as a matrix, and what p and q of it promise.
+
+The chance that a verified choice is right (T1, arXiv 2504.04718, section 3): of N candidates each is right with the
+prior s. A verifier rejects a wrong one with p and accepts a right one with q. One of the accepted is chosen at random,
+or one of all where none is accepted. With a = P(all are rejected):
+
+    a      = (s (1 - q) + (1 - s) p)^N                               ((1 + p - q) / 2)^N  at s = 1/2
+    pi_N   = (1 - a) s q / (s q + (1 - s)(1 - p)) + a s (1 - q) / (s (1 - q) + (1 - s) p)
+
+It increases in p for N >= 2. It takes the candidates of a problem as independent, and does not show the price of a
+lower q: right solutions thrown away, and whole pools with nobody left. Both are given beside it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +20,7 @@ from functools import partial
 from typing import Any
 
 from agentdistill.stats import paired_ratio, wilson
-from agentdistill.verify.evidence import Judges, Policy, accepted, judges_of, reward_value
+from agentdistill.verify.select import Listen, Policy, accepted, reward_value, verifiers_of
 from agentdistill.verify.types import Candidate, Pool, Verdict
 
 Accepts = Callable[[Candidate], bool]
@@ -90,21 +101,21 @@ def total(matrices: Iterable[Confusion]) -> Confusion:
     return sum(matrices, Confusion())
 
 
-def of_judge(pools: Sequence[Pool], judge: str, policy: Policy) -> Confusion:
-    """The matrix of one judge over every graded candidate."""
-    return total(counts(pools, partial(Test((judge,)).accepts, policy)).values())
+def of_verifier(pools: Sequence[Pool], verifier: str, policy: Policy) -> Confusion:
+    """The matrix of one verifier over every graded candidate."""
+    return total(counts(pools, partial(Test((verifier,)).accepts, policy)).values())
 
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """What a solution has to pass: one judge, or several of whom all have to accept it."""
+    """What a solution has to pass: one verifier, or several that all have to accept it."""
 
-    judges: tuple[str, ...]
+    verifiers: tuple[str, ...]
     role: str = ""
 
     def accepts(self, policy: Policy, c: Candidate) -> bool:
         """Whether a candidate passes."""
-        return all(accepted(c.judgement(j), policy) for j in self.judges)
+        return all(accepted(c.judgement(j), policy) for j in self.verifiers)
 
 
 def facts(by_problem: Mapping[str, Confusion], n_resamples: int = 2_000, seed: int = 0) -> dict[str, Any]:
@@ -164,32 +175,61 @@ def verifier_facts(
     return out
 
 
-def tests(pools: Sequence[Pool], judges: Judges, policy: Policy) -> dict[str, Test]:
-    """Every judge, by its name, and last the verifier and the reward together: f and r, which T1 multiplies.
+def tests(pools: Sequence[Pool], listen: Listen, policy: Policy) -> dict[str, Test]:
+    """Every verifier, by its name, and last the verifier and the reward together: f and r, which T1 multiplies.
 
     A reward model accepts from a half on. One without verdicts is left out where a half does not part its rewards: it
     ranks, and says nothing of right and wrong.
     """
-    there = judges_of(pools)
-    found = {n: Test((n,), j.role) for n, j in there.items() if j.verdicts or _parts(pools, n, policy)}
-    pair = tuple(dict.fromkeys(n for n in (judges.verifier, judges.reward) if n in found))
+    there = verifiers_of(pools)
+    found = {n: Test((n,), j.role) for n, j in there.items() if j.verdicts or _separates(pools, n, policy)}
+    pair = tuple(dict.fromkeys(n for n in (listen.verifier, listen.reward) if n in found))
     if len(pair) == 2:
         found[" × ".join(pair)] = Test(pair, " × ".join(there[n].role for n in pair))
     return found
 
 
-def _parts(pools: Sequence[Pool], judge: str, policy: Policy) -> bool:
-    rewards = [reward_value(c.judgement(judge), policy) for p in pools for c in p.candidates]
+def _separates(pools: Sequence[Pool], verifier: str, policy: Policy) -> bool:
+    rewards = [reward_value(c.judgement(verifier), policy) for p in pools for c in p.candidates]
     known = [r for r in rewards if r is not None]
     return bool(known) and 0 <= min(known) < 0.5 <= max(known) <= 1
 
 
 def kinds(pools: Sequence[Pool], test: Test) -> dict[str, int] | None:
-    """How many samples of a judge ended in which kind of verdict, and how many candidates it said nothing of; None
-    where it gives no verdicts, and for several judges."""
-    said = [c.judgement(test.judges[0]) for p in pools for c in p.candidates]
+    """How many samples of a verifier ended in which kind of verdict, and how many candidates it said nothing of; None
+    where it gives no verdicts, and for several verifiers."""
+    said = [c.judgement(test.verifiers[0]) for p in pools for c in p.candidates]
     ended = Counter(v for j in said if j is not None for v in j.verdicts)
-    if len(test.judges) > 1 or not ended:
+    if len(test.verifiers) > 1 or not ended:
         return None
     missing = sum(j is None or not j.verdicts for j in said)
     return {**{v.value: ended[v] for v in Verdict}, "candidates_without": missing}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``right``: the chance that the chosen is right. ``all_rejected``: that nobody was accepted. ``thrown_away``: the
+    share of right candidates that were rejected."""
+
+    right: float
+    all_rejected: float
+    thrown_away: float
+
+
+def chance_right(p: float, q: float, n: int, prior: float = 0.5) -> Outcome:
+    """The formula. Raises ValueError for what is no probability, or ``n`` below 1.
+
+    >>> round(chance_right(p=0.9, q=0.8, n=1).right, 6), round(chance_right(p=0.9, q=0.8, n=64).right, 4)
+    (0.5, 0.8889)
+    """
+    if not (0 <= p <= 1 and 0 <= q <= 1 and 0 <= prior <= 1) or n < 1:
+        raise ValueError(f"p, q and the prior are probabilities and n is at least 1, not {p}, {q}, {prior}, {n}")
+    accepted_right, accepted_wrong = prior * q, (1 - prior) * (1 - p)
+    rejected_right, rejected_wrong = prior * (1 - q), (1 - prior) * p
+    a = (rejected_right + rejected_wrong) ** n
+    right = (1 - a) * _ratio(accepted_right, accepted_wrong) + a * _ratio(rejected_right, rejected_wrong)
+    return Outcome(right, a, 1 - q)
+
+
+def _ratio(x: float, y: float) -> float:
+    return x / (x + y) if x + y > 0 else 0.0  # a case that never happens weighs nothing

@@ -7,19 +7,18 @@ right, in the words and the prompt of the style that the student will judge with
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agentdistill.errors import DataError
-from agentdistill.prompts import load_style as load_prompts
+from agentdistill.prompts import VerifyStyle, load_style, load_verify_style
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, seed_of
 from agentdistill.types import End, Message, Source, Step, StepStatus, Trace
-from agentdistill.verify.judges import JudgeSettings
 from agentdistill.verify.judging import Judged
 from agentdistill.verify.recipe import RoleSettings
-from agentdistill.verify.styles import VerifyStyle, load_style
-from agentdistill.verify.types import Candidate, Check, Pool, Verdict
+from agentdistill.verify.types import Pool, Verdict
+from agentdistill.verify.verifiers import VerifierSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ def lessons(
     pools: Sequence[Pool],
     role: RoleSettings,
     style: str,
-    taught: tuple[JudgeSettings, Sequence[Judged]] | None = None,
+    taught: tuple[VerifierSettings, Sequence[Judged]] | None = None,
     seed: int = 0,
 ) -> Lessons:
     """What a role learns from graded pools and, but for a generator, from its teacher's journal ``taught``.
@@ -53,7 +52,7 @@ def lessons(
     elif taught is None:
         raise DataError(f'role "{role.name}" needs the checks of a teacher')
     else:
-        drafts = list(_checks(pools, role, load_style(style), *taught, counts))
+        drafts = list(_checks(pools, role, load_verify_style(style), *taught, counts))
     drafts = _at_most(drafts, role.per_problem, counts)
     if role.balance and role.role != "generator":
         drafts = _balanced(drafts, seed, counts)
@@ -66,7 +65,7 @@ def lessons(
 
 def _solutions(pools: Sequence[Pool], style: str, counts: dict[str, int]) -> Iterable[_Draft]:
     """Right solutions, as a generator is asked for them; the same text counts once a problem."""
-    prompts = load_prompts(style)
+    prompts = load_style(style)
     for p in pools:
         seen = set()
         for i, c in enumerate(p.candidates):
@@ -81,66 +80,28 @@ def _checks(
     pools: Sequence[Pool],
     role: RoleSettings,
     style: VerifyStyle,
-    teacher: JudgeSettings,
+    teacher: VerifierSettings,
     journal: Sequence[Judged],
     counts: dict[str, int],
 ) -> Iterable[_Draft]:
     said = {j.key: j for j in journal}
-    ask = _asking(role.role, style)
-    write = _writing(role.role, style, teacher)
+    if teacher.role != role.role and not (teacher.role == "gold" and role.role in ("genrm", "cot")):
+        raise DataError(f'"{teacher.name}" plays {teacher.role} and cannot teach {role.role}')
     for p in pools:
         for i, c in enumerate(p.candidates):
             judged = said.get((p.id, i, digest(c.solution)))
             if judged is None or c.correct is None:
                 counts["not judged"] += 1
                 continue
-            for k, (check, reply) in enumerate(write(judged.checks)):
+            for k, check in enumerate(judged.checks):
                 if check.verdict is None or not check.verdict.settled:
                     counts[f"ended in {check.verdict.value.replace('_', ' ') if check.verdict else 'nothing'}"] += 1
                 elif (check.verdict is Verdict.TRUE) != c.correct:
                     counts["verdict is not the truth"] += 1
                 else:
-                    yield _Draft(_trace(p, i, k, role.role, teacher.name, ask(p, c, check), reply), c.correct)
-
-
-Ask = Callable[[Pool, Candidate, Check], tuple[Message, ...]]
-Write = Callable[[Sequence[Check]], "Iterable[tuple[Check, str]]"]
-
-
-def _asking(role: str, style: VerifyStyle) -> Ask:
-    """The prompt that the student will be given, once it plays the role."""
-    if role == "facts":
-        return lambda p, c, check: style.facts(p.problem.question, c.solution, _passages(check))
-    prompt = {"code": style.code, "cot": style.cot, "genrm": style.genrm}[role]
-    return lambda p, c, check: prompt(p.problem.question, c.solution)
-
-
-def _passages(check: Check) -> list[Passage]:
-    return [Passage("", d) for d in check.documents]
-
-
-def _writing(role: str, style: VerifyStyle, teacher: JudgeSettings) -> Write:
-    """What of a teacher's checks is learned: its own words, or the words its calculations make in the style."""
-    if teacher.role != "calculations":
-        if teacher.role != role and not (teacher.role == "gold" and role in ("genrm", "cot")):
-            raise DataError(f'"{teacher.name}" plays {teacher.role} and cannot teach {role}')
-        return lambda checks: [(c, c.reply) for c in checks]
-    if not hasattr(style, f"{role}_reply"):
-        raise DataError(f'"{teacher.name}" writes nothing itself, and the style has no {role}_reply to write for it')
-    return lambda checks: _written(role, style, checks)
-
-
-def _written(role: str, style: VerifyStyle, checks: Sequence[Check]) -> Iterable[tuple[Check, str]]:
-    """One reply that does all calculations of a solution; those that cannot be read end it unsettled."""
-    verdicts = [c.verdict for c in checks]
-    unsettled = next((v for v in verdicts if v is None or not v.settled), None)
-    whole = unsettled or (Verdict.FALSE if Verdict.FALSE in verdicts else Verdict.TRUE)
-    sides = [tuple(part.strip() for part in c.reply.partition("=")[::2]) for c in checks if c.reply]
-    if role == "code":
-        reply = style.code_reply(sides)  # type: ignore[attr-defined]  # asked for before
-    else:
-        reply = style.cot_reply([(a, b, v is Verdict.TRUE) for (a, b), v in zip(sides, verdicts, strict=False)])  # type: ignore[attr-defined]
-    return [(Check(reply, whole), reply)]
+                    found = [Passage("", d) for d in check.documents] if role.role == "facts" else None
+                    prompt = style.check(role.role, p.problem.question, c.solution, found)
+                    yield _Draft(_trace(p, i, k, role.role, teacher.name, prompt, check.reply), c.correct)
 
 
 def _trace(p: Pool, i: int, k: int, role: str, teacher: str, prompt: tuple[Message, ...], reply: str) -> Trace:

@@ -1,7 +1,7 @@
 """The models of a recipe: made from its tables, told apart by their weights, adapters of one base shared.
 
-A judge's ``path`` may be ``role:NAME``, the adapter that this very run trains. Where several judges are adapters of one
-base, the base is in memory once: each role is a model of its own to the rest of the package, and whoever generates
+A verifier's ``path`` may be ``role:NAME``, the adapter that this very run trains. Where several verifiers are adapters
+of one base, the base is in memory once: each role is a model of its own to the rest of the package, and generation
 switches the shared weights to its adapter first, one at a time.
 """
 
@@ -21,7 +21,7 @@ from agentdistill.models import Model, identity, load_model
 from agentdistill.models.local import LocalModel
 from agentdistill.store import digest, file_digest
 from agentdistill.types import Request, Sample
-from agentdistill.verify.judges import JudgeSettings
+from agentdistill.verify.verifiers import VerifierSettings
 
 ROLE = "role:"
 Table = Mapping[str, Any]
@@ -89,13 +89,13 @@ def n_parameters(table: Table) -> int | None:
     return total or None
 
 
-def on_one_base(judges: Sequence[JudgeSettings]) -> dict[str, Callable[[], Model]]:
-    """Makers for judges that are adapters of one base: it is loaded once, and switched from one to the next."""
+def on_one_base(verifiers: Sequence[VerifierSettings]) -> dict[str, Callable[[], Model]]:
+    """Makers for verifiers that are adapters of one base: it is loaded once, and switched from one to the next."""
     from agentdistill.models._weights import resolve
 
     groups: dict[str, dict[str, str | None]] = {}
     shared: dict[str, dict[str, Any]] = {}
-    for j in judges:
+    for j in verifiers:
         table = {k: v for k, v in j.model.items() if k not in ("model", "path")}
         path = j.model.get("path")
         if j.role == "prm" or j.model.get("model") != "local" or not isinstance(path, str) or not set(table) <= _SHARED:

@@ -1,4 +1,7 @@
-"""The curves as HTML: a section for a run's report, or one self-contained page; nothing fetched, no script."""
+"""Curves as Markdown and as HTML: a section of a run's report, or one self-contained page that fetches nothing.
+
+Pure functions of ``verify.json``.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from agentdistill import report
+from agentdistill.report._grid import grid, text
 from agentdistill.stats.shown import percent, points
-from agentdistill.verify import figures, verifier_figures
+from agentdistill.verify import figures
 from agentdistill.verify.figures import LABELS, Curve, once
 from agentdistill.verify.select import best_informed
 
@@ -188,15 +192,12 @@ def _verifiers(c: Curve) -> Markup:
         return Markup("")
     parts = [Markup("<h3>Verifiers against the truth</h3>")]
     parts.append(Markup('<p class="hint">{}</p>').format(_accepting(c)))
-    parts.append(verifier_figures.verifier_accuracy(c))
-    parts.append(_panels([verifier_figures.matrix(name, v) for name, v in c["verifiers"].items()]))
-    rows = []
-    for name, v in c["verifiers"].items():
-        families = v["families"].items() if len(v["families"]) > 1 else ()
-        for label, m in ((name, v), *((f"{name} · {f}", m) for f, m in families)):
-            counts = [f"{m[k]:,}" for k in ("tp", "fn", "fp", "tn")]
-            shares = [percent(m[k]) for k in ("accuracy", "precision", "f1")]
-            rows.append([label, *counts, *shares, limits(m["q_accept_right"]), limits(m["p_reject_wrong"])])
+    parts.append(figures.verifier_accuracy(c))
+    parts.append(_panels([figures.matrix(name, v) for name, v in c["verifiers"].items()]))
+    rows = [
+        [label, *_counts(m), *(percent(m[k]) for k in ("accuracy", "precision", "f1")), *map(_limits, (m[_Q], m[_P]))]
+        for label, m in _matrices(c, " · ")
+    ]
     heads = ["verifier", "right accepted", "right rejected", "wrong accepted", "wrong rejected"]
     heads += ["accuracy", "precision", "F1", "q, accepts right", "p, rejects wrong"]
     parts.append(_details("Matrices in numbers, by family", _table(heads, rows)))
@@ -205,7 +206,23 @@ def _verifiers(c: Curve) -> Markup:
         names = [k.replace("_", " ") for k in next(iter(ended.values()))]
         kinds = [[name, *(f"{n:,}" for n in counts.values())] for name, counts in ended.items()]
         parts.append(_table(["samples that ended in", *names], kinds, "How checks ended"))
-    return Markup("").join(parts) + _theory(c)
+    return Markup("").join(parts)
+
+
+_P, _Q = "p_reject_wrong", "q_accept_right"
+
+
+def _matrices(c: Curve, joint: str) -> list[tuple[str, Any]]:
+    """Every verifier's matrix with its name, and behind it those of the families where there are several."""
+    rows = []
+    for name, v in c["verifiers"].items():
+        families = v["families"] if len(v["families"]) > 1 else {}
+        rows += [(name, v), *((f"{name}{joint}{f}", m) for f, m in families.items())]
+    return rows
+
+
+def _counts(m: Any) -> list[str]:
+    return [f"{m[k]:,}" for k in ("tp", "fn", "fp", "tn")]
 
 
 def _accepting(c: Curve) -> str:
@@ -219,39 +236,13 @@ def _accepting(c: Curve) -> str:
     return f"{told} {accepts}; {both} is what both accept." if both in c["verifiers"] else told
 
 
-def limits(i: Any) -> str:
+def _limits(i: Any) -> str:
     """A share with its interval, in per cent; a dash for none."""
     return "–" if i is None else f"{percent(i['estimate'])} ({percent(i['low'])} to {percent(i['high'])})"
 
 
 def _details(title: str, body: Markup) -> Markup:
     return Markup("<details><summary>{}</summary>{}</details>").format(title, body)
-
-
-def _theory(c: Curve) -> Markup:
-    drawn = verifier_figures.lemma(c)
-    if not drawn:
-        return Markup("")
-    note = (
-        "The chance that one of the accepted candidates, taken at random, is right: the formula at the measured p and "
-        "q (line), a simulation (circles) and these very candidates (squares). Dashed: the share of problems all of "
-        "whose candidates are rejected, by the formula. It takes the candidates of a problem as independent, which "
-        "real ones are not: where squares lie below the line, verdicts and mistakes go together."
-    )
-    rows = [[f"{t['verifier']}, n = {t['n']}", *(percent(t.get(k)) for k in _THEORY)] for t in c["theory"]]
-    head = ["lemma", "p", "q", "formula", "simulated", "measured", "all rejected", "right thrown away"]
-    table = _details("The lemma in numbers", _table(head, rows))
-    price = (
-        "What a lower q costs: the same chance, had the verifier accepted another share of the right solutions at the "
-        "p it has. Lines are the formula, squares these candidates with right ones thrown away, or taken back, at "
-        "random; the ring is the q that was measured."
-    )
-    return Markup('<h3>What the lemma says</h3><p class="hint">{}</p>{}<p class="hint">{}</p>{}{}').format(
-        note, _panels(drawn), price, _panels(verifier_figures.lower_q(c)), table
-    )
-
-
-_THEORY = ("p", "q", "formula", "simulated", "measured", "all_rejected", "thrown_away")
 
 
 def _stages(c: Curve) -> Markup:
@@ -266,3 +257,76 @@ def stages(c: Curve) -> dict[str, Any]:
 
 
 _STAGE = ("n_parameters", "prompt_tokens", "new_tokens", "seconds")
+
+
+_NONE = "–"
+
+
+def markdown(curves: Sequence[Curve]) -> str:
+    """One section a curve: what it shows, accuracies, differences, verifiers against the truth."""
+    lines = [line for c in curves for line in _markdown_curve(c)]
+    return "\n".join(lines).strip() + "\n"
+
+
+def _markdown_curve(c: Curve) -> list[str]:
+    parts = [_opening(c), _accuracy_rows(c), _differences(c), _verifier_rows(c), _cost_rows(c)]
+    return [line for part in parts if part for line in (*part, "")]
+
+
+def _opening(c: Curve) -> list[str]:
+    return [f"## {text(c['name'])}", "", text(reading(c)), "", text(" ".join(setting(c)))]
+
+
+def _accuracy_rows(c: Curve) -> list[str]:
+    if len(c["budgets"]) < 2:
+        return []
+    rows = []
+    for name in (m for m in LABELS if m in c["methods"]):
+        cells = list(c["methods"][name]["budgets"].values())
+        seeds = " / ".join(percent(s) for s in cells[-1]["seeds"])
+        rows.append([LABELS[name], *(percent(cell["accuracy"]) for cell in cells), _interval(cells[-1]), seeds])
+    blank = [_NONE] * (len(c["budgets"]) - 1)
+    rows += [[_rival(k, r), percent(r["accuracy"]), *blank, _interval(r), _NONE] for k, r in c["rivals"].items()]
+    if min(c["n_problems_at"].values()) < c["n_problems"]:
+        rows.append(["problems with as many", *(f"{k:,}" for k in c["n_problems_at"].values()), _NONE, _NONE])
+    heads = ["per cent right with n =", *map(str, c["budgets"]), "interval at the largest", "each seed"]
+    return grid(heads, rows)
+
+
+def _rival(name: str, rival: Any) -> str:
+    size = rival["n_parameters"]
+    return text(once(name)) + (f" ({size / 1e6:.1f}M)" if size else "")
+
+
+def _differences(c: Curve) -> list[str]:
+    if len(c["budgets"]) < 2:
+        return []
+    best = best_informed(c["methods"])
+    found = [(LABELS["majority"], c["versus_majority"])]
+    found += [(LABELS[CONTROL], c["versus_two_stage"])] if best == T1 else []
+    found += [(once(k), r["versus"]) for k, r in c["rivals"].items()]
+    rows = [[text(name), *_compared(d[best])] for name, d in found if best in d]
+    heads = [f"points, {LABELS[best]} less …", "difference", "low", "high", "better on", "worse on"]
+    return grid(heads, rows) if rows else []
+
+
+def _verifier_rows(c: Curve) -> list[str]:
+    rows = [
+        [text(label), *_counts(m), *(percent(m[k]) for k in ("accuracy", "f1")), *map(_limits, (m[_P], m[_Q]))]
+        for label, m in _matrices(c, ", ")
+    ]
+    heads = ["verifier", "TP", "FN", "FP", "TN", "accuracy", "F1", "p, rejects wrong", "q, accepts right"]
+    return grid(heads, rows) if rows else []
+
+
+def _cost_rows(c: Curve) -> list[str]:
+    rows = [[text(name), *(_figure(s[k]) for k in _STAGE)] for name, s in stages(c).items()]
+    return grid(["a candidate costs", "parameters", "tokens read", "tokens written", "seconds"], rows)
+
+
+def _interval(i: Any) -> str:
+    return f"({percent(i['low'])} to {percent(i['high'])})"
+
+
+def _figure(value: float | None) -> str:
+    return _NONE if value is None else f"{value:,.3g}" if value < 100 else f"{value:,.0f}"

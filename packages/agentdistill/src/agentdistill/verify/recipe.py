@@ -7,18 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agentdistill import registry
 from agentdistill._toml import Source, build, check_call
 from agentdistill.errors import RecipeError, UserError
 from agentdistill.executors import RaySettings
 from agentdistill.models import loader
+from agentdistill.prompts import load_verify_style
 from agentdistill.registry import unknown
 from agentdistill.training.settings import TrainSettings
-from agentdistill.verify.evidence import Judges, Policy
-from agentdistill.verify.judges import JudgeSettings
+from agentdistill.verify.candidates import SampleSettings
 from agentdistill.verify.models import ROLE
-from agentdistill.verify.sampling import SampleSettings
-from agentdistill.verify.styles import styles as verify_styles
+from agentdistill.verify.select import Listen, Policy
+from agentdistill.verify.verifiers import VerifierSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +34,7 @@ class Problems:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """Candidates that are not sampled: files of them, or ``toy:N``, N right and N wrong equations for each length."""
+    """Files of candidates that are not sampled."""
 
     test: str | None = None
     train: str | None = None
@@ -74,7 +73,7 @@ Learns = Literal["code", "cot", "facts", "genrm", "prm", "generator"]
 class RoleSettings:
     """What one role learns: an adapter of its own on the base model (the recipe's, else ``base``), or a PRM's weights.
 
-    ``teacher`` names the judge whose checks on the training problems are learned (a generator learns from the right
+    ``teacher`` names the verifier whose checks on the training problems are learned (a generator learns from the right
     solutions, a PRM from the marks, and neither needs one). ``balance`` keeps as many right as wrong solutions,
     ``per_problem`` at most so many examples a problem. ``steps`` says which steps of a PRM's solutions are labelled
     with the outcome: ``last``, as its score is read, or ``all``.
@@ -92,7 +91,7 @@ class RoleSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyRecipe:
-    """A whole run: problems, a generator (or candidates that are there), judges, how to choose, and what to distil.
+    """A whole run: problems, a generator (or candidates that are there), verifiers, how to choose, and what to distil.
 
     ``executor`` says who samples and judges candidates: this process, or the workers of ``ray``.
     """
@@ -102,10 +101,10 @@ class VerifyRecipe:
     generator: dict[str, Any] = field(default_factory=dict)
     candidates: Given = Given()
     others: tuple[Other, ...] = ()
-    judges: tuple[JudgeSettings, ...] = ()
+    verifiers: tuple[VerifierSettings, ...] = ()
     sample: SampleSettings = SampleSettings()  # noqa: RUF009  frozen
     policy: Policy = Policy()  # noqa: RUF009  frozen
-    listen: Judges = Judges()  # noqa: RUF009  frozen
+    listen: Listen = Listen()  # noqa: RUF009  frozen
     methods: tuple[str, ...] = ()
     budgets: tuple[int, ...] = ()
     tools: Tools = Tools()
@@ -130,6 +129,8 @@ def load_verify_recipe(path: Path) -> VerifyRecipe:
     except tomllib.TOMLDecodeError as e:
         raise RecipeError(f"{path}: not TOML: {e}") from e
     source = Source(path, text)
+    if "judges" in data:
+        raise source.error("[[judges]] is now called [[verifiers]]", "judges")
     given = isinstance(data.get("candidates"), dict) and "test" in data["candidates"]
     for needed, example in (("problems", 'test = "gsm8k:test"'), ("generator", 'model = "local"')):
         if needed not in data and not given:
@@ -140,9 +141,10 @@ def load_verify_recipe(path: Path) -> VerifyRecipe:
 
 
 def _check(recipe: VerifyRecipe, source: Source) -> None:
-    if recipe.style not in set(registry.names("prompts")) & set(verify_styles()):
-        both = sorted(set(registry.names("prompts")) & set(verify_styles()))
-        raise source.error(unknown("style", recipe.style, both), "", "style")
+    try:
+        load_verify_style(recipe.style)
+    except UserError as e:
+        raise source.error(str(e), "", "style") from e
     if recipe.generator:
         check_model(recipe.generator, source, "generator")
     for i, other in enumerate(recipe.others):
@@ -152,7 +154,7 @@ def _check(recipe: VerifyRecipe, source: Source) -> None:
         if other.n == 1 and other.temperature != 0:
             why = "who answers once answers greedily: leave temperature out, or sample with n above 1"
             raise source.error(why, f"others#{i}", "temperature")
-    _check_judges(recipe, source)
+    _check_verifiers(recipe, source)
     sample = recipe.sample
     if min(sample.n, sample.n_train or 1, sample.max_new_tokens, sample.max_steps) < 1:
         raise source.error("n, n_train, max_new_tokens and max_steps have to be at least 1", "sample")
@@ -160,25 +162,25 @@ def _check(recipe: VerifyRecipe, source: Source) -> None:
         raise source.error("n above 1 needs a temperature above 0", "sample", "n")
 
 
-def _check_judges(recipe: VerifyRecipe, source: Source) -> None:
-    for i, judge in enumerate(recipe.judges):
-        if judge.needs_model and judge.role != "prm":
-            check_model(judge.model, source, f"judges#{i}")
-    names = [j.name for j in recipe.judges]
+def _check_verifiers(recipe: VerifyRecipe, source: Source) -> None:
+    for i, verifier in enumerate(recipe.verifiers):
+        if verifier.needs_model and verifier.role != "prm":
+            check_model(verifier.model, source, f"verifiers#{i}")
+    names = [j.name for j in recipe.verifiers]
     if len(set(names)) < len(names):
-        raise source.error("two judges have one name", "judges")
+        raise source.error("two verifiers have one name", "verifiers")
     for i, role in enumerate(recipe.roles):
         if role.teacher not in names and (role.role not in ("prm", "generator") or role.teacher is not None):
-            raise source.error(unknown("judge", role.teacher or "", names), f"roles#{i}", "teacher")
+            raise source.error(unknown("verifier", role.teacher or "", names), f"roles#{i}", "teacher")
         if role.role == "prm" and role.train.method != "full":
             raise source.error('all weights of a PRM are trained: method = "full"', f"roles#{i}.train", "method")
     if recipe.base is None and any(r.base is None for r in recipe.roles):
         raise source.error("roles are trained on a base model: set base at the top")
     trained = {r.name for r in recipe.roles}
-    for i, judge in enumerate(recipe.judges):
-        path = str(judge.model.get("path", ""))
+    for i, verifier in enumerate(recipe.verifiers):
+        path = str(verifier.model.get("path", ""))
         if path.startswith(ROLE) and path.removeprefix(ROLE) not in trained:
-            raise source.error(unknown("role", path.removeprefix(ROLE), trained), f"judges#{i}", "model")
+            raise source.error(unknown("role", path.removeprefix(ROLE), trained), f"verifiers#{i}", "model")
 
 
 def check_model(table: dict[str, Any], source: Source, where: str) -> None:

@@ -1,13 +1,23 @@
-"""A recipe's stages: sample, judge, train, each resumable, and what they cost beside what they made."""
+"""A recipe's stages, sample, judge and train, each resumable; all of them for every seed; and what they cost.
+
+    runs/NAME                 the first seed's candidates, judgements and trained roles; verify.json, .html, .md, .svg
+    runs/NAME.seed-S          the same under another seed
+
+``verify.json`` in the folder of an ``agentdistill run`` becomes a section of that run's report.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from agentdistill.checkpoints import locate
@@ -20,19 +30,19 @@ from agentdistill.progress import Progress
 from agentdistill.prompts import load_style
 from agentdistill.retrieval import Retriever, build_retriever
 from agentdistill.sandbox import Limits
+from agentdistill.store import write_atomic, write_json
 from agentdistill.tasks import find_task, open_search
 from agentdistill.types import Problem
-from agentdistill.verify.candidates import read_pools, write_pools
-from agentdistill.verify.costs import costed
+from agentdistill.verify.candidates import read_pools, sample_pools, write_pools
 from agentdistill.verify.distil import lessons
-from agentdistill.verify.judges import JudgeSettings, Kit
 from agentdistill.verify.judging import judge_pools, read_journal
-from agentdistill.verify.models import make_model, model_identity, on_one_base, resolved
-from agentdistill.verify.prm_training import marked, train_prm
+from agentdistill.verify.models import make_model, model_identity, n_parameters, on_one_base, resolved
+from agentdistill.verify.page import markdown, picture, render
+from agentdistill.verify.prm import marked, train_prm
 from agentdistill.verify.recipe import Other, RoleSettings, VerifyRecipe
-from agentdistill.verify.sampling import sample_pools
-from agentdistill.verify.theory import toy_pools
+from agentdistill.verify.scores import Asked, Costs, curve, read_costs
 from agentdistill.verify.types import Pool
+from agentdistill.verify.verifiers import Kit, VerifierSettings
 
 CANDIDATES = "candidates.jsonl"
 
@@ -84,12 +94,7 @@ def given(recipe: VerifyRecipe, split: str) -> list[Pool] | None:
     if source is None:
         return None
     limit = recipe.problems.limit_test if split == "test" else recipe.problems.limit_train
-    name, _, n = source.partition(":")
-    if name != "toy":
-        return read_pools(Path(source), limit=limit)
-    if not n.isdigit() or int(n) < 1:
-        raise RecipeError(f'{recipe.name}: candidates "{source}": write toy:N, right and wrong ones for each length')
-    return toy_pools(n=min(int(n), limit or int(n)), seed=2 * recipe.seed + (split == "train"))
+    return read_pools(Path(source), limit=limit)
 
 
 def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, other: Other | None = None) -> Path:
@@ -125,14 +130,14 @@ def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, o
 
 
 def judge(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, names: Sequence[str] = ()) -> Path:
-    """Let the recipe's judges, or those named, judge the candidates of a split; returns their file.
+    """Let the recipe's verifiers, or those named, judge the candidates of a split; returns their file.
 
-    What judges said that the recipe no longer has is dropped from it; it stays in their journals.
+    What verifiers said that the recipe no longer has is dropped from it; it stays in their journals.
     """
     path = candidates_path(folder, split)
     if not path.exists():
         raise DataError(f"{path}: no candidates yet; sample them first: agentdistill verify sample")
-    gone = _judged_here(path) - {j.name for j in recipe.judges}
+    gone = _judged_here(path) - {j.name for j in recipe.verifiers}
     pools = [_without(p, gone) for p in read_pools(path)]
     if gone:
         write_pools(path, pools)
@@ -154,9 +159,9 @@ def judge(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, na
 
 
 def _world(
-    recipe: VerifyRecipe, settings: JudgeSettings, retriever: Retriever | None, pools: Sequence[Pool]
+    recipe: VerifyRecipe, settings: VerifierSettings, retriever: Retriever | None, pools: Sequence[Pool]
 ) -> dict[str, Any]:
-    """What a judgement hangs on besides its judge's own settings, for the roles that it matters to."""
+    """What a judgement hangs on besides its verifier's own settings, for the roles that it matters to."""
     world: dict[str, Any] = {"style": settings.style or recipe.style}
     if settings.role in ("code", "calculations"):
         world["limits"] = asdict(recipe.sandbox)
@@ -206,17 +211,17 @@ def _taught(path: Path, role: RoleSettings) -> Any:
     return read_journal(journal)
 
 
-def _maker(settings: JudgeSettings) -> Callable[[], Model]:
+def _maker(settings: VerifierSettings) -> Callable[[], Model]:
     if not settings.needs_model or settings.role == "prm":
         return partial(Scripted, "", name=settings.name)  # nobody asks it
     return partial(make_model, settings.model)
 
 
-def _wanted(recipe: VerifyRecipe, names: Sequence[str]) -> list[JudgeSettings]:
-    known = {j.name: j for j in recipe.judges}
+def _wanted(recipe: VerifyRecipe, names: Sequence[str]) -> list[VerifierSettings]:
+    known = {j.name: j for j in recipe.verifiers}
     for name in names:
         if name not in known:
-            raise RecipeError(f'no judge is called "{name}" (there are: {", ".join(known) or "none"})')
+            raise RecipeError(f'no verifier is called "{name}" (there are: {", ".join(known) or "none"})')
     return [known[n] for n in names or known]
 
 
@@ -228,12 +233,12 @@ def _environment(recipe: VerifyRecipe) -> Iterator[Environment]:
 
 
 @contextmanager
-def _kit(recipe: VerifyRecipe, folder: Path, settings: JudgeSettings) -> Iterator[Kit]:
+def _kit(recipe: VerifyRecipe, folder: Path, settings: VerifierSettings) -> Iterator[Kit]:
     with _environment(recipe) as environment:
         yield Kit(environment, _retriever(recipe, folder, settings), recipe.style)
 
 
-def _retriever(recipe: VerifyRecipe, folder: Path, settings: JudgeSettings) -> Retriever | None:
+def _retriever(recipe: VerifyRecipe, folder: Path, settings: VerifierSettings) -> Retriever | None:
     search = recipe.tools.search
     if settings.role != "facts" or search is None:
         return None
@@ -245,17 +250,17 @@ def _solutions(pool: Pool) -> list[str]:
     return [c.solution for c in pool.candidates]
 
 
-def _journal(path: Path, judge: str) -> Path:
-    return path.with_name(f"judge-{judge}.jsonl")
+def _journal(path: Path, verifier: str) -> Path:
+    return path.with_name(f"judge-{verifier}.jsonl")
 
 
 def _judged_here(path: Path) -> set[str]:
-    """The judges that have a journal beside the candidates; what others said came with the candidates."""
+    """The verifiers that have a journal beside the candidates; what others said came with the candidates."""
     return {j.stem.removeprefix("judge-") for j in path.parent.glob("judge-*.jsonl")}
 
 
-def _without(pool: Pool, judges: set[str]) -> Pool:
-    kept = [tuple(j for j in c.judgements if j.judge not in judges) for c in pool.candidates]
+def _without(pool: Pool, verifiers: set[str]) -> Pool:
+    kept = [tuple(j for j in c.judgements if j.judge not in verifiers) for c in pool.candidates]
     return replace(pool, candidates=tuple(replace(c, judgements=k) for c, k in zip(pool.candidates, kept, strict=True)))
 
 
@@ -266,11 +271,133 @@ def _write_keeping(path: Path, pools: Sequence[Pool]) -> None:
     write_pools(path, [_keeping(p, before.get(p.id), here) for p in pools])
 
 
-def _keeping(pool: Pool, old: Pool | None, judges: set[str]) -> Pool:
+def _keeping(pool: Pool, old: Pool | None, verifiers: set[str]) -> Pool:
     if old is None or _solutions(old) != _solutions(pool):
         return pool
     out = []
     for c, o in zip(pool.candidates, old.candidates, strict=True):
-        said = {j.judge: j for j in (*c.judgements, *(j for j in o.judgements if j.judge in judges))}
+        said = {j.judge: j for j in (*c.judgements, *(j for j in o.judgements if j.judge in verifiers))}
         out.append(replace(c, judgements=tuple(said.values())))
     return replace(pool, candidates=tuple(out))
+
+
+@contextmanager
+def costed(path: Path, stage: str, model: Mapping[str, Any], journal: Path) -> Iterator[None]:
+    """Note, beside the candidates, a stage's parameters and the seconds that a candidate took.
+
+    Parts of a stage that was interrupted add up, as long as its journal goes on; one with nothing left to do adds none.
+    """
+    started, (head, n) = time.monotonic(), _so_far(journal)
+    try:
+        yield
+    finally:
+        if journal.exists():
+            head_now, n_now = _so_far(journal)
+            n_new = n_now - n if head_now == head else n_now
+            _note_costs(path, stage, model, head_now, time.monotonic() - started, n_new)
+
+
+def _so_far(journal: Path) -> tuple[str, int]:
+    """What tells a journal from one that takes its place, and how many candidates are in it."""
+    key = journal.with_suffix(".key.jsonl")  # a sampler's; a verifier's journal has it in its first line
+    head, *rows = b"".join(p.read_bytes() for p in (key, journal) if p.exists()).splitlines() or [b""]
+    return hashlib.sha256(head).hexdigest()[:16], len(rows)
+
+
+def _note_costs(path: Path, stage: str, model: Mapping[str, Any], key: str, seconds: float, n: int) -> None:
+    beside = path.with_suffix(".costs.json")
+    known: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
+    known.setdefault("n_parameters", {})[stage] = n_parameters(model)
+    if n:
+        parts = known.setdefault("parts", {})
+        part = parts.get(stage, {})
+        if part.get("key") == key:
+            seconds, n = seconds + part["seconds"], n + part["n"]
+        parts[stage] = {"key": key, "seconds": seconds, "n": n}
+        known.setdefault("seconds", {})[stage] = seconds / n
+    write_json(beside, known)
+
+
+SUMMARY, PAGE, TABLE, PICTURE = "verify.json", "verify.html", "verify.md", "verify.svg"
+
+
+def with_seed(recipe: VerifyRecipe, folder: Path, seed: int) -> tuple[VerifyRecipe, Path]:
+    """The recipe under another seed, with the folder that it has then."""
+    if seed == recipe.seed:
+        return recipe, folder
+    return replace(recipe, seed=seed), folder.with_name(f"{folder.name}.seed-{seed}")
+
+
+def run_all(recipe: VerifyRecipe, folder: Path, n_seeds: int, progress: Progress) -> Path:
+    """Run every stage for ``n_seeds`` seeds, and write what came out; returns the page. What is done is not done again.
+
+    With roles: the student's solutions of the training problems, the teachers' checks of them, the roles. Then the
+    solutions of the test problems, by the generator and by others, judged by every verifier that is no role's teacher.
+    """
+    seeds = [with_seed(recipe, folder, recipe.seed + i) for i in range(n_seeds)]
+    for one, own in seeds:
+        _train_roles(one, own, progress)
+        _judge_test(one, own, progress, greedy=own == folder)
+    curves = summary(recipe, [own for _, own in seeds])
+    write_json(folder / SUMMARY, {"curves": curves})
+    write_atomic(folder / TABLE, markdown(curves))
+    if len(curves[0]["budgets"]) > 1:
+        write_atomic(folder / PICTURE, picture(curves))
+    write_atomic(folder / PAGE, render(curves))
+    return folder / PAGE
+
+
+def _train_roles(recipe: VerifyRecipe, folder: Path, progress: Progress) -> None:
+    if not recipe.roles:
+        return
+    sample(recipe, folder, "train", progress)
+    teachers = [j.name for j in recipe.verifiers if j.name in _teachers(recipe)]
+    if teachers:
+        judge(recipe, folder, "train", progress, teachers)
+    train(recipe, folder, progress)
+
+
+def _judge_test(recipe: VerifyRecipe, folder: Path, progress: Progress, greedy: bool) -> None:
+    """``greedy``: ask also those generators that say the same under every seed."""
+    verifiers = [j.name for j in recipe.verifiers if j.name not in _teachers(recipe)]
+    sample(recipe, folder, "test", progress)
+    judge(recipe, folder, "test", progress, verifiers)
+    for other in recipe.others:
+        if other.n > 1:
+            sample(recipe, folder, "test", progress, other)
+            judge(recipe, folder, f"test.{other.name}", progress, verifiers)
+        elif greedy:
+            sample(recipe, folder, "test", progress, other)
+
+
+def _teachers(recipe: VerifyRecipe) -> set[str]:
+    return {r.teacher for r in recipe.roles if r.teacher is not None}
+
+
+def summary(recipe: VerifyRecipe, folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The curves of the generator and of the others that were sampled, over all seeds; those asked once are rivals."""
+    asked = Asked(recipe.methods, recipe.budgets, recipe.listen, recipe.policy, seed=recipe.seed)
+    rivals = {}
+    for other in (o for o in recipe.others if o.n == 1):
+        path = candidates_path(folders[0], f"test.{other.name}")
+        rivals[other.name] = (read_pools(path), _size(path))
+    out = []
+    for split, name in (("test", ""), *((f"test.{o.name}", o.name) for o in recipe.others if o.n > 1)):
+        paths = [candidates_path(f, split) for f in folders]
+        told = f"{recipe.name} · {name}" if name else recipe.name
+        first, *repeats = (read_pools(p) for p in paths)
+        out.append(curve(told, first, asked, _costs_of_seeds(paths), repeats, rivals))
+    return out
+
+
+def _costs_of_seeds(paths: Sequence[Path]) -> Costs:
+    """The costs of all seeds: sizes are the same under each, seconds a candidate are their mean."""
+    each = [read_costs(p) for p in paths]
+    stages = {stage for costs in each for stage in costs.seconds}
+    seconds = {s: fmean(costs.seconds[s] for costs in each if s in costs.seconds) for s in stages}
+    return replace(each[0], seconds=seconds)
+
+
+def _size(path: Path) -> int | None:
+    n = read_costs(path).n_parameters.get("generator")
+    return None if n is None else int(n)

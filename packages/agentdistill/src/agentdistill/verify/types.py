@@ -11,7 +11,7 @@ from enum import StrEnum
 from agentdistill.types import Problem
 
 Role = str
-"""What a judge is, as its module in ``judges`` is called: a verifier with code, with documents (``facts``), or without
+"""What a verifier is, the name of a plug-in of kind ``verifiers``: with code, with documents (``facts``), or without
 a tool (``cot``); a reward model that writes (``genrm``) or scores steps (``prm``); a check of the calculations written
 in a solution, with no model; the gold answer (``gold``); or ``given``: read from somebody's file."""
 REWARD_ROLES: tuple[Role, ...] = ("genrm", "prm")
@@ -41,7 +41,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One sample of a judge: what it wrote, what was run, what came of it. ``score`` is a probability of being right.
+    """One sample of a verifier: what it wrote, what was run, the verdict. ``score`` is a probability of being right.
 
     ``documents`` are what a fact checker was shown.
     """
@@ -56,7 +56,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one judge said of one candidate, and what that cost.
+    """What one verifier said of one candidate, and what that cost.
 
     ``verdicts`` holds one for each sample (each calculation, for ``calculations``); ``scores`` one for each rationale
     of a GenRM, where they are probabilities, or for each step of a PRM.
@@ -90,9 +90,9 @@ class Candidate:
     n_new_tokens: int = 0
     judgements: tuple[Judgement, ...] = ()
 
-    def judgement(self, judge: str) -> Judgement | None:
-        """What the judge of that name said; None where it was not asked."""
-        return next((j for j in self.judgements if j.judge == judge), None)
+    def judgement(self, verifier: str) -> Judgement | None:
+        """What the verifier of that name said; None where it was not asked."""
+        return next((j for j in self.judgements if j.judge == verifier), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--facing", default="auto", help="where the rig looks at rest: z, x, -z, -x (default: auto)")
     parser.add_argument("--no-lock", action="store_true", help="leave standing feet as the model has them")
     parser.add_argument("--no-ground", action="store_true", help="leave what is under the ground there")
+    parser.add_argument("--no-limits", action="store_true", help="let joints turn further than the rig's clips show")
     parser.add_argument("--sheet", type=Path, help="draw the motions to a PNG")
     add_file_options(parser)
     add_model_options(parser)
@@ -68,11 +69,11 @@ def main(args: argparse.Namespace) -> int:
         say(f"not sure where {args.rig} faces; taken for {facing.axis}, by {facing.by} (--facing says otherwise)")
     options = Options(
         args.samples, args.seed, args.fps, not args.no_lock, not args.no_ground, args.in_place, args.loop, args.facing,
-        sampling,
+        sampling, not args.no_limits,
     )  # fmt: skip
     pins = [_pin(text, args) for text in args.pin]
     began = time.perf_counter()
-    clips = generate(model, rig.skeleton, prompts, options, pins, _steps(args.steps))
+    clips = generate(model, rig.skeleton, prompts, options, pins, _steps(args.steps), rig.clips)
     took = time.perf_counter() - began
     say(f"made {sum(c.seconds for c in clips):.1f} s of motion for {rig.skeleton.n_joints} joints in {took:.1f} s")
     clips = [replace(c, name=f"{c.name} {k + 1}" if len(clips) > 1 else c.name) for k, c in enumerate(clips)]

@@ -17,6 +17,7 @@ from anyrig.errors import SettingsError
 from anyrig.features import CONTACT, Features, decode, encode, rig_code
 from anyrig.generate.facing import faced, facing_of, turned_back
 from anyrig.generate.footing import lift, lock_feet
+from anyrig.generate.ranges import Ranges, kept, learned
 from anyrig.generate.upsample import curve, upsampled
 from anyrig.model import MotionModel, RigBatch, collate_rigs, pack, unpack
 from anyrig.skeleton import Clip, Skeleton
@@ -46,7 +47,8 @@ class Options:
 
     ``lock`` keeps standing feet still, ``ground`` lifts what is under the ground (both only in motions that touch it);
     ``in_place`` takes away the travel, ``loop`` makes the last pose the first. ``facing`` is where the rig looks at
-    rest: see :func:`anyrig.generate.facing_of`.
+    rest: see :func:`anyrig.generate.facing_of`. ``limit`` keeps joints within what the rig's own clips show of them:
+    see :mod:`anyrig.generate.ranges`.
     """
 
     n_samples: int = 1
@@ -58,6 +60,7 @@ class Options:
     loop: bool = False
     facing: str = "auto"
     sampling: Sampling = field(default_factory=Sampling)
+    limit: bool = True
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_samples <= 64 or not 0 < self.fps <= 1000:
@@ -71,12 +74,14 @@ def generate(
     options: Options | None = None,
     pins: Sequence[Pin] = (),
     progress: Progress | None = None,
+    authored: Sequence[Clip] = (),
 ) -> list[Clip]:
     """Clips of ``skeleton`` that do what ``prompts``, each ``(text, seconds)``, say, one after the other.
 
-    A rig whose feet or controls hang where they do not belong moves as one tree (:mod:`anyrig.carriers`). ``progress``
-    is called with the number of denoising steps done, after each. Raises SettingsError for prompts without text or
-    time, and for pins of another skeleton or beyond the end.
+    A rig whose feet or controls hang where they do not belong moves as one tree (:mod:`anyrig.carriers`). ``authored``
+    are the clips that the rig came with: joints turn no further than in them and in ``pins``. ``progress`` is called
+    with the number of denoising steps done, after each. Raises SettingsError for prompts without text or time, for
+    clips of another skeleton, and for pins beyond the end.
     """
     options = options or Options()
     fps = model.config.fps
@@ -89,11 +94,13 @@ def generate(
     code = rig_code(rig)
     total = sum(n for _, n in frames)
     given = _given(pins, skeleton, turn, fps, total)
+    ranges = _ranges(authored, pins, skeleton) if options.limit else None
     x = _sample(model, collate_rigs([code]), parts, options, given, progress)
     clips = []
     for row in x:
         features = unpack(row[:total], rig.n_joints, fps)
         clip = decode(_pinned(features, given), rig)
+        clip = kept(clip, ranges) if ranges is not None else clip
         clip = _finished(clip, features.joints[..., CONTACT], options)
         text = ", then ".join(text for text, _ in prompts)
         clip = spread(turned_back(clip, body, turn), skeleton)
@@ -103,6 +110,19 @@ def generate(
 
 def _still(skeleton: Skeleton) -> Clip:
     return Clip(skeleton, skeleton.rest[None], skeleton.offsets, 1.0)
+
+
+def _ranges(authored: Sequence[Clip], pins: Sequence[Pin], skeleton: Skeleton) -> Ranges | None:
+    """Those of the tree that moves."""
+    if not authored:
+        return None
+    return learned([whole(_own(clip, skeleton)) for clip in (*authored, *(pin.clip for pin in pins))])
+
+
+def _own(clip: Clip, skeleton: Skeleton) -> Clip:
+    if clip.skeleton.parents != skeleton.parents or clip.skeleton.names != skeleton.names:
+        raise SettingsError("a motion can be pinned to, and limited by, clips of its own skeleton only")
+    return replace(clip, skeleton=skeleton)
 
 
 def _frames(prompts: Sequence[tuple[str, float]], fps: float) -> list[tuple[str, int]]:
@@ -181,9 +201,7 @@ def _given(pins: Sequence[Pin], skeleton: Skeleton, turn: float, fps: float, tot
     n = rig.n_joints
     joints, path = np.full((total, n, 10), np.nan), np.full((total, 4), np.nan)
     for pin in pins:
-        if pin.clip.skeleton.parents != skeleton.parents or pin.clip.skeleton.names != skeleton.names:
-            raise SettingsError("a motion can be pinned to clips of its own skeleton only")
-        clip = upsampled(whole(replace(pin.clip, skeleton=skeleton)), fps)
+        clip = upsampled(whole(_own(pin.clip, skeleton)), fps)
         first, last = round(pin.start * fps), round(pin.stop * fps)
         if not 0 <= first <= last < min(total, clip.n_frames):
             end = min(total, clip.n_frames) / fps

@@ -60,9 +60,10 @@ def load(
     axis, of = "y" if up is None else up, "m" if unit is None else unit
     if suffix in (".glb", ".gltf"):
         model = shaped(read_glb(path, skin=skin, up=axis, unit=of), path)
+    elif suffix == ".bvh":
+        model = _carried(_to_metres(shaped(read_bvh_model(path, up=axis), path), axis, of, plain_axes=True))
     else:
-        read = read_bvh_model(path, up=axis) if suffix == ".bvh" else read_npz(path)
-        model = _carried(_to_metres(shaped(read, path), axis, of, suffix == ".bvh"))
+        model = _carried(_to_metres(read_npz(path), axis, of, plain_axes=False))
     if suffix != ".npz":  # an archive says what was read when it was written
         _plausible.warn(model, Path(path), up=up is None, unit=unit is None)
     return _changed(model, fps, in_place, loop)

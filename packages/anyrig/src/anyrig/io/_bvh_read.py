@@ -181,7 +181,7 @@ def _skeleton(joints: list[_Joint], path: Path) -> tuple[list[int], Skeleton]:
         if joint.offset is None:
             raise FileError(f"{path}: joint {joint.name!r} has no OFFSET")
         at[j] = np.add(joint.offset, at[joint.parent] if joint.parent >= 0 else 0.0)
-    size = float(np.max(np.ptp(at[[not joint.is_end for joint in joints]], axis=0))) or 1.0
+    size = float(np.max(np.ptp(at[[not joint.is_end for joint in joints]], axis=0)))
     kept = [j for j, joint in enumerate(joints) if not joint.is_end or joint.channels or _is_end(joints, joint, size)]
     index = {j: n for n, j in enumerate(kept)}
     parents = tuple(index[joints[j].parent] if joints[j].parent >= 0 else -1 for j in kept)
@@ -190,9 +190,9 @@ def _skeleton(joints: list[_Joint], path: Path) -> tuple[list[int], Skeleton]:
 
 
 def _is_end(joints: list[_Joint], end: _Joint, size: float) -> bool:
-    """Whether an End Site says where a bone ends: it has a length, and is not one that this package made up."""
+    """Whether an End Site says where a bone ends, or is all the shape there is; the others this package has made up."""
     offset, above = np.array(end.offset), np.array(joints[end.parent].offset)
-    return bool(offset.any()) and not is_stub(offset, above, size)
+    return bool(offset.any()) and ((size == 0 and end.parent > 0) or not is_stub(offset, above, size or 1.0))
 
 
 def _motion(lines: list[str], n_before: int, n_channels: int, path: Path, skeleton: Skeleton) -> tuple[Array, float]:
@@ -213,14 +213,22 @@ def _motion(lines: list[str], n_before: int, n_channels: int, path: Path, skelet
     if n_channels == 0:
         return np.zeros((int(n_frames), 0)), _rate(seconds)
     values = _numbers(lines[start:], n_before + start, path)
+    if len(values) != n_frames * n_channels:
+        _refuse_other_width(lines[start:], int(n_frames), n_channels, path)
     n_whole, rest = divmod(len(values), n_channels)
     if rest:
-        where = f"{path}: frame {n_whole + 1} of {int(n_frames)}"
-        raise FileError(f"{where} has {rest} of {n_channels} numbers: is the file truncated?")
+        raise FileError(f"{path}: frame {n_whole + 1} of {n_frames:.0f} has {rest} of {n_channels} numbers: truncated?")
     if n_whole != n_frames:
         warnings.warn(f"{path} says {int(n_frames)} frames and has {n_whole}", FileWarning, stacklevel=2)
     refuse_too_many_poses(path, n_whole, skeleton.n_joints)
     return values.reshape(n_whole, n_channels), _rate(seconds)
+
+
+def _refuse_other_width(lines: list[str], n_frames: int, n_channels: int, path: Path) -> None:
+    """Raises FileError for a line a frame with another number of values than the joints have channels."""
+    widths = [len(line.split()) for line in lines if line.strip()]
+    if len(widths) == n_frames and len(set(widths)) == 1 and widths[0] != n_channels:
+        raise FileError(f"{path}: each frame has {widths[0]} numbers, but the joints have {n_channels} channels")
 
 
 def _header_number(text: str, where: str) -> float:

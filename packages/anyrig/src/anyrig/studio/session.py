@@ -105,7 +105,8 @@ class Session:
             sampling=sampling,
         )
         with self._busy:
-            clips = generate(self._model, rig.skeleton, [(t, float(s)) for t, s in prompts], options)
+            texts = [(t, float(s)) for t, s in prompts]
+            clips = generate(self._model, rig.skeleton, texts, options, authored=rig.clips)
             return [self._keep(Made(rig, clip)) for clip in clips]
 
     def file(self, name: str, suffix: str, *, to_show: bool = False) -> bytes:

@@ -9,13 +9,12 @@ from pathlib import Path
 COMMANDS = {
     "run": ("stages", "run a recipe: sample, judge, train, judge, and write a page"),
     "sample": ("stages", "sample the candidates of a recipe"),
-    "judge": ("stages", "let a recipe's judges judge them"),
+    "judge": ("stages", "let a recipe's verifiers judge them"),
     "train": ("stages", "train verifiers and reward models on judged candidates"),
     "select": ("files", "choose among stored candidates and say why"),
     "rescore": ("files", "accuracy of every method and budget over stored candidates; no model"),
     "curve": ("files", "accuracy against candidates, tokens, FLOPs and time, as a page or as JSON"),
-    "theory": ("theory", "the lemma's formula beside a simulation"),
-    "toy": ("theory", "write the toy task: sums of three-digit numbers to verify"),
+    "theory": ("files", "the chance that a verified choice is right, by formula"),
 }
 
 
@@ -44,9 +43,9 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="first judge them without a model: do every calculation that a solution writes again in the sandbox",
     )
-    parser.add_argument("--verifier", metavar="JUDGE", help="the judge to filter by (the first with a tool)")
-    parser.add_argument("--plain", metavar="JUDGE", help="the judge without a tool (the first)")
-    parser.add_argument("--reward", metavar="JUDGE", help="the judge to weigh by (the first that scores)")
+    parser.add_argument("--verifier", metavar="NAME", help="the verifier to filter by (the first with a tool)")
+    parser.add_argument("--plain", metavar="NAME", help="the verifier without a tool (the first)")
+    parser.add_argument("--reward", metavar="NAME", help="the verifier to weigh by (the first that scores)")
     parser.add_argument("--passes", choices=("any", "all", "majority", "soft"), help="how k verdicts become one")
     parser.add_argument(
         "--unsettled",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agentdistill.models import Model
     from agentdistill.pipeline.run import Run
     from agentdistill.types import Trace
-    from agentdistill.verify.asking import Answered, Choosing
+    from agentdistill.verify.judging import Answered, Choosing
 
 
 def check(args: argparse.Namespace) -> None:
@@ -37,17 +37,17 @@ def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) 
     from agentdistill.checkpoints import runnable
     from agentdistill.environment import Environment
     from agentdistill.models import load_model
+    from agentdistill.prompts import can_verify
     from agentdistill.sandbox import Limits
-    from agentdistill.verify.asking import Choosing
-    from agentdistill.verify.judges import Kit
-    from agentdistill.verify.styles import styles
+    from agentdistill.verify.judging import Choosing
+    from agentdistill.verify.verifiers import Kit
 
     sandbox = run.recipe.sandbox
-    style = run.recipe.style if run.recipe.style in styles() else "standard"
+    style = run.recipe.style if can_verify(run.style) else "standard"
     on = device or run.recipe.evaluate.device
-    judge = None if verifier is None else load_model("local", path=runnable(verifier), device=on)
+    checker = None if verifier is None else load_model("local", path=runnable(verifier), device=on)
     with Environment(mode=sandbox.mode, limits=Limits(wall_s=sandbox.wall_s, memory_mb=sandbox.memory_mb)) as box:
-        yield Choosing(n, Kit(box, run.retriever, style), judge, run.recipe.problems.kind)  # type: ignore[arg-type]
+        yield Choosing(n, Kit(box, run.retriever, style), checker, run.recipe.problems.kind)  # type: ignore[arg-type]
 
 
 async def answer_verified(
@@ -70,7 +70,7 @@ async def answer_verified(
 def facts(found: Answered) -> dict[str, Any]:
     """The choice and every candidate as JSON values, the winner's whole trace with them."""
     from agentdistill.store import to_dict
-    from agentdistill.verify.asking import facts
+    from agentdistill.verify.judging import facts
 
     return {**facts(found), "trace": to_dict(dataclasses.replace(found.trace, score=None))}
 
@@ -80,7 +80,7 @@ def show(found: Answered) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from agentdistill.verify.asking import explain
+    from agentdistill.verify.judging import explain
 
     console = Console(highlight=False)
     for line in explain(found):

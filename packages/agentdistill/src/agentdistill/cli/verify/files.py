@@ -1,4 +1,4 @@
-"""``verify select``, ``rescore`` and ``curve``: what can be done with stored candidates and no model."""
+"""``verify select``, ``rescore``, ``curve`` and ``theory``: what needs no model."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser, command: str) -> None:
     """Declare the arguments."""
+    if command == "theory":
+        parser.add_argument("--p", type=float, nargs="+", default=[0.6, 0.8, 0.95], help="P(reject | wrong)")
+        parser.add_argument("--q", type=float, nargs="+", default=[0.9, 0.75], help="P(accept | right)")
+        parser.add_argument("--n", type=int, nargs="+", default=[1, 2, 4, 8, 16, 32, 64], help="candidates")
+        parser.add_argument("--prior", type=float, default=0.5, help="share of right candidates (0.5)")
+        return
     a_file(parser, many=command == "curve")
     add_selection(parser)
     if command == "select":
@@ -33,24 +39,24 @@ def add(parser: argparse.ArgumentParser, command: str) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the command."""
-    return {"select": _select, "rescore": _rescore, "curve": _curve}[args.command](args)
+    return {"select": _select, "rescore": _rescore, "curve": _curve, "theory": _theory}[args.command](args)
 
 
 def _asked(args: argparse.Namespace) -> Asked:
-    from agentdistill.verify import Asked, Judges, Policy
+    from agentdistill.verify import Asked, Listen, Policy
 
     if getattr(args, "subsets", 1) < 1 or getattr(args, "resamples", 1) < 1:
         raise UserError("--subsets and --resamples have to be at least 1")
     policy = Policy(args.passes, args.unsettled, args.missing, args.filtered, args.steps)
-    judges = Judges(args.verifier, args.plain, args.reward)
+    listen = Listen(args.verifier, args.plain, args.reward)
     if args.command == "select":
-        return Asked(judges=judges, policy=policy, seed=args.seed)
-    return Asked(args.methods, args.budgets, judges, policy, args.subsets, args.resamples, args.seed, args.by)
+        return Asked(listen=listen, policy=policy, seed=args.seed)
+    return Asked(args.methods, args.budgets, listen, policy, args.subsets, args.resamples, args.seed, args.by)
 
 
 def _read(path: Path, args: argparse.Namespace) -> list[Pool]:
     from agentdistill.verify import read_pools
-    from agentdistill.verify.judges.calculations import with_calculations
+    from agentdistill.verify.calculations import with_calculations
 
     if args.limit is not None and args.limit < 1:
         raise UserError("--limit has to be at least 1")
@@ -59,7 +65,7 @@ def _read(path: Path, args: argparse.Namespace) -> list[Pool]:
 
 
 def _select(args: argparse.Namespace) -> int:
-    from agentdistill.verify.rescore import select_rows
+    from agentdistill.verify.scores import select_rows
 
     for row in select_rows(_read(args.file, args), args.method, _asked(args)):
         print(json.dumps(row, ensure_ascii=False))
@@ -76,9 +82,8 @@ def _rescore(args: argparse.Namespace) -> int:
 
 def _curve(args: argparse.Namespace) -> int:
     from agentdistill.store import json_text, write_atomic
-    from agentdistill.verify.curves import curve, read_costs
-    from agentdistill.verify.markdown import markdown
-    from agentdistill.verify.page import picture, render
+    from agentdistill.verify.page import markdown, picture, render
+    from agentdistill.verify.scores import curve, read_costs
 
     kind = ".json" if args.out is None else args.out.suffix
     writers = {".html": render, ".md": markdown, ".svg": picture}
@@ -92,6 +97,22 @@ def _curve(args: argparse.Namespace) -> int:
     else:
         write_atomic(args.out, text)
         print(args.out)
+    return 0
+
+
+def _theory(args: argparse.Namespace) -> int:
+    from agentdistill.store import json_text
+    from agentdistill.verify.confusion import chance_right
+
+    rows = []
+    try:
+        for q, p, n in ((q, p, n) for q in args.q for p in args.p for n in args.n):
+            o = chance_right(p, q, n, args.prior)
+            row = {"p": p, "q": q, "prior": args.prior, "n": n, "formula": o.right, "all_rejected": o.all_rejected}
+            rows.append(row | {"thrown_away": o.thrown_away})
+    except ValueError as e:
+        raise UserError(str(e)) from e
+    print(json_text(rows), end="")
     return 0
 
 

@@ -26,7 +26,7 @@ def add(parser: argparse.ArgumentParser, command: str) -> None:
     if command == "train":
         parser.add_argument("--role", action="append", default=[], metavar="NAME", help="only this role (all)")
     if command == "judge":
-        parser.add_argument("--judge", action="append", default=[], metavar="NAME", help="only this judge (all)")
+        parser.add_argument("--verifier", action="append", default=[], metavar="NAME", help="only this verifier (all)")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -36,7 +36,7 @@ def main(args: argparse.Namespace) -> int:
     from agentdistill.errors import UserError
     from agentdistill.progress import Terminal
     from agentdistill.store import json_text, locked, write_json
-    from agentdistill.verify import experiment, runs
+    from agentdistill.verify import runs
     from agentdistill.verify.candidates import read_pools
     from agentdistill.verify.recipe import load_verify_recipe
 
@@ -49,13 +49,13 @@ def main(args: argparse.Namespace) -> int:
         some = dataclasses.replace(recipe.problems, limit_test=args.limit, limit_train=args.limit)
         recipe, folder = dataclasses.replace(recipe, problems=some), args.runs / f"{recipe.name}.first-{args.limit}"
     if getattr(args, "seed", None) is not None:
-        recipe, folder = experiment.with_seed(recipe, folder, args.seed)
+        recipe, folder = runs.with_seed(recipe, folder, args.seed)
     with locked(folder / ".lock", folder), Terminal() as progress:
         write_json(folder / "verify-recipe.json", dataclasses.asdict(recipe))  # an agent run may share the folder
         if args.command == "run":
             if args.seeds < 1:
                 raise UserError("--seeds has to be at least 1")
-            print(experiment.run_all(recipe, folder, args.seeds, progress))
+            print(runs.run_all(recipe, folder, args.seeds, progress))
             return 0
         given = getattr(args, "candidates", None)
         split = args.split if given is None else given.stem
@@ -64,7 +64,7 @@ def main(args: argparse.Namespace) -> int:
         if args.command == "sample":
             print(runs.sample(recipe, folder, split, progress))
         elif args.command == "judge":
-            print(runs.judge(recipe, folder, split, progress, args.judge))
+            print(runs.judge(recipe, folder, split, progress, args.verifier))
         else:
             print(json_text(runs.train(recipe, folder, progress, args.role, split)), end="")
     return 0

@@ -1,13 +1,14 @@
-"""Run one cell of model code in a namespace that lives on, and say what came of it.
+"""Run cells of model code in one namespace, and describe their outcome.
 
-Runs inside the node, in the same interpreter as the model's code, so nothing here is a boundary: it only has to give
-good answers to honest code and to survive careless code. What holds hostile code is around the process, not in it.
+Runs in the same interpreter as the model's code, so nothing here is a boundary: it gives honest code good answers and
+survives careless code. Hostile code is held from outside the process, by `isolation.py`.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import gc
 import io
 import linecache
@@ -15,12 +16,11 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from types import CodeType, FrameType, TracebackType
 from typing import Any
-
-from . import plain
 
 try:
     import resource
@@ -32,7 +32,7 @@ globals()["__builtins__"] = dict(vars(builtins))  # see wire.py
 FLOOD = 50  # a cell that prints this many times its output limit is ended
 TAKEN = "final_answer is a function: call final_answer(...), and give nothing else its name. It is in place again.\n"
 _FOLDER = __file__.removesuffix("cell.py")
-_UNDISTURBED = frozenset({"run", "_arm", "_disarm", "_ring", "pause", "resume"})
+_NOT_INTERRUPTED = frozenset({"run", "_arm", "_disarm", "_on_alarm", "pause", "resume"})
 _ITIMER = hasattr(signal, "setitimer")
 _SIGALRM = int(getattr(signal, "SIGALRM", 0))
 # Without the wrapper that turns numbers into enum members, which costs more than all the rest of arming the timer.
@@ -53,7 +53,7 @@ class Flood(BaseException):
 
 @dataclass
 class Outcome:
-    """What a cell came to; the node turns it into a REPLY."""
+    """The outcome of a cell; the node makes it a REPLY."""
 
     stop: str = "ok"
     value: str | None = None
@@ -63,12 +63,14 @@ class Outcome:
 
 
 class Capture(io.TextIOBase):
-    """Stands for stdout and stderr; keeps the first `limit` characters."""
+    """In place of stdout and stderr; keeps the first `limit` characters."""
+
+    encoding = "utf-8"  # type: ignore[assignment]
 
     def __init__(self) -> None:
         self.parts: list[str] = []
         self.left = self.limit = self.written = 0
-        self._bytes = _Bytes(self)
+        self.buffer = _Bytes(self)  # for code that writes bytes to sys.stdout.buffer
 
     def start(self, limit: int) -> None:
         """Forget what was kept."""
@@ -94,16 +96,6 @@ class Capture(io.TextIOBase):
         """Always."""
         return True
 
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """What `print` would encode to, were there bytes."""
-        return "utf-8"
-
-    @property
-    def buffer(self) -> _Bytes:
-        """For code that writes bytes to sys.stdout.buffer."""
-        return self._bytes
-
 
 class _Bytes(io.RawIOBase):
     def __init__(self, text: Capture) -> None:
@@ -119,17 +111,17 @@ class _Bytes(io.RawIOBase):
 
 
 class Runner:
-    """One namespace and the means to run cells in it. `deadline` and final answers are per cell."""
+    """A namespace and what runs cells in it. `final` is the final answer of the latest cell."""
 
     def __init__(self) -> None:
         self.capture = Capture()
         self.final: str | None = None
         self.namespace: dict[str, Any] = {"__name__": "__main__", "__builtins__": builtins, "__doc__": None}
-        self._armed = self._rang = False
+        self._armed = self._alarmed = False
 
         def final_answer(answer: object) -> None:
-            """Give `answer` as the final one and end the cell. A str counts as it is, anything else as it reads."""
-            self.final = plain.answer(answer)
+            """Give `answer` as the final one, a str as it is and anything else as it is shown, and end the cell."""
+            self.final = answer_text(answer)
             raise Final
 
         final_answer.__qualname__ = "final_answer"  # as a wrong call's message names it
@@ -137,11 +129,11 @@ class Runner:
 
     def run(self, source: str, number: int, soft_s: float, limit: int) -> Outcome:
         """Run `source`; every exception ends up in the Outcome. The caller cuts texts to `limit`."""
-        self.final, outcome, self._rang = None, Outcome(), False
+        self.final, outcome, self._alarmed = None, Outcome(), False
         self.capture.start(limit)
         sys.stdout = sys.stderr = self.capture
         name = f"<cell {number}>"
-        # Kept for good: a function of this cell may fail in a later one.
+        # Never removed: a function of this cell may fail in a later one.
         linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
         try:
             self._arm(soft_s)
@@ -155,11 +147,11 @@ class Runner:
             outcome.stop = "timeout"
         except Flood:
             outcome.stop = "output"
-        except BaseException as problem:  # whatever model code raises is data
+        except BaseException as problem:  # of model code
             outcome.stop = "memory" if isinstance(problem, MemoryError) else "error"
             outcome.error = describe(problem, name, limit)
-        if self._rang and outcome.stop == "ok":
-            outcome.stop = "timeout"  # it swallowed the bell, or the bell rang where exceptions are lost
+        if self._alarmed and outcome.stop == "ok":
+            outcome.stop = "timeout"  # it caught Late, or Late was raised where exceptions are lost
         if self.namespace.get("final_answer") is not self._answer:
             self.namespace["final_answer"] = self._answer
             self.capture.parts.append(TAKEN)
@@ -174,14 +166,14 @@ class Runner:
         if last is None:
             return None
         value = eval(last, self.namespace)
-        return None if value is None else plain.shown(value)
+        return None if value is None else shown(value)
 
     def _arm(self, soft_s: float) -> None:
         sys.settrace(None)
         sys.setprofile(None)
         if _ITIMER and soft_s > 0:
-            if _getsignal(_SIGALRM) != self._ring:
-                signal.signal(signal.SIGALRM, self._ring)
+            if _getsignal(_SIGALRM) != self._on_alarm:
+                signal.signal(signal.SIGALRM, self._on_alarm)
             self._armed = True
             signal.setitimer(signal.ITIMER_REAL, soft_s, 0.05)
 
@@ -199,12 +191,12 @@ class Runner:
         if _ITIMER and left:
             signal.setitimer(signal.ITIMER_REAL, left, 0.05)
 
-    def _ring(self, _: int, frame: FrameType | None) -> None:
-        # Rings again every 50 ms: model code that swallows the first one gets another. Not inside this class's own
-        # steps, where nothing would catch it and the node would end.
-        ours = frame is not None and frame.f_code.co_filename == __file__ and frame.f_code.co_name in _UNDISTURBED
+    def _on_alarm(self, _: int, frame: FrameType | None) -> None:
+        # The alarm repeats every 50 ms, for model code that catches the first Late. It is not raised in this class's
+        # own steps, where nothing would catch it and the node would end.
+        ours = frame is not None and frame.f_code.co_filename == __file__ and frame.f_code.co_name in _NOT_INTERRUPTED
         if self._armed and not ours:
-            self._rang = True
+            self._alarmed = True
             raise Late
 
 
@@ -222,7 +214,7 @@ def split(source: str, name: str) -> tuple[CodeType | None, CodeType | None]:
 
 
 def describe(problem: BaseException, name: str, limit: int) -> tuple[str, str, int | None, str]:
-    """Type, message, line in the cell and traceback text. Falls back to less when model code broke the means."""
+    """Type, message, line in the cell and traceback text, or less where model code broke what is needed for it."""
     kind = text = "Exception"
     message, line = "", None
     try:
@@ -236,11 +228,11 @@ def describe(problem: BaseException, name: str, limit: int) -> tuple[str, str, i
         text = "".join(report.format())
     except BaseException:  # a hostile __str__, or a broken traceback module
         pass
-    return kind, message, line, plain.cut_middle(text, limit)
+    return kind, message, line, cut_middle(text, limit)
 
 
 def _hide_own(report: traceback.TracebackException | None) -> None:
-    """Drop the frames of this package: the model should see its own lines, and those of the libraries it called."""
+    """Drop the frames of this package: the model sees its own lines, and those of the libraries it called."""
     while report is not None:
         report.stack[:] = [frame for frame in report.stack if not frame.filename.startswith(_FOLDER)]
         _hide_own(report.__cause__)
@@ -256,37 +248,31 @@ def _line(tb: TracebackType | None, name: str) -> int | None:
     return line
 
 
-def seeded(seed: int) -> Callable[[], None]:
-    """A function that puts `random`, numpy's global generator and numpy's fresh generators at `seed`."""
+def seed_generators(seed: int) -> None:
+    """Put `random`, numpy's global generator and numpy's fresh generators at `seed`."""
     import random
 
-    def reset() -> None:
-        random.seed(seed)
-        numpy_random = sys.modules.get("numpy.random")
-        if numpy_random is not None:
-            numpy_random.seed(seed)
-            source = random.Random(seed)
-            # default_rng() without a seed asks this for entropy; see numpy/random/bit_generator.pyx.
-            bits = sys.modules["numpy.random.bit_generator"]
-            if hasattr(bits, "randbits"):
-                bits.randbits = source.getrandbits  # type: ignore[attr-defined]
-
-    return reset
+    random.seed(seed)
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed(seed)
+        # default_rng() without a seed asks this for entropy; see numpy/random/bit_generator.pyx.
+        bits = sys.modules["numpy.random.bit_generator"]
+        if hasattr(bits, "randbits"):
+            bits.randbits = random.Random(seed).getrandbits  # type: ignore[attr-defined]
 
 
-def preload(modules: tuple[str, ...]) -> list[str]:
-    """Import what sessions should find warm; returns the names that are not installed."""
-    absent = []
-    if "numpy" in modules:  # loaded late by itself, and then seeded from the system's entropy
+def preload(modules: tuple[str, ...]) -> None:
+    """Import the modules that sessions are to find loaded; names that are not installed are skipped."""
+    if "numpy" in modules:  # which loads it lazily, and would then seed it from the system's entropy
         modules = (*modules, "numpy.random")
     for name in modules:
-        try:
+        with contextlib.suppress(ImportError):
             __import__(name)
-        except ImportError:
-            absent.append(name)
-    plain.print_plainly()
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and not numpy.__version__.startswith("1."):
+        numpy.set_printoptions(legacy="1.25")  # scalars within lists are printed as numbers, as numpy 1 did
     gc.collect()
-    return absent
 
 
 def now() -> tuple[float, int]:
@@ -296,3 +282,126 @@ def now() -> tuple[float, int]:
     use = resource.getrusage(resource.RUSAGE_SELF)
     scale = 1 if sys.platform == "darwin" else 1024
     return use.ru_utime + use.ru_stime, use.ru_maxrss * scale
+
+
+# --- values as text: 2.0, not np.float64(2.0), however deep within a list ------------------------------------------
+
+MAX_ITEMS = 1000  # arrays, ranges and iterators with more are left to their repr
+_SIMPLE = (int, float, bool, complex, bytes, type(None))
+# Modules whose values say by str what they say by repr as a call.
+_WRITTEN = frozenset({"fractions", "datetime", "uuid", "pathlib", "mpmath", "gmpy2", "ipaddress", "zoneinfo"})
+_ARRAYS = frozenset({"numpy", "torch", "pandas", "jax", "jaxlib", "polars", "mpmath", "array"})
+_BRACKETS = ((tuple, "(", ")"), (set, "{", "}"), (frozenset, "{", "}"))
+_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.values()), type({}.items()))
+
+
+def answer_text(value: object) -> str:
+    """A final answer as text: bytes decoded, an enumeration's member by its value, an iterator as the list of its
+    items, a str as it is, and anything else as `shown`."""
+    enum = sys.modules.get("enum")
+    if enum is not None and isinstance(value, enum.Enum):
+        return answer_text(value.value)
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    if isinstance(value, Iterator) and not hasattr(value, "read"):
+        items = list(islice(value, MAX_ITEMS + 1))
+        if len(items) <= MAX_ITEMS:
+            return shown(items)
+    return shown(value)
+
+
+def shown(value: object) -> str:
+    """A value as Python shows it, without the names of the libraries that its parts come from.
+
+    The value was made by model code: whatever fails on it falls back to its `repr`.
+    """
+    try:
+        text = _text(value, ())
+    except Exception:
+        text = repr(value)
+    return str.__str__(text)
+
+
+def cut_middle(text: str, limit: int) -> str:
+    """At most `limit` characters: as much of the beginning as of the end."""
+    if len(text) <= limit:
+        return text
+    half = max(1, (limit - 5) // 2)
+    return text[:half] + "\n...\n" + text[-half:]
+
+
+def _text(value: Any, above: tuple[int, ...]) -> str:
+    kind = type(value)
+    if kind in _SIMPLE:
+        return repr(value)
+    if isinstance(value, str):
+        return repr(str.__str__(value))
+    if id(value) in above:
+        return "..."
+    inner = (*above, id(value))
+    root = kind.__module__.partition(".")[0]
+    if root in _ARRAYS:
+        found = _array(value, inner)
+        if found is not None:
+            return found
+    if isinstance(value, dict) and (_is_shown_as(kind, dict) or root == "collections"):
+        return "{" + ", ".join(f"{_text(k, inner)}: {_text(v, inner)}" for k, v in value.items()) + "}"
+    items = _items(value, kind, root)
+    if items is not None:
+        texts = [_text(i, inner) for i in items]
+        opening, closing = next(((o, c) for k, o, c in _BRACKETS if isinstance(value, k)), ("[", "]"))
+        alone = "," if opening == "(" and len(texts) == 1 else ""
+        return opening + ", ".join(texts) + alone + closing if texts or opening != "{" else "set()"
+    return _written(value, kind, root)
+
+
+def _items(value: Any, kind: type, root: str) -> Iterable[Any] | None:
+    """What a collection holds; None for anything else, and for a class with a repr of its own."""
+    for plain in (list, tuple, set, frozenset):
+        if isinstance(value, plain):
+            return value if _is_shown_as(kind, plain) or hasattr(kind, "_fields") else None  # type: ignore[no-any-return]
+    if isinstance(value, _VIEWS) or (root == "collections" and kind.__name__ == "deque"):
+        return value  # type: ignore[no-any-return]
+    return value if isinstance(value, range) and len(value) <= MAX_ITEMS else None
+
+
+def _is_shown_as(kind: Any, base: Any) -> bool:
+    """Whether a class is shown as its base is."""
+    return kind.__repr__ is base.__repr__
+
+
+def _array(value: Any, above: tuple[int, ...]) -> str | None:
+    """An array as nested lists, a scalar of a library as its number; None for anything else."""
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(value, numpy.generic):
+        return str(value)
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        return "".join(_nested(numpy.asarray(value), above)) if value.size <= MAX_ITEMS else None
+    as_list = getattr(value, "tolist", None)
+    size = getattr(value, "size", MAX_ITEMS)
+    n = size if isinstance(size, int) else len(value) if hasattr(value, "__len__") and value.shape else 1
+    return _text(as_list(), above) if callable(as_list) and n <= MAX_ITEMS else None
+
+
+def _nested(array: Any, above: tuple[int, ...]) -> Iterator[str]:
+    if array.ndim == 0:
+        yield _text(array[()], above)
+        return
+    yield "["
+    for i, part in enumerate(array):
+        yield ", " if i else ""
+        yield from _nested(part, above) if getattr(part, "ndim", 0) else (_text(part, above),)
+    yield "]"
+
+
+def _written(value: Any, kind: Any, root: str) -> str:
+    if root == "decimal":
+        return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < 40 else str(value)
+    if root in ("datetime", "pandas") and hasattr(value, "isoformat"):
+        midnight = hasattr(value, "date") and value.tzinfo is None and value.time() == type(value).min.time()
+        return str(value.date() if midnight else value)
+    if root in _WRITTEN or (_is_shown_as(kind, object) and kind.__str__ is not object.__str__):
+        return str(value)
+    return repr(value)

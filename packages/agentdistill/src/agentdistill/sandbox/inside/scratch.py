@@ -1,7 +1,7 @@
 """Scratch folders of states, kept by the broker: one each, under a name no other state can guess or list.
 
 Model code may race every step taken here, so folders are walked by descriptor and nothing is followed. It can make
-plain files and folders only: the calls for links, pipes and devices are not on the list of `seccomp.py`.
+plain files and folders only: the calls for links, pipes and devices are not on the list of `isolation.py`.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Scratch:
             os.rmdir(name, dir_fd=self._fd)
 
     def sweep(self) -> None:
-        """Remove what is nobody's: files that model code slipped in while the folder was unlocked."""
+        """Remove what belongs to no state: files that model code made while the folder was unlocked."""
         for entry in os.listdir(self._fd):
             if entry not in self._known:
                 with self._unlocked(), contextlib.suppress(OSError):

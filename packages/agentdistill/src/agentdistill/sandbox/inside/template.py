@@ -1,4 +1,4 @@
-"""The template and the nodes forked from it, on Linux: the socket a node lives on, and how a state is forked.
+"""The template and the nodes forked from it, on Linux.
 
 The template imports, locks itself down and serves FORK orders; it is given no cells. A node is a fork of it, or of
 another node, and gets cells and FORK orders over a socket of its own, always descriptor 3.
@@ -18,79 +18,32 @@ import socket
 import stat
 from typing import Any
 
-from . import cell, kernel, lockdown, namespaces, node, wire
+from . import cell, isolation, node, wire
 from .scratch import ENTRY
-from .spin import Spin
 
 globals()["__builtins__"] = dict(vars(builtins))  # see wire.py
 
 CHANNEL, PROC, QUIET = 3, 4, 0
-# Bound now: model code may put others in their place.
-_read, _write, _exit = os.read, os.write, os._exit
+# Bound now: model code may replace them in os.
+_write, _exit = os.write, os._exit
 _PEEK, _Blocked = socket.MSG_PEEK | socket.MSG_DONTWAIT, BlockingIOError
-
-
-class Line:
-    """A node's socket, as a stream."""
-
-    def __init__(self) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, CHANNEL)
-        self._recv = self.socket.recv
-        self._spin, self._replied = Spin(self._has_order), False
-
-    def read(self, size: int) -> bytes:
-        """Exactly `size` bytes; EOFError when the host is gone."""
-        if self._replied:  # the next order may follow at once
-            self._replied = False
-            self._spin()
-        data = _read(CHANNEL, size)
-        while len(data) < size:
-            more = _read(CHANNEL, size - len(data))
-            if not more:
-                raise EOFError
-            data += more
-        return data
-
-    def write(self, data: bytes) -> None:
-        """All of `data`."""
-        self._replied = True
-        done = _write(CHANNEL, data)
-        while done < len(data):
-            done += _write(CHANNEL, data[done:])
-
-    def _has_order(self) -> bool:
-        # Not poll(): stopped and woken inside that, the kernel goes on by a call that is not on the list of seccomp.py.
-        try:
-            self._recv(1, _PEEK)
-            return True
-        except _Blocked:
-            return False
-
-    def take(self, size: int) -> tuple[bytes, list[int]]:
-        """`size` bytes and the descriptors sent with them."""
-        data, extra, _, _ = self.socket.recvmsg(size, socket.CMSG_SPACE(16))
-        fds = array.array("i")
-        for level, kind, raw in extra:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds.frombytes(raw[: len(raw) - len(raw) % fds.itemsize])
-        return data, list(fds)
 
 
 class Forker:
     """Carries out FORK orders: the child moves to the socket and the scratch folder that came with the order."""
 
-    def __init__(self, line: Line) -> None:
-        self._line = line
+    def __init__(self, line: node.Line, sock: socket.socket) -> None:
+        self._line, self._sock = line, sock
         self._poll = select.poll()
-        for fd in range(CHANNEL + 1, lockdown.N_DESCRIPTORS):
+        for fd in range(CHANNEL + 1, isolation.N_DESCRIPTORS):
             self._poll.register(fd, 0)
 
     def __call__(self, size: int) -> None:
         """The parent returns at once; the child says HELLO on its own socket first."""
-        _, fds = self._line.take(size)
+        fds = self._take(size)
         new, folder, *old = fds
         try:
-            child = kernel.sibling() == 0
+            child = isolation.fork_as_sibling() == 0
         except OSError:
             with contextlib.suppress(OSError):
                 _write(new, wire.pack(wire.HELLO, [b"refused"]))
@@ -104,13 +57,22 @@ class Forker:
         if child:
             self._line.write(wire.pack(wire.HELLO, []))
 
-    def _part(self, own: set[int], folder: int, old: int | None) -> None:
-        """Let go of every file shared with the parent: its scratch files are opened anew in this state's folder.
+    def _take(self, size: int) -> list[int]:
+        """Read the order's payload; the descriptors sent with it."""
+        _, extra, _, _ = self._sock.recvmsg(size, socket.CMSG_SPACE(16))
+        fds = array.array("i")
+        for level, kind, raw in extra:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(raw[: len(raw) - len(raw) % fds.itemsize])
+        return list(fds)
 
-        What has no copy of its own (pipes, sockets) becomes /dev/null: two states must not talk through it.
+    def _part(self, own: set[int], folder: int, old: int | None) -> None:
+        """Share no open file with the parent: reopen its scratch files in this state's folder.
+
+        What cannot be copied (pipes, sockets) becomes /dev/null: two states must not communicate through it.
         """
         shut = {fd for fd, event in self._poll.poll(0) if event & select.POLLNVAL}
-        held = [fd for fd in range(CHANNEL + 1, lockdown.N_DESCRIPTORS) if fd not in shut and fd not in own]
+        held = [fd for fd in range(CHANNEL + 1, isolation.N_DESCRIPTORS) if fd not in shut and fd not in own]
         if not held:
             return
         copies = _inodes(old) if old is not None else {}
@@ -147,7 +109,7 @@ def _reopen(fd: int, path: str, folder: int) -> None:
     os.close(fresh)
 
 
-def run(options: dict[str, Any], layers: lockdown.Layers, scratch: str) -> None:
+def run(options: dict[str, Any], layers: isolation.Layers, scratch: str) -> None:
     """Become the template: never returns. Expects its socket at CHANNEL and a descriptor of /proc at PROC."""
     try:
         mine, forker = _prepare(options, layers, scratch)
@@ -162,35 +124,43 @@ def run(options: dict[str, Any], layers: lockdown.Layers, scratch: str) -> None:
         _exit(0)  # never atexit functions: those are the model's
 
 
-def _prepare(options: dict[str, Any], layers: lockdown.Layers, scratch: str) -> tuple[node.Node, Forker]:
-    readable = namespaces.readable()
-    namespaces.keep_paths()
-    absent = cell.preload(tuple(options["modules"]))
-    line = Line()
+def _prepare(options: dict[str, Any], layers: isolation.Layers, scratch: str) -> tuple[node.Node, Forker]:
+    readable = isolation.readable()
+    isolation.keep_paths()
+    cell.preload(tuple(options["modules"]))
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, CHANNEL)
+    line = node.Line(CHANNEL, CHANNEL, wire.Spin(_order_in(sock)))
     mine = node.Node(line)
-    _warm_up()
-    lockdown.spare_host(PROC)
-    mapped = lockdown.mapped_bytes(PROC)
+    # Run what a first cell runs, so that the memory it touches is shared by all forks.
+    for source in ("try:\n    1 / 0\nexcept Exception as e:\n    print(e)\n[1]", "1 / 0"):
+        cell.Runner().run(source, 0, 0.0, 1000)
+    isolation.be_killed_first(PROC)
+    mapped = isolation.mapped_bytes(PROC)
     os.close(PROC)
-    cell.seeded(options["seed"])()
-    weak = options["mode"] == "process"
-    forker = Forker(line)
+    cell.seed_generators(options["seed"])
+    forker = Forker(line, sock)
 
     def hand_over(listener: int) -> None:
-        socket.send_fds(line.socket, [wire.pack(wire.HELLO, [b"listener"])], [listener])
+        socket.send_fds(sock, [wire.pack(wire.HELLO, [b"listener"])], [listener])
 
-    # The folder's entry counts too: a file as large as the kernel lets it grow is still within the limit.
-    lockdown.limit(mapped, options["memory"], options["scratch"] - ENTRY, options["session_cpu"])
-    lockdown.seal(layers, scratch, readable, hand_over, weak=weak)
-    report = {"absent": absent, "on": layers.on, "off": layers.off}
-    line.write(wire.pack(wire.HELLO, [json.dumps(report).encode()]))
+    # The folder's entry counts too: so one file as large as the kernel allows is within the limit.
+    isolation.limit(mapped, options["memory"], options["scratch"] - ENTRY, options["session_cpu"])
+    isolation.seal(layers, scratch, readable, hand_over, weak=options["mode"] == "process")
+    line.write(wire.pack(wire.HELLO, [json.dumps({"on": layers.on, "off": layers.off}).encode()]))
     gc.collect()
     gc.freeze()
     return mine, forker
 
 
-def _warm_up() -> None:
-    """Touch what a first cell touches, so that its forks find it done and in shared memory."""
-    runner = cell.Runner()
-    runner.run("try:\n    1 / 0\nexcept Exception as e:\n    print(e)\n[1]", 0, 0.0, 1000)
-    runner.run("1 / 0", 0, 0.0, 1000)
+def _order_in(sock: socket.socket) -> Any:
+    recv = sock.recv
+
+    def ready() -> bool:
+        # Not poll(): a process stopped in it resumes by a system call that isolation.py does not allow.
+        try:
+            recv(1, _PEEK)
+            return True
+        except _Blocked:
+            return False
+
+    return ready

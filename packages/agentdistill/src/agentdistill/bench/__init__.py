@@ -1,1 +1,0 @@
-"""Benchmarks: ratios within one run, not seconds. Each module has ``main(argv) -> int``."""

@@ -1,0 +1,23 @@
+"""Scorers: functions ``(prediction, answer, aliases) -> Score | bool``, named by a problem's ``kind``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agentdistill import registry
+from agentdistill.types import Score
+
+
+def score(kind: str, prediction: str | None, answer: str, aliases: Sequence[str] = ()) -> Score:
+    """The score that the scorer called ``kind`` gives ``prediction``, against ``answer`` or any of ``aliases``.
+
+    Raises UserError for a scorer that does not exist, and InfrastructureError where a scorer's helper cannot start.
+
+    >>> score("short", "The Eiffel Tower.", "Eiffel tower").correct
+    True
+    """
+    scorer = registry.load("scorers", kind)
+    if prediction is None:
+        return Score(correct=False, extracted="", grader=kind, reason="no answer")
+    scored = scorer(prediction, answer, tuple(aliases))
+    return scored if isinstance(scored, Score) else Score(bool(scored), prediction, kind)

@@ -1,0 +1,172 @@
+"""Scoring stored answers again: rows of predictions and gold answers, or whole traces, with no model at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agentdistill import registry
+from agentdistill.errors import DataError
+from agentdistill.problems import as_text, as_texts
+from agentdistill.scorers import math, score
+from agentdistill.scorers.short import measure
+from agentdistill.stats import wilson
+from agentdistill.store import from_dict, read_jsonl
+from agentdistill.types import End, Trace
+
+SHOWN_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A stored answer: where it stands, how it is scored, what was said and what is right."""
+
+    line: int
+    kind: str
+    prediction: str | None
+    answer: str
+    aliases: tuple[str, ...] = ()
+    question: str = ""
+
+    @property
+    def golds(self) -> tuple[str, ...]:
+        """The gold answer and its aliases."""
+        return (self.answer, *self.aliases)
+
+
+def read_answered(path: Path, kind: str | None = None) -> list[Answered]:
+    """The answers of a JSONL file: rows with ``prediction`` and ``answer`` (and ``aliases``, ``question``), or traces.
+
+    ``kind`` says how all are scored; without it a row's own ``kind`` does, or its problem's. Traces that ended in a
+    fault were never answered and are left out. Raises DataError naming file and line.
+    """
+    out = []
+    for n, row in read_jsonl(path):
+        try:
+            found = _of_trace(n, row, kind) if "problem" in row and "end" in row else _of_row(n, row, kind)
+        except DataError as e:
+            raise DataError(f"{path}:{n}: {e}") from e
+        if found is not None:
+            out.append(found)
+    return out
+
+
+def _of_trace(line: int, row: dict[str, Any], kind: str | None) -> Answered | None:
+    trace = from_dict(Trace, row)
+    if trace.end is End.FAULT:
+        return None
+    problem = trace.problem
+    if kind is None and problem.kind not in registry.names("scorers"):  # a file must not say what code is run
+        raise DataError(f'scorer "{problem.kind}" is not built in or installed; name it as --kind to use it')
+    return Answered(line, kind or problem.kind, trace.answer, problem.answer, problem.aliases, problem.question)
+
+
+def _of_row(line: int, row: dict[str, Any], kind: str | None) -> Answered:
+    for needed in ("prediction", "answer"):
+        if needed not in row:
+            raise DataError(f'no "{needed}"')
+    how = kind or as_text(row.get("kind"))
+    if not how:
+        raise DataError(f'no "kind" (give --kind); there are: {", ".join(registry.names("scorers"))}')
+    if kind is None and how not in registry.names("scorers"):
+        raise DataError(registry.unknown("scorer", how, registry.names("scorers")))
+    aliases = as_texts(row.get("aliases"))
+    if aliases is None:
+        raise DataError('"aliases" is no list of texts')
+    # A prediction is kept as it was said; only numbers are written out.
+    said = row["prediction"]
+    prediction = None if said is None else said if isinstance(said, str) else as_text(said)
+    return Answered(line, how, prediction, as_text(row["answer"]), tuple(aliases), as_text(row.get("question")))
+
+
+def _row(answered: Answered) -> dict[str, Any]:
+    """The score of one answer, with what either comparison said (``math``) or its measures (``short``)."""
+    more: dict[str, Any] = {}
+    if answered.kind == "math" and answered.prediction is not None:
+        compared = math.compare(answered.prediction, answered.answer, answered.aliases, both=True)
+        more = {"exact": compared.exact, "math_verify": compared.math_verify}
+    if answered.kind == "short":
+        m = measure(answered.prediction or "", answered.answer, answered.aliases)
+        more = {"exact_match": m.exact_match, "f1": m.f1, "contains": m.contains}
+    scored = score(answered.kind, answered.prediction, answered.answer, answered.aliases)
+    return {
+        "line": answered.line,
+        "correct": scored.correct,
+        "extracted": scored.extracted,
+        "grader": scored.grader,
+        "reason": scored.reason,
+        **more,
+    }
+
+
+def rescore(answers: Sequence[Answered], judged: Sequence[bool | None] | None = None) -> dict[str, Any]:
+    """Every score and the totals, as JSON values; ``judged`` are a judge's verdicts on the same answers, in order."""
+    rows = [_row(a) for a in answers]
+    if judged is not None:
+        rows = [{**r, "judge": j} for r, j in zip(rows, judged, strict=True)]
+    used = sorted({a.kind for a in answers})
+    totals: dict[str, Any] = {"kind": used[0] if len(used) == 1 else "mixed", **_counts(rows)}
+    if "math" in used:
+        totals |= _two_comparisons([(a, r) for a, r in zip(answers, rows, strict=True) if a.kind == "math"])
+    if "short" in used:
+        totals["measures"] = _means([r for a, r in zip(answers, rows, strict=True) if a.kind == "short"])
+    if judged is not None:
+        totals["judge"] = _beside(answers, rows)
+    return {**totals, "rows": rows}
+
+
+def _counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    n, n_correct = len(rows), sum(r["correct"] for r in rows)
+    if not n:
+        return {"n": 0, "n_correct": 0, "accuracy": None, "interval": None}
+    interval = wilson(n_correct, n)
+    return {"n": n, "n_correct": n_correct, "accuracy": n_correct / n, "interval": [interval.low, interval.high]}
+
+
+def _two_comparisons(pairs: Sequence[tuple[Answered, Mapping[str, Any]]]) -> dict[str, Any]:
+    """How often either comparison said what, how often they agreed, and where they did not."""
+    both = [(a, r) for a, r in pairs if r.get("exact") is not None and r.get("math_verify") is not None]
+    differ = [(a, r) for a, r in both if r["exact"] != r["math_verify"]]
+    return {
+        "graders": {name: _verdicts([r.get(name) for _, r in pairs]) for name in ("exact", "math_verify")},
+        "agreement": {
+            "n_both": len(both),
+            "n_agree": len(both) - len(differ),
+            "rate": 1 - len(differ) / len(both) if both else None,
+        },
+        "disagreements": [
+            _shown(a) | {"exact": r["exact"], "math_verify": r["math_verify"], "correct": r["correct"]}
+            for a, r in differ
+        ],
+    }
+
+
+def _verdicts(found: Sequence[bool | None]) -> dict[str, int]:
+    return {"n_right": found.count(True), "n_wrong": found.count(False), "n_none": found.count(None)}
+
+
+def _shown(answered: Answered) -> dict[str, Any]:
+    said = answered.prediction or ""
+    short = said if len(said) <= SHOWN_CHARS else said[:SHOWN_CHARS] + "…"
+    return {"line": answered.line, "prediction": short, "answer": answered.answer}
+
+
+def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    return {name: sum(float(r[name]) for r in rows) / len(rows) for name in ("exact_match", "f1", "contains")}
+
+
+def _beside(answers: Sequence[Answered], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A judge's verdicts beside those of the rules. An answer without a verdict is in no accuracy."""
+    verdicts = [r["judge"] for r in rows]
+    counts = _verdicts(verdicts)
+    n = counts["n_right"] + counts["n_wrong"]
+    pairs = list(zip(answers, rows, strict=True))
+    differ = [(a, r) for a, r in pairs if r["judge"] is not None and r["judge"] != r["correct"]]
+    return {
+        **counts,
+        "accuracy": counts["n_right"] / n if n else None,
+        "agreement": 1 - len(differ) / n if n else None,
+        "disagreements": [_shown(a) | {"judge": r["judge"], "correct": r["correct"]} for a, r in differ],
+    }

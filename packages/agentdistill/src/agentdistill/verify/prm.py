@@ -1,0 +1,383 @@
+"""Process reward models: the probability, after every step of a solution, that it is right so far; and their training.
+
+A local one is a token classifier with two labels, read at the last token of each step. A served one answers
+``POST /pooling`` as vLLM does for reward models. Training gives a base model such a head, with the loss
+
+    - mean over labelled steps of log p(label | question, steps so far)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from agentdistill.errors import DataError, InfrastructureError, ModelError
+from agentdistill.loop import Policy
+from agentdistill.store import digest, file_digest, write_json
+from agentdistill.training.dataset import reading_order
+from agentdistill.training.settings import TrainSettings
+from agentdistill.types import Problem, Usage
+from agentdistill.verify.types import Candidate, Check, Pool
+from agentdistill.verify.verifiers import Kit, VerifierSettings
+
+MAX_STEPS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One probability in [0, 1] a step, and how many tokens were read for that (0 where it is not told)."""
+
+    scores: tuple[float, ...]
+    n_tokens: int = 0
+
+
+class StepScorer(Protocol):
+    """Scores the steps of one solution."""
+
+    def score(self, question: str, steps: Sequence[str]) -> Scored:
+        """The scores of all steps. Raises ModelError for a reply of another shape."""
+        ...
+
+
+def steps_of(solution: str, separator: str = "\n\n") -> tuple[str, ...]:
+    """The steps of a solution, empty ones left out. A solution without the separator is cut at its lines."""
+    parts = solution.split(separator) if separator in solution else solution.splitlines()
+    return tuple(p.strip() for p in parts if p.strip())[:MAX_STEPS]
+
+
+def step_ids(tokenizer: Any, question: str, steps: Sequence[str], max_length: int) -> tuple[list[int], list[int]]:
+    """Token ids of question and steps, a line each, and the places of the steps' last tokens that fit.
+
+    The very ids that training reads, so that a head is asked what it learned.
+    """
+    ids = list(tokenizer.encode(f"{question}\n", add_special_tokens=False))
+    if tokenizer.bos_token_id is not None:
+        ids.insert(0, tokenizer.bos_token_id)
+    ends = []
+    for step in steps:
+        ids += tokenizer.encode(f"{step}\n", add_special_tokens=False)
+        ends.append(len(ids) - 1)
+    return ids[:max_length], [e for e in ends if e < max_length]
+
+
+class LocalPRM:
+    """A token classifier in this process. Steps beyond its context get the score of the last that fits."""
+
+    def __init__(self, model: Any, tokenizer: Any, max_length: int) -> None:
+        self._model, self._tokenizer, self._max_length = model, tokenizer, max_length
+
+    def score(self, question: str, steps: Sequence[str]) -> Scored:
+        """See :class:`StepScorer`."""
+        import torch
+
+        ids, ends = step_ids(self._tokenizer, question, steps, self._max_length)
+        if not ends:
+            return Scored((0.0,) * len(steps))  # not even the first step fits: nothing speaks for it
+        with torch.inference_mode():
+            logits = self._model(input_ids=torch.tensor([ids], device=self._model.device)).logits[0, ends]
+            found = [float(p) for p in logits.float().softmax(-1)[:, 1]]
+        return Scored(tuple(found + [found[-1]] * (len(steps) - len(found))), len(ids))
+
+
+class ServedPRM:
+    """A reward model behind vLLM's ``/pooling``, its steps joined by the ``marker`` that it was trained with."""
+
+    def __init__(self, url: str, name: str, marker: str = "<extra_0>", timeout_s: float = 120.0) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ModelError(f'prm url "{url}" does not begin with http:// or https://')
+        self.url = f"{url.rstrip('/').removesuffix('/v1')}/pooling"
+        self._name, self._marker, self._timeout_s = name, marker, timeout_s
+
+    def score(self, question: str, steps: Sequence[str]) -> Scored:
+        """See :class:`StepScorer`. Raises InfrastructureError where the server cannot be reached."""
+        import httpx2
+
+        text = "".join(step + self._marker for step in steps)
+        messages = [{"role": "user", "content": question}, {"role": "assistant", "content": text}]
+        try:
+            reply = httpx2.post(self.url, json={"model": self._name, "messages": messages}, timeout=self._timeout_s)
+        except httpx2.TransportError as e:
+            raise InfrastructureError(f"reward model {self.url} cannot be reached ({e})") from e
+        if reply.status_code >= 500 or reply.status_code in (408, 429):
+            raise InfrastructureError(f"reward model {self.url} answered {reply.status_code}")
+        if reply.status_code != 200:
+            raise ModelError(f"reward model {self.url} refused the request ({reply.status_code}: {reply.text[:160]})")
+        return _served(reply.text, len(steps), self.url)
+
+
+def _served(text: str, n_steps: int, url: str) -> Scored:
+    """The scores of a pooling reply: for each step a probability, or those of wrong and right."""
+    try:
+        reply = json.loads(text)
+        rows = reply["data"][0]["data"]
+        scores = tuple(float(row[-1] if isinstance(row, list) else row) for row in rows)
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError) as e:
+        raise ModelError(f"reward model {url}: its reply holds no scores of steps ({type(e).__name__})") from e
+    if len(scores) != n_steps or not all(math.isfinite(s) and 0 <= s <= 1 for s in scores):
+        raise ModelError(f"reward model {url}: {len(scores)} scores for {n_steps} steps, or some are no probabilities")
+    usage = reply.get("usage")
+    n = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    return Scored(scores, n if isinstance(n, int) and n > 0 else 0)
+
+
+def load_scorer(model: Mapping[str, Any]) -> StepScorer:
+    """The scorer of a recipe's table: ``{model = "local", path}`` or ``{model = "endpoint", url, name, marker}``."""
+    settings = dict(model)
+    kind = settings.pop("model", "local")
+    if kind not in ("local", "endpoint"):
+        raise ModelError(f'a PRM is "local" or "endpoint", not "{kind}"')
+    try:
+        return load_local(**settings) if kind == "local" else ServedPRM(**settings)
+    except TypeError as e:
+        raise ModelError(f"a PRM cannot be made of {settings!r}: {str(e).partition(' ')[2]}") from e
+
+
+def load_local(path: str, device: str = "auto", max_length: int | None = None) -> LocalPRM:
+    """A token classifier of two labels from a folder or hub name. Raises ModelError where it is none.
+
+    It computes in float32 on CPU and in the checkpoint's own format on a GPU.
+    """
+    from transformers import AutoModelForTokenClassification
+
+    from agentdistill.models._weights import dtype_for, load_tokenizer, quiet
+
+    tokenizer = load_tokenizer(path)
+    try:
+        with quiet():
+            loaded: Any = AutoModelForTokenClassification.from_pretrained(
+                path, dtype=dtype_for("auto", device), output_loading_info=True
+            )
+    except Exception as e:
+        raise ModelError(f"{path}: no token classifier could be loaded ({str(e).splitlines()[0][:160]})") from e
+    model, info = loaded
+    if info.get("missing_keys") or model.config.num_labels != 2:
+        raise ModelError(f"{path}: no reward model of two labels (its classifier head is missing); train one first")
+    limit = max_length or getattr(model.config, "max_position_embeddings", None) or 4096
+    return LocalPRM(model.to(_device(device)).eval(), tokenizer, limit)
+
+
+def _device(device: str) -> str:
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+class StepVerifier:
+    """One Check a step, each with the probability that the solution is right so far."""
+
+    def __init__(self, scorer: StepScorer, separator: str) -> None:
+        self._scorer, self._separator = scorer, separator
+        self._turn = asyncio.Lock()
+
+    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+        """See :class:`~agentdistill.verify.verifiers.Verifier`."""
+        steps = steps_of(candidate.solution, self._separator)
+        if not steps:
+            return ()
+        async with self._turn:
+            scored = await asyncio.to_thread(self._scorer.score, problem.question, steps)
+        policy.usage += Usage(n_requests=1, n_prompt_tokens=scored.n_tokens)
+        return tuple(Check(step, score=s) for step, s in zip(steps, scored.scores, strict=True))
+
+
+def load_prm(settings: VerifierSettings, kit: Kit) -> StepVerifier:
+    """The PRM that ``model`` names: ``local`` with a ``path``, or ``endpoint`` with ``url`` and ``name``."""
+    return StepVerifier(load_scorer(settings.model), settings.separator)
+
+
+Progress = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A solution by its steps; ``labels`` are whether it is right so far, None where that is not learned."""
+
+    question: str
+    steps: tuple[str, ...]
+    labels: tuple[bool | None, ...]
+
+
+def marked(pools: Sequence[Pool], separator: str = "\n\n", which: Literal["last", "all"] = "last") -> list[Marked]:
+    """Graded candidates as training examples: the last step, or all, labelled with the outcome."""
+    out = []
+    for p in pools:
+        for c in p.candidates:
+            steps = steps_of(c.solution, separator)
+            if c.correct is None or not steps:
+                continue
+            before: list[bool | None] = [c.correct if which == "all" else None] * (len(steps) - 1)
+            out.append(Marked(p.problem.question, steps, (*before, c.correct)))
+    return out
+
+
+def train_prm(
+    examples: Sequence[Marked], base: str, out: Path, settings: TrainSettings, on_progress: Progress | None = None
+) -> dict[str, Any]:
+    """Train a head and all weights of ``base`` into the folder ``out``; returns what ``training.json`` there says.
+
+    The same call again returns at once, and goes on where it was stopped (a state is kept every ``save_every_s``); the
+    same data, base and settings give the same weights on the same machine.
+    Sequences above ``max_length`` are left out and counted. Raises DataError where nothing is left to learn from and
+    ModelError for a base that cannot have such a head.
+    """
+    from agentdistill.models._weights import load_tokenizer
+
+    tokenizer = load_tokenizer(base)
+    rows, n_long = _rows(examples, tokenizer, settings.max_length)
+    if not rows:
+        raise DataError(f"nothing to train a reward model on: {len(examples)} solutions, {n_long} of them too long")
+    folder = Path(base)
+    learned = {k: v for k, v in asdict(settings).items() if k != "save_every_s"}
+    key = digest({"base": file_digest(folder) if folder.is_dir() else base, "settings": learned, "rows": rows})
+    done = _done(out, key)
+    if done is not None:
+        return done
+    resume = _Resume(out / "resume.pt", key, settings.save_every_s)
+    model, losses = _fit(rows, base, settings, resume, on_progress)
+    out.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    record = {"key": key, "base": base, "settings": asdict(settings), "n_examples": len(rows), "n_too_long": n_long}
+    record |= {"n_steps": len(losses), "losses": losses, "final_loss": losses[-1]}
+    write_json(out / "training.json", record)
+    resume.forget()
+    return record
+
+
+def _done(out: Path, key: str) -> dict[str, Any] | None:
+    try:
+        record: dict[str, Any] = json.loads((out / "training.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if record.get("key") == key else None
+
+
+Row = tuple[list[int], list[tuple[int, int]]]
+"""Token ids, and ``(place, label)`` of the steps that are learned."""
+
+
+def _rows(examples: Sequence[Marked], tokenizer: Any, max_length: int) -> tuple[list[Row], int]:
+    rows: list[Row] = []
+    n_long = 0
+    for e in examples:
+        ids, ends = step_ids(tokenizer, e.question, e.steps, max_length + 1)
+        if len(ids) > max_length:
+            n_long += 1
+            continue
+        rows.append((ids, [(at, int(label)) for at, label in zip(ends, e.labels, strict=True) if label is not None]))
+    return rows, n_long
+
+
+def _fit(
+    rows: Sequence[Row], base: str, settings: TrainSettings, resume: _Resume, on_progress: Progress | None
+) -> tuple[Any, list[float]]:
+    import torch
+    from transformers import get_scheduler
+
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    model = _with_head(base)
+    device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
+    half = replace(settings, method="full").half(device == "cuda")  # all weights learn, whatever the settings name
+    model.to(device).train()
+    order = reading_order([len(ids) for ids, _ in rows], settings.epochs, settings.batch_size, settings.seed)
+    batches = [order[i : i + settings.batch_size] for i in range(0, len(order), settings.batch_size)]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    name = {"constant": "constant_with_warmup"}.get(settings.schedule, settings.schedule)
+    schedule = get_scheduler(name, optimizer, round(settings.warmup * len(batches)), len(batches))
+    losses = resume.load(model, optimizer, schedule)
+    for n, batch in enumerate(batches[len(losses) :], len(losses) + 1):
+        with torch.autocast(device, torch.bfloat16, enabled=half):
+            loss = _loss(model, [rows[i] for i in batch], device)
+        if not torch.isfinite(loss):
+            raise ModelError(f"the reward model's loss is {loss.item()} at update {n}: a lower learning_rate may help")
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(float(loss.detach()))
+        if on_progress is not None:
+            on_progress(n, len(batches), losses[-1])
+        if n < len(batches):
+            resume.save_if_due(losses, model, optimizer, schedule)
+    return model.eval(), losses
+
+
+class _Resume:
+    """Where an interrupted training goes on: everything that the next update hangs on, in one file."""
+
+    def __init__(self, path: Path, key: str, every_s: float) -> None:
+        self._path, self._key, self._every_s = path, key, every_s
+        self._saved = time.monotonic()
+
+    def load(self, *parts: Any) -> list[float]:
+        """Put the parts where they were and return the losses so far; none where nothing fitting was kept."""
+        import torch
+
+        try:
+            kept = torch.load(self._path, weights_only=True, map_location="cpu")
+        except Exception:  # not there, or cut short: begin again
+            return []
+        if kept.get("key") != self._key:
+            return []
+        for part, state in zip(parts, kept["parts"], strict=True):
+            part.load_state_dict(state)
+        torch.set_rng_state(kept["random"])
+        return [float(loss) for loss in kept["losses"]]
+
+    def save_if_due(self, losses: Sequence[float], *parts: Any) -> None:
+        """Keep the state, unless that was done a moment ago."""
+        import torch
+
+        if time.monotonic() - self._saved < self._every_s:
+            return
+        state = {"key": self._key, "losses": list(losses), "parts": [p.state_dict() for p in parts]}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        half = self._path.with_suffix(".half")
+        torch.save({**state, "random": torch.get_rng_state()}, half)
+        half.replace(self._path)
+        self._saved = time.monotonic()
+
+    def forget(self) -> None:
+        """The training is done."""
+        self._path.unlink(missing_ok=True)
+
+
+def _loss(model: Any, rows: Sequence[Row], device: str) -> Any:
+    """Mean cross-entropy at the labelled places. Padding stands on the right, where no token of theirs looks."""
+    import torch
+
+    width = max(len(ids) for ids, _ in rows)
+    tokens = torch.zeros((len(rows), width), dtype=torch.long)
+    mask = torch.zeros_like(tokens)
+    labels = torch.full_like(tokens, -100)
+    for i, (ids, marks) in enumerate(rows):
+        tokens[i, : len(ids)] = torch.tensor(ids)
+        mask[i, : len(ids)] = 1
+        for at, label in marks:
+            labels[i, at] = label
+    logits = model(input_ids=tokens.to(device), attention_mask=mask.to(device)).logits
+    return torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.to(device).flatten())
+
+
+def _with_head(base: str) -> Any:
+    """In float32, whatever the file holds: an optimizer's steps are lost in half precision, or come out as NaN."""
+    import torch
+    from transformers import AutoModelForTokenClassification
+
+    from agentdistill.models._weights import quiet
+
+    try:
+        with quiet():
+            return AutoModelForTokenClassification.from_pretrained(base, num_labels=2, dtype=torch.float32)
+    except Exception as e:
+        why = str(e).splitlines()[0][:160] if str(e) else type(e).__name__
+        raise ModelError(f"{base}: cannot be made a reward model ({why})") from e

@@ -1,0 +1,539 @@
+"""Stored candidates scored without a model: accuracy by method and budget, and what a budget costs.
+
+A run with n candidates is n of the N in random order (the order decides ties), so accuracy at n is the mean over
+ordered subsets: over all of them where there are few, else over random ones that are the same for every method. A
+budget of n costs what n candidates and the judgements that a method uses cost on average. FLOPs are twice the
+parameters for every token read or written. Seconds are what the stages took on the machine that ran them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from itertools import permutations
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agentdistill import scorers
+from agentdistill.errors import DataError, UserError
+from agentdistill.stats import Interval, mean_interval, paired_difference, pass_at_k
+from agentdistill.store import seed_of, to_dict
+from agentdistill.verify.confusion import tests, verifier_facts
+from agentdistill.verify.select import (
+    METHODS,
+    Ballots,
+    Ints,
+    Listen,
+    Policy,
+    ballots,
+    best_informed,
+    choose,
+    fallbacks,
+    find_verifiers,
+    method,
+    refusal,
+    select,
+)
+from agentdistill.verify.types import Pool
+
+N_ORDERS = 256
+"""Ordered subsets looked at where there are more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Of one pool at one budget: the chance of a right answer, of a fallback, and of no answer at all."""
+
+    right: float
+    fell_back: float = 0.0
+    abstained: float = 0.0
+
+
+def orders(n_candidates: int, n: int, seed: int, n_orders: int = N_ORDERS) -> Ints:
+    """Ordered subsets of ``n`` places, ``[orders, n]``: all, or ``n_orders`` random ones where there are more.
+
+    The random ones of a smaller ``n`` begin those of a larger one. Raises ValueError unless ``1 <= n <= n_candidates``.
+    """
+    if not 1 <= n <= n_candidates:
+        raise ValueError(f"cannot take {n} of {n_candidates} candidates")
+    if math.perm(n_candidates, n) <= n_orders:
+        return _all_orders(n_candidates, n)
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permuted(np.tile(np.arange(n_candidates), (n_orders, 1)), axis=1)
+    return np.asarray(shuffled[:, :n], dtype=np.int64)
+
+
+@lru_cache(maxsize=256)
+def _all_orders(n_candidates: int, n: int) -> Ints:
+    return np.array(list(permutations(range(n_candidates), n)), dtype=np.int64)
+
+
+def expected(name: str, b: Ballots, n: int, policy: Policy, seed: int = 0, n_orders: int = N_ORDERS) -> Expected:
+    """What a method reaches on one pool with ``n`` of its candidates. No answer is wrong.
+
+    Every candidate has to be graded. Raises ValueError for ``n`` out of range or an ungraded candidate.
+    """
+    if any(c is None for c in b.correct):
+        raise ValueError("a candidate is not graded")
+    right = np.array(b.correct, dtype=bool)
+    if name == "pass":
+        return Expected(pass_at_k(len(b), int(right.sum()), n))
+    if name == "first":
+        return Expected(float(right.mean()))  # any candidate may be the first
+    chosen, fell = choose(method(name), b, policy, orders(len(b), n, seed, n_orders))
+    hit: NDArray[np.bool_] = (chosen >= 0) & right[chosen]
+    return Expected(float(hit.mean()), float((fell > 0).mean()), float((chosen < 0).mean()))
+
+
+def over_pools(
+    name: str, pools: Mapping[str, Ballots], n: int, policy: Policy, seed: int = 0, n_orders: int = N_ORDERS
+) -> dict[str, Expected]:
+    """:func:`expected` for every pool, by its id, that has ``n`` candidates or more. Its subsets hang on its id."""
+    return {
+        i: expected(name, b, n, policy, seed_of(seed, "subsets", i), n_orders) for i, b in pools.items() if len(b) >= n
+    }
+
+
+def doubling(n: int) -> tuple[int, ...]:
+    """1, 2, 4, … up to ``n``, and ``n``.
+
+    >>> doubling(12)
+    (1, 2, 4, 8, 12)
+    """
+    return tuple(dict.fromkeys([*(2**i for i in range(n.bit_length()) if 2**i <= n), n])) if n > 0 else ()
+
+
+def check_budgets(budgets: Sequence[int], most: int) -> tuple[int, ...]:
+    """The budgets in order, each once. Raises ValueError for one below 1 or above the largest pool."""
+    wrong = [n for n in budgets if not 1 <= n <= most]
+    if wrong:
+        raise ValueError(f"a budget of {wrong[0]} is not between 1 and {most}, the candidates of the largest pool")
+    return tuple(sorted(set(budgets)))
+
+
+FEWEST = 5
+"""A family of fewer problems shows too little of its scatter to be resampled by itself: one alone would have none."""
+
+
+def grouped(pools: Sequence[Pool], by: str = "") -> list[Pool]:
+    """The pools with what they are to be shown by in the place of their families.
+
+    ``by`` is ``family`` or the name of a label; without it families, or where all are of one, the first label in which
+    they differ. Raises DataError for a label that no problem has.
+    """
+    values: dict[str, set[str]] = {}
+    for name, value in (label for p in pools for label in p.problem.labels):
+        values.setdefault(name, set()).add(value)
+    known = list(values)
+    if not by and len({p.problem.family for p in pools}) == 1:
+        by = next((name for name in known if len(values[name]) > 1), "")
+    if by in ("", "family"):
+        return list(pools)
+    if by not in known:
+        raise DataError(f'no problem has a label "{by}" (there are: {", ".join(["family", *known])})')
+    return [replace(p, problem=replace(p.problem, family=_named(p, by))) for p in pools]
+
+
+def _named(pool: Pool, by: str) -> str:
+    value = dict(pool.problem.labels).get(by)
+    return f"no {by}" if value is None else f"{by} {value}" if value[:1].isdigit() else value
+
+
+def strata(family: Mapping[str, str]) -> dict[str, str]:
+    """For every problem the families that it is resampled with: its own, or all the small ones together."""
+    sizes = Counter(family.values())
+    return {i: f if sizes[f] >= FEWEST else "" for i, f in family.items()}
+
+
+BASELINE, CONTROL = "majority", "two-stage"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to compute: methods and budgets (none: all that can be), who is listened to and by which rules, and what
+    results are shown by (:func:`~agentdistill.verify.scores.grouped`)."""
+
+    methods: tuple[str, ...] = ()
+    budgets: tuple[int, ...] = ()
+    listen: Listen = Listen()  # noqa: RUF009  frozen
+    policy: Policy = Policy()  # noqa: RUF009  frozen
+    n_orders: int = N_ORDERS
+    n_resamples: int = 2_000
+    seed: int = 0
+    by: str = ""
+
+
+def rescore(
+    pools: Sequence[Pool],
+    asked: Asked = Asked(),
+    repeats: Sequence[Sequence[Pool]] = (),
+    rivals: Mapping[str, Sequence[Pool]] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Accuracy by method and budget with intervals over problems, differences to majority and to T1's
+    control, verifiers' matrices; JSON.
+
+    ``repeats`` are the same problems under other seeds: a problem counts once, with the mean of its seeds, and every
+    cell says what each seed alone gave. Raises DataError for candidates that are not graded, unknown verifiers,
+    methods that lack theirs and repeats of other problems, and UserError for unknown methods and budgets out of range.
+    """
+    pools, repeats = grouped(pools, asked.by), [grouped(run, asked.by) for run in repeats]
+    every = [p for run in (pools, *repeats) for p in run]
+    _check(pools, repeats)
+    listen = find_verifiers(pools, asked.listen)
+    seeds = _seeds(pools, repeats, listen, asked)
+    names, left_out = _methods(asked, listen, seeds)
+    try:
+        most = max(min(len(run[p.id]) for run in seeds) for p in pools)
+        if not most:
+            raise DataError("no problem has a candidate under every seed")
+        budgets = check_budgets(asked.budgets, most) if asked.budgets else doubling(most)
+    except ValueError as e:
+        raise UserError(str(e)) from e
+    table = {m: {n: _over_seeds(m, n, seeds, asked) for n in budgets} for m in names}
+    family = {p.id: p.problem.family for p in pools}
+    return {
+        "n_problems": len(pools),
+        "n_problems_at": {str(n): sum(all(len(run[p.id]) >= n for run in seeds) for p in pools) for n in budgets},
+        "n_candidates": sum(len(p.candidates) for p in every),
+        "n_seeds": len(seeds),
+        "judges": to_dict(listen) | {"policy": {k: v for k, v in asdict(asked.policy).items() if v is not None}},
+        "budgets": list(budgets),
+        "methods": {m: {"budgets": _cells(rows, family, asked)} for m, rows in table.items()},
+        "left_out": left_out,
+        "versus_majority": _versus(BASELINE, table, family, budgets, asked),
+        "versus_two_stage": _versus(CONTROL, table, family, budgets, asked),
+        "rivals": {r: _rival(answers, table, family, budgets[-1], asked) for r, answers in rivals.items()},
+        "verifiers": verifier_facts(
+            every, tests(every, listen, asked.policy), asked.policy, asked.n_resamples, asked.seed
+        ),
+        "marks": _marks(every),
+    }
+
+
+def _check(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]]) -> None:
+    for p in (p for run in (pools, *repeats) for p in run):
+        if any(c.correct is None for c in p.candidates):
+            raise DataError(f'problem {p.id!r} has no gold answer and a candidate without "correct"')
+    if any({p.id for p in run} != {p.id for p in pools} for run in repeats):
+        raise DataError("the runs to put together hold different problems")
+
+
+Votes = Mapping[str, Ballots]
+"""Problem -> what selection sees of it, under one seed."""
+
+
+def _seeds(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]], listen: Listen, asked: Asked) -> tuple[Votes, ...]:
+    return tuple({p.id: ballots(p, listen, asked.policy) for p in run} for run in (pools, *repeats))
+
+
+def _methods(asked: Asked, listen: Listen, seeds: Sequence[Votes]) -> tuple[list[str], dict[str, str]]:
+    """The methods wanted, or all for which there is evidence; and why some of these cannot go by it.
+
+    Raises DataError where one that is wanted has no evidence.
+    """
+    names = _with_evidence(asked, listen)
+    if asked.methods:
+        return names, {}
+    left_out: dict[str, str] = {}
+    for name in names:
+        ways = (m for m in (METHODS[name], *fallbacks(METHODS[name], asked.policy)))
+        refusals = (refusal(m, b, asked.policy) for m in ways for run in seeds for b in run.values())
+        why = next((r for r in refusals if r is not None), None)
+        if why is not None:
+            left_out[name] = why
+    return [name for name in names if name not in left_out], left_out
+
+
+def _with_evidence(asked: Asked, listen: Listen) -> list[str]:
+    names = []
+    for name in asked.methods or METHODS:
+        m = method(name)
+        needs = {"tool": listen.verifier, "plain": listen.plain, None: ""}[m.filter]
+        missing = "verdicts" if needs is None else "scores" if m.reward and listen.reward is None else ""
+        if not missing:
+            names.append(name)
+        elif asked.methods:
+            raise DataError(f'"{name}" needs {missing}, and no verifier of these candidates gives any')
+    return names
+
+
+Rows = Mapping[str, Expected]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A method at a budget: what it reaches on each problem over all seeds, and each seed's accuracy."""
+
+    found: Rows
+    by_seed: tuple[float, ...]
+
+
+def _over_seeds(name: str, n: int, seeds: Sequence[Votes], asked: Asked) -> _Row:
+    rows = [over_pools(name, votes, n, asked.policy, asked.seed, asked.n_orders) for votes in seeds]
+    shared = [i for i in rows[0] if all(i in r for r in rows)]
+    found = {i: _mean([r[i] for r in rows]) for i in shared}
+    return _Row(found, tuple(sum(r[i].right for i in shared) / len(shared) for r in rows))
+
+
+def _mean(several: Sequence[Expected]) -> Expected:
+    parts = zip(*((e.right, e.fell_back, e.abstained) for e in several), strict=True)
+    return Expected(*(sum(part) / len(several) for part in parts))
+
+
+def _cells(rows: Mapping[int, _Row], family: Mapping[str, str], asked: Asked) -> dict[str, Any]:
+    return {str(n): _cell(row, family, asked) for n, row in rows.items()}
+
+
+def _cell(row: _Row, family: Mapping[str, str], asked: Asked) -> dict[str, Any]:
+    told = {f: list(found.values()) for f, found in by_family(row.found, family).items()}
+    values = {s: list(found.values()) for s, found in by_family(row.found, strata(family)).items()}
+    n = len(row.found)
+    return {
+        **interval_facts(mean_interval(values, weighting="problem", n_resamples=asked.n_resamples, seed=asked.seed)),
+        "seeds": list(row.by_seed),
+        "fell_back": sum(e.fell_back for e in row.found.values()) / n,
+        "abstained": sum(e.abstained for e in row.found.values()) / n,
+        "families": {f: sum(v) / len(v) for f, v in sorted(told.items())},
+    }
+
+
+def interval_facts(i: Interval) -> dict[str, Any]:
+    """An interval as JSON values; ``accuracy`` is the estimate."""
+    return {"accuracy": i.estimate, "low": i.low, "high": i.high, "n": i.n}
+
+
+Values = Mapping[str, Mapping[str, float]]
+"""Family, or stratum -> problem -> the chance of a right answer."""
+
+
+def _versus(
+    other: str,
+    table: Mapping[str, Mapping[int, _Row]],
+    family: Mapping[str, str],
+    budgets: Sequence[int],
+    asked: Asked,
+) -> dict[str, Any]:
+    """Every method minus another one at the largest budget, paired by problem."""
+    n = budgets[-1]
+    if other not in table:
+        return {}
+    drawn = strata(family)
+    theirs = by_family(table[other][n].found, drawn)
+    return {
+        name: difference_facts(by_family(rows[n].found, drawn), theirs, n, asked)
+        for name, rows in table.items()
+        if name not in (other, "pass")
+    }
+
+
+def difference_facts(a: Values, b: Values, budget: int, asked: Asked) -> dict[str, Any]:
+    """``a`` minus ``b``, paired by problem, as JSON values."""
+    pair = paired_difference(a, b, weighting="problem", n_resamples=asked.n_resamples, seed=asked.seed)
+    d = pair.difference
+    told = {"budget": budget, "difference": d.estimate, "low": d.low, "high": d.high, "n": d.n}
+    return told | {"n_better": pair.n_better, "n_worse": pair.n_worse}
+
+
+def by_family(found: Rows, family: Mapping[str, str]) -> Values:
+    """Chances of a right answer, as paired comparisons want them."""
+    out: dict[str, dict[str, float]] = defaultdict(dict)
+    for i, e in found.items():
+        out[family[i]][i] = e.right
+    return out
+
+
+def _rival(
+    answers: Sequence[Pool], table: Mapping[str, Mapping[int, _Row]], family: Mapping[str, str], n: int, asked: Asked
+) -> dict[str, Any]:
+    """What a rival's first answers reach, and every method at a budget minus that, paired by problem."""
+    reached = {p.id: Expected(float(bool(p.candidates[0].correct))) for p in answers if p.id in family and p.candidates}
+    if not reached:
+        raise DataError("the rival answered none of these problems")
+    drawn = strata(family)
+    theirs = by_family(reached, drawn)
+    own = {m: by_family(rows[n].found, drawn) for m, rows in table.items() if m != "pass"}
+    return {
+        **_cell(_Row(reached, ()), family, asked),
+        "versus": {m: difference_facts(found, theirs, n, asked) for m, found in own.items()},
+    }
+
+
+def _marks(pools: Sequence[Pool]) -> dict[str, Any]:
+    """How many candidates are right, and how many that we would mark otherwise than their file does."""
+    cs = [(p.problem, c) for p in pools for c in p.candidates]
+    gold = [(p, c) for p, c in cs if p.answer]
+    differ = sum(scorers.score(p.kind, c.answer, p.answer, p.aliases).correct != c.correct for p, c in gold)
+    sources = sorted({c.source for _, c in cs if c.source})
+    by_source = {
+        s: sum(bool(c.correct) for _, c in cs if c.source == s) / sum(c.source == s for _, c in cs) for s in sources
+    }
+    return {
+        "n_right": sum(bool(c.correct) for _, c in cs),
+        "n_without_answer": sum(c.answer is None for _, c in cs),
+        "n_our_grader_differs": differ,
+        "accuracy_by_source": by_source,
+    }
+
+
+def select_rows(pools: Sequence[Pool], name: str | None, asked: Asked) -> list[dict[str, Any]]:
+    """What a method takes of every pool, all of whose candidates are there, and why; one JSON object a problem.
+
+    Without a name it is the best informed of those that can be computed.
+    """
+    listen = find_verifiers(pools, asked.listen)
+    if name is None:
+        name = best_informed(_methods(asked, listen, _seeds(pools, (), listen, asked))[0])
+    _with_evidence(replace(asked, methods=(name,)), listen)
+    out = []
+    for p in pools:
+        b: Ballots = ballots(p, listen, asked.policy)
+        c = select(name, b, asked.policy)
+        chosen = None if c.index is None else p.candidates[c.index]
+        out.append(
+            {
+                "problem": p.id,
+                "method": name,
+                "answer": None if chosen is None else chosen.answer,
+                "correct": None if chosen is None else chosen.correct,
+                "candidate": c.index,
+                "reason": c.reason,
+                "fallback": c.fallback,
+                "weights": list(c.weights),
+            }
+        )
+    return out
+
+
+GENERATOR = "generator"
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What is known of the stages behind a file, by verifier or ``generator``: parameters, and seconds a candidate."""
+
+    n_parameters: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+def read_costs(path: Path) -> Costs:
+    """The costs that stand beside a file of candidates (``NAME.costs.json``); none where there is no such file."""
+    beside = path.with_suffix(".costs.json")
+    if not beside.exists():
+        return Costs()
+    try:
+        data = json.loads(beside.read_text(encoding="utf-8"))
+        return Costs(
+            {str(k): float(v) for k, v in data.get("n_parameters", {}).items() if v is not None},
+            {str(k): float(v) for k, v in data.get("seconds", {}).items() if v is not None},
+        )
+    except (OSError, ValueError, AttributeError, TypeError) as e:
+        raise DataError(f"{beside}: no costs of stages ({e})") from e
+
+
+def curve(
+    name: str,
+    pools: Sequence[Pool],
+    asked: Asked,
+    costs: Costs,
+    repeats: Sequence[Sequence[Pool]] = (),
+    rivals: Mapping[str, tuple[Sequence[Pool], int | None]] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The scores of a file with the cost of every point, as JSON values.
+
+    ``repeats`` are the same problems under other seeds; ``rivals`` other models' answers to them, with their numbers of
+    parameters. A cost is None where it is not known: tokens were not counted, a model's size or the time it took is
+    not told.
+    """
+    scores = rescore(pools, asked, repeats, {name: answers for name, (answers, _) in rivals.items()})
+    listen = find_verifiers(pools, asked.listen)
+    every = [p for run in (pools, *repeats) for p in run]
+    parts = _parts(every)
+    for which, facts in scores["methods"].items():
+        used = _used(which, listen)
+        for n, cell in facts["budgets"].items():
+            cell["cost"] = _cost(1 if which == "first" else int(n), used, parts, costs)
+    for rival, (answers, n_parameters) in rivals.items():
+        scores["rivals"][rival] |= _rival_costs(answers, n_parameters)
+    size = costs.n_parameters.get(GENERATOR)
+    return {
+        "name": name,
+        "generator": pools[0].generator,
+        "n_parameters": size,
+        **scores,
+        "stages": {stage: _stage(stage, part, costs) for stage, part in parts.items()},
+    }
+
+
+def _rival_costs(answers: Sequence[Pool], size: int | None) -> dict[str, Any]:
+    """What another model costs that answers once."""
+    part = _parts(answers)[GENERATOR]
+    costs = Costs({} if size is None else {GENERATOR: size})
+    return {**_stage(GENERATOR, part, costs), "cost": _cost(1, [GENERATOR], {GENERATOR: part}, costs)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Tokens of one stage, a candidate on average; None where they were not counted."""
+
+    n_prompt: float | None
+    n_new: float | None
+
+
+def _stage(stage: str, part: _Part, costs: Costs) -> dict[str, float | None]:
+    """What a candidate costs at a stage."""
+    return {
+        "n_parameters": costs.n_parameters.get(stage),
+        "prompt_tokens": part.n_prompt,
+        "new_tokens": part.n_new,
+        "seconds": costs.seconds.get(stage),
+    }
+
+
+def _parts(pools: Sequence[Pool]) -> dict[str, _Part]:
+    cs = [c for p in pools for c in p.candidates]
+    out = {GENERATOR: _part([(c.n_prompt_tokens, c.n_new_tokens) for c in cs])}
+    for verifier in {j.judge: None for c in cs for j in c.judgements}:
+        said = [j for c in cs if (j := c.judgement(verifier)) is not None]
+        free = all(j.role in ("calculations", "gold") for j in said)
+        counts = [(j.n_prompt_tokens, j.n_new_tokens) for j in said]
+        out[verifier] = _Part(0.0, 0.0) if free else _part(counts)
+    return out
+
+
+def _part(counts: Sequence[tuple[int, int]]) -> _Part:
+    n_prompt, n_new = sum(a for a, _ in counts), sum(b for _, b in counts)
+    return _Part(n_prompt / len(counts), n_new / len(counts)) if n_prompt or n_new else _Part(None, None)
+
+
+def _used(method: str, listen: Listen) -> tuple[str, ...]:
+    """The stages that a method needs."""
+    m = METHODS[method]
+    listened = {"tool": listen.verifier, "plain": listen.plain, None: None}[m.filter]
+    names = [GENERATOR, listened, listen.reward if m.reward else None]
+    return tuple(dict.fromkeys(n for n in names if n is not None))
+
+
+def _cost(n: int, used: Sequence[str], parts: Mapping[str, _Part], costs: Costs) -> dict[str, float | None]:
+    """Of one problem at a budget of ``n``: tokens written, FLOPs, seconds."""
+    tokens = [parts[u].n_new for u in used]
+    flops = []
+    for u in used:
+        size, part = costs.n_parameters.get(u), parts[u]
+        free = part.n_new == 0 and part.n_prompt == 0
+        known = size is not None and part.n_new is not None and part.n_prompt is not None
+        flops.append(0.0 if free else 2 * size * (part.n_prompt + part.n_new) if known else None)  # type: ignore[operator]
+    seconds = [costs.seconds.get(u) for u in used]
+    return {"tokens": _sum(n, tokens), "flops": _sum(n, flops), "seconds": _sum(n, seconds)}
+
+
+def _sum(n: int, each: Sequence[float | None]) -> float | None:
+    known = [e for e in each if e is not None]
+    return n * sum(known) if len(known) == len(each) else None

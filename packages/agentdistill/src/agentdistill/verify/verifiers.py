@@ -1,0 +1,429 @@
+"""Verifiers that a model plays, and the one that knows the answer: each looks at one candidate and gives Checks.
+
+What a model writes never raises: it is a verdict of some kind. Only infrastructure faults do (InfrastructureError),
+and what a model cannot do at all (ModelError). A plug-in of kind ``verifiers`` is a function
+``load(settings, kit) -> Verifier``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+from agentdistill import registry
+from agentdistill.environment import Environment, Execution
+from agentdistill.errors import DataError, InfrastructureError, ModelError, RecipeError, UserError
+from agentdistill.loop import Policy
+from agentdistill.parse import after_reasoning, parse_action
+from agentdistill.prompts import VerifyStyle, load_verify_style
+from agentdistill.retrieval import Retriever
+from agentdistill.types import Message, Problem, Request, Sample, Sampling, StepStatus, StopReason
+from agentdistill.verify.types import Candidate, Check, Role, Verdict
+
+DEFAULT_K = {"code": 4, "facts": 4, "cot": 4, "genrm": 8}
+"""The paper's samples for each role."""
+VERDICT_LINE = re.compile(r"[*_]{0,3}verification[\s*_]*:(.*(?:\n\s*[*_]*(?:yes|no)\b(?!\s+\w))?)", re.IGNORECASE)
+"""``Verification: …``, bold or not, with a lone yes or no below it."""
+_CHOICE = re.compile(r"\(?\byes\s*(?:/|or)\s*no\b\)?", re.IGNORECASE)
+_ANSWER = re.compile(r"(?:.*\?)?\W*(yes|no)\b", re.IGNORECASE)
+_WORD = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifierSettings:
+    """One verifier of a recipe: its name and role, the model that writes, and how it is sampled; the paper's defaults.
+
+    ``model`` is a table as a recipe's ``[teacher]``: the kind under ``model``, its settings beside it; empty for roles
+    without one. ``k`` None is the role's own. ``hardened`` compares by value what code compares with ``==``.
+    ``score`` says whether a GenRM's rationales are parsed or asked for the probability of Yes. ``n_documents`` are
+    shown to a fact checker. ``separator`` ends the steps that a PRM scores. Raises RecipeError for what makes no sense.
+    """
+
+    name: str
+    role: Role
+    model: dict[str, Any] = field(default_factory=dict)
+    style: str = ""
+    k: int | None = None
+    temperature: float = 0.6
+    top_p: float = 1.0
+    max_new_tokens: int = 1024
+    hardened: bool = False
+    score: Literal["parsed", "probability"] = "parsed"
+    n_documents: int = 3
+    separator: str = "\n\n"
+
+    def __post_init__(self) -> None:
+        try:
+            registry.check("verifiers", self.role)
+        except UserError as e:
+            raise RecipeError(f"verifiers.role: {e}") from e
+        for name in ("n", "max_new_tokens", "n_documents"):
+            value = self.n if name == "n" else getattr(self, name)
+            if value < 1:
+                raise RecipeError(f"verifiers.{'k' if name == 'n' else name} has to be at least 1")
+        if not 0 <= self.temperature < float("inf") or not 0 < self.top_p <= 1:
+            raise RecipeError("verifiers.temperature has to be at least 0, top_p above 0 and at most 1")
+        if self.needs_model and not self.model:
+            raise RecipeError(
+                f'verifiers.model: "{self.name}" needs a model, for example {{ model = "local", path = … }}'
+            )
+        if self.n > 1 and self.temperature == 0 and self.role in DEFAULT_K:
+            raise RecipeError(f'verifiers.k: "{self.name}" would be {self.n} times the same at temperature 0')
+
+    @property
+    def n(self) -> int:
+        """Samples a candidate."""
+        return self.k if self.k is not None else DEFAULT_K.get(self.role, 1)
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether the role is played by a model at all."""
+        return self.role not in ("calculations", "gold")
+
+    @property
+    def sampling(self) -> Sampling:
+        """How its model is sampled."""
+        return Sampling(self.temperature, self.top_p, self.max_new_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What verifiers work with: a sandbox without tools, a retriever, and the style where a verifier names none."""
+
+    environment: Environment | None = None
+    retriever: Retriever | None = None
+    style: str = "standard"
+
+
+class Verifier(Protocol):
+    """Something that checks a candidate. ``policy`` asks its model; verifiers without a chat model ignore it."""
+
+    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+        """One Check for each sample, calculation or step. Raises InfrastructureError where the world fails."""
+        ...
+
+
+def told(sample: Sample, verdict: Verdict) -> Verdict:
+    """The verdict of a sample whose text says ``verdict``: cut off at its limit before any, it is of a kind apart."""
+    cut = sample.stop is StopReason.LENGTH and verdict in (Verdict.MALFORMED, Verdict.NO_CODE)
+    return Verdict.CUT_OFF if cut else verdict
+
+
+def load_verifier(settings: VerifierSettings, kit: Kit) -> Verifier:
+    """The verifier of that role. Raises UserError where the kit lacks what it needs."""
+    verifier: Verifier = registry.load("verifiers", settings.role)(settings, kit)
+    return verifier
+
+
+def said(reply: str) -> Verdict:
+    """The verdict that a reply ends with: of the last ``Verification: …``, the yes or no that it begins with, behind a
+    question if there is one, else its last.
+
+    >>> said("All is well.\\n**Verification: is it correct (Yes/No)? Yes**"), said("I cannot say.")
+    (<Verdict.TRUE: 'true'>, <Verdict.MALFORMED: 'malformed'>)
+    """
+    lines = VERDICT_LINE.findall(after_reasoning(reply))
+    line = _CHOICE.sub("", lines[-1]) if lines else ""
+    answer = _ANSWER.match(line)
+    words = [answer[1]] if answer else _WORD.findall(line)
+    if not words:
+        return Verdict.MALFORMED
+    return Verdict.TRUE if words[-1].lower() == "yes" else Verdict.FALSE
+
+
+async def _samples(settings: VerifierSettings, policy: Policy, messages: tuple[Message, ...]) -> Sequence[Sample]:
+    """The k replies to a conversation, sampled as the settings say."""
+    return await policy.ask_many(Request(messages, settings.sampling, settings.n, seed=policy.seed(settings.role)))
+
+
+# --- with code --------------------------------------------------------------------------------------------------------
+
+_KINDS = {
+    StepStatus.NO_CODE: Verdict.NO_CODE,
+    StepStatus.SYNTAX: Verdict.MALFORMED,
+    StepStatus.EXCEPTION: Verdict.ERROR,
+    StepStatus.LIMIT: Verdict.ERROR,
+    StepStatus.TIMEOUT: Verdict.TIMEOUT,
+}
+DETAIL_CHARS = 300
+KEPT = 1000
+"""Programs whose outcome is remembered."""
+HARDENED = """
+def _alike(a, b):
+    import math
+    import sys
+
+    try:
+        if bool(a == b):
+            return True
+    except Exception:
+        pass
+    try:
+        return math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-9)
+    except Exception:
+        pass
+    sympy = sys.modules.get("sympy")
+    if sympy is None or not any(isinstance(x, sympy.Basic) for x in (a, b)):
+        return False
+    try:
+        return sympy.simplify(a - b) == 0
+    except Exception:
+        return False
+
+
+def _run_hardened(source):
+    import ast
+
+    class ByValue(ast.NodeTransformer):
+        def visit_Compare(self, node):
+            self.generic_visit(node)
+            if len(node.ops) != 1 or not isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
+                return node
+            call = ast.Call(ast.Name("_alike", ast.Load()), [node.left, node.comparators[0]], [])
+            return call if isinstance(node.ops[0], ast.Eq) else ast.UnaryOp(ast.Not(), call)
+
+    tree = ast.fix_missing_locations(ByValue().visit(ast.parse(source)))
+    exec(compile(tree, "<check>", "exec"), globals())
+"""
+"""Run before a program that is to compare by value: ``a == b`` becomes isclose or ``simplify(a - b) == 0``."""
+
+
+class CodeVerifier:
+    """k programs a candidate, each in a fresh session. Equal programs do the same: one that ran lately is not run
+    again."""
+
+    def __init__(self, settings: VerifierSettings, style: VerifyStyle, environment: Environment) -> None:
+        self._settings, self._style, self._environment = settings, style, environment
+        self._ran: OrderedDict[str, asyncio.Task[Execution]] = OrderedDict()
+
+    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+        """See :class:`Verifier`."""
+        messages = self._style.check("code", problem.question, candidate.solution)
+        return await self.run(await _samples(self._settings, policy, messages))
+
+    async def run(self, replies: Sequence[Sample]) -> tuple[Check, ...]:
+        """The verdicts on replies that are written already. A program that its reply ends in is a fragment where the
+        reply was cut off, and is not run. Used by one event loop at a time."""
+        out = []
+        for reply in replies:
+            code = parse_action(reply.text, cut_off=reply.stop is StopReason.LENGTH)
+            out.append(
+                Check(reply.text, told(reply, Verdict.NO_CODE))
+                if code is None
+                else of_execution(await self._execution(code), code, reply.text)
+            )
+        return tuple(out)
+
+    async def _execution(self, code: str) -> Execution:
+        """What the program does. Whoever asks for one that is running waits for it."""
+        if code not in self._ran:
+            self._ran[code] = asyncio.ensure_future(asyncio.to_thread(self._run, code))
+            if len(self._ran) > KEPT:
+                self._ran.popitem(last=False)
+        running = self._ran[code]
+        try:
+            return await asyncio.shield(running)
+        except InfrastructureError:
+            self._ran.pop(code, None)  # the next one tries again
+            raise
+
+    def _run(self, code: str) -> Execution:
+        workspace = self._environment.open()
+        try:
+            if not self._settings.hardened:
+                return workspace.run(code)
+            workspace.run(HARDENED)
+            return workspace.run(f"_run_hardened({code!r})")
+        finally:
+            workspace.close()
+
+
+def of_execution(execution: Execution, code: str, reply: str) -> Check:
+    """The verdict of a program that was run: what it printed, unless it came to no end."""
+    e = execution
+    text = e.answer if e.status is StepStatus.FINAL and e.answer is not None else e.observation
+    verdict = _KINDS[e.status] if e.status in _KINDS else printed(text)
+    return Check(reply, verdict, code=code, detail=text[-DETAIL_CHARS:])
+
+
+def printed(output: str) -> Verdict:
+    """What a program's output says: the lines True or False, which have to agree, the last line being one of them.
+
+    >>> printed("x = 5\\nTrue\\n"), printed("True\\nFalse"), printed("42")
+    (<Verdict.TRUE: 'true'>, <Verdict.MALFORMED: 'malformed'>, <Verdict.MALFORMED: 'malformed'>)
+    """
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    found = {line for line in lines if line in ("True", "False")}
+    if len(found) != 1 or lines[-1] not in found:
+        return Verdict.MALFORMED
+    return Verdict.TRUE if "True" in found else Verdict.FALSE
+
+
+def load_code(settings: VerifierSettings, kit: Kit) -> CodeVerifier:
+    """The verifier with code. Raises UserError without a sandbox."""
+    if kit.environment is None:
+        raise UserError(f'verifier "{settings.name}" runs code and needs a sandbox')
+    return CodeVerifier(settings, load_verify_style(settings.style or kit.style), kit.environment)
+
+
+# --- without a tool ---------------------------------------------------------------------------------------------------
+
+
+class ThinkingVerifier:
+    """T1's control: the same question as with code, answered by k rationales, each with a verdict in its last line."""
+
+    def __init__(self, settings: VerifierSettings, style: VerifyStyle) -> None:
+        self._settings, self._style = settings, style
+
+    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+        """See :class:`Verifier`."""
+        messages = self._style.check("cot", problem.question, candidate.solution)
+        return tuple(Check(s.text, told(s, said(s.text))) for s in await _samples(self._settings, policy, messages))
+
+
+def load_cot(settings: VerifierSettings, kit: Kit) -> ThinkingVerifier:
+    """The verifier without a tool."""
+    return ThinkingVerifier(settings, load_verify_style(settings.style or kit.style))
+
+
+# --- with documents ---------------------------------------------------------------------------------------------------
+
+_RULING = "(supported|contradicted|not mentioned)"
+_CLAIM = re.compile(rf"^[^a-z\n]*claim\b(?:.*?(?:\s*(?:->|→)\W*{_RULING}\b|:\W*{_RULING}\W*$))?", re.I | re.M)
+QUERY_CHARS = 4000
+
+
+class FactVerifier:
+    """k rationales a candidate over the same documents: every fact that a solution states is held against them.
+
+    The query is question and solution together. A fact that the documents do not mention counts as right; one that they
+    contradict makes the solution wrong. So the claims decide; the last line does where one of them cannot be read.
+    """
+
+    def __init__(self, settings: VerifierSettings, style: VerifyStyle, retriever: Retriever) -> None:
+        self._settings, self._style, self._retriever = settings, style, retriever
+
+    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+        """See :class:`Verifier`."""
+        query = f"{problem.question}\n{candidate.solution}"[:QUERY_CHARS]
+        found = await asyncio.to_thread(self._retriever.search, query, self._settings.n_documents)
+        messages = self._style.check("facts", problem.question, candidate.solution, found)
+        shown = tuple(f"{p.title}: {p.text}" if p.title else p.text for p in found)
+        samples = await _samples(self._settings, policy, messages)
+        return tuple(Check(s.text, told(s, all_claims(s.text)), documents=shown) for s in samples)
+
+
+def all_claims(reply: str) -> Verdict:
+    """The verdict of a rationale: false where a claim is contradicted, true where none is, by its last line where one
+    cannot be read. Malformed without any claim that can, and without a last line: it may have been cut short.
+
+    >>> all_claims("Claim: Ulm is in Spain -> contradicted\\nVerification: Yes")
+    <Verdict.FALSE: 'false'>
+    """
+    words = {(arrow or colon).lower() for arrow, colon in _CLAIM.findall(reply)}  # "" is of a claim that cannot be read
+    verdict = said(reply)
+    if not verdict.settled or not words - {""}:
+        return Verdict.MALFORMED
+    if "contradicted" in words:
+        return Verdict.FALSE
+    return verdict if "" in words else Verdict.TRUE
+
+
+def load_facts(settings: VerifierSettings, kit: Kit) -> FactVerifier:
+    """The verifier with documents. Raises UserError without a retriever."""
+    if kit.retriever is None:
+        raise UserError(f'verifier "{settings.name}" searches and needs a corpus: name one as search in [tools]')
+    return FactVerifier(settings, load_verify_style(settings.style or kit.style), kit.retriever)
+
+
+# --- a reward model that writes ---------------------------------------------------------------------------------------
+
+MAX_BLANKS = 2
+
+
+class GenRM:
+    """GenRM-CoT: r is the mean over n rationales of a parsed Yes or No, or of p(Yes).
+
+    p(Yes) is read off one more token, which continues the rationale behind the words that open the verdict: where the
+    model says Yes it is that token's probability, where it says No it is the complement. So that is p(Yes) up to what
+    the model would give other words. Where a tokenizer splits a blank off, the token behind it counts with it.
+    """
+
+    def __init__(self, settings: VerifierSettings, style: VerifyStyle) -> None:
+        self._settings, self._style = settings, style
+
+    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+        """See :class:`Verifier`."""
+        messages = self._style.check("genrm", problem.question, candidate.solution)
+        samples = await _samples(self._settings, policy, messages)
+        if self._settings.score == "parsed":
+            return tuple(Check(s.text, told(s, said(s.text))) for s in samples)
+        return tuple([await self._weighed(policy, messages, s, i) for i, s in enumerate(samples)])
+
+    async def _weighed(self, policy: Policy, messages: tuple[Message, ...], sample: Sample, i: int) -> Check:
+        """A rationale with p(Yes) behind it."""
+        found = list(VERDICT_LINE.finditer(sample.text))
+        rationale = sample.text[: found[-1].start()] if found else sample.text.rstrip() + "\n"
+        token, logprob = await self._opened(policy, messages, rationale + self._style.VERDICT.rstrip(), i)
+        p = yes(token, math.exp(logprob))
+        verdict = Verdict.MALFORMED if p is None else Verdict.TRUE if p >= 0.5 else Verdict.FALSE
+        return Check(sample.text, verdict, p, detail=token)
+
+    async def _opened(self, policy: Policy, messages: tuple[Message, ...], opening: str, i: int) -> tuple[str, float]:
+        """How the verdict begins, and its log-probability: one token, or more where the first are only blanks."""
+        sampling = replace(self._settings.sampling, temperature=0.0, top_p=1.0, max_new_tokens=1)
+        text, logprob = "", 0.0
+        for _ in range(MAX_BLANKS + 1):
+            seed = policy.seed("yes", i, len(text))
+            [begun] = await policy.ask_many(Request(messages, sampling, prefix=opening + text, seed=seed))
+            if begun.logprob is None:
+                why = 'gives no log-probabilities; set logprobs = true, or score = "parsed"'
+                raise ModelError(f'verifier "{self._settings.name}": its model {why}')
+            text, logprob = text + begun.text, logprob + begun.logprob
+            if text.strip() or not begun.text:
+                break
+        return text, logprob
+
+
+def yes(token: str, probability: float) -> float | None:
+    """p(Yes) from the token that opens the verdict, which may be only its first letters; None for another word.
+
+    >>> yes(" Y", 0.9), round(yes("No", 0.9), 9), yes("Maybe", 0.9)
+    (0.9, 0.1, None)
+    """
+    word = token.strip(" *_:\n").lower()
+    if word and "yes".startswith(word):
+        return probability
+    return 1.0 - probability if word and "no".startswith(word) else None
+
+
+def load_genrm(settings: VerifierSettings, kit: Kit) -> GenRM:
+    """The reward model that writes."""
+    return GenRM(settings, load_verify_style(settings.style or kit.style))
+
+
+# --- the gold answer --------------------------------------------------------------------------------------------------
+
+
+class GoldVerifier:
+    """One Check a candidate, its mark: the ceiling of any verifier, and labels for those that are to learn."""
+
+    def __init__(self, style: VerifyStyle) -> None:
+        self._style = style
+
+    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+        """See :class:`Verifier`. Raises DataError for a candidate without a mark."""
+        if candidate.correct is None:
+            raise DataError(f"problem {problem.id!r} has no gold answer to judge by")
+        verdict = Verdict.TRUE if candidate.correct else Verdict.FALSE
+        return (Check(self._style.VERDICT + ("Yes" if candidate.correct else "No"), verdict),)
+
+
+def load_gold(settings: VerifierSettings, kit: Kit) -> GoldVerifier:
+    """The verifier that knows the answer."""
+    return GoldVerifier(load_verify_style(settings.style or kit.style))

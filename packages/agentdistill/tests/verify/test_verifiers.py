@@ -1,0 +1,430 @@
+"""Listen: what a model writes becomes a verdict of its kind, in the real sandbox, over a real index."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from contextlib import nullcontext
+from dataclasses import replace
+
+import pytest
+
+from agentdistill.environment import Environment
+from agentdistill.errors import InfrastructureError, ModelError, RecipeError, RefusedError, UserError
+from agentdistill.loop import Policy as Asking
+from agentdistill.models.scripted import Scripted
+from agentdistill.retrieval import Passage, build_retriever
+from agentdistill.sandbox import Limits
+from agentdistill.types import Problem, Sample, Sampling, StopReason
+from agentdistill.verify import Candidate, Listen, Policy, Pool, Verdict, read_pools, rescore, write_pools
+from agentdistill.verify.judging import judge_pools, read_journal
+from agentdistill.verify.scores import Asked
+from agentdistill.verify.select import METHODS, ballots, find_verifiers, select
+from agentdistill.verify.types import Check
+from agentdistill.verify.verifiers import Kit, VerifierSettings, all_claims, load_verifier, said, yes
+
+PROBLEM = Problem("p", "What is 6 x 7?", "42", "math", "sums")
+CANDIDATE = Candidate("6 * 7 = 42\nAnswer: 42", "42", True)
+TABLE = {"model": "scripted", "replies": ""}
+
+
+def nothing():
+    """What verifiers are given that need nothing."""
+    return nullcontext(Kit())
+
+
+def block(code: str) -> str:
+    return f"Let me check.\n```python\n{code}\n```"
+
+
+@pytest.fixture(scope="module")
+def environment():
+    with Environment(limits=Limits(wall_s=1.0, memory_mb=256, output_chars=2000)) as box:
+        yield box
+
+
+@pytest.fixture(scope="module")
+def patient():
+    with Environment(limits=Limits(wall_s=60.0)) as box:  # sympy takes its time on a busy machine
+        yield box
+
+
+def check(role: str, replies, kit: Kit, **settings) -> tuple[Check, ...]:
+    own = VerifierSettings(name="j", role=role, model=TABLE, **settings)
+    judge = load_verifier(own, kit)
+    policy = Asking(Scripted(replies), 0, own.sampling)
+    return asyncio.run(judge.check(policy, PROBLEM, CANDIDATE))
+
+
+# What a verifier may write -> the kind of verdict.
+WRITTEN = {
+    block("print(6 * 7 == 42)"): Verdict.TRUE,
+    block("print(6 * 7 == 41)"): Verdict.FALSE,
+    block("ok = 6 * 7 == 42\nok"): Verdict.TRUE,
+    block("final_answer(6 * 7 == 42)"): Verdict.TRUE,
+    block("print('six times seven')\nprint(True)"): Verdict.TRUE,
+    block("print(1 / 0)"): Verdict.ERROR,
+    block("raise SystemExit"): Verdict.ERROR,
+    block("x = ' ' * 10**12"): Verdict.ERROR,
+    block("while True: print('True' * 10**6)"): Verdict.ERROR,
+    block("import os; os._exit(0)"): Verdict.ERROR,
+    block("while True: pass"): Verdict.TIMEOUT,
+    block("import time; time.sleep(60)"): Verdict.TIMEOUT,
+    block("print(6 * 7 =="): Verdict.MALFORMED,
+    block("print(42)"): Verdict.MALFORMED,
+    block("print(True)\nprint(False)"): Verdict.MALFORMED,
+    block("pass"): Verdict.MALFORMED,
+    "It is right. True": Verdict.NO_CODE,
+    "": Verdict.NO_CODE,
+    "```json\n{}\n```": Verdict.NO_CODE,
+}
+
+
+@pytest.mark.parametrize(("reply", "kind"), WRITTEN.items())
+def test_programs_end_in_verdicts_of_their_kind(environment, reply, kind):
+    [found] = check("code", reply, Kit(environment), k=1)
+    assert (found.verdict, found.reply) == (kind, reply)
+
+
+@pytest.mark.parametrize(
+    ("role", "text", "kind"),
+    [
+        ("code", "Let me check.\n```python\nprint(True)\nprint(6 * 7", Verdict.CUT_OFF),
+        ("code", "Let me think about six times", Verdict.CUT_OFF),
+        ("code", block("print(6 * 7 == 42)") + "\nThis program", Verdict.TRUE),
+        ("cot", "Six times seven", Verdict.CUT_OFF),
+        ("cot", "Verification: No", Verdict.FALSE),
+        ("genrm", "Let me", Verdict.CUT_OFF),
+    ],
+)
+def test_a_reply_cut_off_before_its_verdict_is_told_apart(environment, role, text, kind):
+    [found] = check(role, Sample(text, StopReason.LENGTH, 5, 9), Kit(environment), k=1)
+    assert (found.verdict, found.code is None) == (kind, kind is not Verdict.TRUE or role != "code")
+
+
+def test_samples_of_one_candidate_do_not_see_each_other(environment):
+    replies = [block("x = 41\nprint(x == 41)"), block("print(x == 41)")]
+    found = check("code", replies, Kit(environment), k=2)
+    assert [c.verdict for c in found] == [Verdict.TRUE, Verdict.ERROR]
+    assert "NameError" in found[1].detail
+
+
+@pytest.mark.parametrize(
+    ("code", "as_written", "hardened"),
+    [
+        ("print(0.1 + 0.2 == 0.3)", Verdict.FALSE, Verdict.TRUE),
+        ("import sympy\nx = sympy.Symbol('x')\nprint((x + 1)**2 == x**2 + 2*x + 1)", Verdict.FALSE, Verdict.TRUE),
+        ("print(0.1 + 0.2 != 0.3)", Verdict.TRUE, Verdict.FALSE),
+        ("print(41 == 42)", Verdict.FALSE, Verdict.FALSE),
+        ("print('a' == 'b')", Verdict.FALSE, Verdict.FALSE),
+        ("def f():\n    return 6 * 7 == 42\nprint(f())", Verdict.TRUE, Verdict.TRUE),
+        ("print(1 / 0 == 1)", Verdict.ERROR, Verdict.ERROR),
+        ("print(1 ==", Verdict.MALFORMED, Verdict.MALFORMED),
+    ],
+)
+def test_hardened_comparison_is_an_option(patient, code, as_written, hardened):
+    kit = Kit(patient)
+    assert check("code", block(code), kit, k=1)[0].verdict is as_written
+    assert check("code", block(code), kit, k=1, hardened=True)[0].verdict is hardened
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("Fine.\nVerification: is it correct (Yes/No)? Yes", Verdict.TRUE),
+        ("**Verification: Is it correct (yes/no)? No.**", Verdict.FALSE),
+        ("Verification: Yes\nBut no.\nverification : no", Verdict.FALSE),
+        ("Verification: is it correct (Yes/No)?", Verdict.MALFORMED),
+        ("Yes", Verdict.MALFORMED),
+        ("Verification: perhaps", Verdict.MALFORMED),
+        ("Verification: is it correct (Yes/No)? Yes, there are no mistakes.", Verdict.TRUE),
+        ("Verification: is it correct, yes or no? No: yes would be wrong.", Verdict.FALSE),
+        ("Verification: Yes (no errors)", Verdict.TRUE),
+        ("**Verification**: Yes", Verdict.TRUE),
+        ("Verification: there are no mistakes, so yes", Verdict.TRUE),
+        ("Verification: is it correct (Yes/No)?\n\n**No**", Verdict.FALSE),
+        ("Verification: is it correct (Yes/No)?\nNo idea.", Verdict.MALFORMED),
+    ],
+)
+def test_the_last_line_with_a_verdict_counts(reply, verdict):
+    assert said(reply) is verdict
+    [found] = check("cot", reply, Kit(), k=1)
+    assert found.verdict is verdict
+
+
+def test_facts_are_held_against_what_a_search_for_them_finds():
+    passages = [
+        Passage("Ulm", "Ulm lies on the Danube."),
+        Passage("Bonn", "Bonn lies on the Rhine."),
+        Passage("x", "y"),
+    ]
+    model = Scripted("Claim: Bonn is on the Danube -> contradicted\nVerification: is it correct (Yes/No)? Yes")
+    settings = VerifierSettings(name="f", role="facts", model=TABLE, k=2, n_documents=1)
+    judge = load_verifier(settings, Kit(retriever=build_retriever("bm25", passages)))
+    problem, candidate = Problem("b", "Where does Bonn lie?", "Rhine"), Candidate("Bonn lies on the Danube.", "Danube")
+    found = asyncio.run(judge.check(Asking(model, 0, settings.sampling), problem, candidate))
+    assert [c.verdict for c in found] == [Verdict.FALSE] * 2
+    assert found[0].documents == ("Bonn: Bonn lies on the Rhine.",)
+    shown = model.requests[0].messages[1].content
+    assert "Bonn lies on the Rhine." in shown
+    assert "Bonn lies on the Danube." in shown
+    with pytest.raises(UserError, match="needs a corpus"):
+        load_verifier(settings, Kit())
+
+
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("Claim: a -> not mentioned\nClaim: b -> supported\nVerification: Yes", Verdict.TRUE),
+        ("Claim: a -> not mentioned\nVerification: No", Verdict.TRUE),  # what no document mentions counts as right
+        ("1. Claim: a -> contradicted\nVerification: Yes", Verdict.FALSE),
+        ("- **Claim 2**: a → **contradicted** (document 2)\nVerification: Yes", Verdict.FALSE),
+        ("Claim: a\n-> contradicted\nVerification: Yes", Verdict.FALSE),
+        ("Claim: supported by pillars: contradicted.\nVerification: Yes", Verdict.FALSE),
+        ("Claim: a -> supportd\nClaim: b -> supported\nVerification: No", Verdict.FALSE),  # one cannot be read
+        ("Claim: a -> supportd\nClaim: b -> supported\nVerification: Yes", Verdict.TRUE),
+        ("Claim: a -> contradicted", Verdict.MALFORMED),  # cut short
+        ("It is all true.\nVerification: Yes", Verdict.MALFORMED),  # nothing was held against the documents
+    ],
+)
+def test_the_claims_decide_about_facts(reply, verdict):
+    assert all_claims(reply) is verdict
+
+
+def test_a_reward_is_the_mean_of_what_could_be_parsed(environment):
+    replies = ["Verification: Yes", "Verification: No", "Verification: Yes", "I pass."]
+    pools = judged("genrm", replies, k=4)
+    b = ballots(pools[0], find_verifiers(pools), Policy())
+    assert b.rewards == (pytest.approx(2 / 3),)
+    assert find_verifiers(pools).reward == "j"
+
+
+def test_a_blank_before_yes_may_be_a_token_of_its_own():
+    """As in TinyWorld's tokenizer, where ' Yes' is ' ', 'Y', 'es' and ' No' is ' N', 'o'."""
+
+    def reply(request):
+        if not request.prefix:
+            return "Thinking.\nVerification: is it correct (Yes/No)? Yes"
+        blank = not request.prefix.endswith(" ")
+        return Sample(" " if blank else "Y", StopReason.LENGTH, 5, 1, logprob=math.log(0.8 if blank else 0.5))
+
+    [found] = check("genrm", reply, Kit(), k=1, score="probability")
+    assert (found.score, found.verdict) == (pytest.approx(0.4), Verdict.FALSE)
+
+
+def test_a_reward_may_be_the_probability_of_yes():
+    asked = []
+
+    def reply(request):
+        asked.append(request)
+        if request.sampling.max_new_tokens > 1:
+            return "So it is.\nVerification: is it correct (Yes/No)? No"
+        return Sample(" Yes", StopReason.LENGTH, 5, 1, logprob=math.log(0.7))
+
+    [found] = check("genrm", reply, Kit(), k=1, score="probability")
+    assert found.score == pytest.approx(0.7)
+    assert found.verdict is Verdict.TRUE
+    assert asked[1].prefix == "So it is.\nVerification: is it correct (Yes/No)?"
+    assert asked[1].sampling == Sampling(max_new_tokens=1)
+    check("genrm", lambda r: reply(r) if r.prefix else "Right.\n**Verification**: Yes", Kit(), k=1, score="probability")
+    assert asked[-1].prefix == "Right.\nVerification: is it correct (Yes/No)?"
+    assert yes("no", 0.75) == 0.25
+    with pytest.raises(ModelError, match="gives no log-probabilities"):
+        check("genrm", "Verification: Yes", Kit(), k=1, score="probability")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"role": "oracle"}, 'verifiers.role: unknown verifier "oracle"'),
+        ({"role": "code", "k": 0}, "verifiers.k has to be at least 1"),
+        ({"role": "code", "temperature": 0.0}, "4 times the same at temperature 0"),
+        ({"role": "code", "model": {}}, "needs a model"),
+        ({"role": "code", "top_p": 0.0}, "top_p above 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_told(settings, words):
+    with pytest.raises(RecipeError) as caught:
+        VerifierSettings(**{"name": "j", "model": TABLE, **settings})
+    assert words in str(caught.value)
+
+
+# --- judging a file ---------------------------------------------------------------------------------------------------
+
+POOLS = [
+    Pool(PROBLEM, (CANDIDATE, Candidate("It is 41.", "41", False), Candidate("42", "42", True))),
+    Pool(replace(PROBLEM, id="q"), (Candidate("36?", "36", False), CANDIDATE)),
+]
+
+
+def judged(role, replies, tmp_path=None, pools=POOLS[:1], environment=None, seed=0, **settings):
+    from pathlib import Path
+    from tempfile import mkdtemp
+
+    one = [replace(pools[0], candidates=pools[0].candidates[:1])] if tmp_path is None else pools
+    own = VerifierSettings(name="j", role=role, model=TABLE, **settings)
+    journal = (tmp_path or Path(mkdtemp())) / "journal.jsonl"
+    return judge_pools(one, own, lambda: nullcontext(Kit(environment)), journal, lambda: Scripted(replies), seed=seed)
+
+
+def test_judgements_are_kept_and_not_asked_for_again(tmp_path):
+    first = judged("cot", "Verification: Yes", tmp_path, POOLS, k=2)
+    assert all(c.judgements[0].verdicts == (Verdict.TRUE,) * 2 for p in first for c in p.candidates)
+    assert all(c.judgements[0].n_new_tokens == 4 for p in first for c in p.candidates)
+    again = judged("cot", [], tmp_path, POOLS, k=2)  # a script without replies: nobody is asked
+    assert again == first
+    settings, lines = read_journal(tmp_path / "journal.jsonl")
+    assert (settings.name, settings.k, len(lines)) == ("j", 2, 5)
+    assert [c.reply for c in lines[0].checks] == ["Verification: Yes"] * 2
+    other = judged("cot", "Verification: No", tmp_path, POOLS, k=3)
+    assert all(c.judgements[0].verdicts == (Verdict.FALSE,) * 3 for p in other for c in p.candidates)
+    aside = tmp_path / "journal.jsonl.old-1"
+    assert read_journal(aside) == (settings, lines)  # nothing is lost
+    judged("cot", "Verification: No", tmp_path, POOLS, k=3, seed=1)
+    assert (tmp_path / "journal.jsonl.old-2").exists()
+
+
+def test_judgements_in_another_world_are_made_anew(tmp_path):
+    def judge(replies, **world):
+        return judge_pools(POOLS, settings, nothing, journal, lambda: Scripted(replies), world=world)
+
+    settings, journal = VerifierSettings(name="j", role="cot", model=TABLE, k=1), tmp_path / "journal.jsonl"
+    first = judge("Verification: Yes", style="standard")
+    assert judge([], style="standard") == first
+    assert judge("Verification: No", style="tiny") != first
+    assert journal.with_name("journal.jsonl.old-1").exists()
+    head, *lines = journal.read_text().splitlines(keepends=True)
+    old = {k: v for k, v in json.loads(head).items() if k != "world"}
+    journal.write_text("".join([json.dumps(old) + "\n", *lines]))
+    assert judge([], style="tiny") != first  # from before the world was told: not asked again
+
+
+def test_a_judge_takes_the_place_of_its_own_earlier_word(tmp_path):
+    first = judged("cot", "Verification: Yes", tmp_path, POOLS, k=1)
+    second = judge_pools(
+        first, VerifierSettings(name="gold", role="gold"), nothing, tmp_path / "gold.jsonl", lambda: Scripted("")
+    )
+    assert [j.judge for j in second[0].candidates[0].judgements] == ["j", "gold"]
+    assert [c.judgement("gold").verdicts[0] for c in second[0].candidates] == ["true", "false", "true"]
+    write_pools(tmp_path / "judged.jsonl", second)
+    assert read_pools(tmp_path / "judged.jsonl") == second
+
+
+def test_a_run_that_was_cut_short_goes_on(tmp_path):
+    journal = tmp_path / "journal.jsonl"
+    whole = judged("cot", "Verification: Yes", tmp_path, POOLS, k=1)
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:3]) + lines[3][:20])  # killed in the middle of a line
+    asked = []
+
+    def reply(request):
+        asked.append(request)
+        return "Verification: Yes"
+
+    assert judged("cot", reply, tmp_path, POOLS, k=1) == whole
+    assert len(asked) == 3
+
+
+def test_a_fault_of_the_world_is_no_verdict(tmp_path):
+    """One that passes is tried again; one that stays is raised, and what was judged is kept."""
+    calls = []
+
+    def shaky(request):
+        calls.append(request)
+        return InfrastructureError("down") if len(calls) == 2 else "Verification: No"
+
+    found = judged("cot", shaky, tmp_path, POOLS, k=1)
+    assert {c.judgements[0].verdicts for p in found for c in p.candidates} == {(Verdict.FALSE,)}
+    assert len(calls) == 6
+    (tmp_path / "other").mkdir()
+    broken = judged_or_fault(tmp_path / "other")
+    assert "down" in broken
+    assert len(read_journal(tmp_path / "other" / "journal.jsonl")[1]) == 4
+
+
+def test_a_refused_candidate_is_left_unjudged_and_asked_for_by_the_next_call(tmp_path):
+    asked = []
+
+    def reply(request):
+        asked.append(request)
+        return RefusedError("content filter") if "36?" in request.messages[1].content else "Verification: No"
+
+    found = judged("cot", reply, tmp_path, POOLS, k=1)
+    verdicts = [[j.verdicts for j in c.judgements] for p in found for c in p.candidates]
+    assert sorted(map(len, verdicts)) == [0, 1, 1, 1, 1]
+    assert len(asked) == 5  # a server that refuses a conversation refuses it again
+    assert len(read_journal(tmp_path / "journal.jsonl")[1]) == 4
+    again = judged("cot", "Verification: Yes", tmp_path, POOLS, k=1)
+    assert [j.verdicts for p in again for c in p.candidates for j in c.judgements].count((Verdict.TRUE,)) == 1
+
+
+def test_where_every_candidate_is_refused_the_refusal_is_told(tmp_path):
+    with pytest.raises(ModelError, match="bad temperature; every candidate so far was refused"):
+        judged("cot", lambda request: RefusedError("bad temperature"), tmp_path, POOLS, k=1)
+
+
+def judged_or_fault(folder) -> str:
+    def reply(request):
+        return InfrastructureError("down") if "36?" in request.messages[1].content else "Verification: No"
+
+    with pytest.raises(InfrastructureError) as caught:
+        judged("cot", reply, folder, POOLS, k=1)
+    return str(caught.value)
+
+
+# --- item 4: a verifier that is of no use -----------------------------------------------------------------------------
+
+USELESS = {
+    "never answers": ("", Verdict.NO_CODE),
+    "only talks": ("It looks right to me. " * 200, Verdict.NO_CODE),
+    "always errors": (block("raise RuntimeError('no')"), Verdict.ERROR),
+    "loops": (block("while True: pass"), Verdict.TIMEOUT),
+    "floods": (block("while True: print('x' * 10**6)"), Verdict.ERROR),
+    "writes nonsense": (block("print(((("), Verdict.MALFORMED),
+    "prints nonsense": (block("print('maybe')"), Verdict.MALFORMED),
+}
+
+
+@pytest.mark.parametrize(("reply", "kind"), USELESS.values(), ids=USELESS)
+def test_a_useless_verifier_changes_kinds_of_verdicts_and_nothing_else(reply, kind, tmp_path):
+    """Beside a useful judge: same candidates, same marks, same rewards, same scores of all methods that do not ask it.
+
+    What asks it falls back to the reward alone, and says so.
+    """
+    scored = [replace(p, candidates=tuple(replace(c, judgements=good(c)) for c in p.candidates)) for p in POOLS]
+    before = rescore(scored, Asked(n_resamples=100))
+    settings = VerifierSettings(name="useless", role="code", model=TABLE, k=2)
+    with Environment(limits=Limits(wall_s=0.5, memory_mb=256, output_chars=2000)) as environment:
+        after = judge_pools(
+            scored, settings, lambda: nullcontext(Kit(environment)), tmp_path / "journal.jsonl", lambda: Scripted(reply)
+        )
+    stripped = [
+        replace(p, candidates=tuple(replace(c, judgements=c.judgements[:1]) for c in p.candidates)) for p in after
+    ]
+    assert stripped == scored
+    verdicts = {c.judgement("useless").verdicts for p in after for c in p.candidates}
+    assert verdicts == {(kind, kind)}
+    told = rescore(after, Asked(listen=Listen(verifier="useless"), n_resamples=100))
+    assert told["verifiers"]["useless"]["kinds"] == {
+        **{v.value: 10 * (v is kind) for v in Verdict},
+        "candidates_without": 0,
+    }
+    for name in before["methods"]:
+        if METHODS[name].filter is None:
+            assert told["methods"][name] == before["methods"][name]
+    with_reward = told["methods"]["verifier-weighted"]["budgets"]
+    assert {n: c["accuracy"] for n, c in with_reward.items()} == {
+        n: c["accuracy"] for n, c in before["methods"]["weighted"]["budgets"].items()
+    }
+    assert {c["fell_back"] for c in with_reward.values()} == {1.0}
+    listen = find_verifiers(after, Listen(verifier="useless"))
+    choice = select("verifier-weighted", ballots(after[0], listen, Policy()), Policy())
+    assert choice.reason.startswith("nobody passed, so by weighted")
+    json.dumps(told)
+
+
+def good(c: Candidate):
+    from agentdistill.verify import Judgement
+
+    return (Judgement("reward", "genrm", scores=(0.9 if c.correct else 0.2,)),)

@@ -1,0 +1,58 @@
+"""The checks that the teacher reads: programs that tell right from wrong, verdicts that are the truth."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from random import Random
+
+import pytest
+
+from agentdistill.retrieval import build_retriever
+from agentdistill.verify.types import Verdict
+from agentdistill.verify.verifiers import all_claims, said
+from tinyworld import checks
+from tinyworld.facts import FACT_FAMILIES, fact_question
+from tinyworld.maths import MATH_FAMILIES, math_question
+from tinyworld.world import World
+
+
+def printed(code: str) -> str:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(code, {})  # ours: written by the generator of documents
+    return out.getvalue().strip()
+
+
+@pytest.mark.parametrize("family", MATH_FAMILIES)
+def test_a_program_prints_whether_the_solution_is_right(family):
+    rng = Random(family)
+    n_wrong = 0
+    for i in range(80):
+        q = math_question(rng, family)
+        told = checks.wrong_math(rng, q) if i % 2 else q
+        reply = checks.with_code(q, told).turns[-1][1]
+        assert printed(reply.removeprefix("```py\n").removesuffix("\n```")) == str(told.answer == q.answer)
+        head = checks.in_the_head(q, told)
+        assert said(head.turns[-1][1]) is (Verdict.TRUE if told.answer == q.answer else Verdict.FALSE)
+        assert f"Answer: {told.answer}" in head.turns[1][1]
+        n_wrong += told.answer != q.answer
+    assert n_wrong > 30
+
+
+@pytest.mark.parametrize("family", FACT_FAMILIES)
+def test_a_claim_is_held_against_the_passages(family):
+    world = World(3, 150)
+    search = build_retriever("bm25", world.encyclopaedia()).search
+    rng = Random(family)
+    verdicts = []
+    for i in range(40):
+        q = fact_question(rng, world, family)
+        told = checks.wrong_facts(rng, world, q) if i % 2 else q
+        reply = checks.against_documents(world, q, told, search).turns[-1][1]
+        verdicts.append(all_claims(reply))
+        assert reply.count("Claim: ") == len(told.hops)
+        assert (verdicts[-1] is Verdict.FALSE) == ("-> contradicted" in reply)
+        if told is q:
+            assert verdicts[-1] is Verdict.TRUE  # what is true is never contradicted
+    assert verdicts.count(Verdict.FALSE) > 5  # not every article is among the passages
