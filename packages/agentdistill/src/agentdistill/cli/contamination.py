@@ -25,7 +25,7 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print counts by family, and the pairs."""
-    from agentdistill.contamination import screen, told
+    from agentdistill.problems.contamination import screen, told
 
     if args.show < 0:
         raise UserError("--show has to be at least 0")

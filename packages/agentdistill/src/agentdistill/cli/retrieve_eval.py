@@ -54,8 +54,8 @@ def main(args: argparse.Namespace) -> int:
     """Print recall and time per query as JSON."""
     from agentdistill._toml import Source, check_call
     from agentdistill.progress import Terminal
-    from agentdistill.recall import measure, n_missing, read_questions
     from agentdistill.retrieval import builder, check_settings, is_remote
+    from agentdistill.retrieval.recall import measure, n_missing, read_questions
 
     settings = dict(_setting(s) for s in args.set)
     if args.url is not None:

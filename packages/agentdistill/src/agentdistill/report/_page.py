@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from agentdistill.contamination import told
+from agentdistill.problems.contamination import told
 from agentdistill.report import _figures
 from agentdistill.report._embed import embed, script_json
 from agentdistill.report._summary import summarize_run

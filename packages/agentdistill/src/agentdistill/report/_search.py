@@ -8,11 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from agentdistill.methods import METHODS
+from agentdistill.problems import share_shown
 from agentdistill.report._cells import SEARCH, n_calls
 from agentdistill.report.outcome import Outcome, outcome
 from agentdistill.report.run import Part
 from agentdistill.stats import mean_interval
-from agentdistill.supporting import share_shown
 from agentdistill.types import Trace
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agentdistill.contamination import told
+from agentdistill.problems.contamination import told
 from agentdistill.report._cells import average, cell
 from agentdistill.report._collections import by_family, collection, contaminations, filter_counts
 from agentdistill.report._effects import prefix_effects, vote_effects
