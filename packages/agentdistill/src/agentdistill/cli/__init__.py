@@ -30,7 +30,6 @@ VERBS = {
     "show": "list a run's traces, or print one",
     "compare": "paired differences between two runs",
     "recipe": "print a recipe with every default",
-    "rehearse": "see whether a recipe fits this machine, and how long it takes",
     "grade": "score stored predictions",
     "contamination": "find training questions that are test questions too",
     "verify": "sample many solutions, judge them with tools, choose one",
