@@ -16,10 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agentdistill.report._grid import grid
-from agentdistill.report._svg import method_label
-from agentdistill.report._table import METHODS
-from agentdistill.stats.shown import percent, points
+from agentdistill.report.run import method_label
+from agentdistill.report.tables import METHODS, grid
+from agentdistill.stats import percent, points
 
 PAGE = Path("docs/real.md")
 MARKS = re.compile(r"(<!-- (?P<drawing>\w+) (?P<names>[\w -]+?) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pkgutil
 import re
 import subprocess
 import sys
@@ -15,7 +14,6 @@ import pytest
 from made_traces import source_environment
 from small_run import write_inputs
 
-import agentdistill.cli
 from agentdistill.cli import VERBS, build_parser, main
 from agentdistill.errors import InfrastructureError, UserError
 
@@ -33,10 +31,11 @@ def run(inputs: Path) -> Path:
     return inputs.parent / "runs" / "small"
 
 
-def test_every_verb_has_its_module_and_every_module_its_verb() -> None:
-    modules = {m.name.replace("_", "-") for m in pkgutil.iter_modules(agentdistill.cli.__path__) if m.name[0] != "_"}
-    assert modules <= set(VERBS)
-    assert set(VERBS) - modules == {"collect", "filter", "train", "evaluate"}  # stages of `run`
+def test_every_verb_has_its_arguments_and_is_in_the_help() -> None:
+    for verb in VERBS:
+        with pytest.raises(SystemExit) as status:
+            build_parser(only=verb).parse_args([verb, "--help"])
+        assert status.value.code == 0
     text = build_parser().format_help()
     assert all(verb in text for verb in VERBS)
 

@@ -25,7 +25,7 @@ from agentdistill.exchange._gguf import behind, nearest_cut
 from agentdistill.exchange.llamacpp import modelfile, turns_of
 from agentdistill.gguf_bases.rotary import llama3_factors
 from agentdistill.gguf_bases.ways import WAYS
-from agentdistill.models._weights import load_tokenizer
+from agentdistill.models.weights import load_tokenizer
 from agentdistill.pipeline.layout import trained
 from agentdistill.pipeline.run import Run
 from agentdistill.prompts import load_style

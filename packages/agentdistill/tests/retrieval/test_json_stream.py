@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agentdistill.errors import DataError
 from agentdistill.retrieval import _json_stream
-from agentdistill.retrieval._json_stream import items
+from agentdistill.retrieval.corpus import items
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

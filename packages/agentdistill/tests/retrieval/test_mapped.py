@@ -18,7 +18,7 @@ from made_traces import source_environment
 
 from agentdistill.errors import DataError, InfrastructureError
 from agentdistill.retrieval import Passage, _mapped, build_retriever, load_corpus, open_corpus
-from agentdistill.retrieval._mapped import corpus_digest
+from agentdistill.retrieval.mapped import corpus_digest
 from agentdistill.store import digest
 
 ROWS = st.lists(

@@ -249,7 +249,7 @@ def _share_base(config: Path) -> str:
 
 def _merge(student: Path, folder: Path) -> None:
     """Add the adapter to its base in float32, and keep the sum in the base's own number format."""
-    from agentdistill.models._weights import load_weights, resolve, stored_dtype
+    from agentdistill.models.weights import load_weights, resolve, stored_dtype
 
     model, tokenizer = load_weights(str(student), None, "cpu", "float32")
     model.to(stored_dtype(resolve(str(student))[0])).save_pretrained(folder)
@@ -259,7 +259,7 @@ def _merge(student: Path, folder: Path) -> None:
 def _end_ids(student: Path) -> tuple[int, ...]:
     """The ids that end a turn in the conversations that the student was trained on."""
     from agentdistill.chat import ChatFormat
-    from agentdistill.models._weights import load_tokenizer
+    from agentdistill.models.weights import load_tokenizer
 
     tokenizer = load_tokenizer(str(student))
     return ChatFormat(tokenizer).end_ids if tokenizer.chat_template else ()

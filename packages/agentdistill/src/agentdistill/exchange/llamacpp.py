@@ -86,7 +86,7 @@ def write_gguf(
 
 def _opened(student: Path) -> tuple[dict[str, Any], dict[str, Tensor], Any]:
     """Config, tensors and tokenizer of a checkpoint. Tensors are left in their files, but those of an adapter."""
-    from agentdistill.models._weights import load_tokenizer, load_weights, resolve
+    from agentdistill.models.weights import load_tokenizer, load_weights, resolve
 
     base, adapter = resolve(str(student))
     files = sorted(Path(base).glob("*.safetensors")) if adapter is None else []

@@ -1,4 +1,4 @@
-"""The pictures of a report, as inline SVG: the ladder, its small multiples by family, and loss curves."""
+"""The figures of a report, as inline SVG: the ladder, its small multiples by family, and loss curves."""
 
 from __future__ import annotations
 
@@ -9,10 +9,21 @@ from typing import Any
 
 from markupsafe import Markup
 
-from agentdistill.report import _svg as svg
-from agentdistill.report._headline import COT_DISTILL, is_agent_distilled
+from agentdistill.report import svg
+from agentdistill.report.comparisons import COT_DISTILL, is_agent_distilled
+from agentdistill.report.run import method_label
 
 Report = Mapping[str, Any]
+_TONES = {"agent-distill": 0, "cot-distill": 1, "cot-distill-rag": 2, "agent": 3, "cot": 4, "agent-distill-prefix": 5}
+_N_TONES = 8
+
+
+def tone(method: str, methods: Sequence[str]) -> int:
+    """The colour number of a method: fixed for the known ones, by place for the rest."""
+    if method in _TONES:
+        return _TONES[method]
+    unknown = [m for m in methods if m not in _TONES]
+    return len(_TONES) + unknown.index(method) % (_N_TONES - len(_TONES))
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,7 @@ def lines(report: Report, family: str | None = None) -> list[Line]:
     known = all(e["n_parameters"] for e in students)
     names = list(dict.fromkeys(e["student"] for e in students))
     out = []
-    for method in sorted(methods, key=lambda m: (svg.tone(m, methods), m), reverse=True):
+    for method in sorted(methods, key=lambda m: (tone(m, methods), m), reverse=True):
         points = []
         for e in (e for e in students if e["method"] == method):
             cell = e["average"] if family is None else e["families"].get(family)
@@ -57,7 +68,7 @@ def lines(report: Report, family: str | None = None) -> list[Line]:
             x = math.log10(e["n_parameters"]) if known else float(names.index(e["student"]))
             points.append(Point(x, e["student"], accuracy["estimate"], accuracy["low"], accuracy["high"]))
         if points:
-            out.append(Line(method, svg.tone(method, methods), tuple(sorted(points, key=lambda p: p.x))))
+            out.append(Line(method, tone(method, methods), tuple(sorted(points, key=lambda p: p.x))))
     return out
 
 
@@ -71,28 +82,26 @@ def ladder(report: Report, width: float = 900, height: float = 440, *, legend: b
     if not drawn:
         return Markup("")
     teachers = _teachers(report)
-    names = [(svg.method_label(line.method), line.tone, line.points[-1].estimate) for line in drawn]
+    names = [(method_label(line.method), line.tone, line.points[-1].estimate) for line in drawn]
     highest = max([p.high for line in drawn for p in line.points] + [a for _, _, a in teachers])
     below = 46 + (18 * (len(names) + len(teachers)) + 8 if legend else 0)
     height += below - 46
     frame, every = _frame(drawn, width, height, 42, 12 if legend else 226, highest, below)
     body = svg.share_axis(frame, every, unit=" %")
     body += _size_axis(frame, drawn)
-    for _, tone, accuracy in teachers:
-        y = frame.y(accuracy)
-        body.append(svg.element("line", x1=frame.left, x2=frame.right, y1=y, y2=y, class_=f"teacher stroke{tone}"))
+    body += [svg.across(frame, accuracy, f"teacher stroke{tone}") for _, tone, accuracy in teachers]
     body += _carried(frame, drawn)
     for i, line in enumerate(drawn):
         body += _line(frame, line, dodge=(i - len(drawn) / 2 + 0.5) * 3.0)
-    body += _legend(frame, names, teachers) if legend else _end_labels(frame, names, teachers, drawn)
+    if legend:
+        body += svg.legend(frame, [*names, *teachers], len(names), 0)
+    else:
+        ends = [frame.x(line.points[-1].x) for line in drawn] + [frame.right] * len(teachers)
+        body += svg.end_labels(frame, [*names, *teachers], [x + 8 for x in ends], 2, 0)
     return svg.figure(width, height, "Accuracy against model size, by method, with 95 % intervals", body, style)
 
 
-Names = Sequence[tuple[str, int, float]]
-"""Label, colour number and accuracy of what a figure names."""
-
-
-def _teachers(report: Report) -> Names:
+def _teachers(report: Report) -> svg.Rows:
     out = []
     for e in report["evaluations"]:
         if e["role"] == "teacher" and e["average"]["accuracy"] is not None and e["method"] in ("agent", "cot"):
@@ -112,17 +121,7 @@ def _frame(
 
 def _size_axis(frame: svg.Frame, drawn: Sequence[Line], *, title: bool = True) -> list[Markup]:
     ticks = sorted({(p.x, p.name) for line in drawn for p in line.points})
-    out, last = [], -math.inf
-    for x, name in ticks:
-        at = frame.x(x)
-        out.append(svg.element("line", x1=at, x2=at, y1=frame.lower, y2=frame.lower + 4, class_="axis"))
-        if at - last >= 26:
-            out.append(svg.text_label(name, at, frame.lower + 17, "tick", "middle"))
-            last = at
-    if title:
-        middle = (frame.left + frame.right) / 2
-        out.append(svg.text_label("parameters of the student, log scale", middle, frame.lower + 36, "title", "middle"))
-    return out
+    return svg.axis(frame, ticks, "parameters of the student, log scale" if title else "", gap=26)
 
 
 def _carried(frame: svg.Frame, drawn: Sequence[Line]) -> list[Markup]:
@@ -144,41 +143,10 @@ def _line(frame: svg.Frame, line: Line, dodge: float = 0.0, size: float = 4.6) -
     at = [(frame.x(p.x) + dodge, p) for p in line.points]
     path = " ".join(f"{x:.2f},{frame.y(p.estimate):.2f}" for x, p in at)
     out = [svg.element("polyline", points=path, class_=f"line {weight} stroke{line.tone}")]
+    out += [svg.whisker(frame, x, p.low, p.high, line.tone) for x, p in at]
     for x, p in at:
-        limits = {"x1": x, "x2": x, "y1": frame.y(p.low), "y2": frame.y(p.high)}
-        out.append(svg.element("line", class_=f"whisker stroke{line.tone}", **limits))
-    for x, p in at:
-        said = f"{p.name} · {svg.method_label(line.method)}: {p.estimate:.1%} ({p.low:.1%} to {p.high:.1%})"
-        mark = svg.marker(x, frame.y(p.estimate), line.tone, f"mark fill{line.tone}", size)
-        out.append(svg.element("g", svg.join([svg.element("title", said), mark])))
-    return out
-
-
-def _end_labels(frame: svg.Frame, names: Names, teachers: Names, drawn: Sequence[Line]) -> list[Markup]:
-    """The names beside the lines' last points, pushed apart where they would overlap."""
-    rows = [*names, *teachers]
-    wanted = [frame.y(accuracy) for _, _, accuracy in rows]
-    placed = svg.spread(wanted, 17, frame.upper + 4, frame.lower)
-    ends = [frame.x(line.points[-1].x) for line in drawn] + [frame.right] * len(teachers)
-    out = []
-    for (label, tone, accuracy), y, want, end in zip(rows, placed, wanted, ends, strict=True):
-        path = f"{end + 8:.2f},{want:.2f} {frame.right + 2:.2f},{want:.2f} {frame.right + 9:.2f},{y:.2f}"
-        out.append(svg.element("polyline", points=path, class_=f"leader stroke{tone}"))
-        out.append(svg.text_label(f"{label} {accuracy * 100:.0f} %", frame.right + 12, y + 4, f"label ink{tone}"))
-    return out
-
-
-def _legend(frame: svg.Frame, names: Names, teachers: Names) -> list[Markup]:
-    """The same names below the plot, best first."""
-    out: list[Markup] = []
-    rows = [(row, True) for row in names] + [(row, False) for row in teachers]
-    for i, ((label, tone, accuracy), is_line) in enumerate(sorted(rows, key=lambda r: -r[0][2])):
-        x, y = frame.left + 4, frame.lower + 62 + 18 * i
-        if is_line:
-            out.append(svg.marker(x + 8, y - 4, tone, f"mark fill{tone}"))
-        else:
-            out.append(svg.element("line", x1=x, x2=x + 18, y1=y - 4, y2=y - 4, class_=f"teacher stroke{tone}"))
-        out.append(svg.text_label(f"{label} {accuracy * 100:.0f} %", x + 26, y, f"label ink{tone}"))
+        said = f"{p.name} · {method_label(line.method)}: {p.estimate:.1%} ({p.low:.1%} to {p.high:.1%})"
+        out.append(svg.titled(said, svg.marker(x, frame.y(p.estimate), line.tone, f"mark fill{line.tone}", size)))
     return out
 
 
@@ -212,17 +180,25 @@ def loss_panels(report: Report, width: float = 232, height: float = 132) -> list
     for t in curves:
         rows = [r for r in t["loss"] if math.isfinite(r["loss"])]
         frame = svg.Frame(30, width - 8, 32, height - 22, rows[0]["step"], rows[-1]["step"], top or 1.0)
-        tone = svg.tone(t["method"], [u["method"] for u in curves])
+        colour = tone(t["method"], [u["method"] for u in curves])
         path = " ".join(f"{frame.x(r['step']):.2f},{frame.y(r['loss']):.2f}" for r in rows)
-        title = f"{t['student']} · {svg.method_label(t['method'])}"
+        title = f"{t['student']} · {method_label(t['method'])}"
         body = [
             svg.text_label(title, 4, 14, "panel"),
-            svg.text_label(f"{rows[-1]['loss']:.3f}", width - 8, 36, f"label ink{tone}", "end"),
-            svg.element("line", x1=frame.left, x2=frame.right, y1=frame.lower, y2=frame.lower, class_="axis"),
+            svg.text_label(f"{rows[-1]['loss']:.3f}", width - 8, 36, f"label ink{colour}", "end"),
+            svg.across(frame, 0.0, "axis"),
             svg.text_label("0", frame.left - 6, frame.lower + 3.5, "tick", "end"),
             svg.text_label(f"{top:.2g}", frame.left - 6, frame.upper + 3.5, "tick", "end"),
             svg.text_label(f"step {rows[-1]['step']}", frame.right, frame.lower + 15, "tick", "end"),
-            svg.element("polyline", points=path, class_=f"line main stroke{tone}"),
+            svg.element("polyline", points=path, class_=f"line main stroke{colour}"),
         ]
         out.append(svg.figure(width, height, f"Training loss of {title}, last {rows[-1]['loss']:.3f}", body))
     return out
+
+
+def ladder_svg(report: Report) -> str:
+    """Accuracy against model size as a standalone SVG with its own colours, on white or on a dark page.
+
+    Empty text where the report holds no scored student.
+    """
+    return str(ladder(report, style=svg.standalone_style()))

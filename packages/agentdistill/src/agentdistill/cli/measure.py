@@ -1,4 +1,4 @@
-"""``retrieve-eval``: how much of what questions need a retriever finds, and how quickly."""
+"""``grade``, ``contamination`` and ``retrieve-eval``: measurements of stored answers, questions and corpora."""
 
 from __future__ import annotations
 
@@ -12,15 +12,116 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentdistill.errors import UserError
+from agentdistill.errors import DataError, UserError
 
 if TYPE_CHECKING:
     from agentdistill.progress import Progress
     from agentdistill.retrieval import MappedCorpus, Retriever
+    from agentdistill.scorers.rescore import Answered
+    from agentdistill.types import Problem
 
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
+    _COMMANDS[verb][0](parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the command."""
+    return _COMMANDS[args.verb][1](args)
+
+
+def _add_grade(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file",
+        type=Path,
+        help='JSONL with "prediction" and "answer" (and "aliases", "question") in every row, or a run\'s traces.jsonl',
+    )
+    parser.add_argument("--kind", choices=("math", "short"), help="how answers are compared (the rows' own kind)")
+    parser.add_argument("--judge", metavar="URL", help="also ask a language model at this endpoint, such as …/v1")
+    parser.add_argument("--judge-model", metavar="NAME", help="the endpoint's name for that model")
+    parser.add_argument("--judge-key-env", metavar="VARIABLE", help="the environment variable that holds its key")
+    parser.add_argument(
+        "--verdicts", type=Path, metavar="FILE", help="where the judge's verdicts are kept (beside FILE)"
+    )
+
+
+def _grade(args: argparse.Namespace) -> int:
+    """Print every score and the totals as JSON."""
+    from agentdistill.scorers.rescore import read_answered, rescore
+    from agentdistill.store import json_text
+
+    if args.judge and not args.judge_model:
+        raise UserError("--judge needs --judge-model, the endpoint's name for the model")
+    if not args.judge and (args.judge_model or args.judge_key_env or args.verdicts):
+        raise UserError("--judge-model, --judge-key-env and --verdicts need --judge URL")
+    answers = read_answered(args.file, args.kind)
+    judged = _judged(args, answers) if args.judge else None
+    print(json_text(rescore(answers, judged)), end="")
+    return 0
+
+
+def _judged(args: argparse.Namespace, answers: list[Answered]) -> list[bool | None]:
+    from agentdistill.models import load_model
+    from agentdistill.scorers.judge import Case, judge_cases
+
+    model = load_model("endpoint", url=args.judge, name=args.judge_model, api_key_env=args.judge_key_env)
+    path = args.verdicts or args.file.with_name(f"{args.file.stem}.verdicts.jsonl")
+    return judge_cases(model, [Case(a.prediction or "", a.golds, a.question) for a in answers], path)
+
+
+_SHOWN = 10
+
+
+def _add_contamination(parser: argparse.ArgumentParser) -> None:
+    what = "a file of questions or trajectories, a hub dataset, or a built-in task such as gsm8k:train"
+    parser.add_argument("train", help=what)
+    parser.add_argument("test", nargs="+", help="what to compare it with, one source or several")
+    parser.add_argument("--show", type=int, default=_SHOWN, metavar="N", help=f"pairs of each level to show ({_SHOWN})")
+    parser.add_argument("--json", action="store_true", help="print counts and every pair as JSON")
+
+
+def _contamination(args: argparse.Namespace) -> int:
+    """Print counts by family, and the pairs."""
+    from agentdistill.problems.contamination import screen, told
+
+    if args.show < 0:
+        raise UserError("--show has to be at least 0")
+    found = screen(_problems(args.train), [p for source in args.test for p in _problems(source)])
+    facts = found.facts()
+    del facts["dropped"]  # nothing is, here
+    if args.json:
+        print(json.dumps({**facts, "examples": found.pairs()}, ensure_ascii=False, indent=2))
+        return 0
+    print(told(facts))
+    for group in facts["groups"]:
+        print(f"  {group['train']} in {group['test']}: {group['equal']:,} equal, {group['near']:,} near")
+    for pair in found.pairs(args.show):
+        print(f"\n{pair['level']}, overlap {pair['overlap']:.2f}")
+        for split in ("train", "test"):
+            print(f"  {split:<5} {pair[split]['id']}: {' '.join(pair[split]['question'].split())}")
+    return 0
+
+
+def _problems(source: str) -> list[Problem]:
+    """The questions of a task, of a file of problems or of a file of trajectories."""
+    from agentdistill.exchange import read_trajectories
+    from agentdistill.problems import load_problems
+    from agentdistill.tasks import find_task
+
+    task = find_task(source)
+    if task is not None:
+        return list(task[0].problems(task[1]))
+    try:
+        return list(load_problems(source).problems)
+    except DataError as e:
+        try:
+            return [t.problem for t in read_trajectories(source).traces]
+        except DataError:
+            raise e from None
+
+
+def _add_retrieve_eval(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--corpus", nargs="+", metavar="FILE", help="the passages: files, globs, folders or built-in tasks"
     )
@@ -50,7 +151,7 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--index", type=Path, metavar="DIR", help="keep the index there (built anew and thrown away)")
 
 
-def main(args: argparse.Namespace) -> int:
+def _retrieve_eval(args: argparse.Namespace) -> int:
     """Print recall and time per query as JSON."""
     from agentdistill._toml import Source, check_call
     from agentdistill.progress import Terminal
@@ -123,3 +224,10 @@ def _setting(text: str) -> tuple[str, Any]:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return name.strip(), value.strip()
+
+
+_COMMANDS = {
+    "grade": (_add_grade, _grade),
+    "contamination": (_add_contamination, _contamination),
+    "retrieve-eval": (_add_retrieve_eval, _retrieve_eval),
+}

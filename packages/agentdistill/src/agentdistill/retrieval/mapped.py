@@ -1,28 +1,132 @@
-"""A corpus on disk that is read a passage at a time: millions of passages take no memory.
-
-``corpus-<key>/`` holds ``text.bin`` (title, text, title, text, … in UTF-8), ``ends.i64`` (where each of them ends) and
-``corpus.json`` (how many passages, and the hash of their content). It is written once, from a corpus in any form that
-``load_corpus`` reads, and keyed by the content of its files.
-"""
+"""An index on disk: written once, by one process, and there whole or not at all."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import mmap
+import os
+import shutil
+import sys
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, overload
 
 from agentdistill.errors import DataError, InfrastructureError
 from agentdistill.progress import Progress, Silent
-from agentdistill.retrieval._distinct import Distinct
-from agentdistill.retrieval._folder import kept
-from agentdistill.retrieval._passage import Passage
-from agentdistill.retrieval.corpus import MAX_WORDS, Sources, corpus_files, named, read_corpus
+from agentdistill.retrieval.corpus import MAX_WORDS, Distinct, Passage, Sources, corpus_files, named, read_corpus
 from agentdistill.store import digest, file_digest, write_atomic
+
+# --- folders written once ---------------------------------------------------------------------------------------------
+
+
+Write = Callable[[Path], None]
+
+
+def kept(folder: Path, write: Write, *, resume: bool = False) -> Path:
+    """``folder``, which ``write`` fills if it is not there yet; other processes wait until it is.
+
+    ``write`` is given a folder beside it, which takes its name once all is on the disk. What a killed process left
+    there is thrown away, or with ``resume`` handed to ``write`` to go on from. Raises InfrastructureError where the
+    disk refuses.
+    """
+    try:
+        if not folder.is_dir():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with _alone(folder.with_name(f".{folder.name}.lock")):
+                if not folder.is_dir():
+                    _fill(folder, write, resume)
+    except OSError as e:
+        why = f"the search index cannot be kept there ({e.strerror or e})"
+        raise InfrastructureError(f"{folder}: {why}; mend that and run the same command again") from e
+    return folder
+
+
+def _fill(folder: Path, write: Write, resume: bool) -> None:
+    half = folder.with_name(f"{folder.name}.part")
+    if not resume:
+        shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(exist_ok=True)
+    try:
+        write(half)
+    except BaseException:
+        if not resume:
+            shutil.rmtree(half, ignore_errors=True)
+        raise
+    for path in (*half.iterdir(), half):
+        _sync(path)
+    half.rename(folder)
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold a lock file, which goes again with its last holder; wait for whoever holds it."""
+    while True:
+        with lock.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                is_current = os.path.samestat(os.fstat(file.fileno()), lock.stat())
+            except FileNotFoundError:
+                is_current = False
+            if not is_current:  # its last holder removed it while this process waited
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+# --- progress ---------------------------------------------------------------------------------------------------------
+
+
+QUIET_S = 20.0
+"""Work that takes less is not worth a line."""
+
+
+@contextmanager
+def watched(progress: Progress | None, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A function to be told of pieces done, out of ``total`` passages of the index ``what``."""
+    if progress is None:
+        yield _Stderr(what, total).advance
+        return
+    task = progress.task("index", f"{what} · {total:,} passages", total)
+    yield task.advance
+    task.done("")
+
+
+class _Stderr:
+    """A line every so often, where nobody shows progress."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._what, self._total, self._n = what, total, 0
+        self._started = self._said = time.monotonic()
+
+    def advance(self, n: int) -> None:
+        self._n += n
+        now = time.monotonic()
+        if now - self._said > QUIET_S:
+            self._said = now
+            rate = self._n / (now - self._started)
+            text = f"index     {self._what}  {self._n:,}/{self._total:,} passages  {rate:,.0f}/s"
+            print(text, file=sys.stderr, flush=True)
+
+
+# --- corpora ----------------------------------------------------------------------------------------------------------
+
 
 FORMAT = 2
 """Part of the key: raise it whenever the files, or what reading a corpus gives, change."""
@@ -85,14 +189,14 @@ def open_corpus(source: Sources, cache: Path, progress: Progress | None = None) 
     forms = [[p.suffix.lower(), p.stem if p.suffix.lower() not in (".json", ".jsonl") else ""] for p in files]
     key = digest([FORMAT, MAX_WORDS, forms, [_content(p, cache) for p in files]])
     told = (named(source), sum(p.stat().st_size for p in files), progress or Silent())
-    return MappedCorpus(kept(cache / f"corpus-{key}", lambda half: _write(half, read_corpus(source), *told)))
+    return MappedCorpus(kept(cache / f"corpus-{key}", lambda half: _write_corpus(half, read_corpus(source), *told)))
 
 
 def map_corpus(passages: Sequence[Passage], name: str, cache: Path, progress: Progress | None = None) -> MappedCorpus:
     """The same of passages that lie in memory; messages call them ``name``."""
     told = (name, sum(len(p.title) + len(p.text) for p in passages), progress or Silent())
     key = digest([FORMAT, _Digest.of(passages)])
-    return MappedCorpus(kept(cache / f"corpus-{key}", lambda half: _write(half, passages, *told)))
+    return MappedCorpus(kept(cache / f"corpus-{key}", lambda half: _write_corpus(half, passages, *told)))
 
 
 def corpus_digest(passages: Sequence[Passage]) -> str:
@@ -125,7 +229,7 @@ class _Digest:
         return whole.hexdigest()[:16]
 
 
-def _write(half: Path, all_passages: Iterable[Passage], name: str, size: int, progress: Progress) -> None:
+def _write_corpus(half: Path, all_passages: Iterable[Passage], name: str, size: int, progress: Progress) -> None:
     # The bar counts bytes of text against bytes of the files: quotes and escapes make it end early.
     task = progress.task("corpus", f"{name}, MB", size >> 20)
     passages = Distinct(all_passages)

@@ -1,43 +1,23 @@
-"""Small pieces that the figures are drawn from. Colours are CSS variables, so a figure follows the page's theme."""
+"""What every figure is drawn with, the report's and those of verification: inline SVG from elements, axes and labels.
+
+Colours are CSS variables, so a figure follows the page's theme.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from markupsafe import Markup, escape
 
-_LABELS = {
-    "cot": "CoT prompted",
-    "cot-distill": "CoT distilled",
-    "cot-distill-rag": "CoT distilled + retrieval",
-    "cot-rag": "CoT + retrieval",
-    "agent": "Agent prompted",
-    "agent-prefix": "Agent + prefix",
-    "agent-distill": "Agent distilled",
-    "agent-distill-prefix": "Agent distilled + prefix",
-    "agent-sag": "Agent + SAG",
-    "agent-distill-sag": "Agent distilled + SAG",
-    "agent-distill-prefix-sag": "Agent distilled + prefix + SAG",
-}
-_TONES = {"agent-distill": 0, "cot-distill": 1, "cot-distill-rag": 2, "agent": 3, "cot": 4, "agent-distill-prefix": 5}
-_N_TONES = 8
+_ASSETS = Path(__file__).parent / "assets"
 _SHAPES = 4
-
-
-def method_label(method: str) -> str:
-    """A method as people call it; an unknown one keeps its name, with ``+`` parts set apart."""
-    base, *extras = method.split("+")
-    return " + ".join([_LABELS.get(base, base), *(e.upper() if e.isalpha() and len(e) <= 4 else e for e in extras)])
-
-
-def tone(method: str, methods: Sequence[str]) -> int:
-    """The colour number of a method: fixed for the known ones, by place for the rest."""
-    if method in _TONES:
-        return _TONES[method]
-    unknown = [m for m in methods if m not in _TONES]
-    return len(_TONES) + unknown.index(method) % (_N_TONES - len(_TONES))
+Ticks = Sequence[tuple[float, str]]
+"""Where a tick lies on its axis, and its name."""
+Rows = Sequence[tuple[str, int, float]]
+"""Label, colour number and accuracy of what a figure names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +82,72 @@ def marker(x: float, y: float, shape: int, class_: str, size: float = 4.6) -> Ma
     return element("polygon", points=corners, class_=class_)
 
 
-def share_axis(frame: Frame, every: float, *, numbers: bool = True, unit: str = "") -> list[Markup]:
+def titled(title: str, drawn: Markup) -> Markup:
+    """An element with a text that appears when it is pointed at."""
+    return element("g", join([element("title", title), drawn]))
+
+
+def across(frame: Frame, share: float, class_: str) -> Markup:
+    """A horizontal line over the whole plot."""
+    y = frame.y(share)
+    return element("line", x1=frame.left, x2=frame.right, y1=y, y2=y, class_=class_)
+
+
+def whisker(frame: Frame, x: float, low: float, high: float, tone: int) -> Markup:
+    """An interval at ``x``, which is a place in the figure."""
+    return element("line", class_=f"whisker stroke{tone}", x1=x, x2=x, y1=frame.y(low), y2=frame.y(high))
+
+
+def share_axis(frame: Frame, every: float, *, unit: str = "") -> list[Markup]:
     """Horizontal grid lines with per-cent labels."""
     out = []
     for i in range(int(frame.top / every + 1e-9) + 1):
-        y = frame.y(i * every)
-        out.append(element("line", x1=frame.left, x2=frame.right, y1=y, y2=y, class_="axis" if i == 0 else "grid"))
-        if numbers:
-            out.append(text_label(f"{i * every * 100:.0f}{unit}", frame.left - 7, y + 3.5, "tick", "end"))
+        out.append(across(frame, i * every, "axis" if i == 0 else "grid"))
+        y = frame.y(i * every) + 3.5
+        out.append(text_label(f"{i * every * 100:.0f}{unit}", frame.left - 7, y, "tick", "end"))
+    return out
+
+
+def axis(frame: Frame, ticks: Ticks, title: str = "", gap: float | None = None) -> list[Markup]:
+    """A horizontal axis. A tick whose name would run into the one before is left out; with ``gap``, the least distance
+    between two names, it only loses its name."""
+    out, last = [], -math.inf
+    for x, name in ticks:
+        at = frame.x(x)
+        has_room = at - last >= (8 + 6.5 * len(name) if gap is None else gap)
+        if has_room or gap is not None:
+            out.append(element("line", x1=at, x2=at, y1=frame.lower, y2=frame.lower + 4, class_="axis"))
+        if has_room:
+            out.append(text_label(name, at, frame.lower + 17, "tick", "middle"))
+            last = at
+    if title:
+        out.append(text_label(title, (frame.left + frame.right) / 2, frame.lower + 36, "title", "middle"))
+    return out
+
+
+def end_labels(frame: Frame, rows: Rows, starts: Sequence[float], gap: float, places: int) -> list[Markup]:
+    """Names right of the plot, pushed apart where they would overlap, each with a line to it from ``starts``."""
+    wanted = [frame.y(share) for _, _, share in rows]
+    placed = spread(wanted, 17, frame.upper + 4, frame.lower)
+    x = frame.right + gap
+    out = []
+    for (label, tone, share), y, want, start in zip(rows, placed, wanted, starts, strict=True):
+        path = f"{start:.2f},{want:.2f} {x:.2f},{want:.2f} {x + 7:.2f},{y:.2f}"
+        out.append(element("polyline", points=path, class_=f"leader stroke{tone}"))
+        out.append(text_label(f"{label} {share * 100:.{places}f} %", x + 10, y + 4, f"label ink{tone}"))
+    return out
+
+
+def legend(frame: Frame, rows: Rows, n_lines: int, places: int) -> list[Markup]:
+    """Names below the plot, best first, for narrow pages; those after the first ``n_lines`` rows are dashed lines."""
+    out: list[Markup] = []
+    for i, (k, (label, tone, share)) in enumerate(sorted(enumerate(rows), key=lambda row: -row[1][2])):
+        x, y = frame.left + 4, frame.lower + 62 + 18 * i
+        if k < n_lines:
+            out.append(marker(x + 8, y - 4, tone, f"mark fill{tone}"))
+        else:
+            out.append(element("line", x1=x, x2=x + 18, y1=y - 4, y2=y - 4, class_=f"teacher stroke{tone}"))
+        out.append(text_label(f"{label} {share * 100:.{places}f} %", x + 26, y, f"label ink{tone}"))
     return out
 
 
@@ -139,3 +177,9 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 def text_label(body: str, x: float, y: float, class_: str, anchor: str = "start") -> Markup:
     """One line of text."""
     return element("text", escape(body), x=x, y=y, class_=class_, text_anchor=anchor)
+
+
+def standalone_style() -> str:
+    """The ``<style>`` of a figure that stands in no page."""
+    rules = "".join((_ASSETS / name).read_text(encoding="utf-8") for name in ("ladder.css", "figures.css"))
+    return f"<style>{rules}</style>"

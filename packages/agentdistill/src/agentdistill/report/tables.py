@@ -1,22 +1,147 @@
-"""The published comparison as a page of Markdown: a run's table with the paper's beside it. A pure function."""
+"""The published comparison as a page of Markdown: a run's table with the paper's beside it, drawn from JSON values.
+
+Those are the part of ``report.json`` that the page shows, kept beside it, so that a reader has every number with its
+interval and the page can be drawn again.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from agentdistill.report import _paper
-from agentdistill.report._grid import grid, text
-from agentdistill.report._svg import method_label
-from agentdistill.stats.shown import percent, points
+from agentdistill.errors import UserError
+from agentdistill.report.run import METHOD_LABELS, method_label
+from agentdistill.stats import percent, points
+
+
+def grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table whose first column is text and whose others are figures."""
+    lines = [[text(h) for h in heads], ["---", *["---:"] * (len(heads) - 1)], *rows]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def text(said: str) -> str:
+    """Names as text: nothing in them is taken for markup."""
+    return " ".join(said.replace("|", "\\|").replace("<", "&lt;").replace("`", "'").split())
+
+
+Table = dict[str, Any]
+
+METHODS = tuple(METHOD_LABELS)
+"""The order of the paper's table."""
+_COMPARED = (
+    "student", "method", "baseline_student", "baseline_method", "n_families", "difference", "a", "b", "ratio",
+    "ratio_interval",
+)  # fmt: skip
+_VOTES = ("accuracy", "parse", "execution", "out_of_steps", "steps", "searches", "new_tokens")
+
+
+def table(report: Mapping[str, Any]) -> Table:
+    """The comparison of a run, from its report (:func:`agentdistill.report.summarize`). Raises UserError without
+    evaluations, of which there is nothing to show."""
+    evaluations = sorted(report["evaluations"], key=lambda e: _place(e["method"]))
+    if not evaluations:
+        raise UserError(f"{report['name']}: nothing was evaluated in this run, so there is no table to draw")
+    students = [e for e in report["evaluations"] if e["role"] != "teacher"]
+    sizes = {e["student"]: e["n_parameters"] for e in students}
+    return {
+        "version": 1,
+        "run": report["name"],
+        "seeds": report.get("seeds") or [report["recipe"].get("seed", 0)],
+        "intervals": report["intervals"],
+        "reading": report["reading"],
+        "families": report["families"],
+        "sizes": [{"student": s, "n_parameters": n} for s, n in sizes.items()],
+        "cells": [_cell(e) for e in evaluations],
+        "next_size_up": _compared(report, "next_size_up"),
+        "same_size": _compared(report, "same_size"),
+        "votes": [_vote(v) for v in report["votes"]],
+        "warnings": [w for w in report["warnings"] if w.startswith("evaluate/")],
+    }
+
+
+def _place(method: str) -> tuple[int, str]:
+    return (METHODS.index(method) if method in METHODS else len(METHODS), method)
+
+
+def _cell(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """One model by one method, over all families and in each."""
+    a = evaluation["average"]
+    return {
+        "student": evaluation["student"],
+        "role": evaluation["role"],
+        "method": evaluation["method"],
+        "accuracy": a["accuracy"],
+        "n": a["n"],
+        "n_episodes": a["right"] + a["wrong"] + a["unscored"] + a["faults"],
+        "unscored": a["unscored"] + a["faults"],
+        "errors": a["errors"],
+        "broken": a["broken"],
+        "truncations": a["truncations"],
+        "steps": a["mean_steps"],
+        "prompt_tokens": a["prompt_tokens_per_answer"],
+        "new_tokens": a["new_tokens_per_answer"],
+        "searches": a["tool_calls_per_episode"].get("search", 0.0),
+        "search": evaluation["search"],
+        "corpus": evaluation["corpus"],
+        "families": {f: {"accuracy": c["accuracy"], "n": c["n"]} for f, c in evaluation["families"].items()},
+    }
+
+
+def _compared(report: Mapping[str, Any], relation: str) -> list[dict[str, Any]]:
+    found = [{k: c[k] for k in _COMPARED} for c in report["comparisons"] if c["relation"] == relation]
+    return sorted(found, key=lambda c: _place(c["method"]))  # stable: students stay in the order of their sizes
+
+
+def _vote(effect: Mapping[str, Any]) -> dict[str, Any]:
+    """What acting by vote changed, over all families."""
+    names = ("student", "method", "candidates", "candidates_spared")
+    return {**{k: effect[k] for k in names}, **{k: effect[k]["overall"] for k in _VOTES}}
+
+
+PAPER_SIZES = ("0.5B", "1.5B", "3B", "7B")
+"""The students of Kang et al., arXiv 2505.17612 v2: Qwen2.5-Instruct. The teacher is the 32B model."""
+PAPER_ACCURACY: Mapping[str, tuple[float | None, ...]] = {
+    "agent": (1.80, 7.94, None, None),
+    "cot-distill": (13.64, 21.28, 27.72, 33.54),
+    "cot-distill-rag": (15.90, 24.64, 28.53, 32.16),
+    "agent-distill": (19.24, 28.06, 33.60, 39.85),
+    "agent-distill-prefix-sag": (21.90, 30.55, 36.60, 42.68),
+}
+"""Method -> accuracy at each of ``PAPER_SIZES``, per cent, averaged over eight benchmarks. None: not quoted here."""
+_PAPER_TEACHER: Mapping[str, float] = {"cot": 39.54, "agent": 46.00}
+WHOLE_METHOD = "agent-distill-prefix-sag"  # what the paper proposes
+
+
+def paper_accuracy(method: str, rank: int) -> float | None:
+    """The paper's figure of a method at the size of that rank, the smallest being 0; None where there is none."""
+    row = PAPER_ACCURACY.get(method, ())
+    return row[rank] if 0 <= rank < len(row) else None
+
+
+def paper_ratio(method: str, rank: int, baseline: str = "cot-distill") -> float | None:
+    """A method of the paper at one size over the baseline at the next size up.
+
+    >>> [round(paper_ratio("agent-distill-prefix-sag", rank), 2) for rank in range(3)]
+    [1.03, 1.1, 1.09]
+    """
+    ours, theirs = paper_accuracy(method, rank), paper_accuracy(baseline, rank + 1)
+    return None if ours is None or theirs is None else ours / theirs
+
+
+def paper_difference(method: str, baseline: str, rank: int) -> float | None:
+    """A method of the paper minus the baseline at one size, in points."""
+    ours, theirs = paper_accuracy(method, rank), paper_accuracy(baseline, rank)
+    return None if ours is None or theirs is None else ours - theirs
+
 
 _EFFECTS = (
     ("agent-distill", "cot-distill"),
     ("agent-distill", "cot-distill-rag"),
     ("agent-distill-prefix", "agent-distill"),
     ("agent-distill-sag", "agent-distill"),
-    (_paper.WHOLE_METHOD, "agent-distill"),
-    (_paper.WHOLE_METHOD, "cot-distill"),
+    (WHOLE_METHOD, "agent-distill"),
+    (WHOLE_METHOD, "cot-distill"),
 )
 """What the paper says is better, and than what, at the same size."""
 _NONE = "–"
@@ -66,12 +191,12 @@ def _accuracies(table: Facts) -> list[str]:
         [
             method_label(m),
             *(_accuracy(found[s, m]["accuracy"] if (s, m) in found else None) for s in sizes),
-            *(_figure(_paper.accuracy(m, rung)) for rung in range(len(_paper.SIZES))),
+            *(_figure(paper_accuracy(m, rank)) for rank in range(len(PAPER_SIZES))),
         ]
         for m in methods
     ]
     said = [
-        f"{method_label(c['method'])} {_accuracy(c['accuracy'])}, paper {_figure(_paper.TEACHER.get(c['method']))}"
+        f"{method_label(c['method'])} {_accuracy(c['accuracy'])}, paper {_figure(_PAPER_TEACHER.get(c['method']))}"
         for c in table["cells"]
         if c["role"] == "teacher"
     ]
@@ -80,7 +205,7 @@ def _accuracies(table: Facts) -> list[str]:
         "",
         "Per cent right, averaged over families, 95 % interval in brackets; the paper's figures to the right.",
         "",
-        *grid(["method", *sizes, *(f"paper {s}" for s in _paper.SIZES)], rows),
+        *grid(["method", *sizes, *(f"paper {s}" for s in PAPER_SIZES)], rows),
         "",
         *([f"Teacher: {'; '.join(said)}.", ""] if said else []),
         "The paper: Kang et al., arXiv 2505.17612 v2, Qwen2.5-Instruct students, a 32B teacher, eight public "
@@ -90,12 +215,12 @@ def _accuracies(table: Facts) -> list[str]:
 
 
 def _ratios(table: Facts) -> list[str]:
-    rungs = {s["student"]: i for i, s in enumerate(table["sizes"])}
+    ranks = {s["student"]: i for i, s in enumerate(table["sizes"])}
     rows = []
     for c in table["next_size_up"]:
-        rung = rungs[c["student"]]
-        paper = _paper.ratio(c["method"], rung)
-        sizes = f"{_paper.SIZES[rung]} / {_paper.SIZES[rung + 1]}" if paper is not None else _NONE
+        rank = ranks[c["student"]]
+        paper = paper_ratio(c["method"], rank)
+        sizes = f"{PAPER_SIZES[rank]} / {PAPER_SIZES[rank + 1]}" if paper is not None else _NONE
         rows.append(
             [
                 f"{text(c['student'])} {method_label(c['method'])}",
@@ -131,12 +256,12 @@ def _effects(table: Facts) -> list[str]:
     found = {(c["student"], c["method"], c["baseline_method"]): c for c in table["same_size"]}
     rows = []
     for method, baseline in _EFFECTS:
-        for rung, size in enumerate(s["student"] for s in table["sizes"]):
+        for rank, size in enumerate(s["student"] for s in table["sizes"]):
             c = found.get((size, method, baseline))
             if c is not None:
-                paper = _paper.difference(method, baseline, rung)
+                paper = paper_difference(method, baseline, rank)
                 name = f"{method_label(method)} against {method_label(baseline)}"
-                paper_said = _NONE if paper is None else f"{points(paper / 100)} ({_paper.SIZES[rung]})"
+                paper_said = _NONE if paper is None else f"{points(paper / 100)} ({PAPER_SIZES[rank]})"
                 rows.append([name, text(size), _difference(c["difference"]), paper_said, _verdict(c["difference"])])
     if not rows:
         return []

@@ -1,8 +1,11 @@
-"""From a folder or hub name to a model and its tokenizer, with every misfit told in one line."""
+"""Loading a model and its tokenizer by a folder or hub name; every error is one line. And PyTorch's memory on CPU."""
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -197,3 +200,40 @@ def _line(error: Exception) -> str:
     """The first line of an error, without its tail."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:200]
+
+
+def is_plain(model: Any) -> bool:
+    """Whether every layer attends to all that came before, so that keys and values can be moved about freely."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    layers = DynamicCache(config=model.config).layers
+    return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
+
+
+# --- memory on CPU ----------------------------------------------------------------------------------------------------
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed: a training step asks for the same large buffers again, and fresh pages are slow."""
+    if sys.platform.startswith("linux"):
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            m_trim_threshold, m_mmap_threshold = -1, -3
+            libc.mallopt(m_mmap_threshold, 1 << 30)
+            libc.mallopt(m_trim_threshold, (1 << 31) - 1)
+
+
+def keep_few_kernels() -> None:
+    """Keep the kernels of 128 shapes, not 1,024: a bfloat16 product of a new shape costs 0.6 MB, and every length of a
+    batch has some 40. To be called before the first product, when PyTorch (the second name) and oneDNN read this."""
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, "128")
+
+
+def return_freed_memory() -> None:
+    """Give back to the system what was freed: the buffers of differing lengths leave gaps, several GB in an hour."""
+    if sys.platform.startswith("linux"):
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "malloc_trim"):
+            libc.malloc_trim(0)
