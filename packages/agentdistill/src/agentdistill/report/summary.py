@@ -326,8 +326,8 @@ def filter_counts(part: Part) -> dict[str, Any]:
 def contaminations(run: Run) -> list[dict[str, Any]]:
     """Training questions that are test questions too: the asked ones' facts, then those of every imported collection.
 
-    The facts are those of :meth:`~agentdistill.problems.contamination.Screening.facts`, with the ``part`` of the run that
-    they are of.
+    The facts are those of :meth:`~agentdistill.problems.contamination.Screening.facts`, with the ``part`` of the run
+    that they are of.
     """
     found = [("problems", run.contamination), *((f.key, f.fact("contamination")) for f in run.filters)]
     return [{"part": part, **facts} for part, facts in found if isinstance(facts, dict) and facts]
