@@ -166,6 +166,9 @@ def test_a_question_too_long_is_no_fault(teacher: Teacher, collect: Collect, tmp
         {"teacher_line": "send_seed = true"},  # as it is anyway
         {"teacher_line": 'extra = { user = "me", service_tier = "flex" }'},
         {"teacher_line": "extra = {}"},
+        {"teacher_line": 'extra = { priority = 3, request_id = "a", cache_salt = "b", session_id = "c" }'},
+        {"teacher_line": 'prefix_mode = "prefill"'},  # of a prefix that a chain of thought does not have
+        {"tables": 'wall_s = 10.0\n[tools]\nindex = "index"\n[filter]\nkeep = ["right_answer"]'},
         {"teacher_line": "context_length = 4096\ncheck_prefix = false"},
         {"collect_line": 'offer = "used"'},
         {"tables": "wall_s = 33.0"},  # of a sandbox that a chain of thought never enters

@@ -26,9 +26,10 @@ class Method:
     @property
     def ignores(self) -> tuple[str, ...]:
         """The parts of a recipe's settings that no episode of it depends on, by their names in a stage's key."""
+        prefix = () if self.prefix else ("teacher.settings.prefix_mode",)
         if self.loop == "agent":
-            return ()
-        acting = ("tools", "functions", "sandbox", "rollout.max_steps", "rollout.observation_chars")
+            return prefix
+        acting = (*prefix, "tools", "functions", "sandbox", "rollout.max_steps", "rollout.observation_chars")
         return acting if self.passages else (*acting, "search", "corpus")
 
 

@@ -132,25 +132,36 @@ def test_an_adapter_stays_one_or_is_merged(tmp_path):
 
 
 @pytest.mark.parametrize("merge", [True, False])
-def test_whoever_serves_it_stops_where_its_turns_end(tmp_path, merge):
+@pytest.mark.parametrize(
+    ("convention", "turn_end", "own_end"),
+    [("smollm2", "<|im_end|>", "<|endoftext|>"), ("llama3", "<|eot_id|>", "<|end_of_text|>"),
+     ("phi4", "<|end|>", "<|endoftext|>"), ("gemma", "<end_of_turn>", "<eos>")],
+)  # fmt: skip
+def test_whoever_serves_it_stops_where_its_turns_end(tmp_path, convention, turn_end, own_end, merge):
     """The base is one that never saw a chat: its own end is another token, and its weights are bfloat16."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    base = save_checkpoint(tmp_path / "base", hidden=16)
+    base = save_checkpoint(tmp_path / "base", convention, hidden=16)
     tokenizer = AutoTokenizer.from_pretrained(base)
-    turn_end, own_end = tokenizer.convert_tokens_to_ids(["<|im_end|>", "<|endoftext|>"])
-    tokenizer.eos_token = "<|endoftext|>"
+    ends = tokenizer.convert_tokens_to_ids([turn_end, own_end])
+    tokenizer.eos_token = own_end
     tokenizer.save_pretrained(base)
     model = AutoModelForCausalLM.from_pretrained(base).to(torch.bfloat16)
-    model.generation_config.eos_token_id = own_end
+    model.generation_config.eos_token_id = ends[1]
+    model.generation_config.repetition_penalty = 1.1
     model.save_pretrained(base)
+    config = json.loads((base / "config.json").read_text())
+    del config["dtype"]  # as of a checkpoint that says it in its weights only
+    (base / "config.json").write_text(json.dumps(config))
     student = tmp_path / "student"
     get_peft_model(model, LoraConfig(r=2, init_lora_weights=False, target_modules=["q_proj"])).save_pretrained(student)
     tokenizer.save_pretrained(student)
     out = write_model(student, tmp_path / "out", name="a", style=load_style("tiny"), merge=merge)
-    assert json.loads((out / "generation_config.json").read_text())["eos_token_id"] == [turn_end, own_end]
+    generation = json.loads((out / "generation_config.json").read_text())
+    assert generation["eos_token_id"] == ends
+    assert "repetition_penalty" not in generation, "it was evaluated without"
     if merge:
         assert AutoModelForCausalLM.from_pretrained(out).dtype == torch.bfloat16
 

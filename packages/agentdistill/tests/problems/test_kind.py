@@ -84,6 +84,20 @@ def test_every_imported_row_has_the_kind_of_its_source_or_its_own(tmp_path: Path
         ("One.\n#### 7\nThe answer is: 7", "7"),
         (r"So $x = 3$ and the area is $\boxed{\frac{9}{2}}$ in all.", r"\frac{9}{2}"),
         ("First we add.\nThe answer is 12.", "12"),
+        ("One.\n####\n7.", "7"),
+        ("One. #### $7", "$7"),
+        ("One.\n#### \\boxed{7}", "7"),
+        ("One.\n#### The answer is 7", "7"),
+        ("<think>\n3 + 4\n</think>\n\n<answer> 7 </answer>", "7"),
+        ("<think>\n3 + 4\n</think>\n7", "7"),
+        ("One.\n\n### Answer\n7", "7"),
+        ("One.\n**Final Answer**\n\n7", "7"),
+        ("One.\nFinal Answer: The final answer is 7. I hope it is correct.", "7"),
+        ("She eats three. Four are left. The answer is 7.", "7"),
+        ("So the answer is (B).", "(B)"),
+        ("The #### sign", "The #### sign"),
+        ("Roses are red. The answer is love.", "Roses are red. The answer is love."),
+        ("Answer: one\nof two lines", "Answer: one\nof two lines"),
         ("The Answer: a life", "The Answer: a life"),
         ("#### Heading\nand text below it", "#### Heading\nand text below it"),
         ("Paris", "Paris"),
@@ -111,19 +125,31 @@ def test_golds_longer_than_any_answer_are_told(tmp_path: Path) -> None:
     assert "1 of 2 gold answers have over 300 characters" in line
     assert "fields = { answer" in line
     assert load_problems(tmp_path / "long.jsonl", kind="gym").warnings == ()
+    rows = [
+        {"question": f"{i}?", "answer": f"She has {i} eggs and buys {i} more, and so she has {i}."} for i in range(4)
+    ]
+    assert "4 of 4 gold answers have over 12 words" in load_problems(write(tmp_path / "s.jsonl", rows)).warnings[0]
 
 
 def test_answers_with_aliases_in_one_object(tmp_path: Path) -> None:
     trivia = {"value": "Sinclair Lewis", "aliases": ["Harry Lewis", "Sinclair Lewis"], "type": "x"}
     squad = {"text": ["in 1999", "1999"], "answer_start": [5, 8]}
-    rows = [{"question": "a?", "answer": trivia}, {"question": "b?", "answer": squad}, {"question": "c?", "answer": {}}]
+    drop = {"number": "", "date": {"day": ""}, "spans": ["Velm", "Orla"]}
+    verl = {"ground_truth": "7", "style": "rule"}
+    rows = [{"question": f"{i}?", "answer": a} for i, a in enumerate([trivia, squad, drop, verl, {}])]
     loaded = load_problems(write(tmp_path / "t.jsonl", rows))
     assert [(p.answer, p.aliases) for p in loaded.problems] == [
-        ("Sinclair Lewis", ("Harry Lewis",)), ("in 1999", ("1999",)),
+        ("Sinclair Lewis", ("Harry Lewis",)), ("in 1999", ("1999",)), ("Velm", ("Orla",)), ("7", ()),
     ]  # fmt: skip
-    assert 't.jsonl:3: "answer" holds dict, not text' in loaded.skipped[0]
+    assert 't.jsonl:5: "answer" holds dict, not text' in loaded.skipped[0]
     with pytest.raises(DataError, match="holds dict"):
         load_problems(tmp_path / "t.jsonl", strict=True)
+
+
+@pytest.mark.parametrize("cell", ['["Velm", "Orla"]', "['Velm' 'Orla']", "['Velm', 'Orla']"])
+def test_aliases_in_a_cell_of_a_table_are_a_list(cell: str, tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [{"question": "a?", "answer": "Ruo", "aliases": cell}]
+    assert load_problems(write(tmp_path / "t.jsonl", rows)).problems[0].aliases == ("Velm", "Orla")
 
 
 @pytest.mark.parametrize(

@@ -266,10 +266,11 @@ def _end_ids(student: Path) -> tuple[int, ...]:
 
 
 def _generation(folder: Path, sampling: Sampling, end_ids: Sequence[int]) -> None:
-    """``generation_config.json``: what is there already, with the sampling that the student was evaluated with.
+    """Write ``generation_config.json``: the token ids that it had, the ids that end a turn, and the sampling of the
+    student's evaluation.
 
-    An adapter has no generation settings of its own, and its base's know nothing of the marker that it was trained to
-    end turns with: what does not stop there writes the other side's turns too.
+    Its base's penalties and lengths would change what it writes. Its base's end ids lack the marker that it was trained
+    to end turns with: a model that does not stop there writes the user's turns too.
     """
     path = folder / "generation_config.json"
     try:
@@ -279,7 +280,7 @@ def _generation(folder: Path, sampling: Sampling, end_ids: Sequence[int]) -> Non
     known = config.get("eos_token_id", [])
     ends = list(dict.fromkeys([*end_ids, *(known if isinstance(known, list) else [known])]))
     drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p} if sampling.temperature > 0 else {}
-    kept = {k: v for k, v in config.items() if k not in ("temperature", "top_p", "top_k", "do_sample")}
+    kept = {k: v for k, v in config.items() if k.endswith("_token_id") or k == "transformers_version"}
     settings = {"do_sample": bool(drawn), **drawn, "max_new_tokens": sampling.max_new_tokens}
     write_json(path, {**kept, **({"eos_token_id": ends} if ends else {}), **settings})
 

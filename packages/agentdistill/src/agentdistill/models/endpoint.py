@@ -104,7 +104,8 @@ HOW_ONLY = frozenset(
     {
         "concurrency", "timeout_s", "tries", "patience_s", "api_key_env", "check_prefix", "context_length", "price_in",
         "price_out", "extra.user", "extra.metadata", "extra.store", "extra.service_tier", "extra.prompt_cache_key",
-        "extra.safety_identifier",
+        "extra.prompt_cache_retention", "extra.safety_identifier", "extra.priority", "extra.request_id",
+        "extra.session_id", "extra.cache_salt", "extra.stream_options", "extra.usage",
     }
 )  # fmt: skip
 """Settings that no reply depends on."""

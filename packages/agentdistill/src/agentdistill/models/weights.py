@@ -178,10 +178,21 @@ def dtype_for(dtype: str, device: str | None, path: str | None = None) -> Any:
 
 
 def stored_dtype(path: str) -> Any:
-    """The number format that a checkpoint's config names, None where it names none."""
+    """The number format of a checkpoint's matrices, else the one that its config names, None where neither is known."""
+    import torch
+    from safetensors import safe_open
     from transformers import AutoConfig
 
+    for file in sorted(Path(path).glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            slices = (weights.get_slice(key) for key in weights.keys())  # noqa: SIM118  no mapping
+            found = next((s.get_dtype() for s in slices if len(s.get_shape()) > 1), None)
+        if found in _STORED:
+            return getattr(torch, _STORED[found])
     return AutoConfig.from_pretrained(path).dtype
+
+
+_STORED = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
 
 def _placement(device: str | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from agentdistill.problems.sources import (
     open_source,
     passages_beside,
     plain_text,
+    printed,
     share_shown,
     supporting_passages,
     supporting_titles,
@@ -181,6 +183,8 @@ def _problem(row: Row, columns: dict[str, str], kind: str | None, family: str) -
 
 
 def _texts(value: Any, name: str, columns: dict[str, str]) -> list[str]:
+    with contextlib.suppress(ValueError):  # a cell of a table, as PopQA's
+        value = printed(value) if isinstance(value, str) and value.lstrip()[:1] == "[" else value
     texts = as_texts(value)
     if texts is None:
         raise _BadRow(f'"{columns[name]}" holds {type(value).__name__}, not text')

@@ -6,39 +6,58 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from agentdistill.parse import extract_answer, last_boxed
+from agentdistill.parse import after_reasoning, extract_answer, last_boxed
 from agentdistill.problems.sources import as_texts
-from agentdistill.scorers.text import same_day, same_time
+from agentdistill.scorers.text import same_choice, same_day, same_time
 from agentdistill.types import Problem
 
-_MARKED = re.compile(r"(?:^|\n)[ \t]*####[ \t]*(\S[^\n]*?)[ \t]*(?:\n\s*(?:the )?(?:final )?answer[^\n]*)?\s*\Z", re.I)
+_MARKED = re.compile(
+    r"(?:(?:^|\n)[ \t]*#{4,5}\s*|\s#{4}[ \t]*(?=[-$\d]))(\S[^\n]*?)(?:[ \t]*#{4})?"
+    r"[ \t]*(?:\n\s*(?:the )?(?:final )?answer[^\n]*)?\s*\Z",
+    re.IGNORECASE,
+)
+_HEADING = re.compile(r"[#*_ \t]*(?:final[ \t]+)?answer[ \t]*:?[*_: \t]*", re.IGNORECASE)
+_CONCLUDED = re.compile(
+    r"(?:[.!?;][ \t]+|\A(?:so|thus|therefore|hence),?[ \t]+)(?:\w+,?[ \t]+)?the .*answer", re.IGNORECASE
+)
 _LONG_CHARS = 300
+_LONG_WORDS = 12
 _SHOWN_CHARS = 60
 
 
 def final_answer_of(text: str) -> str:
-    """The answer that a worked solution ends in: after ``####``, in its last ``\\boxed{}``, or, where the text has
-    several lines, after "The answer is"; any other text as it is.
+    """The answer that a worked solution ends in, behind its reasoning: after ``####``, in its last ``\\boxed{}``, in
+    ``<answer>`` tags, in the last of several lines after "The answer is" or below a heading, or the number or letter
+    that the last of several sentences says; any other text as it is.
 
     >>> final_answer_of("He pays 2*3 = <<2*3=6>>6.\\n#### 6"), final_answer_of("42")
     ('6', '42')
     """
-    marked = _MARKED.search(text)
+    solution = after_reasoning(text).strip() or text
+    marked = _MARKED.search(solution)
     if marked:
-        return marked[1]
-    boxed = last_boxed(text)
-    if boxed is not None:
-        return boxed
-    *earlier, last = text.strip().splitlines() or [""]
-    said = extract_answer(last) if earlier else None
-    return said.removesuffix(".") if said else text
+        said = extract_answer(marked[1]) or marked[1]
+        return said.removesuffix(".")
+    if "</answer>" in solution or last_boxed(solution) is not None:
+        return extract_answer(solution) or solution
+    *earlier, last = [line for line in solution.splitlines() if line.strip()] or [""]
+    if earlier:
+        said = extract_answer(f"{earlier[-1]}\n{last}" if _HEADING.fullmatch(earlier[-1]) else last)
+        return said.removesuffix(".") if said else solution
+    said = (extract_answer(last) or "").removesuffix(".") if _CONCLUDED.search(last) else ""
+    return said if said and (_looks_mathematical(said) or same_choice(said, said)) else solution
+
+
+_HOLDERS = ("text", "spans", "ground_truth", "answer")
 
 
 def golds(value: Any) -> list[str] | None:
     """The right answers of a cell, the first one first: a value, a list of them, or an object that holds a ``value``
-    and ``aliases``, as TriviaQA's, or ``text``, as SQuAD's. None where it is none of these."""
+    and ``aliases``, as TriviaQA's, ``text``, as SQuAD's, ``spans``, as DROP's, ``ground_truth``, as verl's, or
+    ``answer``. None where it is none of these."""
     if isinstance(value, dict):
-        inner = value.get("value") if "aliases" in value else value.get("text")
+        named = ("value", *_HOLDERS) if "aliases" in value else _HOLDERS
+        inner = next((value[k] for k in named if value.get(k) not in (None, "", [])), None)
         others = as_texts(value.get("aliases"))
         first = as_texts(inner)
         found = None if inner is None or first is None or others is None else [*first, *others]
@@ -51,13 +70,17 @@ def golds(value: Any) -> list[str] | None:
 
 
 def too_long_to_answer(problems: Sequence[Problem], where: str) -> str:
-    """A line that warns of gold answers that no answer will equal, worked solutions say; "" where there are none."""
-    long = [p for p in problems if p.kind != "gym" and len(p.answer) > _LONG_CHARS]
+    """A line that warns of gold answers that no answer will equal, as worked solutions are; "" where there are none."""
+    read = [p for p in problems if p.kind != "gym"]
+    long, unit = [p for p in read if len(p.answer) > _LONG_CHARS], f"{_LONG_CHARS} characters"
+    wordy = [p for p in read if len(p.answer.split()) > _LONG_WORDS]
+    if not long and 2 * len(wordy) > len(read):
+        long, unit = wordy, f"{_LONG_WORDS} words"
     if not long:
         return ""
     start = " ".join(long[0].answer.split())[:_SHOWN_CHARS]
     return (
-        f"{where}: {len(long)} of {len(problems)} gold answers have over {_LONG_CHARS} characters ({long[0].id}: "
+        f"{where}: {len(long)} of {len(problems)} gold answers have over {unit} ({long[0].id}: "
         f'"{start}…"); is that the column of solutions? name the answers\': fields = {{ answer = "COLUMN" }}'
     )
 
