@@ -95,6 +95,7 @@ def test_a_dry_run_shows_trajectories_and_the_whole(
     captured = capsys.readouterr()
     assert "final_answer(401)" in captured.out
     assert re.search(r"collect/agent: all 4 would read about [\d,]+ and write [\d,]+ tokens", captured.err)
+    assert re.search(r"train/base--agent-distill: about [\d,]+ tokens if all are kept, 1\.\d GB", captured.err)
     assert sorted(run.rglob("*")) == before
     assert main(["run", str(inputs), "--limit", "0"]) == 2
     assert main(["run", str(inputs), "--jobs", "0"]) == 2

@@ -30,7 +30,6 @@ VERBS = {
     "show": "list a run's traces, or print one",
     "compare": "paired differences between two runs",
     "recipe": "print a recipe with every default",
-    "rehearse": "see whether a recipe fits this machine, and how long it takes",
     "grade": "score stored predictions",
     "contamination": "find training questions that are test questions too",
     "verify": "sample many solutions, judge them with tools, choose one",
@@ -75,7 +74,7 @@ class _Verb(argparse.ArgumentParser):
 
 _MODULES = {
     **dict.fromkeys(("run", "collect", "filter", "train", "evaluate", "on-policy"), "run"),
-    **dict.fromkeys(("init", "recipe", "rehearse"), "recipe"),
+    **dict.fromkeys(("init", "recipe"), "recipe"),
     **dict.fromkeys(("report", "show", "compare"), "report"),
     **dict.fromkeys(("serve", "mcp"), "serve"),
     **dict.fromkeys(("grade", "contamination", "retrieve-eval"), "measure"),

@@ -83,7 +83,7 @@ def _add_contamination(parser: argparse.ArgumentParser) -> None:
 
 def _contamination(args: argparse.Namespace) -> int:
     """Print counts by family, and the pairs."""
-    from agentdistill.contamination import screen, told
+    from agentdistill.problems.contamination import screen, told
 
     if args.show < 0:
         raise UserError("--show has to be at least 0")
@@ -155,8 +155,8 @@ def _retrieve_eval(args: argparse.Namespace) -> int:
     """Print recall and time per query as JSON."""
     from agentdistill._toml import Source, check_call
     from agentdistill.progress import Terminal
-    from agentdistill.recall import measure, n_missing, read_questions
     from agentdistill.retrieval import builder, check_settings, is_remote
+    from agentdistill.retrieval.recall import measure, n_missing, read_questions
 
     settings = dict(_setting(s) for s in args.set)
     if args.url is not None:

@@ -102,7 +102,7 @@ def print_report(report: Mapping[str, Any]) -> Console:
     from rich.markup import escape
     from rich.table import Table
 
-    from agentdistill.contamination import told
+    from agentdistill.problems.contamination import told
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table = Table(box=None, pad_edge=False, header_style="bold")

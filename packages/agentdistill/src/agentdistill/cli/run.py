@@ -26,8 +26,9 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--name", help="name of the run's folder (the recipe's own)")
     parser.add_argument("--jobs", type=int, help="processes side by side (the recipe's own)")
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="a dry run: N problems, the trajectories shown, the whole projected"
-    )
+        "--limit", type=int, metavar="N",
+        help="a dry run: N problems, the trajectories shown, tokens, time and memory of the whole estimated",
+    )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
         help="a setting instead of the recipe's, such as train.epochs=1",
@@ -110,6 +111,7 @@ def _facts(folder: Path, until: str) -> dict[str, Any]:
 def _dry_run(args: argparse.Namespace, recipe: Recipe) -> int:
     """Collect a few trajectories, show them, and say what the whole would take."""
     from agentdistill.pipeline import run_recipe
+    from agentdistill.pipeline.estimate import estimate
     from agentdistill.pipeline.run import Run
     from agentdistill.progress import Terminal
 
@@ -123,7 +125,8 @@ def _dry_run(args: argparse.Namespace, recipe: Recipe) -> int:
     with Terminal() as progress:
         run_recipe(limited, folder, progress, "collect")
         _show(folder, progress)
-        _project(folder, whole * recipe.collect.samples, progress)
+        for line in estimate(folder, recipe, whole):
+            progress.say(line)
     return 0
 
 
@@ -136,22 +139,6 @@ def _show(folder: Path, progress: Terminal) -> None:
             continue
         for trace in read_traces(traces):
             show_trace(folder, trace.id, part=f"collect/{traces.parent.name}")
-
-
-def _project(folder: Path, whole: int, progress: Terminal) -> None:
-    """Tokens and seconds of the whole collection, projected from the few."""
-    for manifest in sorted(folder.glob("collect/*/manifest.json")):
-        if ".old-" in manifest.parent.name:
-            continue
-        facts = json.loads(manifest.read_text(encoding="utf-8"))
-        timing = json.loads((manifest.parent / "timing.json").read_text(encoding="utf-8"))
-        factor = whole / max(facts["n"], 1)
-        usage = facts["usage"]
-        n_read, n_written = usage["n_prompt_tokens"] * factor, usage["n_new_tokens"] * factor
-        progress.say(
-            f"collect/{manifest.parent.name}: all {whole} would read about {n_read:,.0f} and write {n_written:,.0f} "
-            f"tokens, in about {timing['seconds'] * factor / 60:.0f} min at this pace (more at once go faster)"
-        )
 
 
 def _add_on_policy(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from agentdistill.contamination import told
+from agentdistill.problems.contamination import told
 from agentdistill.report import figures
 from agentdistill.report.run import ERROR_KINDS, Part, Run, error_kinds, method_label, outcome, read_run, tools_used
 from agentdistill.report.summary import summarize_run

@@ -10,10 +10,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from agentdistill.contamination import told
 from agentdistill.errors import UserError
 from agentdistill.filters import RoundCounts, is_broken
 from agentdistill.methods import METHODS
+from agentdistill.problems import share_shown
+from agentdistill.problems.contamination import told
 from agentdistill.report.comparisons import comparisons, prefix_effects, reading, vote_effects
 from agentdistill.report.run import (
     ERROR_KINDS,
@@ -30,7 +31,6 @@ from agentdistill.report.run import (
     values_by_problem,
 )
 from agentdistill.stats import CONFIDENCE, N_RESAMPLES, Interval, Weighting, mean_interval, over_seeds, wilson
-from agentdistill.supporting import share_shown
 from agentdistill.types import StepStatus, Trace
 
 Report = dict[str, Any]
@@ -326,7 +326,8 @@ def filter_counts(part: Part) -> dict[str, Any]:
 def contaminations(run: Run) -> list[dict[str, Any]]:
     """Training questions that are test questions too: the asked ones' facts, then those of every imported collection.
 
-    The facts are those of :meth:`agentdistill.contamination.Screening.facts`, with the ``part`` of the run they are of.
+    The facts are those of :meth:`~agentdistill.problems.contamination.Screening.facts`, with the ``part`` of the run
+    that they are of.
     """
     found = [("problems", run.contamination), *((f.key, f.fact("contamination")) for f in run.filters)]
     return [{"part": part, **facts} for part, facts in found if isinstance(facts, dict) and facts]

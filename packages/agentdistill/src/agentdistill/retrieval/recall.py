@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import DataError
-from agentdistill.problems import Row, as_text, as_texts, open_source, supporting_passages
+from agentdistill.problems import Row, as_text, as_texts, open_source, plain_text, supporting_passages
 from agentdistill.progress import Progress, Silent
 from agentdistill.retrieval import Passage, Retriever, shortened
 from agentdistill.scorers.short import contains
 from agentdistill.stats import mean_interval
-from agentdistill.supporting import plain
 
 KS = (2, 5, 10)
 _ANSWERS = ("answer", "aliases", "answer_aliases")
@@ -39,7 +38,9 @@ class Gold:
 
     def is_(self, p: Passage) -> bool:
         """Whether a passage is the one."""
-        return plain(p.title) == plain(self.title) and (self.text is None or plain(p.text) == plain(self.text))
+        return plain_text(p.title) == plain_text(self.title) and (
+            self.text is None or plain_text(p.text) == plain_text(self.text)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,11 @@ def measure(
 
 def n_missing(questions: Iterable[Asked], passages: Iterable[Passage]) -> int:
     """How many of the passages that questions need are not in a corpus at all: no retriever could find them."""
-    needed = {(plain(g.title), None if g.text is None else plain(g.text)) for q in questions for g in q.gold}
+    needed = {(plain_text(g.title), None if g.text is None else plain_text(g.text)) for q in questions for g in q.gold}
     titles = {title for title, _ in needed}
     for p in passages:
-        if (title := plain(p.title)) in titles:
-            needed -= {(title, None), (title, plain(p.text))}
+        if (title := plain_text(p.title)) in titles:
+            needed -= {(title, None), (title, plain_text(p.text))}
     return len(needed)
 
 

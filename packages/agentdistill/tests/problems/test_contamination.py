@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentdistill.cli import main
-from agentdistill.contamination import Screening, normalise, screen, told
 from agentdistill.pipeline.run import Run
+from agentdistill.problems.contamination import Screening, normalise, screen, told
 from agentdistill.recipe import load_recipe
 from agentdistill.types import Problem
 
-RECIPES = Path(__file__).parents[3] / "recipes"
+RECIPES = Path(__file__).parents[4] / "recipes"
 
 
 def problems(*questions: str, family: str = "f") -> list[Problem]:

@@ -13,10 +13,10 @@ from search_server import search_server
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError
-from agentdistill.recall import Asked, Gold, measure, n_missing, read_questions, recall
 from agentdistill.retrieval import Passage, build_retriever
+from agentdistill.retrieval.recall import Asked, Gold, measure, n_missing, read_questions, recall
 
-DATA = Path(__file__).parents[3].parent / "shared" / "data" / "retrieval"
+DATA = Path(__file__).parents[4].parent / "shared" / "data" / "retrieval"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the retrieval files are not in {DATA}")
 
 PASSAGES = [
