@@ -98,7 +98,10 @@ def test_other_numbers_or_names_make_another_question(a: str, b: str) -> None:
     assert level(a, b) is level(b, a) is None
 
 
-WORDS = "amber basin cedar delta ember fjord grove heath islet knoll larch marsh north olive pearl quill".split()
+WORDS = (
+    "amber", "basin", "cedar", "delta", "ember", "fjord", "grove", "heath",
+    "islet", "knoll", "larch", "marsh", "north", "olive", "pearl", "quill",
+)  # fmt: skip
 
 
 @given(st.permutations(WORDS), st.integers(2, 99), st.integers(2, 99), st.data())
