@@ -111,7 +111,7 @@ def _end_ids(student: Path) -> tuple[int, ...]:
 
 
 def _generation(folder: Path, sampling: Sampling, end_ids: Sequence[int]) -> None:
-    """``generation_config.json``: the ids that are there already, with the sampling that the student was evaluated with.
+    """``generation_config.json``: the ids that are there already, and the sampling that it was evaluated with.
     A penalty or a length of its base's would have it write something else.
 
     An adapter has no generation settings of its own, and its base's know nothing of the marker that it was trained to
