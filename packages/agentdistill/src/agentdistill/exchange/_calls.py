@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import keyword
 import re
@@ -10,9 +11,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agentdistill.errors import DataError
+from agentdistill.exchange._content import unpacked
+from agentdistill.parse import parse_action
 from agentdistill.tools import FINAL_ANSWER
 
 SMOLAGENTS = "Calling tools:"
+_SAID = re.compile(
+    r"(?P<words>.*?)(?:Action:|\[TOOL_CALLS\]|<\|python_tag\|>)?\s*(?:```(?:json)?\s*)?(?P<calls>[\[{].*[\]}])[\s`]*",
+    re.DOTALL,
+)
+"""A text that ends in calls as JSON, as Llama's, Mistral's and older smolagents' templates write them."""
+_ARGUMENTS = {"arguments", "parameters"}
+_UNREAD = ("<function=", "<invoke name=", "<|tool_call", "<｜tool", "[TOOL_CALLS]", "<|python_tag|>")
 _TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
 _INTERPRETERS = frozenset(
     {
@@ -45,8 +55,23 @@ def calls_of(message: Mapping[str, Any], role: str, text: str) -> tuple[str, lis
         bare = _TAGGED.sub(r"\1", text).strip()
         found = _json(bare, role)
         return "", [_call(c) for c in (found if isinstance(found, list) else [found])]
-    tagged = _TAGGED.findall(text)
-    return _TAGGED.sub("", text).strip(), [_call(_json(t, "<tool_call>")) for t in tagged]
+    if tagged := _TAGGED.findall(text):
+        return _TAGGED.sub("", text).strip(), [_call(_json(t, "<tool_call>")) for t in tagged]
+    return _said(text) if parse_action(text) is None or text.startswith("<|python_tag|>") else (text, [])
+
+
+def _said(text: str) -> tuple[str, list[tuple[str, Any]]]:
+    """Calls that a text ends in as JSON. Raises DataError for calls in a form that is not read here."""
+    match = _SAID.fullmatch(text) if text.rstrip("`\n ")[-1:] in ("]", "}") else None
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(match["calls"]) if match else []
+        many = found if isinstance(found, list) else [found]
+        if match and many and all(isinstance(c, Mapping) and c.keys() & _ARGUMENTS and "name" in c for c in many):
+            return match["words"].strip(), [_call(c) for c in many]
+    form = next((mark for mark in _UNREAD if mark in text), None)
+    if form is not None:
+        raise DataError(f"a tool call written as {form} is not read; give it in tool_calls")
+    return text, []
 
 
 def _is_use(part: Any) -> bool:
@@ -73,7 +98,8 @@ def _literal(text: str) -> list[Any]:
 
 def _json(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        found = unpacked(text)  # JSON, or what Python printed
+        return json.loads(text) if found is text else found
     except (ValueError, RecursionError) as e:
         shown = " ".join(text[:60].split())
         raise DataError(f"the call in {where} is not JSON ({shown!r})") from e

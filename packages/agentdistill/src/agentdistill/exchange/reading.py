@@ -35,6 +35,7 @@ _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "tool": "user", "ipython": "user",
     "tool-response": "user", "tool_response": "user", "observation": "user", "environment": "user",
     "function": "user", "function_response": "user", "function-response": "user", "tool_result": "user",
+    "execution": "user", "code_output": "user", "ai": "assistant", "bot": "assistant",
     "assistant": "assistant", "gpt": "assistant", "model": "assistant", "tool-call": "assistant",
     "tool_call": "assistant", "function_call": "assistant", "function-call": "assistant",
 }  # fmt: skip
