@@ -49,11 +49,11 @@ def load(
     Raises ModelError, in one line, for a checkpoint that is missing, incomplete or of another shape.
     """
     from agentdistill.chat import ChatFormat, read_template
-    from agentdistill.checkpoints import runnable
+    from agentdistill.checkpoints import is_gguf, runnable
     from agentdistill.models._weights import load_weights
 
     name, path = name or Path(path).name, runnable(path)
-    if path.endswith(".gguf") and adapter is None and find_spec("llama_cpp") is not None:
+    if is_gguf(path) and adapter is None and find_spec("llama_cpp") is not None:
         from agentdistill.models import gguf
 
         return gguf.load(path, None, device, batch_size, threads, chat_template, context_length, kv_reuse_gb, name)

@@ -411,7 +411,7 @@ def _context(context: Any) -> Iterator[tuple[str, str, bool]]:
         context = list(zip(titles, bodies, strict=True))
     for title, body in context:
         text = body if isinstance(body, str) else join_sentences(body)
-        yield _checked(title), text, False
+        yield _checked("" if title is None else title), text, False
 
 
 def _paragraphs(paragraphs: Any) -> Iterator[tuple[str, str, bool]]:
@@ -419,7 +419,11 @@ def _paragraphs(paragraphs: Any) -> Iterator[tuple[str, str, bool]]:
         text = paragraph["paragraph_text"] if "paragraph_text" in paragraph else paragraph["text"]
         if not isinstance(text, str):
             raise ValueError("a paragraph's text is no string")
-        yield _checked(paragraph["title"]), text, bool(paragraph.get("is_supporting"))
+        yield (
+            _checked("" if (title := paragraph["title"]) is None else title),
+            text,
+            bool(paragraph.get("is_supporting")),
+        )
 
 
 def _fact_titles(facts: Any) -> Iterator[str]:
