@@ -48,9 +48,10 @@ _MANY = 10_000
 # What interpreters say: ours and smolagents' own words, a traceback, or the exception that an observation ends with.
 # A line that was printed may begin with "Error" too: "Error rate: 3 %", "Error bars are shown".
 _FAILED = re.compile(
-    r"\A\s*Error:|^Error: (?:[\w.]+:|the code was stopped)"
-    r"|^Error (?:in (?:code parsing|generating|tool call)|(?:when )?executing)\b"
-    r"|^Traceback \(most recent call last\):|^[\w.]+(?:Error|Exception|Interrupt|Exit)(?:: .*)?\s*\Z",
+    r"\A\s*Error:(?!\s*[-+\d.e%]+\s*\Z)|^Error: (?:[\w.]+:|the code was stopped)"
+    r"|^Error (?:in (?:code parsing|generating|tool call)|(?:when |while )?executing)\b"
+    r"|\A\s*(?:Code )?[Ee]xecution (?:failed|timed out)\b"
+    r"|^Traceback \(most recent call last\):|^(?:[\w.]+(?:Error|Interrupt|Exit)|[\w.]*Exception)(?:: .*)?\s*\Z",
     re.MULTILINE,
 )
 
