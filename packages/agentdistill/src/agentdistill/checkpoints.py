@@ -163,15 +163,16 @@ def _has_template(name: str) -> bool:
         if fetched is None:
             return True
         folder = fetched
-    if (folder / "chat_template.jinja").is_file() or (folder / "adapter_config.json").is_file():
-        return True
+    own = folder / "chat_template.jinja"
+    if own.is_file() or (folder / "adapter_config.json").is_file():
+        return not own.is_file() or own.stat().st_size > 0
     try:
         config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     except OSError:
         return not (folder / "config.json").is_file()  # weights whose tokenizer says nothing of chat
     except ValueError:
         return True
-    return bool(config.get("chat_template"))
+    return isinstance(config, dict) and bool(config.get("chat_template"))
 
 
 def _fetched(name: str) -> Path | None:
