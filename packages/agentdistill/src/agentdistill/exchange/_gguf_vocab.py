@@ -17,7 +17,7 @@ import gguf
 from agentdistill.chat import ChatFormat
 from agentdistill.errors import ModelError
 from agentdistill.gguf_bases.ways import WAYS, ignores_merges, pre_tokenizer
-from agentdistill.types import Message, Source
+from agentdistill.types import Message, Role, Source
 
 SAMPLES = (
     "Thought: I need both numbers first.\nCode:\n```py\ntotal = 3 * 35 + 19.5\nprint(total)\n```",
@@ -94,7 +94,7 @@ def _begins(chat: ChatFormat) -> bool:
     """Whether conversations begin with the BOS token, and only they: then llama.cpp is to put it there, whatever the
     tokenizer does with other texts. Where every turn has it, it is the turn's own mark."""
     bos = chat.tokenizer.bos_token_id
-    chats = (("user",), ("system", "user", "assistant", "user"))
+    chats: tuple[tuple[Role, ...], ...] = (("user",), ("system", "user", "assistant", "user"))
     seen = [chat.prompt_ids([Message(role, "a", Source.PROMPT) for role in roles]) for roles in chats]
     return bos is not None and all(ids[0] == bos and ids.count(bos) == 1 for ids in seen)
 

@@ -195,7 +195,7 @@ def as_text(value: Any) -> str:
             return str(int(value))
         return f"{Decimal(repr(value)):f}" if 1e-20 < abs(value) < 1e20 else repr(value)
     if isinstance(value, datetime.datetime):
-        midnight = value.time() == datetime.time() and value.tzinfo is None
+        midnight = value.time() == datetime.time() and not value.utcoffset()
         return value.date().isoformat() if midnight else value.isoformat(" ")
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
@@ -209,7 +209,7 @@ def as_texts(value: Any) -> list[str] | None:
         return []
     if isinstance(value, list | tuple):
         texts = [as_text(v) for v in value]
-    elif isinstance(value, dict):
+    elif isinstance(value, dict | bytes | datetime.timedelta):
         return None
     else:
         texts = [as_text(value)]

@@ -101,8 +101,7 @@ def _hint(schema: Any, root: Mapping[str, Any], within: tuple[str, ...]) -> str:
         return " | ".join(dict.fromkeys([_hint(whole, root, within), "None"]))
     if isinstance(whole.get("enum"), list) and whole["enum"]:
         values = f"Literal[{', '.join(map(repr, whole['enum']))}]"
-        kinds = dict.fromkeys(type(v).__name__ for v in whole["enum"])
-        return values if len(values) <= _LONGEST else " | ".join(kinds)
+        return values if len(values) <= _LONGEST else " | ".join(dict.fromkeys(_named_type(v) for v in whole["enum"]))
     if "const" in whole:
         return f"Literal[{whole['const']!r}]"
     kinds = whole.get("anyOf") or whole.get("oneOf")
@@ -117,6 +116,10 @@ def _hint(schema: Any, root: Mapping[str, Any], within: tuple[str, ...]) -> str:
     if kind in ("object", None) and (whole.get("properties") or kind == "object"):
         return _keys(whole, root, within)
     return _TYPES.get(kind, "Any") if isinstance(kind, str) else "Any"
+
+
+def _named_type(value: Any) -> str:
+    return "None" if value is None else type(value).__name__
 
 
 def _keys(schema: Mapping[str, Any], root: Mapping[str, Any], within: tuple[str, ...]) -> str:
