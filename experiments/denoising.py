@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from anyrig.corpus import Batch, Deal, Selection, build, deal, load_examples
+from anyrig.corpus import Batch, BatchConfig, Selection, batches, build, load_examples
 from anyrig.diffusion import noise, schedule
 from anyrig.model import MotionModel
-from anyrig.training.settings import TrainSettings
+from anyrig.training import TrainSettings
 
 LEVELS = (1.0, 0.9, 0.8, 0.5, 0.3, 0.1)
 
@@ -37,10 +37,10 @@ def checkpoint(run: Path) -> tuple[MotionModel, TrainSettings, int]:
 
 def unseen(settings: TrainSettings, n_clips: int) -> list[Batch]:
     """Batches of the valid split, all with captions."""
-    how = Deal(settings.tokens, settings.model.patch, untitled=0.0, unnamed=settings.unnamed)
+    how = BatchConfig(settings.tokens, settings.model.patch, untitled=0.0, unnamed=settings.unnamed)
     with tempfile.TemporaryDirectory() as folder:
         paths = build(Path(folder), Selection("valid", settings.kinds, settings.seed), n_clips)
-        return [b for b in deal(load_examples(paths), how, settings.seed, 0) if len(b.texts) > 1]
+        return [b for b in batches(load_examples(paths), how, settings.seed, 0) if len(b.texts) > 1]
 
 
 @torch.no_grad()
@@ -53,7 +53,7 @@ def shares(model: MotionModel, settings: TrainSettings, batches: list[Batch], le
         x = how.mix(batch.clean, noise(batch.clean.shape, generator), levels)
         others = (*batch.texts[1:], batch.texts[0])
         own, wrong = (
-            how.clean(*model(x, levels, batch.rig, t).chunk(2, dim=-1), levels) for t in (batch.texts, others)
+            how.predict_x0(*model(x, levels, batch.rig, t).chunk(2, dim=-1), levels) for t in (batch.texts, others)
         )
         still = batch.clean.mean(dim=1, keepdim=True)
         sums += torch.stack([_energy(d, batch) for d in (own - batch.clean, batch.clean - still, own.diff(dim=1),

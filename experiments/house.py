@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGES = ("agentdistill", "anyrig")
-GENERATED = ("table.md", "experiments.md", "evaluation.md")
+GENERATED = ("table.md", "experiments.md", "evaluation.md", "tinyworld-facts.md", "tinyworld-math.md")
 
 
 def main() -> None:

@@ -16,15 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agentdistill.report._grid import grid
-from agentdistill.report._svg import method_label
-from agentdistill.report._table import METHODS
-from agentdistill.stats.shown import percent, points
+from agentdistill.report.run import method_label
+from agentdistill.report.tables import METHODS, grid
+from agentdistill.stats import percent, points
 
 PAGE = Path("docs/real.md")
 MARKS = re.compile(r"(<!-- (?P<drawing>\w+) (?P<names>[\w -]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 FAMILIES = ("svamp", "gsm8k", "gsm_hard", "math500", "gym", "hotpotqa-dev", "hotpotqa-train100")
 
+FEW = 6
+"""More families than that are rows of a table rather than columns, and are compared by their mean."""
 Report = Mapping[str, Any]
 
 
@@ -33,18 +34,25 @@ def accuracy(report: Report) -> list[str]:
     names = _families(report)
     rows = [[method_label(e["method"]), *(_share(e, f) for f in names)] for e in _evaluations(report)]
     ns = [max(e["families"][f]["accuracy"]["n"] for e in _evaluations(report) if f in e["families"]) for f in names]
-    return grid(["method", *(f"{f} (n {n:,})" for f, n in zip(names, ns, strict=True))], rows)
+    heads = [f"{f} (n {n:,})" for f, n in zip(names, ns, strict=True)]
+    if len(names) > FEW:
+        return grid(
+            ["questions", *(r[0] for r in rows)], [list(r) for r in zip(heads, *(r[1:] for r in rows), strict=True)]
+        )
+    return grid(["method", *heads], rows)
 
 
 def differences(report: Report) -> list[str]:
-    """Agents against chains of thought at the same size, paired by problem, for every family."""
+    """Agents against chains of thought at the same size, paired by problem, by family; of many families the mean."""
     rows = []
     for c in report["comparisons"]:
         if c["relation"] != "same_size":
             continue
         pair = f"{method_label(c['method'])} against {method_label(c['baseline_method'])}"
-        for f in [n for n in _families(report) if n in c["families"]]:
-            d = c["families"][f]
+        families = {n: c["families"][n] for n in _families(report) if n in c["families"]}
+        if len(families) > FEW:
+            families = {f"all, n {c['difference']['n']:,}": c}
+        for f, d in families.items():
             gap, ratio = d["difference"], d["ratio"]
             said = f"{points(gap['estimate'])} ({points(gap['low'])} to {points(gap['high'])})"
             rows.append([pair, f, said, "–" if ratio is None else f"{ratio:.2f}"])

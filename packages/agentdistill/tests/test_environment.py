@@ -172,7 +172,8 @@ def test_a_broken_sandbox_is_a_fault_and_a_missing_one_the_users(monkeypatch: py
         raise SandboxBroken("no more processes")
 
     with Environment(mode="process") as another:
-        monkeypatch.setattr(type(another._box), "spawn", broken)
+        for backend in ("forked.ForkedBackend", "portable.PortableBackend"):
+            monkeypatch.setattr(f"agentdistill.sandbox.{backend}.spawn", broken)
         with pytest.raises(InfrastructureError, match="the sandbox failed: no more processes"):
             another.open().run("1")
     monkeypatch.undo()

@@ -11,9 +11,9 @@ import pytest
 from small_run import question, recipe_with, write_inputs
 
 from agentdistill.errors import DataError
-from agentdistill.examples import ExampleStyle, read_examples
 from agentdistill.pipeline import run_recipe
 from agentdistill.prompts import load_style
+from agentdistill.prompts.examples import ExampleStyle, read_examples
 from agentdistill.recipe import Recipe, load_recipe
 from agentdistill.registry import names
 from agentdistill.store import read_traces, write_jsonl

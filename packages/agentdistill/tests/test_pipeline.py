@@ -260,3 +260,20 @@ def test_a_server_that_is_down_ends_the_run_with_what_is_saved(
     unwell.refuse = {question(i) for i in range(3, 8)}
     run_recipe(recipe, tmp_path / "run", until="collect")  # five faults of eight: told, and tried again next time
     assert len(store.read_traces(tmp_path / "run" / "collect" / "agent" / "traces.jsonl")) == 8
+
+
+def test_full_training_needs_more_memory_than_an_adapter():
+    """A model of 1.54 billion parameters, the shape of Qwen2.5-1.5B."""
+    from transformers import AutoConfig
+
+    from agentdistill.pipeline.estimate import training_gb
+    from agentdistill.training import TrainSettings
+
+    config = AutoConfig.for_model(
+        "qwen2", hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12,
+        num_key_value_heads=2, vocab_size=151936, tie_word_embeddings=True,
+    )  # fmt: skip
+    full = training_gb(config, TrainSettings(method="full", device="cpu"), 1000)
+    lora = training_gb(config, TrainSettings(method="lora", device="cpu"), 1000)
+    assert full > 1.5 * lora
+    assert 1.54 * 16 / 1.074 < full < training_gb(config, TrainSettings(method="full", device="cpu"), 2000)

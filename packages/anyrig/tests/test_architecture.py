@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,15 @@ ALLOWED = {
     "conform": {"errors", "rotations", "skeleton"},
     "carriers": {"rotations", "skeleton", "conform"},
     "io": {"errors", "rotations", "skeleton", "conform", "carriers"},
-    "augment": {"errors", "rotations", "skeleton", "conform"},
+    "augmentation": {"errors", "rotations", "skeleton", "conform"},
     "datasets": {"errors", "rotations", "skeleton", "conform", "carriers", "io"},
     "features": {"errors", "rotations", "skeleton", "conform"},
     "creatures": {"errors", "rotations", "skeleton", "conform"},
     "model": {"errors", "features", "io"},
     "diffusion": {"errors"},
-    "corpus": {"errors", "skeleton", "augment", "creatures", "features", "io", "model"},
+    "corpus": {"errors", "skeleton", "augmentation", "creatures", "features", "io", "model"},
     "training": {"errors", "corpus", "diffusion", "features", "io", "model", "__version__"},
-    "generate": {"errors", "rotations", "skeleton", "conform", "carriers", "diffusion", "features", "model"},
+    "generation": {"errors", "rotations", "skeleton", "conform", "carriers", "diffusion", "features", "io", "model"},
     "evaluation": {
         "errors",
         "rotations",
@@ -32,11 +33,11 @@ ALLOWED = {
         "corpus",
         "creatures",
         "features",
-        "generate",
+        "generation",
         "io",
         "model",
     },
-    "studio": {"errors", "skeleton", "carriers", "corpus", "creatures", "diffusion", "generate", "io", "model"},
+    "studio": {"errors", "skeleton", "carriers", "corpus", "creatures", "diffusion", "generation", "io", "model"},
 }
 """Part -> the parts that it may import."""
 
@@ -63,3 +64,15 @@ def test_imports_point_one_way(part):
     for file in files(part):
         beyond = set(imported(file)) - ALLOWED[part] - {part}
         assert not beyond, f"{file.relative_to(SOURCE)} imports {sorted(beyond)}"
+
+
+def test_the_readme_names_every_module():
+    text = (SOURCE.parents[1] / "README.md").read_text().split("## Source")[1].split("```")[1]
+    lines = re.split(r"\n(?=\S)", text.strip("\n").removeprefix("text\n"))
+    named = {line.split()[0]: line for line in lines}
+    assert set(named) == {p.name for p in SOURCE.glob("*.py")} - {"__main__.py"} | {
+        f"{p.name}/" for p in SOURCE.iterdir() if (p / "__init__.py").exists()
+    }
+    for folder in (name for name in named if name.endswith("/") and name != "creatures/"):
+        for file in (SOURCE / folder).glob("[!_]*.py"):
+            assert re.search(rf"\b{file.stem}\b", named[folder]), f"{folder}{file.name}"

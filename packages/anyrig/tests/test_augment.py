@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyrig import rotations as rot
-from anyrig.augment import (
+from anyrig.augmentation import (
     Augmentation,
     augment,
     change_rest,

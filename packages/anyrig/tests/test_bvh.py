@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from anyrig import rotations as rot
 from anyrig.errors import AnyrigError, FileError, FileWarning, SettingsError
-from anyrig.io._bvh_write import unrolled
-from anyrig.io.bvh import read_bvh, read_bvh_model, write_bvh
+from anyrig.io.bvh import read_bvh, read_bvh_asset, unrolled, write_bvh
 from anyrig.skeleton import Clip, Skeleton
 
 seeds = st.integers(0, 2**32 - 1)
@@ -202,7 +201,7 @@ def test_frames_that_are_missing_or_more_are_reported(saved):
 
 @pytest.mark.parametrize("text", [SMALL.split("MOTION")[0], SMALL.split("0 1 0 0")[0].replace("s: 2", "s: 0")])
 def test_a_skeleton_without_motion_is_a_model_without_clips(saved, text):
-    model = read_bvh_model(saved(text))
+    model = read_bvh_asset(saved(text))
     assert model.skeleton.n_joints == 3
     assert model.clips == ()
     with pytest.raises(FileError, match="no frames"):

@@ -15,7 +15,7 @@ import pytest
 from anyrig import io
 from anyrig import rotations as rot
 from anyrig.carriers import spread, whole
-from anyrig.cli.generate import write
+from anyrig.cli.motion import write
 from anyrig.errors import FileWarning
 from anyrig.io.bvh import read_bvh, write_bvh
 from anyrig.skeleton import FREE, Clip, Skeleton
@@ -151,7 +151,7 @@ def test_what_is_made_for_a_rig_moves_nothing_but_its_root(tmp_path):
     moves[:, 0] += rng.normal(size=(5, 3))
     made = spread(replace(body, rotations=turns, translations=moves), skeleton)
     assert written(made, tmp_path).count("_move") == 2
-    (path,) = write(io.Model(skeleton), [made], tmp_path / "made.bvh")
+    (path,) = write(io.Asset(skeleton), [made], tmp_path / "made.bvh")
     assert path.read_text().count("position") == 3
     back = read_bvh(path)
     assert back.skeleton.names == names[1:]

@@ -27,7 +27,7 @@ def gaussian(how, mean, deviation):
 
 def answer_for(how, x, clean, level):
     """The answer to ``x``, all of which is kept, that stands for ``clean``."""
-    nothing, one = (how.clean(x, torch.full_like(x, v), level) for v in (0.0, 1.0))
+    nothing, one = (how.predict_x0(x, torch.full_like(x, v), level) for v in (0.0, 1.0))
     return torch.cat([x, (clean - nothing) / (one - nothing)], dim=-1)
 
 
@@ -49,8 +49,8 @@ def test_a_known_distribution_comes_out(name, eta):
 @pytest.mark.parametrize("how", [FLOW, COSINE])
 def test_an_answer_says_what_the_noise_leaves_open(how):
     x, said = torch.randn(3, 4), torch.randn(3, 4)
-    torch.testing.assert_close(how.clean(x, said, torch.zeros(3)), x)  # nothing
-    torch.testing.assert_close(how.clean(x, said, torch.ones(3)), 0.5 * said, atol=1e-6, rtol=0)  # all
+    torch.testing.assert_close(how.predict_x0(x, said, torch.zeros(3)), x)  # nothing
+    torch.testing.assert_close(how.predict_x0(x, said, torch.ones(3)), 0.5 * said, atol=1e-6, rtol=0)  # all
     spread = how.spread(torch.linspace(0, 1, 9))
     assert (spread.diff() > 0).all()
     assert (spread[0], spread[-1]) == (0, pytest.approx(1))
@@ -64,7 +64,7 @@ def test_without_an_answer_it_is_the_best_linear_guess(how):
         level = torch.tensor([t])
         x = how.mix(clean[None], white[None], level)[0]
         slope = float((x * clean).sum() / (x * x).sum())
-        torch.testing.assert_close(how.clean(x, torch.zeros_like(x), level), slope * x, atol=0.02, rtol=0)
+        torch.testing.assert_close(how.predict_x0(x, torch.zeros_like(x), level), slope * x, atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("how", [FLOW, COSINE])

@@ -8,7 +8,7 @@ import pytest
 from anyrig import io
 from anyrig import rotations as rot
 from anyrig.errors import FileError
-from anyrig.io import Model
+from anyrig.io import Asset
 from anyrig.skeleton import Clip, Skeleton
 
 SUFFIXES = (".glb", ".gltf", ".bvh", ".npz")
@@ -49,10 +49,10 @@ def test_deep_skeletons_come_back_as_they_were(clip, suffix, tmp_path):
 
 def test_a_deep_skeleton_may_be_written_again_and_again(tmp_path):
     clip, path = chain(80), tmp_path / "again.glb"
-    model = Model(clip.skeleton, (clip,))
+    model = Asset(clip.skeleton, (clip,))
     for _ in range(4):
         made = tuple(Clip(c.skeleton, c.rotations, c.translations, c.fps) for c in model.clips)
-        io.save(Model(model.skeleton, made, model.source), path)
+        io.save(Asset(model.skeleton, made, model.source), path)
         model = io.load(path)
     assert model.clips[0].world()[0] == pytest.approx(clip.world()[0], abs=1e-6)
 

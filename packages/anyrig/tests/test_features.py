@@ -11,12 +11,24 @@ from hypothesis import strategies as st
 
 from anyrig import creatures
 from anyrig import rotations as rot
-from anyrig.augment import augment, remove_joint, split_joint
+from anyrig.augmentation import augment, remove_joint, split_joint
 from anyrig.conform import reframed, scaled, turned
 from anyrig.errors import ClipError
-from anyrig.features import CONTACT, POSITION, ROTATION, decode, encode, rig_code, size_of, text_ids, words
-from anyrig.features.motion import HEIGHT, TURNING
-from anyrig.features.rig import MAX_DEPTH, MAX_DISTANCE
+from anyrig.features import (
+    CONTACT,
+    HEIGHT,
+    MAX_DEPTH,
+    MAX_DISTANCE,
+    POSITION,
+    ROTATION,
+    TURNING,
+    decode,
+    encode,
+    rig_code,
+    size_of,
+    text_ids,
+    words,
+)
 from anyrig.skeleton import Clip, Skeleton
 
 

@@ -29,7 +29,7 @@ def random_model(seed, n_clips=2, n=6):
         moves[:, 0] += np.cumsum(rng.normal(size=(n_frames, 3)), axis=0)
         turns = rot.random(rng, n_frames, n)
         clips.append(Clip(skeleton, turns, moves, 30, name=f"clip {c}", captions=("Ä short", "long"), action="walk"))
-    return io.Model(skeleton, tuple(clips))
+    return io.Asset(skeleton, tuple(clips))
 
 
 def assert_same(a, b, atol=1e-5):
@@ -92,7 +92,7 @@ def test_an_archive_is_bit_for_bit(tmp_path):
         assert np.array_equal(a.translations, b.translations)
     with np.load(tmp_path / "model.npz", allow_pickle=False) as arrays:
         assert arrays["positions"] == pytest.approx(np.concatenate([c.world()[0] for c in model.clips]))
-    rig = io.Model(model.skeleton)
+    rig = io.Asset(model.skeleton)
     io.write_npz(rig, tmp_path / "rig.npz")
     assert io.read_npz(tmp_path / "rig.npz").clips == ()
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyrig.errors import FileError
-from anyrig.io._meshopt import MeshoptError, decode
-from anyrig.io.glb import read_glb
+from anyrig.io import read_glb
+from anyrig.io.meshopt import MeshoptError, decode
 
 
 def varint(value):

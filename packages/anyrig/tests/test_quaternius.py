@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anyrig import rotations as rot
-from anyrig.augment import stretch
+from anyrig.augmentation import stretch
 from anyrig.conform import extent
 from anyrig.datasets import quaternius
 from anyrig.datasets.quaternius import Repairs

@@ -19,13 +19,12 @@ import numpy as np
 import pytest
 
 from anyrig import io
-from anyrig.cli.generate import write
+from anyrig.cli.motion import write
 from anyrig.conform import extent
 from anyrig.errors import FileError
-from anyrig.generate import Options, default_weights, generate
-from anyrig.io import _accessors
-from anyrig.io._encode import node_pose
-from anyrig.io._nodes import Placement
+from anyrig.generation import Options, default_weights, generate_clips
+from anyrig.io.gltf_document import Placement, read_accessor
+from anyrig.io.gltf_write import node_pose
 from anyrig.model import load_model
 from anyrig.skeleton import Clip
 
@@ -56,7 +55,7 @@ class Made:
 
     name: str
     file: Path
-    rig: io.Model
+    rig: io.Asset
     clip: Clip
     glb: Path
     bvh: Path
@@ -82,7 +81,7 @@ def pack(request, model, tmp_path_factory):
             continue
         seen.add(key)
         prompts = [("it walks", 1.0)]
-        (clip,) = generate(model, rig.skeleton, prompts, Options(seed=0), authored=rig.clips)
+        (clip,) = generate_clips(model, rig.skeleton, prompts, Options(seed=0), authored=rig.clips)
         clip = replace(clip, name="made")
         paths = folder / f"{file.stem}.glb", folder / f"{file.stem}.bvh"
         io.save(replace(rig, clips=(*rig.clips[:1], clip)), paths[0])
@@ -209,7 +208,7 @@ def lengths(source, clip, skin, primitive):
     place = Placement(source.nodes, chain, clip.n_frames)
     for k in range(len(chain)):
         place.put(k, rest.translations[:, k], rest.rotations[:, k], rest.scales[:, k])
-    get = lambda index: _accessors.read(document, index, "a mesh")  # noqa: E731
+    get = lambda index: read_accessor(document, index, "a mesh")  # noqa: E731
     columns = [chain.index(node) for node in skin.joints]
     bind = get(skin.inverseBindMatrices).astype(np.float64).reshape(-1, 4, 4).transpose(0, 2, 1)[: len(columns)]
     linear = place.linear[:, columns] @ bind[:, :3, :3]

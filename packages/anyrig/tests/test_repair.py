@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyrig import rotations as rot
-from anyrig.augment import stretch
+from anyrig.augmentation import stretch
 from anyrig.carriers import find, parents_first, rehung, tree
-from anyrig.datasets._repair import rigid, settled
-from anyrig.datasets._travel import ground_velocity, with_travel
+from anyrig.conform import settled
+from anyrig.datasets.quaternius import ground_velocity, rigid, with_travel
 from anyrig.skeleton import Clip, Skeleton
 
 seeds = st.integers(0, 2**32 - 1)

@@ -10,11 +10,11 @@ from gltf_oracle import Builder, array, parse
 
 from anyrig import io
 from anyrig import rotations as rot
-from anyrig.augment import stretch
+from anyrig.augmentation import stretch
 from anyrig.cli import main
 from anyrig.datasets import quaternius
 from anyrig.errors import FileError, FileWarning, SettingsError
-from anyrig.io.glb import read_glb
+from anyrig.io import read_glb
 from anyrig.skeleton import Clip, Skeleton
 
 NAMES = ("hip", "thigh", "shin", "foot")

@@ -16,7 +16,7 @@ from gltf_oracle import Builder, array, parse, world_matrices
 from anyrig import io
 from anyrig import rotations as rot
 from anyrig.errors import FileWarning
-from anyrig.io._node_names import bound
+from anyrig.io.gltf_valid import three_name
 from anyrig.skeleton import Clip, Skeleton
 
 READERS = os.environ.get("ANYRIG_READERS")
@@ -316,7 +316,7 @@ def test_clips_of_a_skeleton_from_elsewhere_key_the_same_joints(tmp_path):
         turns = rot.identity(4, 3)
         turns[:, j] = rot.about("x", np.arange(4))
         clips.append(Clip(skeleton, turns, skeleton.offsets, 30.0, name=f"clip {j}"))
-    io.save(io.Model(skeleton, tuple(clips)), tmp_path / "out.glb")
+    io.save(io.Asset(skeleton, tuple(clips)), tmp_path / "out.glb")
     document, _ = parse((tmp_path / "out.glb").read_bytes())
     assert {frozenset(k) for k in keyed(document).values()} == {frozenset((n, "rotation") for n in range(3))}
 
@@ -326,11 +326,11 @@ def by_three(document):
     used, names = {}, {}
 
     def unique(name):
-        if bound(name) in used:
-            used[bound(name)] += 1
-            return f"{bound(name)}_{used[bound(name)]}"
-        used[bound(name)] = 0
-        return bound(name)
+        if three_name(name) in used:
+            used[three_name(name)] += 1
+            return f"{three_name(name)}_{used[three_name(name)]}"
+        used[three_name(name)] = 0
+        return three_name(name)
 
     def visit(n):
         node = document["nodes"][n]

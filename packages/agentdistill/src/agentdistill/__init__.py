@@ -1,6 +1,6 @@
 """Distil a strong model's tool-using behaviour into small language models.
 
-The names below are the public library; each is imported when it is first used. ``docs/library.md`` shows them at work.
+The names below are the public library; each is imported when it is first used. ``examples/loop.py`` shows them at work.
 """
 
 from __future__ import annotations

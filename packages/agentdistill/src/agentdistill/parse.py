@@ -562,10 +562,10 @@ def _answer_of(reply: str) -> str | None:
         return last_boxed(tagged[-1]) or _answer_of(tagged[-1]) or _bare(tagged[-1])
     labelled = [a for a in _labelled(reply) if a]
     if labelled:
-        whole = _SENTENCE.match(labelled[-1])  # Final Answer: The final answer is $6$. I hope it is correct.
-        return (_said(whole["rest"]) if whole else None) or labelled[-1]
-    for sentence in (_SENTENCE, *_SENTENCES):
-        if said := [a for m in sentence.finditer(reply) if (a := _said(m["rest"]))]:
+        sentence = _SENTENCE.match(labelled[-1])  # Final Answer: The final answer is $6$. I hope it is correct.
+        return (_said(sentence["rest"]) if sentence else None) or labelled[-1]
+    for pattern in (_SENTENCE, *_SENTENCES):
+        if said := [a for m in pattern.finditer(reply) if (a := _said(m["rest"]))]:
             return said[-1]
     quoted = [_value(m["value"]) for m in _QUOTED_ANSWER.finditer(reply)]
     return quoted[-1] if quoted else None

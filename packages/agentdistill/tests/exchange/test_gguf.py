@@ -21,11 +21,11 @@ from agentdistill.checkpoints import locate
 from agentdistill.cli import main
 from agentdistill.errors import ModelError, UserError
 from agentdistill.exchange import write_gguf
-from agentdistill.exchange._gguf_vocab import behind, nearest_cut
-from agentdistill.exchange._modelfile import modelfile, turns_of
+from agentdistill.exchange._gguf import behind, nearest_cut
+from agentdistill.exchange.llamacpp import modelfile, turns_of
 from agentdistill.gguf_bases.rotary import llama3_factors
 from agentdistill.gguf_bases.ways import WAYS
-from agentdistill.models._weights import load_tokenizer
+from agentdistill.models.weights import load_tokenizer
 from agentdistill.pipeline.layout import trained
 from agentdistill.pipeline.run import Run
 from agentdistill.prompts import load_style

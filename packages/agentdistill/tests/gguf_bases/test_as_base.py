@@ -21,7 +21,7 @@ from agentdistill.cli import main
 from agentdistill.errors import ModelError
 from agentdistill.exchange import write_model
 from agentdistill.models import load_model
-from agentdistill.models._weights import resolve
+from agentdistill.models.weights import resolve
 from agentdistill.pipeline import run_recipe
 from agentdistill.pipeline.run import Run
 from agentdistill.progress import Silent

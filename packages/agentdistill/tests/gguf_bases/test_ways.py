@@ -13,7 +13,7 @@ from agentdistill.checkpoints import SMOLLM2
 from agentdistill.errors import ModelError
 from agentdistill.gguf_bases import tokenizer_of
 from agentdistill.gguf_bases.ways import WAYS, way_of
-from agentdistill.models._weights import load_tokenizer
+from agentdistill.models.weights import load_tokenizer
 
 GOLDEN = json.loads((Path(__file__).parent / "llama_ids.json").read_text(encoding="utf-8"))
 

@@ -401,10 +401,10 @@ def test_a_passing_failure_is_tried_again_and_then_named(name, monkeypatch):
 
 def quick(monkeypatch):
     """Keep the waits' order, not their length."""
-    from agentdistill.models import _retry
+    from agentdistill.models import server
 
-    before = _retry._backoff
-    monkeypatch.setattr(_retry, "_backoff", lambda policy, n: before(policy, n) / 100)
+    before = server._backoff
+    monkeypatch.setattr(server, "_backoff", lambda policy, n: before(policy, n) / 100)
 
 
 def test_a_refused_connection_is_named(monkeypatch):
@@ -455,7 +455,7 @@ def test_a_wait_longer_than_our_patience_is_not_begun():
 
 
 def test_waits_double_and_are_spread():
-    from agentdistill.models._retry import Policy, _backoff
+    from agentdistill.models.server import Policy, _backoff
 
     policy = Policy(first_wait_s=1, longest_wait_s=10)
     for n, full in ((1, 1), (2, 2), (3, 4), (5, 10), (5000, 10)):
@@ -500,14 +500,14 @@ def test_a_server_that_fails_in_every_way_loses_nothing_and_doubles_nothing(monk
     ],
 )
 def test_retry_after_in_all_its_forms(headers, wait):
-    from agentdistill.models._retry import retry_after
+    from agentdistill.models.server import retry_after
 
     assert retry_after(headers) == wait
 
 
 @given(st.integers(0, 10_000), st.lists(st.integers(0, 500), min_size=1, max_size=9))
 def test_tokens_of_all_choices_are_shared_out_without_loss(total, lengths):
-    from agentdistill.models._reply import _shares
+    from agentdistill.models.server import _shares
 
     shares = _shares(total, lengths)
     assert sum(shares) == total
@@ -739,7 +739,7 @@ def test_a_prompt_as_text_is_read_as_the_ids_a_local_model_is_given(name, tmp_pa
     from tiny_models import CONVENTIONS, build_tokenizer
     from tokenizers.processors import TemplateProcessing
 
-    from agentdistill.models._prefix import LocalTemplate
+    from agentdistill.models.endpoint import LocalTemplate
 
     tokenizer = copy.deepcopy(build_tokenizer(name))
     if bos := CONVENTIONS[name].bos:  # as the real ones: it begins every text with its marker

@@ -165,7 +165,7 @@ def test_the_way_to_cut_text_is_emulated_as_llama_cpp_does_it(files):
     """What an export says of llama.cpp's own spelling holds for the real one."""
     from transformers import AutoTokenizer
 
-    from agentdistill.exchange._gguf_vocab import SAMPLES, behind, nearest_cut
+    from agentdistill.exchange._gguf import SAMPLES, behind, nearest_cut
     from agentdistill.models._llama import Llama
 
     tokenizer = AutoTokenizer.from_pretrained(files["f32"].parent)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentdistill.models._too_long import is_too_long, room
+from agentdistill.models.server import is_too_long, room
 
 TOO_LONG: list[tuple[str, int | None]] = [
     ("This model's maximum context length is 100 tokens. However, you requested 150 tokens (90 in the messages, 60 in "

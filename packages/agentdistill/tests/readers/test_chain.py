@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentdistill.readers._chain import Chain, chain
-from agentdistill.readers._prose import sentences
-from agentdistill.readers._stated import Stated, stated
+from agentdistill.readers.fireact import Chain, Stated, chain, sentences, stated
 
 
 def test_sentences_end_where_a_reader_ends_them():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentdistill.parse import extract_answer
-from agentdistill.readers._program import NoProgram, program
+from agentdistill.readers.program import NoProgram, program
 from agentdistill.types import End, StepStatus
 
 

@@ -14,8 +14,7 @@ import pytest
 
 from agentdistill import scorers
 from agentdistill.readers import Draft, find_reader, read_drafts
-from agentdistill.readers._arithmetic import same
-from agentdistill.readers._words import numbers, numerals
+from agentdistill.readers.arithmetic import numbers, numerals, same
 from agentdistill.scorers.short import contains
 
 EVERY = 150

@@ -11,8 +11,7 @@ import pytest
 from agentdistill.errors import UserError
 from agentdistill.parse import extract_answer
 from agentdistill.readers import Draft, LeftOut, find_reader, read_drafts, reasoning_gym
-from agentdistill.readers._arithmetic import same
-from agentdistill.readers._words import numbers
+from agentdistill.readers.arithmetic import numbers, same
 from agentdistill.tasks.reasoning_gym import problems
 
 pytest.importorskip("reasoning_gym", reason="the extra agentdistill[gym] is not installed")

@@ -10,8 +10,7 @@ import pytest
 from chromium import Chromium, find_chromium
 from synthetic_run import HOSTILE
 
-from agentdistill.report.outcome import outcome
-from agentdistill.report.run import read_run
+from agentdistill.report.run import outcome, read_run
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium on the path; set CHROMIUM to its program")
 

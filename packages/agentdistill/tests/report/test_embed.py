@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_run import HOSTILE, Message, Problem, final_step
 
-from agentdistill.report import _embed
-from agentdistill.report._embed import embed, sample, script_json
-from agentdistill.report.outcome import outcome
-from agentdistill.report.run import Part, Run, read_run
+from agentdistill.report import page
+from agentdistill.report.page import embed, sample, script_json
+from agentdistill.report.run import Part, Run, outcome, read_run
 from agentdistill.types import End, Score, Source, Step, StepStatus, Trace
 
 
@@ -85,14 +84,14 @@ def test_a_runaway_text_is_cut_and_says_so(tmp_path):
     long = Trace("1", Problem("1", "q" * 50_000, "a"), "agent", "m", (), (), End.ANSWERED)
     packed = embed(Run(tmp_path, {}, (), (), (), (Part("evaluate", "x--agent", (long,)),)))
     question = packed["strings"][packed["traces"][0]["q"]]
-    assert len(question) < _embed.MAX_FIELD + 100
+    assert len(question) < page.MAX_FIELD + 100
     assert question.endswith("30,000 more characters are in traces.jsonl")
 
 
 def test_offsets_count_as_javascript_does():
     content = "😀 first. Code:\n```py\nprint('😀')\n```"
     reply = Message("assistant", content, Source.MODEL, prefix="😀 first.")
-    row = _embed._Packer().step(Step(reply, StepStatus.OK, "print('😀')"))
+    row = page._Packer().step(Step(reply, StepStatus.OK, "print('😀')"))
     units = content.encode("utf-16-le")
 
     def cut(start, end):

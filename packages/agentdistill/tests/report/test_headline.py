@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentdistill.report._headline import comparisons, reading
+from agentdistill.report.comparisons import comparisons, reading
 from agentdistill.report.run import Part
 from agentdistill.types import End, Problem, Score, Trace
 

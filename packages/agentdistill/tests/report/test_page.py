@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from synthetic_run import HOSTILE, _problem, episode, write_run
 
 from agentdistill.report import ladder_svg, render, summarize, write_report
-from agentdistill.report._svg import spread
+from agentdistill.report.svg import spread
 from agentdistill.store import write_json, write_jsonl
 
 

@@ -11,8 +11,7 @@ import pytest
 from scripted_ladder import METHODS, PROBLEMS, SIZES, write_ladder
 
 from agentdistill.cli import main
-from agentdistill.report import _paper as paper
-from agentdistill.report import markdown, summarize, table
+from agentdistill.report import markdown, summarize, table, tables
 from agentdistill.store import read_traces
 from agentdistill.types import StepStatus, Trace
 
@@ -99,7 +98,7 @@ def grids(page: str) -> list[list[list[str]]]:
 
 def test_the_papers_table_stands_beside_ours(made: dict[str, Any], page: str) -> None:
     accuracy, ratios, *_ = grids(page)
-    assert accuracy[0] == ["method", *SIZES, *(f"paper {s}" for s in paper.SIZES)]
+    assert accuracy[0] == ["method", *SIZES, *(f"paper {s}" for s in tables.PAPER_SIZES)]
     rows = {r[0]: r[1:] for r in accuracy[2:]}
     assert rows["CoT distilled"][2:] == ["13.64", "21.28", "27.72", "33.54"]
     assert rows["Agent distilled + prefix + SAG"][2:] == ["21.90", "30.55", "36.60", "42.68"]
@@ -115,7 +114,7 @@ def test_the_papers_table_stands_beside_ours(made: dict[str, Any], page: str) ->
 
 
 def label(method: str) -> str:
-    from agentdistill.report._svg import method_label
+    from agentdistill.report.run import method_label
 
     return method_label(method)
 
@@ -150,7 +149,7 @@ def test_names_cannot_break_a_table(made: dict[str, Any]) -> None:
 def test_beyond_the_papers_ratio_is_what_the_interval_allows(
     made: dict[str, Any], interval: dict[str, Any] | None, said: str
 ) -> None:
-    row = next(r for r in made["next_size_up"] if r["method"] == paper.WHOLE_METHOD)
+    row = next(r for r in made["next_size_up"] if r["method"] == tables.WHOLE_METHOD)
     ratio = None if interval is None else 1.2
     only = {**made, "next_size_up": [{**row, "ratio": ratio, "ratio_interval": interval}]}
     (found,) = grids(markdown(only))[1][2:]
@@ -158,10 +157,10 @@ def test_beyond_the_papers_ratio_is_what_the_interval_allows(
 
 
 def test_the_papers_ratios() -> None:
-    assert [round(paper.ratio(paper.WHOLE_METHOD, i) or 0, 2) for i in range(3)] == [1.03, 1.10, 1.09]
-    assert paper.ratio(paper.WHOLE_METHOD, 3) is None
-    assert paper.difference("agent-distill", "cot-distill", 0) == pytest.approx(5.6)
-    assert paper.accuracy("agent-sag", 0) is None
+    assert [round(tables.paper_ratio(tables.WHOLE_METHOD, i) or 0, 2) for i in range(3)] == [1.03, 1.10, 1.09]
+    assert tables.paper_ratio(tables.WHOLE_METHOD, 3) is None
+    assert tables.paper_difference("agent-distill", "cot-distill", 0) == pytest.approx(5.6)
+    assert tables.paper_accuracy("agent-sag", 0) is None
 
 
 def test_the_command_writes_the_page_and_its_numbers(

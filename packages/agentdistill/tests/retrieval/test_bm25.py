@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agentdistill.errors import DataError, InfrastructureError, UserError
 from agentdistill.registry import names
-from agentdistill.retrieval import Passage, _postings, bm25, build_retriever, load_corpus
+from agentdistill.retrieval import Passage, bm25, build_retriever, load_corpus
 from agentdistill.retrieval.bm25 import tokens
 
 DATA = Path(__file__).parents[4].parent / "shared" / "data" / "retrieval"
@@ -164,12 +164,12 @@ def test_the_scores_are_those_of_bm25s_to_the_last_bit_whatever_the_blocks(texts
     if not any(texts):
         return
     theirs = ByBm25s(passages, weight, *k1_b)
-    whole = _postings.BLOCK
+    whole = bm25.BLOCK
     try:
-        _postings.BLOCK = block
-        ours = _postings.build(passages, None, title_weight=weight, k1=k1_b[0], b=k1_b[1], advance=lambda n: None)
+        bm25.BLOCK = block
+        ours = bm25.build_postings(passages, None, title_weight=weight, k1=k1_b[0], b=k1_b[1], advance=lambda n: None)
     finally:
-        _postings.BLOCK = whole
+        bm25.BLOCK = whole
     assert ours.starts.tolist() == theirs.starts
     assert ours.rows.tolist() == theirs.rows.tolist()
     assert ours.scores.tobytes() == theirs.scores.tobytes()

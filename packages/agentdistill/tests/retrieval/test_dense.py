@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from agentdistill.errors import DataError, InfrastructureError, ModelError, UserError
-from agentdistill.retrieval import Passage, _vectors, build_retriever
+from agentdistill.retrieval import Passage, build_retriever, dense
 from agentdistill.retrieval.bm25 import tokens
 
 installed = find_spec("sentence_transformers") is not None and find_spec("faiss") is not None
@@ -134,7 +134,7 @@ def test_another_encoder_prefix_or_corpus_is_another_index(tmp_path):
 @needs_faiss
 @pytest.mark.parametrize("torn", [0, 7])
 def test_an_indexing_that_was_killed_goes_on_where_it_stopped(tmp_path, monkeypatch, torn):
-    monkeypatch.setattr(_vectors, "PIECE", 50)
+    monkeypatch.setattr(dense, "PIECE", 50)
     whole = build_retriever("dense", MANY, encoder=Bag())
 
     class Killed(Bag):

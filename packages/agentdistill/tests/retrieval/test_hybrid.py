@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentdistill.errors import DataError, InfrastructureError, UserError
-from agentdistill.retrieval import Passage, _names, build_retriever, load_corpus
+from agentdistill.retrieval import Passage, build_retriever, load_corpus
+from agentdistill.retrieval.bm25 import tokens
+from agentdistill.retrieval.hybrid import Names, build_names, name_of
 
 DATA = Path(__file__).parents[4].parent / "shared" / "data" / "retrieval"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the retrieval files are not in {DATA}")
@@ -49,13 +51,13 @@ def test_a_name_counts_whatever_stands_in_brackets_behind_it() -> None:
     assert titles(named.search("the last lathe in velmora", 9)) == ["The Last Lathe", "Velmora"]  # no capitals at all
 
 
-def found(names: _names.Names, text: str) -> list[tuple[str, ...]]:
+def found(names: Names, text: str) -> list[tuple[str, ...]]:
     return [m.terms for m in names.mentions(text, lambda term: False)]
 
 
 def test_of_names_that_overlap_the_longest_counts_and_each_once() -> None:
     passages = [Passage(t, "") for t in ("New York", "York", "New York City", "City", "Ålborg", "東京")]
-    names = _names.build(passages, None, lambda n: None)
+    names = build_names(passages, None, lambda n: None)
     assert names is not None
     assert found(names, "From New York City to New York, York and New York.") == [
         ("new", "york", "city"),
@@ -73,19 +75,19 @@ TITLES = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map("
 
 @given(TITLES, st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join))
 def test_names_are_found_as_a_pass_over_all_titles_would(known: list[str], text: str) -> None:
-    names = _names.build([Passage(t, "") for t in known], None, lambda n: None)
+    names = build_names([Passage(t, "") for t in known], None, lambda n: None)
     assert names is not None
-    terms, at, expected = _names.tokens(text), 0, []
+    terms, at, expected = tokens(text), 0, []
     raised = [w != w.lower() or w.isdigit() for w in text.split()]
     while at < len(terms):
-        ends = [e for e in range(at + 1, len(terms) + 1) if any(_names.name_of(t) == terms[at:e] for t in known)]
+        ends = [e for e in range(at + 1, len(terms) + 1) if any(name_of(t) == terms[at:e] for t in known)]
         ends = [e for e in ends if any(raised[at:e]) or not any(raised)]
         if ends:
             expected.append(tuple(terms[at : max(ends)]))
         at = max(ends, default=at + 1)
     assert found(names, text) == list(dict.fromkeys(expected))
     for mention in names.mentions(text, lambda term: False):
-        assert mention.rows.tolist() == [i for i, t in enumerate(known) if tuple(_names.name_of(t)) == mention.terms]
+        assert mention.rows.tolist() == [i for i, t in enumerate(known) if tuple(name_of(t)) == mention.terms]
 
 
 def test_a_common_word_is_no_name() -> None:
@@ -143,7 +145,7 @@ def test_a_dense_view_is_one_more() -> None:
 def test_the_names_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = build_retriever("hybrid", FILMS, cache=tmp_path)
     assert sorted(p.name.split("-")[0] for p in tmp_path.iterdir()) == ["bm25", "names"]
-    monkeypatch.setattr(_names, "build", lambda *a: pytest.fail("built again"))
+    monkeypatch.setattr("agentdistill.retrieval.hybrid.build_names", lambda *a: pytest.fail("built again"))
     assert build_retriever("hybrid", FILMS, cache=tmp_path, n_sources=1).search(WHERE, 3) == first.search(WHERE, 3)
     (folder,) = tmp_path.glob("names-*")
     (folder / "rows.npy").write_bytes(b"")

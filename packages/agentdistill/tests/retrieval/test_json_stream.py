@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agentdistill.errors import DataError
-from agentdistill.retrieval import _json_stream
-from agentdistill.retrieval._json_stream import items
+from agentdistill.retrieval import corpus
+from agentdistill.retrieval.corpus import items
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -31,7 +31,7 @@ def test_pieces_of_any_size_give_the_same_values(
     path = tmp_path / "c.json"
     path.write_text(json.dumps(whole, indent=indent, ensure_ascii=escaped), encoding="utf-8", errors="replace")
     read = json.loads(path.read_text(encoding="utf-8"))
-    monkeypatch.setattr(_json_stream, "CHUNK", chunk)
+    monkeypatch.setattr(corpus, "CHUNK", chunk)
     expected = [(None, v) for v in read] if isinstance(read, list) else list(read.items())
     assert list(items(path)) == expected
 
@@ -46,7 +46,7 @@ def test_what_is_not_json_is_refused_with_the_line_that_the_whole_would_name(
 ) -> None:
     path = tmp_path / "c.json"
     path.write_text(text, encoding="utf-8", newline="")
-    monkeypatch.setattr(_json_stream, "CHUNK", chunk)
+    monkeypatch.setattr(corpus, "CHUNK", chunk)
     try:
         whole = json.loads(text)
     except json.JSONDecodeError as e:
@@ -67,15 +67,15 @@ def test_anything_but_a_list_or_an_object_is_no_corpus(tmp_path: Path, text: str
 def test_only_a_piece_of_the_file_is_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "c.json"
     path.write_text(json.dumps([{"title": str(i), "text": "x" * 100} for i in range(2000)]))
-    monkeypatch.setattr(_json_stream, "CHUNK", 500)
+    monkeypatch.setattr(corpus, "CHUNK", 500)
     held = []
-    real = _json_stream._Text.value
+    real = corpus._JsonText.value
 
     def watched(text: Any) -> Any:
         held.append(len(text._held))
         return real(text)
 
-    monkeypatch.setattr(_json_stream._Text, "value", watched)
+    monkeypatch.setattr(corpus._JsonText, "value", watched)
     assert sum(1 for _ in items(path)) == 2000
     assert max(held) < 1500
 

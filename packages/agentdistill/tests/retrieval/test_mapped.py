@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from made_traces import source_environment
 
 from agentdistill.errors import DataError, InfrastructureError
-from agentdistill.retrieval import Passage, _mapped, build_retriever, load_corpus, open_corpus
-from agentdistill.retrieval._mapped import corpus_digest
+from agentdistill.retrieval import Passage, build_retriever, load_corpus, mapped, open_corpus
+from agentdistill.retrieval.mapped import corpus_digest
 from agentdistill.store import digest
 
 ROWS = st.lists(
@@ -62,7 +62,7 @@ def test_it_is_written_once_and_found_by_content(tmp_path: Path, monkeypatch: py
     path = write(tmp_path / "c.jsonl", [("A", "one"), ("B", "two")])
     open_corpus(path, index)
     with monkeypatch.context() as m:
-        m.setattr(_mapped, "_write", lambda *a: pytest.fail("written again"))
+        m.setattr(mapped, "_write_corpus", lambda *a: pytest.fail("written again"))
         open_corpus(path, index)
         open_corpus(path.rename(tmp_path / "d.jsonl"), index)
     write(tmp_path / "d.jsonl", [("A", "one"), ("B", "too")])
@@ -81,16 +81,16 @@ def test_one_content_in_two_forms_shares_its_index(tmp_path: Path) -> None:
 
 
 def test_large_files_are_hashed_again_only_when_they_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_mapped, "LARGE", 0)
+    monkeypatch.setattr(mapped, "LARGE", 0)
     index, path = tmp_path / "index", write(tmp_path / "c.jsonl", [("A", "one")])
     now = time.time_ns()
-    monkeypatch.setattr(_mapped.time, "time_ns", lambda: now)
+    monkeypatch.setattr(mapped.time, "time_ns", lambda: now)
     open_corpus(path, index)
     assert not (index / "files.json").exists()  # it changed a moment ago
-    monkeypatch.setattr(_mapped.time, "time_ns", lambda: now + 5_000_000_000)
+    monkeypatch.setattr(mapped.time, "time_ns", lambda: now + 5_000_000_000)
     open_corpus(path, index)
     with monkeypatch.context() as m:
-        m.setattr(_mapped, "file_digest", lambda p: pytest.fail("hashed again"))
+        m.setattr(mapped, "file_digest", lambda p: pytest.fail("hashed again"))
         open_corpus(path, index)
     times = path.stat()
     write(path, [("A", "two")])
@@ -111,7 +111,7 @@ def test_several_at_once_write_it_once(tmp_path: Path) -> None:
 
 KILLED = """
 import os, sys
-from agentdistill.retrieval import build_retriever, open_corpus, _mapped, _postings
+from agentdistill.retrieval import build_retriever, open_corpus, bm25, mapped
 from agentdistill.retrieval.corpus import read_corpus
 what, path, index = sys.argv[1:]
 def dying(rows):
@@ -120,10 +120,10 @@ def dying(rows):
             os._exit(9)
         yield p
 if what == "corpus":
-    _mapped.read_corpus = lambda source: dying(read_corpus(source))
+    mapped.read_corpus = lambda source: dying(read_corpus(source))
 corpus = open_corpus(path, index_path := __import__("pathlib").Path(index))
-whole = _postings.build
-_postings.build = lambda passages, *a, **k: whole(dying(passages), *a, **k)
+whole = bm25.build_postings
+bm25.build_postings = lambda passages, *a, **k: whole(dying(passages), *a, **k)
 build_retriever("bm25", corpus, cache=index_path)
 """
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from agentdistill.errors import DataError, UserError
 from agentdistill.problems import load_problems, passages_beside, supporting_titles
 from agentdistill.retrieval import Passage, build_retriever, load_corpus, open_corpus
-from agentdistill.retrieval._distinct import Distinct
+from agentdistill.retrieval.corpus import Distinct
 from agentdistill.tasks import benchmarks, open_search
 
 SHARED = Path(__file__).parents[4].parent / "shared" / "data"

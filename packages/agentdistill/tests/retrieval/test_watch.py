@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentdistill.retrieval import Passage, _watch, build_retriever, open_corpus
+from agentdistill.retrieval import Passage, build_retriever, mapped, open_corpus
 
 PASSAGES = [Passage(f"Place {i}", f"words {i}") for i in range(2500)]
 
@@ -52,7 +52,7 @@ def test_a_quick_build_is_silent_and_a_long_one_is_not(
 ) -> None:
     build_retriever("bm25", PASSAGES)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(_watch, "QUIET_S", -1.0)
+    monkeypatch.setattr(mapped, "QUIET_S", -1.0)
     build_retriever("bm25", PASSAGES)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("index     bm25  1,000/2,500 passages")

@@ -105,7 +105,7 @@ def test_the_first_waits_and_the_second_does_not(run, environment, n_signals):
 
 @pytest.mark.parametrize("options", [[], ["--json"], ["--verify", "2"]])
 def test_a_dead_address_is_told_with_its_reason_and_a_status(run, capsys, monkeypatch, options):
-    monkeypatch.setattr("agentdistill.models._retry.asyncio.sleep", _at_once)
+    monkeypatch.setattr("agentdistill.models.server.asyncio.sleep", _at_once)
     dead = ["--url", "http://127.0.0.1:9/v1", "--name", "far"]
     assert main(["ask", str(run), "How long?", *dead, *options]) == 1
     out, err = capsys.readouterr()

@@ -6,9 +6,9 @@ import re
 import pytest
 
 from agentdistill.errors import UserError
+from agentdistill.report.views import compare, compare_runs
 from agentdistill.store import write_jsonl
 from agentdistill.types import End, Problem, Score, Trace
-from agentdistill.views import compare, compare_runs
 
 
 def write(root, name, verdicts, family="f"):

@@ -6,7 +6,7 @@ import pytest
 
 from agentdistill.errors import UserError
 from agentdistill.report.run import read_run
-from agentdistill.views import Filters, list_traces, show_run
+from agentdistill.report.views import Filters, list_traces, show_run
 
 
 def everything(run_dir):

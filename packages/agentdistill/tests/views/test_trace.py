@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 from synthetic_run import UNICODE, _problem, episode
 
 from agentdistill.errors import UserError
-from agentdistill.report.outcome import tools_used
-from agentdistill.report.run import read_run
+from agentdistill.report.run import read_run, tools_used
+from agentdistill.report.views import find_trace, one_line, plain, show_trace, trace_facts
 from agentdistill.store import from_dict, write_jsonl
 from agentdistill.types import Trace
-from agentdistill.views import find_trace, show_trace, trace_facts
-from agentdistill.views._text import one_line, plain
 
 UNDERLINED = re.compile(r"\x1b\[(?:\d+;)*4[;m]")
 COLOURS = re.compile(r"\x1b\[[\d;]*m")

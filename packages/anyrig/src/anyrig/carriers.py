@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyrig import rotations as rot
 from anyrig.conform import extent
+from anyrig.rotations import Array
 from anyrig.skeleton import FREE, Clip, Skeleton
 
-Array = NDArray[np.float64]
 Motion = tuple[Array, Array]
 """Local rotations (T, J, 4) and translations (T, J, 3)."""
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from anyrig import rotations as rot
 from anyrig.errors import SettingsError
+from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
-
-Array = NDArray[np.float64]
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254, "ft": 0.3048}
 """Metres in one unit."""
@@ -131,3 +131,18 @@ def _seam(clip: Clip) -> tuple[Array, Array]:
 def _yaw(q: Array) -> Array:
     """The part of a rotation that is about the vertical (its twist about y); the identity where there is none."""
     return rot.normalize(q * np.array([1.0, 0.0, 1.0, 0.0]))
+
+
+def settled(clips: Sequence[Clip]) -> list[Clip]:
+    """The clips with a joint that keeps one and the same translation in all of them resting there.
+
+    Where rest pose and clips were authored apart, offsets otherwise disagree with every frame there is.
+    """
+    skeleton = clips[0].skeleton
+    translations = np.concatenate([c.translations for c in clips])
+    middle = np.median(translations, axis=0)
+    steady = np.linalg.norm(translations - middle, axis=-1).max(axis=0) < 1e-4 * extent(skeleton)
+    steady[list(skeleton.roots)] = False
+    offsets = np.where(steady[:, None], middle, skeleton.offsets)
+    rested = replace(skeleton, offsets=offsets)
+    return [replace(c, skeleton=rested, translations=np.where(steady[:, None], offsets, c.translations)) for c in clips]

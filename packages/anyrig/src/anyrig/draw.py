@@ -9,15 +9,14 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from anyrig.errors import FileError, SettingsError
+from anyrig.rotations import Array
 from anyrig.skeleton import Clip
 
 __all__ = ["contact_sheet"]
 
-Array = NDArray[np.float64]
 Colour = tuple[int, int, int]
 
 _PAPER: Colour = (255, 255, 255)

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from anyrig import rotations as rot
 from anyrig.errors import ClipError, SkeletonError
-
-Array = NDArray[np.float64]
+from anyrig.rotations import Array
 
 FREE = -2
 """The carrier of a joint that carries nothing of the mesh."""

@@ -36,9 +36,9 @@ def generate(files, *more):
     return main(["generate", *common, *more])
 
 
-def test_every_verb_has_its_module_and_every_module_its_verb():
-    modules = {m.name for m in pkgutil.iter_modules(anyrig.cli.__path__) if not m.name.startswith("_")}
-    assert modules == set(VERBS)
+def test_every_module_has_a_verb():
+    modules = {m.name for m in pkgutil.iter_modules(anyrig.cli.__path__)}
+    assert modules == {module for module, _ in VERBS.values()}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], *[[v, "--help"] for v in VERBS]])

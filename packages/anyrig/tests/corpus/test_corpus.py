@@ -13,15 +13,15 @@ from anyrig import creatures
 from anyrig.corpus import (
     HELD_OUT_KINDS,
     HELD_OUT_PAIRS,
-    Deal,
+    BatchConfig,
     Selection,
+    batches,
     build,
-    deal,
     load_examples,
     make_example,
+    n_batches,
     seed_of,
 )
-from anyrig.corpus.batches import n_batches
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import rig_code
 
@@ -105,14 +105,14 @@ def test_examples_come_back_from_disk_and_are_not_made_twice(shards):
 
 def test_batches_deal_every_example_once_and_the_same_again(shards):
     examples = load_examples(shards[1])
-    how = Deal(tokens=600)
-    first = list(deal(examples, how, 3, 0))
+    how = BatchConfig(tokens=600)
+    first = list(batches(examples, how, 3, 0))
     assert sum(len(b.texts) for b in first) == 12
     assert len(first) == n_batches(examples, how, 3, 0)
-    for a, b in zip(first, deal(examples, how, 3, 0), strict=True):
+    for a, b in zip(first, batches(examples, how, 3, 0), strict=True):
         torch.testing.assert_close(a.clean, b.clean)
         assert a.texts == b.texts
-    other = list(deal(examples, how, 3, 1))
+    other = list(batches(examples, how, 3, 1))
     assert any(a.texts != b.texts for a, b in zip(first, other, strict=False))
     for batch in first:
         b, t, n, _ = batch.clean.shape
@@ -123,15 +123,15 @@ def test_batches_deal_every_example_once_and_the_same_again(shards):
 
 def test_poses_are_single_patches(shards):
     examples = load_examples(shards[1])
-    assert {b.clean.shape[1] for b in deal(examples, Deal(poses=True, patch=4), 0, 0)} == {4}
+    assert {b.clean.shape[1] for b in batches(examples, BatchConfig(poses=True, patch=4), 0, 0)} == {4}
 
 
 def test_texts_and_names_are_left_out_as_often_as_asked(shards):
     examples = load_examples(shards[1])
-    batches = list(deal(examples, Deal(untitled=1.0, unnamed=1.0), 0, 0))
-    assert {t for b in batches for t in b.texts} == {""}
-    assert all(b.rig.names.abs().sum() == 0 for b in batches)
-    kept = list(deal(examples, Deal(untitled=0.0, unnamed=0.0), 0, 0))
+    made = list(batches(examples, BatchConfig(untitled=1.0, unnamed=1.0), 0, 0))
+    assert {t for b in made for t in b.texts} == {""}
+    assert all(b.rig.names.abs().sum() == 0 for b in made)
+    kept = list(batches(examples, BatchConfig(untitled=0.0, unnamed=0.0), 0, 0))
     assert all(t for b in kept for t in b.texts)
 
 

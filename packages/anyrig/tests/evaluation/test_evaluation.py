@@ -9,21 +9,21 @@ import pytest
 import torch
 
 from anyrig import creatures
-from anyrig.corpus import HELD_OUT_KINDS, HELD_OUT_PAIRS, Deal, Selection, deal, make_example
+from anyrig.corpus import HELD_OUT_KINDS, HELD_OUT_PAIRS, BatchConfig, Selection, batches, make_example
 from anyrig.errors import FileError, SettingsError
 from anyrig.evaluation import (
     Evaluator,
     EvaluatorSettings,
     Nearest,
     Plan,
+    RowCache,
     evaluate,
     load_evaluator,
     measures,
     retarget,
     save_evaluator,
-    teach,
+    train_evaluator,
 )
-from anyrig.evaluation.kept import Kept
 from anyrig.evaluation.run import by_retrieval, questions
 from anyrig.features import POSITION, encode
 
@@ -37,14 +37,14 @@ def a_clip(action, kind="quadruped", seed=3):
 def evaluator(tmp_path_factory):
     torch.set_num_threads(1)
     settings = EvaluatorSettings(n_clips=10, steps=4, tokens=1500, lr=4e-3)
-    return teach(settings, tmp_path_factory.mktemp("clips"))
+    return train_evaluator(settings, tmp_path_factory.mktemp("clips"))
 
 
 def test_an_evaluator_learns_which_text_belongs_to_which_motion():
     torch.manual_seed(0)
     examples = [make_example(Selection("valid", creatures.kinds()), k)[0] for k in range(6)]
-    how = Deal(tokens=20_000, max_frames=24, untitled=0.0)
-    (batch,) = deal(examples, how, 0, 0)
+    how = BatchConfig(tokens=20_000, max_frames=24, untitled=0.0)
+    (batch,) = batches(examples, how, 0, 0)
     assert len(set(batch.texts)) == 6
     evaluator = Evaluator()
     optimizer = torch.optim.Adam(evaluator.parameters(), lr=2e-3)
@@ -133,13 +133,13 @@ def test_what_was_measured_is_not_measured_again(tmp_path):
         made.append(value)
         return {"R@1": value} if value else None
 
-    first = Kept(path)
+    first = RowCache(path)
     assert first.row(["a", 0], lambda: make(0.5)) == first.row(["a", 0], lambda: make(0.6)) == {"R@1": 0.5}
     assert first.row(["a", 1], lambda: make(0.0)) is None
     first.row(["b", 0], lambda: make(0.7))
     path.write_text(path.read_text()[:-9])  # cut off
     for _ in range(2):
-        again = Kept(path)
+        again = RowCache(path)
         assert again.row(["a", 0], lambda: make(0.6)) == {"R@1": 0.5}
         assert again.row(["a", 1], lambda: make(0.6)) is None
         assert again.row(["b", 0], lambda: make(0.8)) == {"R@1": 0.8}

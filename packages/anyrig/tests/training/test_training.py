@@ -10,8 +10,7 @@ import torch
 
 from anyrig.errors import FileError, SettingsError
 from anyrig.model import ModelConfig, load_model
-from anyrig.training import TrainSettings, Weights, losses, train
-from anyrig.training.losses import ground_speed
+from anyrig.training import TrainSettings, Weights, ground_speed, losses, train
 
 SMALL = ModelConfig(width=16, layers=1, heads=2, text_width=8, text_layers=1)
 
@@ -77,15 +76,15 @@ def test_it_learns(tmp_path):
 
 
 def test_the_truth_has_no_loss_but_what_its_feet_slide():
-    from anyrig.corpus import Deal, Selection, deal, make_example
+    from anyrig.corpus import BatchConfig, Selection, batches, make_example
 
     example, _ = make_example(Selection("train", ("quadruped",)), 1, varied=False)
-    (batch,) = deal([example], Deal(), 0, 0)
+    (batch,) = batches([example], BatchConfig(), 0, 0)
     terms = losses(batch.clean, batch.clean, batch.rig, 15.0, Weights(), torch.ones(1))
     assert all(float(v) < 1e-5 for k, v in terms.items() if k != "skate")
     assert float(terms["skate"]) < 0.5
     worse = losses(batch.clean + 0.3, batch.clean, batch.rig, 15.0, Weights(), torch.ones(1))
-    assert all(float(worse[k]) > float(terms[k]) for k in ("joints", "path", "places"))
+    assert all(float(worse[k]) > float(terms[k]) for k in ("joints", "path", "positions"))
     surer = losses(batch.clean + 0.3, batch.clean, batch.rig, 15.0, Weights(), torch.full((1,), 0.5))
     assert float(surer["joints"]) == pytest.approx(4 * float(worse["joints"]))
 
@@ -123,7 +122,7 @@ def test_settings_come_back_from_a_file():
 
 
 def test_muon_is_pytorchs_but_for_its_rounding():
-    from anyrig.training.optimizers import Muon, orthogonal
+    from anyrig.training import Muon, orthogonal
 
     torch.manual_seed(0)
     start = [torch.randn(8, 8), torch.randn(6, 3), torch.randn(4, 16)]
@@ -143,7 +142,7 @@ def test_muon_is_pytorchs_but_for_its_rounding():
 
 
 def test_captions_of_one_motion_are_told_from_others():
-    from anyrig.training.losses import text_loss
+    from anyrig.training import text_loss
 
     here = torch.eye(4)
     none_alike = torch.zeros(4, 4, dtype=torch.bool)
@@ -155,11 +154,11 @@ def test_captions_of_one_motion_are_told_from_others():
 
 
 def test_a_batch_has_other_captions_and_knows_what_is_alike():
-    from anyrig.corpus import Deal, Selection, deal, make_example
+    from anyrig.corpus import BatchConfig, Selection, batches, make_example
 
     examples = [make_example(Selection("train", ("biped",)), k, varied=False)[0] for k in range(6)]
     captions = {c: (e.kind, e.action) for e in examples for c in e.captions}
-    for batch in deal(examples, Deal(poses=True, untitled=0.0), 0, 0):
+    for batch in batches(examples, BatchConfig(poses=True, untitled=0.0), 0, 0):
         for k, (text, other) in enumerate(zip(batch.texts, batch.others, strict=True)):
             owner = next(e for e in examples if text in e.captions and other in e.captions)
             alike = [captions[t] == (owner.kind, owner.action) for t in batch.texts]

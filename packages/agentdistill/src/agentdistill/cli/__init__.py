@@ -1,4 +1,4 @@
-"""The command line. Every verb is one module here, ``cli/<verb>.py``, with ``add(parser)`` and ``main(args) -> int``.
+"""The command line. A module here holds a group of verbs, with ``add(parser, verb)`` and ``main(args) -> int``.
 
 Nothing heavy is imported before a verb runs, so that ``--help`` and completion stay quick.
 """
@@ -30,7 +30,6 @@ VERBS = {
     "show": "list a run's traces, or print one",
     "compare": "paired differences between two runs",
     "recipe": "print a recipe with every default",
-    "rehearse": "see whether a recipe fits this machine, and how long it takes",
     "grade": "score stored predictions",
     "contamination": "find training questions that are test questions too",
     "verify": "sample many solutions, judge them with tools, choose one",
@@ -74,10 +73,14 @@ class _Verb(argparse.ArgumentParser):
 
 
 _MODULES = {
-    **dict.fromkeys(("collect", "filter", "train", "evaluate"), "run"),
-    "retrieve-eval": "retrieve_eval",
-    "on-policy": "on_policy",
+    **dict.fromkeys(("run", "collect", "filter", "train", "evaluate", "on-policy"), "run"),
+    **dict.fromkeys(("init", "recipe"), "recipe"),
+    **dict.fromkeys(("report", "show", "compare"), "report"),
+    **dict.fromkeys(("serve", "mcp"), "serve"),
+    **dict.fromkeys(("grade", "contamination", "retrieve-eval"), "measure"),
+    **dict.fromkeys(("plugins", "sandbox", "completion"), "system"),
 }
+"""Verb -> the module of its group; a verb that is not here has a module of its own name."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

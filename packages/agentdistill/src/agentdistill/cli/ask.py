@@ -1,26 +1,29 @@
-"""``ask``: a conversation with a distilled student, its steps shown as they happen."""
+"""``ask``: a conversation with a distilled student, its steps shown as they happen; and which student answers."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import dataclasses
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentdistill.cli import _student
 from agentdistill.errors import ModelError, UserError
 
 if TYPE_CHECKING:
+    from agentdistill.environment import Environment
     from agentdistill.models import Model
     from agentdistill.pipeline.run import Run
     from agentdistill.types import Trace
-    from agentdistill.verify.judging import Answered
+    from agentdistill.verify.judging import Answered, Choosing
 
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
-    _student.add(parser)
+    add_student(parser)
     parser.add_argument("question", nargs="?", help="a question; without one, questions are read line by line")
     parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
     parser.add_argument("--vote", action="store_true", help="take every step by a vote among several candidates")
@@ -34,16 +37,15 @@ def main(args: argparse.Namespace) -> int:
     import os
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from agentdistill.cli.verify import asked
 
-    asked.check(args)
-    run = _student.opened(args)
+    check_verify(args)
+    run = opened(args)
     if args.max_steps is not None:
         if args.max_steps < 1:
             raise UserError("--max-steps has to be at least 1")
         evaluate = dataclasses.replace(run.recipe.evaluate, max_steps=args.max_steps)
         run = type(run)(dataclasses.replace(run.recipe, evaluate=evaluate), run.folder)
-    load = _student.chosen(args, run)
+    load = chosen(args, run)
     questions = [args.question] if args.question else _typed()
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())  # one loop for all questions: connections belong to it
@@ -51,11 +53,11 @@ def main(args: argparse.Namespace) -> int:
         stack.callback(lambda: runner.run(model.aclose()))
         environment = stack.enter_context(run.environment(run.recipe.evaluate))
         n, verifier = args.verify, args.verifier
-        choosing = stack.enter_context(asked.choosing(run, n, verifier, args.device)) if n else None
+        by = stack.enter_context(choosing(run, n, verifier, args.device)) if n else None
         failed = False
         for question in filter(None, map(str.strip, questions)):
-            if choosing is not None:
-                found = runner.run(asked.answer_verified(run, model, choosing, environment, question))
+            if by is not None:
+                found = runner.run(_answer_verified(run, model, by, environment, question))
                 trace = found.trace
                 _print_verified(found, as_json=args.json)
             else:
@@ -115,15 +117,14 @@ def _show_step(step: Any) -> None:
 
 
 def _print_verified(found: Answered, as_json: bool) -> None:
-    from agentdistill.cli.verify import asked
     from agentdistill.store import dumps
 
     if as_json:
-        print(dumps(asked.facts(found)))
+        print(dumps(_choice_facts(found)))
         return
     for step in found.trace.steps:
         _show_step(step)
-    asked.show(found)
+    _show_choice(found)
     if found.choice.index is not None:
         _print(found.trace, as_json=False)
 
@@ -141,3 +142,126 @@ def _print(trace: Trace, as_json: bool) -> None:
         return
     answer = trace.answer if trace.answer is not None else f"no answer ({trace.end.value.replace('_', ' ')})"
     Console(highlight=False).print(Text(f"→ {answer}", style="bold green" if trace.answer is not None else "bold red"))
+
+
+def check_verify(args: argparse.Namespace) -> None:
+    """Raise UserError for arguments of ``--verify`` that do not go together."""
+    if args.verify is None:
+        if args.verifier is not None:
+            raise UserError("--verifier needs --verify N, the number of trajectories to choose from")
+        return
+    if args.verify < 1:
+        raise UserError("--verify has to be at least 1")
+    if getattr(args, "vote", False):
+        raise UserError("--verify chooses among whole trajectories, --vote among steps; give one of them")
+
+
+@contextmanager
+def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) -> Iterator[Choosing]:
+    """How answers are chosen: among ``n``, checked by the weights named, else by the student itself, with the run's own
+    corpus where it has one. Closed in the end: the sandbox of the checks, which has no tools."""
+    from agentdistill.checkpoints import runnable
+    from agentdistill.environment import Environment
+    from agentdistill.models import load_model
+    from agentdistill.prompts import can_verify
+    from agentdistill.sandbox import Limits
+    from agentdistill.verify.judging import Choosing
+    from agentdistill.verify.verifiers import Kit
+
+    sandbox = run.recipe.sandbox
+    style = run.recipe.style if can_verify(run.style) else "standard"
+    on = device or run.recipe.evaluate.device
+    checker = None if verifier is None else load_model("local", path=runnable(verifier), device=on)
+    with Environment(mode=sandbox.mode, limits=Limits(wall_s=sandbox.wall_s, memory_mb=sandbox.memory_mb)) as box:
+        yield Choosing(n, Kit(box, run.retriever, style), checker, run.recipe.problems.kind)  # type: ignore[arg-type]
+
+
+async def _answer_verified(
+    run: Run, model: Model, choosing: Choosing, environment: Environment, question: str
+) -> Answered:
+    """Sample, judge and choose."""
+    from agentdistill.loop import rollout
+    from agentdistill.methods import method
+    from agentdistill.types import Problem
+
+    problem = Problem("ask", question, "")
+    settings = choosing.settings(run.rollout_settings(run.recipe.evaluate, method("agent")))
+
+    async def solve(m: Model, name: str) -> Trace:
+        return await rollout(m, problem, environment, run.style, settings, method="ask", trace_id=name)
+
+    return await choosing.answer(model, problem, solve, settings, run.recipe.seed)
+
+
+def _choice_facts(found: Answered) -> dict[str, Any]:
+    """The choice and every candidate as JSON values, the winner's whole trace with them."""
+    from agentdistill.store import to_dict
+    from agentdistill.verify.judging import facts
+
+    return {**facts(found), "trace": to_dict(dataclasses.replace(found.trace, score=None))}
+
+
+def _show_choice(found: Answered) -> None:
+    """The steps of the one that won, and why it did."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from agentdistill.verify.judging import explain
+
+    console = Console(highlight=False)
+    for line in explain(found):
+        console.print(Text(line, style="bold" if line.startswith("*") else "dim"))
+
+
+def add_student(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which student answers: the run's own, weights from elsewhere, or a server's.
+
+    Its tools, prompts and settings are the run's in each case.
+    """
+    parser.add_argument("run", type=Path, help="a run's folder")
+    parser.add_argument("--student", help="which student, as NAME--METHOD (the first that was distilled as an agent)")
+    parser.add_argument("--weights", type=Path, metavar="PATH", help="weights from elsewhere: a folder or a .gguf file")
+    parser.add_argument("--url", help="the student is behind an OpenAI-compatible server: its address, ending in /v1")
+    parser.add_argument("--name", help="of --url: the server's name for the student")
+    parser.add_argument("--url-key-env", metavar="NAME", help="of --url: the variable that holds the key to send")
+    parser.add_argument(
+        "--search", action="append", metavar="CORPUS", help="what to search instead of the run's corpus: 'docs/*.md'"
+    )
+    parser.add_argument("--device", help="cpu, cuda, cuda:1 (the recipe's own)")
+
+
+def opened(args: argparse.Namespace) -> Run:
+    """The run that ``args`` names, with the corpus that they give, whose index goes into the cache, not the run."""
+    from agentdistill.gguf_bases import cache_folder
+    from agentdistill.pipeline.run import open_run
+
+    run = open_run(args.run)
+    if not args.search:
+        return run
+    tools = dataclasses.replace(run.recipe.tools, search=tuple(args.search), index=str(cache_folder().parent / "index"))
+    return type(run)(dataclasses.replace(run.recipe, tools=tools), run.folder)
+
+
+def chosen(args: argparse.Namespace, run: Run) -> Callable[[], Model]:
+    """What loads the student. Raises UserError for arguments that do not go together, or name what is not there."""
+    from agentdistill.models import load_model
+    from agentdistill.pipeline.run import find_student, load_student
+
+    _check_student(args)
+    if args.url is not None:
+        return partial(load_model, "endpoint", url=args.url, name=args.name, api_key_env=args.url_key_env)
+    if args.weights is not None and not args.weights.exists():
+        raise UserError(f"--weights: {args.weights}: no such folder or file")
+    return partial(load_student, run, args.weights or find_student(run, args.student), args.device)
+
+
+def _check_student(args: argparse.Namespace) -> None:
+    given = [f"--{o}" for o in ("student", "weights", "url") if getattr(args, o) is not None]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)} each say which student answers; give one of them")
+    if (args.url is None) != (args.name is None):
+        raise UserError("--url and --name go together: a server's address, and its name for the student")
+    if args.url is None and args.url_key_env is not None:
+        raise UserError("--url-key-env needs --url")
+    if args.url is not None and args.device is not None and getattr(args, "verifier", None) is None:
+        raise UserError("--device is for weights in this process, --url for a server's; give one of them")

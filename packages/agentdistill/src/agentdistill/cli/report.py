@@ -1,4 +1,4 @@
-"""``report``: write the report of a run, the table that ends a run, and the table that is published."""
+"""``report``, ``show`` and ``compare``: a run's report, its traces, and what changed from one run to another."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
+    _COMMANDS[verb][0](parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the command."""
+    return _COMMANDS[args.verb][1](args)
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run", type=Path, nargs="+", help="a run's folder; several that differ in their seed alone are taken together"
     )
@@ -28,7 +37,7 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> int:
+def _report(args: argparse.Namespace) -> int:
     """Write the report anew from the run's files; print what several runs say together."""
     if args.table is not None and args.table.suffix != ".md":
         raise UserError(f"--table {args.table}: a page of Markdown is written, so name a file that ends in .md")
@@ -93,7 +102,7 @@ def print_report(report: Mapping[str, Any]) -> Console:
     from rich.markup import escape
     from rich.table import Table
 
-    from agentdistill.contamination import told
+    from agentdistill.problems.contamination import told
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -124,3 +133,60 @@ def _cells(average: dict[str, Any]) -> tuple[str, ...]:
     means = ("–" if m is None else f"{m:.1f}" for m in (average["mean_steps"], average["new_tokens_per_answer"]))
     counts = (average["n"], sum(average["errors"].values()), average["truncations"], average["faults"])
     return (shown, interval, *(f"{n:,}" for n in counts), *means)
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="a run's folder")
+    parser.add_argument("id", nargs="?", help="a trace, as ID or PART/ID")
+    parser.add_argument("--part", help="only this part, for example evaluate/0.3M--agent-distill")
+    parser.add_argument("--family", help="only this family")
+    parser.add_argument("--outcome", choices=("right", "wrong", "fault"), help="only this outcome")
+    parser.add_argument("--tool", help="only traces that called this tool")
+    parser.add_argument("--error", help="only traces with this kind of error")
+    parser.add_argument("--text", help="only traces that contain this")
+    parser.add_argument("--limit", type=int, default=40, help="how many to list (40)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _show(args: argparse.Namespace) -> int:
+    """Print a list or a trace."""
+    from agentdistill.report.views import Filters, list_traces, show_run, show_trace, trace_facts
+
+    if args.id:
+        if args.json:
+            print(json.dumps(trace_facts(args.run, args.id, part=args.part), ensure_ascii=False, indent=2))
+        else:
+            show_trace(args.run, args.id, part=args.part)
+        return 0
+    wanted = Filters(
+        part=args.part, family=args.family, outcome=args.outcome, error=args.error, tool=args.tool, text=args.text
+    )
+    if args.json:
+        print(json.dumps(list_traces(args.run, wanted, limit=args.limit), ensure_ascii=False, indent=2))
+    else:
+        show_run(args.run, wanted, limit=args.limit)
+    return 0
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("a", type=Path, help="a run's folder, or one of its evaluate/... folders")
+    parser.add_argument("b", type=Path, help="another; differences are the second minus the first")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _compare(args: argparse.Namespace) -> int:
+    """Print the comparison."""
+    from agentdistill.report.views import compare, compare_runs
+
+    if args.json:
+        print(json.dumps(compare(args.a, args.b), ensure_ascii=False, indent=2))
+    else:
+        compare_runs(args.a, args.b)
+    return 0
+
+
+_COMMANDS = {
+    "report": (_add_report, _report),
+    "show": (_add_show, _show),
+    "compare": (_add_compare, _compare),
+}

@@ -1,4 +1,4 @@
-"""``run`` and its stages: ``collect``, ``filter``, ``train``, ``evaluate``."""
+"""``run`` and its stages, ``collect``, ``filter``, ``train`` and ``evaluate``; ``on-policy``: rounds after a run."""
 
 from __future__ import annotations
 
@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
+    if verb == "on-policy":
+        _add_on_policy(parser)
+        return
     parser.add_argument("recipe", type=Path, help="a recipe, as `agentdistill init` writes it")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (runs/)")
     parser.add_argument("--name", help="name of the run's folder (the recipe's own)")
     parser.add_argument("--jobs", type=int, help="processes side by side (the recipe's own)")
     parser.add_argument(
-        "--limit", type=int, metavar="N", help="a dry run: N problems, the trajectories shown, the whole projected"
-    )
+        "--limit", type=int, metavar="N",
+        help="a dry run: N problems, the trajectories shown, tokens, time and memory of the whole estimated",
+    )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="changes",
         help="a setting instead of the recipe's, such as train.epochs=1",
@@ -35,6 +39,8 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the recipe up to the verb's stage."""
+    if args.verb == "on-policy":
+        return _on_policy(args)
     from agentdistill.progress import Terminal
     from agentdistill.recipe import A_NAME, is_name, load_recipe
 
@@ -105,6 +111,7 @@ def _facts(folder: Path, until: str) -> dict[str, Any]:
 def _dry_run(args: argparse.Namespace, recipe: Recipe) -> int:
     """Collect a few trajectories, show them, and say what the whole would take."""
     from agentdistill.pipeline import run_recipe
+    from agentdistill.pipeline.estimate import estimate
     from agentdistill.pipeline.run import Run
     from agentdistill.progress import Terminal
 
@@ -118,13 +125,14 @@ def _dry_run(args: argparse.Namespace, recipe: Recipe) -> int:
     with Terminal() as progress:
         run_recipe(limited, folder, progress, "collect")
         _show(folder, progress)
-        _project(folder, whole * recipe.collect.samples, progress)
+        for line in estimate(folder, recipe, whole):
+            progress.say(line)
     return 0
 
 
 def _show(folder: Path, progress: Terminal) -> None:
+    from agentdistill.report.views import show_trace
     from agentdistill.store import read_traces
-    from agentdistill.views import show_trace
 
     for traces in sorted(folder.glob("collect/*/traces.jsonl")):
         if ".old-" in traces.parent.name:
@@ -133,17 +141,36 @@ def _show(folder: Path, progress: Terminal) -> None:
             show_trace(folder, trace.id, part=f"collect/{traces.parent.name}")
 
 
-def _project(folder: Path, whole: int, progress: Terminal) -> None:
-    """Tokens and seconds of the whole collection, projected from the few."""
-    for manifest in sorted(folder.glob("collect/*/manifest.json")):
-        if ".old-" in manifest.parent.name:
-            continue
-        facts = json.loads(manifest.read_text(encoding="utf-8"))
-        timing = json.loads((manifest.parent / "timing.json").read_text(encoding="utf-8"))
-        factor = whole / max(facts["n"], 1)
-        usage = facts["usage"]
-        n_read, n_written = usage["n_prompt_tokens"] * factor, usage["n_new_tokens"] * factor
-        progress.say(
-            f"collect/{manifest.parent.name}: all {whole} would read about {n_read:,.0f} and write {n_written:,.0f} "
-            f"tokens, in about {timing['seconds'] * factor / 60:.0f} min at this pace (more at once go faster)"
-        )
+def _add_on_policy(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path, help="a recipe; its [on_policy] table says how many rounds, and of what")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (runs/)")
+    parser.add_argument("--rounds", type=int, metavar="N", help="how many rounds (the recipe's own)")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds, from the recipe's own (1)")
+    parser.add_argument("--json", action="store_true", help="print what came out as JSON")
+
+
+def _on_policy(args: argparse.Namespace) -> int:
+    """Run the recipe and then its rounds, and print rounds against accuracy."""
+    from agentdistill.progress import Terminal
+    from agentdistill.recipe import load_recipe
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    recipe = load_recipe(args.recipe)
+    if args.seeds < 1:
+        raise UserError("--seeds has to be at least 1")
+    if args.rounds is not None:
+        if args.rounds < 1:
+            raise UserError("--rounds has to be at least 1")
+        recipe = dataclasses.replace(recipe, on_policy=dataclasses.replace(recipe.on_policy, rounds=args.rounds))
+    with Terminal() as progress:
+        from agentdistill.on_policy import run_on_policy
+
+        path = run_on_policy(recipe, args.runs / recipe.name, progress, args.seeds)
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    if args.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        from agentdistill.on_policy.table import print_table
+
+        print_table(facts)
+    return 0

@@ -1,4 +1,4 @@
-"""``serve``: a distilled student behind OpenAI's chat protocol, with a page to talk to it."""
+"""``serve`` and ``mcp``: a distilled student behind OpenAI's chat protocol, with a chat page, or as an MCP server."""
 
 from __future__ import annotations
 
@@ -11,18 +11,28 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from agentdistill.cli import _student
+from agentdistill.cli import ask
 from agentdistill.errors import UserError
 
 if TYPE_CHECKING:
     from agentdistill.serve import Agent
 
-_KEY = "AGENTDISTILL_API_KEY"
-
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
-    _student.add(parser)
+    _COMMANDS[verb][0](parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the command."""
+    return _COMMANDS[args.verb][1](args)
+
+
+_KEY = "AGENTDISTILL_API_KEY"
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    ask.add_student(parser)
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (127.0.0.1, this machine only)")
     parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (8000)")
     parser.add_argument("--api-key-env", metavar="NAME", help=f"the variable that holds the key to ask for ({_KEY})")
@@ -52,13 +62,12 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> int:
+def _serve(args: argparse.Namespace) -> int:
     """Serve until interrupted."""
-    from agentdistill.cli.verify import asked
     from agentdistill.serve import ServeSettings, bind, run_server
     from agentdistill.serve.conversation import Shelf
 
-    asked.check(args)
+    ask.check_verify(args)
     check(args, concurrency=1, queue=0, keep=0, max_steps=1)
     settings = ServeSettings(
         host=args.host,
@@ -96,12 +105,11 @@ def check(args: argparse.Namespace, **least: int) -> None:
 def loaded(args: argparse.Namespace, **settings: Any) -> Iterator[Agent]:
     """The agent that the arguments name, in the run's surroundings, which are closed in the end."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from agentdistill.cli.verify import asked
     from agentdistill.methods import method
     from agentdistill.serve import Agent
 
-    run = _student.opened(args)
-    load = _student.chosen(args, run)
+    run = ask.opened(args)
+    load = ask.chosen(args, run)
     rollouts = run.rollout_settings(run.recipe.evaluate, method("agent"))
     if args.max_steps is not None:
         rollouts = dataclasses.replace(rollouts, max_steps=args.max_steps)
@@ -109,7 +117,7 @@ def loaded(args: argparse.Namespace, **settings: Any) -> Iterator[Agent]:
     with ExitStack() as stack:
         environment = stack.enter_context(run.environment(run.recipe.evaluate))
         environment.open().close()  # a machine without a sandbox is told of now, not at the first question
-        choosing = stack.enter_context(asked.choosing(run, n, args.verifier, args.device)) if n else None
+        choosing = stack.enter_context(ask.choosing(run, n, args.verifier, args.device)) if n else None
         yield Agent(load(), environment, run.style, rollouts, vote=vote, choosing=choosing, **settings)
 
 
@@ -127,3 +135,25 @@ def _key(variable: str | None) -> str | None:
     if not os.environ.get(variable):
         raise UserError(f"--api-key-env: the environment has no {variable}")
     return os.environ[variable]
+
+
+def _add_mcp(parser: argparse.ArgumentParser) -> None:
+    ask.add_student(parser)
+    parser.add_argument("--concurrency", type=int, default=8, metavar="N", help="answers at once (8)")
+    parser.add_argument("--max-steps", type=int, help="steps at most (the recipe's own)")
+
+
+def _mcp(args: argparse.Namespace) -> int:
+    """Serve until the input ends. Nothing but the protocol goes to the standard output."""
+    from agentdistill.serve import run_mcp
+
+    check(args, concurrency=1, max_steps=1)
+    with loaded(args, n_running=args.concurrency) as agent:
+        run_mcp(agent)
+    return 0
+
+
+_COMMANDS = {
+    "serve": (_add_serve, _serve),
+    "mcp": (_add_mcp, _mcp),
+}

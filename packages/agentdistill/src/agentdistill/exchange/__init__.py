@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from agentdistill.exchange.dataset import write_dataset
+from agentdistill.exchange.hub import write_dataset, write_model
 from agentdistill.exchange.llamacpp import GgufExport, write_gguf
-from agentdistill.exchange.model import write_model
-from agentdistill.exchange.reading import Imported, in_style, read_trajectories
+from agentdistill.exchange.reading import Imported, in_style, read_trajectories, unique_id
 from agentdistill.exchange.smolagents import student_model
 
 __all__ = [
@@ -14,6 +13,7 @@ __all__ = [
     "in_style",
     "read_trajectories",
     "student_model",
+    "unique_id",
     "write_dataset",
     "write_gguf",
     "write_model",

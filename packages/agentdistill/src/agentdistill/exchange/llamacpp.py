@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentdistill.errors import ModelError, UserError
-from agentdistill.exchange._folder import check_new
-from agentdistill.exchange.model import base_of, card
+from agentdistill.exchange.hub import base_of, check_new, model_card
 from agentdistill.prompts import Style
 from agentdistill.store import write_atomic
 from agentdistill.tools import Tool
@@ -64,8 +63,7 @@ def write_gguf(
         raise UserError(f'no quantization is called "{quantization}"; there are: {", ".join(QUANTIZATIONS)}')
     check_new(folder)
     from agentdistill.chat import ChatFormat
-    from agentdistill.exchange._gguf import write_container
-    from agentdistill.exchange._gguf_vocab import vocabulary_of
+    from agentdistill.exchange._gguf import vocabulary_of, write_container
 
     config, tensors, tokenizer = _opened(student)
     chat = ChatFormat(tokenizer, chat_template)
@@ -78,7 +76,7 @@ def write_gguf(
     remarks = [*_unfit(made.unfit, quantization), *_cut(vocabulary.cut)]
     n_context = config["max_position_embeddings"]
     remarks += _modelfile(folder, path, chat, vocabulary.begins, style, tools, sampling, n_context)
-    text = card(name, base_of(student), "gguf", style, tools, sampling, evaluations, license)
+    text = model_card(name, base_of(student), "gguf", style, tools, sampling, evaluations, license)
     write_atomic(folder / "README.md", text + _files(path, remarks))
     return GgufExport(path, made.counts, tuple(remarks))
 
@@ -88,7 +86,7 @@ def write_gguf(
 
 def _opened(student: Path) -> tuple[dict[str, Any], dict[str, Tensor], Any]:
     """Config, tensors and tokenizer of a checkpoint. Tensors are left in their files, but those of an adapter."""
-    from agentdistill.models._weights import load_tokenizer, load_weights, resolve
+    from agentdistill.models.weights import load_tokenizer, load_weights, resolve
 
     base, adapter = resolve(str(student))
     files = sorted(Path(base).glob("*.safetensors")) if adapter is None else []
@@ -152,8 +150,6 @@ def _modelfile(
     n_context: int,
 ) -> list[str]:
     """Write it; what it lacks. ``begins`` says that llama.cpp itself puts the first token before every text."""
-    from agentdistill.exchange._modelfile import modelfile, turns_of
-
     begin = chat.tokenizer.bos_token if begins else ""
     turns = turns_of(chat.render, begin)
     system = next((m.content for m in style.agent("", tools) if m.role == "system"), None)
@@ -202,3 +198,108 @@ agentdistill ask RUN "QUESTION" --url http://localhost:11434/v1 --name {_slug(pa
 ```
 {notes}
 """
+
+
+# --- the Modelfile ----------------------------------------------------------------------------------------------------
+
+
+Chat = Sequence[tuple[str, str]]
+Render = Callable[[Chat], str]
+_S, _U, _A, _V = (f"\ufdd2{name}" for name in "suav")  # noncharacters: no template has them
+_CHECKS: tuple[Chat, ...] = (
+    (("system", "s"), ("user", "a b\nc")),
+    (("system", "s\n\ns"), ("user", "one"), ("assistant", "two\n```py\nx\n```"), ("user", "three")),
+    (("system", "s"), ("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4"), ("user", "5")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What stands around each turn, and what opens the model's own. ``opening`` stands before everything."""
+
+    opening: str
+    system: tuple[str, str]
+    user: tuple[str, str]
+    assistant: tuple[str, str]
+    reply: str
+
+    def render(self, chat: Chat) -> str:
+        """A conversation of ``(role, text)`` pairs up to where the model goes on."""
+        around = {"system": self.system, "user": self.user, "assistant": self.assistant}
+        return self.opening + "".join(around[r][0] + text + around[r][1] for r, text in chat) + self.reply
+
+    @property
+    def go(self) -> str:
+        """The same as a Go template of Ollama's, which adds the opening itself."""
+        cases = [("system", self.system), ("user", self.user), ("assistant", self.assistant)]
+        words = [
+            f'{{{{ {"else " if i else ""}if eq .Role "{role}" }}}}{before}{{{{ .Content }}}}{after}'
+            for i, (role, (before, after)) in enumerate(cases)
+        ]
+        return "{{ range .Messages }}" + "".join(words) + "{{ end }}{{ end }}" + self.reply
+
+
+def turns_of(render: Render, begin: str = "") -> Turns | None:
+    """The markers that a chat template puts around turns; None for a template that does more than that.
+
+    Ollama renders conversations by a Go template, not by the tokenizer's own, so the markers are read off renderings
+    and kept only where they render test conversations alike. ``begin`` is the text that begins every conversation;
+    where every turn has it, it is the turn's marker and stays. Conversations open with a system message, as an
+    agent's do.
+    """
+    text = render((("system", _S), ("user", _U), ("assistant", _A), ("user", _V)))
+    pieces = []
+    for mark in (_S, _U, _A, _V):
+        before, found, text = text.partition(mark)
+        if not found:
+            return None
+        pieces.append(before)
+    first, *between = pieces
+    begin = "" if begin and all(begin in piece for piece in between) else begin
+    first = first.removeprefix(begin)
+    alone = render((("user", _U),)).partition(_U)[0]
+    user = _common_end(between[0], between[2], alone)
+    turns = Turns(
+        opening=begin,
+        system=(first, between[0].removesuffix(user)),
+        user=(user, ""),
+        assistant=(between[1], between[2].removesuffix(user)),
+        reply=text,
+    )
+    plain = not any("{{" in piece or '"""' in piece for piece in (turns.go.replace("{{ ", ""), turns.reply))
+    return turns if plain and all(turns.render(c) == render(c) for c in _CHECKS) else None
+
+
+def _common_end(*texts: str) -> str:
+    n = 0
+    while n < min(map(len, texts)) and len({t[-1 - n] for t in texts}) == 1:
+        n += 1
+    return texts[0][len(texts[0]) - n :]
+
+
+def modelfile(
+    file: str, turns: Turns | None, system: str | None, sampling: Sampling, stops: Sequence[str], n_context: int
+) -> str:
+    """The Modelfile of a GGUF file beside it. What cannot be said in one is left out, with the reason."""
+    lines = [f"FROM ./{file}", ""]
+    if turns is not None:
+        lines += [f'TEMPLATE """{turns.go}"""', ""]
+    else:
+        lines += ["# No TEMPLATE: this model's chat template does more than put markers around turns.", ""]
+    if system is not None and '"""' not in system:
+        lines += [f'SYSTEM """{system}"""', ""]
+    elif system is not None:
+        lines += ['# No SYSTEM: the system prompt holds """, which a Modelfile cannot quote. README.md shows it.', ""]
+    settings: list[tuple[str, object]] = [
+        ("num_ctx", n_context),
+        ("num_predict", sampling.max_new_tokens),
+        ("temperature", f"{sampling.temperature:g}"),
+        ("top_p", f"{sampling.top_p:g}"),
+        ("top_k", 0),
+        ("min_p", 0),
+        ("repeat_penalty", 1),
+    ]
+    lines += [f"PARAMETER {name} {value}" for name, value in settings]
+    plain = (s.strip("\n") for s in stops)  # a parameter is one line
+    lines += [f'PARAMETER stop "{s}"' for s in plain if s and '"' not in s and "\n" not in s]
+    return "\n".join(lines) + "\n"

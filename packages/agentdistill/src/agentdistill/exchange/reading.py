@@ -5,30 +5,31 @@ A row holds a conversation as ``messages`` (or ``conversations`` with ``from`` a
 ``problem``), the gold answer (``true_answer``, ``answer``), what was answered (``generated_answer``,
 ``prediction``), an ``id``, and who wrote it (``model_id``, ``model``). A row that
 this package wrote, of a dataset or of a run's own ``traces.jsonl``, is read back as the very trace. Conversations may
-be JSON in a text. Tool calls in JSON become code (:mod:`._calls`).
+be JSON in a text. Tool calls in JSON become code.
 """
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import itertools
 import json
+import keyword
+import operator
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from agentdistill import registry, scorers
 from agentdistill.environment import Environment
-from agentdistill.errors import DataError
-from agentdistill.exchange._calls import SMOLAGENTS, answering, as_code, calls_of
-from agentdistill.exchange._content import text_of, unpacked
-from agentdistill.exchange._ending import answer_of, final_calls, is_answered
+from agentdistill.errors import DataError, InfrastructureError, UserError
 from agentdistill.parse import extract_answer, parse_action, parsed, split_reasoning
 from agentdistill.problems import answer_kind, as_text, as_texts, golds, open_source
 from agentdistill.prompts import Style
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, from_dict
-from agentdistill.tools import Tool
+from agentdistill.tools import FINAL_ANSWER, Tool
 from agentdistill.types import End, Message, Problem, Role, Source, Step, StepStatus, Trace
 
 _ROLES: dict[str, Role] = {
@@ -88,9 +89,7 @@ def read_trajectories(
         except DataError as e:
             skipped.append(f"{row.where}: {e}")
             continue
-        n = 1
-        while (identity := trace.id if n == 1 else f"{trace.id}/{n}") in traces:
-            n += 1
+        identity = unique_id(trace.id, traces)
         traces[identity] = replace(trace, id=identity)
         if _is_own(row.values):
             own.add(identity)
@@ -106,6 +105,12 @@ def read_trajectories(
     kinds = {i: kind if i in without_kind else t.problem.kind for i, t in traces.items()}
     found = tuple(t if i in own else _scored(t, kinds[i]) for i, t in traces.items())
     return Imported(found, tuple(skipped))
+
+
+def unique_id(name: str, taken: Container[str]) -> str:
+    """``name``, or the first of ``name/2``, ``name/3``, ... that is not taken."""
+    others = (f"{name}/{n}" for n in itertools.count(2))
+    return next(n for n in itertools.chain([name], others) if n not in taken)
 
 
 def _gold_beyond(values: Any) -> str:
@@ -283,3 +288,286 @@ def _status(code: str | None, observation: Message | None) -> StepStatus:
     if observation is not None and _FAILED.search(_observed(observation)):
         return StepStatus.EXCEPTION
     return StepStatus.FINAL if observation is None and final_calls(tree) else StepStatus.OK
+
+
+# --- cells ------------------------------------------------------------------------------------------------------------
+
+
+def unpacked(value: Any) -> Any:
+    """A cell that may be JSON in a text, as some tables hold conversations."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+        for read in (json.loads, ast.literal_eval):  # or Python's words, as pandas writes them into CSV
+            with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                return read(value)
+    return value
+
+
+def text_of(content: Any) -> str:
+    """A message's words: a text, or parts of which those with text count, a tool's result by its own content."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, Sequence):
+        parts = [p.get("text") or text_of(p.get("content")) for p in content if isinstance(p, Mapping)]
+        return "".join(p for p in parts if isinstance(p, str))
+    raise DataError(f"a message's content is {type(content).__name__}, not text")
+
+
+# --- tool calls as code -----------------------------------------------------------------------------------------------
+
+
+SMOLAGENTS = "Calling tools:"
+_WRITTEN = re.compile(
+    r"(?P<words>.*?)(?:Action:|\[TOOL_CALLS\]|<\|python_tag\|>)?\s*(?:```(?:json)?\s*)?(?P<calls>[\[{].*[\]}])[\s`]*",
+    re.DOTALL,
+)
+"""A text that ends in calls as JSON, as Llama's, Mistral's and older smolagents' templates write them."""
+_ARGUMENTS = {"arguments", "parameters"}
+_UNREAD = ("<function=", "<invoke name=", "<|tool_call", "<｜tool", "[TOOL_CALLS]", "<|python_tag|>")
+_TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
+_INTERPRETERS = frozenset(
+    {
+        "python", "python_interpreter", "code_interpreter", "execute_python", "run_python", "python_repl",
+        "python_repl_ast", "execute_code", "run_code", "ipython", "jupyter", "execute", "code_execution",
+        "python_executor", "interpreter",
+    }
+)  # fmt: skip
+_CODE = ("code", "python_code", "source", "script", "command", "query", "input", "__arg1")
+
+
+def calls_of(message: Mapping[str, Any], role: str, text: str) -> tuple[str, list[tuple[str, Any]]]:
+    """A message's words without its tool calls, and the calls: name and arguments.
+
+    Calls stand in ``tool_calls`` or ``function_call``, in parts of the content, in ``<tool_call>`` tags, or in the
+    text, where ``role`` says that the message is a call or smolagents wrote it. Raises DataError naming a call that
+    cannot be read.
+    """
+    parts = message.get("content")
+    used = [p for p in parts if _is_use(p)] if isinstance(parts, list) else []  # as Anthropic's messages hold them
+    given = message.get("tool_calls") or message.get("function_call") or used
+    if isinstance(given, str):
+        given = _json(given, "tool_calls")
+    if given:
+        many = given if isinstance(given, Sequence) else [given]
+        return text, [_call(c) for c in many]
+    if text.startswith(SMOLAGENTS):
+        return "", [_call(c) for c in _literal(text.removeprefix(SMOLAGENTS).strip())]
+    if role.replace("-", "_") in ("function_call", "tool_call"):
+        bare = _TAGGED.sub(r"\1", text).strip()
+        found = _json(bare, role)
+        return "", [_call(c) for c in (found if isinstance(found, list) else [found])]
+    if tagged := _TAGGED.findall(text):
+        return _TAGGED.sub("", text).strip(), [_call(_json(t, "<tool_call>")) for t in tagged]
+    return _written(text) if parse_action(text) is None or text.startswith("<|python_tag|>") else (text, [])
+
+
+def _written(text: str) -> tuple[str, list[tuple[str, Any]]]:
+    """Calls that a text ends in as JSON. Raises DataError for calls in a form that is not read here."""
+    match = _WRITTEN.fullmatch(text) if text.rstrip("`\n ")[-1:] in ("]", "}") else None
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(match["calls"]) if match else []
+        many = found if isinstance(found, list) else [found]
+        if match and many and all(isinstance(c, Mapping) and c.keys() & _ARGUMENTS and "name" in c for c in many):
+            return match["words"].strip(), [_call(c) for c in many]
+    form = next((mark for mark in _UNREAD if mark in text), None)
+    if form is not None:
+        raise DataError(f"a tool call written as {form} is not read; give it in tool_calls")
+    return text, []
+
+
+def _is_use(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("type") in ("tool_use", "server_tool_use", "function_call")
+
+
+def as_code(calls: Sequence[tuple[str, Any]]) -> str:
+    """The calls as Python, one a line: an interpreter's is its code, any other one's result is printed."""
+    return "\n".join(_line(name, arguments) for name, arguments in calls)
+
+
+def answering(text: str) -> str:
+    """The code that answers with ``text``."""
+    return f"{FINAL_ANSWER}({text!r})"
+
+
+def _literal(text: str) -> list[Any]:
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as e:
+        raise DataError(f"the calls in {' '.join(text[:60].split())!r} cannot be read") from e
+    return found if isinstance(found, list) else [found]
+
+
+def _json(text: str, where: str) -> Any:
+    try:
+        found = unpacked(text)  # JSON, or what Python printed
+        return json.loads(text) if found is text else found
+    except (ValueError, RecursionError) as e:
+        shown = " ".join(text[:60].split())
+        raise DataError(f"the call in {where} is not JSON ({shown!r})") from e
+
+
+def _call(given: Any) -> tuple[str, Any]:
+    inner = given.get("function", given) if isinstance(given, Mapping) else None
+    name = inner.get("name", inner.get("tool_name")) if isinstance(inner, Mapping) else None
+    if not isinstance(inner, Mapping) or not isinstance(name, str) or not name:
+        kind = f"a call of type {given['type']!r}" if isinstance(given, Mapping) and "type" in given else "a call"
+        raise DataError(f"{kind} names no function")
+    arguments: Any = next(
+        (inner[k] for k in ("arguments", "parameters", "args", "input") if inner.get(k) is not None), {}
+    )
+    if isinstance(arguments, str) and not (name in _INTERPRETERS and not arguments.lstrip().startswith("{")):
+        arguments = _json(arguments or "{}", f'"{name}"')
+    if not isinstance(arguments, Mapping | str):
+        raise DataError(f'the arguments of "{name}" are no object')
+    if isinstance(arguments, Mapping):  # tables fill in what another call has with nothing
+        arguments = {k: v for k, v in arguments.items() if v is not None}
+    written = re.sub(r"[-.]", "_", name)  # as names of MCP servers' tools are written
+    if not _is_name(written):
+        raise DataError(f'the call of "{name}" cannot be written as Python')
+    return written, arguments
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
+
+
+def _line(name: str, arguments: Any) -> str:
+    if isinstance(arguments, str):
+        return arguments.strip()
+    code: str | None = next((arguments[k] for k in _CODE if isinstance(arguments.get(k), str)), None)
+    if name in _INTERPRETERS and code is not None:
+        return code.strip()
+    if not all(_is_name(str(k)) for k in arguments):
+        raise DataError(f'the arguments of "{name}" have names that Python has not')
+    if name == FINAL_ANSWER and len(arguments) == 1:
+        return f"{name}({next(iter(arguments.values()))!r})"
+    call = f"{name}({', '.join(f'{k}={v!r}' for k, v in arguments.items())})"
+    return call if name == FINAL_ANSWER else f"print({call})"
+
+
+# --- how an episode ended ---------------------------------------------------------------------------------------------
+
+
+_TOLD = re.compile(r"(?:final answer|last output from code snippet)\s*:\s*(\S.*)\Z", re.IGNORECASE | re.DOTALL)
+_OPERATIONS: Mapping[type[ast.operator] | type[ast.unaryop], Any] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.USub: operator.neg, ast.UAdd: operator.pos,
+}  # fmt: skip
+_MOST = 10**30
+
+
+class _Unknown(Exception):
+    """A value that only running the code would tell."""
+
+
+_NOT_KNOWN = (_Unknown, ArithmeticError, TypeError, ValueError, RecursionError)
+
+
+def final_calls(tree: ast.Module) -> list[ast.Call]:
+    """The calls of ``final_answer`` in code."""
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == FINAL_ANSWER
+    ]
+
+
+def is_answered(steps: Sequence[Step]) -> bool:
+    """Whether the last step answers, whatever the answer is."""
+    tree = parsed(steps[-1].code or "") if steps else None
+    failed = (StepStatus.EXCEPTION, StepStatus.SYNTAX)
+    return tree is not None and bool(final_calls(tree)) and steps[-1].status not in failed
+
+
+def answer_of(steps: Sequence[Step], environment: Environment | None) -> tuple[str | None, bool]:
+    """What the last step answers, and whether its code was run to know it; None where that cannot be known.
+
+    Looked for in the code itself (values, and arithmetic on them), in what was observed after it, and, with an
+    ``environment``, by running the steps. Code that needs tools fails there, and its answer stays unknown.
+    """
+    tree = parsed(steps[-1].code or "")
+    known = _assigned(steps)
+    for call in final_calls(tree) if tree is not None else []:
+        argument = call.args[0] if call.args else next((k.value for k in call.keywords), None)
+        try:
+            return _text(_value(argument, known)), False
+        except _NOT_KNOWN:
+            continue
+    observed = steps[-1].observation
+    told = _TOLD.search(observed.content) if observed is not None else None
+    if told is not None:
+        return told[1].strip(), False
+    return (_run(steps, environment), True) if environment is not None else (None, False)
+
+
+def _run(steps: Sequence[Step], environment: Environment) -> str | None:
+    try:
+        workspace = environment.open()
+    except (InfrastructureError, UserError):  # no sandbox here: not known
+        return None
+    try:
+        for step in steps:
+            result = workspace.run(step.code) if step.code else None
+            if result is not None and result.status is StepStatus.FINAL:
+                return result.answer if step is steps[-1] else None
+    except InfrastructureError:
+        return None
+    finally:
+        workspace.close()
+    return None
+
+
+def _text(value: Any) -> str:
+    return as_text(value) if isinstance(value, float) else str(value)
+
+
+def _assigned(steps: Sequence[Step]) -> dict[str, Any]:
+    """The names to which straight-line code gave a number or a text. A name that anything else binds is not known."""
+    known: dict[str, Any] = {}
+    for step in steps:
+        tree = parsed(step.code or "")
+        for statement in tree.body if tree is not None else []:
+            value = _assigned_value(statement, known) if step.status is not StepStatus.EXCEPTION else None
+            for name in _bound(statement):
+                known.pop(name, None)
+                if isinstance(value, str | int | float):
+                    known[name] = value
+    return known
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """Every name that a statement, or anything within it, binds."""
+    out: set[str] = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            out.add(node.id)
+        elif isinstance(node, ast.alias):
+            out.add(node.asname or node.name)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            out.add(node.name)
+    return out
+
+
+def _assigned_value(statement: ast.stmt, known: Mapping[str, Any]) -> Any:
+    if not isinstance(statement, ast.Assign) or not all(isinstance(t, ast.Name) for t in statement.targets):
+        return None
+    try:
+        return _value(statement.value, known)
+    except _NOT_KNOWN:
+        return None
+
+
+def _value(node: ast.expr | None, known: Mapping[str, Any]) -> Any:
+    """The value of literals, known names and bounded arithmetic. Raises _Unknown for anything else."""
+    if isinstance(node, ast.Name) and node.id in known:
+        return known[node.id]
+    if isinstance(node, ast.BinOp | ast.UnaryOp) and type(node.op) in _OPERATIONS:
+        sides = [node.left, node.right] if isinstance(node, ast.BinOp) else [node.operand]
+        values = [_value(side, known) for side in sides]
+        if not all(isinstance(v, int | float) and abs(v) < _MOST for v in values):
+            raise _Unknown
+        return _OPERATIONS[type(node.op)](*values)
+    if node is None:
+        raise _Unknown
+    return ast.literal_eval(node)

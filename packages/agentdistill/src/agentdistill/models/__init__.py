@@ -1,16 +1,55 @@
-"""Models by kind: a kind is a function ``load(**settings) -> Model``, or a module that has one."""
+"""What a model is to the rest of the package, and models by kind: a function ``load(**settings) -> Model``, or a module
+that has one."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from agentdistill import registry
 from agentdistill.errors import ModelError
-from agentdistill.models.base import OUT_OF_CONTEXT, Model, is_out_of_context
+from agentdistill.types import Request, Sample, StopReason
 
-__all__ = ["OUT_OF_CONTEXT", "Model", "identity", "is_out_of_context", "load_model", "loader"]
+__all__ = ["OUT_OF_CONTEXT", "Model", "cut_at_stop", "identity", "is_out_of_context", "load_model", "loader"]
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Something that continues conversations.
+
+    ``name`` is shown in traces and reports. ``batch_size`` is how many episodes the driver runs together.
+    ``lockstep`` says how requests are best handed over: True (local weights), a whole round of them in one call;
+    False (endpoints), one request a call and many calls at once. ``context_length`` is the most tokens a prompt and
+    its continuation may hold together, None where it is not known.
+    """
+
+    name: str
+    batch_size: int
+    lockstep: bool
+    context_length: int | None
+
+    async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        """Continue every request: the outer list follows ``requests``, each inner one holds ``request.n`` samples.
+
+        The samples of a prompt that leaves no room for a new token are :data:`OUT_OF_CONTEXT` (see
+        :func:`is_out_of_context`); the other requests of the call are not affected. Raises InfrastructureError for a
+        fault that another try may pass, and ModelError where the model cannot do what was asked.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections or weights. The model is not used afterwards; calling it twice is harmless."""
+        ...
+
+
+OUT_OF_CONTEXT = Sample(text="", stop=StopReason.LENGTH)
+"""The sample of a prompt that does not fit. A model may fill in ``n_prompt_tokens``."""
+
+
+def is_out_of_context(sample: Sample) -> bool:
+    """Whether nothing was written because the prompt left no room for it."""
+    return sample.stop is StopReason.LENGTH and not sample.text and sample.n_new_tokens == 0
 
 
 def loader(kind: str) -> Callable[..., Model]:
@@ -49,3 +88,9 @@ def load_model(kind: str, **settings: object) -> Model:
             if key not in known:
                 raise ModelError(registry.unknown("setting", key, known, f'model kind "{kind}"'))
     return load(**settings)
+
+
+def cut_at_stop(text: str, stops: Sequence[str]) -> str | None:
+    """``text`` up to the first stop string in it; None where it holds none."""
+    ends = [at for stop in stops if stop and (at := text.find(stop)) >= 0]
+    return text[: min(ends)] if ends else None

@@ -2,25 +2,299 @@
 
 Beside plain generation it saves what agents repeat. Prompts that begin alike (a system prompt, examples) have that part
 computed once; a prompt that continues one of the last call (the next step of an episode) starts from its keys and
-values. Attention holds are addressed by a mask, so kept keys, padding and new tokens may lie anywhere in the buffer.
+values. A mask says what attention reads of the buffer, so kept keys, padding and new tokens may lie anywhere.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache
+from transformers import DynamicCache
+from transformers.cache_utils import Cache, DynamicLayer
 
 from agentdistill.errors import ModelError
-from agentdistill.models._attention import step_quickly
-from agentdistill.models._cache import Past, held, is_plain, new_cache, token_bytes
-from agentdistill.models._drawing import Draw
-from agentdistill.models._row import Cancelled, Row, n_common
+from agentdistill.models.weights import is_plain
+from agentdistill.types import Sampling, StopReason
+
+
+class Cancelled(Exception):
+    """The caller no longer waits for the result."""
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One sample being written: what it continues (``prefix`` ends ``prompt``), how, and what has been written."""
+
+    prompt: tuple[int, ...]
+    sampling: Sampling
+    max_new: int
+    uniforms: Sequence[float] = ()
+    prefix: tuple[int, ...] = ()
+    ids: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+    stop: StopReason | None = None
+
+    def take(self, token: int, logprob: float, end_ids: frozenset[int], stops: Callable[[Row], bool]) -> None:
+        """Record the next token, and whether it is the last. ``stops`` tells whether a stop string has been met."""
+        self.ids.append(token)
+        self.logprob += logprob
+        if token in end_ids:
+            self.stop = StopReason.END_TURN
+        elif self.sampling.stop and stops(self):
+            self.stop = StopReason.STOP_STRING
+        elif len(self.ids) >= self.max_new:
+            self.stop = StopReason.LENGTH
+
+
+class Writer(Protocol):
+    """What computes tokens. Set ``cancelled`` to stop a :meth:`run` under way at its next token."""
+
+    cancelled: bool
+
+    def run(self, rows: Sequence[Row]) -> None:
+        """Fill ``ids``, ``logprob`` and ``stop`` of every row. Raises Cancelled."""
+        ...
+
+
+def n_common(a: Sequence[int], b: Sequence[int], start: int = 0) -> int:
+    """How many ids two sequences begin with in common, knowing that the first ``start`` are."""
+    n = min(len(a), len(b))
+    return next((i for i in range(start, n) if a[i] != b[i]), n)
+
+
+# --- choosing a token -------------------------------------------------------------------------------------------------
+
+
+_TOP = 256  # nucleus candidates looked at before all of the vocabulary is sorted
+
+
+class Draw:
+    """Chooses tokens, greedily at temperature 0, else by inverting each row's own cumulative distribution.
+
+    Every row brings its own uniform numbers, so what it draws does not depend on its neighbours.
+    """
+
+    def __init__(
+        self, samplings: Sequence[Sampling], uniforms: Sequence[Sequence[float]], device: torch.device
+    ) -> None:
+        self._sampled = any(s.temperature > 0 for s in samplings)
+        if self._sampled:
+            n = max(len(u) for u in uniforms)
+            padded = [[*u, *[0.0] * (n - len(u))] for u in uniforms]
+            self._uniforms = torch.tensor(padded, dtype=torch.float64).to(device, torch.float32)
+            self._temperature = torch.tensor([float(s.temperature) for s in samplings], device=device)
+            self._top_p = torch.tensor([float(s.top_p) for s in samplings], device=device)
+        self._step = 0
+
+    def select(self, index: Tensor) -> None:
+        """Go on with these rows only."""
+        if self._sampled:
+            self._uniforms, self._top_p = self._uniforms[index], self._top_p[index]
+            self._temperature = self._temperature[index]
+
+    def __call__(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens ``[rows]`` and their log-probabilities under the model itself (temperature 1)."""
+        tokens = logits.argmax(-1)
+        if self._sampled:
+            tokens = tokens.where(self._temperature == 0, self._sample(logits))
+            self._step += 1
+        chosen = logits.gather(1, tokens[:, None]).squeeze(1)
+        return tokens, chosen - logits.logsumexp(-1)
+
+    def _sample(self, logits: Tensor) -> Tensor:
+        scaled = logits / self._temperature.clamp(min=1e-6)[:, None]
+        step = min(self._step, self._uniforms.shape[1] - 1)  # greedy rows may outlive all that are sampled
+        uniform = self._uniforms[:, step, None]
+        whole = self._top_p >= 1
+        if bool(whole.all()):
+            return _from_all(scaled, uniform)
+        tokens = torch.empty(len(scaled), dtype=torch.long, device=scaled.device)
+        tokens[whole] = _from_all(scaled[whole], uniform[whole])
+        tokens[~whole] = _from_nucleus(scaled[~whole], uniform[~whole], self._top_p[~whole, None])
+        return tokens
+
+
+def _from_all(scaled: Tensor, uniform: Tensor) -> Tensor:
+    """Tokens in the vocabulary's order, by the place of ``uniform`` (rows, 1) in their cumulative distribution: no
+    sorting, which would take longer than a small model does."""
+    cumulative = scaled.softmax(-1).cumsum(-1)
+    all_of_it = cumulative[:, -1:]
+    point = (uniform * all_of_it).minimum(torch.nextafter(all_of_it, torch.zeros_like(all_of_it)))
+    return torch.searchsorted(cumulative, point, right=True).squeeze(1)
+
+
+def _from_nucleus(scaled: Tensor, uniform: Tensor, top_p: Tensor) -> Tensor:
+    """The same among the likeliest tokens that hold ``top_p`` (rows, 1) of the mass together, likeliest first."""
+    total = scaled.logsumexp(-1, keepdim=True)
+    n = scaled.shape[-1]
+    top, order = scaled.topk(min(_TOP, n), sorted=True)
+    short = (top - total).exp().sum(-1, keepdim=True) < top_p
+    if n > _TOP and bool(short.any()):
+        top, order = scaled.sort(dim=-1, descending=True, stable=True)
+    probs = (top - total).exp()
+    before = probs.cumsum(-1) - probs
+    kept = probs * (before < top_p)  # the first is always kept: nothing comes before it
+    cumulative = kept.cumsum(-1)
+    point = uniform * cumulative[:, -1:]
+    # The smallest index whose cumulative mass exceeds the point; clamped where rounding leaves none.
+    choice = (cumulative <= point).sum(-1, keepdim=True).clamp(max=top.shape[-1] - 1)
+    choice = choice.minimum((kept > 0).sum(-1, keepdim=True) - 1)
+    return order.gather(1, choice).squeeze(1)
+
+
+# --- keys and values --------------------------------------------------------------------------------------------------
+
+
+_ROOM = 64  # tokens added at least when a buffer is full
+
+
+@dataclass(slots=True, eq=False)
+class Past:
+    """Keys and values of a token sequence, per layer ``[heads, tokens, width]``, without padding."""
+
+    ids: tuple[int, ...]
+    layers: list[tuple[Tensor, Tensor]]
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(k.nbytes + v.nbytes for k, v in self.layers)
+
+
+class BufferLayer(DynamicLayer):  # type: ignore[no-untyped-call]
+    """A layer that writes new tokens into spare room; the plain one copies everything it holds at every token."""
+
+    def __init__(self, room: int = _ROOM, **kwargs: Any) -> None:
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]
+        self._room = room
+        self._k: Tensor | None = None
+        self._v: Tensor | None = None
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Append ``[rows, heads, tokens, width]``; returns everything held, as views."""
+        start = self.get_seq_length()
+        stop = start + key_states.shape[-2]
+        if self._k is None or self._v is None or stop > self._k.shape[-2]:
+            capacity = max(stop + _ROOM, start + start // 2, self._room)
+            self._k = self._grown(self.keys, key_states, start, capacity)
+            self._v = self._grown(self.values, value_states, start, capacity)
+            self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
+        self._k[:, :, start:stop] = key_states
+        self._v[:, :, start:stop] = value_states
+        self.keys, self.values = self._k[:, :, :stop], self._v[:, :, :stop]
+        return self.keys, self.values
+
+    @staticmethod
+    def _grown(held: Tensor | None, new: Tensor, start: int, capacity: int) -> Tensor:
+        buffer = new.new_zeros(new.shape[0], new.shape[1], capacity, new.shape[3])
+        if held is not None and start:
+            buffer[:, :, :start] = held
+        return buffer
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows, in this order; a row may be taken more than once."""
+        if self._k is not None and self._v is not None:
+            stop = self.get_seq_length()
+            self._k, self._v = self._k[indices], self._v[indices]
+            self.keys, self.values = self._k[:, :, :stop], self._v[:, :, :stop]
+
+
+def token_bytes(model: Any) -> int:
+    """The bytes that keys and values of one token take."""
+    c = model.config.get_text_config()
+    heads = getattr(c, "num_key_value_heads", None) or c.num_attention_heads
+    width = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
+    return 2 * int(c.num_hidden_layers) * int(heads) * int(width) * int(model.dtype.itemsize)
+
+
+def new_cache(model: Any, room: int, pasts: Sequence[tuple[Past | None, int]] = ()) -> Cache:
+    """An empty cache, or one that holds the first ``n`` tokens of each row's past, right-aligned.
+
+    ``room`` is how many tokens a row will hold in all, if known. Only a plain model can start from a past.
+    """
+    if not is_plain(model):
+        return DynamicCache(config=model.config)
+    cache = Cache(layers=[BufferLayer(room) for _ in DynamicCache(config=model.config).layers])
+    width = max((n for _, n in pasts), default=0)
+    if width:
+        example = next(past for past, n in pasts if past is not None and n)
+        layers: list[Any] = cache.layers
+        for i, layer in enumerate(layers):
+            k, v = (_aligned(pasts, i, which, width, example) for which in (0, 1))
+            layer.update(k, v)
+    return cache
+
+
+def _aligned(pasts: Sequence[tuple[Past | None, int]], layer: int, which: int, width: int, example: Past) -> Tensor:
+    shape = example.layers[layer][which].shape
+    out = example.layers[layer][which].new_zeros(len(pasts), shape[0], width, shape[2])
+    for row, (past, n) in enumerate(pasts):
+        if past is not None and n:
+            out[row, :, width - n :] = past.layers[layer][which][:, :n]
+    return out
+
+
+def held(cache: Cache) -> list[tuple[Tensor, Tensor]]:
+    """Keys and values of every layer, ``[rows, heads, tokens, width]``."""
+    layers: list[Any] = cache.layers
+    return [(layer.keys, layer.values) for layer in layers]
+
+
+# --- attention of one new token ---------------------------------------------------------------------------------------
+
+
+_ATTENTION = "agentdistill_step"
+
+
+def step_quickly(model: Any) -> None:
+    """Have a model that reads all its past by ``sdpa``, in bfloat16 on CPU, decode this way. Others stay as is."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    if model.dtype is torch.bfloat16 and model.device.type == "cpu" and model.config._attn_implementation == "sdpa":
+        AttentionInterface.register(_ATTENTION, _attend)
+        AttentionMaskInterface.register(_ATTENTION, sdpa_mask)
+        model.config._attn_implementation = _ATTENTION
+
+
+def _attend(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
+) -> tuple[Tensor, None]:
+    """``query`` is ``[rows, heads, new, width]``, keys and values ``[rows, fewer heads, held, width]``."""
+    if query.shape[2] != 1:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        out: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        return out
+    rows, heads, _, width = query.shape
+    fewer, held = key.shape[1:3]
+    scale = kwargs.get("scaling") or width**-0.5
+    k, v = _with_room(key), _with_room(value)
+    q = query.reshape(rows * fewer, heads // fewer, width) * scale
+    scores = torch.bmm(q, k.transpose(1, 2)).view(rows, heads, 1, -1).float()
+    scores[..., held:] = float("-inf")
+    if attention_mask is not None:
+        scores[..., :held].masked_fill_(~attention_mask[..., :held], float("-inf"))
+    p = scores.softmax(-1).to(value.dtype).view(rows * fewer, heads // fewer, -1)
+    return torch.bmm(p, v).view(rows, 1, heads, width), None
+
+
+def _with_room(held: Tensor) -> Tensor:
+    """``[rows * heads, tokens, width]``, with the buffer's spare room where there is some: batched products copy what
+    has gaps."""
+    rows, heads, tokens, width = held.shape
+    room = held.stride(1) // width
+    if room > tokens and held.stride() == (heads * room * width, room * width, width, 1):
+        return held.as_strided((rows * heads, room, width), (room * width, width, 1))
+    return held.reshape(rows * heads, tokens, width)
+
+
+# --- decoding ---------------------------------------------------------------------------------------------------------
+
 
 # A GPU says that its memory is full, and the batch is halved; on CPU the process would be killed.
 _BATCH_BYTES = 2 << 30

@@ -18,8 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from agentdistill.errors import ModelError
-from agentdistill.models._drawing import Draw
-from agentdistill.models._row import Cancelled, Row, n_common
+from agentdistill.models._decoding import Cancelled, Draw, Row, n_common
 
 _N_BATCH = 512  # tokens that one call of llama.cpp reads
 _GGML_TYPES = {"f32": 0, "f16": 1}
@@ -134,7 +133,7 @@ class LlamaDecoder:
             self._llama.close()
 
     def run(self, rows: Sequence[Row]) -> None:
-        """See :class:`agentdistill.models._row.Writer`. Raises ModelError where llama.cpp fails."""
+        """See :class:`agentdistill.models._decoding.Writer`. Raises ModelError where llama.cpp fails."""
         self.cancelled = False
         for batch in self._batches(rows):
             try:

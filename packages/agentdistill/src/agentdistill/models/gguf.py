@@ -43,7 +43,7 @@ def load(
     """
     from agentdistill.chat import ChatFormat, read_template
     from agentdistill.gguf_bases import tokenizer_of
-    from agentdistill.models._weights import load_tokenizer
+    from agentdistill.models.weights import load_tokenizer
 
     file = Path(path).expanduser()
     if not file.is_file():

@@ -1,6 +1,6 @@
 """Hugging Face weights in this process, many episodes at a time, on CPU or GPU.
 
-The same calls in the same order give the same bits on the same machine. A sample's random numbers hang only on its
+The same calls in the same order give the same bits on the same machine. A sample's random numbers depend only on its
 request's seed and its place among the request's samples; which neighbours share its batch can still move a logit by a
 rounding error, so a tie that close may break the other way in another batch.
 """
@@ -8,19 +8,20 @@ rounding error, so a tie that close may break the other way in another batch.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentdistill.errors import ModelError
-from agentdistill.models._memory import return_freed_memory
+from agentdistill.models import Model, load_model
+from agentdistill.models.weights import return_freed_memory
 from agentdistill.types import Request, Sample, StopReason
 
 if TYPE_CHECKING:
     from agentdistill.chat import ChatFormat
-    from agentdistill.models._row import Row, Writer
+    from agentdistill.models._decoding import Row, Writer
 
 
 def load(
@@ -34,7 +35,7 @@ def load(
     context_length: int | None = None,
     kv_reuse_gb: float = 2.0,
     name: str | None = None,
-) -> LocalModel:
+) -> Model:
     """Load weights by a name that :mod:`agentdistill.checkpoints` knows: a folder, a hub name, ``tinyworld:0.3M``. A
     folder with only a LoRA adapter brings its base along.
 
@@ -50,13 +51,21 @@ def load(
     """
     from agentdistill.chat import ChatFormat, read_template
     from agentdistill.checkpoints import is_gguf, runnable
-    from agentdistill.models._weights import load_weights
+    from agentdistill.models.weights import load_weights
 
     name, path = name or Path(path).name, runnable(path)
     if is_gguf(path) and adapter is None and find_spec("llama_cpp") is not None:
-        from agentdistill.models import gguf
-
-        return gguf.load(path, None, device, batch_size, threads, chat_template, context_length, kv_reuse_gb, name)
+        return load_model(  # by name: that module builds on this one
+            "gguf",
+            path=path,
+            device=device,
+            batch_size=batch_size,
+            threads=threads,
+            chat_template=chat_template,
+            context_length=context_length,
+            kv_gb=kv_reuse_gb,
+            name=name,
+        )
     if batch_size < 1 or (threads is not None and threads < 1):
         raise ModelError(f"local model {path}: batch_size and threads must be at least 1")
     if threads is not None:
@@ -96,7 +105,7 @@ class LocalModel:
         self._begin(name, chat, batch_size, context_length, decoder)
 
     def _begin(self, name: str, chat: ChatFormat, batch_size: int, context_length: int | None, decoder: Writer) -> None:
-        """Take up work with ``decoder``, which asks :meth:`_meets_stop` after each token."""
+        """Set up everything but the weights. ``decoder`` computes tokens and asks :meth:`_meets_stop` after each."""
         self.name = name
         self.batch_size = batch_size
         self.context_length = context_length
@@ -107,7 +116,7 @@ class LocalModel:
         self._decoder: Writer | None = decoder
 
     async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
-        """See :meth:`agentdistill.models.base.Model.generate`. Cancelling it stops the work at the next token."""
+        """See :meth:`agentdistill.models.Model.generate`. Cancelling it stops the work at the next token."""
         decoder = self._decoder
         if decoder is None:
             raise ModelError(f"{self.name} has been closed")
@@ -120,7 +129,7 @@ class LocalModel:
             raise
 
     async def aclose(self) -> None:
-        """Let go of the weights."""
+        """Release the weights."""
         self._decoder = None
         self._thread.shutdown(wait=False)
 
@@ -132,7 +141,7 @@ class LocalModel:
         return [[self._sample(request, row) for row in some] for request, some in zip(requests, rows, strict=True)]
 
     def _rows(self, request: Request) -> list[Row]:
-        from agentdistill.models._row import Row
+        from agentdistill.models._decoding import Row
 
         prompt = tuple(self.chat.prompt_ids(request.messages, request.prefix))
         max_new = request.sampling.max_new_tokens
@@ -186,8 +195,18 @@ class LocalModel:
         return frozenset(i for i, text in enumerate(texts) if character in text)
 
 
+def token_writer(model: Any, n_rows: int) -> Callable[[Sequence[Sequence[int]], int], None]:
+    """A function that continues prompts of ids by so many tokens each, ``n_rows`` at a time: the decoding of a
+    :class:`LocalModel` without texts, for measurements."""
+    from agentdistill.models._decoding import Decoder, Row
+    from agentdistill.types import Sampling
+
+    decoder = Decoder(model, [], lambda row: False, n_rows, 0)
+    return lambda prompts, n_new: decoder.run([Row(tuple(p), Sampling(), n_new) for p in prompts])
+
+
 def _uniforms(seed: int, index: int, n: int) -> list[float]:
-    """``n`` numbers in [0, 1) that hang on nothing but the seed and the sample's place."""
+    """``n`` numbers in [0, 1) that depend on the seed and the sample's place alone."""
     import numpy as np
 
     key = np.random.SeedSequence([seed % 2**63, index])

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from agentdistill.errors import ModelError
-from agentdistill.models.base import OUT_OF_CONTEXT
+from agentdistill.models import OUT_OF_CONTEXT, cut_at_stop
 from agentdistill.types import Request, Sample, StopReason
 
 Reply: TypeAlias = str | Sample | Exception
@@ -112,10 +112,8 @@ def _by_question(replies: Mapping[str, Reply | Sequence[Reply]]) -> Script:
 
 def _sample(reply: str, request: Request, n_prompt: int) -> Sample:
     text = reply[len(request.prefix) :] if request.prefix and reply.startswith(request.prefix) else reply
-    stop = StopReason.END_TURN
-    ends = [at for s in request.sampling.stop if s and (at := text.find(s)) >= 0]
-    if ends:
-        text, stop = text[: min(ends)], StopReason.STOP_STRING
+    cut = cut_at_stop(text, request.sampling.stop)
+    text, stop = (text, StopReason.END_TURN) if cut is None else (cut, StopReason.STOP_STRING)
     words = text.split()
     if len(words) > request.sampling.max_new_tokens:
         # What was written up to and including the last word that fits, its spacing untouched.

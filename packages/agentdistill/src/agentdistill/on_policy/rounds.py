@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 
 from agentdistill.checkpoints import locate
-from agentdistill.contamination import told
 from agentdistill.driver import Episode
 from agentdistill.errors import DataError, RecipeError
 from agentdistill.executors import Work
@@ -33,6 +32,7 @@ from agentdistill.pipeline.layout import evaluated, filtered, trained
 from agentdistill.pipeline.rollouts import run_rollouts
 from agentdistill.pipeline.run import Run, load_student, weights_digest
 from agentdistill.pipeline.training import fit, folder_at
+from agentdistill.problems.contamination import told
 from agentdistill.progress import Progress, Silent
 from agentdistill.recipe import Recipe, StudentSettings, student_name
 from agentdistill.store import digest, file_digest, locked, read_traces

@@ -18,13 +18,13 @@ from typing import Any
 
 from agentdistill.chat import read_template
 from agentdistill.checkpoints import check_base
-from agentdistill.contamination import told
 from agentdistill.errors import InfrastructureError
 from agentdistill.executors import RaySettings
 from agentdistill.methods import METHODS, Method
 from agentdistill.pipeline.folder import StageFolder
 from agentdistill.pipeline.layout import trainings
 from agentdistill.pipeline.run import Run
+from agentdistill.problems.contamination import told
 from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
 from agentdistill.recipe import Recipe, StudentSettings
 from agentdistill.store import locked, sweep

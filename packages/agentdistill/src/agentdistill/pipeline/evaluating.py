@@ -162,7 +162,7 @@ def _n_parameters(source: Path | str) -> int | None:
     """Parameters of a folder's weights, its base's included, or of a GGUF file; None where that is not to be seen
     without loading."""
     from agentdistill.gguf_bases import n_parameters
-    from agentdistill.models._weights import resolve
+    from agentdistill.models.weights import resolve
 
     if is_gguf(str(source)):
         return n_parameters(Path(source))

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agentdistill.contamination import told
 from agentdistill.filters import RoundCounts, add_distinct, filter_traces
 from agentdistill.methods import method
 from agentdistill.pipeline.folder import StageFolder
 from agentdistill.pipeline.layout import collected, filtered, lessons, sampled, trained_name
 from agentdistill.pipeline.run import Run
+from agentdistill.problems.contamination import told
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, asks_teacher, sources_of
 from agentdistill.registry import fingerprint

@@ -11,16 +11,16 @@ from typing import Any
 
 from agentdistill import registry
 from agentdistill.checkpoints import is_gguf, runnable
-from agentdistill.contamination import Screening, screen
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
-from agentdistill.examples import ExampleStyle, read_examples
 from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.methods import METHODS, Method
 from agentdistill.models import Model, identity, load_model
 from agentdistill.pipeline.layout import trained
 from agentdistill.problems import joined, load_problems
+from agentdistill.problems.contamination import Screening, screen
 from agentdistill.prompts import Style, load_style
+from agentdistill.prompts.examples import ExampleStyle, read_examples
 from agentdistill.recipe import Recipe, RolloutTable, recipe_from_json
 from agentdistill.retrieval import MappedCorpus, Passage, Retriever, build_retriever, is_remote
 from agentdistill.sandbox import Limits

@@ -19,7 +19,9 @@ from agentdistill.problems.sources import (
     join_sentences,
     open_source,
     passages_beside,
+    plain_text,
     printed,
+    share_shown,
     supporting_passages,
     supporting_titles,
 )
@@ -28,7 +30,8 @@ from agentdistill.types import Problem
 
 __all__ = [
     "Loaded", "Row", "Source", "answer_kind", "as_text", "as_texts", "golds", "join_sentences", "joined",
-    "load_problems", "open_source", "passages_beside", "supporting_passages", "supporting_titles",
+    "load_problems", "open_source", "passages_beside", "plain_text", "share_shown", "supporting_passages",
+    "supporting_titles",
 ]  # fmt: skip
 
 FIELDS = ("id", "question", "answer", "kind", "family", "aliases")

@@ -6,9 +6,11 @@ import ast
 import contextlib
 import csv
 import datetime
+import html
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -348,6 +350,7 @@ class _Cell:
 # ``title``, ``paragraph_text`` and ``is_supporting``. A cell of a CSV file holds any of these as text.
 
 _SENTENCES = ("sentences", "content", "text")
+_LISTED = re.compile(r"^\[\d+\] (.*)$", re.MULTILINE)  # a passage as prompts and observations show it
 
 
 def passages_beside(values: Mapping[str, Any]) -> list[tuple[str, str]] | None:
@@ -386,6 +389,23 @@ def supporting_titles(values: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(title for title, _ in supporting_passages(values)))
     except ValueError:
         return ()
+
+
+def plain_text(text: str) -> str:
+    """A title or text in one form: files of one dataset differ in HTML entities, Unicode form and blanks."""
+    return " ".join(unicodedata.normalize("NFKC", html.unescape(text)).split())
+
+
+def share_shown(titles: Sequence[str], texts: Sequence[str]) -> float:
+    """The share of ``titles`` that are among the passages in ``texts``, each listed as ``[1] Title: text``.
+
+    The list does not say where a title ends, so that "Alien" counts where "Alien: Covenant" is listed.
+
+    >>> share_shown(["Aren", "Velmora"], ["[1] Aren: The Aren is a river.\\n[2] Velm: A hill."])
+    0.5
+    """
+    listed = [plain_text(line) for text in texts for line in _LISTED.findall(text)]
+    return sum(any(line.startswith(f"{plain_text(t)}:") for line in listed) for t in titles) / len(titles)
 
 
 def join_sentences(sentences: Sequence[str]) -> str:

@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from agentdistill.readers._draft import Draft, LeftOut, Turn
-from agentdistill.readers._files import rows, text_of
-from agentdistill.readers._program import NoProgram, program
+from agentdistill.readers.collection import Draft, LeftOut, Turn, rows, text_of
+from agentdistill.readers.program import NoProgram, program
 from agentdistill.tasks.benchmarks import Part
 from agentdistill.types import Problem
 

@@ -15,10 +15,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 
-from agentdistill.readers._arithmetic import Number, same
-from agentdistill.readers._draft import Draft, LeftOut, Turn
-from agentdistill.readers._program import NoProgram, program
-from agentdistill.readers._words import numbers
+from agentdistill.readers.arithmetic import Number, numbers, same
+from agentdistill.readers.collection import Draft, LeftOut, Turn
+from agentdistill.readers.program import NoProgram, program
 from agentdistill.scorers.gym import entry, parse_ref, rationale
 from agentdistill.tasks.benchmarks import Part
 from agentdistill.tasks.reasoning_gym import parse, stream

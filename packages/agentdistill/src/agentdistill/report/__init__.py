@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from agentdistill.report._markdown import markdown
-from agentdistill.report._page import page_style, render, write_report
-from agentdistill.report._seeds import summarize_seeds
-from agentdistill.report._standalone import ladder_svg, standalone_style
-from agentdistill.report._summary import Report, summarize
-from agentdistill.report._table import table
+from agentdistill.report.figures import ladder_svg
+from agentdistill.report.page import page_style, render, write_report
+from agentdistill.report.summary import Report, summarize, summarize_seeds
+from agentdistill.report.svg import standalone_style
+from agentdistill.report.tables import markdown, table
 
 __all__ = [
     "Report",

@@ -1,18 +1,20 @@
-"""A run folder, read. Nothing here needs the stages that wrote it: the folder is the interface."""
+"""A run folder, read, and what became of its traces. Nothing here needs the stages that wrote it: the folder is the
+interface."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import DataError, UserError
 from agentdistill.store import from_dict, read_traces
-from agentdistill.types import Trace
+from agentdistill.types import EXECUTION_ERRORS, PARSE_ERRORS, End, StepStatus, Trace
 
 Facts = dict[str, Any]
 
@@ -221,10 +223,95 @@ def _read_object(path: Path) -> Facts:
     return value
 
 
-def values_by_problem(traces: Sequence[Trace]) -> dict[str, dict[str, float]]:
-    """Family -> problem id -> the share of its scored traces that are right (0 or 1 where each has one trace)."""
-    verdicts: dict[str, dict[str, list[bool]]] = defaultdict(lambda: defaultdict(list))
+def by_family(traces: Iterable[Trace]) -> dict[str, list[Trace]]:
+    """Traces grouped by family, families in alphabetical order."""
+    groups: dict[str, list[Trace]] = defaultdict(list)
     for t in traces:
-        if t.correct is not None:
-            verdicts[t.problem.family][t.problem.id].append(t.correct)
-    return {f: {p: sum(v) / len(v) for p, v in problems.items()} for f, problems in verdicts.items()}
+        groups[t.problem.family].append(t)
+    return {f: groups[f] for f in sorted(groups)}
+
+
+def means_by_problem(traces: Iterable[Trace], of: Callable[[Trace], float | None]) -> dict[str, dict[str, float]]:
+    """Family -> problem id -> mean of a measure over its traces, leaving out those for which it is None."""
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for t in traces:
+        value = of(t)
+        if value is not None:
+            values[t.problem.family][t.problem.id].append(value)
+    return {f: {p: sum(v) / len(v) for p, v in problems.items()} for f, problems in values.items()}
+
+
+def values_by_problem(traces: Iterable[Trace]) -> dict[str, dict[str, float]]:
+    """Family -> problem id -> the share of its scored traces that are right (0 or 1 where each has one trace)."""
+    return means_by_problem(traces, lambda t: t.correct)
+
+
+SEARCH = "search"
+"""The search tool's name."""
+PARSE, EXECUTION = "parse", "execution"
+ERROR_KINDS = (PARSE, EXECUTION, End.OUT_OF_STEPS.value, End.NO_ANSWER.value, End.OUT_OF_CONTEXT.value)
+"""An episode can show several. The first two it may have recovered from; the last three are how it ended."""
+
+
+class Outcome(StrEnum):
+    """The one-word verdict on a trace."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNSCORED = "unscored"
+    FAULT = "fault"
+
+
+def outcome(trace: Trace) -> Outcome:
+    """``FAULT`` and ``UNSCORED`` never count as wrong: the world failed there, not the model."""
+    if trace.end is End.FAULT:
+        return Outcome.FAULT
+    if trace.score is None:
+        return Outcome.UNSCORED
+    return Outcome.RIGHT if trace.score.correct else Outcome.WRONG
+
+
+def step_error(status: StepStatus) -> str | None:
+    """``parse`` or ``execution`` for a step that failed, None for one that did not."""
+    if status in PARSE_ERRORS:
+        return PARSE
+    return EXECUTION if status in EXECUTION_ERRORS else None
+
+
+def error_kinds(trace: Trace) -> tuple[str, ...]:
+    """Which of ``ERROR_KINDS`` the episode shows, in that order, each once."""
+    seen = {step_error(s.status) for s in trace.steps} | {trace.end.value}
+    return tuple(k for k in ERROR_KINDS if k in seen)
+
+
+def tools_used(trace: Trace) -> tuple[str, ...]:
+    """The names of the tools that the episode's code called, each once, in order of first use."""
+    return tuple(dict.fromkeys(c.name for s in trace.steps for c in s.tool_calls))
+
+
+def n_calls(trace: Trace, tool: str) -> int:
+    """How often the episode's code called a tool."""
+    return sum(c.name == tool for s in trace.steps for c in s.tool_calls)
+
+
+METHOD_LABELS = {
+    "cot": "CoT prompted",
+    "cot-rag": "CoT + retrieval",
+    "cot-distill": "CoT distilled",
+    "cot-distill-rag": "CoT distilled + retrieval",
+    "agent": "Agent prompted",
+    "agent-prefix": "Agent + prefix",
+    "agent-sag": "Agent + SAG",
+    "agent-distill": "Agent distilled",
+    "agent-distill-prefix": "Agent distilled + prefix",
+    "agent-distill-sag": "Agent distilled + SAG",
+    "agent-distill-prefix-sag": "Agent distilled + prefix + SAG",
+}
+"""Method -> its label, in the order of the paper's table: chain of thought first, the whole method last."""
+
+
+def method_label(method: str) -> str:
+    """A method as people call it; an unknown one keeps its name, with ``+`` parts set apart."""
+    base, *extras = method.split("+")
+    parts = (e.upper() if e.isalpha() and len(e) <= 4 else e for e in extras)
+    return " + ".join([METHOD_LABELS.get(base, base), *parts])

@@ -10,9 +10,8 @@ from typing import Any, Protocol, cast
 from agentdistill import registry
 from agentdistill.errors import UserError
 from agentdistill.progress import Progress
-from agentdistill.retrieval._mapped import MappedCorpus, corpus_digest, map_corpus, open_corpus
-from agentdistill.retrieval._passage import Passage, shortened
-from agentdistill.retrieval.corpus import Sources, load_corpus, passages_of, read_corpus
+from agentdistill.retrieval.corpus import Passage, Sources, load_corpus, passages_of, read_corpus, shortened
+from agentdistill.retrieval.mapped import MappedCorpus, corpus_digest, map_corpus, open_corpus
 
 __all__ = [
     "MappedCorpus",

@@ -3,17 +3,222 @@
 from __future__ import annotations
 
 import glob
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from agentdistill.errors import DataError
 from agentdistill.problems import join_sentences, open_source, passages_beside
-from agentdistill.retrieval._distinct import Distinct
-from agentdistill.retrieval._json_stream import items
-from agentdistill.retrieval._passage import Passage, from_contents
 from agentdistill.store import read_jsonl
+
+CUT = " ..."
+"""Ends a text that goes on."""
+_SENTENCE_END = re.compile(r"""[.!?]['")\]”’]*(?=\s)""")
+_WORD_END = re.compile(r"(?<=\S)(?=\s)")
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of the corpus. ``title`` may be empty."""
+
+    title: str
+    text: str
+
+
+def shortened(p: Passage, n_chars: int | None) -> Passage:
+    """The passage with a text of at most ``n_chars`` (above 0) characters, mark included; as it is for None.
+
+    It ends with a sentence where that uses 85 % of the room, else with a word where that uses half of it.
+
+    >>> shortened(Passage("Aren", "The Aren is a river. It floods in May."), 27).text
+    'The Aren is a river. ...'
+    """
+    if n_chars is None or len(p.text) <= n_chars:
+        return p
+    room = max(n_chars - len(CUT), 0)
+    end = room
+    for pattern, least in ((_WORD_END, 0.5), (_SENTENCE_END, 0.85)):
+        ends = [m.end() for m in pattern.finditer(p.text, 0, room + 1)]
+        end = ends[-1] if ends and ends[-1] >= least * room else end
+    return replace(p, text=(p.text[:end].rstrip() + CUT)[-n_chars:])
+
+
+def from_contents(text: str) -> Passage:
+    """A passage whose first line is its title, quoted or not, as Search-R1's corpus and servers have it.
+
+    A single line has no title.
+
+    >>> from_contents('"Aren"\\nThe Aren is a river.')
+    Passage(title='Aren', text='The Aren is a river.')
+    """
+    title, newline, rest = text.strip().partition("\n")
+    return Passage(unquoted(title), rest.strip()) if newline else Passage("", title)
+
+
+def unquoted(title: str) -> str:
+    """A title without the quotes around it."""
+    title = title.strip()
+    return title[1:-1].strip() if len(title) > 1 and title[0] == title[-1] == '"' else title
+
+
+# --- duplicates -------------------------------------------------------------------------------------------------------
+
+
+_FIRST_SLOTS = 1 << 12
+
+
+class Distinct:
+    """The passages of several sources, each once; ``n_duplicates`` counts those left out so far.
+
+    Two passages are the same where title and text are. Kept of each are 64 bits, 16 to 32 bytes in all, so that tens of
+    millions fit into memory; that two of 20 million different passages share them has a chance of 1 in 100,000.
+    """
+
+    def __init__(self, passages: Iterable[Passage]) -> None:
+        self.n_duplicates = 0
+        self._passages = passages
+        self._slots, self._n = array("Q", bytes(8 * _FIRST_SLOTS)), 0  # 0: empty
+
+    def __iter__(self) -> Iterator[Passage]:
+        for p in self._passages:
+            if self._is_new(hash((p.title, p.text)) & 0xFFFF_FFFF_FFFF_FFFF or 1):
+                yield p
+            else:
+                self.n_duplicates += 1
+
+    def _is_new(self, key: int) -> bool:
+        if 2 * self._n >= len(self._slots):
+            old, self._slots, self._n = self._slots, array("Q", bytes(16 * len(self._slots))), 0
+            for known in old:
+                if known:
+                    self._put(known)
+        return self._put(key)
+
+    def _put(self, key: int) -> bool:
+        """Keep a key; False where it is kept already."""
+        slots, last = self._slots, len(self._slots) - 1
+        at = key & last
+        while found := slots[at]:
+            if found == key:
+                return False
+            at = (at + 1) & last
+        slots[at] = key
+        self._n += 1
+        return True
+
+
+# --- JSON, a piece at a time ------------------------------------------------------------------------------------------
+
+
+CHUNK = 1 << 20
+"""Characters read at a time."""
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def items(path: Path) -> Iterator[tuple[str | None, Any]]:
+    """``(None, value)`` for each value of a list, ``(key, value)`` for each of an object, in order.
+
+    Raises DataError naming file and line for what is not JSON, and for a file that holds something else.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from _json_items(_JsonText(path, file))
+    except OSError as e:
+        raise DataError(f"{path}: {e.strerror or e}") from e
+    except UnicodeDecodeError as e:
+        raise DataError(f"{path}: not UTF-8 text ({e.reason})") from e
+
+
+def _json_items(text: _JsonText) -> Iterator[tuple[str | None, Any]]:
+    opening = text.peek()
+    if opening not in ("[", "{"):
+        kind = type(text.value()).__name__
+        raise DataError(f"{text.path}: expected a list of passages or an object of titles, got {kind}")
+    closing = "]" if opening == "[" else "}"
+    text.take(opening)
+    is_first = True
+    while text.peek() != closing:
+        if not is_first:
+            text.take(",")
+        is_first = False
+        key = None
+        if opening == "{":
+            key = text.key()
+            text.take(":")
+        text.peek()
+        yield key, text.value()
+    text.take(closing)
+    if text.peek():
+        raise text.error("Extra data")
+
+
+class _JsonText:
+    """What is left of a file to read. ``at`` is where reading stands in ``_held``, the piece that is in memory."""
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self.path = path
+        self._file = file
+        self._held, self._at = "", 0
+        self._n_lines = 0  # in front of what is held
+        self._decoder = json.JSONDecoder()
+
+    def error(self, why: str, line: int | None = None) -> DataError:
+        line = self._n_lines + (line or self._held.count("\n", 0, self._at) + 1)
+        return DataError(f"{self.path}:{line}: not JSON ({why})")
+
+    def _more(self) -> bool:
+        """Hold at least twice as much of what is not read yet; False at the end of the file."""
+        chunk = self._file.read(max(CHUNK, len(self._held) - self._at))
+        if not chunk:
+            return False
+        self._n_lines += self._held.count("\n", 0, self._at)
+        self._held, self._at = self._held[self._at :] + chunk, 0
+        return True
+
+    def peek(self) -> str:
+        """The next character that is no white space; empty at the end of the file."""
+        while True:
+            self._at += len(_SPACE.match(self._held, self._at)[0])  # type: ignore[index]  # it matches anywhere
+            if self._at < len(self._held):
+                return self._held[self._at]
+            if not self._more():
+                return ""
+
+    def take(self, character: str) -> None:
+        """Go past ``character``, which has to come next."""
+        if self.peek() != character:
+            raise self.error(f"Expecting '{character}'")
+        self._at += 1
+
+    def key(self) -> str:
+        """Go past a string."""
+        if self.peek() != '"':
+            raise self.error("Expecting property name enclosed in double quotes")
+        return str(self.value())
+
+    def value(self) -> Any:
+        """Go past one value, which begins right here."""
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._held, self._at)
+            except json.JSONDecodeError as e:
+                if self._more():
+                    continue
+                raise self.error(e.msg, e.lineno) from e
+            except (RecursionError, ValueError) as e:
+                raise self.error("nested too deeply" if isinstance(e, RecursionError) else "a number too long") from e
+            if isinstance(value, int | float) and len(self._held) - end < 3 and self._more():
+                continue  # a number may go on: "1", "1e", "1e-", "1e-5"
+            self._at = end
+            return value
+
+
+# --- reading a corpus -------------------------------------------------------------------------------------------------
+
 
 MAX_WORDS = 120
 """Prose is cut at paragraphs into passages of at most about this many words, the size retrieval papers index."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import InfrastructureError, UserError
-from agentdistill.retrieval._passage import Passage, from_contents, unquoted
+from agentdistill.retrieval.corpus import Passage, from_contents, unquoted
 
 BATCH = 64
 """Queries of one request at most."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from agentdistill.models._reply import cut_at_stop
+from agentdistill.models import cut_at_stop
 from agentdistill.serve.refused import Refused
 from agentdistill.types import End, Trace
 from agentdistill.verify.judging import Answered

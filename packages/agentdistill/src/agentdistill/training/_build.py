@@ -20,7 +20,7 @@ from trl.trainer.sft_config import SFTConfig
 from agentdistill.chat import ChatFormat
 from agentdistill.checkpoints import lasting
 from agentdistill.errors import ModelError, RecipeError
-from agentdistill.models._weights import check_vocabulary, load_base, load_weights, resolve, stored_dtype
+from agentdistill.models.weights import check_vocabulary, load_base, load_weights, resolve, stored_dtype
 from agentdistill.store import write_json
 from agentdistill.training._keeper import Keeper, Progress
 from agentdistill.training._launch import is_first, is_launched, n_processes, wait

@@ -15,7 +15,7 @@ from trl.experimental.gkd.gkd_config import GKDConfig
 from trl.experimental.gkd.gkd_trainer import GKDTrainer
 
 from agentdistill.errors import ModelError
-from agentdistill.models._weights import load_base, load_tokenizer, resolve
+from agentdistill.models.weights import load_base, load_tokenizer, resolve
 from agentdistill.training._sft import FixedOrder
 from agentdistill.training.settings import Divergence
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.nn import functional
 
-from agentdistill.models._memory import keep_few_kernels, keep_freed_memory
+from agentdistill.models.weights import keep_few_kernels, keep_freed_memory
 
 _NAME = "agentdistill_short"
 _SHORT = 512  # tokens; above, the probabilities that are kept take more memory than flash attention saves time
@@ -68,7 +68,7 @@ def _short_attention(model: nn.Module) -> None:
     """Have the model attend by :class:`_Attention` where that is what it does: all tokens, causal, no dropout."""
     from transformers import AttentionInterface
 
-    from agentdistill.models._cache import is_plain
+    from agentdistill.models.weights import is_plain
 
     config: Any = model.config
     if config._attn_implementation == "sdpa" and is_plain(model) and not getattr(config, "attention_dropout", 0.0):

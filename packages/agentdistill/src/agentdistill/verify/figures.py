@@ -1,4 +1,4 @@
-"""The pictures of verification as inline SVG: accuracy against candidates and costs, by family, and of verifiers.
+"""The figures of verification as inline SVG: accuracy against candidates and costs, by family, and of verifiers.
 
 They are drawn in the report's classes and colours, so that they stand on its page and on one of their own.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from agentdistill.report import _svg as svg
+from agentdistill.report import svg
 
 Curve = Mapping[str, Any]
 Cell = Mapping[str, Any]
@@ -63,11 +63,11 @@ def against_candidates(
     last = math.log2(c["budgets"][-1]) or 1.0
     frame = svg.Frame(44, width - (14 if legend else 300), 14, height + (below - 46) - below, -0.15, last + 0.15, top)
     body = svg.share_axis(frame, every, unit=" %")
-    body += axis(frame, [(math.log2(n), str(n)) for n in c["budgets"]], "candidates a problem")
-    body += [_across(frame, r["accuracy"]) for r in c["rivals"].values()]
+    body += svg.axis(frame, [(math.log2(n), str(n)) for n in c["budgets"]], "candidates a problem")
+    body += [svg.across(frame, r["accuracy"], "carried stroke7") for r in c["rivals"].values()]
     for i, m in reversed(list(enumerate(methods))):
         body += _line(frame, m, points[m], (i - len(methods) / 2) * 2.2)
-    body += _legend(frame, rows) if legend else labels(frame, rows, len(methods))
+    body += svg.legend(frame, rows, len(rows), 1) if legend else _end_labels(frame, rows, len(methods))
     return svg.figure(width, height + below - 46, "Accuracy against the number of candidates, by method", body, style)
 
 
@@ -119,74 +119,27 @@ def _line(
     out = [svg.element("polyline", points=path, class_=f"{weight} stroke{tone}", fill="none")]
     for x, cell in points if main else ():
         if "low" in cell:
-            ends = {
-                "x1": frame.x(x) + dodge,
-                "x2": frame.x(x) + dodge,
-                "y1": frame.y(cell["low"]),
-                "y2": frame.y(cell["high"]),
-            }
-            out.append(svg.element("line", class_=f"whisker stroke{tone}", **ends))
+            out.append(svg.whisker(frame, frame.x(x) + dodge, cell["low"], cell["high"], tone))
     for x, cell in points if m != "pass" else ():
         mark = svg.marker(
             frame.x(x), frame.y(cell["accuracy"]), tone, f"mark fill{tone}", size if main else size * 0.75
         )
         limits = f" ({cell['low']:.1%} to {cell['high']:.1%})" if "low" in cell else ""
         said = f"{LABELS[m]}: {cell['accuracy']:.1%}{limits}"
-        out.append(svg.element("g", svg.join([svg.element("title", said), mark])))
+        out.append(svg.titled(said, mark))
     return out
 
 
-def _across(frame: svg.Frame, share: float) -> Markup:
-    y = frame.y(share)
-    return svg.element("line", x1=frame.left, x2=frame.right, y1=y, y2=y, class_="carried stroke7")
-
-
-Ticks = Sequence[tuple[float, str]]
-Rows = Sequence[tuple[str, int, float]]
-"""Label, colour number and accuracy of what a figure names."""
-
-
-def axis(frame: svg.Frame, ticks: Ticks, title: str, below: float = 36) -> list[Markup]:
-    """A horizontal axis; ticks that would run into the one before are left out."""
-    out, last = [], -math.inf
-    for x, name in ticks:
-        at = frame.x(x)
-        if at - last >= 8 + 6.5 * len(name):
-            out.append(svg.element("line", x1=at, x2=at, y1=frame.lower, y2=frame.lower + 4, class_="axis"))
-            out.append(svg.text_label(name, at, frame.lower + 17, "tick", "middle"))
-            last = at
-    if title:
-        out.append(svg.text_label(title, (frame.left + frame.right) / 2, frame.lower + below, "title", "middle"))
-    return out
-
-
-def labels(frame: svg.Frame, rows: Rows, n_lines: int) -> list[Markup]:
-    """Names beside the lines' ends, pushed apart where they would overlap."""
-    wanted = [frame.y(share) for _, _, share in rows]
-    placed = svg.spread(wanted, 17, frame.upper + 4, frame.lower)
-    out = []
-    for i, ((label, tone, share), y, want) in enumerate(zip(rows, placed, wanted, strict=True)):
-        start = frame.right - (6 if i < n_lines else 0)
-        path = f"{start:.2f},{want:.2f} {frame.right + 4:.2f},{want:.2f} {frame.right + 11:.2f},{y:.2f}"
-        out.append(svg.element("polyline", points=path, class_=f"leader stroke{tone}"))
-        out.append(svg.text_label(f"{label} {share * 100:.1f} %", frame.right + 14, y + 4, f"label ink{tone}"))
-    return out
-
-
-def _legend(frame: svg.Frame, rows: Rows) -> list[Markup]:
-    """The same names below the plot, best first, for narrow pages."""
-    out: list[Markup] = []
-    for i, (label, tone, share) in enumerate(sorted(rows, key=lambda r: -r[2])):
-        x, y = frame.left + 4, frame.lower + 62 + 18 * i
-        out.append(svg.marker(x + 8, y - 4, tone, f"mark fill{tone}"))
-        out.append(svg.text_label(f"{label} {share * 100:.1f} %", x + 26, y, f"label ink{tone}"))
-    return out
+def _end_labels(frame: svg.Frame, rows: svg.Rows, n_lines: int) -> list[Markup]:
+    """Names right of the plot, the first ``n_lines`` at the ends of lines."""
+    starts = [frame.right - (6 if i < n_lines else 0) for i in range(len(rows))]
+    return svg.end_labels(frame, rows, starts, 4, 1)
 
 
 def _small(
     points: Mapping[str, Sequence[tuple[float, Cell]]],
     title: str,
-    ticks: Ticks,
+    ticks: svg.Ticks,
     width: float,
     height: float,
     top: float | None = None,
@@ -201,7 +154,7 @@ def _small(
     pad = max((max(xs) - min(xs)) * 0.05, 0.05)
     frame = svg.Frame(32, width - 10, 28, height - 24, min(xs) - pad, max(xs) + pad, top or highest)
     body = [svg.text_label(title, 4, 14, "panel"), *svg.share_axis(frame, 0.25 if top else every)]
-    body += axis(frame, ticks, "")
+    body += svg.axis(frame, ticks)
     for m, ps in reversed(list(points.items())):
         body += _line(frame, m, [(x, {"accuracy": cell["accuracy"]}) for x, cell in ps], 0.0, 3.4)
     body += _named_points(frame, beside)
@@ -221,7 +174,7 @@ def _named_points(frame: svg.Frame, named: Sequence[tuple[str, float, float]]) -
     return out
 
 
-def _decades(points: Mapping[str, Sequence[tuple[float, Cell]]]) -> Ticks:
+def _decades(points: Mapping[str, Sequence[tuple[float, Cell]]]) -> svg.Ticks:
     xs = [x for ps in points.values() for x, _ in ps]
     whole = range(math.ceil(min(xs) - 1e-9), math.floor(max(xs) + 1e-9) + 1)
     ticks = [(float(k), short(10.0**k)) for k in whole]
@@ -250,7 +203,7 @@ def verifier_accuracy(c: Curve, width: float = 900, height: float = 300) -> Mark
     families = sorted({f for v in shown.values() for f in v["families"]})
     frame = svg.Frame(44, width - 200, 14, height - 46, -0.3, len(families) - 0.7, 1.0)
     body = svg.share_axis(frame, 0.2, unit=" %")
-    body += axis(
+    body += svg.axis(
         frame,
         [(float(i), f) for i, f in enumerate(families)],
         "verdicts that are the truth, by family; all of them at the right",
@@ -267,7 +220,7 @@ def verifier_accuracy(c: Curve, width: float = 900, height: float = 300) -> Mark
             body.append(svg.element("polyline", points=path, class_=f"line stroke{i % 8}", **dash))
         body += [svg.marker(x, y, i, f"mark fill{i % 8}", 4.6) for x, y in at]
         rows.append((name, i % 8, v["accuracy"] or 0.0))
-    return svg.figure(width, height, "Accuracy of every verifier, by family", [*body, *labels(frame, rows, 0)])
+    return svg.figure(width, height, "Accuracy of every verifier, by family", [*body, *_end_labels(frame, rows, 0)])
 
 
 def matrix(title: str, m: Mapping[str, Any], width: float = 250, height: float = 176) -> Markup:

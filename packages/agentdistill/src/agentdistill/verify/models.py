@@ -91,7 +91,7 @@ def n_parameters(table: Table) -> int | None:
 
 def on_one_base(verifiers: Sequence[VerifierSettings]) -> dict[str, Callable[[], Model]]:
     """Makers for verifiers that are adapters of one base: it is loaded once, and switched from one to the next."""
-    from agentdistill.models._weights import resolve
+    from agentdistill.models.weights import resolve
 
     groups: dict[str, dict[str, str | None]] = {}
     shared: dict[str, dict[str, Any]] = {}
@@ -161,7 +161,7 @@ def load_roles(
     Raises ModelError for an adapter that is missing or fits another base, and where no role has an adapter.
     """
     from agentdistill.chat import ChatFormat, read_template
-    from agentdistill.models._weights import check_vocabulary, load_base, load_tokenizer
+    from agentdistill.models.weights import check_vocabulary, load_base, load_tokenizer
 
     tuned_roles = {role: path for role, path in adapters.items() if path is not None}
     if not tuned_roles:

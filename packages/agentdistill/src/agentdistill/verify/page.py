@@ -6,14 +6,14 @@ Pure functions of ``verify.json``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from agentdistill import report
-from agentdistill.report._grid import grid, text
-from agentdistill.stats.shown import percent, points
+from agentdistill.report import standalone_style
+from agentdistill.report.page import standalone_page
+from agentdistill.report.tables import grid, text
+from agentdistill.stats import percent, points
 from agentdistill.verify import figures
 from agentdistill.verify.figures import LABELS, Curve, once
 from agentdistill.verify.select import best_informed
@@ -23,20 +23,12 @@ T1, CONTROL = "verifier-weighted", "two-stage"
 
 def render(curves: Sequence[Curve]) -> str:
     """The page of one or several curves. Text out of files is only ever text."""
-    css = report.page_style() + (Path(report.__file__).parent / "assets" / "figures.css").read_text(encoding="utf-8")
-    head = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Verification</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        "<style>{}</style></head><body><main>{}</main></body></html>\n"
-    )
-    return Markup(head).format(Markup(css), section(curves))
+    return standalone_page("Verification", section(curves))
 
 
 def picture(curves: Sequence[Curve]) -> str:
     """The first curve's accuracy against candidates, as an SVG with colours of its own."""
-    return str(figures.against_candidates(curves[0], style=report.standalone_style()))
+    return str(figures.against_candidates(curves[0], style=standalone_style()))
 
 
 def section(curves: Sequence[Curve]) -> Markup:

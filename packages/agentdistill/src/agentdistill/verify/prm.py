@@ -145,7 +145,7 @@ def load_local(path: str, device: str = "auto", max_length: int | None = None) -
     """
     from transformers import AutoModelForTokenClassification
 
-    from agentdistill.models._weights import dtype_for, load_tokenizer, quiet
+    from agentdistill.models.weights import dtype_for, load_tokenizer, quiet
 
     tokenizer = load_tokenizer(path)
     try:
@@ -226,7 +226,7 @@ def train_prm(
     Sequences above ``max_length`` are left out and counted. Raises DataError where nothing is left to learn from and
     ModelError for a base that cannot have such a head.
     """
-    from agentdistill.models._weights import load_tokenizer
+    from agentdistill.models.weights import load_tokenizer
 
     tokenizer = load_tokenizer(base)
     rows, n_long = _rows(examples, tokenizer, settings.max_length)
@@ -373,7 +373,7 @@ def _with_head(base: str) -> Any:
     import torch
     from transformers import AutoModelForTokenClassification
 
-    from agentdistill.models._weights import quiet
+    from agentdistill.models.weights import quiet
 
     try:
         with quiet():

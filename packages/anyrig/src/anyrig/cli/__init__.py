@@ -1,7 +1,4 @@
-"""The command line. Every verb is one module here, ``cli/<verb>.py``, with ``add(parser)`` and ``main(args) -> int``.
-
-Nothing heavy is imported before a verb runs, so that ``--help`` stays quick.
-"""
+"""The command line. Nothing heavy is imported before a verb runs, so that ``--help`` stays quick."""
 
 from __future__ import annotations
 
@@ -11,20 +8,27 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from anyrig import __version__
-from anyrig.errors import AnyrigError, FileWarning
+from anyrig.errors import AnyrigError, FileWarning, SettingsError
+
+if TYPE_CHECKING:
+    from anyrig.diffusion import Sampling
+    from anyrig.model import MotionModel
 
 VERBS = {
-    "generate": "make a rig do what a sentence says",
-    "studio": "the same in the browser",
-    "inspect": "what is in a GLB, BVH or NPZ file",
-    "creature": "write a procedural creature with its motions",
-    "augment": "make varied rigs out of one, motion kept",
-    "train": "teach a model; the same command goes on after an interruption",
-    "evaluate": "measure models and baselines on creatures they never saw",
-    "demo": "three unseen rigs walk, fly and attack: GLB files and a contact sheet",
+    "generate": ("motion", "make a rig do what a sentence says"),
+    "studio": ("motion", "the same in the browser"),
+    "inspect": ("rigs", "what is in a GLB, BVH or NPZ file"),
+    "creature": ("rigs", "write a procedural creature with its motions"),
+    "augment": ("rigs", "make varied rigs out of one, motion kept"),
+    "train": ("models", "train a model; the same command resumes an interrupted run"),
+    "evaluate": ("models", "measure models and baselines on creatures they never saw"),
+    "demo": ("motion", "three unseen rigs walk, fly and attack: GLB files and a contact sheet"),
 }
+"""Verb -> the module here that has ``add_VERB(parser)`` and ``VERB(args) -> int``, and what it does."""
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -32,10 +36,10 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="anyrig", description="Text-to-motion for any skeleton.")
     parser.add_argument("--version", action="version", version=f"anyrig {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name, about in VERBS.items():
+    for name, (module, about) in VERBS.items():
         sub = verbs.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
         if only in (None, name):
-            importlib.import_module(f"{__name__}.{name}").add(sub)
+            getattr(importlib.import_module(f"{__name__}.{module}"), f"add_{name}")(sub)
     return parser
 
 
@@ -47,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     shown = warnings.showwarning
     warnings.showwarning = partial(_warn, shown)
     try:
-        return int(importlib.import_module(f"{__name__}.{args.verb}").main(args))
+        run = getattr(importlib.import_module(f"{__name__}.{VERBS[args.verb][0]}"), args.verb)
+        return int(run(args))
     except AnyrigError as e:
         print(f"anyrig: {e}", file=sys.stderr)
         return 2
@@ -72,3 +77,67 @@ def _warn(shown: Callable[..., None], message: Warning | str, category: type[War
         print(f"anyrig: note: {message}", file=sys.stderr)
     else:
         shown(message, category, *where)
+
+
+def say(line: str) -> None:
+    """A line of progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    """How the rig's file is to be read."""
+    parser.add_argument("--up", choices=("x", "y", "z"), help="the file's up axis (default: y)")
+    parser.add_argument("--unit", help="the file's unit: m, cm, mm, in, ft, or how many metres it has (default: m)")
+    parser.add_argument("--skin", metavar="NAME", help="which of several characters in a glTF file, by skin or number")
+
+
+def add_compute_options(parser: argparse.ArgumentParser) -> None:
+    """Where to compute."""
+    parser.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (default)")
+    # Models of this size gain little from a second thread, and on a machine that is busy threads wait for each other.
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1; 0: one a core)")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Which weights, and how to sample from them."""
+    parser.add_argument("--weights", type=Path, help="a model.safetensors (default: those of the package)")
+    parser.add_argument("--steps", type=int, default=15, help="denoising steps (default: 15)")
+    parser.add_argument("--guidance", type=float, default=2.0, help="weight of the text; 1 is as learned (default: 2)")
+    parser.add_argument("--eta", type=float, default=0.0, help="fresh noise in each step, 0 to 1 (default: 0)")
+    add_compute_options(parser)
+
+
+def device(args: argparse.Namespace) -> str:
+    """The device to use, and the number of threads set. Raises SettingsError for a device that there is not."""
+    import os
+
+    import torch
+
+    torch.set_num_threads(args.threads if args.threads > 0 else os.cpu_count() or 1)
+    if args.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=args.device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SettingsError(f"no device {args.device!r} here: {str(error).splitlines()[0]}") from None
+    return str(args.device)
+
+
+def open_model(args: argparse.Namespace, path: Path | None = None) -> tuple[MotionModel, Sampling]:
+    """The model in ``path``, or that the options name, and how to sample from it."""
+    from anyrig.diffusion import Sampling
+    from anyrig.generation import default_weights
+    from anyrig.model import load_model
+
+    where = device(args)
+    model, about = load_model(path or args.weights or default_weights(), where)
+    return model, Sampling(args.steps, args.guidance, args.eta, str(about.get("schedule", "flow")))
+
+
+def parse_prompt(text: str, seconds: float) -> tuple[str, float]:
+    """``"it walks@3"`` is a prompt of three seconds; without the number it takes ``seconds``."""
+    words, mark, number = text.rpartition("@")
+    try:
+        return (words.strip(), float(number)) if mark else (text.strip(), seconds)
+    except ValueError:
+        return text.strip(), seconds

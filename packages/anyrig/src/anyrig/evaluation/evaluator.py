@@ -1,4 +1,4 @@
-"""A space that texts and motions share, for evaluation only: taught by contrast on bodies that no model is taught on.
+"""A space that texts and motions share, for evaluation only: trained by contrast on bodies that no model is trained on.
 
 It sees rotations, positions, contacts and the path, rest poses and trees, but no joint names, so that a rig cannot tell
 it what is asked.
@@ -17,14 +17,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anyrig import creatures
-from anyrig.conform import Array
-from anyrig.corpus import Batch, Deal, Example, Selection, build, deal, load_examples, seed_of
+from anyrig.corpus import Batch, BatchConfig, Example, Selection, batches, build, load_examples, seed_of
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import N_BUCKETS, encode, rig_code
-from anyrig.io._files import write_bytes
-from anyrig.model import ModelConfig, MotionModel, RigBatch, collate_rigs, pack
-from anyrig.model.contrast import contrast
+from anyrig.io.files import write_bytes
+from anyrig.model import ModelConfig, MotionModel, RigBatch, collate_rigs, contrast, pack
 from anyrig.model.text import TextTower
+from anyrig.rotations import Array
 from anyrig.skeleton import Clip
 
 CONFIG = ModelConfig(width=64, layers=2, heads=2, patch=4, joint_names=False, text_layers=1)
@@ -78,7 +77,7 @@ class Evaluator(nn.Module):
 
     @torch.no_grad()
     def embed(self, clips: Sequence[Clip], texts: Sequence[str]) -> tuple[Array, Array]:
-        """(motions (N, 64), texts (N, 64)) of clips at the frame rate that was taught, and of texts."""
+        """(motions (N, 64), texts (N, 64)) of clips at the frame rate of the corpus, and of texts."""
         rows = []
         for clip in clips:
             features = encode(clip)
@@ -87,7 +86,7 @@ class Evaluator(nn.Module):
         return torch.cat(rows).double().numpy(), self.texts(list(texts)).double().numpy()
 
 
-def teach(
+def train_evaluator(
     settings: EvaluatorSettings, folder: Path, *, workers: int = 1, say: Callable[[str], None] = lambda line: None
 ) -> Evaluator:
     """An evaluator, the same for the same settings; its examples are kept in ``folder``."""
@@ -114,15 +113,15 @@ def teach(
 
 def _batches(examples: Sequence[Example], settings: EvaluatorSettings) -> Iterator[Batch]:
     """Of one kind of creature each: what tells kinds apart is told before anything moves."""
-    how = Deal(settings.tokens, CONFIG.patch, untitled=0.0, unnamed=1.0)
+    config = BatchConfig(settings.tokens, CONFIG.patch, untitled=0.0, unnamed=1.0)
     kinds = [[e for e in examples if e.kind == kind] for kind in sorted({e.kind for e in examples})]
     epoch = 0
     while True:
-        batches = [b for some in kinds for b in deal(some, how, settings.seed, epoch) if len(b.texts) > 1]
-        if not batches:  # one alone is no contrast
+        found = [b for some in kinds for b in batches(some, config, settings.seed, epoch) if len(b.texts) > 1]
+        if not found:  # one alone is no contrast
             raise SettingsError(f"{len(examples)} examples are too few to tell apart, or tokens are")
-        random.Random(seed_of("batches", settings.seed, epoch)).shuffle(batches)
-        yield from batches
+        random.Random(seed_of("batches", settings.seed, epoch)).shuffle(found)
+        yield from found
         epoch += 1
 
 

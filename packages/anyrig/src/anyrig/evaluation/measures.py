@@ -1,27 +1,33 @@
-"""Measures of motion, in units of the rig's size, and of sets of motions."""
+"""Measures of motion, in units of the rig's size, and of sets of motions; tables with intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anyrig.conform import Array
 from anyrig.features import ROTATION, encode, size_of
-from anyrig.generate.footing import feet
+from anyrig.generation.corrections import feet
+from anyrig.rotations import Array
 from anyrig.skeleton import Clip
 
 _STANDING = 0.02
 """Sizes over the ground below which a foot is taken to stand."""
+Results = Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]
+"""Set -> method -> a row of measures for each seed."""
+
+# Two-sided 95 % points of Student's t by degrees of freedom.
+_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 def energy(clip: Clip) -> float:
     """The mean speed of the joints in the world, sizes a second: nothing for a still pose."""
-    places = clip.world()[0] / size_of(clip.skeleton)
+    positions = clip.world()[0] / size_of(clip.skeleton)
     if clip.n_frames < 2:
         return 0.0
-    return float(np.linalg.norm(np.diff(places, axis=0), axis=-1).mean() * clip.fps)
+    return float(np.linalg.norm(np.diff(positions, axis=0), axis=-1).mean() * clip.fps)
 
 
 def foot_skate(clip: Clip) -> float:
@@ -29,9 +35,9 @@ def foot_skate(clip: Clip) -> float:
     ends = list(feet(clip.skeleton))
     if not ends or clip.n_frames < 2:
         return 0.0
-    places = clip.world()[0][:, ends] / size_of(clip.skeleton)
-    low = (places[1:, :, 1] < _STANDING) & (places[:-1, :, 1] < _STANDING)
-    speed = np.linalg.norm(np.diff(places, axis=0)[..., [0, 2]], axis=-1) * clip.fps
+    positions = clip.world()[0][:, ends] / size_of(clip.skeleton)
+    low = (positions[1:, :, 1] < _STANDING) & (positions[:-1, :, 1] < _STANDING)
+    speed = np.linalg.norm(np.diff(positions, axis=0)[..., [0, 2]], axis=-1) * clip.fps
     return float(speed[low].mean()) if low.any() else 0.0
 
 
@@ -41,11 +47,11 @@ def penetration(clip: Clip) -> float:
 
 
 def jerk(clip: Clip) -> float:
-    """The mean third derivative of the joints' places, sizes a second cubed."""
+    """The mean third derivative of the joints' positions, sizes a second cubed."""
     if clip.n_frames < 4:
         return 0.0
-    places = clip.world()[0] / size_of(clip.skeleton)
-    return float(np.linalg.norm(np.diff(places, n=3, axis=0), axis=-1).mean() * clip.fps**3)
+    positions = clip.world()[0] / size_of(clip.skeleton)
+    return float(np.linalg.norm(np.diff(positions, n=3, axis=0), axis=-1).mean() * clip.fps**3)
 
 
 def bone_length_error(clip: Clip) -> float:
@@ -54,8 +60,8 @@ def bone_length_error(clip: Clip) -> float:
     joints = [j for j, p in enumerate(s.parents) if p >= 0]
     if not joints:
         return 0.0
-    places = clip.world()[0]
-    bones = places[:, joints] - places[:, [s.parents[j] for j in joints]]
+    positions = clip.world()[0]
+    bones = positions[:, joints] - positions[:, [s.parents[j] for j in joints]]
     lengths = np.linalg.norm(s.offsets[joints], axis=-1)
     return float(np.abs(np.linalg.norm(bones, axis=-1) - lengths).max() / size_of(s))
 
@@ -122,3 +128,33 @@ def _windows(clip: Clip, n: int) -> Array:
 def _distance(one: Array, many: Array) -> Array:
     n = min(one.shape[0], many.shape[1])
     return np.asarray(np.linalg.norm(many[:, :n] - one[:n], axis=-1).mean(axis=(1, 2)))
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """(mean, half the width of its 95 % interval over seeds); the width is not a number for a single value."""
+    n = len(values)
+    mean = sum(values) / n
+    if n < 2:
+        return mean, math.nan
+    spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1))
+    return mean, _T95[min(n - 2, len(_T95) - 1)] * spread / math.sqrt(n)
+
+
+def table(results: Results) -> str:
+    """Markdown, one table a set."""
+    parts = []
+    for name, methods in results.items():
+        columns = list(dict.fromkeys(c for rows in methods.values() for row in rows for c in row))
+        lines = [f"### {name}", "", f"| | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+        for method, rows in methods.items():
+            cells = [_cell([row[c] for row in rows if c in row]) for c in columns]
+            lines.append(f"| {method} | {' | '.join(cells)} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    mean, half = interval(values)
+    return f"{mean:.3g}" if math.isnan(half) else f"{mean:.3g} ± {half:.2g}"

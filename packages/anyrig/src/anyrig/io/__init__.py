@@ -11,22 +11,20 @@ import numpy as np
 from anyrig import conform
 from anyrig.carriers import find
 from anyrig.errors import FileError
-from anyrig.io import _plausible
-from anyrig.io._model import Model
-from anyrig.io._rest import shaped
-from anyrig.io._weights import joint_weights
-from anyrig.io.bvh import read_bvh, read_bvh_model, write_bvh
-from anyrig.io.glb import read_glb, write_glb
+from anyrig.io.asset import Asset, shaped, warn_of_units
+from anyrig.io.bvh import read_bvh, read_bvh_asset, write_bvh
+from anyrig.io.gltf_read import joint_weights, read_glb
+from anyrig.io.gltf_write import write_glb
 from anyrig.io.npz import read_npz, write_npz
 from anyrig.skeleton import Clip
 
 __all__ = [
     "SUFFIXES",
-    "Model",
+    "Asset",
     "joint_weights",
     "load",
     "read_bvh",
-    "read_bvh_model",
+    "read_bvh_asset",
     "read_glb",
     "read_npz",
     "save",
@@ -47,8 +45,8 @@ def load(
     skin: str | int | None = None,
     up: str | None = None,
     unit: str | float | None = None,
-) -> Model:
-    """The model in a file, brought to this package's y up and metres.
+) -> Asset:
+    """The asset in a file, brought to this package's y up and metres.
 
     ``skin``, by name or number, chooses one of several characters in a glTF file. ``up`` ("x", "y", "z") and ``unit``
     ("m", "cm", "mm", "in", "ft", or a number of metres) say what the file's numbers mean: y up and metres, where they
@@ -59,18 +57,18 @@ def load(
     suffix = _suffix(path)
     axis, of = "y" if up is None else up, "m" if unit is None else unit
     if suffix in (".glb", ".gltf"):
-        model = shaped(read_glb(path, skin=skin, up=axis, unit=of), path)
+        asset = shaped(read_glb(path, skin=skin, up=axis, unit=of), path)
     elif suffix == ".bvh":
-        model = _carried(_to_metres(shaped(read_bvh_model(path, up=axis), path), axis, of, plain_axes=True))
+        asset = _carried(_to_metres(shaped(read_bvh_asset(path, up=axis), path), axis, of, plain_axes=True))
     else:
-        model = _carried(_to_metres(read_npz(path), axis, of, plain_axes=False))
+        asset = _carried(_to_metres(read_npz(path), axis, of, plain_axes=False))
     if suffix != ".npz":  # an archive says what was read when it was written
-        _plausible.warn(model, Path(path), up=up is None, unit=unit is None)
-    return _changed(model, fps, in_place, loop)
+        warn_of_units(asset, Path(path), up=up is None, unit=unit is None)
+    return _changed(asset, fps, in_place, loop)
 
 
 def save(
-    what: Model | Clip,
+    what: Asset | Clip,
     path: str | os.PathLike[str],
     *,
     fps: float | None = None,
@@ -79,24 +77,24 @@ def save(
     up: str | None = None,
     unit: str | float | None = None,
 ) -> None:
-    """Writes a model or a clip; the options are :func:`load`'s, and ``up`` and ``unit`` say what the file shall have:
+    """Writes a asset or a clip; the options are :func:`load`'s, and ``up`` and ``unit`` say what the file shall have:
     y up and metres, where they are None.
 
-    A clip by itself is written with a mesh of bones; to keep a rig's own mesh, write the model it came from with its
+    A clip by itself is written with a mesh of bones; to keep a rig's own mesh, write the asset it came from with its
     ``clips`` replaced. A BVH file holds one clip. Raises FileError where the disk refuses or the format cannot hold it,
     and SettingsError for an option that cannot be honoured.
     """
     suffix = _suffix(path)
     up, unit = "y" if up is None else up, "m" if unit is None else unit
-    model = _changed(Model(what.skeleton, (what,)) if isinstance(what, Clip) else what, fps, in_place, loop)
+    asset = _changed(Asset(what.skeleton, (what,)) if isinstance(what, Clip) else what, fps, in_place, loop)
     if suffix in (".glb", ".gltf"):
-        write_glb(model, path, up=up, unit=unit)
+        write_glb(asset, path, up=up, unit=unit)
     elif suffix == ".npz":
-        write_npz(_from_metres(model, up, unit), path)
-    elif len(model.clips) == 1:
-        write_bvh(_from_metres(model, up, unit).clips[0], path)
+        write_npz(_from_metres(asset, up, unit), path)
+    elif len(asset.clips) == 1:
+        write_bvh(_from_metres(asset, up, unit).clips[0], path)
     else:
-        raise FileError(f"{path} cannot be written: a BVH file holds one clip, and there are {len(model.clips)}")
+        raise FileError(f"{path} cannot be written: a BVH file holds one clip, and there are {len(asset.clips)}")
 
 
 def _suffix(path: str | os.PathLike[str]) -> str:
@@ -110,10 +108,10 @@ def _suffix(path: str | os.PathLike[str]) -> str:
     return suffix
 
 
-def _changed(model: Model, fps: float | None, in_place: bool, loop: bool) -> Model:
-    """The model with its clips changed; a clip that is not changed stays the same object, so its keys are kept."""
+def _changed(asset: Asset, fps: float | None, in_place: bool, loop: bool) -> Asset:
+    """The asset with its clips changed; a clip that is not changed stays the same object, so its keys are kept."""
     clips = []
-    for clip in model.clips:
+    for clip in asset.clips:
         if fps is not None:
             clip = clip.resampled(fps)
         if in_place:
@@ -121,45 +119,45 @@ def _changed(model: Model, fps: float | None, in_place: bool, loop: bool) -> Mod
         if loop:
             clip = conform.looped(clip)
         clips.append(clip)
-    return replace(model, clips=tuple(clips))
+    return replace(asset, clips=tuple(clips))
 
 
-def _carried(model: Model) -> Model:
-    """The model of a file without a mesh with its several roots, if it has any, carried by one another."""
-    s = model.skeleton
+def _carried(asset: Asset) -> Asset:
+    """The asset of a file without a mesh with its several roots, if it has any, carried by one another."""
+    s = asset.skeleton
     if len(s.roots) < 2 or s.carriers:
-        return model
+        return asset
     none = np.zeros(s.n_joints)
-    motions = [(c.rotations, c.translations) for c in model.clips]
+    motions = [(c.rotations, c.translations) for c in asset.clips]
     s = replace(s, carriers=find(s, motions, none, np.zeros((s.n_joints, s.n_joints))))
-    return replace(model, skeleton=s, clips=tuple(replace(c, skeleton=s) for c in model.clips))
+    return replace(asset, skeleton=s, clips=tuple(replace(c, skeleton=s) for c in asset.clips))
 
 
-def _to_metres(model: Model, up: str, unit: str | float, plain_axes: bool) -> Model:
+def _to_metres(asset: Asset, up: str, unit: str | float, plain_axes: bool) -> Asset:
     """``plain_axes``: joints keep the axes that they rest in, without rotation, as in every BVH file."""
     turn, factor = conform.upright(up), conform.metres(unit)
     if up == "y" and factor == 1.0:
-        return model
-    change = [conform.scaled(conform.turned(c, turn), factor) for c in _with_rest(model)]
+        return asset
+    change = [conform.scaled(conform.turned(c, turn), factor) for c in _with_rest(asset)]
     if plain_axes:
         change = [conform.reframed(c, [1.0, 0.0, 0.0, 0.0]) for c in change]
     return _regrouped(change)
 
 
-def _from_metres(model: Model, up: str, unit: str | float) -> Model:
+def _from_metres(asset: Asset, up: str, unit: str | float) -> Asset:
     turn, factor = conform.upright(up), conform.metres(unit)
     if up == "y" and factor == 1.0:
-        return model
+        return asset
     undo = turn * [1.0, -1.0, -1.0, -1.0]
-    return _regrouped([conform.turned(conform.scaled(c, 1.0 / factor), undo) for c in _with_rest(model)])
+    return _regrouped([conform.turned(conform.scaled(c, 1.0 / factor), undo) for c in _with_rest(asset)])
 
 
-def _with_rest(model: Model) -> list[Clip]:
-    """The rest pose as a clip, then the model's, so that all can be changed alike."""
-    s = model.skeleton
-    return [Clip(s, s.rest[None], s.offsets, 1.0), *model.clips]
+def _with_rest(asset: Asset) -> list[Clip]:
+    """The rest pose as a clip, then the asset's, so that all can be changed alike."""
+    s = asset.skeleton
+    return [Clip(s, s.rest[None], s.offsets, 1.0), *asset.clips]
 
 
-def _regrouped(clips: list[Clip]) -> Model:
+def _regrouped(clips: list[Clip]) -> Asset:
     skeleton = clips[0].skeleton
-    return Model(skeleton, tuple(replace(c, skeleton=skeleton) for c in clips[1:]))
+    return Asset(skeleton, tuple(replace(c, skeleton=skeleton) for c in clips[1:]))

@@ -10,39 +10,74 @@ What dialects disagree on, and what is done here:
   positions were meant to be added to the OFFSET (as in three.js); they are, with a FileWarning.
 - An ``End Site`` becomes a joint called after its parent with ``_end`` at the end, and is written back as an End Site;
   one that adds no length is dropped.
-- What is written is what all readers agree on (:mod:`anyrig.io._bvh_tree`): one ROOT, with an OFFSET of zero wherever
+- What is written is what all readers agree on: one ROOT, with an OFFSET of zero wherever
   there are position channels, names of one word, and an End Site with a length after every last bone.
 - The rest pose has no rotations. A skeleton that has some is written with other joint frames (``conform.reframed``):
   positions, at rest and in motion, stay; the axes of its joints do not.
+
+Programs differ in what a position channel means where a joint has an OFFSET as well: Blender and bvhio let it replace
+the OFFSET, three.js adds the two, pybvh refuses it on anything but the ROOT. They agree where the OFFSET is zero.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from anyrig import conform
 from anyrig import rotations as rot
-from anyrig.errors import FileError
-from anyrig.io import _bvh_read, _bvh_write
-from anyrig.io._files import read_bytes, write_bytes
-from anyrig.io._model import Model
-from anyrig.skeleton import Clip
+from anyrig.carriers import parents_first
+from anyrig.conform import extent
+from anyrig.errors import FileError, FileWarning, SettingsError
+from anyrig.io.asset import Asset
+from anyrig.io.files import read_bytes, refuse_too_many_poses, write_bytes
+from anyrig.rotations import Array
+from anyrig.skeleton import Clip, Skeleton
 
 MAX_BYTES = 1 << 28
+STILL = 1e-7
+"""A joint within this share of the skeleton's size of its offset does not move: float32 resolves no less."""
+FIXED = 1e-6
+"""A root that stays within this share of the size of its place in a joint's frame is fixed to that joint."""
+MOVE = "_move"
+"""Ends the name of a joint that moves the one below it."""
+END = "_end"
+"""Ends the name of a joint that stands for an End Site."""
+STUB = 0.37
+"""Length of the End Site of a last bone that has none of its own, as a share of the bone."""
+_SHORTEST = 0.02  # the same, at least, as a share of the skeleton's size
+# Blanks end a name in most readers; the others are separators to three.js, or braces.
+_RESERVED = re.compile(r"[\s\x00-\x20\x7f\ufeff{}\[\]:/]+")
+_PROPERTY = re.compile(r"\.(?=(?:materials?|bones|map)$)|^\.+$")  # "x.map" is the map of x to three.js, "." the root
+_SEEN = 0.05  # a root's height in its OFFSET, as a share of the skeleton's size, below which nothing can be told
+_NEAR = 0.3  # how near to the ground feet are expected, as a share of that height
+_COLLAPSED = 0.1  # a bone that is shorter than this share of its OFFSET all the time has collapsed
+_SPACE = re.compile(r"\s*")
+_JOINT = re.compile(r"(ROOT|JOINT)\b[ \t]*([^\r\n{}]*)", re.IGNORECASE)
+_END_SITE = re.compile(r"End\b[^\r\n{}]*", re.IGNORECASE)
+_WORD = re.compile(r"\s*([^\s{}]+)")
+_KEY = re.compile(r"(OFFSET|CHANNELS)\b", re.IGNORECASE)
+_MOTION = re.compile(r"^[ \t]*MOTION\b", re.IGNORECASE | re.MULTILINE)
+_CHANNEL = re.compile(r"([xyz])(position|rotation|scale)", re.IGNORECASE)
+_LINES_AT_ONCE = 4096
 
 
 def read_bvh(path: str | os.PathLike[str]) -> Clip:
     """The motion in a BVH file, named after the file, in the file's own unit and axes. Raises FileError."""
-    model = read_bvh_model(path)
-    if not model.clips:
+    asset = read_bvh_asset(path)
+    if not asset.clips:
         raise FileError(f"{path} has a skeleton but no frames of motion")
-    return model.clips[0]
+    return asset.clips[0]
 
 
-def read_bvh_model(path: str | os.PathLike[str], *, up: str = "y") -> Model:
+def read_bvh_asset(path: str | os.PathLike[str], *, up: str = "y") -> Asset:
     """As :func:`read_bvh`, for a file that may be a skeleton without motion, too.
 
     ``up`` ("x", "y", "z") is the axis that points up in the file: nothing is turned, but whether the root's positions
@@ -53,7 +88,7 @@ def read_bvh_model(path: str | os.PathLike[str], *, up: str = "y") -> Model:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    return _bvh_read.parse(text, Path(path), up)
+    return parse(text, Path(path), up)
 
 
 def write_bvh(clip: Clip, path: str | os.PathLike[str], *, order: str = "ZXY") -> None:
@@ -69,4 +104,562 @@ def write_bvh(clip: Clip, path: str | os.PathLike[str], *, order: str = "ZXY") -
     if not np.isfinite(clip.world()[0]).all():
         raise FileError(f"{path} cannot be written: a position is not finite")
     frames = conform.reframed(clip, rot.IDENTITY)
-    write_bytes(path, _bvh_write.render(frames, order).encode("utf-8"))
+    write_bytes(path, render(frames, order).encode("utf-8"))
+
+
+@dataclass
+class _Joint:
+    name: str
+    parent: int
+    is_end: bool = False
+    offset: tuple[float, float, float] | None = None
+    channels: list[tuple[int, str]] = field(default_factory=list)  # (axis, kind)
+
+
+def parse(text: str, path: Path, up: str = "y") -> Asset:
+    """The skeleton and, where there are frames, the one clip. Raises FileError with the line that is at fault.
+
+    ``up`` is the axis that points up in the file; it helps to tell what position channels mean.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    motion = _MOTION.search(text)
+    hierarchy = text[: motion.start()] if motion else text
+    joints = _Hierarchy(hierarchy, path).joints()
+    kept, skeleton = _skeleton(joints, path)
+    if motion is None:
+        return _still(skeleton)
+    n_lines = text.count("\n", 0, motion.end())
+    n_channels = sum(len(j.channels) for j in joints)
+    values, fps = _motion(text[motion.end() :].split("\n"), n_lines, n_channels, path, skeleton)
+    if not len(values):
+        return _still(skeleton)
+    rotations, translations = _apply(joints, kept, values, skeleton, path)
+    placed = [len({axis for axis, kind in joints[j].channels if kind == "position"}) == 3 for j in kept]
+    translations = absolute(skeleton, rotations, translations, placed, up, path)
+    skeleton, rotations, translations = without_movers(skeleton, rotations, translations)
+    return Asset(skeleton, (Clip(skeleton, rotations, translations, fps, name=path.stem),))
+
+
+def _still(skeleton: Skeleton) -> Asset:
+    """A skeleton without motion."""
+    return Asset(without_movers(skeleton, skeleton.rest[None], skeleton.offsets[None])[0])
+
+
+class _Hierarchy:
+    """Reads the hierarchy from left to right; a stack, not recursion, so that a chain may be of any length."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        self.text, self.path, self.at = text, path, 0
+
+    def joints(self) -> list[_Joint]:
+        joints: list[_Joint] = []
+        stack: list[int] = []
+        opening = False  # a joint was named, and its brace has to follow
+        self._header()
+        while self._skip():
+            brace = self.text[self.at]
+            if brace in "{}":
+                self.at += 1
+                if (brace == "{") != opening or (brace == "}" and not stack):
+                    raise self._error(f"a {brace!r} that fits nothing")
+                if brace == "{":
+                    stack.append(len(joints) - 1)
+                else:
+                    stack.pop()
+                opening = False
+            elif opening:
+                raise self._error(f"a '{{' is missing after joint {joints[-1].name!r}")
+            elif self._named(joints, stack):
+                opening = True
+            else:
+                self._property(joints, stack)
+        if stack or opening:
+            raise FileError(f"{self.path} is truncated: joint {joints[-1].name!r} is not closed")
+        if not joints:
+            raise FileError(f"{self.path} has no joints: is it a BVH file?")
+        return joints
+
+    def _header(self) -> None:
+        self._skip()
+        if self.text[self.at : self.at + 9].upper() != "HIERARCHY":
+            raise FileError(f"{self.path} is no BVH file: it does not begin with HIERARCHY")
+        self.at += 9
+
+    def _skip(self) -> bool:
+        """Past white space; whether anything is left."""
+        match = _SPACE.match(self.text, self.at)
+        self.at = match.end() if match else self.at
+        return self.at < len(self.text)
+
+    def _named(self, joints: list[_Joint], stack: list[int]) -> bool:
+        parent = stack[-1] if stack else -1
+        if match := _JOINT.match(self.text, self.at):
+            is_root = match[1].upper() == "ROOT"
+            if is_root == bool(stack) or (stack and joints[parent].is_end):
+                raise self._error(f"{match[1]} {match[2].strip()!r} {'inside' if stack else 'outside'} a joint")
+            joints.append(_Joint(match[2].strip() or f"joint_{len(joints)}", parent))
+        elif match := _END_SITE.match(self.text, self.at):
+            if not stack or joints[parent].is_end:
+                raise self._error("an End Site that ends no joint")
+            joints.append(_Joint(joints[parent].name + END, parent, is_end=True))
+        else:
+            return False
+        self.at = match.end()
+        return True
+
+    def _property(self, joints: list[_Joint], stack: list[int]) -> None:
+        match = _KEY.match(self.text, self.at)
+        if match is None or not stack:
+            raise self._error(f"{self._word()!r} where a joint, OFFSET or CHANNELS should be")
+        self.at = match.end()
+        joint = joints[stack[-1]]
+        if match[1].upper() == "OFFSET":
+            x, y, z = (self._number(joint) for _ in range(3))
+            joint.offset = (x, y, z)
+        else:
+            count = self._word()
+            if not count.isdecimal():
+                raise self._error(f"joint {joint.name!r} has {count!r} channels")
+            joint.channels = [self._channel(joint) for _ in range(min(int(count), len(self.text)))]
+
+    def _word(self) -> str:
+        match = _WORD.match(self.text, self.at)
+        if match is None:
+            raise self._error("the end where a word or number should be: is the file truncated?")
+        self.at = match.end()
+        return match[1]
+
+    def _number(self, joint: _Joint) -> float:
+        word = self._word()
+        try:
+            value = float(word)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise self._error(f"an offset of joint {joint.name!r} is {word!r}, no number")
+        return value
+
+    def _channel(self, joint: _Joint) -> tuple[int, str]:
+        word = self._word()
+        match = _CHANNEL.fullmatch(word)
+        if match is None:
+            raise self._error(f"joint {joint.name!r} has a channel {word!r}; channels are Xposition, Zrotation, ...")
+        return "xyz".index(match[1].lower()), match[2].lower()
+
+    def _error(self, what: str) -> FileError:
+        return FileError(f"{self.path}, line {self.text.count(chr(10), 0, self.at) + 1}: {what}")
+
+
+def _skeleton(joints: list[_Joint], path: Path) -> tuple[list[int], Skeleton]:
+    """The joints that are kept, and the skeleton of them: all but End Sites without a meaning of their own."""
+    at = np.zeros((len(joints), 3))
+    for j, joint in enumerate(joints):
+        if joint.offset is None:
+            raise FileError(f"{path}: joint {joint.name!r} has no OFFSET")
+        at[j] = np.add(joint.offset, at[joint.parent] if joint.parent >= 0 else 0.0)
+    size = float(np.max(np.ptp(at[[not joint.is_end for joint in joints]], axis=0)))
+    kept = [j for j, joint in enumerate(joints) if not joint.is_end or joint.channels or _is_end(joints, joint, size)]
+    index = {j: n for n, j in enumerate(kept)}
+    parents = tuple(index[joints[j].parent] if joints[j].parent >= 0 else -1 for j in kept)
+    offsets = np.array([joints[j].offset for j in kept])
+    return kept, Skeleton(tuple(joints[j].name for j in kept), parents, offsets)
+
+
+def _is_end(joints: list[_Joint], end: _Joint, size: float) -> bool:
+    """Whether an End Site says where a bone ends, or is all the shape there is; the others this package has made up."""
+    offset, above = np.array(end.offset), np.array(joints[end.parent].offset)
+    return bool(offset.any()) and ((size == 0 and end.parent > 0) or not is_stub(offset, above, size or 1.0))
+
+
+def _motion(lines: list[str], n_before: int, n_channels: int, path: Path, skeleton: Skeleton) -> tuple[Array, float]:
+    """The channel values (T, C) and frames a second from the lines after ``MOTION``."""
+    n_frames, seconds, start = None, None, len(lines)
+    for n, line in enumerate(lines):
+        key, _, value = line.strip().partition(":") if ":" in line else line.strip().rpartition(" ")
+        if " ".join(key.lower().split()) == "frames":
+            n_frames = _header_number(value, f"{path}, line {n_before + n + 1}: Frames")
+        elif " ".join(key.lower().split()) == "frame time":
+            seconds = _header_number(value, f"{path}, line {n_before + n + 1}: Frame Time")
+        elif line.strip():
+            start = n
+            break
+    if n_frames is None or seconds is None or seconds <= 0 or n_frames != int(n_frames):
+        raise FileError(f"{path}: MOTION needs a whole number of Frames and a Frame Time above zero")
+    refuse_too_many_poses(path, int(n_frames), skeleton.n_joints)
+    if n_channels == 0:
+        return np.zeros((int(n_frames), 0)), _rate(seconds)
+    values = _numbers(lines[start:], n_before + start, path)
+    if len(values) != n_frames * n_channels:
+        _refuse_other_width(lines[start:], int(n_frames), n_channels, path)
+    n_whole, rest = divmod(len(values), n_channels)
+    if rest:
+        raise FileError(f"{path}: frame {n_whole + 1} of {n_frames:.0f} has {rest} of {n_channels} numbers: truncated?")
+    if n_whole != n_frames:
+        warnings.warn(f"{path} says {int(n_frames)} frames and has {n_whole}", FileWarning, stacklevel=2)
+    refuse_too_many_poses(path, n_whole, skeleton.n_joints)
+    return values.reshape(n_whole, n_channels), _rate(seconds)
+
+
+def _refuse_other_width(lines: list[str], n_frames: int, n_channels: int, path: Path) -> None:
+    """Raises FileError for a line a frame with another number of values than the joints have channels."""
+    widths = [len(line.split()) for line in lines if line.strip()]
+    if len(widths) == n_frames and len(set(widths)) == 1 and widths[0] != n_channels:
+        raise FileError(f"{path}: each frame has {widths[0]} numbers, but the joints have {n_channels} channels")
+
+
+def _header_number(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise FileError(f"{where} is {text.strip()!r}, no number that makes sense there")
+    return value
+
+
+def _rate(seconds: float) -> float:
+    """Frames a second; the whole number that a frame time of few digits was rounded from."""
+    fps = 1.0 / seconds
+    return float(round(fps)) if round(fps) and abs(fps - round(fps)) < 1e-4 * fps else fps
+
+
+def _numbers(lines: list[str], n_before: int, path: Path) -> Array:
+    parts = []
+    for start in range(0, len(lines), _LINES_AT_ONCE):
+        block = lines[start : start + _LINES_AT_ONCE]
+        try:
+            part = np.array(" ".join(block).split(), dtype=np.float64)
+        except ValueError:
+            part = np.array([math.nan])
+        if not np.isfinite(part).all():
+            raise _bad_number(block, n_before + start, path)
+        parts.append(part)
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def _bad_number(lines: list[str], n_before: int, path: Path) -> FileError:
+    for n, line in enumerate(lines, n_before + 1):
+        for word in line.split():
+            try:
+                good = math.isfinite(float(word))
+            except ValueError:
+                good = False
+            if not good:
+                return FileError(f"{path}, line {n}: {word[:40]!r} is no number")
+    return FileError(f"{path}: a frame holds something that is no number")
+
+
+def _apply(joints: list[_Joint], kept: list[int], values: Array, skeleton: Skeleton, path: Path) -> tuple[Array, Array]:
+    """Local rotations (T, J, 4) and translations (T, J, 3) from the channel values (T, C)."""
+    rotations = rot.identity(len(values), len(kept))
+    translations = np.tile(skeleton.offsets, (len(values), 1, 1))
+    by_order: dict[str, list[tuple[int, list[int]]]] = {}
+    columns, at = {}, 0
+    for j, joint in enumerate(joints):
+        columns[j] = range(at, at + len(joint.channels))
+        at += len(joint.channels)
+    for n, j in enumerate(kept):
+        order, turning = "", []
+        for column, (axis, kind) in zip(columns[j], joints[j].channels, strict=True):
+            if kind == "position":
+                translations[:, n, axis] = values[:, column]
+            elif kind == "rotation":
+                order += "xyz"[axis]
+                turning.append(column)
+            elif np.abs(values[:, column] - 1.0).max() > 1e-4:
+                raise FileError(f"{path}: joint {joints[j].name!r} changes its scale, which a rigid skeleton cannot")
+        if order:
+            by_order.setdefault(order, []).append((n, turning))
+    for order, group in by_order.items():
+        angles = np.radians(values[:, [turning for _, turning in group]])
+        rotations[:, [n for n, _ in group]] = rot.from_euler(angles, order)
+    return rotations, translations
+
+
+def absolute(
+    skeleton: Skeleton, rotations: Array, translations: Array, placed: list[bool], up: str, path: Path
+) -> Array:
+    """``translations`` (T, J, 3) with the OFFSETs added to those that were written without them, and a warning.
+
+    ``placed`` says which joints have three position channels; the other joints stay. Roots were, where the rest pose
+    stands on the ground and the whole motion as far below it as the main root's OFFSET is high. Other joints were,
+    where their bones would have no length to speak of otherwise.
+    """
+    s = skeleton
+    roots = [j for j in s.roots if placed[j]]
+    others = [j for j in range(s.n_joints) if placed[j] and s.parents[j] >= 0 and np.any(s.offsets[j])]
+    added = []
+    if others:
+        lengths = np.median(np.linalg.norm(translations[:, others], axis=-1), axis=0)
+        if (lengths < _COLLAPSED * np.linalg.norm(s.offsets[others], axis=-1)).all():
+            added += others
+    translations = translations.copy()
+    translations[:, added] += s.offsets[added]
+    if s.main_root in roots and _is_buried(s, rotations, translations, "xyz".index(up)):
+        added += roots
+        translations[:, roots] += s.offsets[roots]
+    if added:
+        who = f"{s.names[added[0]]!r}" + (f" and {len(added) - 1} more joints" if len(added) > 1 else "")
+        message = f"{path}: the positions of {who} are relative to the OFFSET, which is added to them"
+        warnings.warn(message, FileWarning, stacklevel=2)
+    return translations
+
+
+def _is_buried(skeleton: Skeleton, rotations: Array, translations: Array, up: int) -> bool:
+    """Whether the motion lies under the ground that the rest pose stands on, by the height of the root's OFFSET."""
+    height = float(skeleton.offsets[skeleton.main_root, up])
+    ground = float(skeleton.rest_positions()[:, up].min())
+    if height < _SEEN * extent(skeleton) or abs(ground) > _NEAR * height:
+        return False
+    positions, _ = skeleton.world(rotations, translations)
+    lowest = float(np.median(positions[..., up].min(axis=1)))
+    return abs(lowest + height - ground) <= _NEAR * height
+
+
+def render(clip: Clip, order: str) -> str:
+    """The clip, whose rest rotations are identities, as the text of a BVH file."""
+    order = order.upper()
+    if sorted(order) != ["X", "Y", "Z"]:
+        raise SettingsError(f"a rotation order has x, y and z once each, not {order!r}")
+    clip = with_movers(one_tree(clip))
+    moves = moving(clip)
+    ends = _end_sites(clip, moves)
+    lines = ["HIERARCHY"]
+    joints = _write_hierarchy(clip.skeleton, moves, ends, order, lines)
+    values = _channel_values(clip, joints, moves, order)
+    lines += ["MOTION", f"Frames: {clip.n_frames}", f"Frame Time: {1 / clip.fps:.10g}"]
+    lines += [" ".join(f"{v:.10g}" for v in row) for row in values.tolist()]
+    return "\n".join([*lines, ""])
+
+
+def _end_sites(clip: Clip, moves: list[bool]) -> list[bool]:
+    """Which joints are End Sites: leaves named like one that neither move nor turn."""
+    skeleton = clip.skeleton
+    turns = rot.angle(clip.rotations, rot.IDENTITY).max(axis=0) > 1e-9
+    return [
+        parent >= 0
+        and not skeleton.children[j]
+        and skeleton.names[j] == skeleton.names[parent] + END
+        and bool(np.any(skeleton.offsets[j]))
+        and not moves[j]
+        and not turns[j]
+        for j, parent in enumerate(skeleton.parents)
+    ]
+
+
+def _write_hierarchy(
+    skeleton: Skeleton, moves: list[bool], ends: list[bool], order: str, lines: list[str]
+) -> list[int]:
+    """Adds the hierarchy to ``lines``; returns the joints with channels in the order in which they are written."""
+    joints = []
+    names = plain_names(skeleton.names)
+    size = joints_extent(skeleton, ends)
+    rotation = " ".join(f"{axis}rotation" for axis in order)
+    todo: list[int | None] = list(reversed(skeleton.roots))  # None closes a brace
+    depth = 0
+    while todo:
+        j = todo.pop()
+        if j is None:
+            depth -= 1
+            lines.append("\t" * depth + "}")
+            continue
+        kind = "End Site" if ends[j] else f"{'JOINT' if skeleton.parents[j] >= 0 else 'ROOT'} {names[j]}"
+        lines += ["\t" * depth + kind, "\t" * depth + "{"]
+        depth += 1
+        # Where a joint's channels say its position, an OFFSET would be added to it by some and not by others.
+        offset = np.zeros(3) if moves[j] else skeleton.offsets[j]
+        lines.append("\t" * depth + _offset(offset))
+        if not ends[j]:
+            position = "Xposition Yposition Zposition " if moves[j] else ""
+            lines.append("\t" * depth + f"CHANNELS {6 if moves[j] else 3} {position}{rotation}")
+            joints.append(j)
+            if not skeleton.children[j]:
+                tabs = "\t" * depth
+                lines += [f"{tabs}End Site", f"{tabs}{{", f"{tabs}\t{_offset(stub(offset, size))}", f"{tabs}}}"]
+        todo += [None, *reversed(skeleton.children[j])]
+    return joints
+
+
+def _offset(values: Array) -> str:
+    return "OFFSET " + " ".join(f"{v:.10g}" for v in values)
+
+
+def _channel_values(clip: Clip, joints: list[int], moves: list[bool], order: str) -> Array:
+    """The channel values (T, C)."""
+    angles = np.degrees(unrolled(rot.to_euler(clip.rotations[:, joints], order)))
+    columns = []
+    for n, j in enumerate(joints):
+        if moves[j]:
+            columns.append(clip.translations[:, j])
+        columns.append(angles[:, n])
+    return np.concatenate(columns, axis=1)
+
+
+def unrolled(angles: Array) -> Array:
+    """Euler angles (T, ..., 3) about three different axes, as the triples with the smallest steps from frame to frame.
+
+    Two triples a full circle give one rotation: ``(a, b, c)`` and ``(a + pi, pi - b, c + pi)``. A program that blends
+    angles would spin the bone through a jump from one to the other.
+    """
+    out = np.array(angles)
+    for t in range(1, len(out)):
+        here, before = out[t], out[t - 1]
+        other = np.stack([here[..., 0] + np.pi, np.pi - here[..., 1], here[..., 2] + np.pi], axis=-1)
+        near = [before + (c - before + np.pi) % (2 * np.pi) - np.pi for c in (here, other)]
+        steps = [np.abs(c - before).sum(axis=-1, keepdims=True) for c in near]
+        out[t] = np.where(steps[1] < steps[0] - 1e-9, near[1], near[0])
+    return out
+
+
+def moving(clip: Clip) -> list[bool]:
+    """For each joint whether its translation changes or is not its offset; roots always move."""
+    s = clip.skeleton
+    away = np.abs(clip.translations - s.offsets).max(axis=(0, 2)) > STILL * extent(s)
+    return [parent < 0 or bool(away[j]) for j, parent in enumerate(s.parents)]
+
+
+def one_tree(clip: Clip) -> Clip:
+    """The same motion in the world with all roots but the main one hung on joints of its tree.
+
+    A root goes to the nearest joint that it stays with as if it were fixed to it, and to the main root where there is
+    none. Rest rotations have to be identities.
+    """
+    s = clip.skeleton
+    if len(s.roots) == 1:
+        return clip
+    parents, held = list(s.parents), []
+    for root, joint, fixed in _hangers(clip):
+        parents[root] = joint
+        held += [root] if fixed else []
+    order = parents_first(range(s.n_joints), parents)
+    at = {j: n for n, j in enumerate(order)}
+    above = tuple(at[parents[j]] if parents[j] >= 0 else -1 for j in order)
+    tree = Skeleton(tuple(s.names[j] for j in order), above, np.zeros((s.n_joints, 3)))
+    _, offsets = tree.local(s.rest_positions()[order], rot.identity(s.n_joints))
+    positions, turns = clip.world()
+    rotations, translations = tree.local(positions[:, order], turns[:, order])
+    translations[:, [at[root] for root in held]] = offsets[[at[root] for root in held]]
+    return replace(clip, skeleton=replace(tree, offsets=offsets), rotations=rotations, translations=translations)
+
+
+def _hangers(clip: Clip) -> Iterator[tuple[int, int, bool]]:
+    """(root, joint, fixed) for each root but the main one: the joint to hang it on, and whether it is fixed to it."""
+    s, least = clip.skeleton, FIXED * extent(clip.skeleton)
+    top: list[int] = []  # the root above each joint
+    for j, parent in enumerate(s.parents):
+        top.append(j if parent < 0 else top[parent])
+    tree = [j for j in range(s.n_joints) if top[j] == s.main_root]
+    left = [root for root in s.roots if root != s.main_root]
+    rest = s.rest_positions()
+    positions, turns = clip.world()
+    while left:
+        hung, on = left[0], -1
+        for root in left:
+            apart = rest[root] - rest[tree]
+            seen = rot.rotate(rot.inverse(turns[:, tree]), positions[:, [root]] - positions[:, tree])
+            fixed = np.abs(seen - apart).max(axis=(0, 2)) <= least
+            if fixed.any():
+                hung, on = root, tree[int(np.where(fixed, np.linalg.norm(apart, axis=-1), np.inf).argmin())]
+                break
+        yield hung, on if on >= 0 else s.main_root, on >= 0
+        left.remove(hung)
+        tree += [j for j in range(s.n_joints) if top[j] == hung]
+
+
+def with_movers(clip: Clip) -> Clip:
+    """The clip with a joint above each one that moves against its parent, which does the moving in its place.
+
+    It is called after that joint with :data:`MOVE` at the end, rests where the parent is and does not turn, so that
+    every joint with position channels has an OFFSET of zero and every other one keeps its own.
+    """
+    s = clip.skeleton
+    moves = [j for j, moved in enumerate(moving(clip)) if moved and s.parents[j] >= 0]
+    if not moves:
+        return clip
+    rows: list[tuple[int, bool]] = []  # each old joint, and before one that moves its mover
+    new = {}
+    for j in range(s.n_joints):
+        if j in moves:
+            rows.append((j, True))
+        new[j] = len(rows)
+        rows.append((j, False))
+    parents = [new[j] - 1 if j in moves and not mover else _at(new, s.parents[j]) for j, mover in rows]
+    old = [j for j, _ in rows]
+    movers = [n for n, (_, mover) in enumerate(rows) if mover]
+    moved = [new[j] for j in moves]
+    offsets, translations, rotations = s.offsets[old], clip.translations[:, old], clip.rotations[:, old]
+    offsets[movers] = 0.0
+    rotations[:, movers] = rot.IDENTITY
+    translations[:, movers] -= s.offsets[moves]
+    translations[:, moved] = s.offsets[moves]
+    names = tuple(s.names[j] + MOVE * mover for j, mover in rows)
+    return replace(clip, skeleton=Skeleton(names, tuple(parents), offsets), rotations=rotations,
+                   translations=translations)  # fmt: skip
+
+
+def _at(new: dict[int, int], parent: int) -> int:
+    return new[parent] if parent >= 0 else -1
+
+
+def without_movers(skeleton: Skeleton, rotations: Array, translations: Array) -> tuple[Skeleton, Array, Array]:
+    """The inverse of :func:`with_movers`: skeleton, rotations (T, J, 4) and translations (T, J, 3) without movers."""
+    s, least = skeleton, STILL * extent(skeleton)
+    gone = {}  # the mover of a joint
+    for j, parent in enumerate(s.parents):
+        if (
+            parent >= 0
+            and s.parents[parent] >= 0
+            and s.names[parent] == s.names[j] + MOVE
+            and s.children[parent] == (j,)
+            and not np.any(s.offsets[parent])
+            and np.abs(translations[:, j] - s.offsets[j]).max(initial=0.0) <= least
+            and rot.angle(rotations[:, parent], rot.IDENTITY).max(initial=0.0) < 1e-9
+        ):
+            gone[j] = parent
+    if not gone:
+        return skeleton, rotations, translations
+    kept = [j for j in range(s.n_joints) if j not in gone.values()]
+    new = {j: n for n, j in enumerate(kept)}
+    parents = tuple(_at(new, s.parents[gone.get(j, j)]) for j in kept)
+    translations = translations.copy()
+    for j, mover in gone.items():
+        translations[:, j] += translations[:, mover]
+    skeleton = Skeleton(tuple(s.names[j] for j in kept), parents, s.offsets[kept])
+    return skeleton, rotations[:, kept], translations[:, kept]
+
+
+def joints_extent(skeleton: Skeleton, ends: Sequence[bool]) -> float:
+    """The skeleton's size without its End Sites: the longest side of the box around the others at rest, or 1."""
+    at = skeleton.rest_positions()[~np.array(ends, dtype=bool)]
+    return float(np.max(np.ptp(at, axis=0))) or 1.0
+
+
+def stub(offset: Array, size: float) -> Array:
+    """The End Site (3,) of a last bone that leads to ``offset``: it goes on in its direction, or up where it has none.
+
+    ``size`` is that of the skeleton without End Sites.
+    """
+    length = float(np.linalg.norm(offset))
+    if length <= 1e-6 * size:
+        return np.array([0.0, _SHORTEST * size, 0.0])
+    return np.asarray(offset / length * max(STUB * length, _SHORTEST * size))
+
+
+def is_stub(end: Array, offset: Array, size: float) -> bool:
+    """Whether an End Site is none of the rig's own but one that :func:`stub` made, to the digits that are written."""
+    return bool(np.abs(end - stub(offset, size)).max() <= 1e-8 * size)
+
+
+def plain_names(names: tuple[str, ...]) -> list[str]:
+    """The names as every reader of BVH can bind them: without blanks, braces and separators, each once."""
+    taken = {"ENDSITE"}  # what three.js calls an End Site
+    result = []
+    for j, name in enumerate(names):
+        plain = _PROPERTY.sub("_", _RESERVED.sub("_", name.strip())) or f"joint_{j}"
+        base, n = plain, 1
+        while plain in taken:
+            n += 1
+            plain = f"{base}_{n}"
+        taken.add(plain)
+        result.append(plain)
+    return result

@@ -1,4 +1,4 @@
-"""NumPy archives: everything a model has but its mesh, bit for bit, in arrays that need nothing of this package.
+"""NumPy archives: everything a asset has but its mesh, bit for bit, in arrays that need nothing of this package.
 
 | array | shape | |
 |---|---|---|
@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyrig.errors import AnyrigError, FileError
-from anyrig.io._files import MAX_BYTES, read_bytes, write_bytes
-from anyrig.io._model import Model
+from anyrig.io.asset import Asset
+from anyrig.io.files import MAX_BYTES, read_bytes, write_bytes
 from anyrig.skeleton import Clip, Skeleton
 
 _NEEDED = (
@@ -32,19 +32,19 @@ _NEEDED = (
 )  # fmt: skip
 
 
-def write_npz(model: Model, path: str | os.PathLike[str]) -> None:
+def write_npz(asset: Asset, path: str | os.PathLike[str]) -> None:
     """Writes the skeleton and its clips. Raises FileError where the disk refuses or a position is not finite."""
-    clips, j = model.clips, model.skeleton.n_joints
+    clips, j = asset.clips, asset.skeleton.n_joints
     positions = np.concatenate([np.zeros((0, j, 3)), *(c.world()[0] for c in clips)])
     if not np.isfinite(positions).all():
         raise FileError(f"{path} cannot be written: a position is not finite")
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        names=np.array(model.skeleton.names),
-        parents=np.array(model.skeleton.parents),
-        offsets=model.skeleton.offsets,
-        rest=model.skeleton.rest,
+        names=np.array(asset.skeleton.names),
+        parents=np.array(asset.skeleton.parents),
+        offsets=asset.skeleton.offsets,
+        rest=asset.skeleton.rest,
         clip_names=_texts([c.name for c in clips]),
         actions=_texts([c.action for c in clips]),
         captions=_texts([json.dumps(c.captions, ensure_ascii=False) for c in clips]),
@@ -61,15 +61,15 @@ def _texts(values: list[str]) -> NDArray[np.str_]:
     return np.array(values, dtype=np.str_)
 
 
-def read_npz(path: str | os.PathLike[str]) -> Model:
-    """The model in a file that :func:`write_npz` wrote. Raises FileError for any other; nothing is unpickled."""
+def read_npz(path: str | os.PathLike[str]) -> Asset:
+    """The asset in a file that :func:`write_npz` wrote. Raises FileError for any other; nothing is unpickled."""
     data = read_bytes(path)
     try:
         arrays = _arrays(data, Path(path))
         skeleton = Skeleton(
             tuple(str(n) for n in arrays["names"]), tuple(arrays["parents"]), arrays["offsets"], arrays["rest"]
         )
-        return Model(skeleton, _clips(arrays, skeleton))
+        return Asset(skeleton, _clips(arrays, skeleton))
     except FileError:
         raise
     except AnyrigError as error:

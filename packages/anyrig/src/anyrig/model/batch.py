@@ -1,4 +1,6 @@
-"""Rigs and features as padded tensors, scaled to about unit size by constants that hold for every rig."""
+"""Rigs and features as padded tensors, scaled to about unit size by constants that hold for every rig, and where a pose
+puts the joints, in torch.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anyrig.features import MAX_DISTANCE, Features, RigCode
-from anyrig.features.motion import N_JOINT, N_PATH
-from anyrig.features.rig import log_size
+from anyrig.features import MAX_DISTANCE, N_JOINT, N_PATH, ROTATION, Features, RigCode, log_size
 
 N_RELATIONS = 3 * (MAX_DISTANCE + 1) + 2
 """Kinds of relation between two tokens: distance times (aside, above, below), and to and from the path's token."""
@@ -21,6 +21,7 @@ _JOINT_SCALE = np.array([3.0] * 6 + [10.0] * 3 + [2.0])
 _PATH_SCALE = np.array([1.5, 4.0, 0.8, 0.8])
 # Over procedural creatures these bring every feature to a deviation of about one.
 _MIDDLE = np.array([-0.143, 0.0, 0.0, 0.0, -0.143, 0.0, 0.0, 0.0, 0.0, 0.1])
+_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,3 +135,24 @@ def joint_units(x: Tensor) -> Tensor:
 def path_units(x: Tensor) -> Tensor:
     """The path's features (..., 4) of a packed tensor, in their own units."""
     return x[..., 0, :N_PATH] / torch.as_tensor(_PATH_SCALE, dtype=x.dtype, device=x.device)
+
+
+def matrices(six: Tensor) -> Tensor:
+    """Rotation matrices (..., 3, 3) of 6D rotations less the identity, by Gram and Schmidt."""
+    six = six + torch.tensor(_IDENTITY, dtype=six.dtype, device=six.device)
+    first = torch.nn.functional.normalize(six[..., :3], dim=-1, eps=1e-6)
+    second = six[..., 3:] - (first * six[..., 3:]).sum(dim=-1, keepdim=True) * first
+    second = torch.nn.functional.normalize(second, dim=-1, eps=1e-6)
+    return torch.stack([first, second, torch.linalg.cross(first, second)], dim=-1)
+
+
+def positions(x: Tensor, rig: RigBatch) -> Tensor:
+    """(B, T, J, 3) positions relative to the main root, along the heading's axes, in sizes, of packed motion."""
+    turns = matrices(joint_units(x)[..., ROTATION])
+    b, t, j = turns.shape[:3]
+    parents = rig.parents.clamp(min=0)[:, None, :, None, None].expand(b, t, j, 3, 3)
+    above = torch.gather(turns, 2, parents)
+    bones = rig.bones[:, None].expand(b, t, j, 3)
+    turned = (above @ bones[..., None])[..., 0]
+    turned = torch.where((rig.parents >= 0)[:, None, :, None], turned, bones)
+    return rig.ancestors[:, None] @ turned

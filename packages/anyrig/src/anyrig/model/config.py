@@ -22,7 +22,7 @@ class ModelConfig:
     2503.04257), by its number (``"sequence"``) or not at all (``"none"``). ``distances`` biases attention by the bones
     between two joints; ``rest_pose`` tells where joints rest (RestPE), ``joint_names`` what they are called.
     ``text`` is ``"builtin"`` or the name of a frozen encoder (see :func:`anyrig.model.text.open_encoder`), the width
-    of whose vectors is ``text_width``. ``fps`` is the frame rate that the model was taught.
+    of whose vectors is ``text_width``. ``fps`` is the frame rate that the model was trained at.
     """
 
     width: int = 128

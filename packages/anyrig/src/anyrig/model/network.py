@@ -1,20 +1,90 @@
-"""The network: what it answers to noisy motion, a rig, a text and a noise level."""
+"""The network: what it predicts from noisy motion, a rig, a text and a noise level; and models in files.
+
+A file has weights as safetensors and the config in its header. Nothing is unpickled.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+import os
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from anyrig.errors import SettingsError
-from anyrig.features import N_BUCKETS
-from anyrig.features.motion import N_JOINT, N_PATH
+from anyrig.errors import FileError, SettingsError
+from anyrig.features import MAX_CHILDREN, MAX_DEPTH, N_BUCKETS, N_JOINT, N_PATH
+from anyrig.io.files import write_bytes
 from anyrig.model.batch import N_RELATIONS, RigBatch
 from anyrig.model.config import ModelConfig
-from anyrig.model.encodings import RigEncoding, cosines, waves
-from anyrig.model.text import Text, TextTower
+from anyrig.model.text import Text, TextTower, bag, waves
+
+_KEY = "anyrig"
+
+
+class TreePosition(nn.Module):
+    """A joint's root path: one-hot child numbers a level, the k-th level above it weighted by ``tanh(p) ** k``.
+
+    With learned ``p``; several of them see near and far. Shiv and Quirk, NeurIPS 2019, as used in arXiv 2503.04257.
+    """
+
+    def __init__(self, width: int, n_decays: int = 4) -> None:
+        super().__init__()
+        self.decay = nn.Parameter(torch.atanh(torch.linspace(0.5, 0.98, n_decays)))
+        self.project = nn.Linear(n_decays * MAX_DEPTH * MAX_CHILDREN, width)
+
+    def forward(self, rig: RigBatch) -> Tensor:
+        """(B, J, width)."""
+        steps = nn.functional.one_hot(rig.paths, MAX_CHILDREN + 1)[..., 1:].to(self.project.weight.dtype)
+        level = torch.arange(MAX_DEPTH, device=steps.device)
+        weights = torch.tanh(self.decay)[:, None] ** level  # (decays, levels)
+        weights = weights * torch.sqrt(1.0 - torch.tanh(self.decay)[:, None] ** 2)  # of one length whatever the decay
+        return self.project((weights[..., None] * steps[:, :, None]).flatten(2))  # type: ignore[no-any-return]
+
+
+class SequencePosition(nn.Module):
+    """A joint's number in the file, by sines: what skeletons without a tree would be told."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, rig: RigBatch) -> Tensor:
+        """(B, J, width)."""
+        numbers = torch.arange(rig.mask.shape[1], device=rig.mask.device).expand(rig.mask.shape)
+        return waves(numbers, self.width)
+
+
+class RigEncoding(nn.Module):
+    """The sum of all that is known of each joint, (B, J, width); :class:`ModelConfig` says what."""
+
+    def __init__(self, config: ModelConfig, buckets: nn.Embedding) -> None:
+        super().__init__()
+        width = config.width
+        self.position: nn.Module | None = None
+        if config.position != "none":
+            self.position = TreePosition(width) if config.position == "tree" else SequencePosition(width)
+        self.rest = nn.Sequential(nn.Linear(9, width), nn.GELU(), nn.Linear(width, width)) if config.rest_pose else None
+        self.name = nn.Linear(buckets.embedding_dim, width) if config.joint_names else None
+        self.blank = nn.Parameter(torch.zeros(width))
+        self.buckets = [buckets]  # in a list, so that the table is not this module's parameter too
+
+    def forward(self, rig: RigBatch) -> Tensor:
+        """See the class."""
+        total = self.blank.expand(*rig.mask.shape, -1)
+        if self.position is not None:
+            total = total + self.position(rig)
+        if self.rest is not None:
+            length = torch.linalg.vector_norm(rig.bones, dim=-1, keepdim=True)
+            wide = rig.globals[:, None].expand(-1, rig.mask.shape[1], -1)
+            total = total + self.rest(torch.cat([2 * rig.rest, 6 * rig.bones, 6 * length, wide], dim=-1))
+        if self.name is not None:
+            total = total + self.name(bag(self.buckets[0], rig.names))
+        return total
 
 
 class Attention(nn.Module):
@@ -81,10 +151,10 @@ class Block(nn.Module):
 class MotionModel(nn.Module):
     """``model(x, level, rig, texts)``: what to keep of the noisy ``x``, and what to add to it, (B, T, J + 1, 20).
 
-    :meth:`anyrig.diffusion.Schedule.clean` makes motion of the two. What is kept is ``x`` passed through a filter for
-    each token, feature and frequency (of the patch's cosines), which the network sets: nearly all of it passes where
-    the noise is low, and nothing where a joint shall stand still. To take noise away that passed, the network would
-    have to say all of it; what it adds is motion, which is far less to say (Li and He, arXiv 2511.13720).
+    :meth:`anyrig.diffusion.Schedule.predict_x0` makes motion of the two. What is kept is ``x`` passed through a filter
+    for each token, feature and frequency (of the patch's cosines), which the network sets: nearly all of it passes
+    where the noise is low, and nothing where a joint shall stand still. To take noise away that passed, the network
+    would have to predict all of it; what it adds is motion, which is far simpler (Li and He, arXiv 2511.13720).
 
     ``x`` (B, T, J + 1, 10) is packed as by :func:`anyrig.model.pack`, with T a multiple of ``config.patch``; ``level``
     (B,) runs from 0, clean, to 1, pure noise. ``texts`` are strings, or what :meth:`read` made of them before.
@@ -173,3 +243,49 @@ class MotionModel(nn.Module):
         path = self.path_out(h[:, :, :1]).unflatten(-1, (2, self.config.patch, N_PATH))
         both = torch.cat([F.pad(path, (0, N_JOINT - N_PATH)), joints], dim=2)  # (B, P, J + 1, 2, patch, 10)
         return both.permute(0, 1, 4, 2, 3, 5).flatten(-2)
+
+
+def cosines(n: int) -> Tensor:
+    """The cosine transform (DCT-II) of ``n`` values, (n, n), a row a frequency; its transpose undoes it."""
+    frequency, at = torch.arange(n)[:, None], torch.arange(n) + 0.5
+    rows = torch.cos(torch.pi / n * at * frequency) * math.sqrt(2 / n)
+    rows[0] /= math.sqrt(2)
+    return rows
+
+
+def save_model(
+    model: MotionModel, path: str | os.PathLike[str], *, half: bool = False, about: dict[str, Any] | None = None
+) -> None:
+    """Writes the model; ``half`` stores 16-bit numbers, ``about`` is kept with it. FileError for the disk's no."""
+    from safetensors.torch import save
+
+    tensors = {name: _stored(t, half) for name, t in model.state_dict().items()}
+    header = {_KEY: json.dumps({"config": model.config.to_dict(), "about": about or {}})}
+    write_bytes(path, save(tensors, metadata=header))
+
+
+def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
+    return tensor.detach().to("cpu", torch.float16 if half else torch.float32).contiguous()
+
+
+def load_model(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> tuple[MotionModel, dict[str, Any]]:
+    """The model in a file, ready to use, and what was kept with it. Raises FileError for a file that holds none."""
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileError(f"{path}: there is no such file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(_KEY, "null"))
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise FileError(f"{path} is no model: {str(error).splitlines()[0]}") from None
+    if not isinstance(header, dict) or not isinstance(header.get("config"), dict):
+        raise FileError(f"{path} is no model of this package: it has no config")
+    try:
+        model = MotionModel(ModelConfig.from_dict(header["config"]))
+        model.load_state_dict(tensors)
+    except (SettingsError, RuntimeError) as error:
+        raise FileError(f"{path} does not fit: {str(error).splitlines()[0]}") from None
+    return model.to(device).eval(), dict(header.get("about", {}))

@@ -5,6 +5,7 @@ An encoder gives the vectors of a text's words; the empty text stands for no con
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,11 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from anyrig.errors import SettingsError
 from anyrig.features import MAX_IDS, text_ids
 from anyrig.model.config import ModelConfig
-from anyrig.model.encodings import bag, waves
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,3 +167,28 @@ class _Transformers(_Kept):
         inputs = self._tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=64)
         out = self._model(**inputs).last_hidden_state
         return [row[keep.bool()].float() for row, keep in zip(out, inputs["attention_mask"], strict=True)]
+
+
+def bag(buckets: nn.Embedding, ids: Tensor) -> Tensor:
+    """The sum (..., E) of the rows of ``ids`` (..., K) over the root of their number, zero ids left out."""
+    found = (ids > 0).unsqueeze(-1)
+    total = (buckets(ids) * found).sum(dim=-2)
+    count = found.sum(dim=-2).clamp(min=1)
+    return torch.as_tensor(total / count.sqrt())
+
+
+def waves(values: Tensor, width: int, longest: float = 200.0) -> Tensor:
+    """Sines and cosines (..., width) of numbers (...), at periods of 2 to ``longest``."""
+    periods = 2.0 * (longest / 2.0) ** torch.linspace(0, 1, width // 2, device=values.device)
+    angles = values[..., None].float() * (2 * math.pi / periods)
+    return torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1)
+
+
+def contrast(scores: Tensor, alike: Tensor) -> Tensor:
+    """InfoNCE both ways (Radford et al., ICML 2021) of ``scores`` (B, B), whose pairs are on the diagonal.
+
+    Where ``alike`` (B, B), two that are no pair are no contrast either.
+    """
+    own = torch.arange(len(scores), device=scores.device)
+    scores = scores.masked_fill(alike & (own[:, None] != own), float("-inf"))
+    return (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own)) / 2

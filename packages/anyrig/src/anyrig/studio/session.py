@@ -14,8 +14,8 @@ from anyrig.carriers import whole
 from anyrig.corpus import Selection
 from anyrig.diffusion import Sampling
 from anyrig.errors import FileWarning, SettingsError
-from anyrig.generate import Options, generate, told_facing
-from anyrig.io import SUFFIXES, Model, load, save
+from anyrig.generation import Options, generate_clips, told_facing
+from anyrig.io import SUFFIXES, Asset, load, save
 from anyrig.model import MotionModel
 from anyrig.skeleton import Clip
 
@@ -27,7 +27,7 @@ _KEPT = 200  # motions; the oldest are forgotten
 class Made:
     """One motion of one rig."""
 
-    rig: Model
+    rig: Asset
     clip: Clip
 
 
@@ -36,13 +36,13 @@ class Session:
 
     def __init__(self, model: MotionModel, sampling: Sampling) -> None:
         self._model, self._sampling = model, sampling
-        self._rigs: dict[str, Model] = {}
+        self._rigs: dict[str, Asset] = {}
         self._notes: dict[str, list[str]] = {}
         self._made: dict[str, Made] = {}
         self._count = 0
         self._busy, self._opening = threading.Lock(), threading.Lock()
         for kind in creatures.kinds():
-            self._rigs[kind] = Model(creatures.skeleton(Selection("test").body(kind, 3)))
+            self._rigs[kind] = Asset(creatures.skeleton(Selection("test").body(kind, 3)))
 
     def rigs(self) -> list[dict[str, Any]]:
         """What there is to move, as plain values."""
@@ -54,7 +54,7 @@ class Session:
         return {"name": name, "joints": rig.skeleton.n_joints, "mesh": rig.source is not None,
                 "clips": [c.name for c in rig.clips], "notes": self._notes.get(name, [])}  # fmt: skip
 
-    def rig(self, name: str) -> Model:
+    def rig(self, name: str) -> Asset:
         """A rig by name."""
         if name not in self._rigs:
             raise SettingsError(f"no rig is called {name!r} here")
@@ -106,7 +106,7 @@ class Session:
         )
         with self._busy:
             texts = [(t, float(s)) for t, s in prompts]
-            clips = generate(self._model, rig.skeleton, texts, options, authored=rig.clips)
+            clips = generate_clips(self._model, rig.skeleton, texts, options, authored=rig.clips)
             return [self._keep(Made(rig, clip)) for clip in clips]
 
     def file(self, name: str, suffix: str, *, to_show: bool = False) -> bytes:
@@ -130,7 +130,7 @@ class Session:
         return name
 
 
-def _unseen(rig: Model) -> bool:
+def _unseen(rig: Asset) -> bool:
     """Whether the page's viewer has no means to decode the rig's mesh."""
     return rig.source is not None and "KHR_draco_mesh_compression" in (rig.source.document.extensionsRequired or ())
 

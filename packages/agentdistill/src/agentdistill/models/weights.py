@@ -1,0 +1,250 @@
+"""Loading a model and its tokenizer by a folder or hub name; every error is one line. And PyTorch's memory on CPU."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from agentdistill.checkpoints import locate
+from agentdistill.errors import ModelError
+from agentdistill.processor import has_bfloat16
+
+
+def load_weights(
+    path: str, adapter: str | None = None, device: str | None = "auto", dtype: str = "auto"
+) -> tuple[Any, Any]:
+    """The model in evaluation mode, adapter merged, and its tokenizer. Raises ModelError."""
+    base, adapter = resolve(path, adapter)
+    tokenizer = load_tokenizer(path if _has_tokenizer(path) else base)
+    model = load_base(base, device, dtype)
+    check_vocabulary(base, model, tokenizer)
+    if adapter is not None:
+        model = _merge(model, adapter)
+    model.eval().requires_grad_(False)
+    return model, tokenizer
+
+
+def resolve(path: str, adapter: str | None = None) -> tuple[str, str | None]:
+    """Base and adapter: a folder that holds only an adapter names its base in ``adapter_config.json``, as a folder, a
+    hub name or anything that :func:`agentdistill.checkpoints.locate` knows; a relative path may begin at the adapter's.
+
+    A base that is a GGUF file is dequantised first, unless it has been before. Raises ModelError.
+    """
+    config = Path(path) / "adapter_config.json"
+    if adapter is not None or not config.is_file() or (Path(path) / "config.json").is_file():
+        return locate(path), adapter
+    try:
+        base = json.loads(config.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError):
+        base = None
+    if not isinstance(base, str):
+        raise ModelError(f"{config} does not name its base model (base_model_name_or_path); give path and adapter")
+    beside = Path(path) / base
+    return locate(str(beside) if not Path(base).exists() and beside.exists() else base), path
+
+
+def load_tokenizer(path: str) -> Any:
+    """The tokenizer of a folder or hub name. Raises ModelError."""
+    from transformers import AutoTokenizer
+
+    _check_folder(path)
+    try:
+        return AutoTokenizer.from_pretrained(path)
+    except Exception as e:
+        raise ModelError(f"{path}: no tokenizer could be loaded ({_line(e)})") from e
+
+
+def load_base(path: str, device: str | None = "auto", dtype: str = "auto") -> Any:
+    """The weights alone, in plain memory where ``device`` is None.
+
+    Raises ModelError where they are missing, incomplete or do not fit their config.
+    """
+    from transformers import AutoModelForCausalLM
+
+    _check_folder(path)
+    if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
+        raise ModelError(f"{path}: not a checkpoint (no config.json)")
+    try:
+        with quiet():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                path, dtype=dtype_for(dtype, device, path), device_map=_placement(device), output_loading_info=True
+            )
+    except ModelError:
+        raise
+    except Exception as e:
+        raise ModelError(f"{path}: no causal language model could be loaded ({_line(e)})") from e
+    model, info = loaded
+    for what in ("missing_keys", "mismatched_keys"):
+        if info.get(what):
+            names = sorted(str(k[0] if isinstance(k, tuple) else k) for k in info[what])
+            raise ModelError(
+                f"{path}: the weights do not fit config.json: {len(names)} {what.split('_')[0]}, first {names[0]}"
+            )
+    return model
+
+
+def check_vocabulary(path: str, model: Any, tokenizer: Any) -> None:
+    """Raise ModelError where the tokenizer knows ids that the model has no embedding for."""
+    n_rows, n_ids = model.get_input_embeddings().weight.shape[0], len(tokenizer)
+    if n_ids > n_rows:
+        raise ModelError(f"{path}: the tokenizer has {n_ids} tokens but the model only {n_rows} embeddings")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the loaders' own progress bars and reports: what matters of them is raised."""
+    from transformers.utils import logging
+
+    log: Any = logging
+    level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    log.set_verbosity_error()
+    log.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # PEFT reads what transformers has renamed
+            yield
+    finally:
+        log.set_verbosity(level)
+        if bars:
+            log.enable_progress_bar()
+
+
+def _merge(model: Any, adapter: str) -> Any:
+    from peft import PeftModel
+
+    if not (Path(adapter) / "adapter_config.json").is_file() and Path(adapter).exists():
+        raise ModelError(f"{adapter}: not an adapter folder (no adapter_config.json)")
+    try:
+        with quiet():
+            loaded = PeftModel.from_pretrained(model, adapter)
+            _untie(loaded.get_base_model())
+            return loaded.merge_and_unload()
+    except Exception as e:
+        raise ModelError(f"{adapter}: the adapter does not fit its base model ({_line(e)})") from e
+
+
+def _untie(model: Any) -> None:
+    """Give the head weights of its own where an adapter on the embeddings or the head is about to be merged.
+
+    PEFT 0.21 adds either's change to the weights that both share, so the other would get it too.
+    """
+    import torch
+
+    embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if head is None or head.weight is not embeddings.weight:
+        return
+    layer = getattr(head, "base_layer", head)
+    if layer is not head or hasattr(embeddings, "base_layer"):
+        layer.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
+        model.config.tie_word_embeddings = False
+
+
+def _check_folder(path: str) -> None:
+    folder = Path(path)
+    if folder.is_file() or (
+        not folder.is_dir() and (folder.is_absolute() or path.startswith(".") or path.count("/") > 1)
+    ):
+        raise ModelError(f"{path}: no such folder; give a checkpoint folder or a hub name such as owner/model")
+
+
+def _has_tokenizer(path: str) -> bool:
+    return (Path(path) / "tokenizer.json").is_file() or (Path(path) / "tokenizer_config.json").is_file()
+
+
+def dtype_for(dtype: str, device: str | None, path: str | None = None) -> Any:
+    """The number format of a name. ``auto`` is the checkpoint's own on a GPU.
+
+    On CPU it is bfloat16 for a checkpoint at ``path`` that is stored so, where the processor multiplies it natively;
+    everything else is read as float32.
+    """
+    import torch
+
+    if dtype == "auto":
+        if (device or "").startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
+            return "auto"
+        half = path is not None and has_bfloat16() and stored_dtype(path) is torch.bfloat16
+        return torch.bfloat16 if half else torch.float32
+    named = getattr(torch, dtype, None)
+    if not isinstance(named, torch.dtype):
+        raise ModelError(f"unknown dtype {dtype!r}; use auto, float32, bfloat16 or float16")
+    return named
+
+
+def stored_dtype(path: str) -> Any:
+    """The number format of a checkpoint's matrices, else the one that its config names, None where neither is known."""
+    import torch
+    from safetensors import safe_open
+    from transformers import AutoConfig
+
+    for file in sorted(Path(path).glob("*.safetensors")):
+        with safe_open(file, "pt") as weights:
+            slices = (weights.get_slice(key) for key in weights.keys())  # noqa: SIM118  no mapping
+            found = next((s.get_dtype() for s in slices if len(s.get_shape()) > 1), None)
+        if found in _STORED:
+            return getattr(torch, _STORED[found])
+    return AutoConfig.from_pretrained(path).dtype
+
+
+_STORED = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
+
+
+def _placement(device: str | None) -> Any:
+    import torch
+
+    if device is None:
+        return None
+    if device == "auto":
+        return "auto" if torch.cuda.device_count() > 1 else "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f'device {device!r}: this machine has no CUDA GPU that torch can use; use device = "cpu"')
+    return device
+
+
+def _line(error: Exception) -> str:
+    """The first line of an error, without its tail."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]
+
+
+def is_plain(model: Any) -> bool:
+    """Whether every layer attends to all that came before, so that keys and values can be moved about freely."""
+    from transformers import DynamicCache
+    from transformers.cache_utils import DynamicLayer
+
+    layers = DynamicCache(config=model.config).layers
+    return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
+
+
+# --- memory on CPU ----------------------------------------------------------------------------------------------------
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep what is freed: a training step asks for the same large buffers again, and fresh pages are slow."""
+    if sys.platform.startswith("linux"):
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            m_trim_threshold, m_mmap_threshold = -1, -3
+            libc.mallopt(m_mmap_threshold, 1 << 30)
+            libc.mallopt(m_trim_threshold, (1 << 31) - 1)
+
+
+def keep_few_kernels() -> None:
+    """Keep the kernels of 128 shapes, not 1,024: a bfloat16 product of a new shape costs 0.6 MB, and every length of a
+    batch has some 40. To be called before the first product, when PyTorch (the second name) and oneDNN read this."""
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, "128")
+
+
+def return_freed_memory() -> None:
+    """Give back to the system what was freed: the buffers of differing lengths leave gaps, several GB in an hour."""
+    if sys.platform.startswith("linux"):
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "malloc_trim"):
+            libc.malloc_trim(0)

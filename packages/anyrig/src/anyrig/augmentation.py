@@ -1,0 +1,227 @@
+"""More rigs out of one: other bone lengths, more joints, fewer joints, another rest pose, with the motion kept.
+
+After "How to Move Your Dragon" (arXiv 2503.04257), which augments rigs in these ways. ``W_j(t)`` is a joint's world
+rotation, ``o_j`` its offset in its parent's frame.
+
+| function | changes | keeps |
+|---|---|---|
+| :func:`scale_bones` | lengths, and with them the root's height and speed | every bone's direction in every frame |
+| :func:`split_joint` | a joint more, on the bone that leads to one | every other joint's world motion |
+| :func:`remove_joint` | a joint less | every other joint's world motion |
+| :func:`change_rest` | the pose that counts as rest | all world motion |
+| :func:`anyrig.conform.reframed` | the joints' own axes | rest positions and all world positions |
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from anyrig import rotations as rot
+from anyrig.conform import extent, reframed
+from anyrig.errors import SettingsError, SkeletonError
+from anyrig.rotations import Array
+from anyrig.skeleton import Clip, Skeleton
+
+_LOW = 0.05
+"""A root no higher above its lowest joint than this share of the skeleton's size stands on no legs."""
+_SIDE = re.compile(
+    r"(?<![A-Za-z])(?i:left|right|[lr])(?![A-Za-z])"  # a word of its own: Leg.L, r_thigh, Bip01 L Thigh
+    r"|(?<![A-Za-z])(?:Left|Right)(?=[A-Z])|(?<=[a-z])(?:Left|Right)(?![a-z])"  # LeftArm, armLeft
+)
+
+
+def scale_bones(clip: Clip, factors: ArrayLike) -> Clip:
+    """Every joint's distance from its parent times its factor; ``factors`` is one number or (J,), all above zero.
+
+    Rotations stay, so every bone keeps its direction. A root has no bone: its translation is scaled by the change in
+    its height over the lowest joint at rest (by the change in all lengths where it has no height to speak of), so that
+    feet stay near the ground at y = 0 and strides fit the legs.
+    """
+    s = clip.skeleton
+    scale = np.broadcast_to(np.asarray(factors, dtype=np.float64), (s.n_joints,)).copy()
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        raise SettingsError("a bone's length is scaled by a number above zero")
+    roots = list(s.roots)
+    scale[roots] = 1.0
+    longer = replace(s, offsets=s.offsets * scale[:, None])
+    scale[roots] = _leg_ratio(s, longer)
+    longer = replace(s, offsets=s.offsets * scale[:, None])
+    return replace(clip, skeleton=longer, translations=clip.translations * scale[:, None])
+
+
+def _leg_ratio(before: Skeleton, after: Skeleton) -> float:
+    """How much longer the legs are, or the whole body where it has none."""
+    heights = []
+    for skeleton in (before, after):
+        y = skeleton.rest_positions()[:, 1]
+        heights.append(float(y[skeleton.main_root] - y.min()))
+    if heights[0] > _LOW * extent(before) and heights[1] > 0:
+        return heights[1] / heights[0]
+    below = [j for j, p in enumerate(before.parents) if p >= 0]
+    lengths = [float(np.linalg.norm(s.offsets[below], axis=-1).sum()) for s in (before, after)]
+    return lengths[1] / lengths[0] if lengths[0] > 0 else 1.0
+
+
+def split_joint(clip: Clip, joint: int, at: float = 0.5, name: str | None = None) -> Clip:
+    """A new joint on the bone that leads to ``joint``, at the share ``at`` of it; it takes ``joint``'s index.
+
+    It does not turn against its parent, so the bone stays straight and everything else moves as before. Without a
+    ``name`` it is called after its parent. Raises SkeletonError for a root, which no bone leads to, and SettingsError
+    for a share outside 0 to 1.
+    """
+    s = clip.skeleton
+    _refuse_root(s, joint, "split")
+    if not 0.0 < at < 1.0:
+        raise SettingsError(f"a bone is split at a share between 0 and 1, not at {at}")
+    parent = s.parents[joint]
+    shifted = [p if p < joint else p + 1 for p in s.parents]
+    shifted[joint] = joint
+    new = name if name is not None else f"{s.names[parent]}_mid"
+    offsets = np.insert(s.offsets, joint, at * s.offsets[joint], axis=0)
+    translations = np.insert(clip.translations, joint, at * clip.translations[:, joint], axis=1)
+    offsets[joint + 1] *= 1.0 - at
+    translations[:, joint + 1] *= 1.0 - at
+    skeleton = Skeleton(
+        (*s.names[:joint], new, *s.names[joint:]),
+        (*shifted[:joint], parent, *shifted[joint:]),
+        offsets,
+        np.insert(s.rest, joint, rot.IDENTITY, axis=0),
+    )
+    rotations = np.insert(clip.rotations, joint, rot.IDENTITY, axis=1)
+    return replace(clip, skeleton=skeleton, rotations=rotations, translations=translations)
+
+
+def remove_joint(clip: Clip, joint: int) -> Clip:
+    """The clip without ``joint``, whose children hang on its parent and move in the world as before.
+
+    ``r'_c = r_j r_c`` and ``t'_c = t_j + r_j(t_c)``, at rest and in every frame. Where the joint turned, its children's
+    translations now change over time; :func:`stretch` says by how much. Raises SkeletonError for a root.
+    """
+    s = clip.skeleton
+    _refuse_root(s, joint, "removed")
+    children, parent = list(s.children[joint]), s.parents[joint]
+    offsets, rest = s.offsets.copy(), s.rest.copy()
+    translations, rotations = clip.translations.copy(), clip.rotations.copy()
+    offsets[children] = s.offsets[joint] + rot.rotate(s.rest[joint], s.offsets[children])
+    rest[children] = rot.multiply(s.rest[joint], s.rest[children])
+    turn, move = clip.rotations[:, joint, None], clip.translations[:, joint, None]
+    translations[:, children] = move + rot.rotate(turn, clip.translations[:, children])
+    rotations[:, children] = rot.multiply(turn, clip.rotations[:, children])
+    kept = [j for j in range(s.n_joints) if j != joint]
+    parents = [parent if s.parents[j] == joint else s.parents[j] for j in kept]
+    skeleton = Skeleton(
+        tuple(s.names[j] for j in kept),
+        tuple(p if p < joint else p - 1 for p in parents),
+        offsets[kept],
+        rest[kept],
+    )
+    return replace(clip, skeleton=skeleton, rotations=rotations[:, kept], translations=translations[:, kept])
+
+
+def stretch(clip: Clip) -> Array:
+    """How far each joint's translation strays from its offset at most, as a share of the offset's length, (J,).
+
+    A bone shorter than a hundredth of the skeleton's size counts as that long: a share of nothing says nothing. Zero
+    for roots, which are meant to travel, and for joints that stay with their parent.
+    """
+    s = clip.skeleton
+    away = np.linalg.norm(clip.translations - s.offsets, axis=-1).max(axis=0)
+    away[list(s.roots)] = 0.0
+    return np.asarray(away / np.maximum(np.linalg.norm(s.offsets, axis=-1), 0.01 * extent(s)))
+
+
+def change_rest(clip: Clip, rest: ArrayLike) -> Clip:
+    """The same motion of a skeleton that rests otherwise: ``rest`` (J, 4) are its new local rest rotations.
+
+    A clip's rotations replace the rest pose's and are not added to it, so they stay as they are; what changes is the
+    turn away from rest that they amount to. To give the joints other axes on the way, as formats without rest rotations
+    need, follow it with :func:`anyrig.conform.reframed`.
+    """
+    return replace(clip, skeleton=replace(clip.skeleton, rest=np.asarray(rest, dtype=np.float64)))
+
+
+def _refuse_root(skeleton: Skeleton, joint: int, what: str) -> None:
+    if not 0 <= joint < skeleton.n_joints:
+        raise SkeletonError(f"there is no joint {joint} among {skeleton.n_joints}")
+    if skeleton.parents[joint] < 0:
+        raise SkeletonError(f"{skeleton.names[joint]!r} is a root, which cannot be {what}")
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """How far :func:`augment` may go.
+
+    ``lengths`` bounds the factors for bones; ``size`` those for the whole body. Up to ``n_splits`` bones are split and
+    up to ``n_removals`` joints removed, none of them stretching a bone by more than ``max_stretch``. The rest pose
+    turns by about ``rest_rad`` at each joint, and with ``axes`` the joints' own axes become arbitrary.
+    """
+
+    lengths: tuple[float, float] = (0.8, 1.2)
+    size: tuple[float, float] = (1.0, 1.0)
+    n_splits: int = 3
+    n_removals: int = 3
+    max_stretch: float = 0.02
+    rest_rad: float = math.radians(10)
+    axes: bool = False
+
+
+def augment(clip: Clip, rng: np.random.Generator, settings: Augmentation | None = None) -> Clip:
+    """One random variation of the clip's rig with its motion kept, the same for the same ``rng`` state.
+
+    Bones that mirror one another (by the left and right in their names) get the same length.
+    """
+    settings = settings or Augmentation()
+    clip = scale_bones(clip, _lengths(clip.skeleton.names, rng, settings.lengths) * rng.uniform(*settings.size))
+    for _ in range(int(rng.integers(0, settings.n_splits + 1))):
+        clip = _with_split(clip, rng)
+    for _ in range(int(rng.integers(0, settings.n_removals + 1))):
+        clip = _with_removal(clip, rng, settings.max_stretch)
+    if settings.rest_rad > 0:
+        turns = rot.from_rotvec(rng.normal(scale=settings.rest_rad / math.sqrt(3), size=(clip.skeleton.n_joints, 3)))
+        turns[list(clip.skeleton.roots)] = rot.IDENTITY  # which way a creature stands up is no matter of its rig
+        clip = change_rest(clip, rot.multiply(clip.skeleton.rest, turns))
+    return reframed(clip, rot.random(rng, clip.skeleton.n_joints)) if settings.axes else clip
+
+
+def _lengths(names: Sequence[str], rng: np.random.Generator, bounds: tuple[float, float]) -> Array:
+    """A factor for each bone, equal for names that differ in left and right only."""
+    drawn: dict[str, float] = {}
+    return np.array([drawn.setdefault(sideless(name), float(rng.uniform(*bounds))) for name in names])
+
+
+def sideless(name: str) -> str:
+    """A joint's name with its left or right blotted out: equal for a joint and its mirror image.
+
+    >>> sideless("Leg.L") == sideless("Leg.R"), sideless("LeftArm") == sideless("RightArm"), sideless("Rib")
+    (True, True, 'Rib')
+    """
+    return _SIDE.sub("*", name)
+
+
+def _with_split(clip: Clip, rng: np.random.Generator) -> Clip:
+    s = clip.skeleton
+    shortest = 0.02 * extent(s)
+    bones = [j for j, p in enumerate(s.parents) if p >= 0 and np.linalg.norm(s.offsets[j]) > shortest]
+    return split_joint(clip, int(rng.choice(bones)), float(rng.uniform(0.3, 0.7))) if bones else clip
+
+
+def _with_removal(clip: Clip, rng: np.random.Generator, max_stretch: float) -> Clip:
+    """The clip less a random joint whose absence is hardly felt, with the bones below it made rigid again."""
+    s = clip.skeleton
+    before = stretch(clip)
+    for j in rng.permutation([j for j, p in enumerate(s.parents) if p >= 0]).tolist():
+        less = remove_joint(clip, j)
+        below = [c - 1 for c in s.children[j]]
+        if s.n_joints > 2 and np.all(stretch(less)[below] <= max(max_stretch, before[j])):
+            if before[j] > max_stretch:
+                return less
+            translations = less.translations.copy()
+            translations[:, below] = less.skeleton.offsets[below]
+            return replace(less, translations=translations)
+    return clip

@@ -1,0 +1,188 @@
+"""``anyrig train`` and ``anyrig evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from anyrig.cli import add_compute_options, add_model_options, device, open_model, say
+from anyrig.errors import FileError, SettingsError
+
+if TYPE_CHECKING:
+    from anyrig.evaluation.run import Method
+    from anyrig.generation import Options
+
+TRAIN_EXAMPLES = """\
+examples:
+  anyrig train runs/motion --workers 2
+  anyrig train runs/no-tree --set model.position=sequence --set model.distances=false
+  anyrig train runs/quadrupeds --set kinds=quadruped
+"""
+
+
+def add_train(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = TRAIN_EXAMPLES
+    parser.add_argument("run", type=Path, help="the run's folder; an unfinished run in it goes on")
+    parser.add_argument("--config", type=Path, help="settings in TOML")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="sets",
+                        help="one setting, such as steps=1000 or model.width=192")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="a small model for a few minutes, to see that all works")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make examples (default: 1)")
+    parser.add_argument("--stop-after", type=int, help="stop after so many steps in all; the run can go on later")
+    parser.add_argument("--show", action="store_true", help="print the settings and stop")
+    add_compute_options(parser)
+
+
+def train(args: argparse.Namespace) -> int:
+    """Trains."""
+    from anyrig.training import TrainSettings, quick
+    from anyrig.training import train as run
+
+    values = _read_toml(args.config) if args.config else {}
+    for text in args.sets:
+        _set(values, text)
+    settings = TrainSettings.from_dict(values)
+    if args.quick:
+        settings = quick(settings)
+    if args.show:
+        print(json.dumps(settings.to_dict(), indent=1))
+        return 0
+    if args.workers < 1:
+        raise SettingsError("workers are at least 1")
+    run(settings, args.run, workers=args.workers, device=device(args), stop_after=args.stop_after, say=say)
+    return 0
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FileError(f"{path} is no TOML: {error}") from None
+
+
+def _set(values: dict[str, Any], text: str) -> None:
+    name, mark, value = text.partition("=")
+    if not mark:
+        raise SettingsError(f"a setting is NAME=VALUE, not {text!r}")
+    try:
+        parsed = tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    head, dot, tail = name.partition(".")
+    if name == "kinds" and isinstance(parsed, str):
+        parsed = [k.strip() for k in parsed.split(",") if k.strip()]
+    if dot:
+        inner = values.setdefault(head, {})
+        if not isinstance(inner, dict):
+            raise SettingsError(f"{head} has no settings of its own")
+        inner[tail] = parsed
+    else:
+        values[head] = parsed
+
+
+EVALUATE_EXAMPLES = """\
+examples:
+  anyrig evaluate --out runs/evaluation
+  anyrig evaluate --out runs/evaluation --weights runs/motion/model.safetensors \\
+      --other "no rig augmentation=runs/plain/model.safetensors" --other "one model a kind=runs/kinds"
+
+A folder as --other holds KIND/model.safetensors for each kind of creature. The evaluator is trained once for each
+folder of results, from its own seed, on creatures that no model is trained on. Results are cached: the same command
+resumes an interrupted evaluation, and with one model more evaluates that one only.
+"""
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EVALUATE_EXAMPLES
+    parser.add_argument("--out", type=Path, required=True, help="folder for results.json, table.md, the evaluator")
+    parser.add_argument("--other", action="append", default=[], metavar="NAME=PATH", help="a model, or one a kind")
+    parser.add_argument("--set", action="append", dest="sets", help="unseen bodies, unseen species or unseen pairs")
+    parser.add_argument("--seeds", type=int, default=3, help="how many (default: 3)")
+    parser.add_argument("--creatures", type=int, default=6, help="of each set and seed (default: 6)")
+    parser.add_argument("--actions", type=int, default=12, help="asked of each creature, at most (default: 12)")
+    parser.add_argument("--bank", type=int, default=600, help="training clips to retarget (default: 600)")
+    parser.add_argument("--evaluator-steps", type=int, default=1500, help="of training the evaluator (default: 1500)")
+    parser.add_argument("--evaluator-clips", type=int, default=3000, help="that it is trained on (default: 3000)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make those clips (default: 1)")
+    parser.add_argument("--no-model", action="store_true", help="the baselines only")
+    add_model_options(parser)
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Evaluates."""
+    device(args)
+    from anyrig.evaluation import (
+        EvaluatorSettings,
+        Plan,
+        RowCache,
+        load_evaluator,
+        save_evaluator,
+        table,
+        train_evaluator,
+    )
+    from anyrig.evaluation import evaluate as run
+    from anyrig.evaluation.run import SETS, by_retrieval, fingerprint
+    from anyrig.generation import Options
+
+    plan = Plan(
+        tuple(args.sets or SETS), args.creatures, args.actions, tuple(range(args.seeds)), args.bank,
+        options=Options(fps=15.0),
+    )  # fmt: skip
+    models = _methods(args, plan.options)
+    args.out.mkdir(parents=True, exist_ok=True)
+    kept = args.out / f"evaluator-{args.evaluator_clips}-{args.evaluator_steps}.safetensors"
+    if not kept.exists():
+        how = EvaluatorSettings(n_clips=args.evaluator_clips, steps=args.evaluator_steps)
+        save_evaluator(train_evaluator(how, args.out / f"clips-{how.n_clips}", workers=args.workers, say=say), kept)
+    marks = {name: fingerprint(*files) for name, (_, files) in models.items()}
+    same = [args.creatures, args.actions, args.bank, args.steps, args.guidance, args.eta, fingerprint(kept)]
+    rows = RowCache(args.out / "measured.jsonl")
+    results = run(
+        plan, load_evaluator(kept),
+        {name: method for name, (method, _) in models.items()} | {"nearest clip retargeted": by_retrieval(plan.n_bank)},
+        say, lambda key, make: rows.row([*key, marks.get(key[-1], ""), *same], make),
+    )  # fmt: skip
+    (args.out / "results.json").write_text(json.dumps({"arguments": _plain(args), "results": results}, indent=1) + "\n")
+    text = table(results)
+    (args.out / "table.md").write_text(text)
+    print(text, end="")
+    return 0
+
+
+def _methods(args: argparse.Namespace, options: Options) -> dict[str, tuple[Method, list[Path]]]:
+    """The methods that are models, by name, and the files that they were read from."""
+    from anyrig.generation import default_weights
+
+    paths = {} if args.no_model else {"anyrig": args.weights or default_weights()}
+    for text in args.other:
+        name, mark, path = text.partition("=")
+        if not mark or not Path(path).exists():
+            raise SettingsError(f"another model is NAME=PATH, with a path that is there, not {text!r}")
+        paths[name] = Path(path)
+    return {name: _method(path, args, options) for name, path in paths.items()}
+
+
+def _method(path: Path, args: argparse.Namespace, options: Options) -> tuple[Method, list[Path]]:
+    from anyrig.evaluation.run import by_kind, by_model
+
+    if not path.is_dir():
+        model, sampling = open_model(args, path)
+        return by_model(model, replace(options, sampling=sampling)), [path]
+    files = sorted(path.glob("*/model.safetensors"))
+    if not files:
+        raise SettingsError(f"{path} holds no KIND/model.safetensors")
+    opened = {file.parent.name: open_model(args, file) for file in files}
+    sampling = next(iter(opened.values()))[1]
+    return by_kind({kind: model for kind, (model, _) in opened.items()}, replace(options, sampling=sampling)), files
+
+
+def _plain(args: argparse.Namespace) -> dict[str, object]:
+    return {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}

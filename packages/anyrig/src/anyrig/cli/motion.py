@@ -1,0 +1,202 @@
+"""``anyrig generate``, ``anyrig studio`` and ``anyrig demo``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+import webbrowser
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from anyrig.cli import add_file_options, add_model_options, open_model, parse_prompt, say
+from anyrig.errors import SettingsError
+
+if TYPE_CHECKING:
+    from anyrig.generation import Pin
+    from anyrig.io import Asset
+    from anyrig.skeleton import Clip
+
+_PATIENCE_S = 5.0
+GENERATE_EXAMPLES = """\
+examples:
+  anyrig generate --rig dragon.glb --text "a dragon flies" --seconds 4 --out flight.glb
+  anyrig generate --rig rig.bvh --text "it walks@3" --text "it attacks@2" --out both.bvh
+  anyrig generate --rig rig.glb --text "it turns" --pin idle.glb:0-0.5 --out turn.glb
+"""
+
+
+def add_generate(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = GENERATE_EXAMPLES
+    parser.add_argument("--rig", type=Path, required=True, help="GLB, glTF, BVH or NPZ file with a skeleton")
+    parser.add_argument("--text", action="append", required=True, metavar="TEXT[@S]",
+                        help="what it does; several in sequence, each with its own seconds after an @")  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each prompt that does not say (default: 4)")
+    parser.add_argument("--out", type=Path, required=True, help="GLB, glTF, BVH or NPZ file to write")
+    parser.add_argument("--samples", type=int, default=1, help="how many motions (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same motion (default: 0)")
+    parser.add_argument("--fps", type=float, default=30.0, help="frames a second (default: 30)")
+    parser.add_argument("--in-place", action="store_true", help="without travel over the ground")
+    parser.add_argument("--loop", action="store_true", help="make the last pose the first")
+    parser.add_argument("--pin", action="append", default=[], metavar="FILE[#CLIP]:FROM-TO",
+                        help="seconds of a clip of this rig that the motion shall have")  # fmt: skip
+    parser.add_argument("--facing", default="auto", help="where the rig looks at rest: z, x, -z, -x (default: auto)")
+    parser.add_argument("--no-lock", action="store_true", help="leave standing feet as the model has them")
+    parser.add_argument("--no-ground", action="store_true", help="leave what is under the ground there")
+    parser.add_argument("--no-limits", action="store_true", help="let joints turn further than the rig's clips show")
+    parser.add_argument("--sheet", type=Path, help="draw the motions to a PNG")
+    add_file_options(parser)
+    add_model_options(parser)
+
+
+def generate(args: argparse.Namespace) -> int:
+    """Generates."""
+    from anyrig.io import SUFFIXES, load
+
+    prompts = [parse_prompt(text, args.seconds) for text in args.text]
+    if args.out.suffix.lower() not in SUFFIXES:
+        raise SettingsError(f"{args.out}: the name ends in none of {', '.join(SUFFIXES)}")
+    if not args.out.parent.is_dir():
+        raise SettingsError(f"{args.out}: there is no folder {args.out.parent}")
+    rig = load(args.rig, skin=args.skin, up=args.up, unit=args.unit)
+    model, sampling = open_model(args)
+    from anyrig.generation import Options, generate_clips, told_facing
+
+    facing = told_facing(rig.skeleton)
+    if args.facing == "auto" and not facing.sure:
+        say(f"not sure where {args.rig} faces; taken for {facing.axis}, by {facing.by} (--facing says otherwise)")
+    options = Options(
+        args.samples, args.seed, args.fps, not args.no_lock, not args.no_ground, args.in_place, args.loop, args.facing,
+        sampling, not args.no_limits,
+    )  # fmt: skip
+    pins = [_pin(text, args) for text in args.pin]
+    began = time.perf_counter()
+    clips = generate_clips(model, rig.skeleton, prompts, options, pins, _progress(args.steps), rig.clips)
+    took = time.perf_counter() - began
+    say(f"made {sum(c.seconds for c in clips):.1f} s of motion for {rig.skeleton.n_joints} joints in {took:.1f} s")
+    clips = [replace(c, name=f"{c.name} {k + 1}" if len(clips) > 1 else c.name) for k, c in enumerate(clips)]
+    for path in write(rig, clips, args.out, args.up, args.unit):
+        say(f"wrote {path}")
+    if args.sheet is not None:
+        from anyrig.draw import contact_sheet
+
+        contact_sheet(clips, args.sheet)
+        say(f"wrote {args.sheet}")
+    return 0
+
+
+def write(rig: Asset, clips: list[Clip], out: Path, up: str | None = None, unit: str | None = None) -> list[Path]:
+    """All clips in one file, or, for BVH, which holds one only, in numbered ones.
+
+    BVH has no mesh, and many a reader no joints but the root that move: joints that carry nothing are left out of it.
+    """
+    from anyrig.carriers import whole
+    from anyrig.io import save
+
+    if out.suffix.lower() != ".bvh":
+        save(replace(rig, clips=tuple(clips)), out, up=up, unit=unit)
+        return [out]
+    paths = [out if len(clips) == 1 else out.with_stem(f"{out.stem}-{k + 1}") for k in range(len(clips))]
+    for path, clip in zip(paths, clips, strict=True):
+        save(whole(clip), path, up=up, unit=unit)
+    return paths
+
+
+def _progress(n_steps: int) -> Callable[[int], None]:
+    """Says how far it has got, every few seconds at most: nothing where it is soon done."""
+    last = [time.monotonic()]
+
+    def progress(done: int) -> None:
+        if time.monotonic() - last[0] > _PATIENCE_S:
+            last[0] = time.monotonic()
+            say(f"step {done} of {n_steps}")
+
+    return progress
+
+
+def _pin(text: str, args: argparse.Namespace) -> Pin:
+    from anyrig.generation import Pin
+    from anyrig.io import load
+
+    file, _, span = text.rpartition(":")
+    first, _, last = span.partition("-")
+    try:
+        start, stop = float(first), float(last or first)
+    except ValueError:
+        raise SettingsError(f"a pin is FILE:FROM-TO, such as idle.glb:0-0.5, not {text!r}") from None
+    path, _, name = file.partition("#")
+    asset = load(path, skin=args.skin, up=args.up, unit=args.unit)
+    if not asset.clips:
+        raise SettingsError(f"{path} has no clip to pin the motion to")
+    return Pin(asset.clip(name) if name else asset.clips[0], start, stop)
+
+
+DEMO_PROMPTS = (
+    ("dragon", 3, ("a dragon walks", "a dragon flies", "the dragon attacks")),
+    ("quadruped", 5, ("a horse runs fast", "it attacks", "it dies")),
+    ("bird", 2, ("a bird flies, beating its wings", "it walks slowly", "it attacks with its beak")),
+)
+"""Kind, number of a body of the test split, and what it is asked to do."""
+
+
+def add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=Path("runs/motion-demo"), help="folder (default: runs/motion-demo)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each motion (default: 4)")
+    parser.add_argument("--seed", type=int, default=0, help="the noise's seed (default: 0)")
+    add_model_options(parser)
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Makes the demo."""
+    from anyrig import creatures
+    from anyrig.corpus import Selection
+    from anyrig.draw import contact_sheet
+    from anyrig.generation import Options, generate_clips
+    from anyrig.io import Asset, load
+
+    model, sampling = open_model(args)
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for kind, number, texts in DEMO_PROMPTS:
+        skeleton = creatures.skeleton(Selection("test").body(kind, number))
+        clips = []
+        for text in texts:
+            started = time.monotonic()
+            options = Options(seed=args.seed, sampling=sampling)
+            clips += generate_clips(model, skeleton, [(text, args.seconds)], options)
+            say(f"{kind}: {text!r}, {skeleton.n_joints} joints, {time.monotonic() - started:.1f} s")
+        path = args.out / f"{kind}.glb"
+        write(Asset(skeleton), clips, path)
+        back = load(path)
+        say(f"wrote {path}: {len(back.clips)} clips")
+        rows += [replace(c, name=kind) for c in clips]
+    contact_sheet(rows, args.out / "sheet.png", cell=150)
+    say(f"wrote {args.out / 'sheet.png'}")
+    return 0
+
+
+def add_studio(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: 8765)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    add_model_options(parser)
+
+
+def studio(args: argparse.Namespace) -> int:
+    """Serves until interrupted."""
+    model, sampling = open_model(args)
+    from anyrig.studio import Session, serve
+
+    server = serve(Session(model, sampling), args.port)
+    address = f"http://127.0.0.1:{server.server_address[1]}/"
+    say(f"studio at {address} (Ctrl-C ends it)")
+    if not args.no_browser:
+        webbrowser.open(address)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        say("")
+    finally:
+        server.server_close()
+    return 0

@@ -1,0 +1,338 @@
+"""Motion and rigs as numbers that mean the same for every skeleton, and back to clips.
+
+Clips become features and back: per joint and frame, in units of the rig's own size, exactly invertible.
+
+With ``W_j(t)`` a joint's world rotation, ``R_j`` the one at rest, ``H(t)`` the heading (a turn about the vertical):
+
+| feature | of | definition |
+|---|---|---|
+| rotation (6) | joint | ``H^-1 W_j R_j^-1`` as 6D less the identity: the turn away from rest, seen from the heading |
+| position (3) | joint | ``H^-1 (p_j - p_root) / size``, less the same at rest |
+| contact (1) | joint | 1 where it stands on the ground |
+| height | path | of the main root over the ground, / size |
+| speed (2) | path | of the main root to the left and forward, in the heading's frame, sizes a second |
+| turning | path | of the heading, radians a second |
+
+Turns away from rest do not depend on the joints' own axes, and those of the whole body do not add up along a chain. No
+mean or deviation of any skeleton's clips is needed. Joints that move against their parents are kept in ``stretch``.
+
+Words become numbers without a vocabulary file: every word is its own bucket and those of its three-letter pieces, so a
+word that was never seen shares pieces with words that were ("prowling", "prowls"), as in fastText (Bojanowski et al.,
+TACL 2017). Buckets are CRC-32 values, the same on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import zlib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyrig import rotations as rot
+from anyrig.errors import ClipError
+from anyrig.rotations import Array
+from anyrig.skeleton import Clip, Skeleton
+
+N_BUCKETS = 4096
+"""Buckets, of which 0 stands for nothing."""
+MAX_IDS = 12
+"""Buckets of one word of a text, or of one joint name."""
+MAX_WORDS = 64
+"""Words of a text that are read."""
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
+_SIDES = {"l": "left", "r": "right", "lft": "left", "rgt": "right"}
+Ints = NDArray[np.int64]
+
+MAX_DEPTH = 24
+"""Levels of a root path that a code tells apart, from the joint upward."""
+MAX_DISTANCE = 12
+"""Bones between two joints beyond which they are as far as any."""
+MAX_CHILDREN = 7
+"""Children of one joint that a path tells apart; the last number stands for all further ones."""
+ROTATION, POSITION, CONTACT = slice(0, 6), slice(6, 9), 9
+"""Where the features of a joint stand in its last axis."""
+N_JOINT, N_PATH = 10, 4
+"""Features of a joint, and of the path."""
+HEIGHT, LEFT, FORWARD, TURNING = range(4)
+"""Where the features of the path stand."""
+
+_IDENTITY = np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+_LOW, _SLOW, _BURIED = 0.035, 0.35, 0.04  # sizes, sizes a second, sizes
+_UPRIGHT = 0.15  # of a unit quaternion's square: less of it about the vertical says nothing of the heading
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words of a sentence or a joint name: ``"LeftUpLeg.001"`` gives left, up, leg, 1."""
+    found = [w.lower() for w in _WORD.findall(text)]
+    return [_SIDES.get(w, w.lstrip("0") or "0" if w.isdigit() else w) for w in found]
+
+
+def text_ids(text: str) -> NDArray[np.int64]:
+    """(W, MAX_IDS) buckets of the first MAX_WORDS words of a text, 0 where there are no more; W may be 0."""
+    rows = [_word_ids(word)[:MAX_IDS] for word in words(text)[:MAX_WORDS]]
+    return np.array([[*row, *[0] * (MAX_IDS - len(row))] for row in rows], dtype=np.int64).reshape(-1, MAX_IDS)
+
+
+def name_ids(name: str) -> NDArray[np.int64]:
+    """(MAX_IDS,) buckets of a joint name: its words first, then their pieces, as many as fit."""
+    rows = [_word_ids(word) for word in words(name)]
+    ids = [row[0] for row in rows] + [piece for row in rows for piece in row[1:]]
+    return np.array([*ids[:MAX_IDS], *[0] * (MAX_IDS - len(ids))], dtype=np.int64)
+
+
+@lru_cache(maxsize=1 << 16)
+def _word_ids(word: str) -> tuple[int, ...]:
+    marked = f"<{word}>"
+    pieces = [marked[k : k + 3] for k in range(len(marked) - 2)] if len(word) > 2 else []
+    return tuple(dict.fromkeys(1 + zlib.crc32(p.encode()) % (N_BUCKETS - 1) for p in [marked, *pieces]))
+
+
+@dataclass(frozen=True, eq=False)
+class RigCode:
+    """One skeleton of J joints, in units of its own ``size`` (metres).
+
+    ``rest`` (J, 3) are rest positions relative to the main root, ``bones`` (J, 3) the vectors from parent to joint in
+    the rest pose, both along the world's axes; the bone of a root is its ``rest``. ``floor`` is how far below the main
+    root the lowest joint rests. ``paths`` (J, MAX_DEPTH) holds, from a joint upward, which child each is of its parent
+    (from 1; 0 beyond the root), children in the order of :func:`child_order`. ``distances`` (J, J) counts bones between
+    joints, up to MAX_DISTANCE. ``names`` (J, MAX_IDS) are buckets of the words in joint names.
+    """
+
+    size: float
+    parents: Ints
+    depths: Ints
+    rest: Array
+    bones: Array
+    floor: float
+    paths: Ints
+    distances: Ints
+    names: Ints
+
+    @property
+    def n_joints(self) -> int:
+        """J."""
+        return len(self.parents)
+
+    def ancestors(self) -> Array:
+        """(J, J) with 1 where the column's joint is on the row's root path, itself included, but no main root.
+
+        Positions relative to the main root are ``ancestors @ turned``, with ``turned`` the bones as they lie in a pose.
+        """
+        matrix = np.zeros((self.n_joints, self.n_joints))
+        for j, parent in enumerate(self.parents):
+            if parent >= 0:
+                matrix[j] = matrix[parent]
+            if parent >= 0 or np.any(self.rest[j] != 0):
+                matrix[j, j] = 1.0
+        return matrix
+
+
+def size_of(skeleton: Skeleton) -> float:
+    """The longest way along bones from the main root to any of its joints, in metres; 1 where there is none.
+
+    Unlike a bounding box it does not change with the rest pose.
+    """
+    below = np.linalg.norm(skeleton.offsets, axis=-1)
+    reach = np.full(skeleton.n_joints, -np.inf)
+    reach[skeleton.main_root] = 0.0
+    for j, parent in enumerate(skeleton.parents):
+        if parent >= 0:
+            reach[j] = reach[parent] + below[j]
+    longest = float(reach.max())
+    return longest if longest > 1e-9 else 1.0
+
+
+def rig_code(skeleton: Skeleton, rng: np.random.Generator | None = None) -> RigCode:
+    """The code of ``skeleton``; ``rng`` numbers children in random order, to learn that it does not matter."""
+    size = size_of(skeleton)
+    positions = skeleton.rest_positions()
+    rest = (positions - positions[skeleton.main_root]) / size
+    above = rot.identity(skeleton.n_joints)
+    turned = skeleton.rest_world()
+    for j, parent in enumerate(skeleton.parents):
+        if parent >= 0:
+            above[j] = turned[parent]
+    bones = rot.rotate(above, skeleton.offsets) / size
+    roots = list(skeleton.roots)
+    bones[roots] = rest[roots]
+    return RigCode(
+        size=size,
+        parents=np.array(skeleton.parents, dtype=np.int64),
+        depths=np.array(skeleton.depths, dtype=np.int64),
+        rest=rest,
+        bones=bones,
+        floor=float(-rest[:, 1].min()),
+        paths=_paths(skeleton, child_order(skeleton, positions, rng)),
+        distances=_distances(skeleton),
+        names=np.stack([name_ids(name) for name in skeleton.names]),
+    )
+
+
+def child_order(skeleton: Skeleton, positions: Array, rng: np.random.Generator | None = None) -> dict[int, list[int]]:
+    """The children of each joint (-1: of the world) from the front to the rear, left before right, high before low.
+
+    Where a child lies is told by the middle of all that hangs on it, so that a short girdle does not decide.
+    """
+    sums, counts = positions.copy(), np.ones(skeleton.n_joints)
+    for j in reversed(range(skeleton.n_joints)):
+        parent = skeleton.parents[j]
+        if parent >= 0:
+            sums[parent] += sums[j]
+            counts[parent] += counts[j]
+    middles = sums / counts[:, None]
+    step = 0.05 * max(float(np.ptp(positions, axis=0).max()), 1e-9)  # mirror images differ by rounding only
+    keys = np.round(middles / step)
+    order: dict[int, list[int]] = {-1: list(skeleton.roots)}
+    order |= {j: list(children) for j, children in enumerate(skeleton.children)}
+    for children in order.values():
+        if rng is None:
+            children.sort(key=lambda j: (-keys[j, 2], -keys[j, 0], -keys[j, 1], j))
+        else:
+            rng.shuffle(children)
+    return order
+
+
+def _paths(skeleton: Skeleton, order: dict[int, list[int]]) -> Ints:
+    paths = np.zeros((skeleton.n_joints, MAX_DEPTH), dtype=np.int64)
+    number = {j: min(n, MAX_CHILDREN - 1) + 1 for children in order.values() for n, j in enumerate(children)}
+    for j, parent in enumerate(skeleton.parents):
+        paths[j, 0] = number[j]
+        if parent >= 0:
+            paths[j, 1:] = paths[parent, :-1]
+    return paths
+
+
+def _distances(skeleton: Skeleton) -> Ints:
+    """Between joints of different trees as far as can be."""
+    n = skeleton.n_joints
+    distances = np.full((n, n), MAX_DISTANCE, dtype=np.int64)
+    for j, parent in enumerate(skeleton.parents):
+        if parent >= 0:
+            distances[j, :j] = distances[:j, j] = np.minimum(distances[parent, :j] + 1, MAX_DISTANCE)
+        distances[j, j] = 0
+    return distances
+
+
+def log_size(size: float) -> float:
+    """A creature's size for a model: large ones move slowly. Within -3 to 3 for anything from a beetle to a whale."""
+    return math.log(min(max(size, 0.03), 30.0))
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """T frames: ``joints`` (T, J, 10), ``path`` (T, 4), ``stretch`` (T, J, 3), at ``fps`` frames a second.
+
+    ``origin`` (3,): x, z (metres) and heading (radians) of the first frame. The first frame has the second's speeds.
+    """
+
+    joints: Array
+    path: Array
+    stretch: Array
+    origin: Array
+    fps: float
+
+    @property
+    def n_frames(self) -> int:
+        """T."""
+        return len(self.joints)
+
+    def cut(self, start: int, stop: int) -> Features:
+        """Frames ``start`` up to, not including, ``stop``, starting at the origin of the world."""
+        return replace(
+            self, joints=self.joints[start:stop], path=self.path[start:stop], stretch=self.stretch[start:stop],
+            origin=np.zeros(3),
+        )  # fmt: skip
+
+
+def encode(clip: Clip) -> Features:
+    """The features of ``clip`` at its own frame rate; :func:`decode` gives it back to float precision."""
+    s, main = clip.skeleton, clip.skeleton.main_root
+    size, rest = size_of(s), s.rest_positions()
+    positions, rotations = clip.world()
+    turns = rot.multiply(rotations, rot.inverse(s.rest_world()))
+    heading = headings(turns[:, main])
+    undo = rot.about("y", -heading)
+    around = rot.rotate(undo[:, None], positions - positions[:, main, None]) / size
+    joints = np.concatenate(
+        [
+            rot.to_6d(rot.multiply(undo[:, None], turns)) - _IDENTITY,
+            around - (rest - rest[main]) / size,
+            contacts(positions, clip.fps, size)[..., None],
+        ],
+        axis=-1,
+    )
+    place = positions[:, main]
+    path = np.zeros((clip.n_frames, N_PATH))
+    path[:, HEIGHT] = place[:, 1] / size
+    if clip.n_frames > 1:
+        moved = rot.rotate(undo[:-1], np.diff(place, axis=0)) * clip.fps / size
+        path[1:, [LEFT, FORWARD]] = moved[:, [0, 2]]
+        path[1:, TURNING] = np.diff(heading) * clip.fps
+        path[0, LEFT:] = path[1, LEFT:]
+    origin = np.array([place[0, 0], place[0, 2], heading[0]])
+    return Features(joints, path, _stretch(clip, around, size), origin, clip.fps)
+
+
+def decode(features: Features, skeleton: Skeleton) -> Clip:
+    """The clip of ``skeleton`` that has these features. Positions and contacts are not used: rotations give the pose.
+
+    Raises ClipError where the features are of another number of joints.
+    """
+    if features.joints.shape[1:] != (skeleton.n_joints, N_JOINT):
+        raise ClipError(f"features of {features.joints.shape[1:]} do not fit a skeleton of {skeleton.n_joints} joints")
+    size, main = size_of(skeleton), skeleton.main_root
+    path, fps = features.path, features.fps
+    heading = features.origin[2] + np.concatenate([[0.0], np.cumsum(path[1:, TURNING])]) / fps
+    turn = rot.about("y", heading)
+    steps = np.zeros((len(path), 3))
+    steps[1:, [0, 2]] = path[1:, [LEFT, FORWARD]] * size / fps
+    steps[1:] = rot.rotate(turn[:-1], steps[1:])
+    place = np.cumsum(steps, axis=0) + np.array([features.origin[0], 0.0, features.origin[1]])
+    place[:, 1] = path[:, HEIGHT] * size
+    turns = rot.multiply(turn[:, None], rot.from_6d(features.joints[..., ROTATION] + _IDENTITY))
+    rotations = rot.multiply(turns, skeleton.rest_world())
+    local_r, _ = skeleton.local(np.zeros((*rotations.shape[:2], 3)), rotations)
+    translations = skeleton.offsets + features.stretch * size
+    rest = skeleton.rest_positions()
+    for root in skeleton.roots:
+        apart = (rest[root] - rest[main]) + features.stretch[:, root] * size
+        translations[:, root] = place if root == main else place + rot.rotate(turn, apart)
+    return Clip(skeleton, rot.continuous(local_r), translations, fps)
+
+
+def headings(turns: Array) -> Array:
+    """The heading (T,) in radians, without jumps, of turns away from rest (T, 4).
+
+    It is the turn's twist about the vertical; where the body is upside down there is none to speak of, and the heading
+    goes over from the last frame that had one to the next.
+    """
+    upright = turns[:, 0] ** 2 + turns[:, 2] ** 2
+    known = np.flatnonzero(upright > _UPRIGHT)
+    if len(known) == 0:
+        return np.zeros(len(turns))
+    angles = np.unwrap(2.0 * np.arctan2(turns[known, 2], turns[known, 0]))
+    return np.asarray(np.interp(np.arange(len(turns)), known, angles))
+
+
+def contacts(positions: Array, fps: float, size: float) -> Array:
+    """(T, J) with 1 where a joint is low over the ground at y = 0 and slow, in frames in which no joint is below it."""
+    low = positions[..., 1] < _LOW * size
+    if len(positions) > 1:
+        speed = np.linalg.norm(np.gradient(positions, axis=0), axis=-1) * fps / size
+        low &= speed < _SLOW
+    return np.asarray((low & (positions[..., 1].min(axis=1) > -_BURIED * size)[:, None]).astype(np.float64))
+
+
+def _stretch(clip: Clip, around: Array, size: float) -> Array:
+    """How far joints are from where their parents carry them, and roots from where the main root does."""
+    s = clip.skeleton
+    stretch = (clip.translations - s.offsets) / size
+    rest = s.rest_positions()
+    for root in s.roots:
+        stretch[:, root] = around[:, root] - (rest[root] - rest[s.main_root]) / size
+    return np.asarray(stretch)

@@ -1,0 +1,461 @@
+"""Training: settings, losses, optimisers and the loop: poses first, then motion; resumable, from one command.
+
+A run's folder holds all of it, and the same command resumes it.
+
+| file | |
+|---|---|
+| ``manifest.json`` | settings, versions, when and how long |
+| ``data/`` | the examples |
+| ``log.jsonl`` | a line every few steps: stage, step, terms of the loss, rate |
+| ``checkpoint.pt`` | weights and optimisers in the middle of it |
+| ``model.safetensors`` | the averaged weights, when done |
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from anyrig import __version__
+from anyrig.corpus import Batch, BatchConfig, Example, Selection, batches, build, load_examples, n_batches, seed_of
+from anyrig.diffusion import noise, schedule
+from anyrig.errors import FileError, SettingsError
+from anyrig.features import CONTACT, FORWARD, HEIGHT, LEFT, N_PATH, POSITION, TURNING
+from anyrig.io.files import write_bytes
+from anyrig.model import ModelConfig, MotionModel, RigBatch, Text, contrast, save_model
+from anyrig.model.batch import joint_units, path_units, positions
+
+Say = Callable[[str], None]
+_SAY_EVERY_S = 15.0
+_LOG_EVERY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """``n_clips`` examples are made once; ``pose_steps`` are taken on single patches of them, then ``steps`` on motion.
+
+    ``tokens`` is the size of a step (a token is a joint over a patch of frames); one costs some ``100 * layers *
+    width ** 2`` operations. ``kinds`` are the creatures trained on (empty: all that are not held out); ``varied`` rigs
+    have augmentation. ``lr`` is reached after ``warmup`` steps and falls to nothing by a cosine. ``schedule`` is
+    ``"flow"`` or ``"cosine"``. ``ema`` is the memory of the averaged weights, which are the ones kept.
+    """
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    seed: int = 0
+    n_clips: int = 8000
+    pose_steps: int = 600
+    steps: int = 3400
+    tokens: int = 4000
+    lr: float = 2e-3
+    warmup: int = 100
+    ema: float = 0.998
+    schedule: str = "flow"
+    untitled: float = 0.1
+    unnamed: float = 0.3
+    varied: bool = True
+    kinds: tuple[str, ...] = ()
+    save_every: int = 200
+
+    def __post_init__(self) -> None:
+        schedule(self.schedule)
+        self.selection()
+        if min(self.n_clips, self.tokens, self.save_every) < 1 or min(self.pose_steps, self.steps, self.warmup) < 0:
+            raise SettingsError("n_clips, tokens and save_every are at least 1, steps not below 0")
+        if not 0 < self.lr < 1 or not 0 <= self.ema < 1 or not 0 <= self.untitled <= 1 or not 0 <= self.unnamed <= 1:
+            raise SettingsError("lr and ema are between 0 and 1, untitled and unnamed shares")
+
+    def selection(self) -> Selection:
+        """The creatures to train on."""
+        return Selection("train", self.kinds, self.seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a file."""
+        return {**asdict(self), "kinds": list(self.kinds)}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> TrainSettings:
+        """The settings in a file, TOML or JSON. Raises SettingsError for what there is not."""
+        known = {f.name for f in fields(TrainSettings)}
+        for name, value in values.items():
+            if name not in known:
+                raise SettingsError(f"training has no setting {name!r}; there are: {', '.join(sorted(known))}")
+            default = getattr(TrainSettings(), name)
+            if not _fits(value, default):
+                raise SettingsError(f"{name} is a {type(default).__name__}, not {value!r}")
+        made: dict[str, Any] = dict(values)
+        made["model"] = ModelConfig.from_dict(values.get("model", {}))
+        made["kinds"] = tuple(values.get("kinds", ()))
+        return TrainSettings(**made)
+
+
+def _fits(value: object, default: object) -> bool:
+    if isinstance(default, tuple):
+        return isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+    if isinstance(default, ModelConfig):
+        return isinstance(value, Mapping)
+    if isinstance(default, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(default)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Of the terms of the loss (see :func:`losses`)."""
+
+    joints: float = 1.0
+    path: float = 1.5
+    positions: float = 3.0
+    velocities: float = 30.0
+    skate: float = 0.3
+    texts: float = 0.2
+
+
+def losses(
+    out: Tensor, clean: Tensor, rig: RigBatch, fps: float, weights: Weights, spread: Tensor
+) -> dict[str, Tensor]:
+    """The terms of the loss, weighted, each a mean over what there is; both motions (B, T, J + 1, 10), packed.
+
+    ``joints`` and ``path``: squared errors of the features, scaled, over the ``spread`` (B,) that the noise leaves
+    them, so that all levels count alike. ``positions``: of the positions to which the rotations lead, in
+    sizes; ``velocities``: of how they change from frame to frame. ``skate``: squared speed over the ground of joints
+    that ought to stand, sizes a second.
+    """
+    mask = rig.mask[:, None, :, None].to(out.dtype)
+    n_frames = out.shape[1]
+    count = mask.sum() * n_frames
+    there = joint_units(clean)
+    where = positions(out, rig)
+    lift = (path_units(out)[..., HEIGHT] - path_units(clean)[..., HEIGHT])[..., None, None]
+    up = torch.tensor([0.0, 1.0, 0.0], device=out.device)
+    wrong = (where - rig.rest[:, None] - there[..., POSITION]) * mask
+    error = (out - clean) / spread[:, None, None, None]
+    terms = {
+        "joints": (error[:, :, 1:].square() * mask).mean(dim=-1).sum() / count,
+        "path": error[:, :, 0, :N_PATH].square().mean(),
+        "positions": (wrong + lift * up * mask).square().sum() / count,
+    }
+    if n_frames > 1:
+        pairs = mask.sum() * (n_frames - 1)
+        terms["velocities"] = wrong.diff(dim=1).square().sum() / pairs
+        standing = there[..., CONTACT, None] * mask
+        speed = ground_speed(where, path_units(out), fps) * standing[:, 1:]
+        terms["skate"] = speed.square().sum() / standing.sum().clamp(min=1.0)
+    return {name: getattr(weights, name) * value for name, value in terms.items()}
+
+
+def text_loss(texts: Tensor, others: Tensor, alike: Tensor, sharpness: float = 10.0) -> Tensor:
+    """The contrastive loss of captions (B, E) against the others (B, E) of the same motions, by cosines.
+
+    Motions that are ``alike`` (B, B) are no contrast to each other. The motion's own losses say little of a text before
+    much else is learned; without this loss a text encoder collapses to one vector for all.
+    """
+    return contrast(sharpness * F.normalize(texts, dim=-1) @ F.normalize(others, dim=-1).T, alike)
+
+
+def ground_speed(where: Tensor, path: Tensor, fps: float) -> Tensor:
+    """The velocity (B, T - 1, J, 3) of joints over the ground along the heading's axes, in sizes a second.
+
+    ``where`` (B, T, J, 3) is relative to the main root and the heading, ``path`` (B, T, 4) in its own units. To first
+    order in the turn of a frame.
+    """
+    moved = where.diff(dim=1) * fps
+    middle = (where[:, 1:] + where[:, :-1]) / 2
+    turning = path[:, 1:, TURNING, None]
+    x = path[:, 1:, LEFT, None] + turning * middle[..., 2]
+    z = path[:, 1:, FORWARD, None] - turning * middle[..., 0]
+    y = (path[:, 1:, HEIGHT] - path[:, :-1, HEIGHT])[..., None].expand_as(x) * fps
+    return moved + torch.stack([x, y, z], dim=-1)
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum whose every matrix is made orthogonal: Jordan et al., 2024, of AdamW's step size as in Liu et al., arXiv
+    2502.16982. PyTorch's own computes in bfloat16, which takes a CPU that has none of it several times as long.
+    """
+
+    def __init__(self, params: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One step; every parameter with a gradient is a matrix."""
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["momentum"] = torch.zeros_like(p)
+                state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+                update = orthogonal(p.grad.lerp(state["momentum"], group["momentum"]))  # Nesterov's
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.add_(update, alpha=-0.2 * group["lr"] * max(p.shape) ** 0.5)
+
+
+def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
+    """About the nearest matrix with singular values of one, by Newton and Schulz with Jordan's quintic."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x: Tensor = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    x = x / x.norm().clamp(min=1e-7)
+    for _ in range(steps):
+        square = x @ x.T
+        x = a * x + (b * square + c * square @ square) @ x
+    return x if matrix.shape[0] <= matrix.shape[1] else x.T
+
+
+class Optimizers:
+    """Both optimisers as one."""
+
+    def __init__(self, model: nn.Module, lr: float) -> None:
+        inner: list[nn.Parameter] = []
+        outer: list[nn.Parameter] = []
+        for name, parameter in model.named_parameters():
+            matrix = parameter.ndim == 2 and name.startswith("blocks.") and "modulate" not in name
+            (inner if matrix else outer).append(parameter)
+        self._all: list[torch.optim.Optimizer] = [
+            Muon(inner, lr=lr, weight_decay=0.01),
+            torch.optim.AdamW(outer, lr=lr, weight_decay=0.0, betas=(0.9, 0.98)),
+        ]
+
+    def step(self, lr: float) -> None:
+        """One step at a learning rate; gradients are cleared after it."""
+        for optimizer in self._all:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """What a resumed training needs."""
+        return [o.state_dict() for o in self._all]
+
+    def load_state_dict(self, states: list[dict[str, Any]]) -> None:
+        """The inverse of :meth:`state_dict`."""
+        for optimizer, state in zip(self._all, states, strict=True):
+            optimizer.load_state_dict(state)
+
+
+def train(
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    workers: int = 1,
+    device: str = "cpu",
+    stop_after: int | None = None,
+    say: Say = lambda line: None,
+) -> Path | None:
+    """Trains in ``folder`` and returns the model's path; None where ``stop_after`` steps were not enough to finish.
+
+    ``workers`` processes make the examples. Raises FileError where the folder holds a run of other settings.
+    """
+    run = _Run(settings, folder, device, say)
+    run.open()
+    paths = build(
+        folder / "data", settings.selection(), settings.n_clips, varied=settings.varied, workers=workers,
+        told=_counter("examples", settings.n_clips, say),
+    )  # fmt: skip
+    examples = load_examples(paths)
+    run.restore()
+    for poses in (True, False):
+        if not run.stage(examples, poses, stop_after):
+            return None
+    return run.finish()
+
+
+class _Run:
+    """One run: the model in training, and its folder."""
+
+    def __init__(self, settings: TrainSettings, folder: Path, device: str, say: Say) -> None:
+        torch.manual_seed(seed_of("weights", settings.seed) % 2**31)
+        self.settings, self.folder, self.device, self.say = settings, folder, device, say
+        self.model = MotionModel(settings.model).to(device)
+        self.mean = {name: p.detach().clone() for name, p in self.model.state_dict().items()}
+        self.optimizers = Optimizers(self.model, settings.lr)
+        self.step = 0  # over both stages
+        self.seconds = 0.0
+
+    @property
+    def total(self) -> int:
+        """Steps of both stages."""
+        return self.settings.pose_steps + self.settings.steps
+
+    def open(self) -> None:
+        """Makes the folder, or sees that it is of the same run."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        manifest = self.folder / "manifest.json"
+        if manifest.exists():
+            there = json.loads(manifest.read_text()).get("settings")
+            if there != json.loads(json.dumps(self.settings.to_dict())):
+                raise FileError(f"{self.folder} holds a run of other settings; take another folder, or remove it")
+        else:
+            self.write_manifest()
+
+    def write_manifest(self, **more: Any) -> None:
+        """Settings, versions and numbers, so that the run can be told and repeated."""
+        about = {
+            "settings": self.settings.to_dict(),
+            "versions": {"anyrig": __version__, "torch": torch.__version__, "numpy": np.__version__,
+                         "python": platform.python_version()},
+            "device": self.device,
+            "threads": torch.get_num_threads(),
+            "n_parameters": sum(p.numel() for p in self.model.parameters()),
+            **more,
+        }  # fmt: skip
+        write_bytes(self.folder / "manifest.json", (json.dumps(about, indent=1) + "\n").encode())
+
+    def restore(self) -> None:
+        """Goes on from the checkpoint where there is one."""
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.mean = state["mean"]
+        self.optimizers.load_state_dict(state["optimizers"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.say(f"goes on from step {self.step} of {self.total}")
+
+    def save(self) -> None:
+        """Writes the checkpoint, whole or not at all."""
+        part = self.folder / "checkpoint.pt.part"
+        state = {
+            "model": self.model.state_dict(),
+            "mean": self.mean,
+            "optimizers": self.optimizers.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        torch.save(state, part)
+        part.replace(self.folder / "checkpoint.pt")
+
+    def stage(self, examples: list[Example], poses: bool, stop_after: int | None) -> bool:
+        """Takes the stage's steps that are left; False where ``stop_after`` came first."""
+        s = self.settings
+        first, last = (0, s.pose_steps) if poses else (s.pose_steps, self.total)
+        config = BatchConfig(s.tokens, s.model.patch, poses, s.untitled, s.unnamed, s.model.max_frames)
+        name = "poses" if poses else "motion"
+        said, since, since_step = time.monotonic(), time.monotonic(), self.step
+        for batch in _endless(examples, config, s.seed, self.step - first):
+            if self.step >= last:
+                break
+            terms = self.learn(batch)
+            now = time.monotonic()
+            if self.step % _LOG_EVERY == 0 or self.step == last:
+                self.log(name, terms, len(batch.texts))
+            if now - said > _SAY_EVERY_S or self.step == last:
+                rate = (self.step - since_step) / max(now - since, 1e-9)
+                left = (self.total - self.step) / max(rate, 1e-9) / 60
+                total = sum(terms.values())
+                self.say(f"{name}  {self.step}/{self.total}  loss {total:.3f}  {rate:.2f} steps/s  {left:.0f} min left")
+                said = now
+            if self.step % s.save_every == 0 or self.step == last:
+                self.seconds += now - since
+                since, since_step = now, self.step
+                self.save()
+            if stop_after is not None and self.step >= stop_after:
+                self.save()
+                return False
+        return True
+
+    def learn(self, batch: Batch) -> dict[str, float]:
+        """One step. The noise follows from the seed and the step alone, so that a resumed run goes the same way."""
+        s = self.settings
+        generator = torch.Generator().manual_seed(seed_of("noise", s.seed, self.step) % 2**63)
+        level = torch.rand(len(batch.texts), generator=generator).sqrt().clamp(min=1e-3)  # more noise than not
+        clean, rig = batch.clean.to(self.device), batch.rig.to(self.device)
+        how, level = schedule(s.schedule), level.to(self.device)
+        x = how.mix(clean, noise(clean.shape, generator).to(self.device), level)
+        text, contrast_loss = self.texts(batch)
+        kept, added = self.model(x, level, rig, text).chunk(2, dim=-1)
+        out = how.predict_x0(kept, added, level)
+        weights = Weights()
+        terms = losses(out, clean, rig, s.model.fps, weights, how.spread(level)) | {
+            "texts": weights.texts * contrast_loss
+        }
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizers.step(self.rate())
+        self.step += 1
+        memory = min(s.ema, self.step / (self.step + 10))
+        with torch.no_grad():
+            for name, value in self.model.state_dict().items():
+                self.mean[name].lerp_(value, 1 - memory)
+        return {name: float(value.detach()) for name, value in terms.items()}
+
+    def texts(self, batch: Batch) -> tuple[Text, Tensor]:
+        """The encoded texts of a batch, and their contrastive loss."""
+        n = len(batch.texts)
+        both = self.model.read([*batch.texts, *batch.others])
+        first, second = both.tokens[:n, 0], both.tokens[n:, 0]
+        cond = torch.tensor([bool(text) for text in batch.texts], device=self.device)
+        alike = batch.alike.to(self.device)[cond][:, cond]
+        contrast_loss = text_loss(first[cond], second[cond], alike) if cond.any() else first.new_zeros(())
+        return Text(both.tokens[:n], both.mask[:n]), contrast_loss
+
+    def rate(self) -> float:
+        """The learning rate of the next step: a rise and a cosine over each stage."""
+        s = self.settings
+        first, n = (0, s.pose_steps) if self.step < s.pose_steps else (s.pose_steps, s.steps)
+        done = self.step - first
+        rise = min(1.0, (done + 1) / max(s.warmup, 1))
+        return s.lr * rise * 0.5 * (1 + math.cos(math.pi * done / max(n, 1)))
+
+    def log(self, stage: str, terms: dict[str, float], n: int) -> None:
+        """A line of the log."""
+        line = {"stage": stage, "step": self.step, "lr": round(self.rate(), 6), "batch": n,
+                **{k: round(v, 5) for k, v in terms.items()}, "time": round(time.time(), 1)}  # fmt: skip
+        with (self.folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def finish(self) -> Path:
+        """Writes the model."""
+        self.model.load_state_dict(self.mean)
+        path = self.folder / "model.safetensors"
+        about = {"seed": self.settings.seed, "steps": self.step, "schedule": self.settings.schedule,
+                 "n_clips": self.settings.n_clips, "varied": self.settings.varied,
+                 "kinds": list(self.settings.kinds)}  # fmt: skip
+        save_model(self.model, path, about=about)
+        self.write_manifest(steps=self.step, training_s=round(self.seconds, 1))
+        self.say(f"done: {path}")
+        return path
+
+
+def _endless(examples: list[Example], config: BatchConfig, seed: int, skip: int) -> Iterator[Batch]:
+    """Batches of epoch after epoch, the first ``skip`` left out."""
+    epoch = 0
+    while skip > 0 and skip >= (n := n_batches(examples, config, seed, epoch)):
+        skip, epoch = skip - n, epoch + 1
+    while True:
+        for k, batch in enumerate(batches(examples, config, seed, epoch)):
+            if k >= skip:
+                yield batch
+        skip, epoch = 0, epoch + 1
+
+
+def _counter(what: str, n: int, say: Say) -> Callable[[int], None]:
+    started: list[float] = []
+    first: list[int] = []
+
+    def told(done: int) -> None:
+        started.append(time.monotonic())
+        first.append(done)
+        rate = (done - first[0]) / max(started[-1] - started[0], 1e-9)
+        say(f"{what}  {done}/{n}" + (f"  {rate:.1f}/s" if done > first[0] else ""))
+
+    return told
+
+
+def quick(settings: TrainSettings) -> TrainSettings:
+    """The same on a scale that shows within minutes whether anything is learned."""
+    small = replace(settings.model, width=64, layers=3, heads=2)
+    return replace(settings, model=small, n_clips=600, pose_steps=100, steps=300, tokens=3000, save_every=100)
