@@ -284,7 +284,9 @@ def test_nothing_to_collect_is_said(
     assert "nothing to collect: no method of its students learns from trajectories" in told
 
 
-@pytest.mark.parametrize("config", ['{"model_max_length": 512}', None])
+@pytest.mark.parametrize(
+    "config", ['{"model_max_length": 512}', None, '{"chat_template": ""}', '{"chat_template": []}', "[]"]
+)
 def test_a_base_without_a_chat_template_is_told_before_anything_is_paid(
     config: str | None, teacher: Teacher, collect: Collect, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,17 @@ from agentdistill.errors import ModelError
 GGUF = ".gguf"
 
 
+def is_gguf(name: str) -> bool:
+    """Whether it names a GGUF file: by its ending, or one that begins as such a file, as Ollama's blobs do."""
+    if name.lower().endswith(GGUF):
+        return True
+    path = Path(name).expanduser()
+    if not path.is_file():
+        return False
+    with path.open("rb") as f:
+        return f.read(4) == b"GGUF"
+
+
 class Weights(Protocol):
     """What a plug-in of kind ``weights`` is.
 
@@ -107,7 +118,7 @@ def locate(name: str, say: Callable[[str], None] | None = None) -> str:
     """
     found = packaged(name)
     path = str(found[0].locate(found[1])) if found else name
-    if not path.endswith(GGUF):
+    if not is_gguf(path):
         return path
     from agentdistill.gguf_bases import folder_for
 
@@ -117,7 +128,7 @@ def locate(name: str, say: Callable[[str], None] | None = None) -> str:
 def runnable(name: str) -> str:
     """What models of the kind ``local`` take as their ``path``: as :func:`locate`, but a GGUF file that is named by its
     own path stays one, for llama.cpp to run where that is installed."""
-    return name if name.endswith(GGUF) else locate(name)
+    return str(Path(name).expanduser()) if is_gguf(name) else locate(name)
 
 
 def lasting(name: str) -> str:
@@ -131,7 +142,7 @@ def hub_name(name: str) -> str | None:
     if found := packaged(name):
         hub = getattr(found[0], "hub", None)
         return hub(found[1]) if hub else None
-    return None if name.endswith(GGUF) or Path(name).is_dir() else name
+    return None if is_gguf(name) or Path(name).is_dir() else name
 
 
 def check_base(name: str, has_own_template: bool, say: Callable[[str], None] | None = None) -> None:
@@ -152,15 +163,16 @@ def _has_template(name: str) -> bool:
         if fetched is None:
             return True
         folder = fetched
-    if (folder / "chat_template.jinja").is_file() or (folder / "adapter_config.json").is_file():
-        return True
+    own = folder / "chat_template.jinja"
+    if own.is_file() or (folder / "adapter_config.json").is_file():
+        return not own.is_file() or own.stat().st_size > 0
     try:
         config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
     except OSError:
         return not (folder / "config.json").is_file()  # weights whose tokenizer says nothing of chat
     except ValueError:
         return True
-    return bool(config.get("chat_template"))
+    return isinstance(config, dict) and bool(config.get("chat_template"))
 
 
 def _fetched(name: str) -> Path | None:

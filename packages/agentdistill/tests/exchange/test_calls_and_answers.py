@@ -167,7 +167,26 @@ CALLS: dict[str, list[dict[str, Any]]] = {
         {"role": "assistant",
          "content": '<tool_call>{"name": "final_answer", "arguments": {"answer": 412}}</tool_call>'},
     ],
+    "printed": [
+        assistant(call("search", "{'query': 'Aren', 'k': 2}")),
+        {"role": "tool", "content": "412 km"},
+        {"role": "assistant", "content": "412"},
+    ],
 }  # fmt: skip
+FORMS = {
+    "llama": '{"name": "search", "parameters": {"query": "Aren", "k": 2}}',
+    "mistral": '[TOOL_CALLS] [{"name": "search", "arguments": {"query": "Aren", "k": 2}}]',
+    "smolagents": 'Thought: I look.\nAction:\n```json\n{"name": "search", "arguments": {"query": "Aren", "k": 2}}\n```',
+}
+for name, said in FORMS.items():
+    CALLS[name] = [
+        {"role": "assistant", "content": said},
+        {"role": "tool", "content": "412 km"},
+        {
+            "role": "assistant",
+            "content": said.replace("search", "final_answer").replace('"query": "Aren", "k": 2', '"answer": 412'),
+        },
+    ]
 
 
 @pytest.mark.parametrize("turns", CALLS.values(), ids=CALLS)
@@ -212,6 +231,10 @@ def test_calls_in_tables_have_no_arguments_of_others(tmp_path: Path) -> None:
         ([assistant({"type": "web_search"})], "a call of type 'web_search' names no function"),
         ([assistant(call("look up", "{}"))], 'the call of "look up" cannot be written as Python'),
         ([{"role": "function_call", "content": "search Aren"}], "the call in function_call is not JSON"),
+        *(
+            ([{"role": "assistant", "content": f"{mark}final_answer(1)"}], f"a tool call written as {mark} is not read")
+            for mark in ("<function=", "<invoke name=", "<|tool_call", "<｜tool", "<|python_tag|>")
+        ),
         ([{"role": "assistant", "content": None}], "turn 2, the model's, is empty"),
         ([turn("print(1)"), seen("1"), {"role": "assistant", "content": " "}], "turn 4, the model's, is empty"),
     ],

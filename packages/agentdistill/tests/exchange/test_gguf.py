@@ -31,7 +31,7 @@ from agentdistill.pipeline.run import Run
 from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
 from agentdistill.store import write_jsonl
-from agentdistill.types import Sampling
+from agentdistill.types import Message, Sampling, Source
 
 STYLE = load_style("tiny")
 TINY = locate("tinyworld:0.3M")
@@ -244,23 +244,32 @@ def test_the_modelfile_spells_conversations_as_the_template_does_or_not_at_all(n
     same()
 
 
-@pytest.mark.parametrize("name", ["smollm2", "qwen2_5", "llama3"])
-@pytest.mark.parametrize("bos", [None, "<|endoftext|>"])
-def test_what_ollama_feeds_a_model_is_what_it_was_trained_on(tmp_path, name, bos):
+@pytest.mark.parametrize("adds", [False, True], ids=["", "adds"])
+@pytest.mark.parametrize("opening", ["", "{{ bos_token }}"])
+@pytest.mark.parametrize("bos", ["<|endoftext|>", "<|im_start|>", "<|begin_of_text|>"])
+@pytest.mark.parametrize("name", ["smollm2", "qwen2_5", "llama3", "phi4"])
+def test_what_ollama_feeds_a_model_is_what_it_was_trained_on(tmp_path, name, bos, opening, adds):
     """llama.cpp puts the first token before a text where the file says so, and the Modelfile's template the rest."""
+    from tokenizers.processors import TemplateProcessing
+
     student = save_checkpoint(tmp_path / "student", name, hidden=32)
-    chat = ChatFormat(load_tokenizer(str(student)))
-    if bos in chat.tokenizer.get_vocab():
-        chat.tokenizer.bos_token = bos
-        chat.tokenizer.save_pretrained(student)
+    tokenizer = load_tokenizer(str(student))
+    if bos not in tokenizer.get_vocab():
+        pytest.skip("no token of this convention")
+    tokenizer.bos_token = bos
+    tokenizer.chat_template = opening + tokenizer.chat_template
+    if adds:
+        pair = (bos, tokenizer.bos_token_id)
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"{bos} $A", special_tokens=[pair])
+    tokenizer.save_pretrained(student)
     write_gguf(student, tmp_path / "out", name="s", style=STYLE, quantization="q8_0")
     reader = gguf.GGUFReader(next((tmp_path / "out").glob("*.gguf")))
-    adds = reader.fields["tokenizer.ggml.add_bos_token"].contents()
+    before = [tokenizer.bos_token_id] if reader.fields["tokenizer.ggml.add_bos_token"].contents() else []
     template = re.search(r'TEMPLATE """(.*?)"""', (tmp_path / "out" / "Modelfile").read_text(), re.S)
     conversation = (("system", "S"), ("user", "one"), ("assistant", "two"), ("user", "three"))
     assert template is not None
-    fed = (chat.tokenizer.bos_token if adds else "") + go(template[1], conversation)
-    assert fed == chat.render(conversation)
+    trained_on = ChatFormat(tokenizer).prompt_ids([Message(role, text, Source.PROMPT) for role, text in conversation])
+    assert before + tokenizer.encode(go(template[1], conversation), add_special_tokens=False) == trained_on
 
 
 def go(template: str, conversation) -> str:

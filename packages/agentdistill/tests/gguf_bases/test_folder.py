@@ -18,11 +18,13 @@ from tiny_gguf import Kind, write_tiny
 from tiny_models import build_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
-from agentdistill.checkpoints import locate
+from agentdistill.checkpoints import check_base, hub_name, locate
 from agentdistill.exchange import write_gguf
 from agentdistill.gguf_bases import cache_folder, n_parameters
 from agentdistill.gguf_bases.rotary import llama3_factors
+from agentdistill.models import load_model
 from agentdistill.prompts import load_style
+from agentdistill.recipe import StudentSettings, student_name
 
 PARTS = {
     "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
@@ -130,6 +132,19 @@ def test_a_link_is_as_good_as_the_file(tmp_path):
     folder = Path(locate(str(tmp_path / "tiny.gguf")))
     assert folder.name.startswith("tiny-")
     assert (folder / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", ["TINY.GGUF", "sha256-0123", "~/tiny.gguf", "model.bin"])
+def test_a_file_by_another_name_is_one_too(tmp_path, monkeypatch, name):
+    """Ollama's blobs have no ending, and some downloads one in capitals."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_tiny(tmp_path / name.removeprefix("~/"))
+    path = name if name[0] == "~" else str(tmp_path / name)
+    assert (Path(locate(path)) / "model.safetensors").is_file()
+    check_base(path, has_own_template=False)
+    assert hub_name(path) is None
+    assert load_model("local", path=path).chat.end_ids
+    assert student_name(StudentSettings(base=path)) in ("TINY", "sha256-0123", "tiny", "model.bin")
 
 
 def test_two_processes_at_once_make_one_folder_and_a_killed_ones_rest_goes(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from mcp_odd import tool
 
 from agentdistill.environment import Environment
-from agentdistill.errors import UserError
+from agentdistill.errors import InfrastructureError, UserError
 from agentdistill.loop import act
 from agentdistill.tools.mcp import McpServer, mcp_tools
 from agentdistill.types import Message, Source
@@ -90,6 +90,12 @@ def test_results_are_unwrapped_by_their_schema(workspace):
     assert "promises has an output schema but did not return" in run(workspace, "print(promises())")
 
 
+def test_results_that_lack_what_says_nothing(workspace):
+    assert run(workspace, "print(no_content())") == "{'a': 1}"
+    assert '{"why": "no key"}' in run(workspace, "print(fails())")
+    assert "is not what the protocol says: content" in run(workspace, "print(wrong())")
+
+
 def test_what_is_no_text_is_named_with_its_address(workspace):
     assert run(workspace, "print(file())").splitlines() == [
         "[resource_link: file:///notes/a.md, text/markdown]",
@@ -114,9 +120,44 @@ def test_what_a_server_says_on_its_error_stream_goes_into_a_file(odd, capfd):
 
 def test_a_list_that_the_protocol_forbids_is_told_in_one_line(tmp_path):
     wrong = tool("wrong")
-    del wrong["inputSchema"]["type"]
+    wrong["inputSchema"]["type"] = "array"
     (tmp_path / "tools.json").write_text(json.dumps([tool("fine"), wrong]))
     server = McpServer(command=(sys.executable, ODD, str(tmp_path / "tools.json")), timeout_s=120)
     with pytest.raises(UserError, match=r"not what the protocol says: tools\.1\.inputSchema\.type: ") as e:
         mcp_tools({"odd": server}, tmp_path / "mcp")
     assert "\n" not in str(e.value)
+
+
+X = {"properties": {"x": {"type": "string"}}, "required": ["x"]}
+LONG = "z" * 500
+
+
+@pytest.mark.parametrize(
+    ("schema", "shown"),
+    [
+        (None, ""),
+        ({}, ""),
+        (X, "x: str"),
+        ({**X, "type": None}, "x: str"),
+        ({"$ref": "#/definitions/A", "definitions": {"A": X}}, "x: str"),
+        ({"anyOf": [X, {"properties": {"y": {"type": "integer"}}}]}, "x: str | None = None, y: int | None = None"),
+        ({**X, "if": {}, "then": {"properties": {"y": True}, "required": ["y"]}}, "x: str, y: Any = None"),
+        ({"properties": {"x": {"type": "string", "nullable": True}}, "required": ["x"]}, "x: str | None"),
+        ({"properties": {"x": {"type": "string", "default": LONG}}}, "x: str = ..."),
+        ({"properties": {"x": {"enum": [*range(200)]}}, "required": ["x"]}, "x: int"),
+    ],
+)
+def test_schemas_without_a_root_type_and_long_ones(schema, shown, tmp_path):
+    offered = {"name": "t", "inputSchema": schema} if schema is not None else {"name": "t"}
+    (tmp_path / "tools.json").write_text(json.dumps([offered]))
+    server = McpServer(command=(sys.executable, ODD, str(tmp_path / "tools.json")), timeout_s=120)
+    [found] = mcp_tools({"odd": server}, tmp_path / "mcp")
+    assert found.signature == f"t({shown}) -> str"
+    if "x" in shown and "=" not in shown:
+        assert json.loads(found.function("a")) == {"x": "a"}
+
+
+def test_why_a_server_does_not_start_is_told_from_its_log(tmp_path):
+    program = "import sys; sys.exit('KeyError: API_TOKEN')"
+    with pytest.raises(InfrastructureError, match=r"bad\.log ends in: KeyError: API_TOKEN"):
+        mcp_tools({"bad": McpServer(command=(sys.executable, "-c", program), timeout_s=120)}, tmp_path)

@@ -157,6 +157,7 @@ def test_aliases_in_a_cell_of_a_table_are_a_list(cell: str, tmp_path: Path) -> N
     [
         (datetime.date(2018, 1, 5), "2018-01-05"),
         (datetime.datetime(2018, 1, 5), "2018-01-05"),
+        (datetime.datetime(2018, 1, 5, tzinfo=datetime.UTC), "2018-01-05"),
         (datetime.datetime(2018, 1, 5, 13, 30), "2018-01-05 13:30:00"),
         (datetime.time(7, 5), "07:05:00"),
     ],

@@ -118,6 +118,22 @@ def test_what_is_wrong_is_said_with_file_and_place(tmp_path, name, content, word
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("row", "passage"),
+    [
+        ('{"title": null, "text": "x"}', Passage("", "x")),
+        ('{"title": NaN, "text": "x"}', Passage("", "x")),
+        ('{"title": null, "contents": "\\"A\\"\\nx"}', Passage("A", "x")),
+        ('{"title": "A", "text": null}', Passage("A", "")),
+        ('{"title": "A", "text": null, "contents": "x"}', Passage("A", "x")),
+        ('{"question": "q", "context": [[null, ["x"]]]}', Passage("", "x")),
+        ('{"question": "q", "paragraphs": [{"title": null, "paragraph_text": "x"}]}', Passage("", "x")),
+    ],
+)
+def test_cells_that_a_table_fills_in_say_nothing(tmp_path, row, passage):
+    assert load_corpus(write(tmp_path / "c.jsonl", row + "\n")) == [passage]
+
+
 def test_what_is_not_there(tmp_path):
     with pytest.raises(DataError, match="no such corpus file or folder"):
         load_corpus(tmp_path / "missing.json")

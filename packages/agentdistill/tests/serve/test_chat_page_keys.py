@@ -89,6 +89,19 @@ def test_a_key_that_is_taken_is_kept_over_a_reload_and_one_that_is_no_more_is_to
     assert answers(locked_page, 2)[0] == "404", "the talk is still there"
 
 
+def test_a_server_that_came_back_with_another_agent_is_asked_by_its_name(browser, environment, student):
+    with served(Scripted(student.say, name="student"), environment) as up:
+        browser.emulate(1280, 900)
+        open_page(browser, up.url)
+        up.agent.name = "pupil"
+        ask(browser, "How long is the Aren?")
+        assert answers(browser, 1) == ["no such model; there are: pupil, pupil:vote, pupil:raw"]
+        browser.click("#send")
+        assert answers(browser, 2)[-1] == "404"
+        assert text(browser, "#name") == "pupil"
+    browser.open("about:blank")
+
+
 def test_a_server_that_is_away_is_told_and_can_be_tried_again(browser, environment, student):
     with served(Scripted(student.say, name="student"), environment) as up:
         browser.emulate(1280, 900)

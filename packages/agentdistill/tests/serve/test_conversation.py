@@ -76,7 +76,7 @@ def test_only_the_same_story_has_the_same_hash(one, other):
 
 
 def told(chat: Chat):
-    return chat.instructions, [(role, text.strip()) for role, text in chat.history]
+    return chat.instructions, [(role, text.split()) for role, text in chat.history]
 
 
 def test_what_is_seen_next_is_what_was_answered():

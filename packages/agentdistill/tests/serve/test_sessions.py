@@ -45,6 +45,12 @@ class Student:
         if "look at much" in question:
             room = CONTEXT - sum(len(m.content.split()) for m in request.messages)
             return act("final_answer('seen')" if seen else f"kept = 42\nprint('word ' * {room - 40})")
+        if "several" in question:
+            return act("final_answer('one\\n  two\\n\\nthree')")
+        if "go on" in question:
+            return act("print(1)")
+        if "overflow" in question:
+            return act(f"print('word ' * {CONTEXT})")
         if not seen:
             return act("kept = 0")
         if "hang" in question:
@@ -109,10 +115,37 @@ def test_blanks_around_a_question_change_nothing(server, question):
     assert talk.ask("recall") == "42"
 
 
-def test_clients_may_trim_what_was_said(server):
+@pytest.mark.parametrize(
+    "told",
+    [
+        lambda text: text.strip() + " ",
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: " ".join(text.split()),
+        lambda text: [{"type": "text", "text": text}],
+    ],
+    ids=["trimmed", "line ends", "one line", "parts"],
+)
+def test_clients_may_tell_it_in_another_shape(server, told):
     talk = Conversation(server.url)
-    talk.ask("remember\n\n")
-    talk.said = [{**m, "content": m["content"].strip() + " "} for m in talk.said]
+    assert [talk.ask(q) for q in ("remember\n\n", "several lines")] == ["It is kept", "one\n  two\n\nthree"]
+    talk.said = [{**m, "content": told(m["content"]), "name": "n", "reasoning_content": "r"} for m in talk.said]
+    assert talk.ask("recall") == "42"
+
+
+@pytest.mark.parametrize("way", [{"model": "student:vote"}, {"temperature": 0.5}, {"stop": ["x"]}, {"seed": 3}])
+def test_the_session_is_the_conversations_however_the_next_is_asked(server, way):
+    talk = Conversation(server.url)
+    talk.ask("remember")
+    talk.model = way.pop("model", talk.model)
+    assert talk.ask("recall", **way) == "42"
+
+
+@MODELS
+def test_what_found_no_answer_leaves_the_variables_to_the_next_question(server, model):
+    talk = Conversation(server.url, model)
+    talk.ask("remember")
+    assert "steps I may take are used up" in talk.ask("go on and on")
+    assert "no longer fits" in talk.ask("overflow")
     assert talk.ask("recall") == "42"
 
 

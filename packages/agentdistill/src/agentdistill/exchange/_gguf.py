@@ -21,6 +21,7 @@ from agentdistill.chat import ChatFormat
 from agentdistill.errors import ModelError
 from agentdistill.gguf_bases.rotary import llama3_factors
 from agentdistill.gguf_bases.ways import WAYS, ignores_merges, pre_tokenizer
+from agentdistill.types import Message, Role, Source
 
 Array = NDArray[Any]
 Kind = gguf.GGMLQuantizationType
@@ -270,10 +271,17 @@ def vocabulary_of(chat: ChatFormat, template: str, n_tokens: int, samples: Seque
             kind = gguf.TokenType.CONTROL if added[i].special else gguf.TokenType.USER_DEFINED
         kinds.append(int(kind))
     merges = [m if isinstance(m, str) else " ".join(m) for m in data["model"]["merges"]]
-    begin = tokenizer.bos_token_id
-    begins = begin is not None and tokenizer("a").input_ids[:1] == [begin]
     cut = nearest_cut(tokenizer, (*SAMPLES, *samples))
-    return Vocabulary(tuple(tokens), tuple(kinds), tuple(merges), cut, _special(chat), begins, template)
+    return Vocabulary(tuple(tokens), tuple(kinds), tuple(merges), cut, _special(chat), _begins(chat), template)
+
+
+def _begins(chat: ChatFormat) -> bool:
+    """Whether conversations begin with the BOS token, and only they: then llama.cpp is to put it there, whatever the
+    tokenizer does with other texts. Where every turn has it, it is the turn's own mark."""
+    bos = chat.tokenizer.bos_token_id
+    chats: tuple[tuple[Role, ...], ...] = (("user",), ("system", "user", "assistant", "user"))
+    seen = [chat.prompt_ids([Message(role, "a", Source.PROMPT) for role in roles]) for roles in chats]
+    return bos is not None and all(ids[0] == bos and ids.count(bos) == 1 for ids in seen)
 
 
 def _special(chat: ChatFormat) -> tuple[tuple[str, int], ...]:

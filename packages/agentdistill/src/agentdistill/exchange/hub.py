@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from agentdistill.checkpoints import GGUF, hub_name, packaged
+from agentdistill.checkpoints import hub_name, is_gguf, packaged
 from agentdistill.errors import DataError, ModelError, UserError
 from agentdistill.gguf_bases import record_of
 from agentdistill.prompts import Style
@@ -239,7 +239,7 @@ def _share_base(config: Path) -> str:
     if found := packaged(base):
         about = getattr(found[0], "about", "")
         return f"\n## Its base\n\n`{base}`: {about}\n" if about else ""
-    if not base.endswith(GGUF):
+    if not is_gguf(base):
         return ""
     write_json(config, {**settings, "base_model_name_or_path": Path(base).name})
     hashed = f", SHA-256 `{record_of(Path(base))['sha256']}`" if Path(base).is_file() else ""

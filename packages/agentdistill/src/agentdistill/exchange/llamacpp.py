@@ -151,7 +151,7 @@ def _modelfile(
 ) -> list[str]:
     """Write it; what it lacks. ``begins`` says that llama.cpp itself puts the first token before every text."""
     begin = chat.tokenizer.bos_token if begins else ""
-    turns = turns_of(chat.render, begin if chat.render((("user", "a"),)).startswith(begin) else "")
+    turns = turns_of(chat.render, begin)
     system = next((m.content for m in style.agent("", tools) if m.role == "system"), None)
     stops = dict.fromkeys([*style.AGENT_STOP, *(chat.tokenizer.decode([i]) for i in chat.end_ids)])
     text = modelfile(path.name, turns, system, sampling, list(stops), n_context)

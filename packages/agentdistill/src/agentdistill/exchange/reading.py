@@ -36,6 +36,7 @@ _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "tool": "user", "ipython": "user",
     "tool-response": "user", "tool_response": "user", "observation": "user", "environment": "user",
     "function": "user", "function_response": "user", "function-response": "user", "tool_result": "user",
+    "execution": "user", "code_output": "user", "ai": "assistant", "bot": "assistant",
     "assistant": "assistant", "gpt": "assistant", "model": "assistant", "tool-call": "assistant",
     "tool_call": "assistant", "function_call": "assistant", "function-call": "assistant",
 }  # fmt: skip
@@ -48,9 +49,10 @@ _MANY = 10_000
 # What interpreters say: ours and smolagents' own words, a traceback, or the exception that an observation ends with.
 # A line that was printed may begin with "Error" too: "Error rate: 3 %", "Error bars are shown".
 _FAILED = re.compile(
-    r"\A\s*Error:|^Error: (?:[\w.]+:|the code was stopped)"
-    r"|^Error (?:in (?:code parsing|generating|tool call)|(?:when )?executing)\b"
-    r"|^Traceback \(most recent call last\):|^[\w.]+(?:Error|Exception|Interrupt|Exit)(?:: .*)?\s*\Z",
+    r"\A\s*Error:(?!\s*[-+\d.e%]+\s*\Z)|^Error: (?:[\w.]+:|the code was stopped)"
+    r"|^Error (?:in (?:code parsing|generating|tool call)|(?:when |while )?executing)\b"
+    r"|\A\s*(?:Code )?[Ee]xecution (?:failed|timed out)\b"
+    r"|^Traceback \(most recent call last\):|^(?:[\w.]+(?:Error|Interrupt|Exit)|[\w.]*Exception)(?:: .*)?\s*\Z",
     re.MULTILINE,
 )
 
@@ -316,6 +318,13 @@ def text_of(content: Any) -> str:
 
 
 SMOLAGENTS = "Calling tools:"
+_WRITTEN = re.compile(
+    r"(?P<words>.*?)(?:Action:|\[TOOL_CALLS\]|<\|python_tag\|>)?\s*(?:```(?:json)?\s*)?(?P<calls>[\[{].*[\]}])[\s`]*",
+    re.DOTALL,
+)
+"""A text that ends in calls as JSON, as Llama's, Mistral's and older smolagents' templates write them."""
+_ARGUMENTS = {"arguments", "parameters"}
+_UNREAD = ("<function=", "<invoke name=", "<|tool_call", "<｜tool", "[TOOL_CALLS]", "<|python_tag|>")
 _TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
 _INTERPRETERS = frozenset(
     {
@@ -348,8 +357,23 @@ def calls_of(message: Mapping[str, Any], role: str, text: str) -> tuple[str, lis
         bare = _TAGGED.sub(r"\1", text).strip()
         found = _json(bare, role)
         return "", [_call(c) for c in (found if isinstance(found, list) else [found])]
-    tagged = _TAGGED.findall(text)
-    return _TAGGED.sub("", text).strip(), [_call(_json(t, "<tool_call>")) for t in tagged]
+    if tagged := _TAGGED.findall(text):
+        return _TAGGED.sub("", text).strip(), [_call(_json(t, "<tool_call>")) for t in tagged]
+    return _written(text) if parse_action(text) is None or text.startswith("<|python_tag|>") else (text, [])
+
+
+def _written(text: str) -> tuple[str, list[tuple[str, Any]]]:
+    """Calls that a text ends in as JSON. Raises DataError for calls in a form that is not read here."""
+    match = _WRITTEN.fullmatch(text) if text.rstrip("`\n ")[-1:] in ("]", "}") else None
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(match["calls"]) if match else []
+        many = found if isinstance(found, list) else [found]
+        if match and many and all(isinstance(c, Mapping) and c.keys() & _ARGUMENTS and "name" in c for c in many):
+            return match["words"].strip(), [_call(c) for c in many]
+    form = next((mark for mark in _UNREAD if mark in text), None)
+    if form is not None:
+        raise DataError(f"a tool call written as {form} is not read; give it in tool_calls")
+    return text, []
 
 
 def _is_use(part: Any) -> bool:
@@ -376,7 +400,8 @@ def _literal(text: str) -> list[Any]:
 
 def _json(text: str, where: str) -> Any:
     try:
-        return json.loads(text)
+        found = unpacked(text)  # JSON, or what Python printed
+        return json.loads(text) if found is text else found
     except (ValueError, RecursionError) as e:
         shown = " ".join(text[:60].split())
         raise DataError(f"the call in {where} is not JSON ({shown!r})") from e

@@ -45,7 +45,7 @@ def load(
     from agentdistill.gguf_bases import tokenizer_of
     from agentdistill.models.weights import load_tokenizer
 
-    file = Path(path)
+    file = Path(path).expanduser()
     if not file.is_file():
         raise ModelError(f"{path}: no such file")
     if batch_size < 1 or (threads is not None and threads < 1):
@@ -55,7 +55,7 @@ def load(
     if tokenizer is None and (file.parent / "tokenizer.json").is_file():
         tokenizer = str(file.parent)
     chat = ChatFormat(load_tokenizer(tokenizer) if tokenizer else tokenizer_of(file), read_template(chat_template))
-    llama = _open(path, device, threads, kv)
+    llama = _open(str(file), device, threads, kv)
     if len(chat.tokenizer) > llama.n_vocab:
         raise ModelError(f"{path}: the tokenizer has {len(chat.tokenizer)} tokens but the model only {llama.n_vocab}")
     n_context = min(context_length or _LONGEST, llama.n_trained)

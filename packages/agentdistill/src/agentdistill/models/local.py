@@ -50,11 +50,11 @@ def load(
     Raises ModelError, in one line, for a checkpoint that is missing, incomplete or of another shape.
     """
     from agentdistill.chat import ChatFormat, read_template
-    from agentdistill.checkpoints import runnable
+    from agentdistill.checkpoints import is_gguf, runnable
     from agentdistill.models.weights import load_weights
 
     name, path = name or Path(path).name, runnable(path)
-    if path.endswith(".gguf") and adapter is None and find_spec("llama_cpp") is not None:
+    if is_gguf(path) and adapter is None and find_spec("llama_cpp") is not None:
         return load_model(  # by name: that module builds on this one
             "gguf",
             path=path,

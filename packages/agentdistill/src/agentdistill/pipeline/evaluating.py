@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill.checkpoints import GGUF, locate, runnable
+from agentdistill.checkpoints import is_gguf, locate, runnable
 from agentdistill.executors import Work
 from agentdistill.methods import method
 from agentdistill.models import Model, load_model
@@ -164,7 +164,7 @@ def _n_parameters(source: Path | str) -> int | None:
     from agentdistill.gguf_bases import n_parameters
     from agentdistill.models.weights import resolve
 
-    if str(source).endswith(GGUF):
+    if is_gguf(str(source)):
         return n_parameters(Path(source))
     base, adapter = resolve(str(source))
     if adapter is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill import registry
-from agentdistill.checkpoints import runnable
+from agentdistill.checkpoints import is_gguf, runnable
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
@@ -329,7 +329,7 @@ def load_student(run: Run, student: Path, device: str | None = None) -> Model:
     """The weights in a folder or ``.gguf`` file, with the batch size and, unless told otherwise, on the device that
     evaluation uses. A folder is read with the recipe's chat template, beside a ``.gguf`` file lies its own."""
     e = run.recipe.evaluate
-    template = None if student.suffix == ".gguf" else run.recipe.train.chat_template
+    template = None if is_gguf(str(student)) else run.recipe.train.chat_template
     return load_model(
         "local",
         path=str(student),

@@ -197,7 +197,7 @@ def as_text(value: Any) -> str:
             return str(int(value))
         return f"{Decimal(repr(value)):f}" if 1e-20 < abs(value) < 1e20 else repr(value)
     if isinstance(value, datetime.datetime):
-        midnight = value.time() == datetime.time() and value.tzinfo is None
+        midnight = value.time() == datetime.time() and not value.utcoffset()
         return value.date().isoformat() if midnight else value.isoformat(" ")
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
@@ -211,7 +211,7 @@ def as_texts(value: Any) -> list[str] | None:
         return []
     if isinstance(value, list | tuple):
         texts = [as_text(v) for v in value]
-    elif isinstance(value, dict):
+    elif isinstance(value, dict | bytes | datetime.timedelta):
         return None
     else:
         texts = [as_text(value)]
@@ -431,7 +431,7 @@ def _context(context: Any) -> Iterator[tuple[str, str, bool]]:
         context = list(zip(titles, bodies, strict=True))
     for title, body in context:
         text = body if isinstance(body, str) else join_sentences(body)
-        yield _checked(title), text, False
+        yield _checked("" if title is None else title), text, False
 
 
 def _paragraphs(paragraphs: Any) -> Iterator[tuple[str, str, bool]]:
@@ -439,7 +439,11 @@ def _paragraphs(paragraphs: Any) -> Iterator[tuple[str, str, bool]]:
         text = paragraph["paragraph_text"] if "paragraph_text" in paragraph else paragraph["text"]
         if not isinstance(text, str):
             raise ValueError("a paragraph's text is no string")
-        yield _checked(paragraph["title"]), text, bool(paragraph.get("is_supporting"))
+        yield (
+            _checked("" if (title := paragraph["title"]) is None else title),
+            text,
+            bool(paragraph.get("is_supporting")),
+        )
 
 
 def _fact_titles(facts: Any) -> Iterator[str]:

@@ -248,7 +248,7 @@ def _named_for(settings: CollectSettings, collection: str) -> tuple[str, ...]:
 
 def student_name(student: StudentSettings) -> str:
     """What a student is called in folders and reports: its name, else the last part of its base."""
-    return student.name or re.split(r"[/:]", student.base.rstrip("/"))[-1].removesuffix(".gguf")
+    return student.name or re.split(r"[/:]", student.base.rstrip("/"))[-1].removesuffix(".gguf").removesuffix(".GGUF")
 
 
 A_NAME = 'has to be letters, digits, ".", "-" or "_", the first a letter or digit'

@@ -340,9 +340,10 @@ def passages_of(row: Any, where: str) -> Iterator[Passage]:
 
 
 def _passage(row: Mapping[str, Any], where: str) -> Passage:
-    title, body = row.get("title"), row.get("text", row.get("contents"))
-    if title is None:  # a column that tables fill in
-        title = ""
+    # A column that tables fill in is null, or what pandas has for it.
+    title, *bodies = (None if v != v else v for v in (row.get("title"), row.get("text"), row.get("contents")))
+    body = next((b for b in bodies if b is not None), "" if title and row.keys() & {"text", "contents"} else None)
+    is_untitled, title = title is None, "" if title is None else title
     if isinstance(body, list) and all(isinstance(s, str) for s in body):
         body = join_sentences(body)
     if body is None:
@@ -352,7 +353,7 @@ def _passage(row: Mapping[str, Any], where: str) -> Passage:
         raise DataError(f'{where}: "{bad}" is not a string')
     if not body.strip() and not title.strip():
         raise DataError(f'{where}: "title" and "text" are both empty')
-    if row.get("title") is None and _TITLED.match(body):
+    if is_untitled and _TITLED.match(body):
         return from_contents(body)
     return Passage(title.strip(), body.strip())
 

@@ -173,11 +173,14 @@ class Agent:
             acting = await asyncio.to_thread(self._environment.open if kept is None else kept.fork)
             found = await find(asked, opening(chat, self._style, self._environment.tools), acting, tell)
             trace = trace_of(found)
+            told = chat.answered(answer_text(trace, asked.stop))
             if name is not None and trace.end in (End.ANSWERED, End.OUT_OF_STEPS):
                 acted, before = acting, kept
                 acting, kept = None, None  # from now on nothing is as before, even if this fails
                 session = acted if before is None else await asyncio.to_thread(before.take_over, acted)
-                await self.shelf.put(name, session, chat.answered(answer_text(trace, asked.stop)))
+                await self.shelf.put(name, session, told)
+            elif kept is not None:  # the client will repeat that there was no answer
+                kept.seen = told
             return found
         finally:
             if name is not None:

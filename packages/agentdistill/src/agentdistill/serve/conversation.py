@@ -33,7 +33,7 @@ class Chat:
 
     @property
     def seen(self) -> str:
-        """A hash of all that was said before the question, blanks around it apart: many clients trim what they show."""
+        """A hash of all that was said before the question, but for blanks and line ends, which many clients change."""
         return _hash(self.instructions, self.history)
 
     def answered(self, answer: str) -> str:
@@ -42,7 +42,7 @@ class Chat:
 
 
 def _hash(instructions: str, turns: Sequence[tuple[str, str]]) -> str:
-    return digest([instructions, [[role, text.strip()] for role, text in turns]])
+    return digest([instructions, [[role, " ".join(text.split())] for role, text in turns]])
 
 
 def read_chat(messages: Sequence[tuple[str, str]]) -> Chat:

@@ -61,13 +61,17 @@ def _parameter(name: str, python: str, about: Mapping[str, Any], needed: bool, r
     parameter = inspect.Parameter(python, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
     if default is None and kind != "Any" and "None" not in kind.split(" | "):
         kind += " | None"
-    return Parameter(name, parameter, f"{python}: {kind} = {default!r}", text, default is None)
+    shown = repr(default) if len(repr(default)) <= _LONGEST_DEFAULT else "..."
+    return Parameter(name, parameter, f"{python}: {kind} = {shown}", text, default is None)
 
 
 # --- schemas ----------------------------------------------------------------------------------------------------------
 
 _TYPES = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None", "object": "dict"}
-_LONGEST = 300  # characters of an object's keys; beyond, it is a dict: a model reads every signature in every prompt
+# Characters of an object's keys, or of an enumeration's values; beyond, their type alone is told: a model reads every
+# signature in every prompt.
+_LONGEST = 300
+_LONGEST_DEFAULT = 100
 
 
 def python_type(schema: Any, root: Mapping[str, Any] | None = None) -> str:
@@ -93,8 +97,11 @@ def _hint(schema: Any, root: Mapping[str, Any], within: tuple[str, ...]) -> str:
             return "dict" if _whole(_resolved(ref, root), root).get("properties") else "Any"
         within = (*within, ref)
     whole = _whole(schema, root, variants=False)
+    if whole.pop("nullable", False) is True:  # as OpenAPI says it
+        return " | ".join(dict.fromkeys([_hint(whole, root, within), "None"]))
     if isinstance(whole.get("enum"), list) and whole["enum"]:
-        return f"Literal[{', '.join(map(repr, whole['enum']))}]"
+        values = f"Literal[{', '.join(map(repr, whole['enum']))}]"
+        return values if len(values) <= _LONGEST else " | ".join(dict.fromkeys(_named_type(v) for v in whole["enum"]))
     if "const" in whole:
         return f"Literal[{whole['const']!r}]"
     kinds = whole.get("anyOf") or whole.get("oneOf")
@@ -109,6 +116,10 @@ def _hint(schema: Any, root: Mapping[str, Any], within: tuple[str, ...]) -> str:
     if kind in ("object", None) and (whole.get("properties") or kind == "object"):
         return _keys(whole, root, within)
     return _TYPES.get(kind, "Any") if isinstance(kind, str) else "Any"
+
+
+def _named_type(value: Any) -> str:
+    return "None" if value is None else type(value).__name__
 
 
 def _keys(schema: Mapping[str, Any], root: Mapping[str, Any], within: tuple[str, ...]) -> str:
@@ -136,6 +147,9 @@ def _whole(schema: Any, root: Mapping[str, Any], variants: bool = True, depth: i
     parts += schema["allOf"] if isinstance(schema.get("allOf"), list) else []
     own = {k: v for k, v in schema.items() if k not in ("$ref", "allOf")}
     out = _joined([*(_whole(p, root, variants, depth + 1) for p in parts), own])
+    for case in ("then", "else") if variants else ():
+        asked = _whole(out.get(case), root, True, depth + 1).get("properties")
+        out = _joined([{"properties": asked}, out])
     kinds = out.get("anyOf") or out.get("oneOf")
     if variants and isinstance(kinds, list) and kinds:
         found = [_whole(k, root, True, depth + 1) for k in kinds]

@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import atexit
 import inspect
+import json
 import os
 import re
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentdistill.errors import InfrastructureError, RecipeError, UserError
 from agentdistill.tools import Tool
@@ -33,9 +35,13 @@ from agentdistill.tools._mcp_python import (
     value_of,
 )
 
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 __all__ = ["McpConnection", "McpServer", "ToolFailed", "mcp_tools", "python_type"]
 
 T = TypeVar("T")
+_SHOWN_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,11 +122,7 @@ class McpConnection:
         except MCPError as e:
             raise UserError(f"MCP server {self.name}: it does not list its tools: {e}") from e
         except ValidationError as e:  # the SDK takes the whole list or nothing
-            first = e.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise UserError(
-                f"MCP server {self.name}: its list of tools is not what the protocol says: {where}: {first['msg']}"
-            ) from e
+            raise UserError(f"MCP server {self.name}: its list of tools {_against_protocol(e)}") from e
         missing = [t for t in self.server.tools if t not in offered]
         if missing:
             raise UserError(
@@ -144,15 +146,19 @@ class McpConnection:
         Raises ToolFailed and InfrastructureError.
         """
         from mcp.shared.exceptions import MCPError
+        from pydantic import ValidationError
 
         try:
             result = self._do(tool, lambda client: client.call_tool(tool, arguments))
         except MCPError as e:
             raise ToolFailed(str(e)) from e
+        except ValidationError as e:
+            raise ToolFailed(f"the tool's result {_against_protocol(e)}") from e
         except RuntimeError as e:  # the SDK's word for a result that does not fit the tool's own output schema
             raise ToolFailed(str(e).partition("\n")[0]) from e
         if result.is_error:
-            raise ToolFailed(text_of(result) or "the tool failed and did not say why")
+            structured = "" if result.structured_content is None else json.dumps(result.structured_content)
+            raise ToolFailed(text_of(result) or structured or "the tool failed and did not say why")
         return value_of(result, schema)
 
     def close(self) -> None:
@@ -217,6 +223,11 @@ class McpConnection:
         )
 
 
+def _against_protocol(e: ValidationError) -> str:
+    first = e.errors()[0]
+    return f"is not what the protocol says: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
 def _more(bound: inspect.BoundArguments) -> dict[str, Any]:
     """What was given beside the named parameters."""
     named = bound.signature.parameters.values()
@@ -237,7 +248,8 @@ class _Link:
             self._client = self._ready.result(server.timeout_s)
         except TimeoutError as e:
             self.close()
-            raise InfrastructureError(f"MCP server {name}: no answer in {server.timeout_s:g} s") from e
+            why = f"MCP server {name}: no answer in {server.timeout_s:g} s{self._last_words()}"
+            raise InfrastructureError(why) from e
 
     @property
     def alive(self) -> bool:
@@ -293,7 +305,17 @@ class _Link:
         if isinstance(e, FileNotFoundError):
             return UserError(f"MCP server {self._name}: no such program: {self._server.command[0]}")
         where = self._server.url or " ".join(self._server.command)
-        return InfrastructureError(f"MCP server {self._name} ({where}) cannot be reached: {e or type(e).__name__}")
+        why = f"{e or type(e).__name__}{self._last_words()}"
+        return InfrastructureError(f"MCP server {self._name} ({where}) cannot be reached: {why}")
+
+    def _last_words(self) -> str:
+        """The last line of what it wrote to its error stream, which mostly says why it ended."""
+        try:
+            said = self._log.read_text(encoding="utf-8", errors="replace").split("\n") if self._log is not None else []
+        except OSError:
+            return ""
+        last = next((line.strip() for line in reversed(said) if line.strip()), "")
+        return f"; {self._log} ends in: {last[:_SHOWN_CHARS]}" if last else ""
 
 
 class _transport:
@@ -312,22 +334,70 @@ class _transport:
         if s.url is None:
             told = StdioServerParameters(command=s.command[0], args=list(s.command[1:]), env=_expanded(s.env) or None)
             if self._log is None:
-                return told
+                return _mended(stdio_client(told))
             self._log.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._log.open("a", encoding="utf-8")
-            return stdio_client(told, errlog=self._file)
+            return _mended(stdio_client(told, errlog=self._file))
         import httpx2
 
         from agentdistill.tools._mcp_http import HttpClient
 
         self._http = HttpClient(headers=_expanded(s.headers), timeout=httpx2.Timeout(s.timeout_s))
-        return streamable_http_client(s.url, http_client=self._http)
+        return _mended(streamable_http_client(s.url, http_client=self._http))
 
     async def __aexit__(self, *_: object) -> None:
         if self._http is not None:
             await self._http.aclose()
         if self._file is not None:
             self._file.close()
+
+
+@asynccontextmanager
+async def _mended(transport: Any) -> AsyncIterator[Any]:
+    """A transport whose lists of tools and results the SDK accepts, where servers leave out what says nothing.
+
+    The SDK refuses all tools of a server for one schema without ``"type": "object"`` at its root, and a structured
+    result without ``content``.
+    """
+    async with transport as (incoming, outgoing):
+        yield _Mended(incoming), outgoing
+
+
+class _Mended:
+    def __init__(self, messages: Any) -> None:
+        self._messages = messages
+
+    async def __aenter__(self) -> _Mended:
+        await self._messages.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._messages.__aexit__(*error)
+
+    def __aiter__(self) -> _Mended:
+        return self
+
+    async def __anext__(self) -> Any:
+        item = await self._messages.__anext__()
+        result = getattr(getattr(item, "message", None), "result", None)
+        if isinstance(result, dict):
+            tools = result.get("tools")
+            for tool in tools if isinstance(tools, list) else ():
+                if isinstance(tool, dict):
+                    tool["inputSchema"] = _rooted(tool.get("inputSchema"))
+                    tool |= {"outputSchema": _rooted(tool["outputSchema"])} if tool.get("outputSchema") else {}
+            if "structuredContent" in result:
+                result.setdefault("content", [])
+        return item
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._messages, name)
+
+
+def _rooted(schema: Any) -> Any:
+    if schema is None:
+        return {"type": "object"}
+    return {**schema, "type": "object"} if isinstance(schema, dict) and schema.get("type") is None else schema
 
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")

@@ -15,7 +15,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill.checkpoints import GGUF, runnable
+from agentdistill.checkpoints import is_gguf, runnable
 from agentdistill.errors import ModelError
 from agentdistill.models import Model, identity, load_model
 from agentdistill.models.local import LocalModel
@@ -100,7 +100,7 @@ def on_one_base(verifiers: Sequence[VerifierSettings]) -> dict[str, Callable[[],
         path = j.model.get("path")
         if j.role == "prm" or j.model.get("model") != "local" or not isinstance(path, str) or not set(table) <= _SHARED:
             continue
-        base, adapter = (path, None) if path.endswith(GGUF) else resolve(path)
+        base, adapter = (path, None) if is_gguf(path) else resolve(path)
         if adapter is not None:
             key = json.dumps([base, table], sort_keys=True)
             groups.setdefault(key, {})[j.name] = adapter

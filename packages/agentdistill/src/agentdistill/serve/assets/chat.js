@@ -167,6 +167,7 @@ async function ask(question) {
       lock();
       turn.problem = $('why').textContent;
     }
+    if (e instanceof Refused && e.status === 404) model = ''; // the server serves another one now: ask for its name
   }
   clearInterval(clock);
   const cost = turn.told.length ? [view.did] : [];
