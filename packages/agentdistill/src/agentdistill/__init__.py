@@ -26,29 +26,29 @@ _NAMES = {
     "TrainSettings": "training",
     "build_retriever": "retrieval",
     "chain_of_thought": "loop",
-    "collect": "library",
-    "evaluate": "library",
+    "collect": "api",
+    "evaluate": "api",
     "filter_traces": "filters",
-    "load_corpus": "library",
+    "load_corpus": "api",
     "load_model": "models",
-    "load_problems": "library",
+    "load_problems": "api",
     "load_style": "prompts",
     "parse_action": "parse",
     "rollout": "loop",
-    "run": "library",
+    "run": "api",
     "search_tool": "tools.search",
     "train": "training",
 }
 __all__ = sorted(_NAMES)
 
 if TYPE_CHECKING:
+    from agentdistill.api import collect as collect
+    from agentdistill.api import evaluate as evaluate
+    from agentdistill.api import load_corpus as load_corpus
+    from agentdistill.api import load_problems as load_problems
+    from agentdistill.api import run as run
     from agentdistill.environment import Environment as Environment
     from agentdistill.filters import filter_traces as filter_traces
-    from agentdistill.library import collect as collect
-    from agentdistill.library import evaluate as evaluate
-    from agentdistill.library import load_corpus as load_corpus
-    from agentdistill.library import load_problems as load_problems
-    from agentdistill.library import run as run
     from agentdistill.loop import RolloutSettings as RolloutSettings
     from agentdistill.loop import chain_of_thought as chain_of_thought
     from agentdistill.loop import rollout as rollout

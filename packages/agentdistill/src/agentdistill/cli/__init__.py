@@ -88,8 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     for old, new in _MOVED.items():
         if f"{' '.join(argv)} ".startswith(f"{old} "):
-            where = f"python -m benchmarks {new} in a clone of the repository"
-            print(f"agentdistill: {old} is not installed any more; run {where}", file=sys.stderr)
+            print(f"agentdistill: there is no {old} any more; {new}", file=sys.stderr)
             return 2
     verb = next((a for a in argv if a in VERBS), None)
     args = build_parser(only=verb or "").parse_args(argv)
@@ -124,5 +123,11 @@ def _interrupted(verb: str) -> int:
     return 130
 
 
-_MOVED = {"bench": "NAME", "sandbox attack": "attack"}
+_MOVED = {
+    "bench": "run python -m benchmarks NAME in a clone of the repository",
+    "sandbox attack": "run python -m benchmarks attack in a clone of the repository",
+    "rehearse": "agentdistill run RECIPE --limit N estimates tokens and memory",
+    "verify toy": "agentdistill verify run recipes/verify/tinyworld.toml is a small one to start with",
+}
+"""Former commands, and what to use instead."""
 _RESUMABLE = ("run", "collect", "filter", "train", "evaluate", "report", "on-policy")

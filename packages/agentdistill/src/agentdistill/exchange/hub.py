@@ -125,7 +125,10 @@ They were collected with agentdistill to distil a tool-using agent into a smalle
 |---|---|
 {rows}
 
-## A row
+{_ROWS_OF_CARD}"""
+
+
+_ROWS_OF_CARD = """## A row
 
 | column | meaning |
 |---|---|
