@@ -107,11 +107,16 @@ def test_search_many_is_search_and_a_larger_k_only_adds(texts, queries, k):
         assert all(set(tokens(query)) & set(tokens(p.text)) for p in passages)
 
 
+@pytest.mark.parametrize("word", ["Straße", "ΟΔΟΣ", "Ꭰꮝ", "ИЖЕВСК", "İzmir", "Ångström"])
+def test_a_word_has_the_same_terms_in_either_case(word):
+    assert tokens(word) == tokens(word.lower()) == tokens(word.upper())
+
+
 @given(st.text())
 def test_any_text_has_terms_that_are_terms(text):
     for token in tokens(text):
         assert token
-        assert token == token.lower()
+        assert token == token.casefold()
         assert not any(c.isspace() for c in token)
 
 
