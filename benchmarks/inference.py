@@ -28,13 +28,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill.checkpoints import locate
 from agentdistill.driver import drive, groups_of
 from agentdistill.environment import Environment
 from agentdistill.errors import UserError
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model, load_model
-from agentdistill.processor import has_bfloat16
+from agentdistill.models.weights import has_bfloat16, locate
 from agentdistill.prompts import load_style
 from agentdistill.types import Request, Sample, Sampling, StopReason, Trace
 from benchmarks.fixtures import arguments, in_process, peak_mb, problem, quiet

@@ -141,7 +141,7 @@ class _Actor(_Timed):
     """
 
     def __init__(self, texts: Sequence[str], hidden: int, batch_size: int) -> None:
-        from agentdistill.chat import ChatFormat
+        from agentdistill.models.chat import ChatFormat
         from agentdistill.models.local import LocalModel
 
         model, tokenizer = small_llama(texts, hidden)
@@ -274,7 +274,7 @@ def sag(argv: Sequence[str] | None = None) -> int:
 
 def _on_tinyworld(options: argparse.Namespace) -> dict[str, Any]:
     from agentdistill import registry
-    from agentdistill.checkpoints import locate
+    from agentdistill.models.weights import locate
 
     path, task = locate(options.student), registry.load("tasks", "tinyworld")
     model = load_model("local", path=path, name=options.student, device=options.device, batch_size=options.batch)

@@ -28,8 +28,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agentdistill.checkpoints import locate
 from agentdistill.errors import UserError
+from agentdistill.models.weights import locate
 from agentdistill.training import TrainSettings, train
 from agentdistill.training.dataset import TrainingData, prepare, reading_order
 from agentdistill.types import End, Message, Problem, Source, Step, StepStatus, Trace
@@ -176,7 +176,7 @@ def _prepared(traces: Sequence[Trace], base: str, max_length: int) -> TrainingDa
     """The sequences that our own stage trains on."""
     from transformers import AutoTokenizer
 
-    from agentdistill.chat import ChatFormat
+    from agentdistill.models.chat import ChatFormat
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(base)

@@ -23,6 +23,7 @@ from tiny_models import save_checkpoint
 import agentdistill
 from agentdistill import methods, recipe
 from agentdistill.executors import RaySettings
+from agentdistill.models import loader
 from agentdistill.recipe import load_recipe
 from agentdistill.store import read_traces
 from agentdistill.tools.mcp import McpServer
@@ -244,7 +245,7 @@ def test_every_method_is_told_of():
 @pytest.mark.parametrize("kind", ["endpoint", "gguf", "local", "scripted"])
 def test_the_table_of_models_holds_every_setting(kind):
     told = rows(section("models.md", f"`{kind}`").split("\n### ")[0])
-    known = inspect.signature(importlib.import_module(f"agentdistill.models.{kind}").load).parameters
+    known = inspect.signature(loader(kind)).parameters
     assert told.keys() == known.keys()
     for name, p in known.items():
         assert told[name] == ("needed" if p.default is p.empty else written(p.default)), name

@@ -14,9 +14,9 @@ import pytest
 
 import agentdistill as ad
 from agentdistill import registry, scorers
-from agentdistill.checkpoints import locate
 from agentdistill.errors import DataError, UserError
 from agentdistill.filters import filter_traces
+from agentdistill.models.weights import locate
 from agentdistill.problems import load_problems
 from agentdistill.scorers.rescore import read_answered
 from agentdistill.store import write_jsonl

@@ -327,7 +327,7 @@ class _Told:
 
 
 def test_local_weights_give_ids_stops_and_counts(environment: Environment) -> None:
-    from agentdistill.chat import ChatFormat
+    from agentdistill.models.chat import ChatFormat
     from agentdistill.models.local import LocalModel
 
     tokenizer = build_tokenizer("smollm2")

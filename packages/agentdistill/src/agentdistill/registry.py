@@ -43,8 +43,9 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
                      "olymmath", "paper", "svamp", "two_wiki")
     } | {"reasoning_gym": "agentdistill.tasks.reasoning_gym"},
     "tools": {},
-    "models": {name: f"agentdistill.models.{name}" for name in ("endpoint", "gguf", "local", "scripted")},
-    "weights": {"smollm2": "agentdistill.checkpoints:SMOLLM2"},
+    "models": {name: f"agentdistill.models.{name}" for name in ("endpoint", "local", "scripted")}
+    | {"gguf": "agentdistill.models.local:load_gguf"},
+    "weights": {"smollm2": "agentdistill.models.weights:SMOLLM2"},
     "filters": {
         name: f"agentdistill.filters:{name}" for name in ("no_parse_error", "right_answer", "within_steps")
     },

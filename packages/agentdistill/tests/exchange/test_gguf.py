@@ -16,16 +16,14 @@ from safetensors.numpy import load_file
 from small_run import write_inputs
 from tiny_models import CONVENTIONS, build_tokenizer, save_checkpoint
 
-from agentdistill.chat import ChatFormat
-from agentdistill.checkpoints import locate
 from agentdistill.cli import main
 from agentdistill.errors import ModelError, UserError
 from agentdistill.exchange import write_gguf
 from agentdistill.exchange._gguf import behind, nearest_cut
 from agentdistill.exchange.llamacpp import modelfile, turns_of
-from agentdistill.gguf_bases.rotary import llama3_factors
-from agentdistill.gguf_bases.ways import WAYS
-from agentdistill.models.weights import load_tokenizer
+from agentdistill.models.chat import ChatFormat
+from agentdistill.models.gguf_file import WAYS, llama3_factors
+from agentdistill.models.weights import load_tokenizer, locate
 from agentdistill.pipeline.layout import trained
 from agentdistill.pipeline.run import Run
 from agentdistill.prompts import load_style

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from small_run import write_inputs
 from tiny_models import build_tokenizer
 
-from agentdistill.chat import ChatFormat
 from agentdistill.errors import DataError, RecipeError
 from agentdistill.exchange import in_style, read_trajectories
 from agentdistill.exchange.reading import _trace
 from agentdistill.filters import filter_traces
+from agentdistill.models.chat import ChatFormat
 from agentdistill.pipeline import run_recipe
 from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe

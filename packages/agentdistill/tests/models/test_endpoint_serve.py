@@ -11,9 +11,9 @@ from importlib.util import find_spec
 
 import pytest
 
-from agentdistill.chat import ChatFormat
 from agentdistill.errors import ModelError
 from agentdistill.models import load_model
+from agentdistill.models.chat import ChatFormat
 from agentdistill.types import Message, Request, Sampling, StopReason
 
 pytestmark = [

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agentdistill.checkpoints import locate
 from agentdistill.errors import ModelError
 from agentdistill.exchange import write_gguf
 from agentdistill.models import load_model
+from agentdistill.models.weights import locate
 from agentdistill.prompts import load_style
 from agentdistill.types import Message, Request, Sampling, Source, StopReason
 

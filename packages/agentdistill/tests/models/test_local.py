@@ -12,9 +12,9 @@ import pytest
 import torch
 from tiny_models import build_tokenizer, save_checkpoint, tiny_llama
 
-from agentdistill.chat import ChatFormat
 from agentdistill.errors import ModelError
 from agentdistill.models import Model, is_out_of_context, load_model
+from agentdistill.models.chat import ChatFormat
 from agentdistill.models.local import LocalModel
 from agentdistill.types import Message, Request, Sample, Sampling, Source, StopReason
 

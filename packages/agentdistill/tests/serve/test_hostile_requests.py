@@ -19,7 +19,7 @@ from agent_server import served
 from tiny_models import build_tokenizer, tiny_llama
 
 from agentdistill import serve
-from agentdistill.chat import ChatFormat
+from agentdistill.models.chat import ChatFormat
 from agentdistill.models.local import LocalModel
 from agentdistill.models.scripted import Scripted
 from agentdistill.serve import ServeSettings

@@ -18,7 +18,7 @@ from agent_server import served
 from tiny_models import build_tokenizer, tiny_llama
 from tokenizers.normalizers import NFC
 
-from agentdistill.chat import ChatFormat
+from agentdistill.models.chat import ChatFormat
 from agentdistill.models.local import LocalModel
 from agentdistill.serve.agent import _most_characters
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from made_traces import made_trace, made_traces, source_environment
 from tiny_models import build_tokenizer
 
-from agentdistill.chat import ChatFormat
 from agentdistill.errors import DataError, RecipeError
+from agentdistill.models.chat import ChatFormat
 from agentdistill.training import TrainSettings
 from agentdistill.training.dataset import prepare, reading_order
 from agentdistill.types import Candidate, StepStatus
@@ -120,7 +120,7 @@ def test_the_defaults_are_the_papers() -> None:
 
 def test_importing_is_light() -> None:
     """Neither torch nor its company is loaded before it is needed: the command line imports all of these."""
-    modules = "agentdistill.chat, agentdistill.models.local, agentdistill.training"
+    modules = "agentdistill.models.chat, agentdistill.models.local, agentdistill.training"
     heavy = "{'torch', 'transformers', 'trl', 'datasets', 'peft', 'jinja2', 'numpy'} & set(sys.modules)"
     code = f"import sys, {modules}; print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=source_environment())

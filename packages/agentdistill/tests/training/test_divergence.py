@@ -10,8 +10,8 @@ import torch
 from made_traces import made_traces
 from tiny_models import build_tokenizer, save_checkpoint
 
-from agentdistill.chat import ChatFormat
 from agentdistill.errors import ModelError, RecipeError
+from agentdistill.models.chat import ChatFormat
 from agentdistill.training import Divergence, TrainSettings, train
 
 torch.set_num_threads(1)

@@ -16,9 +16,9 @@ from made_traces import made_traces, source_environment
 from safetensors.torch import load_file
 from tiny_models import build_tokenizer, save_checkpoint
 
-from agentdistill.chat import ChatFormat
 from agentdistill.errors import InfrastructureError, ModelError, RecipeError
 from agentdistill.models import load_model
+from agentdistill.models.chat import ChatFormat
 from agentdistill.store import write_json, write_jsonl
 from agentdistill.training import TrainSettings, read_result, train
 from agentdistill.types import Request, Sampling

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agentdistill.processor import has_bfloat16
+from agentdistill.models.weights import has_bfloat16
 from tinyworld.corpus import LEARN, Rows
 from tinyworld.ladder import SIZES, Size
 

@@ -160,9 +160,9 @@ def check_verify(args: argparse.Namespace) -> None:
 def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) -> Iterator[Choosing]:
     """How answers are chosen: among ``n``, checked by the weights named, else by the student itself, with the run's own
     corpus where it has one. Closed in the end: the sandbox of the checks, which has no tools."""
-    from agentdistill.checkpoints import runnable
     from agentdistill.environment import Environment
     from agentdistill.models import load_model
+    from agentdistill.models.weights import runnable
     from agentdistill.prompts import can_verify
     from agentdistill.sandbox import Limits
     from agentdistill.verify.judging import Choosing
@@ -232,7 +232,7 @@ def add_student(parser: argparse.ArgumentParser) -> None:
 
 def opened(args: argparse.Namespace) -> Run:
     """The run that ``args`` names, with the corpus that they give, whose index goes into the cache, not the run."""
-    from agentdistill.gguf_bases import cache_folder
+    from agentdistill.models.dequantize import cache_folder
     from agentdistill.pipeline.run import open_run
 
     run = open_run(args.run)

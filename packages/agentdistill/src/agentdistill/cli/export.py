@@ -78,8 +78,8 @@ def _model(run: Run, args: argparse.Namespace) -> None:
 
 
 def _gguf(run: Run, args: argparse.Namespace) -> None:
-    from agentdistill.chat import read_template
     from agentdistill.exchange import write_gguf
+    from agentdistill.models.chat import read_template
     from agentdistill.pipeline.run import find_student
 
     student = find_student(run, args.student)

@@ -17,10 +17,9 @@ import numpy as np
 from gguf.quants import quant_shape_to_byte_shape, quantize
 from numpy.typing import NDArray
 
-from agentdistill.chat import ChatFormat
 from agentdistill.errors import ModelError
-from agentdistill.gguf_bases.rotary import llama3_factors
-from agentdistill.gguf_bases.ways import WAYS, ignores_merges, pre_tokenizer
+from agentdistill.models.chat import ChatFormat
+from agentdistill.models.gguf_file import WAYS, ignores_merges, llama3_factors, pre_tokenizer
 from agentdistill.types import Message, Role, Source
 
 Array = NDArray[Any]

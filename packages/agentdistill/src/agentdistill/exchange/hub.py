@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from agentdistill.checkpoints import hub_name, is_gguf, packaged
 from agentdistill.errors import DataError, ModelError, UserError
-from agentdistill.gguf_bases import record_of
+from agentdistill.models.gguf_file import record_of
+from agentdistill.models.weights import hub_name, is_gguf, packaged
 from agentdistill.prompts import Style
 from agentdistill.store import dumps, write_atomic, write_json
 from agentdistill.tools import Tool
@@ -261,7 +261,7 @@ def _merge(student: Path, folder: Path) -> None:
 
 def _end_ids(student: Path) -> tuple[int, ...]:
     """The ids that end a turn in the conversations that the student was trained on."""
-    from agentdistill.chat import ChatFormat
+    from agentdistill.models.chat import ChatFormat
     from agentdistill.models.weights import load_tokenizer
 
     tokenizer = load_tokenizer(str(student))

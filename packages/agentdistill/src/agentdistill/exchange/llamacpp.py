@@ -18,8 +18,8 @@ from agentdistill.tools import Tool
 from agentdistill.types import Sampling
 
 if TYPE_CHECKING:
-    from agentdistill.chat import ChatFormat
     from agentdistill.exchange._gguf import Tensor
+    from agentdistill.models.chat import ChatFormat
 
 QUANTIZATIONS = ("f32", "f16", "bf16", "q8_0", "q5_0", "q4_0")
 """How weights can be stored. The K-quants that llama.cpp has besides are made of ``f16`` by its ``llama-quantize``."""
@@ -62,8 +62,8 @@ def write_gguf(
     if quantization not in QUANTIZATIONS:
         raise UserError(f'no quantization is called "{quantization}"; there are: {", ".join(QUANTIZATIONS)}')
     check_new(folder)
-    from agentdistill.chat import ChatFormat
     from agentdistill.exchange._gguf import vocabulary_of, write_container
+    from agentdistill.models.chat import ChatFormat
 
     config, tensors, tokenizer = _opened(student)
     chat = ChatFormat(tokenizer, chat_template)

@@ -74,7 +74,7 @@ class LocalTemplate:
     def __init__(self, source: str) -> None:
         from transformers import AutoTokenizer
 
-        from agentdistill.chat import ChatFormat
+        from agentdistill.models.chat import ChatFormat
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(source)

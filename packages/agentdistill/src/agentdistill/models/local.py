@@ -1,4 +1,4 @@
-"""Hugging Face weights in this process, many episodes at a time, on CPU or GPU.
+"""Weights in this process, many episodes at a time: a checkpoint run by torch, or a GGUF file run by llama.cpp.
 
 The same calls in the same order give the same bits on the same machine. A sample's random numbers depend only on its
 request's seed and its place among the request's samples; which neighbours share its batch can still move a logit by a
@@ -12,16 +12,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from agentdistill.errors import ModelError
-from agentdistill.models import Model, load_model
-from agentdistill.models.weights import return_freed_memory
+from agentdistill.models import Model
+from agentdistill.models.weights import is_gguf, load_tokenizer, load_weights, return_freed_memory, runnable
 from agentdistill.types import Request, Sample, StopReason
 
 if TYPE_CHECKING:
-    from agentdistill.chat import ChatFormat
     from agentdistill.models._decoding import Row, Writer
+    from agentdistill.models._llama import Llama
+    from agentdistill.models.chat import ChatFormat
+
+Cache = Literal["auto", "f32", "f16"]
+_LONGEST = 8192
 
 
 def load(
@@ -36,11 +40,11 @@ def load(
     kv_reuse_gb: float = 2.0,
     name: str | None = None,
 ) -> Model:
-    """Load weights by a name that :mod:`agentdistill.checkpoints` knows: a folder, a hub name, ``tinyworld:0.3M``. A
+    """Load weights by a name that :mod:`agentdistill.models.weights` knows: a folder, a hub name, ``tinyworld:0.3M``. A
     folder with only a LoRA adapter brings its base along.
 
-    A ``.gguf`` file is run by llama.cpp where that is installed (:func:`agentdistill.models.gguf.load`); where it is
-    not, or with an adapter on top, the file is dequantised once and read as a folder.
+    A ``.gguf`` file is run by llama.cpp where that is installed (:func:`load_gguf`); where it is not, or with an
+    adapter on top, the file is dequantised once and read as a folder.
 
     ``device`` is ``auto`` (a GPU if there is one; spread over several if there are), ``cpu``, ``cuda``, ``cuda:1``.
     ``dtype`` ``auto`` is the checkpoint's own on a GPU; on CPU it is bfloat16 for weights stored so where the processor
@@ -49,15 +53,12 @@ def load(
     bounds the keys and values kept for an episode's next step; 0 computes every prompt from its beginning.
     Raises ModelError, in one line, for a checkpoint that is missing, incomplete or of another shape.
     """
-    from agentdistill.chat import ChatFormat, read_template
-    from agentdistill.checkpoints import is_gguf, runnable
-    from agentdistill.models.weights import load_weights
+    from agentdistill.models.chat import ChatFormat, read_template
 
     name, path = name or Path(path).name, runnable(path)
     if is_gguf(path) and adapter is None and find_spec("llama_cpp") is not None:
-        return load_model(  # by name: that module builds on this one
-            "gguf",
-            path=path,
+        return load_gguf(
+            path,
             device=device,
             batch_size=batch_size,
             threads=threads,
@@ -82,6 +83,60 @@ def load(
         context_length=limit,
         kv_reuse_gb=kv_reuse_gb,
     )
+
+
+def load_gguf(
+    path: str,
+    tokenizer: str | None = None,
+    device: str = "auto",
+    batch_size: int = 8,
+    threads: int | None = None,
+    chat_template: str | None = None,
+    context_length: int | None = None,
+    kv_gb: float = 2.0,
+    name: str | None = None,
+    kv: Cache = "auto",
+) -> GgufModel:
+    """Load a ``.gguf`` file for llama.cpp. Prompts are spelt by the tokenizer that lies beside the file
+    (``agentdistill export --gguf`` puts it there), not by llama.cpp's own, so a model is asked in the very ids that it
+    was trained on; where none does, by one made from the file. Needs the extra ``llama-cpp``.
+
+    ``tokenizer`` names a folder or hub name; by default it is the one beside the file, else the file's own.
+    ``device`` ``cpu`` keeps all layers off the GPU that llama.cpp was built for. ``threads`` None is all there are.
+    ``context_length`` None is the file's own, 8192 at most. ``kv`` is how keys and values are kept: ``auto`` is f32 for
+    weights in f32, else f16. ``kv_gb`` bounds them: a batch is smaller where it would need more. Raises ModelError, in
+    one line, for what cannot be loaded.
+    """
+    from agentdistill.models.chat import ChatFormat, read_template
+    from agentdistill.models.gguf_file import tokenizer_of
+
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ModelError(f"{path}: no such file")
+    if batch_size < 1 or (threads is not None and threads < 1):
+        raise ModelError(f"{path}: batch_size and threads must be at least 1")
+    if kv not in get_args(Cache):
+        raise ModelError(f'{path}: kv "{kv}" is not one of {", ".join(get_args(Cache))}')
+    if tokenizer is None and (file.parent / "tokenizer.json").is_file():
+        tokenizer = str(file.parent)
+    chat = ChatFormat(load_tokenizer(tokenizer) if tokenizer else tokenizer_of(file), read_template(chat_template))
+    llama = _open(str(file), device, threads, kv)
+    if len(chat.tokenizer) > llama.n_vocab:
+        raise ModelError(f"{path}: the tokenizer has {len(chat.tokenizer)} tokens but the model only {llama.n_vocab}")
+    n_context = min(context_length or _LONGEST, llama.n_trained)
+    return GgufModel(name or file.stem, llama, chat, batch_size, n_context, kv_gb)
+
+
+def _open(path: str, device: str, threads: int | None, kv: Cache) -> Llama:
+    try:
+        from agentdistill.models._llama import Llama
+    except ModuleNotFoundError as e:
+        raise ModelError(
+            f"{path}: {e.name} is not installed, which runs GGUF files; install it with: "
+            "pip install 'agentdistill[llama-cpp]' (it is compiled on the spot), or have it dequantised and run by "
+            'torch: model = "local"'
+        ) from e
+    return Llama(path, gpu=device != "cpu", threads=threads, kv=kv)
 
 
 class LocalModel:
@@ -193,6 +248,20 @@ class LocalModel:
         n = len(self.chat.tokenizer)
         texts = self.chat.tokenizer.batch_decode([[i] for i in range(n)])
         return frozenset(i for i, text in enumerate(texts) if character in text)
+
+
+class GgufModel(LocalModel):
+    """Weights that llama.cpp runs. Everything else is as for other local weights."""
+
+    def __init__(
+        self, name: str, llama: Llama, chat: ChatFormat, batch_size: int, context_length: int, kv_gb: float = 2.0
+    ) -> None:
+        from agentdistill.models._llama import LlamaDecoder
+
+        ends = frozenset({*chat.end_ids, *llama.end_ids})
+        n_bytes = int(kv_gb * 2**30)
+        decoder = LlamaDecoder(llama, ends, self._meets_stop, batch_size, context_length, n_bytes)
+        self._begin(name, chat, batch_size, context_length, decoder)
 
 
 def token_writer(model: Any, n_rows: int) -> Callable[[Sequence[Sequence[int]], int], None]:

@@ -16,12 +16,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from agentdistill.checkpoints import locate
 from agentdistill.driver import Episode
 from agentdistill.errors import DataError, RecipeError
 from agentdistill.executors import Work
 from agentdistill.filters import filter_traces
 from agentdistill.methods import method
+from agentdistill.models.weights import locate
 from agentdistill.on_policy.correcting import as_lesson, correct, teachers_part
 from agentdistill.on_policy.plain import collect_until
 from agentdistill.on_policy.table import Arm, Round, write_table

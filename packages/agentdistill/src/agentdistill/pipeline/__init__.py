@@ -16,11 +16,11 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from agentdistill.chat import read_template
-from agentdistill.checkpoints import check_base
 from agentdistill.errors import InfrastructureError
 from agentdistill.executors import RaySettings
 from agentdistill.methods import METHODS, Method
+from agentdistill.models.chat import read_template
+from agentdistill.models.weights import check_base
 from agentdistill.pipeline.folder import StageFolder
 from agentdistill.pipeline.layout import trainings
 from agentdistill.pipeline.run import Run

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from agentdistill.checkpoints import locate
 from agentdistill.methods import method
+from agentdistill.models.weights import locate
 from agentdistill.pipeline.layout import collected, trained, trainings
 from agentdistill.recipe import Recipe
 from agentdistill.store import read_traces

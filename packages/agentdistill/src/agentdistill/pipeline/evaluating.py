@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill.checkpoints import is_gguf, locate, runnable
 from agentdistill.executors import Work
 from agentdistill.methods import method
 from agentdistill.models import Model, load_model
+from agentdistill.models.weights import is_gguf, locate, runnable
 from agentdistill.pipeline.folder import StageFolder
 from agentdistill.pipeline.layout import elsewhere, evaluated, lessons, trained, trainings
 from agentdistill.pipeline.rollouts import run_rollouts
@@ -161,7 +161,7 @@ def _teacher_parameters(run: Run) -> int | None:
 def _n_parameters(source: Path | str) -> int | None:
     """Parameters of a folder's weights, its base's included, or of a GGUF file; None where that is not to be seen
     without loading."""
-    from agentdistill.gguf_bases import n_parameters
+    from agentdistill.models.gguf_file import n_parameters
     from agentdistill.models.weights import resolve
 
     if is_gguf(str(source)):

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill import registry
-from agentdistill.checkpoints import is_gguf, runnable
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.methods import METHODS, Method
 from agentdistill.models import Model, identity, load_model
+from agentdistill.models.weights import is_gguf, runnable
 from agentdistill.pipeline.layout import trained
 from agentdistill.problems import joined, load_problems
 from agentdistill.problems.contamination import Screening, screen

@@ -7,9 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from agentdistill.checkpoints import locate
 from agentdistill.errors import AgentDistillError, DataError, InfrastructureError
 from agentdistill.methods import method
+from agentdistill.models.weights import locate
 from agentdistill.pipeline.folder import StageFolder
 from agentdistill.pipeline.layout import collected, elsewhere, lessons, trained
 from agentdistill.pipeline.run import Run

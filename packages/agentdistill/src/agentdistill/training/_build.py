@@ -17,10 +17,9 @@ from peft import LoraConfig
 from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 
-from agentdistill.chat import ChatFormat
-from agentdistill.checkpoints import lasting
 from agentdistill.errors import ModelError, RecipeError
-from agentdistill.models.weights import check_vocabulary, load_base, load_weights, resolve, stored_dtype
+from agentdistill.models.chat import ChatFormat
+from agentdistill.models.weights import check_vocabulary, lasting, load_base, load_weights, resolve, stored_dtype
 from agentdistill.store import write_json
 from agentdistill.training._keeper import Keeper, Progress
 from agentdistill.training._launch import is_first, is_launched, n_processes, wait

@@ -7,8 +7,8 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from agentdistill.chat import ChatFormat, Example
 from agentdistill.errors import DataError
+from agentdistill.models.chat import ChatFormat, Example
 from agentdistill.store import digest
 from agentdistill.types import Message, Source, Trace
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agentdistill.errors import RecipeError
-from agentdistill.processor import has_bfloat16
+from agentdistill.models.weights import has_bfloat16
 
 _CHOICES = {
     "method": ("lora", "full"),

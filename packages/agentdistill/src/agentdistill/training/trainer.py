@@ -10,10 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentdistill.chat import ChatFormat, read_template
-from agentdistill.checkpoints import locate
 from agentdistill.errors import InfrastructureError, RecipeError
-from agentdistill.models.weights import load_tokenizer, quiet, resolve
+from agentdistill.models.chat import ChatFormat, read_template
+from agentdistill.models.weights import load_tokenizer, locate, quiet, resolve
 from agentdistill.store import digest, file_digest, write_atomic, write_json
 from agentdistill.training._launch import is_first, is_launched, launch, wait
 from agentdistill.training.dataset import TrainingData, prepare

@@ -15,10 +15,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill.checkpoints import is_gguf, runnable
 from agentdistill.errors import ModelError
 from agentdistill.models import Model, identity, load_model
 from agentdistill.models.local import LocalModel
+from agentdistill.models.weights import is_gguf, runnable
 from agentdistill.store import digest, file_digest
 from agentdistill.types import Request, Sample
 from agentdistill.verify.verifiers import VerifierSettings
@@ -74,7 +74,7 @@ def n_parameters(table: Table) -> int | None:
         return None
     folder = Path(runnable(path))
     if folder.is_file():
-        from agentdistill.gguf_bases import n_parameters as in_file
+        from agentdistill.models.gguf_file import n_parameters as in_file
 
         return in_file(folder)
     config = folder / "adapter_config.json"
@@ -160,7 +160,7 @@ def load_roles(
 
     Raises ModelError for an adapter that is missing or fits another base, and where no role has an adapter.
     """
-    from agentdistill.chat import ChatFormat, read_template
+    from agentdistill.models.chat import ChatFormat, read_template
     from agentdistill.models.weights import check_vocabulary, load_base, load_tokenizer
 
     tuned_roles = {role: path for role, path in adapters.items() if path is not None}

@@ -20,11 +20,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from agentdistill.checkpoints import locate
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, RecipeError
 from agentdistill.models import Model
 from agentdistill.models.scripted import Scripted
+from agentdistill.models.weights import locate
 from agentdistill.problems import load_problems
 from agentdistill.progress import Progress
 from agentdistill.prompts import load_style

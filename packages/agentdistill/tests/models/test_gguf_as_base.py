@@ -15,13 +15,12 @@ from safetensors import safe_open
 from small_run import write_inputs
 from tiny_gguf import TEMPLATE, Kind, write_tiny
 
-from agentdistill.chat import ChatFormat
-from agentdistill.checkpoints import locate
 from agentdistill.cli import main
 from agentdistill.errors import ModelError
 from agentdistill.exchange import write_model
 from agentdistill.models import load_model
-from agentdistill.models.weights import resolve
+from agentdistill.models.chat import ChatFormat
+from agentdistill.models.weights import locate, resolve
 from agentdistill.pipeline import run_recipe
 from agentdistill.pipeline.run import Run
 from agentdistill.progress import Silent

@@ -9,11 +9,9 @@ from pathlib import Path
 import pytest
 from tiny_gguf import write_tiny
 
-from agentdistill.checkpoints import SMOLLM2
 from agentdistill.errors import ModelError
-from agentdistill.gguf_bases import tokenizer_of
-from agentdistill.gguf_bases.ways import WAYS, way_of
-from agentdistill.models.weights import load_tokenizer
+from agentdistill.models.gguf_file import WAYS, tokenizer_of, way_of
+from agentdistill.models.weights import SMOLLM2, load_tokenizer
 
 GOLDEN = json.loads((Path(__file__).parent / "llama_ids.json").read_text(encoding="utf-8"))
 

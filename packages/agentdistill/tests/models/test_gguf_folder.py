@@ -18,11 +18,11 @@ from tiny_gguf import Kind, write_tiny
 from tiny_models import build_tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
-from agentdistill.checkpoints import check_base, hub_name, locate
 from agentdistill.exchange import write_gguf
-from agentdistill.gguf_bases import cache_folder, n_parameters
-from agentdistill.gguf_bases.rotary import llama3_factors
 from agentdistill.models import load_model
+from agentdistill.models.dequantize import cache_folder
+from agentdistill.models.gguf_file import llama3_factors, n_parameters
+from agentdistill.models.weights import check_base, hub_name, locate
 from agentdistill.prompts import load_style
 from agentdistill.recipe import StudentSettings, student_name
 
@@ -151,7 +151,7 @@ def test_two_processes_at_once_make_one_folder_and_a_killed_ones_rest_goes(tmp_p
     monkeypatch.setenv("AGENTDISTILL_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "tiny.gguf"
     write_tiny(file)
-    code = "import sys; from agentdistill.checkpoints import locate; print(locate(sys.argv[1]))"
+    code = "import sys; from agentdistill.models.weights import locate; print(locate(sys.argv[1]))"
     two = [subprocess.Popen([sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE, text=True) for _ in "12"]
     first, second = (p.communicate()[0].strip() for p in two)
     assert [p.returncode for p in two] == [0, 0]

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_models import CONVENTIONS, build_tokenizer
 
-from agentdistill.chat import ChatFormat, Example, read_template
 from agentdistill.errors import ModelError
+from agentdistill.models.chat import ChatFormat, Example, read_template
 from agentdistill.types import Message, Source, StopReason
 
 ALL = sorted(CONVENTIONS)
