@@ -49,7 +49,7 @@ test: $(VENV)/.installed-dev ## all tests
 # Ray starts servers of its own and ends the process that started them when one fails, so its tests run by themselves.
 test-ray: $(VENV)/.installed-dev ## tests of runs on a Ray cluster, which they install and start
 	@$(INSTALL) -e "$(PACKAGE)[ray]"
-	$(BIN)/python -m pytest $(PACKAGE)/tests/executors $(PACKAGE)/tests/benchmarks/test_benchmark_ray.py $(ARGS)
+	$(BIN)/python -m pytest $(PACKAGE)/tests/batching/test_ray.py $(PACKAGE)/tests/benchmarks/test_benchmark_ray.py $(ARGS)
 
 # What llama.cpp needs is left out: pip would compile it. With it installed, its tests are part of `make test`.
 test-extras: $(VENV)/.installed-dev ## tests of dense retrieval, reasoning-gym, smolagents and a public MCP server, which they install

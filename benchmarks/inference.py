@@ -28,7 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill.driver import drive, groups_of
+from agentdistill.batching import drive, groups_of
 from agentdistill.environment import Environment
 from agentdistill.errors import UserError
 from agentdistill.loop import RolloutSettings, rollout

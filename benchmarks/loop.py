@@ -33,7 +33,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from agentdistill.driver import drive, groups_of
+from agentdistill.batching import drive, groups_of
 from agentdistill.environment import Environment
 from agentdistill.errors import UserError
 from agentdistill.loop import RolloutSettings, rollout

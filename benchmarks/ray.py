@@ -26,8 +26,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from agentdistill.batching import RaySettings
 from agentdistill.errors import UserError
-from agentdistill.executors import RaySettings
 from agentdistill.pipeline import run_recipe
 from agentdistill.recipe import (
     CollectSettings,
@@ -74,7 +74,7 @@ def measure(
     teacher: str, n_problems: int, batch: int, wait_s: float, rounds: int, mode: str = "auto"
 ) -> dict[str, Any]:
     """Seconds of one and of two workers (medians, taken in turn) and their ratio, for both kinds of teacher."""
-    from agentdistill.executors.ray import connected
+    from agentdistill.batching.ray import connected
 
     with tempfile.TemporaryDirectory() as name, _server(wait_s) as url, connected(RaySettings(workers=2)) as ray:
         folder = Path(name)

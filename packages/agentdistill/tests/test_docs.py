@@ -22,7 +22,7 @@ from tiny_models import save_checkpoint
 
 import agentdistill
 from agentdistill import methods, recipe
-from agentdistill.executors import RaySettings
+from agentdistill.batching import RaySettings
 from agentdistill.models import loader
 from agentdistill.recipe import load_recipe
 from agentdistill.store import read_traces

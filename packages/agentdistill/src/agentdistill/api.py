@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from agentdistill.driver import Episode, drive, groups_of
+from agentdistill.batching import Episode, drive, groups_of
 from agentdistill.environment import Environment
 from agentdistill.filters import DEFAULT, filter_traces
 from agentdistill.loop import RolloutSettings, chain_of_thought, rollout

@@ -18,7 +18,7 @@ __all__ = ["OUT_OF_CONTEXT", "Model", "cut_at_stop", "identity", "is_out_of_cont
 class Model(Protocol):
     """Something that continues conversations.
 
-    ``name`` is shown in traces and reports. ``batch_size`` is how many episodes the driver runs together.
+    ``name`` is shown in traces and reports. ``batch_size`` is how many episodes run together.
     ``lockstep`` says how requests are best handed over: True (local weights), a whole round of them in one call;
     False (endpoints), one request a call and many calls at once. ``context_length`` is the most tokens a prompt and
     its continuation may hold together, None where it is not known.

@@ -16,9 +16,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from agentdistill.driver import Episode
+from agentdistill.batching import Episode, Work
 from agentdistill.errors import DataError, RecipeError
-from agentdistill.executors import Work
 from agentdistill.filters import filter_traces
 from agentdistill.methods import method
 from agentdistill.models.weights import locate
@@ -36,8 +35,7 @@ from agentdistill.problems.contamination import told
 from agentdistill.progress import Progress, Silent
 from agentdistill.recipe import Recipe, StudentSettings, student_name
 from agentdistill.store import digest, file_digest, locked, read_traces
-from agentdistill.training.result import read_result
-from agentdistill.training.settings import Divergence
+from agentdistill.training.settings import Divergence, read_result
 from agentdistill.types import End, Problem, Trace
 
 

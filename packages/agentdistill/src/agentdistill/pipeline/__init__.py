@@ -16,8 +16,8 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from agentdistill.batching import RaySettings
 from agentdistill.errors import InfrastructureError
-from agentdistill.executors import RaySettings
 from agentdistill.methods import METHODS, Method
 from agentdistill.models.chat import read_template
 from agentdistill.models.weights import check_base
@@ -209,7 +209,7 @@ def _cluster(settings: RaySettings | None) -> Iterator[None]:
     if settings is None:
         yield
         return
-    from agentdistill.executors.ray import connected
+    from agentdistill.batching.ray import connected
 
     with connected(settings):
         yield

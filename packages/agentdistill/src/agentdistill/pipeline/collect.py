@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill.executors import Work
+from agentdistill.batching import Work
 from agentdistill.methods import method
 from agentdistill.pipeline.folder import StageFolder
 from agentdistill.pipeline.layout import answered, collected, elsewhere

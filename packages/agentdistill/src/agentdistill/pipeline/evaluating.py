@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill.executors import Work
+from agentdistill.batching import Work
 from agentdistill.methods import method
 from agentdistill.models import Model, load_model
 from agentdistill.models.weights import is_gguf, locate, runnable

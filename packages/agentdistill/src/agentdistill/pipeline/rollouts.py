@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from agentdistill.batching import OpenWork, RaySettings, hire
 from agentdistill.errors import AgentDistillError, InfrastructureError, ModelError
-from agentdistill.executors import OpenWork, RaySettings, hire
 from agentdistill.pipeline.folder import StageFolder
 from agentdistill.pipeline.reuse import Asked, taken_over
 from agentdistill.progress import Progress, Task

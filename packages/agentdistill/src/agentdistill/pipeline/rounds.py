@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from agentdistill.executors import Work
+from agentdistill.batching import Work
 from agentdistill.filters import question_key
 from agentdistill.methods import Method, method
 from agentdistill.pipeline.folder import StageFolder

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agentdistill.executors import RaySettings
+from agentdistill.batching import RaySettings
 from agentdistill.filters import DEFAULT
 from agentdistill.tools.mcp import McpServer
 from agentdistill.training.settings import TrainSettings

@@ -24,7 +24,7 @@ class _Asked:
 
 
 class Batches:
-    """A model as conversations that come and go see it. :func:`agentdistill.driver.drive` knows all its episodes from
+    """A model as conversations that come and go see it. :func:`agentdistill.batching.drive` knows all its episodes from
     the start and waits for every one of them; here nobody waits for a conversation that may never go on.
 
     A lockstep model's requests are gathered, first come first served, up to ``batch_size`` rows a call; any other

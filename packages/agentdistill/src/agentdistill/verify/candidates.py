@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from agentdistill import registry, scorers
-from agentdistill.driver import Episode
+from agentdistill.batching import Episode, OpenWork, RaySettings, Work, hire
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, InfrastructureError, ModelError
-from agentdistill.executors import OpenWork, RaySettings, Work, hire
 from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.models import Model
 from agentdistill.parse import extract_answer

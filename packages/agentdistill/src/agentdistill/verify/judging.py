@@ -16,9 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from agentdistill.driver import Episode, drive, groups_of
+from agentdistill.batching import Episode, OpenWork, RaySettings, Work, drive, groups_of, hire
 from agentdistill.errors import DataError, InfrastructureError, ModelError, RefusedError
-from agentdistill.executors import OpenWork, RaySettings, Work, hire
 from agentdistill.loop import Policy as Asking
 from agentdistill.loop import RolloutSettings
 from agentdistill.models import Model

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentdistill._toml import Source, build, check_call
+from agentdistill.batching import RaySettings
 from agentdistill.errors import RecipeError, UserError
-from agentdistill.executors import RaySettings
 from agentdistill.models import loader
 from agentdistill.prompts import load_verify_style
 from agentdistill.registry import unknown

@@ -1,13 +1,34 @@
-"""Runs many episodes at once: in lockstep rounds for weights in this process, concurrently for endpoints."""
+"""Runs many episodes at once: batches of fixed make-up for weights in this process, concurrent requests for servers; in
+this process, or on the workers of a Ray cluster. The results are the same.
+
+A stage hands over its :data:`OpenWork`, a function that makes a model and all its episodes. Calling it gives the same
+work in every process, so where an episode runs does not matter: its seeds are derived from its name, and the batches of
+local weights from the order of the work.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 from agentdistill.models import Model
 from agentdistill.types import Request, Sample
+
+__all__ = [
+    "Crew",
+    "Episode",
+    "OnDone",
+    "OpenWork",
+    "RaySettings",
+    "Work",
+    "batches_of",
+    "drive",
+    "groups_of",
+    "hire",
+]
 
 T = TypeVar("T")
 Episode = Callable[[Model], Awaitable[T]]
@@ -73,7 +94,7 @@ class _Seat:
         return await self._rounds.ask(self._place, requests)
 
     async def aclose(self) -> None:
-        """The model belongs to the driver's caller."""
+        """The model belongs to the caller of :func:`drive`."""
 
 
 Groups = list[list[tuple[int, Episode[T]]]]
@@ -139,3 +160,81 @@ async def _all(coroutines: Sequence[Awaitable[None]]) -> None:
             t.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         raise
+
+
+# --- a stage's work, and who runs it ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Work(Generic[T]):
+    """A model and all episodes of a stage in a fixed order, done ones included."""
+
+    model: Model
+    episodes: Sequence[Episode[T]]
+
+
+OpenWork = Callable[[], AbstractAsyncContextManager[Work[T]]]
+"""Makes the work and closes it again. For workers elsewhere it has to survive pickling (a ``functools.partial``)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaySettings:
+    """Where a recipe with ``executor = "ray"`` runs its episodes.
+
+    ``address`` names a running cluster (``"auto"``: the one that this machine is part of); without it, a cluster of
+    this machine alone is started for the stage. ``cpus`` and ``gpus`` are what one of the ``workers`` is given.
+    """
+
+    workers: int = 2
+    address: str | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+OnDone = Callable[[Sequence[tuple[int, Any]]], None]
+
+
+class Crew(Protocol):
+    """Runs episodes. ``batch_size`` is how many one model of the crew runs together."""
+
+    batch_size: int
+
+    async def run(self, missing: Collection[int], on_done: OnDone) -> None:
+        """Run the episodes at the places ``missing``; ``on_done`` is called here, in this process, with places and
+        results as they come: one by one, or as many as a worker sends together.
+
+        A place that is not missing may be run too, where its batch would otherwise be another. An exception out of an
+        episode or of ``on_done`` ends the others and is raised; what was done is done.
+        """
+
+
+def hire(open_work: OpenWork[Any], ray: RaySettings | None) -> AbstractAsyncContextManager[Crew]:
+    """The crew for a piece of work: workers on Ray with settings for it, else this process."""
+    if ray is None:
+        return here(open_work)
+    from agentdistill.batching.ray import RayCrew
+
+    return RayCrew(open_work, ray)
+
+
+class LocalCrew:
+    """A crew of one model."""
+
+    def __init__(self, work: Work[Any]) -> None:
+        self.batch_size = work.model.batch_size
+        self._work = work
+
+    async def run(self, missing: Collection[int], on_done: OnDone) -> None:
+        """See :class:`Crew`."""
+
+        def one_by_one(place: int, result: Any) -> None:
+            on_done([(place, result)])
+
+        await drive(self._work.model, groups_of(self._work.model, self._work.episodes, missing), one_by_one)
+
+
+@asynccontextmanager
+async def here(open_work: OpenWork[Any]) -> AsyncIterator[Crew]:
+    """The work, opened in this process."""
+    async with open_work() as work:
+        yield LocalCrew(work)

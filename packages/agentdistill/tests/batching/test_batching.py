@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentdistill.driver import drive, groups_of
+from agentdistill.batching import drive, groups_of
 from agentdistill.errors import InfrastructureError
 from agentdistill.models import Model
 from agentdistill.types import Message, Request, Sample, StopReason

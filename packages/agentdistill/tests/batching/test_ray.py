@@ -17,10 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_run import files, question, recipe_with, replies, write_inputs
 
+from agentdistill.batching import RaySettings, Work
+from agentdistill.batching.ray import Loaded, chunks_of, connected, load_ray
 from agentdistill.errors import InfrastructureError, UserError
-from agentdistill.executors import RaySettings, Work
-from agentdistill.executors._ray_worker import Loaded
-from agentdistill.executors.ray import chunks_of, connected, load_ray
 from agentdistill.models.scripted import Scripted
 from agentdistill.pipeline import run_recipe
 from agentdistill.progress import Silent
@@ -147,7 +146,7 @@ def test_waiting_long_for_a_place_is_told(
 ) -> None:
     import ray
 
-    from agentdistill.executors import ray as ours
+    from agentdistill.batching import ray as ours
 
     @asynccontextmanager
     async def no_work() -> AsyncIterator[Work[Any]]:
