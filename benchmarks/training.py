@@ -31,7 +31,7 @@ from typing import Any
 from agentdistill.errors import UserError
 from agentdistill.models.weights import locate
 from agentdistill.training import TrainSettings, train
-from agentdistill.training.dataset import TrainingData, prepare, reading_order
+from agentdistill.training.trainer import TrainingData, prepare, reading_order
 from agentdistill.types import End, Message, Problem, Source, Step, StepStatus, Trace
 from benchmarks.fixtures import arguments, in_process, peak_mb, quiet, resident_mb, small_llama, solved
 

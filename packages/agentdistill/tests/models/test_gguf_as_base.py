@@ -27,7 +27,7 @@ from agentdistill.progress import Silent
 from agentdistill.prompts import load_style
 from agentdistill.recipe import load_recipe
 from agentdistill.training import TrainSettings, train
-from agentdistill.training.dataset import prepare
+from agentdistill.training.trainer import prepare
 from agentdistill.types import Message, Request, Sampling, Source, StopReason
 
 LORA = TrainSettings(method="lora", lora_rank=4, lora_alpha=8, learning_rate=1e-2, device="cpu", epochs=1, batch_size=8)

@@ -16,7 +16,7 @@ from tiny_models import build_tokenizer
 from agentdistill.errors import DataError, RecipeError
 from agentdistill.models.chat import ChatFormat
 from agentdistill.training import TrainSettings
-from agentdistill.training.dataset import prepare, reading_order
+from agentdistill.training.trainer import prepare, reading_order
 from agentdistill.types import Candidate, StepStatus
 
 

@@ -170,7 +170,7 @@ def _on_policy(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(facts, indent=2))
     else:
-        from agentdistill.on_policy.table import print_table
+        from agentdistill.on_policy.rounds import print_table
 
         print_table(facts)
     return 0

@@ -16,8 +16,7 @@ from agentdistill.pipeline.run import Run
 from agentdistill.progress import Progress, Task
 from agentdistill.recipe import StudentSettings, student_name
 from agentdistill.store import file_digest, read_traces
-from agentdistill.training.result import TrainResult
-from agentdistill.training.settings import Divergence, TrainSettings
+from agentdistill.training.settings import Divergence, TrainResult, TrainSettings
 from agentdistill.types import Trace
 
 _HOW_ONLY = ("save_every_s", "threads", "distributed", "chat_template")

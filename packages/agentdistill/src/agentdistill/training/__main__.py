@@ -11,8 +11,8 @@ from pathlib import Path
 
 from agentdistill.errors import AgentDistillError, RecipeError, UserError
 from agentdistill.store import read_traces
-from agentdistill.training import TrainSettings, train
-from agentdistill.training._launch import PROGRESS
+from agentdistill.training.settings import TrainSettings
+from agentdistill.training.trainer import PROGRESS, train
 
 
 def main(argv: list[str]) -> int:

@@ -1,16 +1,49 @@
-"""TRL's SFT trainer over sequences that are ids already, with what slows small models taken out."""
+"""The trainer: TRL's, over sequences that are ids already, with what slows small models taken out; from settings to one
+that is ready to start, its checkpoints, and from a trained one to a folder."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import time
+import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from accelerate.state import AcceleratorState
+from datasets import Dataset
+from peft import LoraConfig
 from torch.utils.data import Sampler
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import PrinterCallback
+from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
+from agentdistill.errors import ModelError, RecipeError
+from agentdistill.models.chat import ChatFormat, Example
+from agentdistill.models.weights import (
+    check_vocabulary,
+    lasting,
+    load_base,
+    load_tokenizer,
+    load_weights,
+    resolve,
+    stored_dtype,
+)
+from agentdistill.store import write_json
 from agentdistill.training._fast import head_loss, speed_up
+from agentdistill.training.settings import (
+    Divergence,
+    Progress,
+    TrainSettings,
+    is_first,
+    is_launched,
+    n_processes,
+    wait,
+)
 
 _TOKENS = 512  # of a forward pass; larger ones are no faster on CPU, and hold more activations
 _MOST_LOGITS = 1 << 26  # above this many a head that learns is computed in tiles, as TRL does
@@ -21,6 +54,200 @@ _HEADS_OF_THEIR_OWN = (
     "lm_head_multiplier",
     "logits_scaling",
 )
+COMPLETE = "complete"  # a checkpoint without this file was being written when the process died
+
+
+def build(
+    examples: Sequence[Example],
+    order: Sequence[int],
+    tokenizer: Any,
+    base: str,
+    checkpoints: Path,
+    settings: TrainSettings,
+    on_progress: Progress | None,
+    divergence: Divergence | None = None,
+) -> tuple[Any, Keeper]:
+    """The trainer, which reads ``examples`` in the given order, and the callback that keeps its checkpoints."""
+    if not is_launched():  # a run before this one, in this process, may have had another device or precision
+        AcceleratorState._reset_state(reset_partial_state=True)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    gpu = settings.device != "cpu" and torch.cuda.is_available()
+    if settings.device == "cuda" and not gpu:
+        raise ModelError('train.device = "cuda": this machine has no CUDA GPU that torch can use; use "cpu"')
+    n_tokens = _cumulative([len(examples[i].input_ids) for i in order], settings.batch_size)
+    keeper = Keeper(checkpoints, settings.save_every_s, n_tokens, on_progress)
+    pad_id = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    kind, config, more, extra = _kind(divergence, tokenizer, settings, gpu)
+    trainer = kind(
+        order=order,
+        args=_arguments(settings, checkpoints, gpu, len(n_tokens), config, more),
+        model=_load(base, tokenizer, settings, gpu),
+        train_dataset=_rows(examples),
+        processing_class=tokenizer,
+        data_collator=lambda rows: collate(rows, pad_id),
+        peft_config=_lora(settings) if settings.method == "lora" else None,
+        callbacks=[keeper],
+        **extra,
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer, keeper
+
+
+def _kind(
+    divergence: Divergence | None, tokenizer: Any, settings: TrainSettings, gpu: bool
+) -> tuple[Any, Any, dict[str, Any], dict[str, Any]]:
+    """The trainer's class, that of its arguments, and what either takes besides the usual."""
+    if divergence is None:
+        return SequenceTrainer, SFTConfig, {}, {}
+    dtype = "bfloat16" if settings.half(gpu) else "float32"
+    teacher = _teacher_of(divergence, tokenizer, "cuda" if gpu else "cpu", dtype)
+    kind, config = _divergence_trainer()
+    return kind, config, {"lmbda": 0.0, "seq_kd": False, "beta": divergence.beta}, {"teacher_model": teacher}
+
+
+def _cumulative(lengths: Sequence[int], batch_size: int) -> list[int]:
+    out, total = [], 0
+    for start in range(0, len(lengths), batch_size):
+        total += sum(lengths[start : start + batch_size])
+        out.append(total)
+    return out
+
+
+def _rows(examples: Sequence[Example]) -> Dataset:
+    ids = [np.asarray(e.input_ids, dtype=np.int32) for e in examples]
+    learned = [np.asarray(bytearray(e.trained), dtype=bool) for e in examples]
+    labels = [np.where(t, i, np.int32(-100)) for i, t in zip(ids, learned, strict=True)]
+    return Dataset.from_dict({"input_ids": ids, "labels": labels})
+
+
+def _load(base: str, tokenizer: Any, settings: TrainSettings, gpu: bool) -> Any:
+    """The base model, adapters merged. A frozen base may be of half precision, weights that learn may not."""
+    path, adapter = resolve(base)
+    half = settings.method == "lora" and settings.half(gpu)
+    dtype = "bfloat16" if half else "float32"
+    if adapter is None:
+        model = load_base(path, None, dtype)
+        check_vocabulary(path, model, tokenizer)
+        return model
+    if settings.method == "lora":
+        raise ModelError(f"{base} is an adapter: a second one needs whole weights as its base; merge it, or train full")
+    return load_weights(path, adapter, None, dtype)[0].requires_grad_(True)
+
+
+def _lora(settings: TrainSettings) -> LoraConfig:
+    return LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+
+
+def _arguments(
+    settings: TrainSettings, checkpoints: Path, gpu: bool, n_steps: int, config: Any, more: dict[str, Any]
+) -> SFTConfig:
+    world = n_processes()
+    if settings.batch_size % world:
+        raise RecipeError(f"train.batch_size {settings.batch_size} cannot be shared evenly by {world} processes")
+    each = settings.batch_size // world
+    micro = min(settings.micro_batch_size or each, each)
+    if each % micro:
+        raise RecipeError(f"train.micro_batch_size {micro} does not divide the {each} sequences of one process")
+    checkpointing = gpu if settings.gradient_checkpointing is None else settings.gradient_checkpointing
+    args: SFTConfig = config(
+        output_dir=str(checkpoints),
+        max_length=None,  # its default cuts at 1,024; ours are dropped and counted before
+        dataset_kwargs={"skip_prepare_dataset": True},
+        packing=False,
+        remove_unused_columns=False,
+        num_train_epochs=1,  # the order holds all epochs
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=each // micro,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type={"constant": "constant_with_warmup"}.get(settings.schedule, settings.schedule),
+        warmup_steps=round(settings.warmup * n_steps),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        optim="adamw_torch_fused",
+        bf16=settings.half(gpu),
+        use_cpu=not gpu,
+        ddp_find_unused_parameters=False,
+        activation_checkpointing=checkpointing,
+        logging_steps=settings.log_every,
+        logging_first_step=n_steps < settings.log_every,
+        logging_nan_inf_filter=False,
+        save_strategy="no",  # the keeper decides
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_pin_memory=gpu,
+        seed=settings.seed,
+        data_seed=settings.seed,
+        **more,
+    )
+    args._n_gpu = min(args.n_gpu, 1)  # one process drives one device; several need `distributed`
+    return args
+
+
+def save(trainer: Any, tokenizer: Any, out: Path, base: str) -> None:
+    """Write model and tokenizer beside ``out`` and move the files in, so that each is whole. All processes call it."""
+    partial = out / "checkpoints" / "result"
+    if is_first():
+        shutil.rmtree(partial, ignore_errors=True)
+    wait()
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "peft_config"):
+        place = resolve(base)[0]  # where PEFT looks for the base's config; the adapter's own record has a lasting name
+        model.peft_config["default"].base_model_name_or_path = place
+        if n_processes() == 1:
+            _in_base_dtype(model)
+    else:
+        _stop_at(model, ChatFormat(tokenizer).end_ids)
+        if n_processes() == 1:
+            _in_stored_dtype(model, resolve(base)[0])
+    trainer.save_model(str(partial))
+    if is_first():
+        tokenizer.save_pretrained(partial)
+        _tidy_config(partial / "adapter_config.json", base)
+        for extra in ("README.md", "training_args.bin"):
+            (partial / extra).unlink(missing_ok=True)
+        for path in sorted(partial.iterdir()):
+            path.replace(out / path.name)
+    wait()
+
+
+def _stop_at(model: Any, end_ids: Sequence[int]) -> None:
+    """Let whoever serves the weights stop at the marker that was learned, beside what stopped the base."""
+    known = model.generation_config.eos_token_id
+    before = [] if known is None else [known] if isinstance(known, int) else list(known)
+    model.generation_config.eos_token_id = list(dict.fromkeys([*end_ids, *before]))
+
+
+def _in_stored_dtype(model: Any, base: str) -> None:
+    """Full weights go back to the number format of the base's file."""
+    dtype = stored_dtype(base)
+    if dtype is not None:
+        model.to(dtype)
+
+
+def _in_base_dtype(model: Any) -> None:
+    """An adapter is kept in its base's number format, half the size where that is bfloat16: merging rounds to it."""
+    dtype = next(p.dtype for p in model.parameters() if not p.requires_grad)
+    for p in model.parameters():
+        if p.requires_grad:
+            p.data = p.data.to(dtype)
+
+
+def _tidy_config(path: Path, base: str) -> None:
+    """Name the base by what stays valid, and sort lists: PEFT writes sets in an order that differs from run to run."""
+    if path.is_file():
+        config = json.loads(path.read_text(encoding="utf-8"))
+        tidy = {k: sorted(v) if isinstance(v, list) else v for k, v in sorted(config.items())}
+        write_json(path, {**tidy, "base_model_name_or_path": lasting(base)})
+
+
+# --- how it trains ----------------------------------------------------------------------------------------------------
 
 
 class FixedOrder(Sampler[int]):
@@ -60,11 +287,28 @@ def parts(batch: dict[str, torch.Tensor], n_tokens: int) -> Iterator[dict[str, t
         yield {name: value[index, :keep] for name, value in batch.items()}
 
 
-class SequenceTrainer(SFTTrainer):  # type: ignore[misc]
-    """Reads in a given order. On one CPU process, the loss needs logits of the learned positions only."""
+class _InOrder:
+    """Overrides of TRL's trainers: a given reading order, no count of operations (which would visit all parameters at
+    every step), no model card at every checkpoint."""
 
     def __init__(self, order: Sequence[int], **kwargs: Any) -> None:
         self._order = FixedOrder(order)
+        super().__init__(**kwargs)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> FixedOrder:
+        return self._order
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        return 0
+
+    def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
+        Trainer._save_checkpoint(self, model, trial)
+
+
+class SequenceTrainer(_InOrder, SFTTrainer):  # type: ignore[misc]
+    """On one CPU process, the loss needs logits of the learned positions only."""
+
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         config = self._causal_model().config.get_text_config()
         self._direct = (
@@ -82,13 +326,6 @@ class SequenceTrainer(SFTTrainer):  # type: ignore[misc]
     def _causal_model(self) -> Any:
         model = self.accelerator.unwrap_model(self.model)
         return model.get_base_model() if hasattr(model, "peft_config") else model
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> FixedOrder:
-        return self._order
-
-    def floating_point_ops(self, inputs: Any) -> int:
-        """Not counted: it would walk through all parameters at every step."""
-        return 0
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
         """Add up the gradients of one batch, part by part where LoRA trains on CPU; returns the batch's loss."""
@@ -117,6 +354,112 @@ class SequenceTrainer(SFTTrainer):  # type: ignore[misc]
             loss = head_loss(head, hidden[learned], labels[learned])
         return loss / max(1, n if num_items_in_batch is None else int(num_items_in_batch))
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        # Past TRL's own, which writes a model card at every checkpoint.
-        Trainer._save_checkpoint(self, model, trial)
+
+def _teacher_of(divergence: Divergence, tokenizer: Any, device: str | None, dtype: str) -> Any:
+    """The teacher's weights. Raises ModelError where its tokens are not the student's."""
+    path, adapter = resolve(divergence.teacher)
+    if adapter is not None:
+        raise ModelError(f"{divergence.teacher}: an adapter cannot be the teacher here; merge it into its base")
+    if load_tokenizer(path).get_vocab() != tokenizer.get_vocab():
+        raise ModelError(
+            f"{divergence.teacher}: its tokenizer is not the student's, so their distributions cannot be compared; "
+            'use how = "correct"'
+        )
+    return load_base(path, device, dtype).eval().requires_grad_(False)
+
+
+def _divergence_trainer() -> tuple[Any, Any]:
+    """TRL's on-policy distillation (GKD, arXiv 2306.13649) and its arguments, over sequences that the student has
+    sampled already.
+
+    TRL's trainer can sample them itself, one completion a prompt. An agent's tokens depend on what its code returned,
+    so the agent loop samples them beforehand, and the trainer computes only the loss: at each of the student's tokens,
+    the divergence of its distribution from the teacher's (eq. 1).
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TRL's word that this trainer may change
+        from trl.experimental.gkd.gkd_config import GKDConfig
+        from trl.experimental.gkd.gkd_trainer import GKDTrainer
+
+    class DivergenceTrainer(_InOrder, GKDTrainer):  # type: ignore[misc]
+        def __init__(self, **kwargs: Any) -> None:
+            try:
+                super().__init__(**kwargs)
+            except ValueError as e:
+                raise ModelError(" ".join(str(e).split())) from e
+
+    return DivergenceTrainer, GKDConfig
+
+
+# --- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+class Keeper(TrainerCallback):  # type: ignore[misc]
+    """Reports progress and keeps one whole checkpoint, whenever the process may die.
+
+    Saving takes a twentieth of the time at most. A checkpoint counts once its ``complete`` file is there; only then
+    is the one before it removed.
+    """
+
+    def __init__(self, folder: Path, every_s: float, n_tokens: Sequence[int], progress: Progress | None) -> None:
+        self.folder, self.every_s, self.progress = folder, every_s, progress
+        self.n_tokens = n_tokens  # read after each update, cumulative
+        self.first_step = 0
+        self.started = self.saved = time.monotonic()
+        self.saving_s = self.saving_total_s = 0.0
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.first_step = state.global_step
+        self.started = self.saved = time.monotonic()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        # Only where a loss is logged, so that the logged averages do not hang on when it was saved.
+        if state.global_step % args.logging_steps or state.global_step >= state.max_steps:
+            return
+        due = time.monotonic() - self.saved >= max(self.every_s, 20 * self.saving_s)
+        if _agree(due):
+            control.should_save = True
+            self.saved = time.monotonic()
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if state.is_world_process_zero:
+            self.saving_s = time.monotonic() - self.saved
+            self.saving_total_s += self.saving_s
+            newest = self.folder / f"checkpoint-{state.global_step}"
+            (newest / COMPLETE).touch()
+            for other in self.folder.glob("checkpoint-*"):
+                if other != newest:
+                    (other / COMPLETE).unlink(missing_ok=True)
+                    shutil.rmtree(other)
+        self.saved = time.monotonic()
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any
+    ) -> None:
+        if self.progress and state.is_world_process_zero and logs and "loss" in logs:
+            self.progress(state.global_step, state.max_steps, logs["loss"], self.tokens_per_s(state.global_step))
+
+    def tokens_per_s(self, step: int) -> float:
+        """Tokens read per second since this process began training."""
+        before = self.n_tokens[self.first_step - 1] if self.first_step else 0
+        return (self.n_tokens[step - 1] - before) / max(1e-9, time.monotonic() - self.started)
+
+
+def _agree(due: bool) -> bool:
+    """The first process decides: clocks differ, and all must save together."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return due
+    from accelerate.utils import broadcast_object_list
+
+    return bool(broadcast_object_list([due])[0])
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint; torn ones are removed."""
+    whole = []
+    for path in folder.glob("checkpoint-*"):
+        if (path / COMPLETE).is_file():
+            whole.append(path)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    return max(whole, key=lambda p: int(p.name.rpartition("-")[2]), default=None)

@@ -1,13 +1,20 @@
-"""How to train: one frozen value, checked when it is made. The defaults are the paper's."""
+"""How to train (one frozen value, checked when it is made; the defaults are the paper's), what came of it, and which of
+several processes this one is."""
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from agentdistill.errors import RecipeError
 from agentdistill.models.weights import has_bfloat16
 
+Progress = Callable[[int, int, float, float], None]
+"""Is told update, updates in all, mean loss, and tokens a second."""
 _CHOICES = {
     "method": ("lora", "full"),
     "schedule": ("constant", "linear", "cosine"),
@@ -94,3 +101,69 @@ class TrainSettings:
         if self.precision == "auto":
             return gpu or (self.method == "lora" and has_bfloat16())
         return self.precision == "bfloat16"
+
+
+# --- the result -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What came of a run.
+
+    ``loss_curve`` holds ``(update, mean loss since the last point)``. ``seconds``, ``tokens_per_s`` (read, not only
+    learned) and ``resumed_from`` (an update) tell of the process that finished it.
+    """
+
+    out: Path
+    n_traces: int
+    n_examples: int
+    n_tokens: int
+    n_trained_tokens: int
+    n_too_long: int
+    n_steps: int
+    final_loss: float
+    loss_curve: tuple[tuple[int, float], ...]
+    seconds: float = 0.0
+    tokens_per_s: float = 0.0
+    resumed_from: int | None = None
+
+
+def read_result(out: Path) -> TrainResult | None:
+    """The result of a finished run, from its ``training.json``; None where there is none."""
+    try:
+        record = json.loads((out / "training.json").read_text(encoding="utf-8"))
+        result: dict[str, Any] = record["result"]
+    except (OSError, ValueError, KeyError):
+        return None
+    try:
+        timing = json.loads((out / "timing.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        timing = {}
+    curve = tuple((int(step), float(loss)) for step, loss in result.pop("loss_curve"))
+    return TrainResult(out=out, loss_curve=curve, **result, **timing)
+
+
+# --- several processes ------------------------------------------------------------------------------------------------
+
+
+def is_launched() -> bool:
+    """Whether this process is one of several that a launcher started."""
+    return "LOCAL_RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def n_processes() -> int:
+    """How many processes train together."""
+    return int(os.environ["WORLD_SIZE"]) if is_launched() else 1
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes."""
+    return not is_launched() or os.environ.get("RANK", "0") == "0"
+
+
+def wait() -> None:
+    """Until every process has come here."""
+    if is_launched():
+        from accelerate.state import PartialState
+
+        PartialState().wait_for_everyone()

@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
+import subprocess
+import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from agentdistill.errors import InfrastructureError, RecipeError
-from agentdistill.models.chat import ChatFormat, read_template
+from agentdistill.errors import DataError, InfrastructureError, RecipeError
+from agentdistill.models.chat import ChatFormat, Example, read_template
 from agentdistill.models.weights import load_tokenizer, locate, quiet, resolve
-from agentdistill.store import digest, file_digest, write_atomic, write_json
-from agentdistill.training._launch import is_first, is_launched, launch, wait
-from agentdistill.training.dataset import TrainingData, prepare
-from agentdistill.training.result import TrainResult, read_result
-from agentdistill.training.settings import Divergence, TrainSettings
-from agentdistill.types import Trace
+from agentdistill.store import digest, file_digest, write_atomic, write_json, write_jsonl
+from agentdistill.training.settings import (
+    Divergence,
+    Progress,
+    TrainResult,
+    TrainSettings,
+    is_first,
+    is_launched,
+    read_result,
+    wait,
+)
+from agentdistill.types import Message, Source, Trace
 
-if TYPE_CHECKING:
-    from agentdistill.training._keeper import Progress
-
+CONFIGS = Path(__file__).parent / "accelerate"
+PROGRESS = "progress "  # begins the lines by which the first process tells how far it is
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 _NOT_RECORDED = ("save_every_s", "threads", "distributed", "reasoning")  # they change how, or only the data
 _TIMING = ("seconds", "tokens_per_s", "resumed_from")
+_WINDOW = 50  # batches among which sequences of like length are sought
 
 
 def train(
@@ -107,13 +117,14 @@ def _run(
     on_progress: Progress | None,
     divergence: Divergence | None,
 ) -> TrainResult:
-    from agentdistill.training._build import build, save
-    from agentdistill.training._keeper import last_checkpoint
+    from agentdistill.training._sft import build, last_checkpoint, save
 
     checkpoints = out / "checkpoints"
     _claim(checkpoints, manifest["key"])
     with quiet():
-        trainer, keeper = build(data, tokenizer, base, checkpoints, settings, on_progress, divergence)
+        lengths = [len(e.input_ids) for e in data.examples]
+        order = reading_order(lengths, settings.epochs, settings.batch_size, settings.seed)
+        trainer, keeper = build(data.examples, order, tokenizer, base, checkpoints, settings, on_progress, divergence)
         resumed = last_checkpoint(checkpoints)
         started = time.monotonic()
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
@@ -158,3 +169,130 @@ def _write(result: TrainResult, manifest: dict[str, Any], too_long: Sequence[str
     del record["out"]
     write_json(result.out / "timing.json", timing)
     write_json(result.out / "training.json", {**manifest, "too_long": list(too_long), "result": record})
+
+
+# --- traces to sequences, and the order in which they are read --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Sequences to learn from, and what was left out: traces with a sequence above the length limit.
+
+    Ids are 32-bit arrays and marks bytes, so that millions of sequences fit in memory.
+    """
+
+    examples: tuple[Example, ...]
+    n_traces: int
+    too_long: tuple[str, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all sequences, read or learned."""
+        return sum(len(e.input_ids) for e in self.examples)
+
+    @property
+    def n_trained_tokens(self) -> int:
+        """Tokens that are learned."""
+        return sum(sum(e.trained) for e in self.examples)
+
+    def digest(self) -> str:
+        """A content hash of the ids and of which are learned, in order."""
+        return digest([[list(e.input_ids), "".join("01"[t] for t in e.trained)] for e in self.examples])
+
+
+def prepare(traces: Sequence[Trace], chat: ChatFormat, max_length: int, *, reasoning: bool = False) -> TrainingData:
+    """Encode every trace as the model would see it. Only what its model wrote is learned, its reasoning where asked.
+
+    A sequence of more than ``max_length`` tokens is dropped whole, with its trace's id noted once. Raises DataError
+    where nothing is left.
+    """
+    examples: list[Example] = []
+    too_long: list[str] = []
+    for trace in traces:
+        made = [e for c in _conversations(trace.messages, reasoning) for e in chat.examples(c)]
+        fitting = [Example(array("i", e.input_ids), bytes(e.trained)) for e in made if len(e.input_ids) <= max_length]
+        examples += fitting
+        if len(fitting) < len(made):
+            too_long.append(trace.id)
+    if not examples:
+        why = f"{len(too_long)} are longer than max_length {max_length}" if too_long else "no model wrote in them"
+        raise DataError(f"nothing to train on: of {len(traces)} traces, {why}")
+    return TrainingData(tuple(examples), len(traces), tuple(too_long))
+
+
+def _conversations(messages: tuple[Message, ...], reasoning: bool) -> Iterator[Sequence[Message]]:
+    """The conversations to learn from: the whole one, or, with reasoning to learn, one for each turn, since a model is
+    not sent the reasoning of its earlier turns."""
+    if not reasoning or not any(m.reasoning for m in messages):
+        yield messages
+        return
+    for t, m in enumerate(messages):
+        if m.role == "assistant" and m.source is Source.MODEL:
+            told = [replace(b, source=Source.PROMPT) if b.source is Source.MODEL else b for b in messages[:t]]
+            yield [*told, with_reasoning(m)]
+
+
+def with_reasoning(reply: Message) -> Message:
+    """The turn as its model wrote it, its reasoning in the tags that most models use."""
+    if not reply.reasoning:
+        return reply
+    return replace(reply, content=f"<think>\n{reply.reasoning}\n</think>\n\n{reply.content}", token_ids=None)
+
+
+def reading_order(lengths: Sequence[int], epochs: int, batch_size: int, seed: int) -> list[int]:
+    """Indices for all epochs, to be cut into batches of ``batch_size``: shuffled, with like lengths in one batch.
+
+    Every index comes once an epoch. Only the last batch may be short.
+    """
+    rng = random.Random(seed)
+    order: list[int] = []
+    for _ in range(epochs):
+        epoch = list(range(len(lengths)))
+        rng.shuffle(epoch)
+        order += epoch
+    out: list[int] = []
+    for start in range(0, len(order), _WINDOW * batch_size):
+        window = sorted(order[start : start + _WINDOW * batch_size], key=lambda i: -lengths[i])
+        batches = [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
+        last = [batches.pop()] if len(batches[-1]) < batch_size else []
+        rng.shuffle(batches)
+        out += [i for batch in batches + last for i in batch]
+    return out
+
+
+# --- several processes ------------------------------------------------------------------------------------------------
+
+
+def config_file(distributed: str) -> Path:
+    """The accelerate config of that name, or at that path. Raises RecipeError."""
+    shipped = sorted(p.stem for p in CONFIGS.glob("*.yaml"))
+    path = CONFIGS / f"{distributed}.yaml" if distributed in shipped else Path(distributed)
+    if not path.is_file():
+        raise RecipeError(f"train.distributed: {distributed!r} is neither a file nor one of {', '.join(shipped)}")
+    return path
+
+
+def launch(
+    traces: Sequence[Trace], base: str, out: Path, settings: TrainSettings, on_progress: Progress | None
+) -> TrainResult:
+    """Run :func:`agentdistill.training.train` in the processes that the accelerate config asks for."""
+    config = config_file(settings.distributed or "ddp")
+    folder = out / "launch"
+    write_jsonl(folder / "traces.jsonl", traces)
+    inner = asdict(replace(settings, distributed=None))
+    arguments = {"traces": str(folder / "traces.jsonl"), "base": base, "out": str(out), "settings": inner}
+    write_json(folder / "arguments.json", arguments)
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
+    process = subprocess.Popen(
+        [*command, "-m", "agentdistill.training", str(folder / "arguments.json")], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    with process.stdout as lines:
+        for line in lines:
+            if line.startswith(PROGRESS) and on_progress is not None:
+                on_progress(*json.loads(line[len(PROGRESS) :]))
+    result = read_result(out) if process.wait() == 0 else None
+    if result is None:
+        raise InfrastructureError(f"training of {out} ended with status {process.returncode}; the same call goes on")
+    shutil.rmtree(folder)
+    return result

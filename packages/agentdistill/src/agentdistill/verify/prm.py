@@ -20,8 +20,8 @@ from typing import Any, Literal, Protocol
 from agentdistill.errors import DataError, InfrastructureError, ModelError
 from agentdistill.loop import Policy
 from agentdistill.store import digest, file_digest, write_json
-from agentdistill.training.dataset import reading_order
 from agentdistill.training.settings import TrainSettings
+from agentdistill.training.trainer import reading_order
 from agentdistill.types import Problem, Usage
 from agentdistill.verify.types import Candidate, Check, Pool
 from agentdistill.verify.verifiers import Kit, VerifierSettings
