@@ -13,7 +13,7 @@ from agentdistill.parse import parse_action
 from agentdistill.prompts import load_style
 from agentdistill.registry import names
 from agentdistill.serve.conversation import Chat, Shelf, as_step, opening, read_chat
-from agentdistill.serve.refused import Refused
+from agentdistill.serve.outcome import Refused
 
 ROLES = st.sampled_from(["system", "developer", "user", "assistant"])
 MESSAGES = st.lists(st.tuples(ROLES, st.text(max_size=20)), max_size=8)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentdistill.serve.gate import Gate
-from agentdistill.serve.refused import Refused
+from agentdistill.serve.batching import Gate
+from agentdistill.serve.outcome import Refused
 
 
 async def settle() -> None:

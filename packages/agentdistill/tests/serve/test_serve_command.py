@@ -147,7 +147,7 @@ def test_an_extra_that_is_missing_is_told_before_a_model_is_loaded(
     run, nothing_is_loaded, monkeypatch, capsys, missing, arguments, extras
 ):
     forget(monkeypatch, missing)
-    for module in ("_mcp", "_server"):
+    for module in ("_mcp", "_app"):
         monkeypatch.delitem(sys.modules, f"agentdistill.serve.{module}", raising=False)
         monkeypatch.delattr(f"agentdistill.serve.{module}", raising=False)
     assert main(["serve", str(run), "--port", "0", *arguments]) == 2

@@ -20,7 +20,7 @@ from agent_server import served
 from agentdistill.errors import InfrastructureError, UserError
 from agentdistill.models.scripted import Scripted
 from agentdistill.serve import ServeSettings
-from agentdistill.serve._unsupported import _WHY
+from agentdistill.serve._schema import _WHY
 
 CHAT = "/v1/chat/completions"
 DONE = "Thought: done.\nCode:\n```py\nfinal_answer(412)\n```"

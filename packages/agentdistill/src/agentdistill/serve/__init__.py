@@ -7,18 +7,19 @@ observation and needs nothing but this package; ``create_app`` and ``run_server`
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from agentdistill.errors import UserError
-from agentdistill.serve.agent import Agent, Asked
+from agentdistill.serve.agent import Agent, Asked, Chosen, Ended, Tried, Wrote
 from agentdistill.serve.batching import Batches
 from agentdistill.serve.conversation import Chat, read_chat
-from agentdistill.serve.events import Chosen, Ended, Tried, Wrote
-from agentdistill.serve.refused import Refused
-from agentdistill.serve.settings import ServeSettings
+from agentdistill.serve.outcome import Refused
 
 __all__ = [
     "Agent",
@@ -39,6 +40,58 @@ __all__ = [
 ]
 
 
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")
+"""As browsers send it: lower case, no path, no port where it is the scheme's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeSettings:
+    """Where to listen and what to bear. ``api_key`` None asks nobody for a key, which only loopback may do unless
+    ``open_to_all``. ``max_body_kb`` bounds a request, ``grace_s`` how long answers under way may take once the server
+    is told to end. ``patience_s`` is how long a stream waits for its first event before it begins, so that an error can
+    still be told by its status. Pages of ``allow_origins`` (such as ``http://localhost:3000``; ``*`` is every one) may
+    ask from a browser. Raises UserError for settings that make no sense.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_key: str | None = None
+    open_to_all: bool = False
+    max_body_kb: int = 512
+    grace_s: float = 30.0
+    patience_s: float = 10.0
+    mcp: bool = False
+    allow_origins: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port < 65536:
+            raise UserError(f"port {self.port} has to be from 0 to 65535; 0 takes a free one")
+        if self.max_body_kb < 1 or self.grace_s < 0 or self.patience_s < 0:
+            raise UserError("max_body_kb has to be at least 1, grace_s and patience_s at least 0")
+        if self.api_key is not None and (not self.api_key or not self.api_key.isascii()):
+            raise UserError("the API key has to be ASCII text, and not empty")
+        for origin in self.allow_origins:
+            if origin not in ("*", "null") and not _ORIGIN.fullmatch(origin):
+                raise UserError(
+                    f'origin "{origin}" is not of the form http://localhost:3000: scheme, host, port, no path'
+                )
+        if not self.is_loopback and self.api_key is None and not self.open_to_all:
+            raise UserError(
+                f"{self.host} can be reached from other machines and no key is asked for; set AGENTDISTILL_API_KEY, "
+                "or say --open to let everybody in"
+            )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
 def create_app(agent: Agent, settings: ServeSettings | None = None) -> Any:
     """The agent as an ASGI application. Raises UserError where the extra ``serve`` is not installed, or ``mcp`` where
     the settings ask for it."""
@@ -53,11 +106,11 @@ def bind(settings: ServeSettings) -> socket.socket:
     """The address to serve at, taken before a model is loaded. Raises UserError as :func:`create_app`, and for an
     address that cannot be had."""
     with _extras("serve,mcp" if settings.mcp else "serve"):
-        from agentdistill.serve import _app, _server  # noqa: F401
+        from agentdistill.serve import _app
 
         if settings.mcp:
             from agentdistill.serve import _mcp  # noqa: F401
-    return _server.bind(settings.host, settings.port)
+    return _app.bind(settings.host, settings.port)
 
 
 def run_server(agent: Agent, settings: ServeSettings, address: socket.socket | None = None) -> None:
@@ -65,7 +118,7 @@ def run_server(agent: Agent, settings: ServeSettings, address: socket.socket | N
     these settings, and closed in the end; without one it is done here. Raises UserError as :func:`bind`."""
     address = address or bind(settings)
     app = create_app(agent, settings)
-    from agentdistill.serve._server import serve
+    from agentdistill.serve._app import serve
 
     serve(app, agent.name, settings, address)
 

@@ -13,13 +13,11 @@ from pydantic import BaseModel
 from starlette.routing import Route
 
 from agentdistill import __version__
+from agentdistill.serve import ServeSettings
 from agentdistill.serve._replies import thought_of
-from agentdistill.serve.agent import Agent, Asked
+from agentdistill.serve.agent import Agent, Asked, Event, Tell, Wrote
 from agentdistill.serve.conversation import read_chat
-from agentdistill.serve.events import Event, Tell, Wrote
-from agentdistill.serve.outcome import answer_text
-from agentdistill.serve.refused import Refused
-from agentdistill.serve.settings import ServeSettings
+from agentdistill.serve.outcome import Refused, answer_text
 from agentdistill.types import End, Step, Trace
 
 

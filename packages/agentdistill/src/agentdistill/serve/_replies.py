@@ -1,19 +1,19 @@
-"""Answers and what happens on the way to them, as OpenAI's objects: whole completions, and the chunks of a stream."""
+"""Answers and what happens on the way to them, as OpenAI's objects: whole completions, and streams of chunks."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from agentdistill.serve._schema import Choice, Completion, ReplyMessage, Usage
-from agentdistill.serve.events import Chosen, Ended, Event, Tried, Wrote
-from agentdistill.serve.outcome import answer_text, trace_of
-from agentdistill.serve.refused import Refused
+from agentdistill.serve.agent import Chosen, Ended, Event, Tried, Wrote
+from agentdistill.serve.outcome import CLIENT_GONE, Refused, answer_text, client_gone, trace_of
 from agentdistill.types import Candidate, End, Sample, Step, StopReason, Trace
 from agentdistill.verify.judging import Answered, explain, facts
 
@@ -208,3 +208,100 @@ def usage_of_samples(samples: Sequence[Sample]) -> Usage:
     """What a bare completion cost: the prompt counts once."""
     n_in, n_out = samples[0].n_prompt_tokens, sum(s.n_new_tokens for s in samples)
     return Usage(prompt_tokens=n_in, completion_tokens=n_out, total_tokens=n_in + n_out)
+
+
+# --- streams: a sign of life in between, a clear word at the end ------------------------------------------------------
+
+_ALIVE_S = 15.0
+Task = asyncio.Task[Trace | Answered]
+Events = asyncio.Queue[Event | None]
+
+
+async def first_or_error(
+    task: Task, events: Events, gone: asyncio.Task[None], patience_s: float, why_cancelled: Callable[[], Refused]
+) -> Event | None:
+    """Wait for something to happen, so that what fails at once is told by its status. None where nothing has yet, or
+    where all is over already; raises the error of a task that has failed, and Refused for a client that is ``gone``."""
+    getting = asyncio.create_task(events.get())
+    try:
+        await asyncio.wait([getting, gone], timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        if gone.done():
+            raise client_gone()
+        if not getting.done():
+            return None
+    except BaseException:
+        task.cancel()
+        raise
+    finally:
+        getting.cancel()
+        gone.cancel()
+    first = getting.result()
+    if first is None:
+        if task.cancelled():
+            raise why_cancelled()
+        task.result()
+        events.put_nowait(None)
+    return first
+
+
+async def stream(
+    replies: Replies,
+    task: Task,
+    events: Events,
+    first: Event | None,
+    vote: bool,
+    include_usage: bool,
+    why_cancelled: Callable[[], Refused],
+    done: Callable[[str], None],
+) -> AsyncIterator[str]:
+    """The chunks of an answer. Ending it early, as a client that goes away does, stops the agent."""
+    outcome = CLIENT_GONE
+    try:
+        yield replies.first_chunk()
+        if first is not None:
+            yield replies.event_chunk(first, vote)
+        async for event in _until_over(events):
+            yield ALIVE if event is None else replies.event_chunk(event, vote)
+        if task.cancelled():
+            raise why_cancelled()
+        found = task.result()
+        trace, outcome = trace_of(found), "answered"
+        yield replies.chunk({"content": replies.text(trace)})
+        yield replies.chunk({}, finish_of(trace))
+        if include_usage:
+            yield replies.usage_chunk(usage_of(found))
+        yield DONE
+    except Refused as e:
+        outcome = e.code
+        yield error_event(e)
+    except Exception:
+        outcome = "internal_error"
+        yield error_event(Refused(500, outcome, "the server made a mistake; its log says more"))
+        raise
+    finally:
+        task.cancel()
+        done(outcome)
+
+
+async def _until_over(events: Events) -> AsyncIterator[Event | None]:
+    """Every event until the end; None whenever there was none for a while."""
+    while True:
+        try:
+            event = await asyncio.wait_for(events.get(), _ALIVE_S)
+        except TimeoutError:
+            yield None
+            continue
+        if event is None:
+            return
+        yield event
+
+
+async def bare_stream(replies: Replies, completion: Completion, include_usage: bool) -> AsyncIterator[str]:
+    """The bare model's words, in one piece each: they are decoded in batches that nobody sees half of."""
+    for choice in completion.choices:
+        delta: dict[str, Any] = {"role": "assistant", "content": choice.message.content}
+        yield replies.chunk(delta, index=choice.index)
+        yield replies.chunk({}, choice.finish_reason, index=choice.index)
+    if include_usage:
+        yield replies.usage_chunk(completion.usage)
+    yield DONE

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from agentdistill.environment import Workspace
 from agentdistill.prompts import Style
-from agentdistill.serve.refused import Refused
+from agentdistill.serve.outcome import Refused
 from agentdistill.store import digest
 from agentdistill.tools import Tool
 from agentdistill.types import Message, Role, Source
