@@ -48,7 +48,7 @@ def load(
 
     ``device`` is ``auto`` (a GPU if there is one; spread over several if there are), ``cpu``, ``cuda``, ``cuda:1``.
     ``dtype`` ``auto`` is the checkpoint's own on a GPU; on CPU it is bfloat16 for weights stored so where the processor
-    multiplies it natively, else float32. ``batch_size`` bounds the rows of a batch.
+    multiplies it faster, else float32. ``batch_size`` bounds the rows of a batch.
     ``threads`` sets torch's threads for the whole process. ``chat_template`` names a Jinja file. ``kv_reuse_gb``
     bounds the keys and values kept for an episode's next step; 0 computes every prompt from its beginning.
     Raises ModelError, in one line, for a checkpoint that is missing, incomplete or of another shape.

@@ -341,7 +341,7 @@ def _has_tokenizer(path: str) -> bool:
 def dtype_for(dtype: str, device: str | None, path: str | None = None) -> Any:
     """The number format of a name. ``auto`` is the checkpoint's own on a GPU.
 
-    On CPU it is bfloat16 for a checkpoint at ``path`` that is stored so, where the processor multiplies it natively;
+    On CPU it is bfloat16 for a checkpoint at ``path`` that is stored so, where the processor multiplies it faster;
     everything else is read as float32.
     """
     import torch

@@ -45,7 +45,7 @@ class TrainSettings:
     ``batch_size`` is in sequences per update, over all devices; ``micro_batch_size`` in sequences per forward pass on
     one device (None: the whole batch). ``max_length`` is in tokens: longer examples are dropped and counted, never
     cut. ``warmup`` is a fraction of the updates. ``precision`` ``auto`` is bfloat16 on a GPU, and for LoRA
-    on a CPU that multiplies it natively; else float32. LoRA's own weights are float32 always.
+    on a CPU where it is the faster format; else float32. LoRA's own weights are float32 always.
     ``gradient_checkpointing`` None means on a GPU only. ``distributed`` names a launch: ``ddp``, ``fsdp``, ``zero3``
     or a path to an ``accelerate`` config. ``save_every_s`` is at least how long lies between checkpoints.
     ``reasoning`` says whether a turn is learned with the reasoning before it, in ``<think>`` tags.
