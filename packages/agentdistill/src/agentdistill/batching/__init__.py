@@ -162,7 +162,7 @@ async def _all(coroutines: Sequence[Awaitable[None]]) -> None:
         raise
 
 
-# --- a stage's work, and who runs it ----------------------------------------------------------------------------------
+# --- the work of a stage, and its workers -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,7 +286,7 @@ async def correcting(run: Run, source: Path) -> AsyncIterator[Work[Trace]]:
             await model.aclose()
 
 
-# --- plain collection that stops when a number of teacher tokens is spent: what correction is compared with -----------
+# --- plain collection up to a number of teacher tokens, which correction is compared with -----------------------------
 
 
 def collect_until(
@@ -339,7 +339,7 @@ def _part(run: Run, name: str, asked: list[tuple[Problem, str]], folder: Path, p
     return run_rollouts(stage, asked, work, progress, what, ray=run.recipe.on_ray)
 
 
-# --- rounds against accuracy, beside plain collection at the same number of teacher tokens ----------------------------
+# --- the table: accuracy by round, beside plain collection at the same number of teacher tokens -----------------------
 
 
 def together(seeds: Sequence[Sequence[Round]]) -> list[Round]:

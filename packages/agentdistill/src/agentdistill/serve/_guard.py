@@ -19,7 +19,7 @@ from agentdistill.report import page_style
 from agentdistill.serve import ServeSettings
 from agentdistill.serve.outcome import Refused
 
-# --- the chat page: files of this package in the report's style, nothing from anywhere else ---------------------------
+# --- the chat page: files of this package, nothing from elsewhere -----------------------------------------------------
 
 _FOLDER = Path(__file__).parent / "assets"
 _POLICY = (

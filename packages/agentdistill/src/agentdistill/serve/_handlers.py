@@ -25,7 +25,7 @@ from agentdistill.serve.outcome import FAULT, Refused, client_gone, trace_of
 from agentdistill.types import Message, Sampling, Trace
 from agentdistill.verify.judging import Answered
 
-# --- what is counted, for Prometheus; every application has a registry of its own -------------------------------------
+# --- metrics for Prometheus; every application has its own registry ---------------------------------------------------
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)

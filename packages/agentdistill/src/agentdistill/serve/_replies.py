@@ -210,7 +210,7 @@ def usage_of_samples(samples: Sequence[Sample]) -> Usage:
     return Usage(prompt_tokens=n_in, completion_tokens=n_out, total_tokens=n_in + n_out)
 
 
-# --- streams: a sign of life in between, a clear word at the end ------------------------------------------------------
+# --- streams ----------------------------------------------------------------------------------------------------------
 
 _ALIVE_S = 15.0
 Task = asyncio.Task[Trace | Answered]

@@ -21,7 +21,7 @@ from agentdistill.store import seed_of
 from agentdistill.types import Consistency, End, Message, Problem, Request, Sample, Sampling, Step, Trace
 from agentdistill.verify.judging import Answered, Choosing
 
-# --- what can be told of an answer as it comes about ------------------------------------------------------------------
+# --- events on the way to an answer -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)

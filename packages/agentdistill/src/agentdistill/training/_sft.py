@@ -247,7 +247,7 @@ def _tidy_config(path: Path, base: str) -> None:
         write_json(path, {**tidy, "base_model_name_or_path": lasting(base)})
 
 
-# --- how it trains ----------------------------------------------------------------------------------------------------
+# --- the trainers -----------------------------------------------------------------------------------------------------
 
 
 class FixedOrder(Sampler[int]):

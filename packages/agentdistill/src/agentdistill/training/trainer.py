@@ -171,7 +171,7 @@ def _write(result: TrainResult, manifest: dict[str, Any], too_long: Sequence[str
     write_json(result.out / "training.json", {**manifest, "too_long": list(too_long), "result": record})
 
 
-# --- traces to sequences, and the order in which they are read --------------------------------------------------------
+# --- training sequences and their order -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
