@@ -17,7 +17,7 @@ from agentdistill.store import dumps, from_dict, read_traces
 from agentdistill.types import Trace
 
 RECIPE = """
-style = "compact"
+prompt = "compact"
 [collect.trajectories]
 agent = {agent}
 cot = {cot}
@@ -62,7 +62,7 @@ def test_sources_follow_one_another_and_ids_differ(gsm8k, read, tmp_path):
 
 
 def test_the_other_styles_words(gsm8k, read):
-    said = read(f"gsm8k@{gsm8k}", style="standard").traces[0].steps[0].reply.content
+    said = read(f"gsm8k@{gsm8k}", prompt="standard").traces[0].steps[0].reply.content
     assert said.startswith("Code:\n```python\n# Ada baked rolls on Tuesday\n")
 
 

@@ -16,7 +16,7 @@ from agentdistill.environment import Environment
 from agentdistill.errors import RecipeError
 from agentdistill.loop import RolloutSettings, chain_of_thought
 from agentdistill.models.scripted import Scripted
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.types import Problem
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, write_pools
@@ -425,7 +425,7 @@ def test_several_trajectories_are_judged_and_one_wins():
         return f"```py\nprint(6 * 7 == {re.search('Answer: ([0-9]+)', said)[1]})\n```"
 
     async def solve(model, name):
-        return await chain_of_thought(model, problem, load_style("standard"), RolloutSettings(), trace_id=name)
+        return await chain_of_thought(model, problem, load_prompt("standard"), RolloutSettings(), trace_id=name)
 
     settings = VerifierSettings(name="toolv", role="code", k=2, model={"model": "scripted", "replies": ""})
     with Environment() as environment:
@@ -469,7 +469,7 @@ def test_answers_are_compared_and_checked_by_what_they_are(tries, kind, chosen):
         return f"Claim: where it lies -> {word}\nVerification: Yes"
 
     async def solve(model, name):
-        return await chain_of_thought(model, problem, load_style("standard"), RolloutSettings(), trace_id=name)
+        return await chain_of_thought(model, problem, load_prompt("standard"), RolloutSettings(), trace_id=name)
 
     with Environment() as environment:
         kit = Kit(environment, build_retriever("bm25", [Passage("Bonn", "Bonn lies on the Rhine.")]))

@@ -96,7 +96,7 @@ async def _answer(run: Run, model: Model, environment: Any, question: str, vote:
     problem = Problem("ask", question, "")
     settings = run.rollout_settings(run.recipe.evaluate, method("agent-sag" if vote else "agent"))
     watch = _show_step if live else None
-    trace = await rollout(model, problem, environment, run.style, settings, method="ask", on_step=watch)
+    trace = await rollout(model, problem, environment, run.template, settings, method="ask", on_step=watch)
     if trace.refused:
         raise ModelError(trace.fault or "")
     return trace
@@ -169,11 +169,11 @@ def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) 
     from agentdistill.verify.verifiers import Kit
 
     sandbox = run.recipe.sandbox
-    style = run.recipe.style if can_verify(run.style) else "standard"
+    prompt = run.recipe.prompt if can_verify(run.template) else "standard"
     on = device or run.recipe.evaluate.device
     checker = None if verifier is None else load_model("local", path=runnable(verifier), device=on)
     with Environment(mode=sandbox.mode, limits=Limits(wall_s=sandbox.wall_s, memory_mb=sandbox.memory_mb)) as box:
-        yield Choosing(n, Kit(box, run.retriever, style), checker, run.recipe.problems.kind)  # type: ignore[arg-type]
+        yield Choosing(n, Kit(box, run.retriever, prompt), checker, run.recipe.problems.kind)  # type: ignore[arg-type]
 
 
 async def _answer_verified(
@@ -188,7 +188,7 @@ async def _answer_verified(
     settings = choosing.settings(run.rollout_settings(run.recipe.evaluate, method("agent")))
 
     async def solve(m: Model, name: str) -> Trace:
-        return await rollout(m, problem, environment, run.style, settings, method="ask", trace_id=name)
+        return await rollout(m, problem, environment, run.template, settings, method="ask", trace_id=name)
 
     return await choosing.answer(model, problem, solve, settings, run.recipe.seed)
 

@@ -103,7 +103,7 @@ def _about(run: Run, student: Path, args: argparse.Namespace) -> dict[str, Any]:
 
     return {
         "name": f"{run.recipe.name} {student.name}",
-        "style": run.style,
+        "template": run.template,
         "tools": run.tools,
         "sampling": run.rollout_settings(run.recipe.evaluate, method("agent")).sampling,
         "evaluations": _evaluations(run, student),

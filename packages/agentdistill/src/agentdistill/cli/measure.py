@@ -153,8 +153,8 @@ def _add_retrieve_eval(parser: argparse.ArgumentParser) -> None:
 
 def _retrieve_eval(args: argparse.Namespace) -> int:
     """Print recall and time per query as JSON."""
-    from agentdistill._toml import Source, check_call
     from agentdistill.progress import Terminal
+    from agentdistill.recipe.toml import Source, check_call
     from agentdistill.retrieval import builder, check_settings, is_remote
     from agentdistill.retrieval.recall import measure, n_missing, read_questions
 

@@ -118,7 +118,7 @@ def loaded(args: argparse.Namespace, **settings: Any) -> Iterator[Agent]:
         environment = stack.enter_context(run.environment(run.recipe.evaluate))
         environment.open().close()  # a machine without a sandbox is told of now, not at the first question
         choosing = stack.enter_context(ask.choosing(run, n, args.verifier, args.device)) if n else None
-        yield Agent(load(), environment, run.style, rollouts, vote=vote, choosing=choosing, **settings)
+        yield Agent(load(), environment, run.template, rollouts, vote=vote, choosing=choosing, **settings)
 
 
 def _name(called: str | None) -> str | None:

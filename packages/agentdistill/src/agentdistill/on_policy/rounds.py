@@ -251,7 +251,7 @@ async def correcting(run: Run, source: Path) -> AsyncIterator[Work[Trace]]:
         accept = partial(_passes, recipe)
 
         def episode(trace: Trace) -> Episode[Trace]:
-            return lambda m: correct(m, trace, environment, run.style, settings, accept, recipe.on_policy.tries)
+            return lambda m: correct(m, trace, environment, run.template, settings, accept, recipe.on_policy.tries)
 
         try:
             yield Work(model, [episode(t) for t in failed])

@@ -37,7 +37,7 @@ def folder_of(run: Run, name: str) -> StageFolder:
     if run.recipe.collect.offer != "all":
         settings["offer"] = run.recipe.collect.offer
     inputs = {k: v for source in sources for k, v in _contents(source, name).items()}
-    inputs["style"] = run.recipe.style
+    inputs["style"] = run.recipe.prompt
     if method(name).passages and run.retriever is not None:
         inputs["corpus"] = run.retriever.corpus
     if asks_teacher(run.recipe.collect, name):
@@ -106,7 +106,7 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Non
         task = progress.task("collect", f"{', '.join(sources)} · {_WORDS[name]}", 1)
         passages = run.passages if method(name).passages else None
         with run.environment(run.recipe.collect, tools=()) as environment:
-            read = read_sources(sources, name, run.style, run.tools, environment, passages)
+            read = read_sources(sources, name, run.template, run.tools, environment, passages)
         traces = [_offered(run, name, t) for t in read.traces]
         if asks_teacher(run.recipe.collect, name):
             traces += read_traces(answered(run.folder, name))
@@ -127,7 +127,7 @@ def _offered(run: Run, name: str, trace: Trace) -> Trace:
         return trace
     code = "\n".join(step.code or "" for step in trace.steps)
     used = [tool for tool in run.tools if re.search(rf"\b{tool.name}\(", code)]
-    return dataclasses.replace(trace, prompt=run.style.agent(trace.problem.question, used))
+    return dataclasses.replace(trace, prompt=run.template.agent(trace.problem.question, used))
 
 
 _SHOWN = 5

@@ -105,6 +105,7 @@ class StageFolder:
         if not names:
             return "made by another version"
         short = [n.replace("teacher.settings.", "teacher.").removeprefix("rollout.") for n in names[:_SHOWN]]
+        short = ["prompt" if n == "style" else n for n in short]  # keys keep the name that they always had
         return f"made with other {', '.join(short)}{', …' if len(names) > _SHOWN else ''}"
 
     def adopt(self, others: Iterable[Path]) -> bool:

@@ -19,9 +19,9 @@ from agentdistill.models import Model, identity, load_model
 from agentdistill.pipeline.layout import trained
 from agentdistill.problems import joined, load_problems
 from agentdistill.problems.contamination import Screening, screen
-from agentdistill.prompts import Style, load_style
-from agentdistill.prompts.examples import ExampleStyle, read_examples
-from agentdistill.recipe import Recipe, RolloutTable, recipe_from_json
+from agentdistill.prompts import PromptTemplate, load_prompt
+from agentdistill.prompts.examples import ExampleTemplate, read_examples
+from agentdistill.recipe import Recipe, RolloutTable, recipe_from_json, recipe_to_json
 from agentdistill.retrieval import MappedCorpus, Passage, Retriever, build_retriever, is_remote
 from agentdistill.sandbox import Limits
 from agentdistill.store import digest, file_digest, json_text, to_dict, write_json
@@ -45,7 +45,7 @@ class Run:
 
     def save_recipe(self) -> None:
         """Keep the resolved recipe beside the results."""
-        _keep(self.folder / "recipe.json", dataclasses.asdict(self.recipe))
+        _keep(self.folder / "recipe.json", recipe_to_json(self.recipe))
 
     def save_screening(self) -> None:
         """Keep what :attr:`screening` found beside the results, where there is something to compare."""
@@ -115,27 +115,27 @@ class Run:
         return loaded.problems, loaded.skipped, loaded.warnings
 
     @cached_property
-    def style(self) -> Style:
+    def template(self) -> PromptTemplate:
         """The prompts."""
-        return load_style(self.recipe.style)
+        return load_prompt(self.recipe.prompt)
 
     @cached_property
-    def untrained_style(self) -> Style:
+    def untrained_template(self) -> PromptTemplate:
         """The prompts of models that were not trained: with the recipe's worked examples, where it has some."""
         path = self.recipe.examples
-        return self.style if path is None else ExampleStyle(self.style, read_examples(Path(path)))
+        return self.template if path is None else ExampleTemplate(self.template, read_examples(Path(path)))
 
     def check_examples(self, m: Method) -> None:
         """Raise DataError where the recipe has worked examples, but none of how ``m`` answers."""
-        style = self.untrained_style
-        if isinstance(style, ExampleStyle) and not any(getattr(e, m.loop) for e in style.examples):
+        template = self.untrained_template
+        if isinstance(template, ExampleTemplate) and not any(getattr(e, m.loop) for e in template.examples):
             why = f'no row has "{m.loop}", which the method {m.name} is prompted with'
             raise DataError(f"{self.recipe.examples}: {why}")
 
     def as_learned(self, trace: Trace) -> Trace:
         """The trace as a student learns it: without worked examples, which its own prompts do not have."""
-        style = self.untrained_style
-        return style.without(trace, self.tools) if isinstance(style, ExampleStyle) else trace
+        template = self.untrained_template
+        return template.without(trace, self.tools) if isinstance(template, ExampleTemplate) else trace
 
     @cached_property
     def retriever(self) -> Retriever | None:
@@ -244,7 +244,10 @@ class Run:
     def rollout_inputs(self, split: str, trained: bool = False) -> dict[str, str]:
         """Hashes of what episodes depend on besides their settings: problems, corpus, tools and, unless the model was
         trained, worked examples."""
-        inputs = {"problems": digest(self.problems(split)), "style": registry.fingerprint("prompts", self.recipe.style)}
+        inputs = {
+            "problems": digest(self.problems(split)),
+            "style": registry.fingerprint("prompts", self.recipe.prompt),
+        }
         if self.retriever is not None:
             inputs["corpus"] = self.retriever.corpus
         named = self.recipe.tools.named
@@ -349,10 +352,10 @@ def episode(
     trained: bool,
 ) -> Callable[[Model], Awaitable[Trace]]:
     """The episode that ``m`` makes of a problem. A model that was not trained is shown the worked examples."""
-    style = run.style if trained else run.untrained_style
+    template = run.template if trained else run.untrained_template
     if m.loop == "agent":
-        return lambda model: rollout(model, problem, environment, style, settings, method=m.name, trace_id=trace_id)
+        return lambda model: rollout(model, problem, environment, template, settings, method=m.name, trace_id=trace_id)
     found = run.passages(problem.question) if m.passages else []
     return lambda model: chain_of_thought(
-        model, problem, style, settings, passages=found, method=m.name, trace_id=trace_id
+        model, problem, template, settings, passages=found, method=m.name, trace_id=trace_id
     )

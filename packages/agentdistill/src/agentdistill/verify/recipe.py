@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agentdistill._toml import Source, build, check_call
 from agentdistill.errors import RecipeError, UserError
 from agentdistill.executors import RaySettings
 from agentdistill.models import loader
-from agentdistill.prompts import load_verify_style
+from agentdistill.prompts import load_verifier_prompt
+from agentdistill.recipe.toml import Source, build, check_call
 from agentdistill.registry import unknown
 from agentdistill.training.settings import TrainSettings
 from agentdistill.verify.candidates import SampleSettings
@@ -111,7 +111,7 @@ class VerifyRecipe:
     sandbox: SandboxTable = SandboxTable()
     base: str | None = None
     roles: tuple[RoleSettings, ...] = ()
-    style: str = "standard"
+    prompt: str = "standard"
     seed: int = 0
     executor: Literal["local", "ray"] = "local"
     ray: RaySettings = RaySettings()  # noqa: RUF009  frozen
@@ -142,9 +142,9 @@ def load_verify_recipe(path: Path) -> VerifyRecipe:
 
 def _check(recipe: VerifyRecipe, source: Source) -> None:
     try:
-        load_verify_style(recipe.style)
+        load_verifier_prompt(recipe.prompt)
     except UserError as e:
-        raise source.error(str(e), "", "style") from e
+        raise source.error(str(e), "", "prompt") from e
     if recipe.generator:
         check_model(recipe.generator, source, "generator")
     for i, other in enumerate(recipe.others):

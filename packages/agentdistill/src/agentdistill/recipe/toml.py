@@ -20,6 +20,8 @@ _TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "tru
 
 _OTHER_NAMES = {"students": "student", "train_cot": "train.cot"}
 """Tables that may be written in another way than the settings name them."""
+_RENAMED = {"style": "prompt"}
+"""Former keys, and what they are called now."""
 
 
 class Source:
@@ -74,6 +76,8 @@ def build(cls: type[T], data: Any, source: Source, table: str) -> T:
     values = {}
     for key, value in data.items():
         if key not in hints:
+            if _RENAMED.get(key) in hints:
+                raise source.error(f'"{key}" is now called "{_RENAMED[key]}"', table, key)
             raise source.error(unknown("key", key, hints, source.shown(table) if table else ""), table, key)
         values[key] = _value(hints[key], value, source, table, key)
     for f in dataclasses.fields(cast(Any, cls)):
