@@ -217,7 +217,7 @@ def test_the_table_holds_every_key_and_its_default(heading):
     told = rows(section("recipes.md", heading))
     known = {f.name: f for f in dataclasses.fields(SECTIONS[heading]) if not dataclasses.is_dataclass(f.default)}
     known.pop("train_cot", None)  # spelt out from [train.cot], never written
-    assert {k for k in told if k not in methods.METHODS} == known.keys()
+    assert told.keys() == known.keys()
     for name, f in known.items():
         if f.default is dataclasses.MISSING:
             assert told[name] == (
@@ -236,9 +236,12 @@ def test_the_table_of_the_top_level_holds_every_key():
     }
 
 
-def test_every_method_is_told_of():
-    told = rows(section("recipes.md", "[student]"))
-    assert {k for k in told if k in methods.METHODS} == methods.METHODS.keys()
+def test_every_flag_of_a_method_is_told_of_with_what_it_is_for():
+    told = rows(section("recipes.md", "Methods"))
+    for flag, loops in told.items():
+        names = [name for name in methods.NAMES if flag in name]
+        assert {name.split("-")[0] for name in names} == ({"agent", "cot"} if loops == "both" else {loops})
+    assert {f"-{flag}" for name in methods.NAMES for flag in name.split("-")[1:]} == told.keys()
 
 
 @pytest.mark.parametrize("kind", ["endpoint", "gguf", "local", "scripted"])

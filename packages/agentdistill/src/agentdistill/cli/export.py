@@ -125,7 +125,7 @@ def _samples(run: Run) -> list[str]:
 
 def _evaluations(run: Run, student: Path) -> list[dict[str, Any]]:
     """What the run's report says of this student, by every method that uses these very weights."""
-    from agentdistill.methods import METHODS
+    from agentdistill.methods import method
     from agentdistill.pipeline.layout import trained
     from agentdistill.recipe import student_name
 
@@ -137,6 +137,6 @@ def _evaluations(run: Run, student: Path) -> list[dict[str, Any]]:
         (student_name(s), m)
         for s in run.recipe.students
         for m in s.methods
-        if METHODS[m].learns and trained(run.folder, s, m) == student
+        if method(m).learns and trained(run.folder, s, m) == student
     }
     return [e for e in report["evaluations"] if (e["student"], e["method"]) in ours]

@@ -20,7 +20,7 @@ from agentdistill.chat import read_template
 from agentdistill.checkpoints import check_base
 from agentdistill.errors import InfrastructureError
 from agentdistill.executors import RaySettings
-from agentdistill.methods import METHODS, Method
+from agentdistill.methods import Method, method
 from agentdistill.pipeline.folder import StageFolder
 from agentdistill.pipeline.layout import trainings
 from agentdistill.pipeline.run import Run
@@ -88,7 +88,8 @@ def _prompted(run: Run) -> list[Method]:
     from agentdistill.pipeline.collect import asked_of_teacher
 
     evaluated = [*run.recipe.evaluate.teacher, *(m for s in run.recipe.students for m in s.methods)]
-    return [METHODS[m] for m in (*asked_of_teacher(run), *evaluated) if METHODS[m].learns is None]
+    methods = [method(name) for name in (*asked_of_teacher(run), *evaluated)]
+    return [m for m in methods if not m.distilled]
 
 
 def _tidy(folder: Path) -> None:

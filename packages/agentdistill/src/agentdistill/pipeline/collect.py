@@ -38,7 +38,7 @@ def folder_of(run: Run, name: str) -> StageFolder:
         settings["offer"] = run.recipe.collect.offer
     inputs = {k: v for source in sources for k, v in _contents(source, name).items()}
     inputs["style"] = run.recipe.prompt
-    if method(name).passages and run.retriever is not None:
+    if method(name).retrieval and run.retriever is not None:
         inputs["corpus"] = run.retriever.corpus
     if asks_teacher(run.recipe.collect, name):
         inputs["asked"] = _asking_folder(run, name).key
@@ -104,7 +104,7 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Non
     out, sources = collected(run.folder, name), sources_of(run.recipe.collect, name)
     with folder.claimed(progress.say):
         task = progress.task("collect", f"{', '.join(sources)} · {_WORDS[name]}", 1)
-        passages = run.passages if method(name).passages else None
+        passages = run.passages if method(name).retrieval else None
         with run.environment(run.recipe.collect, tools=()) as environment:
             read = read_sources(sources, name, run.template, run.tools, environment, passages)
         traces = [_offered(run, name, t) for t in read.traces]
@@ -123,7 +123,7 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Non
 
 def _offered(run: Run, name: str, trace: Trace) -> Trace:
     """The trace with the tools in its prompt that its students will be offered."""
-    if method(name).loop != "agent" or run.recipe.collect.offer != "used":
+    if not method(name).agent or run.recipe.collect.offer != "used":
         return trace
     code = "\n".join(step.code or "" for step in trace.steps)
     used = [tool for tool in run.tools if re.search(rf"\b{tool.name}\(", code)]

@@ -34,7 +34,7 @@ def estimate(folder: Path, recipe: Recipe, n_problems: int) -> list[str]:
         learns = method(method_name).learns or ""
         if learns not in names:
             continue
-        cot = recipe.train_cot if method(method_name).loop == "cot" else None
+        cot = recipe.train_cot if not method(method_name).agent else None
         settings = cot or recipe.train
         lengths = _lengths(collected(folder, learns), settings.max_length)
         if not lengths:

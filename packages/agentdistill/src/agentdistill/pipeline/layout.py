@@ -43,7 +43,7 @@ def trained_name(student: StudentSettings, method_name: str) -> str:
 
 def trainings(recipe: Recipe) -> list[tuple[StudentSettings, str]]:
     """Every student that is trained with the method it is called after: one a student and collection."""
-    pairs = [(s, m) for s in recipe.students for m in s.methods if method(m).learns]
+    pairs = [(s, m) for s in recipe.students for m in s.methods if method(m).distilled]
     return [(s, m) for s, m in pairs if trained_name(s, m) == f"{student_name(s)}--{m}"]
 
 

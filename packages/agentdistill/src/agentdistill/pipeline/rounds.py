@@ -24,13 +24,13 @@ from agentdistill.types import Problem, Trace
 
 def folder_of(run: Run, student: StudentSettings, method_name: str, number: int) -> StageFolder:
     """The folder of what a student samples in round ``number``, trained in the round before by now."""
-    m = _as_tested(method_name)
+    m, collection = _as_tested(method_name)
     inputs = {
         **run.rollout_inputs("train", trained=True),
         "asked": digest([i for _, i in asked(run, student, method_name, number)]),
         "weights": weights_digest(trained(run.folder, student, method_name, number - 1)),
     }
-    key = {"name": m.name, "round": number, **run.rollout_key(run.recipe.collect, m)}
+    key = {"name": collection, "round": number, **run.rollout_key(run.recipe.collect, m)}
     return StageFolder(sampled(run.folder, student, method_name, number).parent, "collect", key, inputs, m.ignores)
 
 
@@ -69,17 +69,18 @@ def asked(run: Run, student: StudentSettings, method_name: str, number: int) -> 
 @asynccontextmanager
 async def _sampling(run: Run, student: StudentSettings, method_name: str, number: int) -> AsyncIterator[Work[Trace]]:
     """The student of the round before, and an episode for every problem and id that is asked."""
-    settings, m = run.recipe.collect, _as_tested(method_name)
+    settings, (m, collection) = run.recipe.collect, _as_tested(method_name)
     rollouts = run.rollout_settings(settings, m)
     with run.environment(settings) as environment:
         model = load_student(run, trained(run.folder, student, method_name, number - 1))
         try:
             pairs = asked(run, student, method_name, number)
-            yield Work(model, [episode(run, m, environment, rollouts, p, i, True) for p, i in pairs])
+            yield Work(model, [episode(run, m, environment, rollouts, p, i, True, collection) for p, i in pairs])
         finally:
             await model.aclose()
 
 
-def _as_tested(method_name: str) -> Method:
-    """How a student samples: by the method of its collection, begun as it is tested, without a first thought."""
-    return replace(method(method(method_name).learns or ""), prefix=False)
+def _as_tested(method_name: str) -> tuple[Method, str]:
+    """How a student samples: as it is tested, by one action a step; and its collection, by which traces go."""
+    m = replace(method(method_name), consistency=False)
+    return m, m.learns or ""

@@ -14,7 +14,7 @@ from agentdistill.checkpoints import is_gguf, runnable
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
-from agentdistill.methods import METHODS, Method
+from agentdistill.methods import COLLECTIONS, Method, method
 from agentdistill.models import Model, identity, load_model
 from agentdistill.pipeline.layout import trained
 from agentdistill.problems import joined, load_problems
@@ -203,12 +203,12 @@ class Run:
     def collections(self) -> tuple[str, ...]:
         """What has to be collected for the recipe's students, in a fixed order."""
         settings = self.recipe.collect
-        needed = {learns for s in self.recipe.students for m in s.methods if (learns := METHODS[m].learns)}
+        needed = {learns for s in self.recipe.students for m in s.methods if (learns := method(m).learns)}
         if settings.trajectories:
             needed |= set(settings.trajectories)
         elif settings.compare_prefix and needed & {"agent", "agent-prefix"}:
             needed |= {"agent", "agent-prefix"}
-        return tuple(n for n in ("agent", "agent-prefix", "cot", "cot-rag") if n in needed)
+        return tuple(n for n in COLLECTIONS if n in needed)
 
     def environment(self, table: RolloutTable, tools: Sequence[Tool] | None = None) -> Environment:
         """A fresh sandbox with the recipe's limits and its tools, or those given. The caller closes it."""
@@ -224,8 +224,8 @@ class Run:
     def rollout_settings(self, table: RolloutTable, m: Method) -> RolloutSettings:
         """How episodes of a stage are sampled for a method."""
         sampling = Sampling(table.temperature, table.top_p, table.max_new_tokens)
-        vote = self.recipe.evaluate.consistency if m.votes else None
-        return RolloutSettings(table.max_steps, sampling, m.prefix, self.recipe.seed, vote)
+        consistency = self.recipe.evaluate.consistency if m.consistency else None
+        return RolloutSettings(table.max_steps, sampling, m.first_thought, self.recipe.seed, consistency)
 
     def teacher(self) -> Model:
         """The teacher, loaded anew."""
@@ -267,7 +267,7 @@ class Run:
         """The settings that a method's episodes depend on."""
         tools = self.recipe.tools
         rollout = dataclasses.asdict(table)
-        for other in _OF_THE_STAGE if m.votes else (*_OF_THE_STAGE, "consistency"):
+        for other in _OF_THE_STAGE if m.consistency else (*_OF_THE_STAGE, "consistency"):
             rollout.pop(other, None)
         search = [tools.retriever, tools.k, *filter(None, [tools.retriever_settings, tools.passage_chars])]
         return {
@@ -311,7 +311,7 @@ def find_student(run: Run, wanted: str | None = None) -> Path:
         f"{trained(run.folder, s, m).name}": trained(run.folder, s, m)
         for s in run.recipe.students
         for m in s.methods
-        if METHODS[m].learns and METHODS[m].loop == "agent"
+        if method(m).distilled and method(m).agent
     }
     ready = {name: path for name, path in found.items() if (path / "training.json").exists()}
     if not ready:
@@ -350,12 +350,17 @@ def episode(
     problem: Problem,
     trace_id: str,
     trained: bool,
+    called: str = "",
 ) -> Callable[[Model], Awaitable[Trace]]:
-    """The episode that ``m`` makes of a problem. A model that was not trained is shown the worked examples."""
+    """The episode that ``m`` makes of a problem, its trace with the method's name or that in ``called``.
+
+    A model that was not trained is shown the worked examples.
+    """
     template = run.template if trained else run.untrained_template
-    if m.loop == "agent":
-        return lambda model: rollout(model, problem, environment, template, settings, method=m.name, trace_id=trace_id)
-    found = run.passages(problem.question) if m.passages else []
+    name = called or m.name
+    if m.agent:
+        return lambda model: rollout(model, problem, environment, template, settings, method=name, trace_id=trace_id)
+    found = run.passages(problem.question) if m.retrieval else []
     return lambda model: chain_of_thought(
-        model, problem, template, settings, passages=found, method=m.name, trace_id=trace_id
+        model, problem, template, settings, passages=found, method=name, trace_id=trace_id
     )

@@ -70,7 +70,7 @@ def train_student(
 def _settings(run: Run, student: StudentSettings, method_name: str) -> TrainSettings:
     whose = run.recipe if student.train is None else student
     settings = whose.train
-    if method(method_name).loop == "cot" and whose.train_cot is not None:
+    if not method(method_name).agent and whose.train_cot is not None:
         settings = whose.train_cot
     assert settings is not None
     return dataclasses.replace(settings, seed=run.recipe.seed)

@@ -18,7 +18,7 @@ from agentdistill import registry
 from agentdistill.errors import RecipeError, UserError
 from agentdistill.executors import RaySettings
 from agentdistill.filters import DEFAULT
-from agentdistill.methods import METHODS
+from agentdistill.methods import COLLECTIONS, NAMES, method
 from agentdistill.readers import find_reader
 from agentdistill.recipe.toml import Source, build, check_call
 from agentdistill.registry import unknown
@@ -414,13 +414,13 @@ def _check(recipe: Recipe, source: Source) -> None:
     for name in recipe.filter.keep:
         _check_plugin("filters", name, source, "filter", "keep")
     for name in recipe.collect.trajectories:
-        if name not in _COLLECTIONS:
-            raise source.error(unknown("collection", name, _COLLECTIONS), "collect.trajectories", name)
+        if name not in COLLECTIONS:
+            raise source.error(unknown("collection", name, COLLECTIONS), "collect.trajectories", name)
         _check_sources(recipe, name, source)
     _check_students(recipe, source)
     _check_methods(recipe.evaluate.teacher, recipe, source, "evaluate", "teacher")
     for name in recipe.evaluate.teacher:
-        if METHODS[name].learns:
+        if method(name).distilled:
             raise source.error(f'"{name}" is for students: the teacher is not trained', "evaluate", "teacher")
     _check_on_policy(recipe, source)
     if recipe.n_rounds > 1 and not recipe.problems.train:
@@ -461,7 +461,7 @@ def _check_on_policy(recipe: Recipe, source: Source) -> None:
     settings, names = recipe.on_policy, [student_name(s) for s in recipe.students]
     if settings.student is not None and settings.student not in names:
         raise source.error(unknown("student", settings.student, names), "on_policy", "student")
-    usable = [m.name for m in METHODS.values() if m.loop == "agent" and m.learns and not m.votes]
+    usable = [m.name for m in map(method, NAMES) if m.agent and m.distilled and not m.consistency]
     if settings.method not in usable:
         why = f'"{settings.method}" is no method of a student trained as an agent; there are: {", ".join(usable)}'
         raise source.error(why, "on_policy", "method")
@@ -473,9 +473,6 @@ def _check_on_policy(recipe: Recipe, source: Source) -> None:
     if settings.how == "distill" and recipe.train.method != "full":
         why = 'how = "distill" goes on from the weights of the round before: it needs [train] method = "full"'
         raise source.error(why, "on_policy", "how")
-
-
-_COLLECTIONS = sorted({m.learns for m in METHODS.values() if m.learns})
 
 
 def _check_retriever(tools: ToolsSettings, source: Source) -> None:
@@ -520,11 +517,13 @@ def _check_students(recipe: Recipe, source: Source) -> None:
 
 def _check_methods(methods: tuple[str, ...], recipe: Recipe, source: Source, table: str, key: str) -> None:
     for name in methods:
-        if name not in METHODS:
-            raise source.error(unknown("method", name, METHODS), table, key)
+        try:
+            m = method(name)
+        except UserError as e:
+            raise source.error(str(e), table, key) from e
         if methods.count(name) > 1:
             raise source.error(f'method "{name}" is there twice', table, key)
-        if METHODS[name].passages and recipe.tools.search is None and recipe.tools.url is None:
+        if m.retrieval and recipe.tools.search is None and recipe.tools.url is None:
             raise source.error(f'method "{name}" needs passages: name a corpus as search in [tools]', table, key)
 
 

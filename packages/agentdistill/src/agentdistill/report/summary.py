@@ -12,7 +12,7 @@ from typing import Any
 
 from agentdistill.errors import UserError
 from agentdistill.filters import RoundCounts, is_broken
-from agentdistill.methods import METHODS
+from agentdistill.methods import NAMES, method
 from agentdistill.problems import share_shown
 from agentdistill.problems.contamination import told
 from agentdistill.report.comparisons import comparisons, prefix_effects, reading, vote_effects
@@ -340,8 +340,7 @@ def searched(part: Part) -> dict[str, Any] | None:
     ``searches`` is None for a method that cannot search of its own, ``recall`` where no question names its supporting
     passages; the whole is None where nothing was searched.
     """
-    method = METHODS.get(part.method)
-    is_given = method is not None and method.passages
+    is_given = part.method in NAMES and method(part.method).retrieval
     whole = [t for t in part.traces if outcome(t) is not Outcome.FAULT]
     if not is_given and not any(n_calls(t, SEARCH) for t in whole):
         return None
@@ -382,7 +381,7 @@ def rounds(run: Run) -> list[dict[str, Any]]:
     names = [p.name for p in run.training if any(name == p.name for name, _ in later)]
     out = []
     for name in names:
-        learns = METHODS[name.rpartition("--")[2]].learns
+        learns = method(name.rpartition("--")[2]).learns
         last = max(number or 0 for n, number in later if n == name)
         first = next((p for p in run.collections if p.name == learns), None)
         parts = [(1, first), *((number, later.get((name, number))) for number in range(2, last + 1))]
