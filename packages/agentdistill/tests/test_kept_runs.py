@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from agentdistill.pipeline import collect, evaluating, filtering, rounds, training
+from agentdistill.pipeline import collect, evaluating, filtering, training
 from agentdistill.pipeline.folder import StageFolder
-from agentdistill.pipeline.layout import trainings
-from agentdistill.pipeline.run import Run, open_run
+from agentdistill.pipeline.run import Run, open_run, trainings
 from agentdistill.store import to_dict
 from agentdistill.verify.verifiers import VerifierSettings
 
@@ -27,7 +26,7 @@ def folders_of(run: Run) -> Iterator[StageFolder]:
     for name in run.collections:
         yield from (collect.folder_of(run, name), filtering.folder_of(run, name))
     for student, method in trainings(run.recipe):
-        yield from (training.folder_of(run, student, method, 1), rounds.folder_of(run, student, method, 2))
+        yield from (training.folder_of(run, student, method, 1), collect.round_folder(run, student, method, 2))
     for job in evaluating.jobs(run):
         yield evaluating.folder_of(run, job)
 

@@ -17,8 +17,7 @@ from tiny_models import save_checkpoint
 from agentdistill.cli import build_parser, main
 from agentdistill.cli.serve import loaded
 from agentdistill.models.scripted import Scripted
-from agentdistill.pipeline.layout import trained
-from agentdistill.pipeline.run import Run
+from agentdistill.pipeline.run import Run, trained
 from agentdistill.prompts import load_prompt
 from agentdistill.recipe import load_recipe
 from agentdistill.serve import Asked, read_chat

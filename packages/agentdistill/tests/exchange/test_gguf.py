@@ -26,8 +26,7 @@ from agentdistill.exchange.llamacpp import modelfile, turns_of
 from agentdistill.gguf_bases.rotary import llama3_factors
 from agentdistill.gguf_bases.ways import WAYS
 from agentdistill.models.weights import load_tokenizer
-from agentdistill.pipeline.layout import trained
-from agentdistill.pipeline.run import Run
+from agentdistill.pipeline.run import Run, trained
 from agentdistill.prompts import load_prompt
 from agentdistill.recipe import load_recipe
 from agentdistill.store import write_jsonl

@@ -16,8 +16,7 @@ from tiny_models import build_tokenizer, save_checkpoint
 from agentdistill.cli import main
 from agentdistill.errors import DataError, ModelError, UserError
 from agentdistill.exchange import read_trajectories, write_dataset, write_model
-from agentdistill.pipeline.layout import trained
-from agentdistill.pipeline.run import Run
+from agentdistill.pipeline.run import Run, trained
 from agentdistill.prompts import load_prompt
 from agentdistill.recipe import load_recipe
 from agentdistill.store import write_jsonl

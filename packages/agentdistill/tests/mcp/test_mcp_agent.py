@@ -26,8 +26,7 @@ from tiny_models import save_checkpoint
 
 from agentdistill.errors import InfrastructureError
 from agentdistill.models.scripted import Scripted
-from agentdistill.pipeline.layout import trained
-from agentdistill.pipeline.run import Run
+from agentdistill.pipeline.run import Run, trained
 from agentdistill.recipe import load_recipe
 from agentdistill.serve import ServeSettings
 from agentdistill.tools.mcp import McpConnection, McpServer, ToolFailed

@@ -23,8 +23,7 @@ from agentdistill.environment import Environment  # noqa: E402
 from agentdistill.errors import UserError  # noqa: E402
 from agentdistill.loop import RolloutSettings  # noqa: E402
 from agentdistill.models.scripted import Scripted  # noqa: E402
-from agentdistill.pipeline.layout import trained  # noqa: E402
-from agentdistill.pipeline.run import Run  # noqa: E402
+from agentdistill.pipeline.run import Run, trained  # noqa: E402
 from agentdistill.prompts import load_prompt  # noqa: E402
 from agentdistill.recipe import load_recipe  # noqa: E402
 from agentdistill.serve import Agent, ServeSettings, create_app  # noqa: E402

@@ -126,7 +126,7 @@ def _samples(run: Run) -> list[str]:
 def _evaluations(run: Run, student: Path) -> list[dict[str, Any]]:
     """What the run's report says of this student, by every method that uses these very weights."""
     from agentdistill.methods import method
-    from agentdistill.pipeline.layout import trained
+    from agentdistill.pipeline.run import trained
     from agentdistill.recipe import student_name
 
     try:

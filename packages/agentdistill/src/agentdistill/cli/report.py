@@ -56,7 +56,7 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _written(folder: Path) -> dict[str, Any]:
-    from agentdistill.pipeline.reporting import write_report
+    from agentdistill.pipeline import write_report
     from agentdistill.progress import Terminal
 
     with Terminal() as progress:

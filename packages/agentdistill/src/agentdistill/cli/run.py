@@ -111,8 +111,8 @@ def _facts(folder: Path, until: str) -> dict[str, Any]:
 def _dry_run(args: argparse.Namespace, recipe: Recipe) -> int:
     """Collect a few trajectories, show them, and say what the whole would take."""
     from agentdistill.pipeline import run_recipe
-    from agentdistill.pipeline.estimate import estimate
     from agentdistill.pipeline.run import Run
+    from agentdistill.pipeline.training import estimate
     from agentdistill.progress import Terminal
 
     if args.limit < 1:

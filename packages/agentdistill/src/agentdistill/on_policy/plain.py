@@ -8,8 +8,7 @@ from pathlib import Path
 
 from agentdistill.methods import method
 from agentdistill.pipeline.collect import asking
-from agentdistill.pipeline.folder import StageFolder
-from agentdistill.pipeline.rollouts import run_rollouts
+from agentdistill.pipeline.folder import StageFolder, run_rollouts
 from agentdistill.pipeline.run import Run
 from agentdistill.progress import Progress
 from agentdistill.store import digest

@@ -27,10 +27,8 @@ from agentdistill.on_policy.plain import collect_until
 from agentdistill.on_policy.table import Arm, Round, write_table
 from agentdistill.pipeline import run_recipe
 from agentdistill.pipeline.evaluating import answering
-from agentdistill.pipeline.folder import StageFolder
-from agentdistill.pipeline.layout import evaluated, filtered, trained
-from agentdistill.pipeline.rollouts import run_rollouts
-from agentdistill.pipeline.run import Run, load_student, weights_digest
+from agentdistill.pipeline.folder import StageFolder, run_rollouts
+from agentdistill.pipeline.run import Run, evaluated, filtered, load_student, trained, weights_digest
 from agentdistill.pipeline.training import fit, folder_at
 from agentdistill.problems.contamination import told
 from agentdistill.progress import Progress, Silent

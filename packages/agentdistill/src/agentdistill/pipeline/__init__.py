@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,18 +17,20 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from markupsafe import Markup
+
+from agentdistill import __version__, report
 from agentdistill.chat import read_template
 from agentdistill.checkpoints import check_base
-from agentdistill.errors import InfrastructureError
+from agentdistill.errors import DataError, InfrastructureError
 from agentdistill.executors import RaySettings
 from agentdistill.methods import Method, method
 from agentdistill.pipeline.folder import StageFolder
-from agentdistill.pipeline.layout import trainings
-from agentdistill.pipeline.run import Run
+from agentdistill.pipeline.run import CONTAMINATION, Run, trainings
 from agentdistill.problems.contamination import told
 from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
 from agentdistill.recipe import Recipe, StudentSettings
-from agentdistill.store import locked, sweep
+from agentdistill.store import digest, file_digest, locked, sweep, write_atomic
 
 STAGES = ("collect", "filter", "train", "evaluate", "report")
 _SHOWN = 5
@@ -140,7 +143,7 @@ def _train(run: Run, progress: Progress, student: StudentSettings, method: str, 
 
 
 def _sample(run: Run, progress: Progress, student: StudentSettings, method: str, number: int) -> None:
-    from agentdistill.pipeline.rounds import sample
+    from agentdistill.pipeline.collect import sample
 
     sample(run, student, method, number, progress)
 
@@ -158,8 +161,6 @@ def _evaluate(run: Run, progress: Progress, job: Any) -> None:
 
 
 def _report(run: Run, progress: Progress) -> None:
-    from agentdistill.pipeline.reporting import write_report
-
     write_report(run.folder, progress)
 
 
@@ -175,15 +176,15 @@ _WORK: dict[str, Callable[..., None]] = {
 
 
 def _is_done(run: Run, part: Part) -> bool:
-    from agentdistill.pipeline import collect, evaluating, filtering, reporting, rounds, training
+    from agentdistill.pipeline import collect, evaluating, filtering, training
 
     if part.work == "report":
-        return reporting.is_reported(run.folder)
+        return is_reported(run.folder)
     folder_of: dict[str, Callable[..., StageFolder]] = {
         "collect": collect.folder_of,
         "filter": filtering.folder_of,
         "train": training.folder_of,
-        "sample": rounds.folder_of,
+        "sample": collect.round_folder,
         "filter_round": filtering.round_folder,
         "evaluate": evaluating.folder_of,
     }
@@ -297,3 +298,57 @@ def _end_with_parent(parent: int) -> None:
 
 def _in_worker(recipe: Recipe, folder: Path, part: Part, number: int) -> None:
     _WORK[part.work](Run(recipe, folder), Relay(_events.put, number), *part.arguments)
+
+
+# --- report: everything that a run measured, as JSON for scripts and as one HTML page for people ---
+
+
+VERIFICATION = "verify.json"
+"""What ``verify run`` and ``verify curve`` leave in a run's folder."""
+_FACTS = ("manifest.json", "training.json", "timing.json")
+_SOURCES = (
+    "recipe.json",
+    CONTAMINATION,
+    VERIFICATION,
+    *(f"*/*/{name}" for name in _FACTS),
+    *(f"rounds/*/*/*/{name}" for name in _FACTS),
+)
+
+
+def write_report(folder: Path, progress: Progress) -> Path:
+    """Write ``report.json`` and ``report.html`` of a run and return the page."""
+    task = progress.task("report", str(folder / "report.html"), 1)
+    page = report.write_report(folder, _sections(folder))
+    write_atomic(_note(folder), _key(folder))
+    task.done("")
+    return page
+
+
+def _sections(folder: Path) -> dict[str, Markup]:
+    """What stands in the report beside the run itself, by the name of its section."""
+    path = folder / VERIFICATION
+    if not path.exists():
+        return {}
+    from agentdistill.verify.page import section
+
+    try:
+        return {"Verification": section(json.loads(path.read_text(encoding="utf-8"))["curves"])}
+    except (ValueError, KeyError, TypeError) as e:
+        raise DataError(f"{path}: no curves of verification ({e}); delete it and make it again") from e
+
+
+def is_reported(folder: Path) -> bool:
+    """Whether the report that is there tells of the run as it is now."""
+    if not (folder / "report.html").exists() or not (folder / "report.json").exists():
+        return False
+    note = _note(folder)
+    return note.exists() and note.read_text(encoding="utf-8") == _key(folder)
+
+
+def _note(folder: Path) -> Path:
+    return folder / ".report.key"
+
+
+def _key(folder: Path) -> str:
+    found = sorted(p for pattern in _SOURCES for p in folder.glob(pattern))
+    return digest([__version__, [[str(p.relative_to(folder)), file_digest(p)] for p in found]])

@@ -13,10 +13,8 @@ from agentdistill.checkpoints import is_gguf, locate, runnable
 from agentdistill.executors import Work
 from agentdistill.methods import method
 from agentdistill.models import Model, load_model
-from agentdistill.pipeline.folder import StageFolder
-from agentdistill.pipeline.layout import elsewhere, evaluated, lessons, trained, trainings
-from agentdistill.pipeline.rollouts import run_rollouts
-from agentdistill.pipeline.run import Run, episode
+from agentdistill.pipeline.folder import StageFolder, run_rollouts
+from agentdistill.pipeline.run import Run, elsewhere, episode, evaluated, lessons, trained, trainings
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, student_name
 from agentdistill.store import digest, file_digest

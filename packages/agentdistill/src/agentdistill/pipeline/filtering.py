@@ -10,8 +10,7 @@ from typing import Any
 from agentdistill.filters import RoundCounts, add_distinct, filter_traces
 from agentdistill.methods import method
 from agentdistill.pipeline.folder import StageFolder
-from agentdistill.pipeline.layout import collected, filtered, lessons, sampled, trained_name
-from agentdistill.pipeline.run import Run
+from agentdistill.pipeline.run import Run, collected, filtered, lessons, sampled, trained_name
 from agentdistill.problems.contamination import told
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, asks_teacher, sources_of
