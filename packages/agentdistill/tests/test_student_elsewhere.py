@@ -15,7 +15,7 @@ from small_run import question, replies, write_inputs
 from tiny_models import save_checkpoint
 
 from agentdistill.cli import build_parser, main
-from agentdistill.cli.serve import loaded
+from agentdistill.cli.student import loaded
 from agentdistill.models.scripted import Scripted
 from agentdistill.pipeline.run import Run, trained
 from agentdistill.prompts import load_prompt

@@ -116,7 +116,7 @@ def nothing_is_loaded(monkeypatch):
     def load(*args, **settings):
         raise AssertionError("the model was loaded first")
 
-    monkeypatch.setattr("agentdistill.cli.serve.loaded", load)
+    monkeypatch.setattr("agentdistill.cli.student.loaded", load)
 
 
 def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(run, nothing_is_loaded, capsys):
