@@ -245,15 +245,21 @@ base = {quoted["student"]}
 
 
 def _add_recipe(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("show",), help="what to do with it")
-    parser.add_argument("recipe", type=Path, help="a recipe")
+    about = "show: print it with every default; keys: print what every key means, as Markdown"
+    parser.add_argument("what", choices=("show", "keys"), help=about)
+    parser.add_argument("recipe", type=Path, nargs="?", help="a recipe, for show")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _recipe(args: argparse.Namespace) -> int:
-    """Print the resolved recipe."""
+    """Print the resolved recipe, or what every key means."""
     from agentdistill.recipe import load_recipe
 
+    if args.what == "keys":
+        print(_keys_page(), end="")
+        return 0
+    if args.recipe is None:
+        raise UserError("recipe show needs a recipe: agentdistill recipe show recipe.toml")
     resolved = dataclasses.asdict(load_recipe(args.recipe))
     if args.json:
         print(json.dumps(resolved, indent=2, ensure_ascii=False))
@@ -267,6 +273,32 @@ def _recipe(args: argparse.Namespace) -> int:
             for name, item in table.items():
                 print(f"# {name} = not set" if item is None else f"{_key(name)} = {_toml(item)}")
     return 0
+
+
+def _keys_page() -> str:
+    """Every key with its default and meaning, a Markdown table for each table of a recipe."""
+    from agentdistill.recipe import meanings, tables
+
+    page = [
+        "# Every key of a recipe",
+        "Printed by `agentdistill recipe keys`. How they work together: [recipes](recipes.md).",
+    ]
+    settings = tables()
+    for table, keys in meanings().items():
+        fields = {f.name: f for f in dataclasses.fields(settings[table])}
+        rows = [f"| `{name}` | {_default(fields[name])} | {meaning} |" for name, meaning in keys.items()]
+        heading = "Top level" if table == "top level" else f"[{table}]"
+        page.append("\n".join([f"## {heading}", "", "| key | default | meaning |", "|---|---|---|", *rows]))
+    return "\n\n".join(page) + "\n"
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.name == "name":
+        return "not set"
+    value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    if value is dataclasses.MISSING:
+        return "needed"
+    return "not set" if value is None else f"`{json.dumps(value)}`"
 
 
 def _tables(key: str, value: object) -> list[tuple[dict[str, object], str]]:

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from agentdistill import registry
 from agentdistill.errors import RecipeError, UserError
@@ -243,6 +243,24 @@ class Recipe:
     def on_ray(self) -> RaySettings | None:
         """The settings of Ray where its workers run the episodes, None where this machine does."""
         return self.ray if self.executor == "ray" else None
+
+
+def tables() -> dict[str, type]:
+    """The settings of every table by its header, those of the top level as ``top level``."""
+    found: dict[str, type] = {"top level": Recipe}
+    for header, cls in (queue := [("", Recipe)]):
+        for name, hint in get_type_hints(cls).items():
+            for kind in (hint, *get_args(hint)):
+                if dataclasses.is_dataclass(kind) and kind not in found.values():
+                    named = "student" if name == "students" else f"{name}.NAME" if get_origin(hint) is dict else name
+                    queue.append((f"{header}.{named}" if header else named, cast("type[Any]", kind)))
+                    found[queue[-1][0]] = queue[-1][1]
+    return found
+
+
+def meanings() -> dict[str, dict[str, str]]:
+    """What every key means, by table and name, as ``keys.toml`` has it."""
+    return tomllib.loads((Path(__file__).parent / "keys.toml").read_text(encoding="utf-8"))
 
 
 TEACHER = "teacher"
