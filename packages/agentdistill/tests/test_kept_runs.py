@@ -26,7 +26,7 @@ def folders_of(run: Run) -> Iterator[StageFolder]:
     for name in run.collections:
         yield from (collect.folder_of(run, name), filtering.folder_of(run, name))
     for student, method in trainings(run.recipe):
-        yield from (training.folder_of(run, student, method, 1), collect.round_folder(run, student, method, 2))
+        yield from (training.folder_of(run, student, method, 1), collect.sample_folder(run, student, method, 2))
     for job in evaluating.jobs(run):
         yield evaluating.folder_of(run, job)
 

@@ -27,7 +27,7 @@ VERBS = {
     "serve": "a distilled student behind an OpenAI endpoint, with a chat page",
     "mcp": "a distilled student as an MCP server on the standard streams",
     "export": "a student, or trajectories, as a folder for the hub",
-    "show": "list a run's traces, or print one",
+    "show": "list a run's trajectories, or print one",
     "compare": "paired differences between two runs",
     "recipe": "print a recipe with every default",
     "grade": "score stored predictions",

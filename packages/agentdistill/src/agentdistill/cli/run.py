@@ -189,7 +189,7 @@ QUESTIONS = (
     ("teacher_url", "Teacher's OpenAI-compatible address", "http://localhost:8000/v1"),
     ("teacher_name", "Teacher's name there", "Qwen2.5-32B-Instruct"),
     ("search", "Documents to search (file, folder or glob; empty for none)", ""),
-    ("student", "Student to teach", "Qwen/Qwen2.5-0.5B-Instruct"),
+    ("student", "Student to train", "Qwen/Qwen2.5-0.5B-Instruct"),
 )
 
 

@@ -43,7 +43,7 @@ def _add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vote", action="store_true", help="take every step by a vote among several candidates")
     parser.add_argument("--verify", type=int, metavar="N", help="sample N trajectories, check each, choose one")
     parser.add_argument("--verifier", metavar="PATH", help="weights or adapter that check (the student's own)")
-    parser.add_argument("--json", action="store_true", help="print the trace as JSON instead of the steps")
+    parser.add_argument("--json", action="store_true", help="print the trajectory as JSON instead of the steps")
 
 
 def _ask(args: argparse.Namespace) -> int:

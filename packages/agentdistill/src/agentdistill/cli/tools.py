@@ -154,7 +154,7 @@ def _add_retrieve_eval(parser: argparse.ArgumentParser) -> None:
 def _retrieve_eval(args: argparse.Namespace) -> int:
     """Print recall and time per query as JSON."""
     from agentdistill.progress import Terminal
-    from agentdistill.recipe.toml import Source, check_call
+    from agentdistill.recipe.toml import RecipeText, check_call
     from agentdistill.retrieval import builder, check_settings, is_remote
     from agentdistill.retrieval.recall import measure, n_missing, read_questions
 
@@ -169,7 +169,7 @@ def _retrieve_eval(args: argparse.Namespace) -> int:
     if not remote and args.corpus is None:
         raise UserError(f"{args.retriever} needs --corpus, the passages to search")
     check_settings(args.retriever, settings)
-    check_call(builder(args.retriever), {"passages": (), **settings}, Source(Path("--set"), ""), "")
+    check_call(builder(args.retriever), {"passages": (), **settings}, RecipeText(Path("--set"), ""), "")
     if min(*args.k, *args.chars, 1 if args.limit is None else args.limit) < 1:
         raise UserError("--k, --chars and --limit have to be at least 1")
     questions = [q for path in args.questions for q in read_questions(path)][: args.limit]

@@ -37,7 +37,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StagePart:
     """An independent part of a stage: the name of a function of this module, and its arguments besides the run."""
 
     work: str
@@ -102,7 +102,7 @@ def _tidy(folder: Path) -> None:
         shutil.rmtree(half, ignore_errors=True)
 
 
-def steps(run: Run, stage: str) -> Iterator[list[Part]]:
+def steps(run: Run, stage: str) -> Iterator[list[StagePart]]:
     """What a stage consists of, step by step; the parts of one step do not wait for each other.
 
     Where the recipe has rounds, sampling and filtering of all but the first belong to training.
@@ -110,18 +110,18 @@ def steps(run: Run, stage: str) -> Iterator[list[Part]]:
     from agentdistill.pipeline.evaluating import jobs
 
     if stage in ("collect", "filter"):
-        yield [Part(stage, (name,)) for name in run.collections]
+        yield [StagePart(stage, (name,)) for name in run.collections]
     elif stage == "train":
         found = trainings(run.recipe)
         for number in range(1, run.recipe.n_rounds):
-            yield [Part("train", (*t, number)) for t in found]
-            yield [Part("sample", (*t, number + 1)) for t in found]
-            yield [Part("filter_round", (*t, number + 1)) for t in found]
-        yield [Part("train", (*t, None)) for t in found]
+            yield [StagePart("train", (*t, number)) for t in found]
+            yield [StagePart("sample", (*t, number + 1)) for t in found]
+            yield [StagePart("filter_round", (*t, number + 1)) for t in found]
+        yield [StagePart("train", (*t, None)) for t in found]
     elif stage == "evaluate":
-        yield [Part("evaluate", (job,)) for job in jobs(run)] if run.problems("test") else []
+        yield [StagePart("evaluate", (job,)) for job in jobs(run)] if run.problems("test") else []
     else:
-        yield [Part("report", ())]
+        yield [StagePart("report", ())]
 
 
 def _collect(run: Run, progress: Progress, name: str) -> None:
@@ -175,7 +175,7 @@ _WORK: dict[str, Callable[..., None]] = {
 }
 
 
-def _is_done(run: Run, part: Part) -> bool:
+def _is_done(run: Run, part: StagePart) -> bool:
     from agentdistill.pipeline import collect, evaluating, filtering, training
 
     if part.work == "report":
@@ -184,14 +184,14 @@ def _is_done(run: Run, part: Part) -> bool:
         "collect": collect.folder_of,
         "filter": filtering.folder_of,
         "train": training.folder_of,
-        "sample": collect.round_folder,
+        "sample": collect.sample_folder,
         "filter_round": filtering.round_folder,
         "evaluate": evaluating.folder_of,
     }
     return folder_of[part.work](run, *part.arguments).is_done
 
 
-def _do(run: Run, stage_parts: Sequence[Part], progress: Progress) -> int:
+def _do(run: Run, stage_parts: Sequence[StagePart], progress: Progress) -> int:
     """Do what is missing of these parts; how many that were."""
     missing = [part for part in stage_parts if not _is_done(run, part)]
     n_jobs = min(run.recipe.jobs, len(missing))
@@ -217,7 +217,7 @@ def _cluster(settings: RaySettings | None) -> Iterator[None]:
         yield
 
 
-def _side_by_side(run: Run, stage_parts: Sequence[Part], progress: Progress, n_jobs: int) -> None:
+def _side_by_side(run: Run, stage_parts: Sequence[StagePart], progress: Progress, n_jobs: int) -> None:
     """Every part in one of ``n_jobs`` worker processes. The first error ends the others and is raised."""
     context = get_context("spawn")
     events = context.Queue()
@@ -296,7 +296,7 @@ def _end_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def _in_worker(recipe: Recipe, folder: Path, part: Part, number: int) -> None:
+def _in_worker(recipe: Recipe, folder: Path, part: StagePart, number: int) -> None:
     _WORK[part.work](Run(recipe, folder), Relay(_events.put, number), *part.arguments)
 
 

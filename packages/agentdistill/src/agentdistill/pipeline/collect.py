@@ -152,7 +152,7 @@ _WORDS = {
 # --- later rounds: a student samples ---
 
 
-def round_folder(run: Run, student: StudentSettings, method_name: str, number: int) -> StageFolder:
+def sample_folder(run: Run, student: StudentSettings, method_name: str, number: int) -> StageFolder:
     """The folder of what a student samples in round ``number``, trained in the round before by now."""
     m, collection = _as_tested(method_name)
     inputs = {
@@ -170,7 +170,7 @@ def sample(run: Run, student: StudentSettings, method_name: str, number: int, pr
     It is prompted as in evaluation, without worked examples, and sampled as ``[collect]`` says. Does nothing where that
     is done.
     """
-    folder = round_folder(run, student, method_name, number)
+    folder = sample_folder(run, student, method_name, number)
     if not folder.is_done:
         pairs = asked_again(run, student, method_name, number)
         name = trained_name(student, method_name)

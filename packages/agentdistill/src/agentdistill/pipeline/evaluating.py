@@ -14,7 +14,7 @@ from agentdistill.executors import Work
 from agentdistill.methods import method
 from agentdistill.models import Model, load_model
 from agentdistill.pipeline.folder import StageFolder, run_rollouts
-from agentdistill.pipeline.run import Run, elsewhere, episode, evaluated, lessons, trained, trainings
+from agentdistill.pipeline.run import Run, elsewhere, episode, evaluated, trained, training_traces, trainings
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, student_name
 from agentdistill.store import digest, file_digest
@@ -146,7 +146,7 @@ def _facts(run: Run, job: Job) -> dict[str, Any]:
 def _trained_on(run: Run, job: Job) -> str | None:
     if job.student is None or not method(job.method).distilled:
         return None
-    path = lessons(run.folder, job.student, job.method, job.number or run.recipe.n_rounds)
+    path = training_traces(run.folder, job.student, job.method, job.number or run.recipe.n_rounds)
     return str(path.parent.relative_to(run.folder))
 
 

@@ -43,7 +43,7 @@ _LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "openai", "rea
 
 
 def versions() -> dict[str, str]:
-    """The versions that a result may hang on."""
+    """The versions that a result may depend on."""
     out = {"agentdistill": __version__, "python": platform.python_version()}
     for name in _LIBRARIES:
         try:
@@ -68,7 +68,7 @@ class StageFolder:
 
     @property
     def key(self) -> str:
-        """The hash of everything that the stage's output hangs on."""
+        """The hash of everything that the stage's output depends on."""
         return digest([self.stage, __version__, self.settings, self.inputs])
 
     @property
@@ -185,7 +185,7 @@ PARTIAL = "traces.partial.jsonl"
 
 def run_rollouts(
     folder: StageFolder,
-    asked: Sequence[Asked],
+    asked: Sequence[tuple[Problem, str]],
     open_work: OpenWork[Trace],
     progress: Progress,
     what: str,
@@ -229,7 +229,7 @@ def run_rollouts(
 
 
 def _reopen(
-    folder: StageFolder, partial: Path, asked: Sequence[Asked], others: Sequence[Path], progress: Progress
+    folder: StageFolder, partial: Path, asked: Sequence[tuple[Problem, str]], others: Sequence[Path], progress: Progress
 ) -> dict[str, Trace]:
     """What is there: a torn line is mended, faults are left out to be tried again, what lies aside is taken over."""
     path = folder.path
@@ -317,14 +317,9 @@ class _Breaker:
 _MANY_REFUSED = 100
 
 
-def usage_of(traces: Sequence[Trace]) -> Usage:
-    """What the traces cost together."""
-    return sum((t.usage for t in traces), Usage())
-
-
 def facts(traces: Sequence[Trace]) -> dict[str, object]:
     """Counts for a manifest."""
-    usage = usage_of(traces)
+    usage = sum((t.usage for t in traces), Usage())
     return {
         "n": len(traces),
         "n_correct": sum(bool(t.correct) for t in traces),
@@ -375,13 +370,9 @@ class Tally:
 # --- traces taken over from earlier folders of the same stage: the same question asked in the same way ---
 
 
-Asked = tuple[Problem, str]
-"""A problem, and the id of the trace that answers it."""
-
-
 def taken_over(
     folder: StageFolder,
-    asked: Sequence[Asked],
+    asked: Sequence[tuple[Problem, str]],
     have: Collection[str],
     names: Sequence[str],
     others: Sequence[Path] = (),

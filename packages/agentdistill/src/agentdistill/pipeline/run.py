@@ -413,7 +413,7 @@ def sampled(run: Path, student: StudentSettings, method_name: str, number: int) 
     return _round(run, number) / "collect" / trained_name(student, method_name) / TRACES
 
 
-def lessons(run: Path, student: StudentSettings, method_name: str, number: int) -> Path:
+def training_traces(run: Path, student: StudentSettings, method_name: str, number: int) -> Path:
     """The traces that the student of round ``number`` learns from."""
     if number == 1:
         return filtered(run, method(method_name).learns or "")

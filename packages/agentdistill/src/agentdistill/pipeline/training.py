@@ -14,7 +14,7 @@ from agentdistill.checkpoints import locate
 from agentdistill.errors import AgentDistillError, DataError, InfrastructureError
 from agentdistill.methods import method
 from agentdistill.pipeline.folder import StageFolder
-from agentdistill.pipeline.run import Run, collected, elsewhere, lessons, trained, trainings
+from agentdistill.pipeline.run import Run, collected, elsewhere, trained, training_traces, trainings
 from agentdistill.progress import Progress, Task
 from agentdistill.recipe import Recipe, StudentSettings, student_name
 from agentdistill.store import file_digest, read_traces
@@ -31,13 +31,13 @@ _HOW_ONLY = ("save_every_s", "threads", "distributed", "chat_template")
 
 def folder_of(run: Run, student: StudentSettings, method_name: str, number: int | None = None) -> StageFolder:
     """The folder of the student trained in round ``number``, None being the last; its lessons are there by now."""
-    traces = file_digest(_lessons(run, student, method_name, number))
+    traces = file_digest(_training_traces(run, student, method_name, number))
     folder = folder_at(trained(run.folder, student, method_name, number), run, student, method_name, traces)
     return dataclasses.replace(folder, settings={**folder.settings, **run.round_key(number)})
 
 
-def _lessons(run: Run, student: StudentSettings, method_name: str, number: int | None) -> Path:
-    return lessons(run.folder, student, method_name, number or run.recipe.n_rounds)
+def _training_traces(run: Run, student: StudentSettings, method_name: str, number: int | None) -> Path:
+    return training_traces(run.folder, student, method_name, number or run.recipe.n_rounds)
 
 
 def folder_at(path: Path, run: Run, student: StudentSettings, method_name: str, traces: str) -> StageFolder:
@@ -89,7 +89,7 @@ def _train(
     folder: StageFolder,
     progress: Progress,
 ) -> None:
-    learns, path = method(method_name).learns or "", _lessons(run, student, method_name, number)
+    learns, path = method(method_name).learns or "", _training_traces(run, student, method_name, number)
     traces = read_traces(path)
     if not traces:
         raise DataError(

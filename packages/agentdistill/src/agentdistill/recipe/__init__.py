@@ -1,7 +1,8 @@
 """Recipes: one TOML file that says what to distil from whom into what. Everything unsaid has a default.
 
 A recipe is read into frozen dataclasses; a key that does not exist is refused with its line and its nearest neighbour.
-In the order of this file: what a recipe can say, how it is read, and how it is checked.
+In the order of this file: what a recipe can say (``keys.toml`` says what every key means), how it is read, how it is
+checked.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from agentdistill.executors import RaySettings
 from agentdistill.filters import DEFAULT
 from agentdistill.methods import COLLECTIONS, NAMES, method
 from agentdistill.readers import find_reader
-from agentdistill.recipe.toml import Source, build, check_call
+from agentdistill.recipe.toml import RecipeText, build, check_call
 from agentdistill.registry import unknown
 from agentdistill.retrieval import builder, check_settings, is_remote
 from agentdistill.tools.mcp import McpServer
@@ -32,13 +33,7 @@ from agentdistill.types import Consistency
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemsSettings:
-    """Where problems come from: a file, a hub dataset ``owner/name:split``, or a built-in task ``NAME:SPLIT``.
-
-    ``train`` and ``test`` are one such source or several. ``fields`` maps our names (id, question, answer, kind,
-    family, aliases) to the files' columns. ``limit_train`` and ``limit_test`` keep the first so many of each source;
-    ``strict`` stops at the first bad row instead of skipping it. ``contamination`` says what becomes of training
-    questions that are test questions too: ``drop`` leaves them out, ``report`` only counts them.
-    """
+    """Where problems come from."""
 
     train: str | tuple[str, ...]
     test: str | tuple[str, ...] | None = None
@@ -57,7 +52,7 @@ class ProblemsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherSettings:
-    """The model to learn from: its kind (``endpoint``, ``local``, ``scripted``) and that kind's own settings."""
+    """The model to learn from: its kind, a plug-in of ``models``, and that kind's own settings."""
 
     model: str = "endpoint"
     settings: dict[str, Any] = field(default_factory=dict)
@@ -65,11 +60,7 @@ class TeacherSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolsSettings:
-    """What model code may call. ``search`` is a corpus (file, glob, folder or task, or a list of those), ``k`` passages
-    a query, each cut to ``passage_chars`` where that is set. ``functions`` is a Python file whose public functions are
-    tools, a plug-in, or a list of those. A retriever that asks a server takes its ``url`` instead of a corpus;
-    ``index`` is a folder for indexes that several runs share. ``mcp`` holds MCP servers by name, whose tools are
-    offered too."""
+    """What model code may call."""
 
     search: str | tuple[str, ...] | None = None
     retriever: str = "bm25"
@@ -89,7 +80,7 @@ class ToolsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSettings:
-    """Limits of one step of model code. ``mode`` ``process`` is weak and has to be asked for by name."""
+    """Limits of one step of model code."""
 
     mode: Literal["auto", "strict", "container", "process"] = "auto"
     wall_s: float = 10.0
@@ -98,7 +89,7 @@ class SandboxSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutTable:
-    """How episodes are sampled: temperature 0 is greedy. ``batch_size`` None is the model's own."""
+    """How episodes are sampled. ``batch_size`` None is the model's own."""
 
     max_steps: int = 5
     temperature: float = 0.0
@@ -109,14 +100,8 @@ class RolloutTable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectSettings(RolloutTable):
-    """Collecting from the teacher. ``samples`` trajectories a question (above 1 they need a temperature).
-
-    ``compare_prefix`` collects agent trajectories both with and without the first-thought prefix. ``trajectories``
-    names what is read as a collection (``agent``, ``cot``, ...) in place of asking the teacher: a file, a hub dataset,
-    one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list; with ``teacher`` in
-    the list, the teacher is asked as well. ``offer`` says which tools the prompt of such a trajectory offers: ``all``
-    of the recipe's, or those ``used`` in it, for a student that is to answer both with tools and without.
-    """
+    """Collecting from the teacher, or reading ``trajectories``: by collection (``agent``, ``cot``, ...), a file, a hub
+    dataset, one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list."""
 
     samples: int = 1
     compare_prefix: bool = True
@@ -126,9 +111,7 @@ class CollectSettings(RolloutTable):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterSettings:
-    """Which filters a trajectory has to pass, in order. ``paired`` keeps only problems that every collection of the
-    recipe has a passing trajectory of, so that all students learn from the same questions. ``questions`` keeps the
-    trajectories of at most so many questions, drawn by the recipe's seed, evenly over their families."""
+    """Which filters a trajectory has to pass, in order, and which problems are kept then."""
 
     keep: tuple[str, ...] = DEFAULT
     paired: bool = False
@@ -137,10 +120,7 @@ class FilterSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentSettings:
-    """A model to teach, and the methods to try on it. ``name`` is shown in the report.
-
-    ``train``: this student's own settings, where they are not those of all.
-    """
+    """A model to train, and the methods to try on it. ``train`` and ``train_cot`` None are those of all students."""
 
     base: str
     name: str = ""
@@ -151,10 +131,7 @@ class StudentSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluateSettings(RolloutTable):
-    """Evaluation on the test problems. ``teacher`` names the methods that the teacher itself is evaluated with.
-
-    ``consistency`` is how the methods that vote on their actions (``…-sag``) do so.
-    """
+    """Evaluation on the test problems. ``consistency`` is how the methods with ``-sag`` choose their actions."""
 
     teacher: tuple[str, ...] = ()
     device: str = "auto"
@@ -167,10 +144,7 @@ class RoundsSettings:
     """Learning from one's own successes: collect, filter, train, ``n`` times, each time from the base.
 
     The first round collects from the teacher, or reads published trajectories; in every later one each student solves
-    the training problems as it was trained in the round before, ``samples`` of ``[collect]`` a question. A question
-    with ``enough`` right samples is sampled once. A student learns from the distinct successes of all rounds, at most
-    ``per_question`` of its own a question. ``each`` evaluates the student of every round, not only of the last.
-    """
+    the training problems as it was trained in the round before."""
 
     n: int = 2
     enough: int = 2
@@ -180,16 +154,7 @@ class RoundsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnPolicySettings:
-    """``agentdistill on-policy``: a student acts, its teacher corrects it, and it learns from that, in rounds.
-
-    ``how`` ``correct``: the teacher goes on where the student went wrong. ``distill``: the student learns to write as
-    the teacher would at its own tokens, by the divergence that ``beta`` names; for local teachers with its tokens.
-    ``problems`` is where fresh problems come from, as in ``[problems]``; ``per_round`` how many a round takes, else an
-    even share. The teacher goes on from up to ``tries`` prefixes of a failed trajectory. ``learn`` ``both`` trains on
-    the student's own steps before the correction too, ``successes`` on what it got right by itself. ``tokens`` says
-    which of the teacher's count: ``all`` that it reads and writes, or those ``written``. ``compare`` spends as many on
-    plain collection, for comparison.
-    """
+    """``agentdistill on-policy``: a student acts, its teacher corrects it, and it learns from that, in rounds."""
 
     rounds: int = 2
     problems: str | None = None
@@ -316,7 +281,7 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path}: not TOML: {e}") from e
     for change in changes:
         _change(data, change)
-    return _recipe(data, Source(path, text))
+    return _recipe(data, RecipeText(path, text))
 
 
 def _change(data: dict[str, Any], change: str) -> None:
@@ -349,7 +314,7 @@ def recipe_from_json(data: dict[str, Any], path: Path) -> Recipe:
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: no recipe")
     named = {"prompt" if key == _KEPT else key: value for key, value in data.items()}
-    return build(Recipe, _without_none(named), Source(path, ""), "")
+    return build(Recipe, _without_none(named), RecipeText(path, ""), "")
 
 
 def _without_none(value: Any) -> Any:
@@ -358,7 +323,7 @@ def _without_none(value: Any) -> Any:
     return [_without_none(v) for v in value] if isinstance(value, list) else value
 
 
-def _recipe(data: dict[str, Any], source: Source) -> Recipe:
+def _recipe(data: dict[str, Any], source: RecipeText) -> Recipe:
     data = {"name": source.path.stem, **data}
     if "student" in data:
         if "students" in data:
@@ -408,7 +373,7 @@ def _spare(data: dict[str, Any]) -> None:
             data["problems"] = {"train": "", **data["problems"]}
 
 
-def _teacher(table: dict[str, Any], source: Source) -> dict[str, Any]:
+def _teacher(table: dict[str, Any], source: RecipeText) -> dict[str, Any]:
     from agentdistill.models import loader
 
     kind = table.pop("model", "endpoint")
@@ -423,7 +388,7 @@ def _teacher(table: dict[str, Any], source: Source) -> dict[str, Any]:
 # --- checking: names that have to exist, and numbers that have to make sense ---
 
 
-def _check(recipe: Recipe, source: Source) -> None:
+def _check(recipe: Recipe, source: RecipeText) -> None:
     """Raise RecipeError, with file and line, for the first thing that does not fit."""
     _check_name(recipe.name, source, "")
     _check_plugin("prompts", recipe.prompt, source, "", "prompt")
@@ -447,14 +412,14 @@ def _check(recipe: Recipe, source: Source) -> None:
     _check_numbers(recipe, source)
 
 
-def _check_plugin(kind: str, name: str, source: Source, table: str, key: str) -> None:
+def _check_plugin(kind: str, name: str, source: RecipeText, table: str, key: str) -> None:
     try:
         registry.check(kind, name)
     except UserError as e:
         raise source.error(str(e), table, key) from e
 
 
-def _check_problems(recipe: Recipe, source: Source) -> None:
+def _check_problems(recipe: Recipe, source: RecipeText) -> None:
     for key in ("train", "test"):
         named, sources = getattr(recipe.problems, key), recipe.problems.sources(key)
         if not isinstance(named, str | None) and (not sources or "" in sources):
@@ -464,7 +429,7 @@ def _check_problems(recipe: Recipe, source: Source) -> None:
             raise source.error(f'"{twice}" is there twice', "problems", key)
 
 
-def _check_sources(recipe: Recipe, collection: str, source: Source) -> None:
+def _check_sources(recipe: Recipe, collection: str, source: RecipeText) -> None:
     sources = sources_of(recipe.collect, collection)
     if not sources and not asks_teacher(recipe.collect, collection):
         raise source.error(f"{collection} names no trajectories", "collect.trajectories", collection)
@@ -475,7 +440,7 @@ def _check_sources(recipe: Recipe, collection: str, source: Source) -> None:
             raise source.error(str(e), "collect.trajectories", collection) from e
 
 
-def _check_on_policy(recipe: Recipe, source: Source) -> None:
+def _check_on_policy(recipe: Recipe, source: RecipeText) -> None:
     settings, names = recipe.on_policy, [student_name(s) for s in recipe.students]
     if settings.student is not None and settings.student not in names:
         raise source.error(unknown("student", settings.student, names), "on_policy", "student")
@@ -493,7 +458,7 @@ def _check_on_policy(recipe: Recipe, source: Source) -> None:
         raise source.error(why, "on_policy", "how")
 
 
-def _check_retriever(tools: ToolsSettings, source: Source) -> None:
+def _check_retriever(tools: ToolsSettings, source: RecipeText) -> None:
     kind, settings = tools.retriever, tools.retriever_settings
     _check_plugin("retrievers", kind, source, "tools", "retriever")
     if tools.search in ("", ()) or (isinstance(tools.search, tuple) and "" in tools.search):
@@ -514,14 +479,14 @@ def _check_retriever(tools: ToolsSettings, source: Source) -> None:
     check_call(builder(kind), {"passages": (), **given, **settings}, source, "tools.retriever_settings")
 
 
-def _check_name(name: str, source: Source, table: str) -> None:
+def _check_name(name: str, source: RecipeText, table: str) -> None:
     if not is_name(name):
         raise source.error(f'name "{name}" {A_NAME}', table, "name")
 
 
-def _check_students(recipe: Recipe, source: Source) -> None:
+def _check_students(recipe: Recipe, source: RecipeText) -> None:
     if not recipe.students:
-        raise source.error("no student to teach", "", "students")
+        raise source.error("no student to train", "", "students")
     for i, student in enumerate(recipe.students):
         _check_name(student_name(student), source, f"students#{i}")
         _check_methods(student.methods, recipe, source, f"students#{i}", "methods")
@@ -533,7 +498,7 @@ def _check_students(recipe: Recipe, source: Source) -> None:
         raise source.error('a student cannot be called "teacher" where the teacher is evaluated too', "students")
 
 
-def _check_methods(methods: tuple[str, ...], recipe: Recipe, source: Source, table: str, key: str) -> None:
+def _check_methods(methods: tuple[str, ...], recipe: Recipe, source: RecipeText, table: str, key: str) -> None:
     for name in methods:
         try:
             m = method(name)
@@ -558,7 +523,7 @@ _AT_LEAST_1 = {
 }
 
 
-def _check_numbers(recipe: Recipe, source: Source) -> None:
+def _check_numbers(recipe: Recipe, source: RecipeText) -> None:
     for table, keys in _AT_LEAST_1.items():
         for key in keys:
             value = getattr(getattr(recipe, table) if table else recipe, key, None)

@@ -86,7 +86,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Run:
+class StoredRun:
     """All that a run folder holds, each stage in a fixed order (students by size, then method)."""
 
     path: Path
@@ -123,12 +123,12 @@ class Run:
         return frozenset(t.id for f in self.filters if f.name == name for t in f.traces)
 
 
-def read_run(path: Path | str) -> Run:
+def read_run(path: Path | str) -> StoredRun:
     """Read a run folder. Raises UserError naming what is missing, and DataError for a file that cannot be read."""
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"{path}: no such run folder; a run is made by: agentdistill run RECIPE.toml")
-    run = Run(
+    run = StoredRun(
         path=path,
         recipe=_read_object(path / "recipe.json"),
         collections=_parts(path, "collect"),

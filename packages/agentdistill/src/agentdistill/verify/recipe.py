@@ -11,7 +11,7 @@ from agentdistill.errors import RecipeError, UserError
 from agentdistill.executors import RaySettings
 from agentdistill.models import loader
 from agentdistill.prompts import load_verifier_prompt
-from agentdistill.recipe.toml import Source, build, check_call
+from agentdistill.recipe.toml import RecipeText, build, check_call
 from agentdistill.registry import unknown
 from agentdistill.training.settings import TrainSettings
 from agentdistill.verify.candidates import SampleSettings
@@ -128,7 +128,7 @@ def load_verify_recipe(path: Path) -> VerifyRecipe:
         raise RecipeError(f"{path}: not UTF-8 text") from e
     except tomllib.TOMLDecodeError as e:
         raise RecipeError(f"{path}: not TOML: {e}") from e
-    source = Source(path, text)
+    source = RecipeText(path, text)
     if "judges" in data:
         raise source.error("[[judges]] is now called [[verifiers]]", "judges")
     given = isinstance(data.get("candidates"), dict) and "test" in data["candidates"]
@@ -140,7 +140,7 @@ def load_verify_recipe(path: Path) -> VerifyRecipe:
     return recipe
 
 
-def _check(recipe: VerifyRecipe, source: Source) -> None:
+def _check(recipe: VerifyRecipe, source: RecipeText) -> None:
     try:
         load_verifier_prompt(recipe.prompt)
     except UserError as e:
@@ -162,7 +162,7 @@ def _check(recipe: VerifyRecipe, source: Source) -> None:
         raise source.error("n above 1 needs a temperature above 0", "sample", "n")
 
 
-def _check_verifiers(recipe: VerifyRecipe, source: Source) -> None:
+def _check_verifiers(recipe: VerifyRecipe, source: RecipeText) -> None:
     for i, verifier in enumerate(recipe.verifiers):
         if verifier.needs_model and verifier.role != "prm":
             check_model(verifier.model, source, f"verifiers#{i}")
@@ -183,7 +183,7 @@ def _check_verifiers(recipe: VerifyRecipe, source: Source) -> None:
             raise source.error(unknown("role", path.removeprefix(ROLE), trained), f"verifiers#{i}", "model")
 
 
-def check_model(table: dict[str, Any], source: Source, where: str) -> None:
+def check_model(table: dict[str, Any], source: RecipeText, where: str) -> None:
     """Raise RecipeError unless a table names a kind of model and settings that it has."""
     settings = dict(table)
     kind = settings.pop("model", "endpoint")
