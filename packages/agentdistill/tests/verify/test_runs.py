@@ -206,10 +206,10 @@ def test_a_judge_that_the_recipe_no_longer_has_says_nothing(recipe, tmp_path, ca
     [
         (("corpus.jsonl", "other.jsonl"), ["facts"]),
         (("[tools]", "[sandbox]\nwall_s = 3.0\n\n[tools]"), ["toolv", "sums"]),
-        (('name = "small"', 'name = "small"\nstyle = "tiny"'), ["toolv", "sums", "reward", "facts"]),
+        (('name = "small"', 'name = "small"\nprompt = "tiny"'), ["toolv", "sums", "reward", "facts"]),
     ],
 )
-def test_another_sandbox_corpus_or_style_judges_anew(change, changed, recipe, tmp_path, capsys):
+def test_another_sandbox_corpus_or_prompt_judges_anew(change, changed, recipe, tmp_path, capsys):
     for name in ("corpus", "other"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"title": name, "text": f"{name}: apples, pears"}) + "\n")
     facts = '[[verifiers]]\nname = "facts"\nrole = "facts"\nk = 1\nmodel = { model = "scripted", replies = "" }\n'
