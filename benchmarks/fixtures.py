@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import UserError
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.types import End, Message, Problem, Source, Step, StepStatus, Trace
 
 _NAMES = ("Mara", "Jonas", "Ines", "Tom", "Leila", "Oskar", "Nora", "Pavel", "Greta", "Samir")
@@ -42,10 +42,12 @@ def problem(i: int) -> Problem:
 def solved(i: int) -> Trace:
     """The ``i``-th problem with its program as one agent step, about 130 tokens in all."""
     made, program = _made(i)
-    style = load_style("compact")
-    reply = Message("assistant", style.action("", program), Source.MODEL)
+    template = load_prompt("compact")
+    reply = Message("assistant", template.action("", program), Source.MODEL)
     step = Step(reply, StepStatus.FINAL, program)
-    return Trace(f"t{i}", made, "agent", "made up", style.agent(made.question, ()), (step,), End.ANSWERED, made.answer)
+    return Trace(
+        f"t{i}", made, "agent", "made up", template.agent(made.question, ()), (step,), End.ANSWERED, made.answer
+    )
 
 
 def _made(i: int) -> tuple[Problem, str]:

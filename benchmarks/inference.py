@@ -34,7 +34,7 @@ from agentdistill.errors import UserError
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model, load_model
 from agentdistill.models.weights import has_bfloat16, locate
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.types import Request, Sample, Sampling, StopReason, Trace
 from benchmarks.fixtures import arguments, in_process, peak_mb, problem, quiet
 
@@ -124,12 +124,12 @@ def run(job: Job) -> dict[str, Any]:
         model = _Plain(job)
     else:
         model = load_model("local", path=job.path, dtype=job.dtype, device="cpu", batch_size=job.batch_size)
-    style, settings = load_style("compact"), RolloutSettings(1, Sampling(max_new_tokens=job.max_new_tokens))
+    template, settings = load_prompt("compact"), RolloutSettings(1, Sampling(max_new_tokens=job.max_new_tokens))
     problems = [problem(i) for i in range(job.n)]
     traces: dict[int, Trace] = {}
     with Environment(()) as environment:
         episodes = [
-            partial(rollout, problem=p, environment=environment, style=style, settings=settings) for p in problems
+            partial(rollout, problem=p, environment=environment, template=template, settings=settings) for p in problems
         ]
         groups = groups_of(model, episodes, range(job.n))
         started, cpu = time.perf_counter(), time.process_time()
@@ -248,7 +248,7 @@ def _measure_gguf(quantization: str, options: argparse.Namespace) -> list[dict[s
     path, most, n = locate(options.model), max(options.rows), options.threads
     with tempfile.TemporaryDirectory() as folder:
         out, name = Path(folder) / "gguf", Path(path).name
-        made = write_gguf(Path(path), out, name=name, style=load_style("tiny"), quantization=quantization)
+        made = write_gguf(Path(path), out, name=name, template=load_prompt("tiny"), quantization=quantization)
         settings: dict[str, Any] = {"batch_size": most, "threads": n, "device": "cpu"}
         ours = load_model("local", path=path, kv_reuse_gb=0, **settings)
         theirs = load_model("gguf", path=str(made.path), **settings)
@@ -283,9 +283,9 @@ def _compare_engines(
 def _requests(rows: int, n_tokens: int, number: int) -> list[Request]:
     """Different prompts every round, so that neither engine has read them before."""
     sampling = Sampling(max_new_tokens=n_tokens)
-    style = load_style("tiny")
+    template = load_prompt("tiny")
     questions = [f"{QUESTIONS[i % len(QUESTIONS)]} ({number + 1}.{i})" for i in range(rows)]
-    return [Request(style.agent(q, ()), sampling) for q in questions]
+    return [Request(template.agent(q, ()), sampling) for q in questions]
 
 
 def _speed(model: Model, requests: Sequence[Request]) -> float:

@@ -38,7 +38,7 @@ from agentdistill.environment import Environment
 from agentdistill.errors import UserError
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model, load_model
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.stats import Interval, mean_interval, paired_difference, paired_ratio
 from agentdistill.tools.search import search_tool
@@ -188,11 +188,11 @@ class _Actor(_Timed):
 def _timed(actor: _Actor, environment: Environment, problems: Sequence[Problem], size: int) -> dict[str, float]:
     """One run of all problems, ``size`` at a time. Raises RuntimeError where an episode left its script."""
     actor.batch_size, actor.seconds, actor.preparing_s = size, 0.0, 0.0
-    style, settings = load_style(_STYLE), RolloutSettings(max_steps=5, sampling=Sampling(max_new_tokens=200))
+    template, settings = load_prompt(_PROMPT), RolloutSettings(max_steps=5, sampling=Sampling(max_new_tokens=200))
     traces: dict[int, Trace] = {}
 
     def episode(problem: Problem) -> Callable[[Model], Awaitable[Trace]]:
-        return lambda model: rollout(model, problem, environment, style, settings)
+        return lambda model: rollout(model, problem, environment, template, settings)
 
     groups = groups_of(actor, [episode(p) for p in problems], range(len(problems)))
     started = time.perf_counter()
@@ -221,13 +221,13 @@ def _problem(i: int) -> Problem:
 
 
 _N_STEPS = 4
-_STYLE = "tiny"
+_PROMPT = "tiny"
 
 
 def _script(question: str) -> tuple[str, ...]:
     """What is said turn by turn: two searches, a sum over their results, the answer."""
     first, second = re.findall(r"\d+", question)
-    action = load_style(_STYLE).action
+    action = load_prompt(_PROMPT).action
     read = "x, y = [int(t.split(' km long')[0].split()[-1]) for t in (a, b)]"
     return (
         action(
@@ -332,7 +332,7 @@ def measure_votes(
     n_samples: int = 8,
     rounds: int = 2,
     settings: RolloutSettings = RolloutSettings(),  # noqa: B008  frozen
-    style: str = "tiny",
+    prompt: str = "tiny",
 ) -> dict[str, Any]:
     """Run every way ``rounds`` times over the problems, after a round on the first batch that is not counted.
 
@@ -349,7 +349,7 @@ def measure_votes(
         for name, vote in ways.items():
             some = problems[: model.batch_size] if r < 0 else problems
             how = RolloutSettings(settings.max_steps, settings.sampling, seed=max(r, 0), consistency=vote)
-            asyncio.run(_run(model, environment, some, how, style, _Way() if r < 0 else found[name], r))
+            asyncio.run(_run(model, environment, some, how, prompt, _Way() if r < 0 else found[name], r))
     return _result(model, found, n_samples, rounds, len(problems))
 
 
@@ -358,15 +358,15 @@ async def _run(
     environment: Environment,
     problems: Sequence[Problem],
     settings: RolloutSettings,
-    style: str,
+    prompt: str,
     way: _Way,
     round_: int,
 ) -> None:
     """One round of one way, batch by batch."""
-    timed, said = _Timed(model), load_style(style)
+    timed, template = _Timed(model), load_prompt(prompt)
 
     def episode(problem: Problem) -> Callable[[Model], Awaitable[Trace]]:
-        return lambda m: rollout(m, problem, environment, said, settings)
+        return lambda m: rollout(m, problem, environment, template, settings)
 
     def keep(_: int, trace: Trace) -> None:
         if trace.end is End.FAULT:

@@ -126,7 +126,7 @@ def _recipe(folder: Path, kind: str, teacher: TeacherSettings, n_problems: int, 
         students=(StudentSettings(base="tinyworld:0.3M", methods=("agent-distill",)),),
         tools=tools,
         collect=CollectSettings(max_steps=6, max_new_tokens=160, compare_prefix=False),
-        style="tiny",
+        prompt="tiny",
         executor="ray",
     )
     return replace(recipe, sandbox=replace(recipe.sandbox, mode=mode))  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ retriever = ad.build_retriever("bm25", ad.load_corpus("tinyworld"))
 
 # What model code may call: functions with type hints and a docstring. It runs in a sandbox without network and files.
 tools = [ad.search_tool(retriever)]
-prompt = ad.load_style("tiny")
+prompt = ad.load_prompt("tiny")
 settings = ad.RolloutSettings(max_steps=STEPS, sampling=ad.Sampling(max_new_tokens=160))
 
 

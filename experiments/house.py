@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGES = ("agentdistill", "anyrig")
-GENERATED = ("table.md", "experiments.md", "evaluation.md", "tinyworld-facts.md", "tinyworld-math.md")
+GENERATED = ("keys.md", "table.md", "experiments.md", "evaluation.md", "tinyworld-facts.md", "tinyworld-math.md")
 
 
 def main() -> None:

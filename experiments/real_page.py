@@ -16,8 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agentdistill.methods import NAMES
 from agentdistill.report.run import method_label
-from agentdistill.report.tables import METHODS, grid
+from agentdistill.report.tables import grid
 from agentdistill.stats import percent, points
 
 PAGE = Path("docs/real.md")
@@ -150,7 +151,7 @@ def _filled(match: re.Match[str]) -> str:
 
 def _evaluations(report: Report) -> list[Any]:
     students = [e for e in report["evaluations"] if e["role"] != "teacher"]
-    return sorted(students, key=lambda e: METHODS.index(e["method"]))
+    return sorted(students, key=lambda e: NAMES.index(e["method"]))
 
 
 def _families(report: Report) -> list[str]:

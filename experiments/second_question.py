@@ -38,7 +38,7 @@ async def main(weights: str, n: int) -> None:
     before = [*asked[1:], asked[0]]
     with run.environment(run.recipe.evaluate) as environment:
         model = load_model("local", path=weights, device="cpu", batch_size=24)
-        agents = [Agent(model, environment, run.style, settings, ignore_system=i) for i in (False, True)]
+        agents = [Agent(model, environment, run.template, settings, ignore_system=i) for i in (False, True)]
         shown, ignoring = agents
         firsts = await asyncio.gather(*(ask(shown, [("user", p.question)], f"conversation {p.id}") for p in before))
         told("the first question", before, firsts)

@@ -126,7 +126,7 @@ def test_corpora(fails: Fails, tmp_path: Path, text: str | None) -> None:
         (r"\[collect\]", "[colect]", r'toml:15: unknown key "colect"; did you mean "collect"\?'),
         ("epochs = 1", 'epochs = "one"', r"toml:20: epochs has to be a whole number, got 'one'"),
         ("epochs = 1", "epochs = 0", r"toml:20: train.epochs must be at least 1, got 0"),
-        ('style = "tiny"', 'style = "tinny"', r'toml:2: unknown prompt template "tinny"; did you mean "tiny"\?'),
+        ('prompt = "tiny"', 'prompt = "tinny"', r'toml:2: unknown prompt template "tinny"; did you mean "tiny"\?'),
         ('"cot-distill"', '"cot-distil"', r'toml:35: unknown method "cot-distil"; did you mean "cot-distill"\?'),
         (
             r"\[train\]",

@@ -196,3 +196,19 @@ def test_candidates_are_drawn_as_the_paper_draws_them(environment: Environment) 
     _, model = run(by_turn([write("final_answer(3)")]), environment)
     sampling = model.requests[0].sampling
     assert (sampling.temperature, sampling.top_p) == (0.4, 0.8)
+
+
+def test_the_first_thought_begins_every_candidate_of_the_first_step(environment: Environment) -> None:
+    def say(request: Request, i: int) -> str:
+        if request.prefix:
+            return "\n" + write(f"print({i % 2})", "")
+        return write("final_answer(3)") if len(request.messages) > 2 else "Count them.\n\nThere are 3.\n\nAnswer: 3"
+
+    model = Scripted(say)
+    settings = RolloutSettings(first_thought_prefix=True, consistency=Consistency(n=3))
+    trace = asyncio.run(rollout(model, PROBLEM, environment, tiny, settings))
+    first, second = trace.steps
+    assert first.reply.prefix == "Thought: Count them."
+    assert first.candidates
+    assert all(c.content.startswith("Thought: Count them.") for c in first.candidates)
+    assert (second.reply.prefix, trace.answer) == ("", "3")

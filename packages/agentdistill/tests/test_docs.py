@@ -22,13 +22,10 @@ from tiny_models import save_checkpoint
 
 import agentdistill
 from agentdistill import methods, recipe
-from agentdistill.batching import RaySettings
+from agentdistill.cli import main
 from agentdistill.models import loader
 from agentdistill.recipe import load_recipe
 from agentdistill.store import read_traces
-from agentdistill.tools.mcp import McpServer
-from agentdistill.training import TrainSettings
-from agentdistill.types import Consistency
 
 ROOT = Path(__file__).parents[3]
 SOURCE = Path(agentdistill.__file__).parent
@@ -175,26 +172,6 @@ def test_examples_of_the_docstrings_run(path, tmp_path, monkeypatch):
 
 # --- the tables of settings -------------------------------------------------------------------------------------------
 
-SECTIONS = {
-    "[problems]": recipe.ProblemsSettings,
-    "[tools]": recipe.ToolsSettings,
-    "[tools.mcp.NAME]": McpServer,
-    "[sandbox]": recipe.SandboxSettings,
-    "[collect]": recipe.CollectSettings,
-    "[filter]": recipe.FilterSettings,
-    "[student]": recipe.StudentSettings,
-    "[train]": TrainSettings,
-    "[evaluate]": recipe.EvaluateSettings,
-    "[evaluate.consistency]": Consistency,
-    "[rounds]": recipe.RoundsSettings,
-    "[on_policy]": recipe.OnPolicySettings,
-    "[ray]": RaySettings,
-}
-TABLES = {
-    "problems", "teacher", "students", "tools", "sandbox", "collect", "filter", "train", "train_cot", "evaluate",
-    "rounds", "on_policy", "ray",
-}  # fmt: skip
-
 
 def section(page: str, heading: str) -> str:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
@@ -213,33 +190,27 @@ def written(value: object) -> str:
     return "not set" if value is None else json.dumps(value)
 
 
-@pytest.mark.parametrize("heading", SECTIONS)
-def test_the_table_holds_every_key_and_its_default(heading):
-    told = rows(section("recipes.md", heading))
-    known = {f.name: f for f in dataclasses.fields(SECTIONS[heading]) if not dataclasses.is_dataclass(f.default)}
-    known.pop("train_cot", None)  # spelt out from [train.cot], never written
-    assert {k for k in told if k not in methods.METHODS} == known.keys()
-    for name, f in known.items():
-        if f.default is dataclasses.MISSING:
-            assert told[name] == (
-                "needed" if f.default_factory is dataclasses.MISSING else written(f.default_factory())
-            )
-        elif name != "name":
-            assert told[name] == written(f.default), name
+def test_the_page_of_keys_is_what_the_command_prints(capsys):
+    assert main(["recipe", "keys"]) == 0
+    assert capsys.readouterr().out == (ROOT / "docs" / "keys.md").read_text(encoding="utf-8")
 
 
-def test_the_table_of_the_top_level_holds_every_key():
-    told = rows(section("recipes.md", "Top level"))
-    known = {f.name: f for f in dataclasses.fields(recipe.Recipe) if f.name not in TABLES}
+def test_every_key_of_a_recipe_says_what_it_means():
+    told, known = recipe.meanings(), recipe.tables()
     assert told.keys() == known.keys()
-    assert {n: told[n] for n in known if n != "name"} == {
-        n: written(f.default) for n, f in known.items() if n != "name"
-    }
+    for table, settings in known.items():
+        inside = "" if table == "top level" else f"{table}."
+        inner = {name.removeprefix(inside) for name in known if name.startswith(inside)}
+        not_written = {"students", "train_cot", "settings"}
+        assert told[table].keys() == {f.name for f in dataclasses.fields(settings)} - inner - not_written, table
 
 
-def test_every_method_is_told_of():
-    told = rows(section("recipes.md", "[student]"))
-    assert {k for k in told if k in methods.METHODS} == methods.METHODS.keys()
+def test_every_flag_of_a_method_is_told_of_with_what_it_is_for():
+    told = rows(section("recipes.md", "Methods"))
+    for flag, loops in told.items():
+        names = [name for name in methods.NAMES if flag in name]
+        assert {name.split("-")[0] for name in names} == ({"agent", "cot"} if loops == "both" else {loops})
+    assert {f"-{flag}" for name in methods.NAMES for flag in name.split("-")[1:]} == told.keys()
 
 
 @pytest.mark.parametrize("kind", ["endpoint", "gguf", "local", "scripted"])

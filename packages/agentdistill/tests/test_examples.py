@@ -12,8 +12,8 @@ from small_run import question, recipe_with, write_inputs
 
 from agentdistill.errors import DataError
 from agentdistill.pipeline import run_recipe
-from agentdistill.prompts import load_style
-from agentdistill.prompts.examples import ExampleStyle, read_examples
+from agentdistill.prompts import load_prompt
+from agentdistill.prompts.examples import ExampleTemplate, read_examples
 from agentdistill.recipe import Recipe, load_recipe
 from agentdistill.registry import names
 from agentdistill.store import read_traces, write_jsonl
@@ -45,19 +45,19 @@ def prompted(path: Path, **tables: dict[str, object]) -> Recipe:
 
 @pytest.mark.parametrize("name", names("prompts"))
 def test_examples_stand_between_the_system_and_the_question(name: str, tmp_path: Path) -> None:
-    style = load_style(name)
-    shown = ExampleStyle(style, read_examples(written(tmp_path, ROWS)))
-    system, asked = style.agent("How long?", [])
+    template = load_prompt(name)
+    shown = ExampleTemplate(template, read_examples(written(tmp_path, ROWS)))
+    system, asked = template.agent("How long?", [])
     first, *turns, last = shown.agent("How long?", [])
     assert (first, last) == (system, asked)
     assert [m.role for m in turns] == ["user", "assistant", "user", "assistant", "user", "assistant"]
-    assert turns[0] == style.agent(question(90), [])[-1]
+    assert turns[0] == template.agent(question(90), [])[-1]
     assert turns[1].content == LOOK
-    assert turns[2].content == style.observation("[1] Aren 90: 490 km")
+    assert turns[2].content == template.observation("[1] Aren 90: 490 km")
     assert {m.source for m in turns} == {Source.PROMPT}
     thought = shown.cot("How long?")
-    assert [m.content for m in thought[1:-1]] == [style.cot(question(90))[-1].content, "90 and 400.\n\nAnswer: 490"]
-    assert (shown.THOUGHT, shown.AGENT_STOP) == (style.THOUGHT, style.AGENT_STOP)
+    assert [m.content for m in thought[1:-1]] == [template.cot(question(90))[-1].content, "90 and 400.\n\nAnswer: 490"]
+    assert (shown.THOUGHT, shown.AGENT_STOP) == (template.THOUGHT, template.AGENT_STOP)
 
 
 @pytest.mark.parametrize(

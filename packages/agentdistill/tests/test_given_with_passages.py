@@ -11,7 +11,7 @@ from agentdistill.progress import Silent
 from agentdistill.recipe import load_recipe
 from agentdistill.store import read_traces
 
-RECIPE = """style = "compact"
+RECIPE = """prompt = "compact"
 [collect.trajectories]
 cot = "given.jsonl"
 cot-rag = "given.jsonl"
@@ -53,7 +53,7 @@ def test_the_question_is_opened_again_with_what_search_finds(tmp_path: Path, mon
     assert plain.prompt[-1].content == ROW["question"]
     passages = "[1] Naj: Naj is a town on the Aren, a river ...\n[2] Aren: A river."
     assert beside.prompt[-1].content == f"{passages}\n\nQuestion: {ROW['question']}"
-    assert beside.prompt == ours.style.cot(ROW["question"], ours.passages(ROW["question"]))
+    assert beside.prompt == ours.template.cot(ROW["question"], ours.passages(ROW["question"]))
     assert beside.steps == plain.steps
     assert (beside.correct, beside.method) == (True, "cot-rag")
     assert ours.corpus_facts() == {"n_passages": 3, "n_duplicates": 0}

@@ -15,7 +15,7 @@ from agentdistill.types import End, Trace
 
 RECIPE = """\
 name = "paid"
-style = "tiny"
+prompt = "tiny"
 [problems]
 train = "{folder}/train.jsonl"
 [sandbox]

@@ -266,7 +266,7 @@ def test_full_training_needs_more_memory_than_an_adapter():
     """A model of 1.54 billion parameters, the shape of Qwen2.5-1.5B."""
     from transformers import AutoConfig
 
-    from agentdistill.pipeline.estimate import training_gb
+    from agentdistill.pipeline.training import training_gb
     from agentdistill.training import TrainSettings
 
     config = AutoConfig.for_model(

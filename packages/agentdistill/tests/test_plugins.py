@@ -25,7 +25,7 @@ from agentdistill.types import End, Trace
 EXAMPLE = Path(__file__).parents[3] / "examples" / "plugin"
 RECIPE = """
 name = "roman"
-style = "roman"
+prompt = "roman"
 [problems]
 train = "roman:train:12"
 test = "roman:test:8"
@@ -178,7 +178,7 @@ def without_packages(monkeypatch):
     [
         ('task "tinyworld"', lambda: ad.load_problems("tinyworld:train:2")),
         ('task "tinyworld"', lambda: ad.load_corpus("tinyworld")),
-        ('prompt template "tiny"', lambda: ad.load_style("tiny")),
+        ('prompt template "tiny"', lambda: ad.load_prompt("tiny")),
         ('weights "tinyworld"', lambda: locate("tinyworld:0.3M")),
     ],
 )

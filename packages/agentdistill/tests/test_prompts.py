@@ -1,4 +1,4 @@
-"""Every prompt style keeps the protocol, and what a style promises the model is what the loop does."""
+"""Every prompt template keeps the protocol, and what a template promises the model is what the loop does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agentdistill.errors import UserError
 from agentdistill.parse import parse_action
-from agentdistill.prompts import format_passages, load_style, standard
+from agentdistill.prompts import format_passages, load_prompt, standard
 from agentdistill.registry import names
 from agentdistill.retrieval import Passage
 from agentdistill.tools import Tool
@@ -23,13 +23,17 @@ def look(place: str) -> str:
 
 
 @pytest.fixture(params=names("prompts"))
-def style(request: pytest.FixtureRequest) -> Any:
-    return load_style(request.param)
+def template(request: pytest.FixtureRequest) -> Any:
+    return load_prompt(request.param)
 
 
-def test_openings_end_with_the_question(style: Any) -> None:
+def test_openings_end_with_the_question(template: Any) -> None:
     passages = [Passage("Aren", "A river.")]
-    openings = [style.agent("How long?", [Tool.of(look)]), style.cot("How long?"), style.cot("How long?", passages)]
+    openings = [
+        template.agent("How long?", [Tool.of(look)]),
+        template.cot("How long?"),
+        template.cot("How long?", passages),
+    ]
     for messages in openings:
         assert all(isinstance(m, Message) and m.source is Source.PROMPT for m in messages)
         assert messages[-1].role == "user"
@@ -42,10 +46,10 @@ def test_openings_end_with_the_question(style: Any) -> None:
 def test_text_goes_in_as_it_is(text: str) -> None:
     """No question or observation is taken for a template."""
     for name in names("prompts"):
-        style = load_style(name)
-        assert style.observation(text).endswith(text)
-        assert style.cot(text)[-1].content.endswith(text)
-        assert style.agent(text, [])[-1].content.endswith(text)
+        template = load_prompt(name)
+        assert template.observation(text).endswith(text)
+        assert template.cot(text)[-1].content.endswith(text)
+        assert template.agent(text, [])[-1].content.endswith(text)
 
 
 def test_the_standard_style_shows_every_tool() -> None:
@@ -65,4 +69,4 @@ def test_passages_are_numbered_lines() -> None:
 
 def test_unknown_styles_name_the_nearest() -> None:
     with pytest.raises(UserError, match='unknown prompt template "standart"; did you mean "standard"'):
-        load_style("standart")
+        load_prompt("standart")

@@ -118,6 +118,7 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, add: str, why: str)
         ("base = ", "bass = ", r'mine.toml:7: unknown key "bass" in \[student\]; did you mean "base"'),
         ("[problems]\n", "problems = 3\n[problem]\n", r"mine.toml:1: problems has to be a table, got 3"),
         ("[problems]\n", "jobs = 0\n[problems]\n", r"mine.toml:1: jobs has to be at least 1"),
+        ("[problems]\n", "style = 'tiny'\n[problems]\n", r'mine.toml:1: "style" is now called "prompt"$'),
         ("[problems]\n", "seed = -1\n[problems]\n", r"mine.toml:1: seed has to be from 0"),
         ("[problems]\n", "name = '..'\n[problems]\n", r"mine.toml:1: name \"..\" has to be letters"),
         ("[problems]\n", "name = 'a.old-1'\n[problems]\n", r"mine.toml:1: name"),
@@ -202,9 +203,9 @@ def test_a_run_keeps_its_recipe(tmp_path: Path) -> None:
 def test_settings_given_beside_the_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(SMALLEST)
-    changes = ["train.epochs=3", "problems.limit_test = 50", "style=tiny", "student.base=x/y", "train.cot.epochs=4"]
+    changes = ["train.epochs=3", "problems.limit_test = 50", "prompt=tiny", "student.base=x/y", "train.cot.epochs=4"]
     recipe = load_recipe(path, changes)
-    assert (recipe.train.epochs, recipe.problems.limit_test, recipe.style) == (3, 50, "tiny")
+    assert (recipe.train.epochs, recipe.problems.limit_test, recipe.prompt) == (3, 50, "tiny")
     assert recipe.students[0].base == "x/y"
     assert recipe.train_cot is not None
     assert recipe.train_cot.epochs == 4
@@ -218,7 +219,7 @@ def test_settings_given_beside_the_file(tmp_path: Path) -> None:
         (".epochs=1", "write TABLE.KEY=VALUE"),
         ("train.epoch=1", 'unknown key "epoch"'),
         ("train.epochs=many", "epochs"),
-        ("style.name=x", "style has to be text"),
+        ("prompt.name=x", "prompt has to be text"),
         ("teacher.url.port=1", '"url" is no table'),
     ],
 )

@@ -46,8 +46,8 @@ def environment() -> Iterator[Environment]:
         yield made
 
 
-def run(model: Any, environment: Environment, style: Any = tiny, **settings: Any) -> Trace:
-    return asyncio.run(rollout(model, PROBLEM, environment, style, RolloutSettings(**settings)))
+def run(model: Any, environment: Environment, template: Any = tiny, **settings: Any) -> Trace:
+    return asyncio.run(rollout(model, PROBLEM, environment, template, RolloutSettings(**settings)))
 
 
 @pytest.mark.parametrize(
@@ -203,14 +203,14 @@ def test_what_the_user_must_mend_is_raised(environment: Environment) -> None:
 
 def test_prompt_seed_and_stops_of_every_request(environment: Environment) -> None:
     model = Scripted([act("x = 1"), DONE])
-    trace = run(model, environment, style=standard, seed=7, sampling=Sampling(0.5, 0.9, 77))
+    trace = run(model, environment, template=standard, seed=7, sampling=Sampling(0.5, 0.9, 77))
     first, second = model.requests
     assert first.messages == trace.prompt
     assert second.messages == trace.messages[:-1]
     assert first.sampling == Sampling(0.5, 0.9, 77, standard.AGENT_STOP)
     assert len({first.seed, second.seed}) == 2
     again = Scripted([act("x = 1"), DONE])
-    run(again, environment, style=standard, seed=7, sampling=Sampling(0.5, 0.9, 77))
+    run(again, environment, template=standard, seed=7, sampling=Sampling(0.5, 0.9, 77))
     assert [r.seed for r in again.requests] == [r.seed for r in model.requests]
     assert seed_of(1, "a") != seed_of(1, "b")
 

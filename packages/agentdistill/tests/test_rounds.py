@@ -78,7 +78,7 @@ def students(monkeypatch: pytest.MonkeyPatch) -> dict[str, Watched]:
         loaded[f"{number} {weights.name}"] = model = Watched(number)
         return model
 
-    monkeypatch.setattr("agentdistill.pipeline.rounds.load_student", load)
+    monkeypatch.setattr("agentdistill.pipeline.collect.load_student", load)
     teacher = Watched(1)
     loaded["teacher"] = teacher
     monkeypatch.setattr("agentdistill.pipeline.run.Run.teacher", lambda run: teacher)

@@ -15,11 +15,10 @@ from small_run import question, replies, write_inputs
 from tiny_models import save_checkpoint
 
 from agentdistill.cli import build_parser, main
-from agentdistill.cli.serve import loaded
+from agentdistill.cli.student import loaded
 from agentdistill.models.scripted import Scripted
-from agentdistill.pipeline.layout import trained
-from agentdistill.pipeline.run import Run
-from agentdistill.prompts import load_style
+from agentdistill.pipeline.run import Run, trained
+from agentdistill.prompts import load_prompt
 from agentdistill.recipe import load_recipe
 from agentdistill.serve import Asked, read_chat
 
@@ -87,8 +86,8 @@ def test_a_gguf_file_says_the_same(
     """Run by llama.cpp where that is installed, else dequantised."""
     from agentdistill.exchange import write_gguf
 
-    style = load_style("tiny")
-    made = write_gguf(student, tmp_path / "out", name="student", style=style, quantization="f32")
+    template = load_prompt("tiny")
+    made = write_gguf(student, tmp_path / "out", name="student", template=template, quantization="f32")
     taken = asked(capsys, bare, "--weights", made.path)
     assert words(taken) == words(asked(capsys, run))
 
@@ -122,7 +121,7 @@ def test_serving_takes_it_from_there_too(verb: str, where: str, url: str, bare: 
 
     with loaded(args) as agent:
         trace = asyncio.run(ask_it())
-    assert trace.prompt == load_style("tiny").agent(ASKED, ())
+    assert trace.prompt == load_prompt("tiny").agent(ASKED, ())
     assert (agent.name, trace.answer) == (("student", None) if where == "folder" else ("far:raw", "401"))
 
 

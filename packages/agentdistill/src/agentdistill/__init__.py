@@ -32,7 +32,7 @@ _NAMES = {
     "load_corpus": "api",
     "load_model": "models",
     "load_problems": "api",
-    "load_style": "prompts",
+    "load_prompt": "prompts",
     "parse_action": "parse",
     "rollout": "loop",
     "run": "api",
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from agentdistill.loop import rollout as rollout
     from agentdistill.models import load_model as load_model
     from agentdistill.parse import parse_action as parse_action
-    from agentdistill.prompts import load_style as load_style
+    from agentdistill.prompts import load_prompt as load_prompt
     from agentdistill.retrieval import Passage as Passage
     from agentdistill.retrieval import build_retriever as build_retriever
     from agentdistill.sandbox import Sandbox as Sandbox

@@ -18,7 +18,7 @@ from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.models import Model, load_model
 from agentdistill.pipeline import run_recipe
 from agentdistill.problems import load_problems as load_file
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.recipe import load_recipe
 from agentdistill.retrieval import Passage, Retriever
 from agentdistill.stats import Interval, wilson
@@ -124,7 +124,7 @@ def _episodes(
     settings: RolloutSettings | None,
 ) -> list[Trace]:
     loaded = load_model("local", path=model) if isinstance(model, str) else model
-    template, settings = load_style(prompt), settings or RolloutSettings(sampling=Sampling(max_new_tokens=512))
+    template, settings = load_prompt(prompt), settings or RolloutSettings(sampling=Sampling(max_new_tokens=512))
     offered = (*([search_tool(retriever)] if retriever is not None else []), *tools)
     done: dict[int, Trace] = {}
 

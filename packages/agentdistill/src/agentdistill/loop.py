@@ -18,7 +18,7 @@ from agentdistill.environment import CUT_CODE, NO_CODE, NO_REPLY, Environment, E
 from agentdistill.errors import InfrastructureError, RefusedError
 from agentdistill.models import Model, is_out_of_context
 from agentdistill.parse import extract_answer, first_thought, parse_action, split_reasoning
-from agentdistill.prompts import Style
+from agentdistill.prompts import PromptTemplate
 from agentdistill.retrieval import Passage
 from agentdistill.store import seed_of
 from agentdistill.types import (
@@ -85,11 +85,11 @@ class Action:
         """Whether it parsed and ran to its end."""
         return self.execution.status in (StepStatus.OK, StepStatus.FINAL)
 
-    def step(self, style: Style, others: Sequence[Action] = ()) -> Step:
+    def step(self, template: PromptTemplate, others: Sequence[Action] = ()) -> Step:
         """The step on record. It keeps what the model is told, unless it was the last one, and what was not chosen."""
         e, observation = self.execution, None
         if e.status is not StepStatus.FINAL:
-            observation = Message("user", style.observation(e.observation), Source.ENVIRONMENT)
+            observation = Message("user", template.observation(e.observation), Source.ENVIRONMENT)
         candidates = tuple(a.candidate() for a in others)
         return Step(self.reply, e.status, self.code, observation, e.tool_calls, candidates)
 
@@ -300,7 +300,7 @@ async def rollout(
     model: Model,
     problem: Problem,
     environment: Environment,
-    style: Style,
+    template: PromptTemplate,
     settings: RolloutSettings,
     *,
     method: str = "agent",
@@ -319,14 +319,14 @@ async def rollout(
     """
     trace = _blank(model, problem, method, settings, trace_id)
     policy = Policy(model, seed_of(settings.seed, trace.id), settings.sampling)
-    prompt = opening or style.agent(problem.question, environment.tools)
+    prompt = opening or template.agent(problem.question, environment.tools)
     steps: list[Step] = []
     own: Workspace | None = None
     try:
-        prefix = await _first_thought_prefix(policy, problem, style) if settings.first_thought_prefix else ""
+        prefix = await _first_thought_prefix(policy, problem, template) if settings.first_thought_prefix else ""
         if workspace is None:
             own = workspace = environment.open()
-        turn = _Turn(policy, workspace, style, settings, problem.kind)
+        turn = _Turn(policy, workspace, template, settings, problem.kind)
         end, answer = End.OUT_OF_STEPS, None
         for _ in range(settings.max_steps):
             taken = await turn.take([*prompt, *_said(steps)], prefix)
@@ -334,7 +334,7 @@ async def rollout(
                 end = End.OUT_OF_CONTEXT
                 break
             action, others = taken
-            steps.append(action.step(style, others))
+            steps.append(action.step(template, others))
             if on_step is not None:
                 on_step(steps[-1])
             prefix = ""
@@ -359,13 +359,13 @@ class _Turn:
 
     policy: Policy
     workspace: Workspace
-    style: Style
+    template: PromptTemplate
     settings: RolloutSettings
     kind: str
 
     async def take(self, messages: Sequence[Message], prefix: str) -> tuple[Action, tuple[Action, ...]] | None:
         """The action taken and those that were not; None where the conversation does not fit the context."""
-        stop, vote = self.style.AGENT_STOP, self.settings.consistency
+        stop, vote = self.template.AGENT_STOP, self.settings.consistency
         if vote is not None:
             return await act_consistently(
                 self.policy, messages, prefix, stop, self.workspace, vote, self.settings.sampling, self.kind
@@ -380,19 +380,19 @@ def _said(steps: Sequence[Step]) -> list[Message]:
     return [m for s in steps for m in (s.reply, s.observation) if m is not None]
 
 
-async def _first_thought_prefix(policy: Policy, problem: Problem, style: Style) -> str:
+async def _first_thought_prefix(policy: Policy, problem: Problem, template: PromptTemplate) -> str:
     """y1 of arXiv 2505.17612 section 3.1: the first step of the model's own chain of thought, to begin an agent's."""
-    sample = await policy.ask(style.cot(problem.question), stop=("\n\n",))
+    sample = await policy.ask(template.cot(problem.question), stop=("\n\n",))
     if is_only_reasoning(reply_of(sample)) and sample.stop is StopReason.STOP_STRING:
-        sample = await policy.ask(style.cot(problem.question))  # the empty line stood in its reasoning
+        sample = await policy.ask(template.cot(problem.question))  # the empty line stood in its reasoning
     thought = first_thought(sample.text)
-    return style.THOUGHT + thought if thought else ""
+    return template.THOUGHT + thought if thought else ""
 
 
 async def chain_of_thought(
     model: Model,
     problem: Problem,
-    style: Style,
+    template: PromptTemplate,
     settings: RolloutSettings,
     *,
     passages: Sequence[Passage] = (),
@@ -402,7 +402,7 @@ async def chain_of_thought(
     """One chain-of-thought answer, as a trace of a single step. ``passages`` are put beside the question."""
     trace = _blank(model, problem, method, settings, trace_id)
     policy = Policy(model, seed_of(settings.seed, trace.id), settings.sampling)
-    prompt = style.cot(problem.question, passages)
+    prompt = template.cot(problem.question, passages)
     try:
         sample = await policy.ask(prompt)
     except (InfrastructureError, RefusedError) as e:

@@ -16,8 +16,7 @@ from tiny_models import save_checkpoint
 from agentdistill.environment import Environment
 from agentdistill.errors import InfrastructureError, UserError
 from agentdistill.models.scripted import Scripted
-from agentdistill.pipeline.layout import trained
-from agentdistill.pipeline.run import Run
+from agentdistill.pipeline.run import Run, trained
 from agentdistill.recipe import load_recipe
 from agentdistill.types import Problem, Request, Sample
 from benchmarks import __main__ as command

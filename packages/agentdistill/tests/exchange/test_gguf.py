@@ -24,14 +24,13 @@ from agentdistill.exchange.llamacpp import modelfile, turns_of
 from agentdistill.models.chat import ChatFormat
 from agentdistill.models.gguf_file import WAYS, llama3_factors
 from agentdistill.models.weights import load_tokenizer, locate
-from agentdistill.pipeline.layout import trained
-from agentdistill.pipeline.run import Run
-from agentdistill.prompts import load_style
+from agentdistill.pipeline.run import Run, trained
+from agentdistill.prompts import load_prompt
 from agentdistill.recipe import load_recipe
 from agentdistill.store import write_jsonl
 from agentdistill.types import Message, Sampling, Source
 
-STYLE = load_style("tiny")
+TEMPLATE = load_prompt("tiny")
 TINY = locate("tinyworld:0.3M")
 # What the names of transformers are in llama.cpp, for the layers that all these models have.
 PARTS = {
@@ -87,7 +86,7 @@ def pairs_apart(array, n_heads: int):
 @pytest.mark.parametrize("kind", ["qwen3", "qwen2", "llama"])
 def test_every_tensor_comes_back_bit_by_bit_in_f32(tmp_path, kind):
     student = save_student(tmp_path / "student", kind)
-    made = write_gguf(student, tmp_path / "out", name="s", style=STYLE, quantization="f32")
+    made = write_gguf(student, tmp_path / "out", name="s", template=TEMPLATE, quantization="f32")
     found, header = read(made.path)
     wanted = load_file(student / "model.safetensors")
     assert {expected_name(k) for k in wanted} == set(found)
@@ -110,7 +109,7 @@ def test_a_student_of_tinyworld_comes_back_too():
     from pathlib import Path
 
     with tempfile.TemporaryDirectory() as folder:
-        made = write_gguf(Path(TINY), Path(folder) / "out", name="TinyWorld 0.3M", style=STYLE)
+        made = write_gguf(Path(TINY), Path(folder) / "out", name="TinyWorld 0.3M", template=TEMPLATE)
         found, header = read(made.path)
         wanted = load_file(f"{TINY}/model.safetensors")
         assert set(found) == {expected_name(k) for k in wanted if k != "lm_head.weight"}
@@ -124,7 +123,7 @@ def test_a_student_of_tinyworld_comes_back_too():
 def test_quantised_tensors_are_near_and_what_cannot_be_quantised_is_said(tmp_path, quantization, error):
     """``error`` is a step of the kind, as a share of the greatest weight: 1/8 with 4 bits, 1/16 with 5."""
     student = save_student(tmp_path / "student", "qwen3", intermediate_size=80)
-    made = write_gguf(student, tmp_path / "out", name="s", style=STYLE, quantization=quantization)
+    made = write_gguf(student, tmp_path / "out", name="s", template=TEMPLATE, quantization=quantization)
     found, _ = read(made.path)
     for key, array in load_file(student / "model.safetensors").items():
         got, stored = found[expected_name(key)]
@@ -148,7 +147,7 @@ def test_another_reader_of_such_files_gets_the_same_model(tmp_path, kind):
 
     head = 128 if kind == "qwen3" else None  # that reader knows the families' usual widths only
     student = save_student(tmp_path / "student", kind, head_dim=head)
-    made = write_gguf(student, tmp_path / "out", name="s", style=STYLE, quantization="f32")
+    made = write_gguf(student, tmp_path / "out", name="s", template=TEMPLATE, quantization="f32")
     ids = torch.arange(3, 40)[None]
     with torch.inference_mode():
         wanted = AutoModelForCausalLM.from_pretrained(student)(ids).logits
@@ -167,7 +166,7 @@ def test_an_adapter_is_put_into_its_base_first(tmp_path):
     )
     tuned.save_pretrained(tmp_path / "student")
     AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "student")
-    made = write_gguf(tmp_path / "student", tmp_path / "out", name="s", style=STYLE, quantization="f32")
+    made = write_gguf(tmp_path / "student", tmp_path / "out", name="s", template=TEMPLATE, quantization="f32")
     found, _ = read(made.path)
     layer = tuned.merge_and_unload().model.layers[1].self_attn.v_proj.weight
     before = AutoModelForCausalLM.from_pretrained(base).model.layers[1].self_attn.v_proj.weight
@@ -177,7 +176,7 @@ def test_an_adapter_is_put_into_its_base_first(tmp_path):
 
 def test_the_vocabulary_is_the_tokenizers(tmp_path):
     student = save_checkpoint(tmp_path / "student", "qwen3", hidden=32)
-    made = write_gguf(student, tmp_path / "out", name="s", style=STYLE)
+    made = write_gguf(student, tmp_path / "out", name="s", template=TEMPLATE)
     tokenizer = build_tokenizer("qwen3")
     _, header = read(made.path)
     tokens = header["tokenizer.ggml.tokens"]
@@ -202,7 +201,7 @@ def test_a_tokenizer_that_cuts_as_gpt_2_does_is_known_exactly_and_another_is_tol
 
     tokenizer = AutoTokenizer.from_pretrained(TINY)
     code = "town = search('Ilva Marten')\nfinal_answer(town[:{i}])"
-    steps = [STYLE.action("I look it up.", code.replace("{i}", str(i))) for i in range(9)]
+    steps = [TEMPLATE.action("I look it up.", code.replace("{i}", str(i))) for i in range(9)]
     near = nearest_cut(tokenizer, steps)
     assert near == nearest_cut(tokenizer, steps)
     assert near.is_exact, "its words may hold underscores: only a way that hardly cuts at all leaves them whole"
@@ -260,7 +259,7 @@ def test_what_ollama_feeds_a_model_is_what_it_was_trained_on(tmp_path, name, bos
         pair = (bos, tokenizer.bos_token_id)
         tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"{bos} $A", special_tokens=[pair])
     tokenizer.save_pretrained(student)
-    write_gguf(student, tmp_path / "out", name="s", style=STYLE, quantization="q8_0")
+    write_gguf(student, tmp_path / "out", name="s", template=TEMPLATE, quantization="q8_0")
     reader = gguf.GGUFReader(next((tmp_path / "out").glob("*.gguf")))
     before = [tokenizer.bos_token_id] if reader.fields["tokenizer.ggml.add_bos_token"].contents() else []
     template = re.search(r'TEMPLATE """(.*?)"""', (tmp_path / "out" / "Modelfile").read_text(), re.S)
@@ -310,16 +309,16 @@ def test_what_cannot_be_written_is_told_in_one_line(tmp_path, change, said):
     config = json.loads((student / "config.json").read_text())
     (student / "config.json").write_text(json.dumps({**config, **change}))
     with pytest.raises(ModelError, match=said) as caught:
-        write_gguf(student, tmp_path / "out", name="s", style=STYLE)
+        write_gguf(student, tmp_path / "out", name="s", template=TEMPLATE)
     assert "\n" not in str(caught.value)
 
 
 def test_other_tokenizers_and_kinds_are_refused(tmp_path):
     student = save_checkpoint(tmp_path / "student", "gemma", hidden=32)
     with pytest.raises(ModelError, match="not byte-level BPE"):
-        write_gguf(student, tmp_path / "out", name="s", style=STYLE)
+        write_gguf(student, tmp_path / "out", name="s", template=TEMPLATE)
     with pytest.raises(UserError, match="there are: f32"):
-        write_gguf(student, tmp_path / "out", name="s", style=STYLE, quantization="q9")
+        write_gguf(student, tmp_path / "out", name="s", template=TEMPLATE, quantization="q9")
 
 
 def test_the_command_writes_a_folder_for_ollama(tmp_path, capsys):

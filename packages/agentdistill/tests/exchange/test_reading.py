@@ -13,12 +13,12 @@ from small_run import write_inputs
 from tiny_models import build_tokenizer
 
 from agentdistill.errors import DataError, RecipeError
-from agentdistill.exchange import in_style, read_trajectories
+from agentdistill.exchange import in_template, read_trajectories
 from agentdistill.exchange.reading import _trace
 from agentdistill.filters import filter_traces
 from agentdistill.models.chat import ChatFormat
 from agentdistill.pipeline import run_recipe
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.recipe import load_recipe
 from agentdistill.store import read_traces
 from agentdistill.types import End, Source, StepStatus
@@ -73,10 +73,10 @@ def test_the_papers_own_log(tmp_path):
     assert [m.source for m in trace.messages] == [
         Source.PROMPT, Source.PROMPT, Source.MODEL, Source.ENVIRONMENT, Source.MODEL, Source.ENVIRONMENT, Source.MODEL,
     ]  # fmt: skip
-    ours = in_style(trace, load_style("standard"), ())
-    assert ours.prompt == load_style("standard").agent(PAPER["question"], ())
+    ours = in_template(trace, load_prompt("standard"), ())
+    assert ours.prompt == load_prompt("standard").agent(PAPER["question"], ())
     assert ours.steps[0].observation.content == "Observation:\nAren: a river of 412 km."
-    tiny = in_style(trace, load_style("tiny"), ())
+    tiny = in_template(trace, load_prompt("tiny"), ())
     assert tiny.steps[0].observation.content == "Observation: Aren: a river of 412 km."
     assert filter_traces([trace])[1]["no_parse_error"] == 1
 
@@ -138,7 +138,7 @@ def test_reasoning_is_kept_apart(tmp_path):
 def test_what_was_read_is_what_is_learned(tmp_path):
     [trace] = read_trajectories(write(tmp_path / "log.jsonl", [PAPER])).traces
     chat = ChatFormat(build_tokenizer("qwen2_5"))
-    [example] = chat.examples(in_style(trace, load_style("standard"), ()).messages)
+    [example] = chat.examples(in_template(trace, load_prompt("standard"), ()).messages)
     learned = chat.decode([i for i, t in zip(example.input_ids, example.trained, strict=True) if t])
     for step in trace.steps:
         assert step.reply.content in learned
@@ -199,7 +199,7 @@ def test_a_recipe_trains_on_them_without_a_teacher(tmp_path):
     source = write(tmp_path / "log.jsonl", [*rows, {"text": "none"}])
     recipe = tmp_path / "given.toml"
     recipe.write_text(f"""
-style = "tiny"
+prompt = "tiny"
 [collect.trajectories]
 agent = {json.dumps(source)}
 [sandbox]

@@ -16,9 +16,8 @@ from tiny_models import build_tokenizer, save_checkpoint
 from agentdistill.cli import main
 from agentdistill.errors import DataError, ModelError, UserError
 from agentdistill.exchange import read_trajectories, write_dataset, write_model
-from agentdistill.pipeline.layout import trained
-from agentdistill.pipeline.run import Run
-from agentdistill.prompts import load_style
+from agentdistill.pipeline.run import Run, trained
+from agentdistill.prompts import load_prompt
 from agentdistill.recipe import load_recipe
 from agentdistill.store import write_jsonl
 from agentdistill.tools import load_tools
@@ -82,8 +81,8 @@ def load_functions_of(code, folder):
 def test_a_model_loads_and_its_card_has_the_runs_numbers(tmp_path):
     student = save_checkpoint(tmp_path / "student", hidden=16)
     (student / "training.json").write_text('{"base": "owner/base"}')
-    style = load_style("standard")
-    folder = write_model(student, tmp_path / "out", name="s", style=style, evaluations=EVALUATIONS)
+    template = load_prompt("standard")
+    folder = write_model(student, tmp_path / "out", name="s", template=template, evaluations=EVALUATIONS)
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(folder)
@@ -97,11 +96,11 @@ def test_a_model_loads_and_its_card_has_the_runs_numbers(tmp_path):
     assert "| agent-distill | rivers | 75.0% | 60.0–85.0 | 40 | 1 | 2 |" in text
     assert "def final_answer(answer)" in text
     with pytest.raises(UserError, match="not empty"):
-        write_model(student, folder, name="s", style=style)
+        write_model(student, folder, name="s", template=template)
     with pytest.raises(ModelError, match="nothing to merge"):
-        write_model(student, tmp_path / "other", name="s", style=style, merge=True)
+        write_model(student, tmp_path / "other", name="s", template=template, merge=True)
     with pytest.raises(ModelError, match="holds no model"):
-        write_model(tmp_path / "nothing", tmp_path / "other", name="s", style=style)
+        write_model(tmp_path / "nothing", tmp_path / "other", name="s", template=template)
 
 
 def test_an_adapter_stays_one_or_is_merged(tmp_path):
@@ -116,13 +115,13 @@ def test_an_adapter_stays_one_or_is_merged(tmp_path):
     student = tmp_path / "student"
     tuned.save_pretrained(student)
     AutoTokenizer.from_pretrained(base).save_pretrained(student)
-    style, sampling = load_style("tiny"), Sampling(0.5, 0.9, 64)
-    adapter = write_model(student, tmp_path / "adapter", name="a", style=style, sampling=sampling)
+    template, sampling = load_prompt("tiny"), Sampling(0.5, 0.9, 64)
+    adapter = write_model(student, tmp_path / "adapter", name="a", template=template, sampling=sampling)
     head, _ = card(adapter)
     assert head["library_name"] == "peft"
     assert "base_model" not in head, "a folder of this machine is no name"
     assert json.loads((adapter / "generation_config.json").read_text())["temperature"] == 0.5
-    merged = write_model(student, tmp_path / "merged", name="a", style=style, merge=True)
+    merged = write_model(student, tmp_path / "merged", name="a", template=template, merge=True)
     assert card(merged)[0]["library_name"] == "transformers"
     ids = torch.tensor([[5, 6, 7, 8]])
     with torch.inference_mode():
@@ -158,7 +157,7 @@ def test_whoever_serves_it_stops_where_its_turns_end(tmp_path, convention, turn_
     student = tmp_path / "student"
     get_peft_model(model, LoraConfig(r=2, init_lora_weights=False, target_modules=["q_proj"])).save_pretrained(student)
     tokenizer.save_pretrained(student)
-    out = write_model(student, tmp_path / "out", name="a", style=load_style("tiny"), merge=merge)
+    out = write_model(student, tmp_path / "out", name="a", template=load_prompt("tiny"), merge=merge)
     generation = json.loads((out / "generation_config.json").read_text())
     assert generation["eos_token_id"] == ends
     assert "repetition_penalty" not in generation, "it was evaluated without"
@@ -199,7 +198,7 @@ def test_adapters_on_shared_embeddings_are_merged_into_what_they_were_trained_as
     expected = tuned(ids).logits
     tuned.save_pretrained(tmp_path / "student")
     AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path / "student")
-    merged = write_model(tmp_path / "student", tmp_path / "out", name="a", style=load_style("tiny"), merge=True)
+    merged = write_model(tmp_path / "student", tmp_path / "out", name="a", template=load_prompt("tiny"), merge=True)
     found = AutoModelForCausalLM.from_pretrained(merged).eval()(ids).logits
     assert torch.allclose(expected, found, atol=1e-4)
 

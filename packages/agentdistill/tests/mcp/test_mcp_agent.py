@@ -26,8 +26,7 @@ from tiny_models import save_checkpoint
 
 from agentdistill.errors import InfrastructureError
 from agentdistill.models.scripted import Scripted
-from agentdistill.pipeline.layout import trained
-from agentdistill.pipeline.run import Run
+from agentdistill.pipeline.run import Run, trained
 from agentdistill.recipe import load_recipe
 from agentdistill.serve import ServeSettings
 from agentdistill.tools.mcp import McpConnection, McpServer, ToolFailed
@@ -164,7 +163,7 @@ SLOW_SERVER = """
 import asyncio
 from agentdistill.environment import Environment
 from agentdistill.models.scripted import Scripted
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.loop import RolloutSettings
 from agentdistill.serve import Agent, ServeSettings, run_server
 
@@ -174,7 +173,7 @@ async def slow(request):
     return "Thought: done.\\nCode:\\n```py\\nfinal_answer('in time')\\n```"
 
 with Environment(mode="process") as environment:
-    agent = Agent(Scripted(slow, name="student"), environment, load_style("tiny"), RolloutSettings())
+    agent = Agent(Scripted(slow, name="student"), environment, load_prompt("tiny"), RolloutSettings())
     run_server(agent, ServeSettings(port=0, mcp=True))
 """
 

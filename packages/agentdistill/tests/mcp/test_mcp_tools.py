@@ -26,7 +26,7 @@ from agentdistill.errors import InfrastructureError, RecipeError, UserError
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models.scripted import Scripted
 from agentdistill.pipeline.run import Run
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.recipe import load_recipe, recipe_from_json
 from agentdistill.sandbox import Limits
 from agentdistill.tools import describe
@@ -132,7 +132,7 @@ def test_an_agent_works_with_them_errs_and_recovers(tools):
     model = Scripted([act("print(price('desk'))"), act("final_answer(order('stool', n=2)['total'] + price('lamp'))")])
     with Environment(list(tools.values()), mode="process", limits=Limits(wall_s=60, memory_mb=256)) as environment:
         problem = Problem("p", "What do two stools and a lamp cost?", "89", "math")
-        trace = asyncio.run(rollout(model, problem, environment, load_style("standard"), RolloutSettings()))
+        trace = asyncio.run(rollout(model, problem, environment, load_prompt("standard"), RolloutSettings()))
     assert (trace.end, trace.correct) == (End.ANSWERED, True)
     assert "there is no desk" in trace.steps[0].observation.content
     assert [c.name for c in trace.steps[1].tool_calls] == ["order", "price"]
@@ -158,7 +158,7 @@ def test_an_outage_is_a_fault_and_no_mistake_of_the_models(unwell, status):
     with Environment(tools, mode="process", limits=Limits(wall_s=60, memory_mb=256)) as environment:
 
         def played():
-            return asyncio.run(rollout(model, problem, environment, load_style("standard"), RolloutSettings()))
+            return asyncio.run(rollout(model, problem, environment, load_prompt("standard"), RolloutSettings()))
 
         trace = played()
         assert (trace.end, trace.correct) == (End.FAULT, None)

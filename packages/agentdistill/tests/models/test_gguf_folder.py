@@ -23,7 +23,7 @@ from agentdistill.models import load_model
 from agentdistill.models.dequantize import cache_folder
 from agentdistill.models.gguf_file import llama3_factors, n_parameters
 from agentdistill.models.weights import check_base, hub_name, locate
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.recipe import StudentSettings, student_name
 
 PARTS = {
@@ -214,7 +214,9 @@ def test_a_student_that_was_exported_comes_back_as_it_was(tmp_path, family, more
         parameter.data.add_(torch.randn_like(parameter) * 0.1)
     model.save_pretrained(tmp_path / "student")
     tokenizer.save_pretrained(tmp_path / "student")
-    made = write_gguf(tmp_path / "student", tmp_path / "out", name="s", style=load_style("tiny"), quantization="f32")
+    made = write_gguf(
+        tmp_path / "student", tmp_path / "out", name="s", template=load_prompt("tiny"), quantization="f32"
+    )
     again = AutoModelForCausalLM.from_pretrained(locate(str(made.path)))
     ids = torch.arange(3, 40)[None]
     with torch.inference_mode():

@@ -12,10 +12,10 @@ from agentdistill.errors import ModelError
 from agentdistill.exchange import write_gguf
 from agentdistill.models import load_model
 from agentdistill.models.weights import locate
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.types import Message, Request, Sampling, Source, StopReason
 
-STYLE = load_style("tiny")
+TEMPLATE = load_prompt("tiny")
 QUESTIONS = (
     "What is 17 * 23 + 4?",
     "Who founded the town where Ilva Marten was born?",
@@ -41,7 +41,7 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gguf")
     student = Path(locate("tinyworld:0.3M"))
     return {
-        q: write_gguf(student, folder / q, name="student", style=STYLE, quantization=q).path
+        q: write_gguf(student, folder / q, name="student", template=TEMPLATE, quantization=q).path
         for q in ("f32", "f16", "q8_0")
     }
 
@@ -57,7 +57,7 @@ def theirs(files):
 
 
 def requests(sampling: Sampling = Sampling(max_new_tokens=48), **more) -> list[Request]:  # noqa: B008  frozen
-    return [Request(STYLE.agent(q, ()), sampling, **more) for q in QUESTIONS]
+    return [Request(TEMPLATE.agent(q, ()), sampling, **more) for q in QUESTIONS]
 
 
 def write(model, asked):
@@ -78,7 +78,7 @@ def test_greedy_outputs_are_those_of_transformers(ours, theirs):
 @needs_llama
 def test_the_next_step_of_an_episode_starts_from_the_last_one(ours, theirs):
     def episode(model):
-        said = [STYLE.agent(q, ()) for q in QUESTIONS]
+        said = [TEMPLATE.agent(q, ()) for q in QUESTIONS]
         out = []
         for _ in range(3):
             samples = write(model, [Request(m, Sampling(max_new_tokens=24)) for m in said])

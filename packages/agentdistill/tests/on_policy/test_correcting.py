@@ -15,13 +15,13 @@ from agentdistill.filters import filter_traces
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models.scripted import Scripted
 from agentdistill.on_policy import as_lesson, correct, n_given, prefixes, teachers_part
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.store import dumps, from_dict
 from agentdistill.types import End, Problem, Request, Source, StepStatus, Trace
 from tinyworld import prompts as tiny
 
 PROBLEM = Problem("p", "What is 6 * 7 + 1?", "43", "math")
-STYLE = load_style("tiny")
+TEMPLATE = load_prompt("tiny")
 SETTINGS = RolloutSettings(max_steps=5)
 
 
@@ -35,7 +35,7 @@ def act(environment: Environment, *codes: str) -> Trace:
     """A student that writes these, one a step."""
     student = Scripted([tiny.action("Mine.", code) for code in codes], name="student")
     settings = replace(SETTINGS, max_steps=len(codes))
-    return asyncio.run(rollout(student, PROBLEM, environment, STYLE, settings))
+    return asyncio.run(rollout(student, PROBLEM, environment, TEMPLATE, settings))
 
 
 def teacher(request: Request) -> str:
@@ -52,7 +52,7 @@ def accept(trace: Trace) -> bool:
 def corrected(environment: Environment, trace: Trace, tries: int = 9, model: Scripted | None = None) -> Trace:
     assert trace.correct is False
     who = model or Scripted(teacher, name="teacher")
-    return asyncio.run(correct(who, trace, environment, STYLE, SETTINGS, accept, tries))
+    return asyncio.run(correct(who, trace, environment, TEMPLATE, SETTINGS, accept, tries))
 
 
 @pytest.mark.parametrize(

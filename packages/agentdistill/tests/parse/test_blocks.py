@@ -43,7 +43,7 @@ def test_no_block_is_no_action(text: str) -> None:
 
 @given(st.text(alphabet=st.characters(exclude_characters="`\r", exclude_categories=["Cs"])), st.text(max_size=30))
 def test_what_the_style_writes_is_what_is_read(code: str, thought: str) -> None:
-    """Whatever the code, the block that a style makes of it gives it back."""
+    """Whatever the code, the block that a template makes of it gives it back."""
     if "`" not in thought and "<code>" not in thought + code:
         found = parse_action(tiny.action(thought, code))
         assert found in (code.rstrip(), textwrap.dedent(code).rstrip()) if code.strip() else found is None

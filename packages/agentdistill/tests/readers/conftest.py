@@ -10,7 +10,7 @@ import pytest
 from published_rows import GSM8K, write
 
 from agentdistill.environment import Environment
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.readers import Collection, read_sources
 from agentdistill.tasks.benchmarks import FOLDER_VARIABLE
 from agentdistill.tools import Tool
@@ -39,11 +39,11 @@ Read = Callable[..., Collection]
 
 @pytest.fixture
 def read(environment: Environment) -> Read:
-    """Reads sources in the compact style; ``searching`` offers a search tool."""
+    """Reads sources in the compact prompt template; ``searching`` offers a search tool."""
 
-    def go(*sources: str, method: str = "agent", style: str = "compact", searching: bool = False) -> Collection:
+    def go(*sources: str, method: str = "agent", prompt: str = "compact", searching: bool = False) -> Collection:
         tools = (Tool.of(search),) if searching else ()
-        return read_sources(sources, method, load_style(style), tools, environment)
+        return read_sources(sources, method, load_prompt(prompt), tools, environment)
 
     return go
 

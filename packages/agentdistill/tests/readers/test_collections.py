@@ -17,7 +17,7 @@ from agentdistill.store import dumps, from_dict, read_traces
 from agentdistill.types import Trace
 
 RECIPE = """
-style = "compact"
+prompt = "compact"
 [collect.trajectories]
 agent = {agent}
 cot = {cot}
@@ -61,8 +61,8 @@ def test_sources_follow_one_another_and_ids_differ(gsm8k, read, tmp_path):
     assert [t.id for t in read(source, str(chats), source).traces] == ["gsm8k-train-1", "c", "gsm8k-train-1/2"]
 
 
-def test_the_other_styles_words(gsm8k, read):
-    said = read(f"gsm8k@{gsm8k}", style="standard").traces[0].steps[0].reply.content
+def test_the_words_of_another_prompt_template(gsm8k, read):
+    said = read(f"gsm8k@{gsm8k}", prompt="standard").traces[0].steps[0].reply.content
     assert said.startswith("Code:\n```python\n# Ada baked rolls on Tuesday\n")
 
 

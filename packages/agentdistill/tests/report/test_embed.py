@@ -9,7 +9,7 @@ from synthetic_run import HOSTILE, Message, Problem, final_step
 
 from agentdistill.report import page
 from agentdistill.report.page import embed, sample, script_json
-from agentdistill.report.run import Part, Run, outcome, read_run
+from agentdistill.report.run import Part, StoredRun, outcome, read_run
 from agentdistill.types import End, Score, Source, Step, StepStatus, Trace
 
 
@@ -74,7 +74,7 @@ def test_a_heavy_run_is_cut_to_weight(tmp_path):
         Trace(f"{i}", Problem(f"{i}", f"{i}" * 900, "a", family="f"), "agent", "m", (), (), End.ANSWERED)
         for i in range(1000, 1400)
     ]
-    run = Run(tmp_path, {}, (), (), (), (Part("evaluate", "x--agent", tuple(heavy)),))
+    run = StoredRun(tmp_path, {}, (), (), (), (Part("evaluate", "x--agent", tuple(heavy)),))
     packed = embed(run, max_chars=400_000)
     assert sum(map(len, packed["strings"])) <= 400_000
     assert 50 <= len(packed["traces"]) < packed["total"] == 400
@@ -82,7 +82,7 @@ def test_a_heavy_run_is_cut_to_weight(tmp_path):
 
 def test_a_runaway_text_is_cut_and_says_so(tmp_path):
     long = Trace("1", Problem("1", "q" * 50_000, "a"), "agent", "m", (), (), End.ANSWERED)
-    packed = embed(Run(tmp_path, {}, (), (), (), (Part("evaluate", "x--agent", (long,)),)))
+    packed = embed(StoredRun(tmp_path, {}, (), (), (), (Part("evaluate", "x--agent", (long,)),)))
     question = packed["strings"][packed["traces"][0]["q"]]
     assert len(question) < page.MAX_FIELD + 100
     assert question.endswith("30,000 more characters are in traces.jsonl")

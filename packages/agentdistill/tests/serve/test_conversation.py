@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentdistill.parse import parse_action
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.registry import names
 from agentdistill.serve.conversation import Chat, Shelf, as_step, opening, read_chat
 from agentdistill.serve.outcome import Refused
@@ -48,10 +48,10 @@ def last_turn(said):
 
 @pytest.mark.parametrize("name", names("prompts"))
 def test_the_prompt_holds_everything_that_was_said_in_order(name):
-    style = load_style(name)
+    template = load_prompt(name)
     chat = Chat("And the Orv?", (("user", "How long is the Aren?"), ("assistant", "412")), "Answer in km.")
-    system, first, answer, second = opening(chat, style, ())
-    assert system == style.agent("anything", ())[0]
+    system, first, answer, second = opening(chat, template, ())
+    assert system == template.agent("anything", ())[0]
     assert first.content == "Answer in km.\n\nHow long is the Aren?"
     assert answer.role == "assistant"
     assert parse_action(answer.content) == "final_answer('412')"
@@ -60,7 +60,7 @@ def test_the_prompt_holds_everything_that_was_said_in_order(name):
 
 @given(st.text(alphabet=st.characters(exclude_characters="`", exclude_categories=["Cs"])))
 def test_an_earlier_answer_is_shown_as_code_that_gives_it(answer):
-    code = parse_action(as_step(answer, load_style("tiny")))
+    code = parse_action(as_step(answer, load_prompt("tiny")))
     given_answer = []
     exec(code, {"final_answer": given_answer.append})
     assert given_answer == [answer]

@@ -23,9 +23,8 @@ from agentdistill.environment import Environment  # noqa: E402
 from agentdistill.errors import UserError  # noqa: E402
 from agentdistill.loop import RolloutSettings  # noqa: E402
 from agentdistill.models.scripted import Scripted  # noqa: E402
-from agentdistill.pipeline.layout import trained  # noqa: E402
-from agentdistill.pipeline.run import Run  # noqa: E402
-from agentdistill.prompts import load_style  # noqa: E402
+from agentdistill.pipeline.run import Run, trained  # noqa: E402
+from agentdistill.prompts import load_prompt  # noqa: E402
 from agentdistill.recipe import load_recipe  # noqa: E402
 from agentdistill.serve import Agent, ServeSettings, create_app  # noqa: E402
 
@@ -117,7 +116,7 @@ def nothing_is_loaded(monkeypatch):
     def load(*args, **settings):
         raise AssertionError("the model was loaded first")
 
-    monkeypatch.setattr("agentdistill.cli.serve.loaded", load)
+    monkeypatch.setattr("agentdistill.cli.student.loaded", load)
 
 
 def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(run, nothing_is_loaded, capsys):
@@ -162,6 +161,6 @@ def test_an_application_says_which_extra_it_lacks(monkeypatch):
     monkeypatch.delitem(sys.modules, "agentdistill.serve._mcp", raising=False)
     monkeypatch.delattr("agentdistill.serve._mcp", raising=False)
     with Environment(mode="process") as environment:
-        agent = Agent(Scripted("x"), environment, load_style("tiny"), RolloutSettings())
+        agent = Agent(Scripted("x"), environment, load_prompt("tiny"), RolloutSettings())
         with pytest.raises(UserError, match=r"agentdistill\[serve,mcp\]"):
             create_app(agent, ServeSettings(mcp=True))

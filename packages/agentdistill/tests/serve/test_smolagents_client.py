@@ -27,13 +27,13 @@ from agentdistill.exchange.smolagents import in_our_words, observed
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.pipeline import run_recipe
 from agentdistill.pipeline.run import find_student, load_student, open_run
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.types import End, Message, Problem, Sampling
 from tinyworld.prompts import action
 
 PYTHON = os.environ.get("SMOLAGENTS_PYTHON", sys.executable)
 CLIENT = Path(__file__).parents[1] / "fixtures" / "smolagents_client.py"
-STYLE = load_style("tiny")
+TEMPLATE = load_prompt("tiny")
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_its_loop_and_ours_take_the_same_steps(run, i):
     model = Overheard(load_student(run, find_student(run)))
     with run.environment(run.recipe.evaluate) as environment:
         settings = RolloutSettings(4, Sampling(max_new_tokens=200))
-        ours = asyncio.run(rollout(model, Problem("p", asked, ""), environment, run.style, settings))
+        ours = asyncio.run(rollout(model, Problem("p", asked, ""), environment, run.template, settings))
         alone, model.heard = model.heard, []
         with served(model, environment) as up:
             theirs = drive(run, up.url, up.agent.name, asked)
@@ -103,7 +103,7 @@ def test_its_loop_and_ours_take_the_same_steps(run, i):
     assert theirs["told"] == theirs["answer"] == ours.answer
     assert [thought(s["said"]) for s in theirs["steps"]] == [thought(s.reply.content) for s in ours.steps]
     assert [s["code"] for s in theirs["steps"]] == [s.code for s in ours.steps]
-    seen = [STYLE.observation(observed(f"Observation:\n{s['observed']}")) for s in theirs["steps"]]
+    seen = [TEMPLATE.observation(observed(f"Observation:\n{s['observed']}")) for s in theirs["steps"]]
     assert seen[:-1] == [s.observation.content for s in ours.steps[:-1]] != []
     assert [words(m) for m in model.heard] == 2 * [words(m) for m in alone], "once the agent, once step by step"
 
@@ -135,9 +135,9 @@ def test_what_a_code_agent_says_reads_as_our_environment_says_it():
         ("tool-response", f"{ran}401\nLast output from code snippet:\nNone"),
         ("user", "New task:\nAnd how wide?"),
     ]
-    assert in_our_words(memory, STYLE) == [
-        *STYLE.agent("How long?", ()),
+    assert in_our_words(memory, TEMPLATE) == [
+        *TEMPLATE.agent("How long?", ()),
         Message("assistant", "Thought: ..."),
-        Message("user", STYLE.observation("401")),
+        Message("user", TEMPLATE.observation("401")),
         Message("user", "And how wide?"),
     ]

@@ -218,8 +218,8 @@ def test_a_page_says_what_it_shows():
 
 
 def test_curves_in_a_run_are_a_section_of_its_report(tmp_path):
-    from agentdistill.pipeline.reporting import is_reported
-    from agentdistill.pipeline.reporting import write_report as write
+    from agentdistill.pipeline import is_reported
+    from agentdistill.pipeline import write_report as write
     from agentdistill.progress import Silent
     from agentdistill.store import write_jsonl
     from agentdistill.types import End, Message, Source, Step, StepStatus, Trace

@@ -16,7 +16,7 @@ from agentdistill.environment import Environment
 from agentdistill.errors import RecipeError
 from agentdistill.loop import RolloutSettings, chain_of_thought
 from agentdistill.models.scripted import Scripted
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.types import Problem
 from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, write_pools
@@ -206,10 +206,10 @@ def test_a_judge_that_the_recipe_no_longer_has_says_nothing(recipe, tmp_path, ca
     [
         (("corpus.jsonl", "other.jsonl"), ["facts"]),
         (("[tools]", "[sandbox]\nwall_s = 3.0\n\n[tools]"), ["toolv", "sums"]),
-        (('name = "small"', 'name = "small"\nstyle = "tiny"'), ["toolv", "sums", "reward", "facts"]),
+        (('name = "small"', 'name = "small"\nprompt = "tiny"'), ["toolv", "sums", "reward", "facts"]),
     ],
 )
-def test_another_sandbox_corpus_or_style_judges_anew(change, changed, recipe, tmp_path, capsys):
+def test_another_sandbox_corpus_or_prompt_judges_anew(change, changed, recipe, tmp_path, capsys):
     for name in ("corpus", "other"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"title": name, "text": f"{name}: apples, pears"}) + "\n")
     facts = '[[verifiers]]\nname = "facts"\nrole = "facts"\nk = 1\nmodel = { model = "scripted", replies = "" }\n'
@@ -425,7 +425,7 @@ def test_several_trajectories_are_judged_and_one_wins():
         return f"```py\nprint(6 * 7 == {re.search('Answer: ([0-9]+)', said)[1]})\n```"
 
     async def solve(model, name):
-        return await chain_of_thought(model, problem, load_style("standard"), RolloutSettings(), trace_id=name)
+        return await chain_of_thought(model, problem, load_prompt("standard"), RolloutSettings(), trace_id=name)
 
     settings = VerifierSettings(name="toolv", role="code", k=2, model={"model": "scripted", "replies": ""})
     with Environment() as environment:
@@ -469,7 +469,7 @@ def test_answers_are_compared_and_checked_by_what_they_are(tries, kind, chosen):
         return f"Claim: where it lies -> {word}\nVerification: Yes"
 
     async def solve(model, name):
-        return await chain_of_thought(model, problem, load_style("standard"), RolloutSettings(), trace_id=name)
+        return await chain_of_thought(model, problem, load_prompt("standard"), RolloutSettings(), trace_id=name)
 
     with Environment() as environment:
         kit = Kit(environment, build_retriever("bm25", [Passage("Bonn", "Bonn lies on the Rhine.")]))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentdistill.errors import ModelError, RefusedError
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.types import Problem, Request, Sample, StopReason
 from agentdistill.verify.candidates import SampleSettings, sample_pools
 from agentdistill.verify.types import Pool
@@ -41,7 +41,7 @@ def sample(model: Sampler, words: Sequence[str], folder: Path, n: int = 2) -> li
     environment: Any = nullcontext
     model.asked.clear()
     return sample_pools(
-        problems, SampleSettings(n=n), load_style("tiny"), lambda: model, folder / "j.jsonl", environment=environment
+        problems, SampleSettings(n=n), load_prompt("tiny"), lambda: model, folder / "j.jsonl", environment=environment
     )
 
 

@@ -27,7 +27,7 @@ VERBS = {
     "serve": "a distilled student behind an OpenAI endpoint, with a chat page",
     "mcp": "a distilled student as an MCP server on the standard streams",
     "export": "a student, or trajectories, as a folder for the hub",
-    "show": "list a run's traces, or print one",
+    "show": "list a run's trajectories, or print one",
     "compare": "paired differences between two runs",
     "recipe": "print a recipe with every default",
     "grade": "score stored predictions",
@@ -50,7 +50,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     for name, about in VERBS.items():
         sub = verbs.add_parser(name, help=about, description=about[0].upper() + about[1:] + ".")
         if only in (None, name):
-            importlib.import_module(f"{__name__}.{_MODULES.get(name, name)}").add(sub, name)
+            importlib.import_module(f"{__name__}.{_MODULES[name]}").add(sub, name)
     return parser
 
 
@@ -73,14 +73,13 @@ class _Verb(argparse.ArgumentParser):
 
 
 _MODULES = {
-    **dict.fromkeys(("run", "collect", "filter", "train", "evaluate", "on-policy"), "run"),
-    **dict.fromkeys(("init", "recipe"), "recipe"),
+    **dict.fromkeys(("init", "recipe", "run", "collect", "filter", "train", "evaluate", "on-policy"), "run"),
+    **dict.fromkeys(("ask", "serve", "mcp", "export"), "student"),
     **dict.fromkeys(("report", "show", "compare"), "report"),
-    **dict.fromkeys(("serve", "mcp"), "serve"),
-    **dict.fromkeys(("grade", "contamination", "retrieve-eval"), "measure"),
-    **dict.fromkeys(("plugins", "sandbox", "completion"), "system"),
+    **dict.fromkeys(("grade", "contamination", "retrieve-eval", "plugins", "sandbox", "completion"), "tools"),
+    "verify": "verify",
 }
-"""Verb -> the module of its group; a verb that is not here has a module of its own name."""
+"""Verb -> the module of its group."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = next((a for a in argv if a in VERBS), None)
     args = build_parser(only=verb or "").parse_args(argv)
     try:
-        return int(importlib.import_module(f"{__name__}.{_MODULES.get(args.verb, args.verb)}").main(args))
+        return int(importlib.import_module(f"{__name__}.{_MODULES[args.verb]}").main(args))
     except (UserError, InfrastructureError) as e:
         if _from_interrupt(e):
             return _interrupted(args.verb)

@@ -1,4 +1,4 @@
-"""``report``, ``show`` and ``compare``: a run's report, its traces, and what changed from one run to another."""
+"""``report``, ``show`` and ``compare``: a run's report, its trajectories, and what changed from one run to another."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _written(folder: Path) -> dict[str, Any]:
-    from agentdistill.pipeline.reporting import write_report
+    from agentdistill.pipeline import write_report
     from agentdistill.progress import Terminal
 
     with Terminal() as progress:
@@ -137,19 +137,19 @@ def _cells(average: dict[str, Any]) -> tuple[str, ...]:
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="a run's folder")
-    parser.add_argument("id", nargs="?", help="a trace, as ID or PART/ID")
+    parser.add_argument("id", nargs="?", help="a trajectory, as ID or PART/ID")
     parser.add_argument("--part", help="only this part, for example evaluate/0.3M--agent-distill")
     parser.add_argument("--family", help="only this family")
     parser.add_argument("--outcome", choices=("right", "wrong", "fault"), help="only this outcome")
-    parser.add_argument("--tool", help="only traces that called this tool")
-    parser.add_argument("--error", help="only traces with this kind of error")
-    parser.add_argument("--text", help="only traces that contain this")
+    parser.add_argument("--tool", help="only trajectories that called this tool")
+    parser.add_argument("--error", help="only trajectories with this kind of error")
+    parser.add_argument("--text", help="only trajectories that contain this")
     parser.add_argument("--limit", type=int, default=40, help="how many to list (40)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _show(args: argparse.Namespace) -> int:
-    """Print a list or a trace."""
+    """Print a list or one trajectory."""
     from agentdistill.report.views import Filters, list_traces, show_run, show_trace, trace_facts
 
     if args.id:

@@ -1,4 +1,4 @@
-"""``run`` and its stages, ``collect``, ``filter``, ``train`` and ``evaluate``; ``on-policy``: rounds after a run."""
+"""``run`` and its stages, ``collect``, ``filter``, ``train``, ``evaluate``; ``on-policy``; ``init`` and ``recipe``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,15 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
     """Declare the arguments."""
-    if verb == "on-policy":
-        _add_on_policy(parser)
-        return
+    _COMMANDS[verb][0](parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the command."""
+    return _COMMANDS[args.verb][1](args)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, help="a recipe, as `agentdistill init` writes it")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (runs/)")
     parser.add_argument("--name", help="name of the run's folder (the recipe's own)")
@@ -37,10 +44,8 @@ def add(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument("--json", action="store_true", help="print what came out as JSON")
 
 
-def main(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> int:
     """Run the recipe up to the verb's stage."""
-    if args.verb == "on-policy":
-        return _on_policy(args)
     from agentdistill.progress import Terminal
     from agentdistill.recipe import A_NAME, is_name, load_recipe
 
@@ -111,8 +116,8 @@ def _facts(folder: Path, until: str) -> dict[str, Any]:
 def _dry_run(args: argparse.Namespace, recipe: Recipe) -> int:
     """Collect a few trajectories, show them, and say what the whole would take."""
     from agentdistill.pipeline import run_recipe
-    from agentdistill.pipeline.estimate import estimate
     from agentdistill.pipeline.run import Run
+    from agentdistill.pipeline.training import estimate
     from agentdistill.progress import Terminal
 
     if args.limit < 1:
@@ -174,3 +179,154 @@ def _on_policy(args: argparse.Namespace) -> int:
 
         print_table(facts)
     return 0
+
+
+# --- init and recipe: write a recipe, print one with every default ---
+
+
+QUESTIONS = (
+    ("problems", "Questions with answers (JSONL, JSON, CSV, Parquet or hub dataset)", "questions.jsonl"),
+    ("teacher_url", "Teacher's OpenAI-compatible address", "http://localhost:8000/v1"),
+    ("teacher_name", "Teacher's name there", "Qwen2.5-32B-Instruct"),
+    ("search", "Documents to search (file, folder or glob; empty for none)", ""),
+    ("student", "Student to train", "Qwen/Qwen2.5-0.5B-Instruct"),
+)
+
+
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", nargs="?", type=Path, default=Path("recipe.toml"), help="file to write (recipe.toml)")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    for name, about, default in QUESTIONS:
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar="X", help=f"{about} ({default or 'none'})")
+
+
+def _init(args: argparse.Namespace) -> int:
+    """Ask what was not given, and write the recipe. Without a terminal the defaults stand."""
+    if args.recipe.exists() and not args.force:
+        raise UserError(f"{args.recipe} is there already; give another name or --force")
+    answers = {name: getattr(args, name) if getattr(args, name) is not None else _asked(about, default)
+               for name, about, default in QUESTIONS}  # fmt: skip
+    args.recipe.write_text(recipe_text(answers), encoding="utf-8")
+    print(f"{args.recipe} written. Try five problems first: agentdistill run {args.recipe} --limit 5")
+    return 0
+
+
+def _asked(about: str, default: str) -> str:
+    if not sys.stdin.isatty():
+        return default
+    try:
+        return input(f"{about} [{default or 'none'}]: ").strip() or default
+    except EOFError:
+        return default
+
+
+def recipe_text(answers: dict[str, str]) -> str:
+    """The recipe that the answers make."""
+    quoted = {k: json.dumps(v, ensure_ascii=False).replace("\x7f", "\\u007f") for k, v in answers.items()}
+    search = f"search = {quoted['search']}\n" if answers["search"] else '# search = "docs/*.md"\n'
+    return f"""\
+# Every other setting has a default: agentdistill recipe show FILE prints them all.
+[problems]
+train = {quoted["problems"]}
+# test = "test.jsonl"
+
+[teacher]
+model = "endpoint"
+url = {quoted["teacher_url"]}
+name = {quoted["teacher_name"]}
+# api_key_env = "MY_KEY"              # the environment variable that holds the key
+
+[tools]
+{search}# functions = "my_tools.py"           # typed Python functions with docstrings
+
+[student]
+base = {quoted["student"]}
+"""
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    about = "show: print it with every default; keys: print what every key means, as Markdown"
+    parser.add_argument("what", choices=("show", "keys"), help=about)
+    parser.add_argument("recipe", type=Path, nargs="?", help="a recipe, for show")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _recipe(args: argparse.Namespace) -> int:
+    """Print the resolved recipe, or what every key means."""
+    from agentdistill.recipe import load_recipe
+
+    if args.what == "keys":
+        print(_keys_page(), end="")
+        return 0
+    if args.recipe is None:
+        raise UserError("recipe show needs a recipe: agentdistill recipe show recipe.toml")
+    resolved = dataclasses.asdict(load_recipe(args.recipe))
+    if args.json:
+        print(json.dumps(resolved, indent=2, ensure_ascii=False))
+        return 0
+    for key, value in resolved.items():
+        if not isinstance(value, (dict, tuple, type(None))):
+            print(f"{key} = {_toml(value)}")
+    for key, value in resolved.items():
+        for table, header in _tables(key, value):
+            print(f"\n{header}")
+            for name, item in table.items():
+                print(f"# {name} = not set" if item is None else f"{_key(name)} = {_toml(item)}")
+    return 0
+
+
+def _keys_page() -> str:
+    """Every key with its default and meaning, a Markdown table for each table of a recipe."""
+    from agentdistill.recipe import meanings, tables
+
+    page = [
+        "# Every key of a recipe",
+        "Printed by `agentdistill recipe keys`. How they work together: [recipes](recipes.md).",
+    ]
+    settings = tables()
+    for table, keys in meanings().items():
+        fields = {f.name: f for f in dataclasses.fields(settings[table])}
+        rows = [f"| `{name}` | {_default(fields[name])} | {meaning} |" for name, meaning in keys.items()]
+        heading = "Top level" if table == "top level" else f"[{table}]"
+        page.append("\n".join([f"## {heading}", "", "| key | default | meaning |", "|---|---|---|", *rows]))
+    return "\n\n".join(page) + "\n"
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.name == "name":
+        return "not set"
+    value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    if value is dataclasses.MISSING:
+        return "needed"
+    return "not set" if value is None else f"`{json.dumps(value)}`"
+
+
+def _tables(key: str, value: object) -> list[tuple[dict[str, object], str]]:
+    if isinstance(value, tuple):
+        return [(dict(item), f"[[{key}]]") for item in value]
+    if not isinstance(value, dict):
+        return []
+    if key == "teacher":
+        return [({"model": value["model"], **value["settings"]}, "[teacher]")]
+    return [(value, "[train.cot]" if key == "train_cot" else f"[{key}]")]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_key(k)} = {_toml(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    bare = name.isascii() and name.replace("-", "").replace("_", "").isalnum()
+    return name if bare else _toml(name)
+
+
+_COMMANDS = {
+    **dict.fromkeys(("run", "collect", "filter", "train", "evaluate"), (_add_run, _run)),
+    "on-policy": (_add_on_policy, _on_policy),
+    "init": (_add_init, _init),
+    "recipe": (_add_recipe, _recipe),
+}

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from agentdistill.errors import DataError, ModelError, UserError
 from agentdistill.models.gguf_file import record_of
 from agentdistill.models.weights import hub_name, is_gguf, packaged
-from agentdistill.prompts import Style
+from agentdistill.prompts import PromptTemplate
 from agentdistill.store import dumps, write_atomic, write_json
 from agentdistill.tools import Tool
 from agentdistill.types import Sampling, Trace
@@ -185,7 +185,7 @@ def write_model(
     folder: Path | str,
     *,
     name: str,
-    style: Style,
+    template: PromptTemplate,
     tools: Sequence[Tool] = (),
     sampling: Sampling = Sampling(),  # noqa: B008  frozen
     evaluations: Sequence[Mapping[str, Any]] = (),
@@ -215,7 +215,7 @@ def write_model(
     _generation(folder, sampling, _end_ids(student))
     kind: Library = "peft" if (folder / _ADAPTER).exists() else "transformers"
     note = _share_base(folder / _ADAPTER) if kind == "peft" else ""
-    text = model_card(name, base, kind, style, tools, sampling, evaluations, license)
+    text = model_card(name, base, kind, template, tools, sampling, evaluations, license)
     write_atomic(folder / "README.md", text + note)
     return folder
 
@@ -292,7 +292,7 @@ def model_card(
     name: str,
     base: str | None,
     library: Library,
-    style: Style,
+    template: PromptTemplate,
     tools: Sequence[Tool],
     sampling: Sampling,
     evaluations: Sequence[Mapping[str, Any]],
@@ -309,9 +309,10 @@ def model_card(
         "- agentdistill",
         *_index(name, evaluations),
     ]
-    system = style.agent("QUESTION", tools)
+    system = template.agent("QUESTION", tools)
     shown = "\n\n".join(f"[{m.role}]\n{m.content}" for m in system)
-    stops = ", ".join(f"`{json.dumps(s)}`" for s in style.AGENT_STOP) or "none besides the end of the turn"
+    told = template.observation("OUTPUT")
+    stops = ", ".join(f"`{json.dumps(s)}`" for s in template.AGENT_STOP) or "none besides the end of the turn"
     what = {"peft": "a LoRA adapter", "gguf": "a model, as GGUF for llama.cpp and Ollama,"}.get(library, "a model")
     origin = f" of [{base}](https://huggingface.co/{base})" if base else ""
     return f"""---
@@ -326,7 +327,7 @@ it and whose output it sees. It was distilled with agentdistill from a larger mo
 {_numbers(evaluations)}
 ## How to speak to it
 
-A conversation opens as below; the model answers with a thought and code, and is told `{style.observation("OUTPUT")!r}`
+A conversation opens as below; the model answers with a thought and code, and is told `{told!r}`
 until its code calls `final_answer`. Strings that end a turn: {stops}. It was evaluated at temperature
 {sampling.temperature:g} with {sampling.max_new_tokens} new tokens a step. Run its code in a sandbox only.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentdistill.errors import ModelError, UserError
 from agentdistill.exchange.hub import base_of, check_new, model_card
-from agentdistill.prompts import Style
+from agentdistill.prompts import PromptTemplate
 from agentdistill.store import write_atomic
 from agentdistill.tools import Tool
 from agentdistill.types import Sampling
@@ -43,7 +43,7 @@ def write_gguf(
     folder: Path | str,
     *,
     name: str,
-    style: Style,
+    template: PromptTemplate,
     quantization: str = "f16",
     tools: Sequence[Tool] = (),
     sampling: Sampling = Sampling(),  # noqa: B008  frozen
@@ -75,8 +75,8 @@ def write_gguf(
     tokenizer.save_pretrained(folder)
     remarks = [*_unfit(made.unfit, quantization), *_cut(vocabulary.cut)]
     n_context = config["max_position_embeddings"]
-    remarks += _modelfile(folder, path, chat, vocabulary.begins, style, tools, sampling, n_context)
-    text = model_card(name, base_of(student), "gguf", style, tools, sampling, evaluations, license)
+    remarks += _modelfile(folder, path, chat, vocabulary.begins, template, tools, sampling, n_context)
+    text = model_card(name, base_of(student), "gguf", template, tools, sampling, evaluations, license)
     write_atomic(folder / "README.md", text + _files(path, remarks))
     return GgufExport(path, made.counts, tuple(remarks))
 
@@ -144,7 +144,7 @@ def _modelfile(
     path: Path,
     chat: ChatFormat,
     begins: bool,
-    style: Style,
+    template: PromptTemplate,
     tools: Sequence[Tool],
     sampling: Sampling,
     n_context: int,
@@ -152,8 +152,8 @@ def _modelfile(
     """Write it; what it lacks. ``begins`` says that llama.cpp itself puts the first token before every text."""
     begin = chat.tokenizer.bos_token if begins else ""
     turns = turns_of(chat.render, begin)
-    system = next((m.content for m in style.agent("", tools) if m.role == "system"), None)
-    stops = dict.fromkeys([*style.AGENT_STOP, *(chat.tokenizer.decode([i]) for i in chat.end_ids)])
+    system = next((m.content for m in template.agent("", tools) if m.role == "system"), None)
+    stops = dict.fromkeys([*template.AGENT_STOP, *(chat.tokenizer.decode([i]) for i in chat.end_ids)])
     text = modelfile(path.name, turns, system, sampling, list(stops), n_context)
     write_atomic(folder / "Modelfile", text)
     return [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# No ")]

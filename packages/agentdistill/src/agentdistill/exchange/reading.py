@@ -26,7 +26,7 @@ from agentdistill.environment import Environment
 from agentdistill.errors import DataError, InfrastructureError, UserError
 from agentdistill.parse import extract_answer, parse_action, parsed, split_reasoning
 from agentdistill.problems import answer_kind, as_text, as_texts, golds, open_source
-from agentdistill.prompts import Style
+from agentdistill.prompts import PromptTemplate
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, from_dict
 from agentdistill.tools import FINAL_ANSWER, Tool
@@ -134,19 +134,21 @@ def _scored(trace: Trace, kind: str) -> Trace:
     return replace(trace, problem=problem, score=scorers.score(kind, trace.answer, problem.answer, problem.aliases))
 
 
-def in_style(trace: Trace, style: Style, tools: Sequence[Tool], passages: Sequence[Passage] = ()) -> Trace:
+def in_template(
+    trace: Trace, template: PromptTemplate, tools: Sequence[Tool], passages: Sequence[Passage] = ()
+) -> Trace:
     """The trace in our own prompts: its question opens an agent's conversation as ours do, and what was observed is
     said as our environment says it. So a student is trained on what it will see. What the model wrote stays.
     ``passages`` stand beside the question of a chain of thought."""
     if trace.method.startswith("cot"):
-        return replace(trace, prompt=style.cot(trace.problem.question, passages))
+        return replace(trace, prompt=template.cot(trace.problem.question, passages))
     steps = tuple(
-        replace(s, observation=replace(s.observation, content=style.observation(_observed(s.observation))))
+        replace(s, observation=replace(s.observation, content=template.observation(_observed(s.observation))))
         if s.observation is not None
         else s
         for s in trace.steps
     )
-    return replace(trace, prompt=style.agent(trace.problem.question, tools), steps=steps)
+    return replace(trace, prompt=template.agent(trace.problem.question, tools), steps=steps)
 
 
 def _observed(message: Message) -> str:

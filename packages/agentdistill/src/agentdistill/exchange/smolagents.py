@@ -12,7 +12,7 @@ from typing import Any
 
 from agentdistill.environment import NO_CODE, NO_OUTPUT
 from agentdistill.errors import UserError
-from agentdistill.prompts import Style
+from agentdistill.prompts import PromptTemplate
 from agentdistill.tools import Tool
 from agentdistill.types import Message
 
@@ -21,11 +21,11 @@ _RAN = re.compile(r"\AObservation:\nExecution logs:\n(.*?)(?:Last output from co
 _FAILED = re.compile(r"\A(?:Call id: .*\n)?Error:\n(.*)\nNow let's retry: .*\Z", re.DOTALL)
 
 
-def student_model(model: Any, style: Style, tools: Sequence[Tool] = ()) -> Any:
+def student_model(model: Any, template: PromptTemplate, tools: Sequence[Tool] = ()) -> Any:
     """``model``, one of smolagents', made one by which a CodeAgent of ``code_block_tags="markdown"`` drives a student.
 
-    ``style`` and ``tools`` are the run's, and go into the prompt; the agent needs the tools besides. Raises UserError
-    where smolagents is not installed.
+    ``template`` and ``tools`` are the run's, and go into the prompt; the agent needs the tools besides. Raises
+    UserError where smolagents is not installed.
     """
     try:
         from smolagents import Model
@@ -43,8 +43,8 @@ def student_model(model: Any, style: Style, tools: Sequence[Tool] = ()) -> Any:
             """As the base class's; a turn ends where the student was taught to end it."""
             told = [(m.role.value, _text(m.content)) for m in messages]
             told = [(role, as_written(text) if role == "assistant" else text) for role, text in told]
-            said = [_plain(m) for m in in_our_words(told, style, tools)]
-            reply = model.generate(said, stop_sequences=list(style.AGENT_STOP) or None, **how)
+            said = [_plain(m) for m in in_our_words(told, template, tools)]
+            reply = model.generate(said, stop_sequences=list(template.AGENT_STOP) or None, **how)
             if reply.content:
                 replies.add(reply.content)
             return reply
@@ -52,17 +52,19 @@ def student_model(model: Any, style: Style, tools: Sequence[Tool] = ()) -> Any:
     return Student(model_id=model.model_id)
 
 
-def in_our_words(messages: Sequence[tuple[str, str]], style: Style, tools: Sequence[Tool] = ()) -> list[Message]:
+def in_our_words(
+    messages: Sequence[tuple[str, str]], template: PromptTemplate, tools: Sequence[Tool] = ()
+) -> list[Message]:
     """A CodeAgent's messages, (role, text), as the conversation that our own loop would have had."""
     out: list[Message] = []
     for role, text in messages:
         if role == "user":
             question = text.removeprefix(_TASK)
-            out += [Message("user", question)] if out else style.agent(question, tools)
+            out += [Message("user", question)] if out else template.agent(question, tools)
         elif role == "assistant":
             out.append(Message("assistant", text))
         elif role == "tool-response":
-            out.append(Message("user", style.observation(observed(text))))
+            out.append(Message("user", template.observation(observed(text))))
     return out
 
 

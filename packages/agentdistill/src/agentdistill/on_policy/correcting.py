@@ -17,7 +17,7 @@ from agentdistill.environment import Environment, Workspace
 from agentdistill.errors import InfrastructureError
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model
-from agentdistill.prompts import Style
+from agentdistill.prompts import PromptTemplate
 from agentdistill.types import End, Message, Source, Step, StepStatus, Trace, Usage
 
 METHOD = "on-policy"
@@ -41,7 +41,7 @@ async def correct(
     model: Model,
     trace: Trace,
     environment: Environment,
-    style: Style,
+    template: PromptTemplate,
     settings: RolloutSettings,
     accept: Callable[[Trace], bool],
     tries: int,
@@ -56,7 +56,7 @@ async def correct(
     out = replace(_from(trace, trace.steps, model), usage=Usage())
     for n in prefixes(len(trace.steps), tries):
         kept = trace.steps[:n]
-        went = await _go_on(model, trace, kept, environment, style, settings)
+        went = await _go_on(model, trace, kept, environment, template, settings)
         if went is None:
             continue
         joined = replace(
@@ -83,7 +83,7 @@ async def _go_on(
     trace: Trace,
     kept: Sequence[Step],
     environment: Environment,
-    style: Style,
+    template: PromptTemplate,
     settings: RolloutSettings,
 ) -> Trace | None:
     """What the teacher does after these steps; None where they cannot be done again."""
@@ -93,11 +93,11 @@ async def _go_on(
     workspace: Workspace | None = None
     try:
         workspace = environment.open()
-        if not await asyncio.to_thread(_again, kept, workspace, style):
+        if not await asyncio.to_thread(_again, kept, workspace, template):
             return None
         opening = (*trace.prompt, *said)
         return await rollout(
-            model, trace.problem, environment, style, left, trace_id=name, opening=opening, workspace=workspace
+            model, trace.problem, environment, template, left, trace_id=name, opening=opening, workspace=workspace
         )
     except InfrastructureError as e:
         return replace(trace, steps=(), end=End.FAULT, answer=None, score=None, fault=str(e), usage=Usage())
@@ -106,11 +106,11 @@ async def _go_on(
             await asyncio.to_thread(workspace.close)
 
 
-def _again(steps: Sequence[Step], workspace: Workspace, style: Style) -> bool:
+def _again(steps: Sequence[Step], workspace: Workspace, template: PromptTemplate) -> bool:
     """Bring a fresh session to where it was after these steps. False where something else comes out this time."""
     for step in steps:
         if step.code is not None:
-            seen = style.observation(workspace.run(step.code).observation)
+            seen = template.observation(workspace.run(step.code).observation)
             if step.observation is None or seen != step.observation.content:
                 return False
     return True

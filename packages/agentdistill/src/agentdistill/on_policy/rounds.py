@@ -26,10 +26,8 @@ from agentdistill.on_policy.correcting import as_lesson, correct, n_given, teach
 from agentdistill.pipeline import run_recipe
 from agentdistill.pipeline.collect import asking
 from agentdistill.pipeline.evaluating import answering
-from agentdistill.pipeline.folder import StageFolder
-from agentdistill.pipeline.layout import evaluated, filtered, trained
-from agentdistill.pipeline.rollouts import run_rollouts
-from agentdistill.pipeline.run import Run, load_student, weights_digest
+from agentdistill.pipeline.folder import StageFolder, run_rollouts
+from agentdistill.pipeline.run import Run, evaluated, filtered, load_student, trained, weights_digest
 from agentdistill.pipeline.training import fit, folder_at
 from agentdistill.problems.contamination import told
 from agentdistill.progress import Progress, Silent
@@ -278,7 +276,7 @@ async def correcting(run: Run, source: Path) -> AsyncIterator[Work[Trace]]:
         accept = partial(_passes, recipe)
 
         def episode(trace: Trace) -> Episode[Trace]:
-            return lambda m: correct(m, trace, environment, run.style, settings, accept, recipe.on_policy.tries)
+            return lambda m: correct(m, trace, environment, run.template, settings, accept, recipe.on_policy.tries)
 
         try:
             yield Work(model, [episode(t) for t in failed])

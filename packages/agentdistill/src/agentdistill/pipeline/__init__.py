@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,25 +17,27 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+from markupsafe import Markup
+
+from agentdistill import __version__, report
 from agentdistill.batching import RaySettings
-from agentdistill.errors import InfrastructureError
-from agentdistill.methods import METHODS, Method
+from agentdistill.errors import DataError, InfrastructureError
+from agentdistill.methods import Method, method
 from agentdistill.models.chat import read_template
 from agentdistill.models.weights import check_base
 from agentdistill.pipeline.folder import StageFolder
-from agentdistill.pipeline.layout import trainings
-from agentdistill.pipeline.run import Run
+from agentdistill.pipeline.run import CONTAMINATION, Run, trainings
 from agentdistill.problems.contamination import told
 from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
 from agentdistill.recipe import Recipe, StudentSettings
-from agentdistill.store import locked, sweep
+from agentdistill.store import digest, file_digest, locked, sweep, write_atomic
 
 STAGES = ("collect", "filter", "train", "evaluate", "report")
 _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StagePart:
     """An independent part of a stage: the name of a function of this module, and its arguments besides the run."""
 
     work: str
@@ -88,7 +91,8 @@ def _prompted(run: Run) -> list[Method]:
     from agentdistill.pipeline.collect import asked_of_teacher
 
     evaluated = [*run.recipe.evaluate.teacher, *(m for s in run.recipe.students for m in s.methods)]
-    return [METHODS[m] for m in (*asked_of_teacher(run), *evaluated) if METHODS[m].learns is None]
+    methods = [method(name) for name in (*asked_of_teacher(run), *evaluated)]
+    return [m for m in methods if not m.distilled]
 
 
 def _tidy(folder: Path) -> None:
@@ -98,7 +102,7 @@ def _tidy(folder: Path) -> None:
         shutil.rmtree(half, ignore_errors=True)
 
 
-def steps(run: Run, stage: str) -> Iterator[list[Part]]:
+def steps(run: Run, stage: str) -> Iterator[list[StagePart]]:
     """What a stage consists of, step by step; the parts of one step do not wait for each other.
 
     Where the recipe has rounds, sampling and filtering of all but the first belong to training.
@@ -106,18 +110,18 @@ def steps(run: Run, stage: str) -> Iterator[list[Part]]:
     from agentdistill.pipeline.evaluating import jobs
 
     if stage in ("collect", "filter"):
-        yield [Part(stage, (name,)) for name in run.collections]
+        yield [StagePart(stage, (name,)) for name in run.collections]
     elif stage == "train":
         found = trainings(run.recipe)
         for number in range(1, run.recipe.n_rounds):
-            yield [Part("train", (*t, number)) for t in found]
-            yield [Part("sample", (*t, number + 1)) for t in found]
-            yield [Part("filter_round", (*t, number + 1)) for t in found]
-        yield [Part("train", (*t, None)) for t in found]
+            yield [StagePart("train", (*t, number)) for t in found]
+            yield [StagePart("sample", (*t, number + 1)) for t in found]
+            yield [StagePart("filter_round", (*t, number + 1)) for t in found]
+        yield [StagePart("train", (*t, None)) for t in found]
     elif stage == "evaluate":
-        yield [Part("evaluate", (job,)) for job in jobs(run)] if run.problems("test") else []
+        yield [StagePart("evaluate", (job,)) for job in jobs(run)] if run.problems("test") else []
     else:
-        yield [Part("report", ())]
+        yield [StagePart("report", ())]
 
 
 def _collect(run: Run, progress: Progress, name: str) -> None:
@@ -139,7 +143,7 @@ def _train(run: Run, progress: Progress, student: StudentSettings, method: str, 
 
 
 def _sample(run: Run, progress: Progress, student: StudentSettings, method: str, number: int) -> None:
-    from agentdistill.pipeline.rounds import sample
+    from agentdistill.pipeline.collect import sample
 
     sample(run, student, method, number, progress)
 
@@ -157,8 +161,6 @@ def _evaluate(run: Run, progress: Progress, job: Any) -> None:
 
 
 def _report(run: Run, progress: Progress) -> None:
-    from agentdistill.pipeline.reporting import write_report
-
     write_report(run.folder, progress)
 
 
@@ -173,23 +175,23 @@ _WORK: dict[str, Callable[..., None]] = {
 }
 
 
-def _is_done(run: Run, part: Part) -> bool:
-    from agentdistill.pipeline import collect, evaluating, filtering, reporting, rounds, training
+def _is_done(run: Run, part: StagePart) -> bool:
+    from agentdistill.pipeline import collect, evaluating, filtering, training
 
     if part.work == "report":
-        return reporting.is_reported(run.folder)
+        return is_reported(run.folder)
     folder_of: dict[str, Callable[..., StageFolder]] = {
         "collect": collect.folder_of,
         "filter": filtering.folder_of,
         "train": training.folder_of,
-        "sample": rounds.folder_of,
+        "sample": collect.sample_folder,
         "filter_round": filtering.round_folder,
         "evaluate": evaluating.folder_of,
     }
     return folder_of[part.work](run, *part.arguments).is_done
 
 
-def _do(run: Run, stage_parts: Sequence[Part], progress: Progress) -> int:
+def _do(run: Run, stage_parts: Sequence[StagePart], progress: Progress) -> int:
     """Do what is missing of these parts; how many that were."""
     missing = [part for part in stage_parts if not _is_done(run, part)]
     n_jobs = min(run.recipe.jobs, len(missing))
@@ -215,7 +217,7 @@ def _cluster(settings: RaySettings | None) -> Iterator[None]:
         yield
 
 
-def _side_by_side(run: Run, stage_parts: Sequence[Part], progress: Progress, n_jobs: int) -> None:
+def _side_by_side(run: Run, stage_parts: Sequence[StagePart], progress: Progress, n_jobs: int) -> None:
     """Every part in one of ``n_jobs`` worker processes. The first error ends the others and is raised."""
     context = get_context("spawn")
     events = context.Queue()
@@ -294,5 +296,59 @@ def _end_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def _in_worker(recipe: Recipe, folder: Path, part: Part, number: int) -> None:
+def _in_worker(recipe: Recipe, folder: Path, part: StagePart, number: int) -> None:
     _WORK[part.work](Run(recipe, folder), Relay(_events.put, number), *part.arguments)
+
+
+# --- report: everything that a run measured, as JSON for scripts and as one HTML page for people ---
+
+
+VERIFICATION = "verify.json"
+"""What ``verify run`` and ``verify curve`` leave in a run's folder."""
+_FACTS = ("manifest.json", "training.json", "timing.json")
+_SOURCES = (
+    "recipe.json",
+    CONTAMINATION,
+    VERIFICATION,
+    *(f"*/*/{name}" for name in _FACTS),
+    *(f"rounds/*/*/*/{name}" for name in _FACTS),
+)
+
+
+def write_report(folder: Path, progress: Progress) -> Path:
+    """Write ``report.json`` and ``report.html`` of a run and return the page."""
+    task = progress.task("report", str(folder / "report.html"), 1)
+    page = report.write_report(folder, _sections(folder))
+    write_atomic(_note(folder), _key(folder))
+    task.done("")
+    return page
+
+
+def _sections(folder: Path) -> dict[str, Markup]:
+    """What stands in the report beside the run itself, by the name of its section."""
+    path = folder / VERIFICATION
+    if not path.exists():
+        return {}
+    from agentdistill.verify.page import section
+
+    try:
+        return {"Verification": section(json.loads(path.read_text(encoding="utf-8"))["curves"])}
+    except (ValueError, KeyError, TypeError) as e:
+        raise DataError(f"{path}: no curves of verification ({e}); delete it and make it again") from e
+
+
+def is_reported(folder: Path) -> bool:
+    """Whether the report that is there tells of the run as it is now."""
+    if not (folder / "report.html").exists() or not (folder / "report.json").exists():
+        return False
+    note = _note(folder)
+    return note.exists() and note.read_text(encoding="utf-8") == _key(folder)
+
+
+def _note(folder: Path) -> Path:
+    return folder / ".report.key"
+
+
+def _key(folder: Path) -> str:
+    found = sorted(p for pattern in _SOURCES for p in folder.glob(pattern))
+    return digest([__version__, [[str(p.relative_to(folder)), file_digest(p)] for p in found]])

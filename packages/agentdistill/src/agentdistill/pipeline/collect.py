@@ -1,25 +1,37 @@
-"""Collect: the teacher solves the training problems, as an agent and by chain of thought."""
+"""Collect: the teacher solves the training problems, in later rounds a student, to learn from what it gets right."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agentdistill.batching import Work
-from agentdistill.methods import method
-from agentdistill.pipeline.folder import StageFolder
-from agentdistill.pipeline.layout import answered, collected, elsewhere
-from agentdistill.pipeline.rollouts import facts, run_rollouts
-from agentdistill.pipeline.run import Run, episode
+from agentdistill.filters import question_key
+from agentdistill.methods import Method, method
+from agentdistill.pipeline.folder import StageFolder, facts, run_rollouts
+from agentdistill.pipeline.run import (
+    Run,
+    answered,
+    collected,
+    elsewhere,
+    episode,
+    load_student,
+    sampled,
+    trained,
+    trained_name,
+    weights_digest,
+)
 from agentdistill.progress import Progress
 from agentdistill.readers import find_reader, read_sources
-from agentdistill.recipe import asks_teacher, sources_of
-from agentdistill.store import file_digest, read_traces, write_jsonl
+from agentdistill.recipe import StudentSettings, asks_teacher, sources_of
+from agentdistill.store import digest, file_digest, read_traces, write_jsonl
 from agentdistill.types import Problem, Trace
 
 
@@ -37,8 +49,8 @@ def folder_of(run: Run, name: str) -> StageFolder:
     if run.recipe.collect.offer != "all":
         settings["offer"] = run.recipe.collect.offer
     inputs = {k: v for source in sources for k, v in _contents(source, name).items()}
-    inputs["style"] = run.recipe.style
-    if method(name).passages and run.retriever is not None:
+    inputs["style"] = run.recipe.prompt
+    if method(name).retrieval and run.retriever is not None:
         inputs["corpus"] = run.retriever.corpus
     if asks_teacher(run.recipe.collect, name):
         inputs["asked"] = _asking_folder(run, name).key
@@ -104,9 +116,9 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Non
     out, sources = collected(run.folder, name), sources_of(run.recipe.collect, name)
     with folder.claimed(progress.say):
         task = progress.task("collect", f"{', '.join(sources)} · {_WORDS[name]}", 1)
-        passages = run.passages if method(name).passages else None
+        passages = run.passages if method(name).retrieval else None
         with run.environment(run.recipe.collect, tools=()) as environment:
-            read = read_sources(sources, name, run.style, run.tools, environment, passages)
+            read = read_sources(sources, name, run.template, run.tools, environment, passages)
         traces = [_offered(run, name, t) for t in read.traces]
         if asks_teacher(run.recipe.collect, name):
             traces += read_traces(answered(run.folder, name))
@@ -123,11 +135,11 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Non
 
 def _offered(run: Run, name: str, trace: Trace) -> Trace:
     """The trace with the tools in its prompt that its students will be offered."""
-    if method(name).loop != "agent" or run.recipe.collect.offer != "used":
+    if not method(name).agent or run.recipe.collect.offer != "used":
         return trace
     code = "\n".join(step.code or "" for step in trace.steps)
     used = [tool for tool in run.tools if re.search(rf"\b{tool.name}\(", code)]
-    return dataclasses.replace(trace, prompt=run.style.agent(trace.problem.question, used))
+    return dataclasses.replace(trace, prompt=run.template.agent(trace.problem.question, used))
 
 
 _SHOWN = 5
@@ -135,3 +147,70 @@ _WORDS = {
     "agent": "agent", "agent-prefix": "agent, first-thought prefix", "cot": "chain of thought",
     "cot-rag": "chain of thought with passages",
 }  # fmt: skip
+
+
+# --- later rounds: a student samples ---
+
+
+def sample_folder(run: Run, student: StudentSettings, method_name: str, number: int) -> StageFolder:
+    """The folder of what a student samples in round ``number``, trained in the round before by now."""
+    m, collection = _as_tested(method_name)
+    inputs = {
+        **run.rollout_inputs("train", trained=True),
+        "asked": digest([i for _, i in asked_again(run, student, method_name, number)]),
+        "weights": weights_digest(trained(run.folder, student, method_name, number - 1)),
+    }
+    key = {"name": collection, "round": number, **run.rollout_key(run.recipe.collect, m)}
+    return StageFolder(sampled(run.folder, student, method_name, number).parent, "collect", key, inputs, m.ignores)
+
+
+def sample(run: Run, student: StudentSettings, method_name: str, number: int, progress: Progress) -> Path:
+    """Let the student of the round before solve the training problems; returns the traces' file.
+
+    It is prompted as in evaluation, without worked examples, and sampled as ``[collect]`` says. Does nothing where that
+    is done.
+    """
+    folder = sample_folder(run, student, method_name, number)
+    if not folder.is_done:
+        pairs = asked_again(run, student, method_name, number)
+        name = trained_name(student, method_name)
+        about: dict[str, object] = {"student": name.rpartition("--")[0], "method": method_name, "role": "student"}
+        what = f"{name} · round {number} · {len(pairs)} samples"
+        work = partial(_sampling, run, student, method_name, number)
+        run_rollouts(folder, pairs, work, progress, what, about, run.recipe.on_ray)
+    return sampled(run.folder, student, method_name, number)
+
+
+def asked_again(run: Run, student: StudentSettings, method_name: str, number: int) -> list[tuple[Problem, str]]:
+    """Every training problem with the id of its trace, once a sample; once only where enough samples were right."""
+    n, rounds = run.recipe.collect.samples, run.recipe.rounds
+    assert rounds is not None, "rounds are asked for by the recipe"
+    right: Counter[str] = Counter()
+    for earlier in range(1, number):
+        traces = read_traces(sampled(run.folder, student, method_name, earlier))
+        right.update(question_key(t.problem) for t in traces if t.correct)
+    out = []
+    for p in run.problems("train"):
+        n_now = 1 if right[question_key(p)] >= rounds.enough else n
+        out += [(p, f"{p.id}/r{number}/{k}" if n > 1 else f"{p.id}/r{number}") for k in range(n_now)]
+    return out
+
+
+@asynccontextmanager
+async def _sampling(run: Run, student: StudentSettings, method_name: str, number: int) -> AsyncIterator[Work[Trace]]:
+    """The student of the round before, and an episode for every problem and id that is asked."""
+    settings, (m, collection) = run.recipe.collect, _as_tested(method_name)
+    rollouts = run.rollout_settings(settings, m)
+    with run.environment(settings) as environment:
+        model = load_student(run, trained(run.folder, student, method_name, number - 1))
+        try:
+            pairs = asked_again(run, student, method_name, number)
+            yield Work(model, [episode(run, m, environment, rollouts, p, i, True, collection) for p, i in pairs])
+        finally:
+            await model.aclose()
+
+
+def _as_tested(method_name: str) -> tuple[Method, str]:
+    """How a student samples: as it is tested, by one action a step; and its collection, by which traces go."""
+    m = replace(method(method_name), consistency=False)
+    return m, m.learns or ""

@@ -13,10 +13,8 @@ from agentdistill.batching import Work
 from agentdistill.methods import method
 from agentdistill.models import Model, load_model
 from agentdistill.models.weights import is_gguf, locate, runnable
-from agentdistill.pipeline.folder import StageFolder
-from agentdistill.pipeline.layout import elsewhere, evaluated, lessons, trained, trainings
-from agentdistill.pipeline.rollouts import run_rollouts
-from agentdistill.pipeline.run import Run, episode
+from agentdistill.pipeline.folder import StageFolder, run_rollouts
+from agentdistill.pipeline.run import Run, elsewhere, episode, evaluated, trained, training_traces, trainings
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, student_name
 from agentdistill.store import digest, file_digest
@@ -59,9 +57,8 @@ def _of_rounds(run: Run) -> list[Job]:
 
 def folder_of(run: Run, job: Job) -> StageFolder:
     """The folder of one evaluation. A student that is evaluated has to be trained by now."""
-    trained_first = method(job.method).learns is not None
     m = method(job.method)
-    inputs = {**run.rollout_inputs("test", trained_first), "weights": _weights_digest(run, job)}
+    inputs = {**run.rollout_inputs("test", m.distilled), "weights": _weights_digest(run, job)}
     template = run.recipe.train.chat_template
     if job.student is not None and template is not None:
         inputs["chat_template"] = file_digest(Path(template))
@@ -69,7 +66,7 @@ def folder_of(run: Run, job: Job) -> StageFolder:
     if job.student is None:
         for students in ("device", "batch_size"):
             key["rollout"].pop(students)
-    if trained_first:
+    if m.distilled:
         key |= run.round_key(job.number)
     path = evaluated(run.folder, job.model, job.method, job.number)
     return StageFolder(path, "evaluate", key, inputs, m.ignores)
@@ -98,7 +95,7 @@ async def answering(
     with run.environment(settings) as environment:
         model = load()
         try:
-            yield Work(model, [episode(run, m, environment, rollouts, p, p.id, bool(m.learns)) for p in problems])
+            yield Work(model, [episode(run, m, environment, rollouts, p, p.id, m.distilled) for p in problems])
         finally:
             await model.aclose()
 
@@ -106,7 +103,7 @@ async def answering(
 def _source(run: Run, job: Job) -> Path | str:
     """Where the student's weights lie: what was trained, or the base as it came."""
     assert job.student is not None
-    if method(job.method).learns:
+    if method(job.method).distilled:
         return trained(run.folder, job.student, job.method, job.number)
     return locate(job.student.base)
 
@@ -147,9 +144,9 @@ def _facts(run: Run, job: Job) -> dict[str, Any]:
 
 
 def _trained_on(run: Run, job: Job) -> str | None:
-    if job.student is None or method(job.method).learns is None:
+    if job.student is None or not method(job.method).distilled:
         return None
-    path = lessons(run.folder, job.student, job.method, job.number or run.recipe.n_rounds)
+    path = training_traces(run.folder, job.student, job.method, job.number or run.recipe.n_rounds)
     return str(path.parent.relative_to(run.folder))
 
 

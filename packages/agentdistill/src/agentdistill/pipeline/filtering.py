@@ -10,8 +10,7 @@ from typing import Any
 from agentdistill.filters import RoundCounts, add_distinct, filter_traces
 from agentdistill.methods import method
 from agentdistill.pipeline.folder import StageFolder
-from agentdistill.pipeline.layout import collected, filtered, lessons, sampled, trained_name
-from agentdistill.pipeline.run import Run
+from agentdistill.pipeline.run import Run, collected, filtered, sampled, trained_name, training_traces
 from agentdistill.problems.contamination import told
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, asks_teacher, sources_of
@@ -39,9 +38,9 @@ def round_folder(run: Run, student: StudentSettings, method_name: str, number: i
     """The folder of what a student learns in a later round, whose samples and earlier lessons are there by now."""
     inputs = {
         "traces": file_digest(sampled(run.folder, student, method_name, number)),
-        "earlier": file_digest(lessons(run.folder, student, method_name, number - 1)),
+        "earlier": file_digest(training_traces(run.folder, student, method_name, number - 1)),
     }
-    path = lessons(run.folder, student, method_name, number).parent
+    path = training_traces(run.folder, student, method_name, number).parent
     return StageFolder(path, "filter", {"keep": _keep(run), **_distinct(run, True)}, inputs)
 
 
@@ -75,7 +74,7 @@ def filter_round(run: Run, student: StudentSettings, method_name: str, number: i
     """Join what a student got right in a later round to what it learned before. Does nothing where that is done."""
     name = method(method_name).learns or ""
     folder = round_folder(run, student, method_name, number)
-    earlier = read_traces(lessons(run.folder, student, method_name, number - 1))
+    earlier = read_traces(training_traces(run.folder, student, method_name, number - 1))
     n_given = 0 if _is_sampled(run, name) else len(read_traces(filtered(run.folder, name)))
     source = sampled(run.folder, student, method_name, number)
     what = f"{trained_name(student, method_name)} · round {number}"
@@ -142,7 +141,7 @@ def _paired(run: Run, kept: Sequence[Trace]) -> tuple[list[Trace], int]:
 
 def _drawn(passed: Sequence[Trace], n: int, seed: int) -> tuple[list[Trace], int]:
     """The traces of ``n`` questions, in their order, and how many are left out; of every family as many as it has, up
-    to an even share. A question's place in its family's draw hangs on the seed and its own id, so collections of the
+    to an even share. A question's place in its family's draw depends on the seed and its own id, so collections of the
     same questions give the same ones, and more contain fewer."""
     families: dict[str, list[str]] = {}
     for i, family in sorted({(t.problem.id, t.problem.family) for t in passed}, key=lambda p: digest([seed, p[0]])):

@@ -1,29 +1,49 @@
-"""A stage's folder: what it was made from, whether it is done, and where it stopped.
+"""A stage's folder: what it was made from, whether it is done, where it stopped, and the episodes that are run into it.
 
 ``begun.json`` holds the key, its settings and input hashes from the first moment; ``manifest.json`` is written last and
 says that the stage is done. A folder whose key differs is moved aside, never overwritten: traces can be expensive.
+Collection and evaluation run their episodes by :func:`run_rollouts`, which goes on from wherever it was stopped.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import platform
+import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from agentdistill import __version__
-from agentdistill.store import digest, json_text, locked, set_aside, sweep, write_json
+from agentdistill import __version__, scorers
+from agentdistill.batching import OpenWork, RaySettings, hire
+from agentdistill.errors import AgentDistillError, InfrastructureError, ModelError
+from agentdistill.progress import Progress, Task
+from agentdistill.store import (
+    append_jsonl,
+    digest,
+    json_text,
+    locked,
+    read_traces,
+    repair_jsonl,
+    set_aside,
+    sweep,
+    write_json,
+    write_jsonl,
+)
+from agentdistill.types import End, Problem, Trace, Usage
 
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "openai", "reasoning-gym")
 
 
 def versions() -> dict[str, str]:
-    """The versions that a result may hang on."""
+    """The versions that a result may depend on."""
     out = {"agentdistill": __version__, "python": platform.python_version()}
     for name in _LIBRARIES:
         try:
@@ -48,7 +68,7 @@ class StageFolder:
 
     @property
     def key(self) -> str:
-        """The hash of everything that the stage's output hangs on."""
+        """The hash of everything that the stage's output depends on."""
         return digest([self.stage, __version__, self.settings, self.inputs])
 
     @property
@@ -105,6 +125,7 @@ class StageFolder:
         if not names:
             return "made by another version"
         short = [n.replace("teacher.settings.", "teacher.").removeprefix("rollout.") for n in names[:_SHOWN]]
+        short = ["prompt" if n == "style" else n for n in short]  # keys keep the name that they always had
         return f"made with other {', '.join(short)}{', …' if len(names) > _SHOWN else ''}"
 
     def adopt(self, others: Iterable[Path]) -> bool:
@@ -153,3 +174,257 @@ def _read(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) else None
+
+
+# --- episodes ---
+
+
+TRACES = "traces.jsonl"
+PARTIAL = "traces.partial.jsonl"
+
+
+def run_rollouts(
+    folder: StageFolder,
+    asked: Sequence[tuple[Problem, str]],
+    open_work: OpenWork[Trace],
+    progress: Progress,
+    what: str,
+    about: dict[str, object] | None = None,
+    ray: RaySettings | None = None,
+    others: Sequence[Path] = (),
+) -> list[Trace]:
+    """The traces of what is asked, in order, from disk where they are there already.
+
+    ``open_work`` gives the model and one episode for each that is asked, in the same order; it is called only if a
+    trace is missing, in this process or, with ``ray``, in its workers. ``about`` goes into the manifest as it is.
+    Traces are appended to a partial file as they end and put in order when all are there, so that a run that was killed
+    and resumed leaves the same file as one that was not. What was answered before another set of questions was asked is
+    taken over, from ``others`` too. Raises InfrastructureError when the world has failed so often that going on is
+    useless, ModelError where every conversation is refused; what was collected stays.
+    """
+    if folder.is_done:
+        return read_traces(folder.path / TRACES)
+    with folder.claimed(progress.say):
+        if folder.is_done:  # by the process that was waited for
+            return read_traces(folder.path / TRACES)
+        partial = folder.path / PARTIAL
+        ids = [i for _, i in asked]
+        done = _reopen(folder, partial, asked, others, progress)
+        started = time.monotonic()
+        task = progress.task(folder.stage, what, len(ids))
+        tally = Tally(done.values())
+        task.advance(len(done), str(tally))
+        if len(done) < len(ids):
+            asyncio.run(_run_missing(ids, done, partial, open_work, ray, task, tally))
+        traces = [done[i] for i in ids]
+        write_jsonl(folder.path / TRACES, traces)
+        partial.unlink(missing_ok=True)
+        folder.finish({**(about or {}), **facts(traces)}, time.monotonic() - started)
+    task.done(f"{len(traces)}/{len(ids)}  {Tally(traces)}")
+    refused = [t for t in traces if t.refused]
+    if refused:
+        first = f"{refused[0].id}: {refused[0].fault}"
+        progress.say(f"{folder.path}: {len(refused)} of {len(traces)} questions were refused; {first}")
+    return traces
+
+
+def _reopen(
+    folder: StageFolder, partial: Path, asked: Sequence[tuple[Problem, str]], others: Sequence[Path], progress: Progress
+) -> dict[str, Trace]:
+    """What is there: a torn line is mended, faults are left out to be tried again, what lies aside is taken over."""
+    path = folder.path
+    if not partial.exists() and (path / TRACES).exists():
+        write_jsonl(partial, read_traces(path / TRACES))
+    done: dict[str, Trace] = {}
+    if repair_jsonl(partial) or partial.exists():
+        done = {t.id: t for t in read_traces(partial) if t.end is not End.FAULT}
+        write_jsonl(partial, done.values())
+    if len(done) < len(asked) and (over := taken_over(folder, asked, done, (TRACES, PARTIAL), others)):
+        append_jsonl(partial, over)
+        done |= {t.id: t for t in over}
+        progress.say(f"{path}: {len(over)} of {len(asked)} trajectories were collected before and are taken over")
+    return done
+
+
+async def _run_missing(
+    ids: Sequence[str],
+    done: dict[str, Trace],
+    partial: Path,
+    open_work: OpenWork[Trace],
+    ray: RaySettings | None,
+    task: Task,
+    tally: Tally,
+) -> None:
+    async with hire(open_work, ray) as crew:
+        for _ in range(2):  # faults get one more try before the stage ends
+            breaker = _Breaker(limit=max(8, crew.batch_size), n_planned=len(ids))
+            missing = {at for at, i in enumerate(ids) if i not in done or _is_passing(done[i])}
+
+            def keep(
+                results: Sequence[tuple[int, Trace]], missing: set[int] = missing, breaker: _Breaker = breaker
+            ) -> None:
+                new = [t for at, t in results if at in missing]  # others ran again only to keep their batch the same
+                append_jsonl(partial, [t for t in new if t.end is not End.FAULT])
+                for trace in new:
+                    before = done.get(trace.id)
+                    done[trace.id] = trace
+                    tally.count(trace, before)
+                    task.advance(int(before is None), str(tally))
+                    breaker.saw(trace, tally)
+
+            if missing:
+                await crew.run(missing, keep)
+        breaker.check_any(done.values(), tally)
+
+
+def _is_passing(trace: Trace) -> bool:
+    """Whether another try may well end otherwise. A server that refuses a conversation will refuse it again."""
+    return trace.end is End.FAULT and not trace.refused
+
+
+class _Breaker:
+    """Gives up when nothing but faults comes back.
+
+    Faults of the world count in a row: a server that is gone is waited for each time. A refused conversation is asked
+    once and costs nothing, so refusals count only while nothing at all was answered, and for long.
+    """
+
+    def __init__(self, limit: int, n_planned: int) -> None:
+        self._limit, self._n_planned, self._in_a_row, self._n_refused = limit, n_planned, 0, 0
+
+    def saw(self, trace: Trace, tally: Tally) -> None:
+        """Raise where this is one fault too many."""
+        if trace.refused:
+            self._n_refused += 1
+        else:
+            self._in_a_row = self._in_a_row + 1 if trace.end is End.FAULT else 0
+        if self._in_a_row >= self._limit or (self._n_refused >= _MANY_REFUSED and tally.n == tally.n_faults):
+            raise self._error(trace, tally)
+
+    def check_any(self, traces: Iterable[Trace], tally: Tally) -> None:
+        """Raise where every trace is a fault."""
+        seen = list(traces)
+        if seen and tally.n == tally.n_faults:
+            raise self._error(next((t for t in seen if not t.refused), seen[0]), tally)
+
+    def _error(self, trace: Trace, tally: Tally) -> AgentDistillError:
+        saved = f"{tally.n - tally.n_faults} of {self._n_planned} trajectories are saved"
+        if trace.refused:
+            return ModelError(f"{trace.fault}; every question so far was refused, {saved}")
+        return InfrastructureError(f"{trace.fault}; {saved}, run the same command to go on")
+
+
+_MANY_REFUSED = 100
+
+
+def facts(traces: Sequence[Trace]) -> dict[str, object]:
+    """Counts for a manifest."""
+    usage = sum((t.usage for t in traces), Usage())
+    return {
+        "n": len(traces),
+        "n_correct": sum(bool(t.correct) for t in traces),
+        "n_faults": sum(t.end is End.FAULT for t in traces),
+        "n_refused": sum(t.refused for t in traces),
+        "n_truncated": usage.n_truncated,
+        "ends": {e.value: n for e in End if (n := sum(t.end is e for t in traces))},
+        "usage": {
+            "n_requests": usage.n_requests,
+            "n_prompt_tokens": usage.n_prompt_tokens,
+            "n_new_tokens": usage.n_new_tokens,
+        },
+    }
+
+
+class Tally:
+    """Running counts of traces, as one line: what share is right, mean steps, faults, truncations."""
+
+    def __init__(self, traces: Iterable[Trace] = ()) -> None:
+        self.n = self.n_faults = 0
+        self._n_right = self._n_steps = self._n_truncated = 0
+        for trace in traces:
+            self.count(trace)
+
+    def count(self, trace: Trace, instead_of: Trace | None = None) -> None:
+        """Add a trace; ``instead_of`` is an earlier try of the same episode, which no longer counts."""
+        self._add(trace, 1)
+        if instead_of is not None:
+            self._add(instead_of, -1)
+
+    def _add(self, trace: Trace, sign: int) -> None:
+        self.n += sign
+        self.n_faults += sign * (trace.end is End.FAULT)
+        self._n_truncated += sign * trace.usage.n_truncated
+        if trace.end is not End.FAULT:
+            self._n_right += sign * bool(trace.correct)
+            self._n_steps += sign * len(trace.steps)
+
+    def __str__(self) -> str:
+        n_scored = self.n - self.n_faults
+        extra = f"  {self.n_faults} faults" if self.n_faults else ""
+        extra += f"  {self._n_truncated} cut off" if self._n_truncated else ""
+        if not n_scored:
+            return extra.strip()
+        return f"{self._n_right / n_scored:.1%} right  {self._n_steps / n_scored:.1f} steps{extra}"
+
+
+# --- traces taken over from earlier folders of the same stage: the same question asked in the same way ---
+
+
+def taken_over(
+    folder: StageFolder,
+    asked: Sequence[tuple[Problem, str]],
+    have: Collection[str],
+    names: Sequence[str],
+    others: Sequence[Path] = (),
+) -> list[Trace]:
+    """Traces for what is asked and not in ``have``, out of the folders that were moved aside for another set of
+    questions, and ``others``, as far as their ``episode_key`` is this one's. ``names`` are the files of traces in one.
+
+    A trace answers the very same question. It gets the id and the problem that it is asked for now, and where the gold
+    answer or the kind is another, a new score. A trace of the same id is preferred; none is used twice.
+    """
+    pool = _pool([*_aside(folder), *(p for p in others if p != folder.path)], folder, names)
+    missing = [(p, i) for p, i in asked if i not in have and p.question in pool]
+    found: dict[str, Trace] = {}
+    for same_id in (True, False):
+        for problem, i in missing:
+            if i not in found and (trace := _drawn(pool[problem.question], problem, i, same_id)) is not None:
+                found[i] = _asked_now(trace, problem, i)
+    return [found[i] for _, i in missing if i in found]
+
+
+def _pool(paths: Sequence[Path], folder: StageFolder, names: Iterable[str]) -> dict[str, list[Trace]]:
+    """The traces of the same episodes by question, in the order of the folders."""
+    pool: dict[str, list[Trace]] = defaultdict(list)
+    for path in dict.fromkeys(paths):
+        if not replace(folder, path=path).has_same_episodes:
+            continue
+        kept: dict[str, Trace] = {}
+        for file in (path / name for name in names):
+            if file.exists():
+                repair_jsonl(file)
+                kept |= {t.id: t for t in read_traces(file) if t.end is not End.FAULT}
+        for trace in kept.values():
+            pool[trace.problem.question].append(trace)
+    return pool
+
+
+def _aside(folder: StageFolder) -> list[Path]:
+    ours = re.compile(rf"{re.escape(folder.path.name)}\.old-(\d+)")
+    found = [(int(m[1]), p) for p in folder.path.parent.iterdir() if (m := ours.fullmatch(p.name))]
+    return [p for _, p in sorted(found, reverse=True)]
+
+
+def _drawn(traces: list[Trace], problem: Problem, i: str, same_id: bool) -> Trace | None:
+    for at, trace in enumerate(traces):
+        voted = any(step.candidates for step in trace.steps)  # votes count answers as equal by their kind
+        if (trace.id == i or not same_id) and (trace.problem.kind == problem.kind or not voted):
+            return traces.pop(at)
+    return None
+
+
+def _asked_now(trace: Trace, problem: Problem, i: str) -> Trace:
+    now, before = replace(trace, id=i, problem=problem), trace.problem
+    if (problem.kind, problem.answer, problem.aliases) == (before.kind, before.answer, before.aliases):
+        return now
+    return replace(now, score=scorers.score(problem.kind, trace.answer, problem.answer, problem.aliases))

@@ -1,9 +1,10 @@
-"""A run: a recipe, its folder, and what the stages need to be handed: problems, tools, prompts, models."""
+"""A run: a recipe, its folder, where things lie in it, and what the stages share: problems, tools, prompts, models."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,15 +14,15 @@ from agentdistill import registry
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
-from agentdistill.methods import METHODS, Method
+from agentdistill.methods import COLLECTIONS, Method, method
 from agentdistill.models import Model, identity, load_model
 from agentdistill.models.weights import is_gguf, runnable
-from agentdistill.pipeline.layout import trained
+from agentdistill.pipeline.folder import TRACES
 from agentdistill.problems import joined, load_problems
 from agentdistill.problems.contamination import Screening, screen
-from agentdistill.prompts import Style, load_style
-from agentdistill.prompts.examples import ExampleStyle, read_examples
-from agentdistill.recipe import Recipe, RolloutTable, recipe_from_json
+from agentdistill.prompts import PromptTemplate, load_prompt
+from agentdistill.prompts.examples import ExampleTemplate, read_examples
+from agentdistill.recipe import Recipe, RolloutTable, StudentSettings, recipe_from_json, recipe_to_json, student_name
 from agentdistill.retrieval import MappedCorpus, Passage, Retriever, build_retriever, is_remote
 from agentdistill.sandbox import Limits
 from agentdistill.store import digest, file_digest, json_text, to_dict, write_json
@@ -45,7 +46,7 @@ class Run:
 
     def save_recipe(self) -> None:
         """Keep the resolved recipe beside the results."""
-        _keep(self.folder / "recipe.json", dataclasses.asdict(self.recipe))
+        _keep(self.folder / "recipe.json", recipe_to_json(self.recipe))
 
     def save_screening(self) -> None:
         """Keep what :attr:`screening` found beside the results, where there is something to compare."""
@@ -115,27 +116,27 @@ class Run:
         return loaded.problems, loaded.skipped, loaded.warnings
 
     @cached_property
-    def style(self) -> Style:
+    def template(self) -> PromptTemplate:
         """The prompts."""
-        return load_style(self.recipe.style)
+        return load_prompt(self.recipe.prompt)
 
     @cached_property
-    def untrained_style(self) -> Style:
+    def untrained_template(self) -> PromptTemplate:
         """The prompts of models that were not trained: with the recipe's worked examples, where it has some."""
         path = self.recipe.examples
-        return self.style if path is None else ExampleStyle(self.style, read_examples(Path(path)))
+        return self.template if path is None else ExampleTemplate(self.template, read_examples(Path(path)))
 
     def check_examples(self, m: Method) -> None:
         """Raise DataError where the recipe has worked examples, but none of how ``m`` answers."""
-        style = self.untrained_style
-        if isinstance(style, ExampleStyle) and not any(getattr(e, m.loop) for e in style.examples):
+        template = self.untrained_template
+        if isinstance(template, ExampleTemplate) and not any(getattr(e, m.loop) for e in template.examples):
             why = f'no row has "{m.loop}", which the method {m.name} is prompted with'
             raise DataError(f"{self.recipe.examples}: {why}")
 
     def as_learned(self, trace: Trace) -> Trace:
         """The trace as a student learns it: without worked examples, which its own prompts do not have."""
-        style = self.untrained_style
-        return style.without(trace, self.tools) if isinstance(style, ExampleStyle) else trace
+        template = self.untrained_template
+        return template.without(trace, self.tools) if isinstance(template, ExampleTemplate) else trace
 
     @cached_property
     def retriever(self) -> Retriever | None:
@@ -203,12 +204,12 @@ class Run:
     def collections(self) -> tuple[str, ...]:
         """What has to be collected for the recipe's students, in a fixed order."""
         settings = self.recipe.collect
-        needed = {learns for s in self.recipe.students for m in s.methods if (learns := METHODS[m].learns)}
+        needed = {learns for s in self.recipe.students for m in s.methods if (learns := method(m).learns)}
         if settings.trajectories:
             needed |= set(settings.trajectories)
         elif settings.compare_prefix and needed & {"agent", "agent-prefix"}:
             needed |= {"agent", "agent-prefix"}
-        return tuple(n for n in ("agent", "agent-prefix", "cot", "cot-rag") if n in needed)
+        return tuple(n for n in COLLECTIONS if n in needed)
 
     def environment(self, table: RolloutTable, tools: Sequence[Tool] | None = None) -> Environment:
         """A fresh sandbox with the recipe's limits and its tools, or those given. The caller closes it."""
@@ -224,8 +225,8 @@ class Run:
     def rollout_settings(self, table: RolloutTable, m: Method) -> RolloutSettings:
         """How episodes of a stage are sampled for a method."""
         sampling = Sampling(table.temperature, table.top_p, table.max_new_tokens)
-        vote = self.recipe.evaluate.consistency if m.votes else None
-        return RolloutSettings(table.max_steps, sampling, m.prefix, self.recipe.seed, vote)
+        consistency = self.recipe.evaluate.consistency if m.consistency else None
+        return RolloutSettings(table.max_steps, sampling, m.first_thought, self.recipe.seed, consistency)
 
     def teacher(self) -> Model:
         """The teacher, loaded anew."""
@@ -244,7 +245,10 @@ class Run:
     def rollout_inputs(self, split: str, trained: bool = False) -> dict[str, str]:
         """Hashes of what episodes depend on besides their settings: problems, corpus, tools and, unless the model was
         trained, worked examples."""
-        inputs = {"problems": digest(self.problems(split)), "style": registry.fingerprint("prompts", self.recipe.style)}
+        inputs = {
+            "problems": digest(self.problems(split)),
+            "style": registry.fingerprint("prompts", self.recipe.prompt),
+        }
         if self.retriever is not None:
             inputs["corpus"] = self.retriever.corpus
         named = self.recipe.tools.named
@@ -264,7 +268,7 @@ class Run:
         """The settings that a method's episodes depend on."""
         tools = self.recipe.tools
         rollout = dataclasses.asdict(table)
-        for other in _OF_THE_STAGE if m.votes else (*_OF_THE_STAGE, "consistency"):
+        for other in _OF_THE_STAGE if m.consistency else (*_OF_THE_STAGE, "consistency"):
             rollout.pop(other, None)
         search = [tools.retriever, tools.k, *filter(None, [tools.retriever_settings, tools.passage_chars])]
         return {
@@ -308,7 +312,7 @@ def find_student(run: Run, wanted: str | None = None) -> Path:
         f"{trained(run.folder, s, m).name}": trained(run.folder, s, m)
         for s in run.recipe.students
         for m in s.methods
-        if METHODS[m].learns and METHODS[m].loop == "agent"
+        if method(m).distilled and method(m).agent
     }
     ready = {name: path for name, path in found.items() if (path / "training.json").exists()}
     if not ready:
@@ -347,12 +351,86 @@ def episode(
     problem: Problem,
     trace_id: str,
     trained: bool,
+    called: str = "",
 ) -> Callable[[Model], Awaitable[Trace]]:
-    """The episode that ``m`` makes of a problem. A model that was not trained is shown the worked examples."""
-    style = run.style if trained else run.untrained_style
-    if m.loop == "agent":
-        return lambda model: rollout(model, problem, environment, style, settings, method=m.name, trace_id=trace_id)
-    found = run.passages(problem.question) if m.passages else []
+    """The episode that ``m`` makes of a problem, its trace with the method's name or that in ``called``.
+
+    A model that was not trained is shown the worked examples.
+    """
+    template = run.template if trained else run.untrained_template
+    name = called or m.name
+    if m.agent:
+        return lambda model: rollout(model, problem, environment, template, settings, method=name, trace_id=trace_id)
+    found = run.passages(problem.question) if m.retrieval else []
     return lambda model: chain_of_thought(
-        model, problem, style, settings, passages=found, method=m.name, trace_id=trace_id
+        model, problem, template, settings, passages=found, method=name, trace_id=trace_id
     )
+
+
+# --- where things lie in a run's folder ---
+
+
+def collected(run: Path, name: str) -> Path:
+    """The traces of a collection."""
+    return run / "collect" / name / TRACES
+
+
+def answered(run: Path, name: str) -> Path:
+    """The traces of what the teacher was asked, where published ones join them in the collection."""
+    return _round(run, 0) / "collect" / name / TRACES
+
+
+def filtered(run: Path, name: str) -> Path:
+    """The traces of a collection that passed the filter."""
+    return run / "filter" / name / TRACES
+
+
+def trained(run: Path, student: StudentSettings, method_name: str, number: int | None = None) -> Path:
+    """The student trained for a method, in round ``number`` or, with None, in the last one.
+
+    Methods that learn from the same collection share one.
+    """
+    return _round(run, number) / "train" / trained_name(student, method_name)
+
+
+def trained_name(student: StudentSettings, method_name: str) -> str:
+    """What the student trained for a method is called: after the first of the methods that share it."""
+    learns = method(method_name).learns
+    first = next(m for m in student.methods if method(m).learns == learns)
+    return f"{student_name(student)}--{first}"
+
+
+def trainings(recipe: Recipe) -> list[tuple[StudentSettings, str]]:
+    """Every student that is trained with the method it is called after: one a student and collection."""
+    pairs = [(s, m) for s in recipe.students for m in s.methods if method(m).distilled]
+    return [(s, m) for s, m in pairs if trained_name(s, m) == f"{student_name(s)}--{m}"]
+
+
+def sampled(run: Path, student: StudentSettings, method_name: str, number: int) -> Path:
+    """The traces of round ``number``: the collection of the first, what the student before sampled for a later one."""
+    if number == 1:
+        return collected(run, method(method_name).learns or "")
+    return _round(run, number) / "collect" / trained_name(student, method_name) / TRACES
+
+
+def training_traces(run: Path, student: StudentSettings, method_name: str, number: int) -> Path:
+    """The traces that the student of round ``number`` learns from."""
+    if number == 1:
+        return filtered(run, method(method_name).learns or "")
+    return _round(run, number) / "filter" / trained_name(student, method_name) / TRACES
+
+
+def _round(run: Path, number: int | None) -> Path:
+    return run if number is None else run / "rounds" / str(number)
+
+
+def evaluated(run: Path, model: str, method_name: str, number: int | None = None) -> Path:
+    """The folder of one evaluation, of a round's student as in :func:`trained`."""
+    return _round(run, number) / "evaluate" / f"{model}--{method_name}"
+
+
+def elsewhere(run: Path, folder: Path) -> list[Path]:
+    """Where the results of other rounds lie that a folder ``STAGE/NAME`` of one round may be the same as."""
+    found = (root.glob(f"{folder.parent.name}/{folder.name}*") for root in (run, *sorted(run.glob("rounds/*"))))
+    ours = re.compile(rf"{re.escape(folder.name)}(\.old-\d+)?")
+    return [path for paths in found for path in sorted(paths) if ours.fullmatch(path.name)]

@@ -21,7 +21,7 @@ from agentdistill.tools import Tool
 from agentdistill.types import Message
 
 
-class Style(Protocol):
+class PromptTemplate(Protocol):
     """What a prompt template is."""
 
     THOUGHT: str
@@ -40,7 +40,7 @@ class Style(Protocol):
         """What the environment says after a step."""
 
 
-class VerifyStyle(Protocol):
+class VerifierTemplate(Protocol):
     """What a prompt template has for verifiers."""
 
     VERDICT: str
@@ -52,22 +52,22 @@ class VerifyStyle(Protocol):
         against the passages found for it (``facts``), or of the final answer alone (``genrm``)."""
 
 
-def load_style(name: str) -> Style:
+def load_prompt(name: str) -> PromptTemplate:
     """The template called ``name``. Raises UserError naming the nearest for an unknown one."""
-    return cast(Style, registry.load("prompts", name))
+    return cast(PromptTemplate, registry.load("prompts", name))
 
 
-def can_verify(style: Style) -> bool:
+def can_verify(template: PromptTemplate) -> bool:
     """Whether a template has prompts for verifiers."""
-    return hasattr(style, "check")
+    return hasattr(template, "check")
 
 
-def load_verify_style(name: str) -> VerifyStyle:
+def load_verifier_prompt(name: str) -> VerifierTemplate:
     """The template called ``name``, for verifiers. Raises UserError for an unknown one and one without checks."""
-    style = load_style(name)
-    if not can_verify(style):
+    template = load_prompt(name)
+    if not can_verify(template):
         raise UserError(f'prompt template "{name}" has no prompts for verifiers; use "standard"')
-    return cast(VerifyStyle, style)
+    return cast(VerifierTemplate, template)
 
 
 def format_passages(passages: Sequence[Passage]) -> str:

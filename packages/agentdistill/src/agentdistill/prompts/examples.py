@@ -17,7 +17,7 @@ from typing import Any
 
 from agentdistill.errors import DataError
 from agentdistill.parse import extract_answer, parse_action
-from agentdistill.prompts import Style
+from agentdistill.prompts import PromptTemplate
 from agentdistill.retrieval import Passage
 from agentdistill.store import read_jsonl
 from agentdistill.tools import Tool
@@ -92,28 +92,28 @@ def _text(value: Any, name: str) -> str:
     return value
 
 
-class ExampleStyle:
+class ExampleTemplate:
     """A prompt template whose openings hold worked examples, as turns between the system's and the question's."""
 
-    def __init__(self, style: Style, examples: tuple[WorkedExample, ...]) -> None:
-        self.style, self.examples = style, examples
-        self.THOUGHT, self.AGENT_STOP = style.THOUGHT, style.AGENT_STOP
+    def __init__(self, template: PromptTemplate, examples: tuple[WorkedExample, ...]) -> None:
+        self.template, self.examples = template, examples
+        self.THOUGHT, self.AGENT_STOP = template.THOUGHT, template.AGENT_STOP
 
     def action(self, thought: str, code: str) -> str:
         """One agent turn as a model writes it."""
-        return self.style.action(thought, code)
+        return self.template.action(thought, code)
 
     def observation(self, text: str) -> str:
         """What the environment says after a step."""
-        return self.style.observation(text)
+        return self.template.observation(text)
 
     def agent(self, question: str, tools: Sequence[Tool]) -> tuple[Message, ...]:
         """The opening of an agent's conversation."""
-        return _between(self.style.agent(question, tools), self._agent_turns(tools))
+        return _between(self.template.agent(question, tools), self._agent_turns(tools))
 
     def cot(self, question: str, passages: Sequence[Passage] = ()) -> tuple[Message, ...]:
         """The opening of a chain-of-thought answer. The examples have no passages."""
-        return _between(self.style.cot(question, passages), self._cot_turns())
+        return _between(self.template.cot(question, passages), self._cot_turns())
 
     def without(self, trace: Trace, tools: Sequence[Tool]) -> Trace:
         """The trace as if it had been prompted without the examples: that is how students are trained and asked."""
@@ -128,18 +128,18 @@ class ExampleStyle:
         out: list[Message] = []
         for example in self.examples:
             if example.agent:
-                out += _without_system(self.style.agent(example.question, tools))
+                out += _without_system(self.template.agent(example.question, tools))
             for turn in example.agent:
                 out.append(Message("assistant", turn.reply))
                 if turn.observation is not None:
-                    out.append(Message("user", self.style.observation(turn.observation)))
+                    out.append(Message("user", self.template.observation(turn.observation)))
         return tuple(out)
 
     def _cot_turns(self) -> tuple[Message, ...]:
         out: list[Message] = []
         for example in self.examples:
             if example.cot is not None:
-                out += [*_without_system(self.style.cot(example.question)), Message("assistant", example.cot)]
+                out += [*_without_system(self.template.cot(example.question)), Message("assistant", example.cot)]
         return tuple(out)
 
 

@@ -15,10 +15,10 @@ from typing import Any
 from agentdistill import registry, scorers
 from agentdistill.environment import Environment, Execution
 from agentdistill.errors import DataError, UserError
-from agentdistill.exchange import in_style, read_trajectories, unique_id
+from agentdistill.exchange import in_template, read_trajectories, unique_id
 from agentdistill.parse import extract_answer
 from agentdistill.problems import open_source
-from agentdistill.prompts import Style
+from agentdistill.prompts import PromptTemplate
 from agentdistill.retrieval import Passage
 from agentdistill.store import file_digest
 from agentdistill.tasks.benchmarks import FOLDER_VARIABLE, Part, Values, parse_spec, sources
@@ -172,7 +172,7 @@ class Collection:
 def read_sources(
     sources: Sequence[str],
     method: str,
-    style: Style,
+    template: PromptTemplate,
     tools: Sequence[Tool],
     environment: Environment,
     passages: FindPassages | None = None,
@@ -192,12 +192,12 @@ def read_sources(
     for source in sources:
         named = find_reader(source, method)
         if named is not None:
-            found, reasons = _read_split(named, method, style, tools, environment, passages)
+            found, reasons = _read_split(named, method, template, tools, environment, passages)
             left_out.update(reasons)
         else:
             read = read_trajectories(source, method=method, environment=environment)
             found = [
-                in_style(t, style, tools, passages(t.problem.question) if passages is not None else ())
+                in_template(t, template, tools, passages(t.problem.question) if passages is not None else ())
                 for t in read.traces
             ]
             skipped += read.skipped
@@ -210,7 +210,7 @@ def read_sources(
 def _read_split(
     source: ReaderSplit,
     method: str,
-    style: Style,
+    template: PromptTemplate,
     tools: Sequence[Tool],
     environment: Environment,
     passages: FindPassages | None,
@@ -222,9 +222,9 @@ def _read_split(
         if isinstance(draft, LeftOut):
             left_out[draft.reason] += 1
         elif method.startswith("cot"):
-            traces.append(_answered(draft, method, style, passages))
+            traces.append(_answered(draft, method, template, passages))
         else:
-            trace = _acted(draft, method, style, tools, environment)
+            trace = _acted(draft, method, template, tools, environment)
             if draft.answer is None and not trace.correct:
                 left_out["the program does not give the answer"] += 1
             else:
@@ -240,7 +240,7 @@ def _score(draft: Draft, answer: str | None) -> Score | None:
     return scorers.score(p.kind, answer, p.answer, p.aliases) if p.answer else None
 
 
-def _answered(draft: Draft, method: str, style: Style, passages: FindPassages | None) -> Trace:
+def _answered(draft: Draft, method: str, template: PromptTemplate, passages: FindPassages | None) -> Trace:
     """A chain of thought."""
     p, [turn] = draft.problem, draft.turns
     own = draft.passages if passages is not None else ()
@@ -250,25 +250,29 @@ def _answered(draft: Draft, method: str, style: Style, passages: FindPassages | 
     end = End.NO_ANSWER if answer is None else End.ANSWERED
     status = StepStatus.OK if answer is None else StepStatus.FINAL
     step = Step(Message("assistant", turn.thought, Source.MODEL), status)
-    trace = Trace(p.id, p, method, draft.model, style.cot(p.question, beside), (step,), end, answer, notes=notes)
+    trace = Trace(p.id, p, method, draft.model, template.cot(p.question, beside), (step,), end, answer, notes=notes)
     return replace(trace, score=_score(draft, answer))
 
 
-def _acted(draft: Draft, method: str, style: Style, tools: Sequence[Tool], environment: Environment) -> Trace:
+def _acted(
+    draft: Draft, method: str, template: PromptTemplate, tools: Sequence[Tool], environment: Environment
+) -> Trace:
     p = draft.problem
     stored = draft.answer is not None
     results = _stored(draft) if stored else _run(draft.turns, environment)
     steps: list[Step] = []
     answer: str | None = None
     for turn, result in zip(draft.turns, results, strict=False):
-        reply = Message("assistant", style.action(turn.thought, turn.code or ""), Source.MODEL)
+        reply = Message("assistant", template.action(turn.thought, turn.code or ""), Source.MODEL)
         final = result.status is StepStatus.FINAL
-        told = None if final else Message("user", style.observation(result.observation), Source.ENVIRONMENT)
+        told = None if final else Message("user", template.observation(result.observation), Source.ENVIRONMENT)
         steps.append(Step(reply, result.status, turn.code, told, result.tool_calls))
         answer = result.answer
     end = End.OUT_OF_STEPS if answer is None else End.ANSWERED
     notes = (*draft.notes, ("observations", "stored" if stored else "executed"))
-    trace = Trace(p.id, p, method, draft.model, style.agent(p.question, tools), tuple(steps), end, answer, notes=notes)
+    trace = Trace(
+        p.id, p, method, draft.model, template.agent(p.question, tools), tuple(steps), end, answer, notes=notes
+    )
     return replace(trace, score=_score(draft, answer))
 
 

@@ -15,7 +15,7 @@ from agentdistill.report.run import (
     SEARCH,
     Outcome,
     Part,
-    Run,
+    StoredRun,
     error_kinds,
     means_by_problem,
     n_calls,
@@ -153,13 +153,13 @@ class _Measure:
     by_family: bool = True
 
 
-def prefix_effects(run: Run) -> list[dict[str, Any]]:
+def prefix_effects(run: StoredRun) -> list[dict[str, Any]]:
     """For every pair NAME and NAME-prefix, collected or evaluated: with the prefix minus without, paired by problem."""
     pairs = [*_pairs(run.collections, PREFIX), *_pairs(run.evaluations, PREFIX)]
     return [e for with_it, without in pairs if (e := _effect(with_it, without, _OF_THE_PREFIX)) is not None]
 
 
-def vote_effects(run: Run) -> list[dict[str, Any]]:
+def vote_effects(run: StoredRun) -> list[dict[str, Any]]:
     """For every evaluation NAME and NAME-sag: acting by vote minus acting on one sample, paired by problem.
 
     ``parse``, ``execution`` and ``out_of_steps`` are shares of episodes that show that kind of error. ``candidates``

@@ -20,7 +20,16 @@ from markupsafe import Markup
 
 from agentdistill.problems.contamination import told
 from agentdistill.report import figures
-from agentdistill.report.run import ERROR_KINDS, Part, Run, error_kinds, method_label, outcome, read_run, tools_used
+from agentdistill.report.run import (
+    ERROR_KINDS,
+    Part,
+    StoredRun,
+    error_kinds,
+    method_label,
+    outcome,
+    read_run,
+    tools_used,
+)
 from agentdistill.report.summary import summarize_run
 from agentdistill.stats import percent, points
 from agentdistill.store import digest, write_atomic, write_json
@@ -45,7 +54,7 @@ def render(report: Mapping[str, Any], run_dir: Path | str) -> str:
     return _render(report, read_run(run_dir))
 
 
-def _render(report: Mapping[str, Any], run: Run, sections: Mapping[str, Markup] | None = None) -> str:
+def _render(report: Mapping[str, Any], run: StoredRun, sections: Mapping[str, Markup] | None = None) -> str:
     packed = embed(run)
     script = _asset("browser.js")
     page = _environment().get_template("page.html")
@@ -223,7 +232,7 @@ MAX_FIELD = 20_000
 """Longest single text kept, in characters: one runaway observation should not weigh down the page."""
 
 
-def embed(run: Run, max_traces: int = MAX_TRACES, max_chars: int = MAX_CHARS) -> dict[str, Any]:
+def embed(run: StoredRun, max_traces: int = MAX_TRACES, max_chars: int = MAX_CHARS) -> dict[str, Any]:
     """Sources, families and traces as the page's script reads them; a stratified sample where there are too many."""
     parts = [p for p in run.traced if p.traces]
     families = sorted({t.problem.family for p in parts for t in p.traces})

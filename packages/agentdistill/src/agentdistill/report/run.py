@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from agentdistill import methods
 from agentdistill.errors import DataError, UserError
 from agentdistill.store import from_dict, read_traces
 from agentdistill.types import EXECUTION_ERRORS, PARSE_ERRORS, End, StepStatus, Trace
@@ -85,7 +86,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Run:
+class StoredRun:
     """All that a run folder holds, each stage in a fixed order (students by size, then method)."""
 
     path: Path
@@ -122,12 +123,12 @@ class Run:
         return frozenset(t.id for f in self.filters if f.name == name for t in f.traces)
 
 
-def read_run(path: Path | str) -> Run:
+def read_run(path: Path | str) -> StoredRun:
     """Read a run folder. Raises UserError naming what is missing, and DataError for a file that cannot be read."""
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"{path}: no such run folder; a run is made by: agentdistill run RECIPE.toml")
-    run = Run(
+    run = StoredRun(
         path=path,
         recipe=_read_object(path / "recipe.json"),
         collections=_parts(path, "collect"),
@@ -294,24 +295,9 @@ def n_calls(trace: Trace, tool: str) -> int:
     return sum(c.name == tool for s in trace.steps for c in s.tool_calls)
 
 
-METHOD_LABELS = {
-    "cot": "CoT prompted",
-    "cot-rag": "CoT + retrieval",
-    "cot-distill": "CoT distilled",
-    "cot-distill-rag": "CoT distilled + retrieval",
-    "agent": "Agent prompted",
-    "agent-prefix": "Agent + prefix",
-    "agent-sag": "Agent + SAG",
-    "agent-distill": "Agent distilled",
-    "agent-distill-prefix": "Agent distilled + prefix",
-    "agent-distill-sag": "Agent distilled + SAG",
-    "agent-distill-prefix-sag": "Agent distilled + prefix + SAG",
-}
-"""Method -> its label, in the order of the paper's table: chain of thought first, the whole method last."""
-
-
 def method_label(method: str) -> str:
-    """A method as people call it; an unknown one keeps its name, with ``+`` parts set apart."""
+    """A method as a report calls it; an unknown one keeps its name, with ``+`` parts set apart."""
     base, *extras = method.split("+")
     parts = (e.upper() if e.isalpha() and len(e) <= 4 else e for e in extras)
-    return " + ".join([METHOD_LABELS.get(base, base), *parts])
+    label = methods.method(base).label if base in methods.NAMES else base
+    return " + ".join([label, *parts])

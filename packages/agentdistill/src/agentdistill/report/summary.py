@@ -12,7 +12,7 @@ from typing import Any
 
 from agentdistill.errors import UserError
 from agentdistill.filters import RoundCounts, is_broken
-from agentdistill.methods import METHODS
+from agentdistill.methods import NAMES, method
 from agentdistill.problems import share_shown
 from agentdistill.problems.contamination import told
 from agentdistill.report.comparisons import comparisons, prefix_effects, reading, vote_effects
@@ -21,7 +21,7 @@ from agentdistill.report.run import (
     SEARCH,
     Outcome,
     Part,
-    Run,
+    StoredRun,
     by_family,
     error_kinds,
     means_by_problem,
@@ -54,7 +54,7 @@ def summarize(run_dir: Path | str) -> Report:
     return summarize_run(run)
 
 
-def summarize_run(run: Run) -> Report:
+def summarize_run(run: StoredRun) -> Report:
     """:func:`summarize` for a run that is already read."""
     compared = comparisons(run.evaluations)
     in_rounds = [p for p in run.rounds if p.stage != "filter"]
@@ -152,7 +152,7 @@ def _timing(parts: Sequence[Part]) -> dict[str, Any]:
     return {p.key: p.timing for p in parts if p.timing}
 
 
-def _warnings(run: Run) -> list[str]:
+def _warnings(run: StoredRun) -> list[str]:
     """What a reader of the accuracies must know: test questions trained on, faults, unscored traces, families that one
     method lacks."""
     trained_on = [c for c in contaminations(run) if not c["dropped"] and c["equal"] + c["near"]]
@@ -323,7 +323,7 @@ def filter_counts(part: Part) -> dict[str, Any]:
     return {"name": part.name, "filters": filters if isinstance(filters, list) else [], "counts": counts}
 
 
-def contaminations(run: Run) -> list[dict[str, Any]]:
+def contaminations(run: StoredRun) -> list[dict[str, Any]]:
     """Training questions that are test questions too: the asked ones' facts, then those of every imported collection.
 
     The facts are those of :meth:`~agentdistill.problems.contamination.Screening.facts`, with the ``part`` of the run
@@ -340,8 +340,7 @@ def searched(part: Part) -> dict[str, Any] | None:
     ``searches`` is None for a method that cannot search of its own, ``recall`` where no question names its supporting
     passages; the whole is None where nothing was searched.
     """
-    method = METHODS.get(part.method)
-    is_given = method is not None and method.passages
+    is_given = part.method in NAMES and method(part.method).retrieval
     whole = [t for t in part.traces if outcome(t) is not Outcome.FAULT]
     if not is_given and not any(n_calls(t, SEARCH) for t in whole):
         return None
@@ -372,7 +371,7 @@ def _mean(
     return asdict(mean_interval(means, bounds=bounds)) if means else None
 
 
-def rounds(run: Run) -> list[dict[str, Any]]:
+def rounds(run: StoredRun) -> list[dict[str, Any]]:
     """One row a student and round, the first round's from the recipe's own collection; none for a run without rounds.
 
     ``n_new`` are the distinct successes that joined the training set of the round, ``n_lessons`` its size; ``accuracy``
@@ -382,7 +381,7 @@ def rounds(run: Run) -> list[dict[str, Any]]:
     names = [p.name for p in run.training if any(name == p.name for name, _ in later)]
     out = []
     for name in names:
-        learns = METHODS[name.rpartition("--")[2]].learns
+        learns = method(name.rpartition("--")[2]).learns
         last = max(number or 0 for n, number in later if n == name)
         first = next((p for p in run.collections if p.name == learns), None)
         parts = [(1, first), *((number, later.get((name, number))) for number in range(2, last + 1))]
@@ -390,7 +389,7 @@ def rounds(run: Run) -> list[dict[str, Any]]:
     return out
 
 
-def _round(run: Run, name: str, number: int, part: Part, last: int) -> dict[str, Any]:
+def _round(run: StoredRun, name: str, number: int, part: Part, last: int) -> dict[str, Any]:
     filters = run.filters if number == 1 else run.rounds
     where = (None, part.name) if number == 1 else (number, name)
     kept = next((p for p in filters if p.stage == "filter" and (p.round, p.name) == where), None)
@@ -428,7 +427,7 @@ def summarize_seeds(run_dirs: Sequence[Path | str]) -> Report:
     return {**out, "reading": reading(out["comparisons"]), "seeds": seeds}
 
 
-def _seeds(runs: Sequence[Run]) -> list[int]:
+def _seeds(runs: Sequence[StoredRun]) -> list[int]:
     first = runs[0]
     for other in runs[1:]:
         differs = _difference(_compared(first.recipe), _compared(other.recipe))
@@ -461,7 +460,7 @@ def _difference(a: Any, b: Any, where: str = "") -> str | None:
     return None if a == b else where
 
 
-def _shared(runs: Sequence[Run]) -> list[Run]:
+def _shared(runs: Sequence[StoredRun]) -> list[StoredRun]:
     """The runs with the parts that all of them have."""
     keys = set.intersection(*({p.key for p in r.traced} for r in runs))
     if not keys:
@@ -476,7 +475,7 @@ def _shared(runs: Sequence[Run]) -> list[Run]:
     ]
 
 
-def _merged(runs: Sequence[Run]) -> Run:
+def _merged(runs: Sequence[StoredRun]) -> StoredRun:
     """One run that holds every seed's traces: a problem's value is then its mean over seeds."""
     named = [{p.key: p for p in r.traced} for r in runs]
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agentdistill.errors import UserError
-from agentdistill.report.run import METHOD_LABELS, method_label
+from agentdistill.methods import NAMES
+from agentdistill.report.run import method_label
 from agentdistill.stats import percent, points
 
 
@@ -27,8 +28,6 @@ def text(said: str) -> str:
 
 Table = dict[str, Any]
 
-METHODS = tuple(METHOD_LABELS)
-"""The order of the paper's table."""
 _COMPARED = (
     "student", "method", "baseline_student", "baseline_method", "n_families", "difference", "a", "b", "ratio",
     "ratio_interval",
@@ -61,7 +60,7 @@ def table(report: Mapping[str, Any]) -> Table:
 
 
 def _place(method: str) -> tuple[int, str]:
-    return (METHODS.index(method) if method in METHODS else len(METHODS), method)
+    return (NAMES.index(method) if method in NAMES else len(NAMES), method)
 
 
 def _cell(evaluation: Mapping[str, Any]) -> dict[str, Any]:

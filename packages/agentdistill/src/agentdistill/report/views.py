@@ -19,7 +19,7 @@ from agentdistill.report.run import (
     ERROR_KINDS,
     Outcome,
     Part,
-    Run,
+    StoredRun,
     error_kinds,
     outcome,
     read_part,
@@ -107,7 +107,7 @@ def list_traces(run_dir: Path | str, filters: Filters = Filters(), limit: int | 
     }
 
 
-def _check_names(run: Run, filters: Filters) -> None:
+def _check_names(run: StoredRun, filters: Filters) -> None:
     """A name that nothing in the run has is a slip: say so instead of listing nothing."""
     traces = [t for p in run.traced for t in p.traces]
     families = sorted({t.problem.family for t in traces})
@@ -175,7 +175,7 @@ _TRAINED = "underline"
 _GIVEN = "italic yellow"
 
 
-def find_trace(run_dir: Path | str, trace_id: str, part: str | None = None) -> tuple[Run, Part, Trace]:
+def find_trace(run_dir: Path | str, trace_id: str, part: str | None = None) -> tuple[StoredRun, Part, Trace]:
     """The episode called ``trace_id``, or ``PART/ID``; ``part`` narrows it down by a part's name or a piece of it.
 
     Raises UserError for an id that the run does not hold (naming the nearest) or that several parts hold.
@@ -209,7 +209,7 @@ def trace_facts(run_dir: Path | str, trace_id: str, part: str | None = None) -> 
     }
 
 
-def _is_trained(run: Run, part: Part, trace: Trace) -> bool:
+def _is_trained(run: StoredRun, part: Part, trace: Trace) -> bool:
     return part.stage == "collect" and trace.id in run.trained_ids(part.name)
 
 

@@ -13,7 +13,7 @@ from agentdistill.environment import Environment, Workspace
 from agentdistill.errors import InfrastructureError, ModelError
 from agentdistill.loop import RolloutSettings, reply_of, rollout
 from agentdistill.models import Model, is_out_of_context
-from agentdistill.prompts import Style
+from agentdistill.prompts import PromptTemplate
 from agentdistill.serve.batching import Batches, Gate
 from agentdistill.serve.conversation import Chat, Shelf, opening
 from agentdistill.serve.outcome import Refused, answer_text, fault, raise_without_answer, too_long, trace_of
@@ -131,7 +131,7 @@ class Agent:
         self,
         model: Model,
         environment: Environment,
-        style: Style,
+        template: PromptTemplate,
         settings: RolloutSettings,
         *,
         vote: Consistency | None = None,
@@ -148,7 +148,7 @@ class Agent:
         self.gate = Gate(n_running, n_waiting)
         self.shelf = Shelf() if shelf is None else shelf  # an empty one is false
         self.model = Batches(model, lambda n: self.on_batch(n))
-        self._environment, self._style, self._settings = environment, style, settings
+        self._environment, self._template, self._settings = environment, template, settings
         self._vote = vote or Consistency()
         self.choosing = choosing
         if choosing is not None and choosing.verifier is not None:
@@ -237,7 +237,7 @@ class Agent:
         acting: Workspace | None = None
         try:
             acting = await asyncio.to_thread(self._environment.open if kept is None else kept.fork)
-            found = await find(asked, opening(chat, self._style, self._environment.tools), acting, tell)
+            found = await find(asked, opening(chat, self._template, self._environment.tools), acting, tell)
             trace = trace_of(found)
             told = chat.answered(answer_text(trace, asked.stop))
             if name is not None and trace.end in (End.ANSWERED, End.OUT_OF_STEPS):
@@ -260,7 +260,7 @@ class Agent:
             watched,
             _problem(asked),
             self._environment,
-            self._style,
+            self._template,
             self._settings_for(asked, self._settings),
             on_step=tell,
             opening=prompt,
@@ -285,7 +285,7 @@ class Agent:
                 watched,
                 _problem(asked),
                 self._environment,
-                self._style,
+                self._template,
                 settings,
                 trace_id=name,
                 on_step=lambda step: tell(Tried(place, step)),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agentdistill.environment import Workspace
-from agentdistill.prompts import Style
+from agentdistill.prompts import PromptTemplate
 from agentdistill.serve.outcome import Refused
 from agentdistill.store import digest
 from agentdistill.tools import Tool
@@ -74,23 +74,23 @@ def _unreadable(why: str) -> Refused:
     return Refused(400, "no_question", why, param="messages")
 
 
-def opening(chat: Chat, style: Style, tools: Sequence[Tool]) -> tuple[Message, ...]:
+def opening(chat: Chat, template: PromptTemplate, tools: Sequence[Tool]) -> tuple[Message, ...]:
     """The prompt that a chat opens with. Instructions stand above the first question, since the system's place is the
     agent's own; an earlier answer is shown as the step that gave it, since that is how the agent answers."""
     first, *rest = (*chat.history, ("user", chat.question))
     question = f"{chat.instructions}\n\n{first[1]}" if chat.instructions else first[1]
-    out = list(style.agent(question, tools))
+    out = list(template.agent(question, tools))
     for role, text in rest:
         if role == "assistant":
-            out.append(Message("assistant", as_step(text, style), Source.PROMPT))
+            out.append(Message("assistant", as_step(text, template), Source.PROMPT))
         else:
             out.append(Message("user", text))
     return tuple(out)
 
 
-def as_step(answer: str, style: Style) -> str:
+def as_step(answer: str, template: PromptTemplate) -> str:
     """An answer as the step of an agent that gives it."""
-    return f"{style.THOUGHT}I know the answer.\nCode:\n```py\nfinal_answer({answer!r})\n```"
+    return f"{template.THOUGHT}I know the answer.\nCode:\n```py\nfinal_answer({answer!r})\n```"
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ from agentdistill.models import Model
 from agentdistill.parse import extract_answer
 from agentdistill.problems import answer_kind, as_text, as_texts
 from agentdistill.progress import Progress, Silent, Task
-from agentdistill.prompts import Style
+from agentdistill.prompts import PromptTemplate
 from agentdistill.store import (
     append_jsonl,
     digest,
@@ -292,7 +292,7 @@ class SampleSettings:
 def sample_pools(
     problems: Sequence[Problem],
     settings: SampleSettings,
-    style: Style,
+    template: PromptTemplate,
     model: Callable[[], Model],
     journal: Path,
     *,
@@ -309,7 +309,7 @@ def sample_pools(
     problems goes on. A candidate that the model's server refused has no answer. Raises InfrastructureError where an
     episode failed twice, ModelError where all were refused; what was sampled is kept, and the same call goes on.
     """
-    key = digest([replace(settings, n=0), seed, style.cot("?"), identity])
+    key = digest([replace(settings, n=0), seed, template.cot("?"), identity])
     ids = [(p, f"{p.id}#{i}") for p in problems for i in range(settings.n)]
     done = _opened(journal, key, {name: p for p, name in ids})
     missing = {at for at, (_, name) in enumerate(ids) if name not in done}
@@ -317,7 +317,7 @@ def sample_pools(
     task = (progress or Silent()).task("sample", what, len(ids))
     task.advance(len(ids) - len(missing))
     if missing:
-        work = partial(_work, ids, settings, style, model, environment, seed)
+        work = partial(_work, ids, settings, template, model, environment, seed)
         asyncio.run(_run(work, [name for _, name in ids], missing, done, journal, ray, task))
     task.done(f"{sum(bool(t.correct) for t in done.values()) / max(1, len(done)):.1%} right")
     names = {p.id: [f"{p.id}#{i}" for i in range(settings.n)] for p in problems}
@@ -328,7 +328,7 @@ def sample_pools(
 async def _work(
     ids: Sequence[tuple[Problem, str]],
     settings: SampleSettings,
-    style: Style,
+    template: PromptTemplate,
     make: Callable[[], Model],
     surroundings: Callable[[], AbstractContextManager[Environment]],
     seed: int,
@@ -336,19 +336,19 @@ async def _work(
     with surroundings() as environment:
         model = make()
         try:
-            yield Work(model, [_episode(p, name, settings, style, environment, seed) for p, name in ids])
+            yield Work(model, [_episode(p, name, settings, template, environment, seed) for p, name in ids])
         finally:
             await model.aclose()
 
 
 def _episode(
-    problem: Problem, name: str, settings: SampleSettings, style: Style, environment: Environment, seed: int
+    problem: Problem, name: str, settings: SampleSettings, template: PromptTemplate, environment: Environment, seed: int
 ) -> Episode[Trace]:
     sampling = Sampling(settings.temperature, settings.top_p, settings.max_new_tokens)
     rollouts = RolloutSettings(settings.max_steps, sampling, seed=seed)
     if settings.loop == "cot":
-        return lambda model: chain_of_thought(model, problem, style, rollouts, trace_id=name)
-    return lambda model: rollout(model, problem, environment, style, rollouts, trace_id=name)
+        return lambda model: chain_of_thought(model, problem, template, rollouts, trace_id=name)
+    return lambda model: rollout(model, problem, environment, template, rollouts, trace_id=name)
 
 
 def _opened(path: Path, key: str, asked: Mapping[str, Problem]) -> dict[str, Trace]:

@@ -1,7 +1,7 @@
 """Distilling verifiers: a teacher's checks of the student's own solutions, filtered, as training sequences.
 
 A check is kept where its verdict is the truth (arXiv 2504.04718, section 4.2): what is learned is the checks that were
-right, in the words and the prompt of the style that the student will judge with.
+right, in the prompt template that the student will judge with.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agentdistill.errors import DataError
-from agentdistill.prompts import VerifyStyle, load_style, load_verify_style
+from agentdistill.prompts import VerifierTemplate, load_prompt, load_verifier_prompt
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, seed_of
 from agentdistill.types import End, Message, Source, Step, StepStatus, Trace
@@ -38,7 +38,7 @@ class _Draft:
 def lessons(
     pools: Sequence[Pool],
     role: RoleSettings,
-    style: str,
+    prompt: str,
     taught: tuple[VerifierSettings, Sequence[Judged]] | None = None,
     seed: int = 0,
 ) -> Lessons:
@@ -48,11 +48,11 @@ def lessons(
     """
     counts: dict[str, int] = defaultdict(int)
     if role.role == "generator":
-        drafts = list(_solutions(pools, style, counts))
+        drafts = list(_solutions(pools, prompt, counts))
     elif taught is None:
         raise DataError(f'role "{role.name}" needs the checks of a teacher')
     else:
-        drafts = list(_checks(pools, role, load_verify_style(style), *taught, counts))
+        drafts = list(_checks(pools, role, load_verifier_prompt(prompt), *taught, counts))
     drafts = _at_most(drafts, role.per_problem, counts)
     if role.balance and role.role != "generator":
         drafts = _balanced(drafts, seed, counts)
@@ -63,9 +63,9 @@ def lessons(
     return Lessons(tuple(d.trace for d in drafts), dict(counts))
 
 
-def _solutions(pools: Sequence[Pool], style: str, counts: dict[str, int]) -> Iterable[_Draft]:
+def _solutions(pools: Sequence[Pool], prompt: str, counts: dict[str, int]) -> Iterable[_Draft]:
     """Right solutions, as a generator is asked for them; the same text counts once a problem."""
-    prompts = load_style(style)
+    template = load_prompt(prompt)
     for p in pools:
         seen = set()
         for i, c in enumerate(p.candidates):
@@ -73,13 +73,13 @@ def _solutions(pools: Sequence[Pool], style: str, counts: dict[str, int]) -> Ite
                 counts["wrong" if not c.correct else "twice"] += 1
                 continue
             seen.add(c.solution)
-            yield _Draft(_trace(p, i, 0, "generator", p.generator, prompts.cot(p.problem.question), c.solution), True)
+            yield _Draft(_trace(p, i, 0, "generator", p.generator, template.cot(p.problem.question), c.solution), True)
 
 
 def _checks(
     pools: Sequence[Pool],
     role: RoleSettings,
-    style: VerifyStyle,
+    template: VerifierTemplate,
     teacher: VerifierSettings,
     journal: Sequence[Judged],
     counts: dict[str, int],
@@ -100,7 +100,7 @@ def _checks(
                     counts["verdict is not the truth"] += 1
                 else:
                     found = [Passage("", d) for d in check.documents] if role.role == "facts" else None
-                    prompt = style.check(role.role, p.problem.question, c.solution, found)
+                    prompt = template.check(role.role, p.problem.question, c.solution, found)
                     yield _Draft(_trace(p, i, k, role.role, teacher.name, prompt, check.reply), c.correct)
 
 

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -100,7 +100,7 @@ def read_journal(path: Path) -> tuple[VerifierSettings, list[Judged]]:
     for n, row in read_jsonl(path):
         try:
             if "settings" in row:
-                settings = VerifierSettings(**row["settings"])
+                settings = VerifierSettings.of_kept(row["settings"])
             else:
                 judged = from_dict(Judged, row)
                 out[judged.key] = judged
@@ -114,7 +114,7 @@ def read_journal(path: Path) -> tuple[VerifierSettings, list[Judged]]:
 def _opened(
     path: Path, settings: VerifierSettings, seed: int, world: Mapping[str, Any]
 ) -> dict[tuple[str, int, str], Judged]:
-    key = digest([{**asdict(settings), "model": model_identity(settings.model)}, seed])
+    key = digest([{**settings.kept(), "model": model_identity(settings.model)}, seed])
     head = {"key": key, "world": digest(dict(world))}
     repair_jsonl(path)
     if path.exists():
@@ -122,7 +122,7 @@ def _opened(
         if found.get("key") != key or found.get("world", head["world"]) != head["world"]:  # old ones tell none
             set_aside(path)
     if not path.exists():
-        append_jsonl(path, [{**head, "settings": asdict(settings)}])
+        append_jsonl(path, [{**head, "settings": settings.kept()}])
         return {}
     return {j.key: j for j in read_journal(path)[1]}
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from agentdistill._toml import Source, build, check_call
 from agentdistill.batching import RaySettings
 from agentdistill.errors import RecipeError, UserError
 from agentdistill.models import loader
-from agentdistill.prompts import load_verify_style
+from agentdistill.prompts import load_verifier_prompt
+from agentdistill.recipe.toml import RecipeText, build, check_call
 from agentdistill.registry import unknown
 from agentdistill.training.settings import TrainSettings
 from agentdistill.verify.candidates import SampleSettings
@@ -111,7 +111,7 @@ class VerifyRecipe:
     sandbox: SandboxTable = SandboxTable()
     base: str | None = None
     roles: tuple[RoleSettings, ...] = ()
-    style: str = "standard"
+    prompt: str = "standard"
     seed: int = 0
     executor: Literal["local", "ray"] = "local"
     ray: RaySettings = RaySettings()  # noqa: RUF009  frozen
@@ -128,7 +128,7 @@ def load_verify_recipe(path: Path) -> VerifyRecipe:
         raise RecipeError(f"{path}: not UTF-8 text") from e
     except tomllib.TOMLDecodeError as e:
         raise RecipeError(f"{path}: not TOML: {e}") from e
-    source = Source(path, text)
+    source = RecipeText(path, text)
     if "judges" in data:
         raise source.error("[[judges]] is now called [[verifiers]]", "judges")
     given = isinstance(data.get("candidates"), dict) and "test" in data["candidates"]
@@ -140,11 +140,11 @@ def load_verify_recipe(path: Path) -> VerifyRecipe:
     return recipe
 
 
-def _check(recipe: VerifyRecipe, source: Source) -> None:
+def _check(recipe: VerifyRecipe, source: RecipeText) -> None:
     try:
-        load_verify_style(recipe.style)
+        load_verifier_prompt(recipe.prompt)
     except UserError as e:
-        raise source.error(str(e), "", "style") from e
+        raise source.error(str(e), "", "prompt") from e
     if recipe.generator:
         check_model(recipe.generator, source, "generator")
     for i, other in enumerate(recipe.others):
@@ -162,7 +162,7 @@ def _check(recipe: VerifyRecipe, source: Source) -> None:
         raise source.error("n above 1 needs a temperature above 0", "sample", "n")
 
 
-def _check_verifiers(recipe: VerifyRecipe, source: Source) -> None:
+def _check_verifiers(recipe: VerifyRecipe, source: RecipeText) -> None:
     for i, verifier in enumerate(recipe.verifiers):
         if verifier.needs_model and verifier.role != "prm":
             check_model(verifier.model, source, f"verifiers#{i}")
@@ -183,7 +183,7 @@ def _check_verifiers(recipe: VerifyRecipe, source: Source) -> None:
             raise source.error(unknown("role", path.removeprefix(ROLE), trained), f"verifiers#{i}", "model")
 
 
-def check_model(table: dict[str, Any], source: Source, where: str) -> None:
+def check_model(table: dict[str, Any], source: RecipeText, where: str) -> None:
     """Raise RecipeError unless a table names a kind of model and settings that it has."""
     settings = dict(table)
     kind = settings.pop("model", "endpoint")

@@ -27,7 +27,7 @@ from agentdistill.models.scripted import Scripted
 from agentdistill.models.weights import locate
 from agentdistill.problems import load_problems
 from agentdistill.progress import Progress
-from agentdistill.prompts import load_style
+from agentdistill.prompts import load_prompt
 from agentdistill.retrieval import Retriever, build_retriever
 from agentdistill.sandbox import Limits
 from agentdistill.store import write_atomic, write_json
@@ -116,7 +116,7 @@ def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, o
         pools = sample_pools(
             problems_of(recipe, split),
             settings,
-            load_style(recipe.style),
+            load_prompt(recipe.prompt),
             partial(make_model, table),
             journal,
             environment=partial(_environment, recipe),
@@ -162,7 +162,7 @@ def _world(
     recipe: VerifyRecipe, settings: VerifierSettings, retriever: Retriever | None, pools: Sequence[Pool]
 ) -> dict[str, Any]:
     """What a judgement hangs on besides its verifier's own settings, for the roles that it matters to."""
-    world: dict[str, Any] = {"style": settings.style or recipe.style}
+    world: dict[str, Any] = {"style": settings.prompt or recipe.prompt}
     if settings.role in ("code", "calculations"):
         world["limits"] = asdict(recipe.sandbox)
     if retriever is not None:
@@ -195,7 +195,7 @@ def train(
             record = train_prm(marked(pools, which=role.steps), locate(base), target, settings)
             out[name] = {"folder": str(target), "n_examples": record["n_examples"], "loss": record["final_loss"]}
         else:
-            learned = lessons(pools, role, recipe.style, _taught(path, role), recipe.seed)
+            learned = lessons(pools, role, recipe.prompt, _taught(path, role), recipe.seed)
             result = fine_tune(learned.traces, base, target, settings)
             out[name] = {"folder": str(target), "lessons": learned.counts, "loss": result.final_loss}
         task.done(f"loss {out[name]['loss']:.3f}")
@@ -235,7 +235,7 @@ def _environment(recipe: VerifyRecipe) -> Iterator[Environment]:
 @contextmanager
 def _kit(recipe: VerifyRecipe, folder: Path, settings: VerifierSettings) -> Iterator[Kit]:
     with _environment(recipe) as environment:
-        yield Kit(environment, _retriever(recipe, folder, settings), recipe.style)
+        yield Kit(environment, _retriever(recipe, folder, settings), recipe.prompt)
 
 
 def _retriever(recipe: VerifyRecipe, folder: Path, settings: VerifierSettings) -> Retriever | None:

@@ -12,7 +12,7 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from agentdistill import registry
@@ -20,7 +20,7 @@ from agentdistill.environment import Environment, Execution
 from agentdistill.errors import DataError, InfrastructureError, ModelError, RecipeError, UserError
 from agentdistill.loop import Policy
 from agentdistill.parse import after_reasoning, parse_action
-from agentdistill.prompts import VerifyStyle, load_verify_style
+from agentdistill.prompts import VerifierTemplate, load_verifier_prompt
 from agentdistill.retrieval import Retriever
 from agentdistill.types import Message, Problem, Request, Sample, Sampling, StepStatus, StopReason
 from agentdistill.verify.types import Candidate, Check, Role, Verdict
@@ -47,7 +47,7 @@ class VerifierSettings:
     name: str
     role: Role
     model: dict[str, Any] = field(default_factory=dict)
-    style: str = ""
+    prompt: str = ""
     k: int | None = None
     temperature: float = 0.6
     top_p: float = 1.0
@@ -75,6 +75,15 @@ class VerifierSettings:
         if self.n > 1 and self.temperature == 0 and self.role in DEFAULT_K:
             raise RecipeError(f'verifiers.k: "{self.name}" would be {self.n} times the same at temperature 0')
 
+    def kept(self) -> dict[str, Any]:
+        """The settings as a journal keeps them and its key has them: there ``prompt`` is called ``template``."""
+        return {"style" if key == "prompt" else key: value for key, value in asdict(self).items()}
+
+    @classmethod
+    def of_kept(cls, data: dict[str, Any]) -> VerifierSettings:
+        """The inverse of :meth:`kept`."""
+        return cls(**{"prompt" if key == "style" else key: value for key, value in data.items()})
+
     @property
     def n(self) -> int:
         """Samples a candidate."""
@@ -93,11 +102,11 @@ class VerifierSettings:
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What verifiers work with: a sandbox without tools, a retriever, and the style where a verifier names none."""
+    """What verifiers work with: a sandbox without tools, a retriever, and the prompt template where they name none."""
 
     environment: Environment | None = None
     retriever: Retriever | None = None
-    style: str = "standard"
+    prompt: str = "standard"
 
 
 class Verifier(Protocol):
@@ -197,13 +206,13 @@ class CodeVerifier:
     """k programs a candidate, each in a fresh session. Equal programs do the same: one that ran lately is not run
     again."""
 
-    def __init__(self, settings: VerifierSettings, style: VerifyStyle, environment: Environment) -> None:
-        self._settings, self._style, self._environment = settings, style, environment
+    def __init__(self, settings: VerifierSettings, template: VerifierTemplate, environment: Environment) -> None:
+        self._settings, self._template, self._environment = settings, template, environment
         self._ran: OrderedDict[str, asyncio.Task[Execution]] = OrderedDict()
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """See :class:`Verifier`."""
-        messages = self._style.check("code", problem.question, candidate.solution)
+        messages = self._template.check("code", problem.question, candidate.solution)
         return await self.run(await _samples(self._settings, policy, messages))
 
     async def run(self, replies: Sequence[Sample]) -> tuple[Check, ...]:
@@ -268,7 +277,7 @@ def load_code(settings: VerifierSettings, kit: Kit) -> CodeVerifier:
     """The verifier with code. Raises UserError without a sandbox."""
     if kit.environment is None:
         raise UserError(f'verifier "{settings.name}" runs code and needs a sandbox')
-    return CodeVerifier(settings, load_verify_style(settings.style or kit.style), kit.environment)
+    return CodeVerifier(settings, load_verifier_prompt(settings.prompt or kit.prompt), kit.environment)
 
 
 # --- without a tool ---------------------------------------------------------------------------------------------------
@@ -277,18 +286,18 @@ def load_code(settings: VerifierSettings, kit: Kit) -> CodeVerifier:
 class ThinkingVerifier:
     """T1's control: the same question as with code, answered by k rationales, each with a verdict in its last line."""
 
-    def __init__(self, settings: VerifierSettings, style: VerifyStyle) -> None:
-        self._settings, self._style = settings, style
+    def __init__(self, settings: VerifierSettings, template: VerifierTemplate) -> None:
+        self._settings, self._template = settings, template
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """See :class:`Verifier`."""
-        messages = self._style.check("cot", problem.question, candidate.solution)
+        messages = self._template.check("cot", problem.question, candidate.solution)
         return tuple(Check(s.text, told(s, said(s.text))) for s in await _samples(self._settings, policy, messages))
 
 
 def load_cot(settings: VerifierSettings, kit: Kit) -> ThinkingVerifier:
     """The verifier without a tool."""
-    return ThinkingVerifier(settings, load_verify_style(settings.style or kit.style))
+    return ThinkingVerifier(settings, load_verifier_prompt(settings.prompt or kit.prompt))
 
 
 # --- with documents ---------------------------------------------------------------------------------------------------
@@ -305,14 +314,14 @@ class FactVerifier:
     contradict makes the solution wrong. So the claims decide; the last line does where one of them cannot be read.
     """
 
-    def __init__(self, settings: VerifierSettings, style: VerifyStyle, retriever: Retriever) -> None:
-        self._settings, self._style, self._retriever = settings, style, retriever
+    def __init__(self, settings: VerifierSettings, template: VerifierTemplate, retriever: Retriever) -> None:
+        self._settings, self._template, self._retriever = settings, template, retriever
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """See :class:`Verifier`."""
         query = f"{problem.question}\n{candidate.solution}"[:QUERY_CHARS]
         found = await asyncio.to_thread(self._retriever.search, query, self._settings.n_documents)
-        messages = self._style.check("facts", problem.question, candidate.solution, found)
+        messages = self._template.check("facts", problem.question, candidate.solution, found)
         shown = tuple(f"{p.title}: {p.text}" if p.title else p.text for p in found)
         samples = await _samples(self._settings, policy, messages)
         return tuple(Check(s.text, told(s, all_claims(s.text)), documents=shown) for s in samples)
@@ -338,7 +347,7 @@ def load_facts(settings: VerifierSettings, kit: Kit) -> FactVerifier:
     """The verifier with documents. Raises UserError without a retriever."""
     if kit.retriever is None:
         raise UserError(f'verifier "{settings.name}" searches and needs a corpus: name one as search in [tools]')
-    return FactVerifier(settings, load_verify_style(settings.style or kit.style), kit.retriever)
+    return FactVerifier(settings, load_verifier_prompt(settings.prompt or kit.prompt), kit.retriever)
 
 
 # --- a reward model that writes ---------------------------------------------------------------------------------------
@@ -354,12 +363,12 @@ class GenRM:
     the model would give other words. Where a tokenizer splits a blank off, the token behind it counts with it.
     """
 
-    def __init__(self, settings: VerifierSettings, style: VerifyStyle) -> None:
-        self._settings, self._style = settings, style
+    def __init__(self, settings: VerifierSettings, template: VerifierTemplate) -> None:
+        self._settings, self._template = settings, template
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """See :class:`Verifier`."""
-        messages = self._style.check("genrm", problem.question, candidate.solution)
+        messages = self._template.check("genrm", problem.question, candidate.solution)
         samples = await _samples(self._settings, policy, messages)
         if self._settings.score == "parsed":
             return tuple(Check(s.text, told(s, said(s.text))) for s in samples)
@@ -369,7 +378,7 @@ class GenRM:
         """A rationale with p(Yes) behind it."""
         found = list(VERDICT_LINE.finditer(sample.text))
         rationale = sample.text[: found[-1].start()] if found else sample.text.rstrip() + "\n"
-        token, logprob = await self._opened(policy, messages, rationale + self._style.VERDICT.rstrip(), i)
+        token, logprob = await self._opened(policy, messages, rationale + self._template.VERDICT.rstrip(), i)
         p = yes(token, math.exp(logprob))
         verdict = Verdict.MALFORMED if p is None else Verdict.TRUE if p >= 0.5 else Verdict.FALSE
         return Check(sample.text, verdict, p, detail=token)
@@ -404,7 +413,7 @@ def yes(token: str, probability: float) -> float | None:
 
 def load_genrm(settings: VerifierSettings, kit: Kit) -> GenRM:
     """The reward model that writes."""
-    return GenRM(settings, load_verify_style(settings.style or kit.style))
+    return GenRM(settings, load_verifier_prompt(settings.prompt or kit.prompt))
 
 
 # --- the gold answer --------------------------------------------------------------------------------------------------
@@ -413,17 +422,17 @@ def load_genrm(settings: VerifierSettings, kit: Kit) -> GenRM:
 class GoldVerifier:
     """One Check a candidate, its mark: the ceiling of any verifier, and labels for those that are to learn."""
 
-    def __init__(self, style: VerifyStyle) -> None:
-        self._style = style
+    def __init__(self, template: VerifierTemplate) -> None:
+        self._template = template
 
     async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
         """See :class:`Verifier`. Raises DataError for a candidate without a mark."""
         if candidate.correct is None:
             raise DataError(f"problem {problem.id!r} has no gold answer to judge by")
         verdict = Verdict.TRUE if candidate.correct else Verdict.FALSE
-        return (Check(self._style.VERDICT + ("Yes" if candidate.correct else "No"), verdict),)
+        return (Check(self._template.VERDICT + ("Yes" if candidate.correct else "No"), verdict),)
 
 
 def load_gold(settings: VerifierSettings, kit: Kit) -> GoldVerifier:
     """The verifier that knows the answer."""
-    return GoldVerifier(load_verify_style(settings.style or kit.style))
+    return GoldVerifier(load_verifier_prompt(settings.prompt or kit.prompt))

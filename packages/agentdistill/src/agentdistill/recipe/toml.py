@@ -20,9 +20,11 @@ _TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "tru
 
 _OTHER_NAMES = {"students": "student", "train_cot": "train.cot"}
 """Tables that may be written in another way than the settings name them."""
+_RENAMED = {"style": "prompt"}
+"""Former keys, and what they are called now."""
 
 
-class Source:
+class RecipeText:
     """A recipe's text, to say on which line something stands.
 
     A table is called by its header; ``students#1`` is the second of several ``[[students]]``.
@@ -66,7 +68,7 @@ class Source:
         return next((n for n in range(header + 1, end) if key and wanted.match(self._lines[n - 1])), None)
 
 
-def build(cls: type[T], data: Any, source: Source, table: str) -> T:
+def build(cls: type[T], data: Any, source: RecipeText, table: str) -> T:
     """A settings dataclass out of a TOML table, every key and type checked."""
     if not isinstance(data, dict):
         raise source.error(f"{table} has to be a table, got {data!r}", "", table)
@@ -74,6 +76,8 @@ def build(cls: type[T], data: Any, source: Source, table: str) -> T:
     values = {}
     for key, value in data.items():
         if key not in hints:
+            if _RENAMED.get(key) in hints:
+                raise source.error(f'"{key}" is now called "{_RENAMED[key]}"', table, key)
             raise source.error(unknown("key", key, hints, source.shown(table) if table else ""), table, key)
         values[key] = _value(hints[key], value, source, table, key)
     for f in dataclasses.fields(cast(Any, cls)):
@@ -86,7 +90,7 @@ def build(cls: type[T], data: Any, source: Source, table: str) -> T:
         raise source.error(str(e), table, named.group(1) if named else "") from e
 
 
-def _value(hint: Any, value: Any, source: Source, table: str, key: str) -> Any:
+def _value(hint: Any, value: Any, source: RecipeText, table: str, key: str) -> Any:
     origin = get_origin(hint)
     if origin in (typing.Union, types.UnionType):
         hint = _member(hint, value)
@@ -121,7 +125,7 @@ def _member(hint: Any, value: Any) -> Any:
     return next((a for a in kinds if (get_origin(a) is tuple) == isinstance(value, list)), kinds[0])
 
 
-def check_call(function: Callable[..., object], given: dict[str, Any], source: Source, table: str) -> None:
+def check_call(function: Callable[..., object], given: dict[str, Any], source: RecipeText, table: str) -> None:
     """Raise RecipeError unless a table fits a function's parameters: their names, plain types, and those needed."""
     parameters = inspect.signature(function).parameters
     hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)

@@ -1,4 +1,4 @@
-"""``grade``, ``contamination`` and ``retrieve-eval``: measurements of stored answers, questions and corpora."""
+"""Commands beside a run: measure stored answers, questions and corpora; plug-ins, the sandbox, completion."""
 
 from __future__ import annotations
 
@@ -153,8 +153,8 @@ def _add_retrieve_eval(parser: argparse.ArgumentParser) -> None:
 
 def _retrieve_eval(args: argparse.Namespace) -> int:
     """Print recall and time per query as JSON."""
-    from agentdistill._toml import Source, check_call
     from agentdistill.progress import Terminal
+    from agentdistill.recipe.toml import RecipeText, check_call
     from agentdistill.retrieval import builder, check_settings, is_remote
     from agentdistill.retrieval.recall import measure, n_missing, read_questions
 
@@ -169,7 +169,7 @@ def _retrieve_eval(args: argparse.Namespace) -> int:
     if not remote and args.corpus is None:
         raise UserError(f"{args.retriever} needs --corpus, the passages to search")
     check_settings(args.retriever, settings)
-    check_call(builder(args.retriever), {"passages": (), **settings}, Source(Path("--set"), ""), "")
+    check_call(builder(args.retriever), {"passages": (), **settings}, RecipeText(Path("--set"), ""), "")
     if min(*args.k, *args.chars, 1 if args.limit is None else args.limit) < 1:
         raise UserError("--k, --chars and --limit have to be at least 1")
     questions = [q for path in args.questions for q in read_questions(path)][: args.limit]
@@ -226,8 +226,74 @@ def _setting(text: str) -> tuple[str, Any]:
         return name.strip(), value.strip()
 
 
+# --- what is installed ---
+
+
+def _add_plugins(parser: argparse.ArgumentParser) -> None:
+    from agentdistill.registry import NOUNS
+
+    parser.add_argument("kind", nargs="?", choices=tuple(NOUNS), metavar="KIND", help=f"one of {', '.join(NOUNS)}")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _plugins(args: argparse.Namespace) -> int:
+    """Print one line a plug-in; those of packages are imported, and one that cannot be is marked. Status 2 then."""
+    from agentdistill.errors import UserError
+    from agentdistill.registry import NOUNS, plugins
+
+    rows = []
+    for kind in (args.kind,) if args.kind else NOUNS:
+        for plugin in plugins(kind).values():
+            fault = ""
+            if plugin.version:
+                try:
+                    plugin.load()
+                except UserError as e:
+                    fault = str(e)
+            rows.append({"kind": kind, "name": plugin.name, "package": plugin.package, "version": plugin.version,
+                         "target": plugin.target, "fault": fault})  # fmt: skip
+    if args.json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        width = max((len(r["name"]) for r in rows), default=0)
+        for r in rows:
+            origin = f"{r['package']} {r['version']}" if r["version"] else "built in"
+            print(f"{r['kind']:<11} {r['name']:<{width}}  {origin}" + (f"  BROKEN: {r['fault']}" if r["fault"] else ""))
+    return 2 if any(r["fault"] for r in rows) else 0
+
+
+def _add_sandbox(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=("doctor",), help="say which layers hold here")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help="options of the command, --json for instance")
+
+
+def _sandbox(args: argparse.Namespace) -> int:
+    """Hand over to the sandbox's own command."""
+    from agentdistill.sandbox import doctor
+
+    return doctor.main(args.rest)
+
+
+def _add_completion(parser: argparse.ArgumentParser) -> None:
+    about = 'for bash: eval "$(agentdistill completion bash)"'
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"), help=about)
+
+
+def _completion(args: argparse.Namespace) -> int:
+    """Print the script."""
+    import shtab
+
+    from agentdistill.cli import build_parser
+
+    print(shtab.complete(build_parser(), args.shell))
+    return 0
+
+
 _COMMANDS = {
     "grade": (_add_grade, _grade),
     "contamination": (_add_contamination, _contamination),
     "retrieve-eval": (_add_retrieve_eval, _retrieve_eval),
+    "plugins": (_add_plugins, _plugins),
+    "sandbox": (_add_sandbox, _sandbox),
+    "completion": (_add_completion, _completion),
 }
