@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -351,8 +351,8 @@ def episode(
     """The episode that ``m`` makes of a problem. A model that was not trained is shown the worked examples."""
     style = run.style if trained else run.untrained_style
     if m.loop == "agent":
-        return lambda model: rollout(model, problem, environment, style, settings, method=m.name, trace_id=trace_id)
-    found = run.passages(problem.question) if m.passages else []
-    return lambda model: chain_of_thought(
-        model, problem, style, settings, passages=found, method=m.name, trace_id=trace_id
-    )
+        agent = partial(rollout, environment=environment, style=style, settings=settings, method=m.name)
+        return partial(agent, problem=problem, trace_id=trace_id)
+    found = run.passages(problem.question) if m.passages else ()
+    chain = partial(chain_of_thought, passages=found, style=style, settings=settings, method=m.name)
+    return partial(chain, problem=problem, trace_id=trace_id)
