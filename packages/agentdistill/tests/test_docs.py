@@ -37,7 +37,7 @@ NOT_RUN = Counter(
     {"README.md": 4, "CONTRIBUTING.md": 1, "docs/tinyworld.md": 1, "docs/serving.md": 2}
     | {"docs/tutorial.md": 2, "docs/on-policy.md": 1, "docs/real.md": 1}
 )
-SHOWN_ONLY = {"text", "layers", "markdown", "math", "mermaid"}
+SHOWN_ONLY = {"text", "layers", "path", "tree", "markdown", "math", "mermaid"}
 DOCTESTS = sorted(p for p in SOURCE.rglob("*.py") if ">>> " in p.read_text(encoding="utf-8"))
 # The teacher of the tutorial. (part of the system prompt, part of the question) -> its turns.
 AGENT, COT = "writing Python", "thinking step by step"
