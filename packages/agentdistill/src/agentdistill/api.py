@@ -24,8 +24,7 @@ from agentdistill.recipe import load_recipe
 from agentdistill.retrieval import Passage, Retriever
 from agentdistill.stats import Interval, wilson
 from agentdistill.tasks import find_task, passages_of_source
-from agentdistill.tools import Tool
-from agentdistill.tools.search import find, search_tool
+from agentdistill.tools import Tool, find, search_tool
 from agentdistill.types import Problem, Sampling, Trace
 
 Method = Literal["agent", "cot"]

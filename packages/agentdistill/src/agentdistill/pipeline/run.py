@@ -26,7 +26,7 @@ from agentdistill.retrieval import MappedCorpus, Passage, Retriever, build_retri
 from agentdistill.sandbox import Limits
 from agentdistill.store import digest, file_digest, json_text, to_dict, write_json
 from agentdistill.tasks import find_task, open_search
-from agentdistill.tools import Tool, load_tools
+from agentdistill.tools import Tool, find, load_tools, search_tool
 from agentdistill.types import Problem, Sampling, Trace
 
 CONTAMINATION = "contamination.json"
@@ -159,8 +159,6 @@ class Run:
 
     def passages(self, question: str) -> list[Passage]:
         """What search finds for a question, as a model is shown it; nothing where the recipe has no corpus."""
-        from agentdistill.tools.search import find
-
         tools = self.recipe.tools
         return [] if self.retriever is None else find(self.retriever, question, tools.k, tools.passage_chars)
 
@@ -185,8 +183,6 @@ class Run:
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
         """The functions that model code may call, search first, those of MCP servers last."""
-        from agentdistill.tools.search import search_tool
-
         own = [tool for name in self.recipe.tools.named for tool in load_tools(name)]
         k, chars = self.recipe.tools.k, self.recipe.tools.passage_chars
         search = [search_tool(self.retriever, k, chars)] if self.retriever is not None else []
