@@ -41,7 +41,7 @@ from agentdistill.models import Model, load_model
 from agentdistill.prompts import load_prompt
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.stats import Interval, mean_interval, paired_difference, paired_ratio
-from agentdistill.tools.search import search_tool
+from agentdistill.tools import search_tool
 from agentdistill.types import Consistency, End, Problem, Request, Sample, Sampling, Trace
 from benchmarks.fixtures import arguments, small_llama
 
@@ -62,7 +62,11 @@ class _Timed:
         self.n_tokens = self.n_samples = 0
         self._model = model
 
+    def _prepare(self, requests: Sequence[Request]) -> None:
+        """What is done before a call of the model, and counted neither as generation nor as the loop."""
+
     async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        self._prepare(requests)
         started = time.perf_counter()
         try:
             samples = await self._model.generate(requests)
@@ -154,7 +158,7 @@ class _Actor(_Timed):
         self._n_said = 0
         super().__init__(LocalModel("actor", model, self._chat, batch_size, context_length=4096))
 
-    async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
+    def _prepare(self, requests: Sequence[Request]) -> None:
         started = time.perf_counter()
         self._lines = {}
         for request in requests:
@@ -162,7 +166,6 @@ class _Actor(_Timed):
             prompt = tuple(self._chat.prompt_ids(request.messages, request.prefix))
             self._lines[prompt] = [*ids, self._chat.end_ids[0]]
         self.preparing_s += time.perf_counter() - started
-        return await super().generate(requests)
 
     def _speak(self, _: Any, __: Any, inputs: dict[str, Any], output: Any) -> None:
         import torch

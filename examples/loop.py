@@ -24,7 +24,7 @@ prompt = ad.load_prompt("tiny")
 settings = ad.RolloutSettings(max_steps=STEPS, sampling=ad.Sampling(max_new_tokens=160))
 
 
-async def episode(model, problem, environment):
+async def episode(model, problem, environment) -> tuple[list[ad.Message], str | None]:
     """One trajectory by hand: the model writes a thought and code, the code is run, the model sees what it printed."""
     messages = list(prompt.agent(problem.question, environment.tools))
     workspace = environment.open()  # a Python session of its own
@@ -46,7 +46,7 @@ async def episode(model, problem, environment):
         workspace.close()
 
 
-def show(model):
+def show(model) -> None:
     """One episode, turn by turn."""
     problem = test_problems[0]
     with ad.Environment(tools) as environment:
@@ -56,7 +56,7 @@ def show(model):
     print(f"--- answer: {answer} (gold: {problem.answer})\n")
 
 
-def accuracy(name, weights):
+def accuracy(name: str, weights: str) -> None:
     """`ad.evaluate` runs that loop for many problems at once, records traces and scores the answers."""
     result = ad.evaluate(weights, test_problems, tools=tools, prompt="tiny", settings=settings)
     print(f"{name:<28} {result}")

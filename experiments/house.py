@@ -1,6 +1,7 @@
 """How large the house is: lines, files, rooms, import circles, reaches into another package's private modules, words.
 
     python experiments/house.py [FOLDER ...] [--json]      FOLDER is a checkout; two stand side by side
+    python experiments/house.py --tree                     writes the tree of files into docs/architecture.md
 
 Lines are those of every .py file that is shipped, blank ones and comments included. A room is a module or package
 directly below a package. A circle is a set of modules that import one another, imports inside functions and for type
@@ -27,7 +28,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="*", type=Path, default=[Path(__file__).parents[1]])
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--tree", action="store_true")
     args = parser.parse_args()
+    if args.tree:
+        page = args.folders[0] / "docs" / "architecture.md"
+        block = f"```tree\n{tree(args.folders[0])}```"
+        page.write_text(re.sub(r"```tree\n.*?```", lambda _: block, page.read_text("utf-8"), flags=re.DOTALL), "utf-8")
+        return
     measured = {str(folder): measure(folder) for folder in args.folders}
     if args.json:
         print(json.dumps(measured, indent=2))
@@ -55,6 +62,32 @@ def measure(root: Path) -> dict[str, int]:
     out["names that mean two things"] = sum(len(twice(found.values())) for found in trees.values())
     out["words of docs, generated tables apart"] = sum(words(p) for p in pages(root))
     return out
+
+
+def tree(root: Path) -> str:
+    """Every file of both packages, a line each, with what its docstring begins with."""
+    out = []
+    for name in PACKAGES:
+        out.append(f"{name}/")
+        source = root / "packages" / name / "src" / name
+        for path in sorted(source.rglob("*.py"), key=lambda p: (p.parent != source, p.parent, p.name)):
+            folder = path.parent.relative_to(source)
+            if path.name == "__init__.py" and path.parent != source:
+                out.append(f"{'  ' * len(folder.parts)}{folder.name}/")
+            indent = "  " * (1 + len(folder.parts))
+            out.append(f"{indent + path.name:<26} {_about(path)}")
+    return "\n".join(out) + "\n"
+
+
+def _about(path: Path) -> str:
+    """The first sentence of a module's docstring, up to a comma where it is long."""
+    text = " ".join((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")[0].split())
+    text = re.sub(r":\w+:`~?(?:\w+\.)*(\w+)`", r"\1", text).replace("`", "")
+    sentence = re.split(r"(?<! al)\. ", text, maxsplit=1)[0].rstrip(".")
+    if len(sentence) > 88:
+        ends = [m.start() for m in re.finditer(r"[,;:] | \(", sentence[:90])]
+        sentence = sentence[: ends[-1]] if ends else sentence[:88].rsplit(" ", 1)[0]
+    return sentence + (")" if sentence.count("(") > sentence.count(")") else "")
 
 
 def modules(source: Path) -> dict[str, Path]:

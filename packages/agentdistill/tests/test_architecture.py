@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import functools
+import inspect
 import json
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
+from types import CodeType, FrameType
 
 import pytest
 
-import agentdistill
+import agentdistill as ad
+from agentdistill.loop import rollout
+from agentdistill.models.scripted import Scripted
+from agentdistill.types import Message, Problem, Request, Sample, Trace
 
-SOURCE = Path(agentdistill.__file__).parent
+SOURCE = Path(ad.__file__).parent
 DRAWING = Path(__file__).parents[3] / "docs" / "architecture.md"
 HEAVY = ("torch", "transformers", "trl", "datasets", "openai", "peft", "accelerate", "sympy", "sentence_transformers",
          "reasoning_gym")  # fmt: skip
@@ -76,6 +85,22 @@ def test_every_module_has_its_place_in_the_drawing():
     places = {place_of(n, drawn) for n in FILES} - {"agentdistill", "__main__"}
     assert places - drawn.keys() == set()
     assert drawn.keys() - places == set(), "drawn, but there is no such module"
+
+
+def test_every_file_has_its_line_in_the_tree():
+    block = re.search(r"```tree\n(.*?)```", DRAWING.read_text(encoding="utf-8"), re.DOTALL)
+    assert block, f"{DRAWING} has no tree"
+    told: list[str] = []
+    above: list[str] = []
+    for indent, name, about in re.findall(r"^( *)(\S+) *(.*)$", block[1], re.MULTILINE):
+        above = [*above[: len(indent) // 2], name.rstrip("/")]
+        if name.endswith(".py"):
+            told.append("/".join(above))
+            assert about, f"{told[-1]} has no words"
+    packages = DRAWING.parents[1] / "packages"
+    sources = [packages / name / "src" for name in ("agentdistill", "anyrig")]
+    there = [path.relative_to(source).as_posix() for source in sources for path in source.rglob("*.py")]
+    assert sorted(told) == sorted(there), "write it anew with: python experiments/house.py --tree"
 
 
 def test_imports_point_one_way():
@@ -172,3 +197,93 @@ except SystemExit as e:
 """
     extra = modules_after(code) - modules_after("pass") - set(sys.stdlib_module_names)
     assert extra == {"agentdistill"}
+
+
+# --- the way of a problem ---
+
+MOVES, CLIMBS = 9, 2
+
+
+class Watcher:
+    """Notes each call from one module of the drawing to another that carries a problem, or what was made of one, from
+    the call of ``ad.collect`` until the first trace is back from the loop. Each pair of modules is noted once."""
+
+    def __init__(self, question: str, replies: Sequence[str]) -> None:
+        self.moves: list[tuple[str, str]] = []
+        self._texts = (question, *replies)
+        self._drawn = layers()
+        self._sent: dict[CodeType, str] = {}  # what goes to another thread, and from where
+        self._arrived = False
+
+    def __enter__(self) -> Watcher:
+        threading.setprofile(self._event)
+        sys.setprofile(self._event)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+    def _event(self, frame: FrameType, event: str, value: object) -> None:
+        if event == "return" and frame.f_code is rollout.__code__ and isinstance(value, Trace):
+            self._arrived = True
+        if event != "call" or self._arrived:
+            return
+        if frame.f_code is asyncio.to_thread.__code__:
+            target = frame.f_locals["func"]
+            self._sent[getattr(target, "__func__", target).__code__] = self._place(frame.f_back)
+        there = self._place(frame)
+        code = frame.f_code
+        n_given = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+        given = [frame.f_locals.get(name) for name in code.co_varnames[:n_given]]
+        if there in ("", "types") or not self._carries(given):
+            return
+        move = (self._caller(frame), there)
+        if move[0] not in ("", there) and move not in self.moves:
+            self.moves.append(move)
+
+    def _caller(self, frame: FrameType) -> str:
+        """The place of the nearest caller of ours; the event loop, which goes on with what waited, is none."""
+        back = frame.f_back
+        while back is not None and not self._place(back):
+            if back.f_globals.get("__name__") == "asyncio.events":
+                return ""
+            back = back.f_back
+        return self._sent.get(frame.f_code, "") if back is None else self._place(back)
+
+    def _place(self, frame: FrameType | None) -> str:
+        name = "" if frame is None else frame.f_globals.get("__name__", "")
+        return place_of(name, self._drawn) if name.startswith("agentdistill.") else ""
+
+    def _carries(self, value: object, depth: int = 4) -> bool:
+        if isinstance(value, Problem | Message | Request | Sample | Trace):
+            return True
+        if isinstance(value, str):
+            return len(value) > 3 and any(value in text for text in self._texts)
+        if isinstance(value, functools.partial):
+            value = (value.func, *value.args, *value.keywords.values())
+            depth += 2  # a partial of a partial
+        return depth > 0 and isinstance(value, list | tuple) and any(self._carries(v, depth - 1) for v in value)
+
+
+def twice(text: str) -> str:
+    """The text twice."""
+    return text + text
+
+
+def test_a_problem_takes_the_way_that_is_drawn():
+    question = "Which word is written twice?"
+    replies = ["Thought: I ask.\nCode:\n```py\nprint(twice('echo'))\n```", "Code:\n```py\nfinal_answer('echo')\n```"]
+    model, tool = Scripted(replies), ad.Tool.of(twice)
+    ad.collect(Scripted(replies), [Problem("q", question, "echo")], tools=[tool])  # loads what is loaded at first use
+    with Watcher(question, replies) as watcher:
+        [trace] = ad.collect(model, [Problem("q", question, "echo")], tools=[tool])
+    assert trace.correct
+    assert trace.steps[0].tool_calls
+    block = re.search(r"```path\n(.*?)```", DRAWING.read_text(encoding="utf-8"), re.DOTALL)
+    assert block
+    assert re.findall(r"^(\S+) -> (\S+)", block[1], re.MULTILINE) == watcher.moves
+    drawn = layers()
+    climbs = [move for move in watcher.moves if drawn[move[1]] > drawn[move[0]]]
+    assert len(watcher.moves) <= MOVES
+    assert len(climbs) <= CLIMBS, climbs

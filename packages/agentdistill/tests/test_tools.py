@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from agentdistill.errors import UserError
 from agentdistill.retrieval import Passage, build_retriever, shortened
-from agentdistill.tools import Tool, describe, load_tools
-from agentdistill.tools.search import search_tool
+from agentdistill.tools import Tool, describe, load_tools, search_tool
 
 
 def area(width: float, height: float = 1.0) -> float:

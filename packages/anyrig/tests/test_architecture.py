@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from pathlib import Path
 
 import pytest
@@ -64,15 +63,3 @@ def test_imports_point_one_way(part):
     for file in files(part):
         beyond = set(imported(file)) - ALLOWED[part] - {part}
         assert not beyond, f"{file.relative_to(SOURCE)} imports {sorted(beyond)}"
-
-
-def test_the_readme_names_every_module():
-    text = (SOURCE.parents[1] / "README.md").read_text().split("## Source")[1].split("```")[1]
-    lines = re.split(r"\n(?=\S)", text.strip("\n").removeprefix("text\n"))
-    named = {line.split()[0]: line for line in lines}
-    assert set(named) == {p.name for p in SOURCE.glob("*.py")} - {"__main__.py"} | {
-        f"{p.name}/" for p in SOURCE.iterdir() if (p / "__init__.py").exists()
-    }
-    for folder in (name for name in named if name.endswith("/") and name != "creatures/"):
-        for file in (SOURCE / folder).glob("[!_]*.py"):
-            assert re.search(rf"\b{file.stem}\b", named[folder]), f"{folder}{file.name}"

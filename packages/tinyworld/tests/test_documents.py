@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agentdistill import scorers
 from agentdistill.environment import Environment
 from agentdistill.parse import extract_answer, first_thought, parse_action
-from agentdistill.tools.search import search_tool
+from agentdistill.tools import search_tool
 from tinyworld import corpus
 from tinyworld import documents as doc
 from tinyworld import prompts as tiny

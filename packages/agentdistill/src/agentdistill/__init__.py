@@ -36,7 +36,7 @@ _NAMES = {
     "parse_action": "parse",
     "rollout": "loop",
     "run": "api",
-    "search_tool": "tools.search",
+    "search_tool": "tools",
     "train": "training",
 }
 __all__ = sorted(_NAMES)
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from agentdistill.retrieval import build_retriever as build_retriever
     from agentdistill.sandbox import Sandbox as Sandbox
     from agentdistill.tools import Tool as Tool
-    from agentdistill.tools.search import search_tool as search_tool
+    from agentdistill.tools import search_tool as search_tool
     from agentdistill.training import TrainSettings as TrainSettings
     from agentdistill.training import train as train
     from agentdistill.types import Message as Message

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,8 +24,7 @@ from agentdistill.recipe import load_recipe
 from agentdistill.retrieval import Passage, Retriever
 from agentdistill.stats import Interval, wilson
 from agentdistill.tasks import find_task, passages_of_source
-from agentdistill.tools import Tool
-from agentdistill.tools.search import find, search_tool
+from agentdistill.tools import Tool, find, search_tool
 from agentdistill.types import Problem, Sampling, Trace
 
 Method = Literal["agent", "cot"]
@@ -132,9 +132,11 @@ def _episodes(
 
         def episode(problem: Problem, trace_id: str) -> Episode[Trace]:
             if method == "agent":
-                return lambda m: rollout(m, problem, environment, template, settings, trace_id=trace_id)
+                given = partial(rollout, environment=environment, template=template)
+                return partial(given, problem=problem, settings=settings, trace_id=trace_id)
             found = find(retriever, problem.question) if retriever is not None else ()
-            return lambda m: chain_of_thought(m, problem, template, settings, passages=found, trace_id=trace_id)
+            given = partial(chain_of_thought, template=template, passages=found)
+            return partial(given, problem=problem, settings=settings, trace_id=trace_id)
 
         async def go() -> None:
             try:

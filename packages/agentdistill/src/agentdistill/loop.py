@@ -382,9 +382,10 @@ def _said(steps: Sequence[Step]) -> list[Message]:
 
 async def _first_thought_prefix(policy: Policy, problem: Problem, template: PromptTemplate) -> str:
     """y1 of arXiv 2505.17612 section 3.1: the first step of the model's own chain of thought, to begin an agent's."""
-    sample = await policy.ask(template.cot(problem.question), stop=("\n\n",))
-    if is_only_reasoning(reply_of(sample)) and sample.stop is StopReason.STOP_STRING:
-        sample = await policy.ask(template.cot(problem.question))  # the empty line stood in its reasoning
+    for stop in (("\n\n",), ()):
+        sample = await policy.ask(template.cot(problem.question), stop=stop)
+        if not (is_only_reasoning(reply_of(sample)) and sample.stop is StopReason.STOP_STRING):
+            break  # else the empty line stood in its reasoning
     thought = first_thought(sample.text)
     return template.THOUGHT + thought if thought else ""
 

@@ -14,7 +14,7 @@ from chat_server import chat_server
 from agentdistill.cli import main
 from agentdistill.errors import DataError, InfrastructureError, RefusedError
 from agentdistill.models import Model, load_model
-from agentdistill.scorers.judge import MAX_CHARS, PROMPT, Case, judge_cases, key_of, read_verdicts, said
+from agentdistill.scorers.rescore import MAX_CHARS, PROMPT, Case, judge_cases, key_of, read_verdicts, said
 from agentdistill.store import digest
 
 

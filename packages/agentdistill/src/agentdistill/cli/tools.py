@@ -63,7 +63,7 @@ def _grade(args: argparse.Namespace) -> int:
 
 def _judged(args: argparse.Namespace, answers: list[Answered]) -> list[bool | None]:
     from agentdistill.models import load_model
-    from agentdistill.scorers.judge import Case, judge_cases
+    from agentdistill.scorers.rescore import Case, judge_cases
 
     model = load_model("endpoint", url=args.judge, name=args.judge_model, api_key_env=args.judge_key_env)
     path = args.verdicts or args.file.with_name(f"{args.file.stem}.verdicts.jsonl")

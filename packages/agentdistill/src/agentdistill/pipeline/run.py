@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from agentdistill.retrieval import MappedCorpus, Passage, Retriever, build_retri
 from agentdistill.sandbox import Limits
 from agentdistill.store import digest, file_digest, json_text, to_dict, write_json
 from agentdistill.tasks import find_task, open_search
-from agentdistill.tools import Tool, load_tools
+from agentdistill.tools import Tool, find, load_tools, search_tool
 from agentdistill.types import Problem, Sampling, Trace
 
 CONTAMINATION = "contamination.json"
@@ -160,8 +160,6 @@ class Run:
 
     def passages(self, question: str) -> list[Passage]:
         """What search finds for a question, as a model is shown it; nothing where the recipe has no corpus."""
-        from agentdistill.tools.search import find
-
         tools = self.recipe.tools
         return [] if self.retriever is None else find(self.retriever, question, tools.k, tools.passage_chars)
 
@@ -186,8 +184,6 @@ class Run:
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
         """The functions that model code may call, search first, those of MCP servers last."""
-        from agentdistill.tools.search import search_tool
-
         own = [tool for name in self.recipe.tools.named for tool in load_tools(name)]
         k, chars = self.recipe.tools.k, self.recipe.tools.passage_chars
         search = [search_tool(self.retriever, k, chars)] if self.retriever is not None else []
@@ -360,11 +356,11 @@ def episode(
     template = run.template if trained else run.untrained_template
     name = called or m.name
     if m.agent:
-        return lambda model: rollout(model, problem, environment, template, settings, method=name, trace_id=trace_id)
-    found = run.passages(problem.question) if m.retrieval else []
-    return lambda model: chain_of_thought(
-        model, problem, template, settings, passages=found, method=name, trace_id=trace_id
-    )
+        agent = partial(rollout, environment=environment, template=template, settings=settings, method=name)
+        return partial(agent, problem=problem, trace_id=trace_id)
+    found = run.passages(problem.question) if m.retrieval else ()
+    chain = partial(chain_of_thought, passages=found, template=template, settings=settings, method=name)
+    return partial(chain, problem=problem, trace_id=trace_id)
 
 
 # --- where things lie in a run's folder ---

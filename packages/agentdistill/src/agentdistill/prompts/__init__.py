@@ -17,6 +17,7 @@ from typing import Protocol, cast
 from agentdistill import registry
 from agentdistill.errors import UserError
 from agentdistill.retrieval import Passage
+from agentdistill.retrieval import format_passages as format_passages
 from agentdistill.tools import Tool
 from agentdistill.types import Message
 
@@ -68,10 +69,3 @@ def load_verifier_prompt(name: str) -> VerifierTemplate:
     if not can_verify(template):
         raise UserError(f'prompt template "{name}" has no prompts for verifiers; use "standard"')
     return cast(VerifierTemplate, template)
-
-
-def format_passages(passages: Sequence[Passage]) -> str:
-    """How search results read, one passage a line: ``[1] Title: text``."""
-    if not passages:
-        return "No passages found."
-    return "\n".join(f"[{i}] {p.title}: {p.text}" if p.title else f"[{i}] {p.text}" for i, p in enumerate(passages, 1))

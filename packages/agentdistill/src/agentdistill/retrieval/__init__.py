@@ -22,6 +22,7 @@ __all__ = [
     "builder",
     "check_settings",
     "corpus_digest",
+    "format_passages",
     "is_remote",
     "load_corpus",
     "map_corpus",
@@ -92,3 +93,10 @@ def build_retriever(
 def builder(kind: str) -> Any:
     """The function that makes the retriever called ``kind``. Raises UserError for an unknown kind."""
     return registry.load("retrievers", kind)
+
+
+def format_passages(passages: Sequence[Passage]) -> str:
+    """How search results read, one passage a line: ``[1] Title: text``."""
+    if not passages:
+        return "No passages found."
+    return "\n".join(f"[{i}] {p.title}: {p.text}" if p.title else f"[{i}] {p.text}" for i, p in enumerate(passages, 1))

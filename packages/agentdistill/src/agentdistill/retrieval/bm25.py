@@ -327,7 +327,8 @@ _SLACK = 1e-4  # the sums that decide what is left out are rounded in another or
 
 
 class BM25:
-    """Passages with their BM25 index. Passages that share no word with a query are never returned."""
+    """Passages with their BM25 index. ``title_weight`` is how often a title's words count. Passages that share no word
+    with a query are never returned."""
 
     def __init__(
         self,
@@ -483,14 +484,4 @@ def _best(totals: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     return np.asarray(found[np.argsort(-totals[found], kind="stable")[:k]])
 
 
-def build(
-    passages: Sequence[Passage],
-    *,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-    title_weight: int = 2,
-    k1: float = 1.5,
-    b: float = 0.75,
-) -> BM25:
-    """The BM25 retriever over ``passages``. ``title_weight`` is how often a title's words count."""
-    return BM25(passages, cache=cache, progress=progress, title_weight=title_weight, k1=k1, b=b)
+build = BM25

@@ -333,29 +333,4 @@ def _checked(encoder: Encoder) -> Encoder:
     return encoder
 
 
-def build(
-    passages: Sequence[Passage],
-    *,
-    cache: Path | None = None,
-    progress: Progress | None = None,
-    model: str = DEFAULT_MODEL,
-    query_prefix: str = "query: ",
-    passage_prefix: str = "passage: ",
-    batch_size: int = 64,
-    approximate: str | None = None,
-    n_probes: int = 16,
-    encoder: Encoder | None = None,
-) -> Dense:
-    """The dense retriever over ``passages``; see :class:`Dense` for the settings."""
-    return Dense(
-        passages,
-        cache=cache,
-        progress=progress,
-        model=model,
-        query_prefix=query_prefix,
-        passage_prefix=passage_prefix,
-        batch_size=batch_size,
-        approximate=approximate,
-        n_probes=n_probes,
-        encoder=encoder,
-    )
+build = Dense

@@ -31,8 +31,16 @@ from agentdistill.errors import InfrastructureError
 from agentdistill.parse import closing_bracket
 from agentdistill.scorers import exact
 from agentdistill.scorers.exact import Match
-from agentdistill.scorers.quantities import amount, in_full
-from agentdistill.scorers.text import last_box, same_choice, same_day, same_time, with_strokes, words_of
+from agentdistill.scorers.text import (
+    amount,
+    in_full,
+    last_box,
+    same_choice,
+    same_day,
+    same_time,
+    with_strokes,
+    words_of,
+)  # fmt: skip
 from agentdistill.types import Score
 
 TIME_LIMIT_S = 5.0

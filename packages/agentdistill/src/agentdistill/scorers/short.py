@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from agentdistill.scorers.quantities import (
+from agentdistill.scorers.text import (
     ORDINALS,
     SCALES,
     TENS,
@@ -27,8 +27,12 @@ from agentdistill.scorers.quantities import (
     cardinal,
     in_full,
     parse_unit,
-)
-from agentdistill.scorers.text import same_choice, same_date, same_time, with_strokes, words_of
+    same_choice,
+    same_date,
+    same_time,
+    with_strokes,
+    words_of,
+)  # fmt: skip
 from agentdistill.types import Score
 
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")

@@ -11,8 +11,9 @@ from typing import Any
 
 from agentdistill import registry
 from agentdistill.errors import UserError
+from agentdistill.retrieval import Passage, Retriever, format_passages, shortened
 
-__all__ = ["FINAL_ANSWER", "Tool", "describe", "load_tools"]
+__all__ = ["FINAL_ANSWER", "Tool", "describe", "find", "load_tools", "search_tool"]
 
 FINAL_ANSWER = "final_answer"
 
@@ -88,3 +89,18 @@ def _tool(found: Any, name: str) -> Tool:
     if not callable(found):
         raise UserError(f"{name}: {type(found).__name__} is neither a function nor a Tool")
     return Tool.of(found)
+
+
+def find(retriever: Retriever, query: str, k: int = 3, passage_chars: int | None = None) -> list[Passage]:
+    """The ``k`` best passages, each cut to ``passage_chars`` characters where that is set."""
+    return [shortened(p, passage_chars) for p in retriever.search(query, k)]
+
+
+def search_tool(retriever: Retriever, k: int = 3, passage_chars: int | None = None) -> Tool:
+    """A tool ``search(query)`` that returns what :func:`find` gives, as text."""
+
+    def search(query: str) -> str:
+        """Search the encyclopaedia and return the passages that fit the query best."""
+        return format_passages(find(retriever, str(query), k, passage_chars))
+
+    return Tool.of(search)

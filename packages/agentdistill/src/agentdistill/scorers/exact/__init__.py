@@ -39,7 +39,7 @@ from agentdistill.scorers.exact.syntax import (
     symbols,
     tokenize,
 )  # fmt: skip
-from agentdistill.scorers.quantities import cardinal, number_in_words, parse_unit
+from agentdistill.scorers.text import cardinal, number_in_words, parse_unit
 
 TIME_LIMIT_S = 2.0
 """For one comparison. What takes longer is not decided."""

@@ -44,7 +44,7 @@ from agentdistill.scorers.exact.syntax import (
     number,
     symbols,
 )  # fmt: skip
-from agentdistill.scorers.quantities import SCALES, parse_unit
+from agentdistill.scorers.text import SCALES, parse_unit
 
 MAX_DEPTH = 40
 

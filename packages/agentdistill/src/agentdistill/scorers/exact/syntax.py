@@ -10,8 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from fractions import Fraction
 
-from agentdistill.scorers.quantities import Unit
-from agentdistill.scorers.text import last_box
+from agentdistill.scorers.text import Unit, last_box
 
 
 class Unread(Exception):
