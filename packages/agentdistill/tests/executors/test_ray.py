@@ -175,6 +175,7 @@ def test_waiting_long_for_a_place_is_told(
 
 def test_verification_is_the_same(inputs: Path, tmp_path: Path, cluster: None) -> None:
     from agentdistill.verify.candidates import SampleSettings
+
     from agentdistill.verify.recipe import Problems, VerifyRecipe
     from agentdistill.verify.runs import judge, sample
     from agentdistill.verify.verifiers import VerifierSettings

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from agentdistill.verify.types import Check
 from tiny_models import save_checkpoint
 
 from agentdistill.errors import DataError, ModelError
@@ -19,7 +20,6 @@ from agentdistill.verify.distil import lessons
 from agentdistill.verify.judging import Judged
 from agentdistill.verify.prm import Scored, load_local, load_scorer, marked, steps_of, train_prm
 from agentdistill.verify.recipe import RoleSettings
-from agentdistill.verify.types import Check
 from agentdistill.verify.verifiers import VerifierSettings
 from tinyworld import prompts as tiny
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agentdistill.verify.candidates import SampleSettings, sample_pools
+from agentdistill.verify.types import Pool
 
 from agentdistill.errors import ModelError, RefusedError
 from agentdistill.prompts import load_style
 from agentdistill.types import Problem, Request, Sample, StopReason
-from agentdistill.verify.candidates import SampleSettings, sample_pools
-from agentdistill.verify.types import Pool
 
 
 class Sampler:

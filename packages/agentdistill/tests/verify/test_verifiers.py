@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
+from agentdistill.verify.types import Check
 
 from agentdistill.environment import Environment
 from agentdistill.errors import InfrastructureError, ModelError, RecipeError, RefusedError, UserError
@@ -21,7 +22,6 @@ from agentdistill.verify import Candidate, Listen, Policy, Pool, Verdict, read_p
 from agentdistill.verify.judging import judge_pools, read_journal
 from agentdistill.verify.scores import Asked
 from agentdistill.verify.select import METHODS, ballots, find_verifiers, select
-from agentdistill.verify.types import Check
 from agentdistill.verify.verifiers import Kit, VerifierSettings, all_claims, load_verifier, said, yes
 
 PROBLEM = Problem("p", "What is 6 x 7?", "42", "math", "sums")

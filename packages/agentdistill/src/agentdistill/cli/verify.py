@@ -55,7 +55,7 @@ def _stage(args: argparse.Namespace) -> int:
     from agentdistill.progress import Terminal
     from agentdistill.store import json_text, locked, write_json
     from agentdistill.verify import runs
-    from agentdistill.verify.candidates import read_pools
+    from agentdistill.verify.pools import read_pools
     from agentdistill.verify.recipe import load_verify_recipe
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -187,7 +187,7 @@ def _name(path: Path, others: Sequence[Path]) -> str:
     """What a file is called on the page: its own name, or its folder's where several, or those of all runs, have that
     name."""
     run = [part for part in path.parent.parts[-2:] if part.strip("./")]
-    if path.stem == "candidates" and run:
+    if path.stem in ("traces", "candidates") and run:
         return " · ".join(run)
     return path.stem if sum(p.stem == path.stem for p in others) == 1 else str(path.parent)
 

@@ -18,8 +18,8 @@ from agentdistill.environment import Environment, Execution, Workspace
 from agentdistill.errors import UserError
 from agentdistill.loop import Policy
 from agentdistill.sandbox import Limits
-from agentdistill.types import Problem, StepStatus
-from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict
+from agentdistill.types import Problem, StepStatus, Trace
+from agentdistill.verify.pools import Check, Judgement, Pool, Said, Verdict
 from agentdistill.verify.verifiers import Kit, VerifierSettings
 
 NAME = "calculations"
@@ -197,15 +197,16 @@ def with_calculations(pools: Sequence[Pool]) -> list[Pool]:
     with Environment(limits=LIMITS) as environment:
         checker = Checker(environment)
         try:
-            return [replace(p, candidates=tuple(_checked(c, checker) for c in p.candidates)) for p in pools]
+            return [
+                replace(p, judgements=tuple(_checked(t.solution, said, checker) for t, said in p.judged)) for p in pools
+            ]
         finally:
             checker.close()
 
 
-def _checked(c: Candidate, checker: Checker) -> Candidate:
-    verdicts: tuple[Verdict, ...] = tuple(k.verdict for k in checker.check(c.solution) if k.verdict is not None)
-    kept = tuple(j for j in c.judgements if j.judge != NAME)
-    return replace(c, judgements=(*kept, Judgement(NAME, "calculations", verdicts)))
+def _checked(solution: str, said: Said, checker: Checker) -> Said:
+    verdicts: tuple[Verdict, ...] = tuple(k.verdict for k in checker.check(solution) if k.verdict is not None)
+    return (*(j for j in said if j.judge != NAME), Judgement(NAME, "calculations", verdicts))
 
 
 class CalculationVerifier:
@@ -215,7 +216,7 @@ class CalculationVerifier:
         self._checker = checker
         self._turn = asyncio.Lock()
 
-    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+    async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`~agentdistill.verify.verifiers.Verifier`."""
         async with self._turn:
             return await asyncio.to_thread(self._checker.check, candidate.solution)

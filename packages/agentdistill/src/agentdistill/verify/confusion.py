@@ -20,10 +20,10 @@ from functools import partial
 from typing import Any
 
 from agentdistill.stats import paired_ratio, wilson
-from agentdistill.verify.select import Listen, Policy, accepted, reward_value, verifiers_of
-from agentdistill.verify.types import Candidate, Pool, Verdict
+from agentdistill.verify.pools import Pool, Said, Verdict, by, verifiers_of
+from agentdistill.verify.select import Listen, Policy, accepted, reward_value
 
-Accepts = Callable[[Candidate], bool]
+Accepts = Callable[[Said], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def counts(pools: Iterable[Pool], accepts: Accepts) -> dict[str, Confusion]:
     """A matrix for every problem, over its graded candidates; those of several seeds are counted together."""
     out: dict[str, Confusion] = defaultdict(Confusion)
     for p in pools:
-        out[p.id] += confusion((accepts(c), c.correct) for c in p.candidates if c.correct is not None)
+        out[p.id] += confusion((accepts(said), t.correct) for t, said in p.judged if t.correct is not None)
     return out
 
 
@@ -113,9 +113,9 @@ class Test:
     verifiers: tuple[str, ...]
     role: str = ""
 
-    def accepts(self, policy: Policy, c: Candidate) -> bool:
-        """Whether a candidate passes."""
-        return all(accepted(c.judgement(j), policy) for j in self.verifiers)
+    def accepts(self, policy: Policy, said: Said) -> bool:
+        """Whether a candidate passes that this was said of."""
+        return all(accepted(by(said, j), policy) for j in self.verifiers)
 
 
 def facts(by_problem: Mapping[str, Confusion], n_resamples: int = 2_000, seed: int = 0) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def tests(pools: Sequence[Pool], listen: Listen, policy: Policy) -> dict[str, Te
 
 
 def _separates(pools: Sequence[Pool], verifier: str, policy: Policy) -> bool:
-    rewards = [reward_value(c.judgement(verifier), policy) for p in pools for c in p.candidates]
+    rewards = [reward_value(by(said, verifier), policy) for p in pools for said in p.judgements]
     known = [r for r in rewards if r is not None]
     return bool(known) and 0 <= min(known) < 0.5 <= max(known) <= 1
 
@@ -198,7 +198,7 @@ def _separates(pools: Sequence[Pool], verifier: str, policy: Policy) -> bool:
 def kinds(pools: Sequence[Pool], test: Test) -> dict[str, int] | None:
     """How many samples of a verifier ended in which kind of verdict, and how many candidates it said nothing of; None
     where it gives no verdicts, and for several verifiers."""
-    said = [c.judgement(test.verifiers[0]) for p in pools for c in p.candidates]
+    said = [by(s, test.verifiers[0]) for p in pools for s in p.judgements]
     ended = Counter(v for j in said if j is not None for v in j.verdicts)
     if len(test.verifiers) > 1 or not ended:
         return None

@@ -15,9 +15,8 @@ from agentdistill.prompts import VerifyStyle, load_style, load_verify_style
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, seed_of
 from agentdistill.types import End, Message, Source, Step, StepStatus, Trace
-from agentdistill.verify.judging import Judged
+from agentdistill.verify.pools import Judged, Pool, Verdict
 from agentdistill.verify.recipe import RoleSettings
-from agentdistill.verify.types import Pool, Verdict
 from agentdistill.verify.verifiers import VerifierSettings
 
 
@@ -68,12 +67,12 @@ def _solutions(pools: Sequence[Pool], style: str, counts: dict[str, int]) -> Ite
     prompts = load_style(style)
     for p in pools:
         seen = set()
-        for i, c in enumerate(p.candidates):
-            if not c.correct or c.solution in seen:
-                counts["wrong" if not c.correct else "twice"] += 1
+        for i, t in enumerate(p.traces):
+            if not t.correct or t.solution in seen:
+                counts["wrong" if not t.correct else "twice"] += 1
                 continue
-            seen.add(c.solution)
-            yield _Draft(_trace(p, i, 0, "generator", p.generator, prompts.cot(p.problem.question), c.solution), True)
+            seen.add(t.solution)
+            yield _Draft(_trace(p, i, 0, "generator", p.generator, prompts.cot(p.problem.question), t.solution), True)
 
 
 def _checks(
@@ -88,7 +87,7 @@ def _checks(
     if teacher.role != role.role and not (teacher.role == "gold" and role.role in ("genrm", "cot")):
         raise DataError(f'"{teacher.name}" plays {teacher.role} and cannot teach {role.role}')
     for p in pools:
-        for i, c in enumerate(p.candidates):
+        for i, c in enumerate(p.traces):
             judged = said.get((p.id, i, digest(c.solution)))
             if judged is None or c.correct is None:
                 counts["not judged"] += 1

@@ -22,8 +22,8 @@ from agentdistill.loop import Policy
 from agentdistill.store import digest, file_digest, write_json
 from agentdistill.training.dataset import reading_order
 from agentdistill.training.settings import TrainSettings
-from agentdistill.types import Problem, Usage
-from agentdistill.verify.types import Candidate, Check, Pool
+from agentdistill.types import Problem, Trace, Usage
+from agentdistill.verify.pools import Check, Pool
 from agentdistill.verify.verifiers import Kit, VerifierSettings
 
 MAX_STEPS = 400
@@ -175,7 +175,7 @@ class StepVerifier:
         self._scorer, self._separator = scorer, separator
         self._turn = asyncio.Lock()
 
-    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+    async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`~agentdistill.verify.verifiers.Verifier`."""
         steps = steps_of(candidate.solution, self._separator)
         if not steps:
@@ -207,12 +207,12 @@ def marked(pools: Sequence[Pool], separator: str = "\n\n", which: Literal["last"
     """Graded candidates as training examples: the last step, or all, labelled with the outcome."""
     out = []
     for p in pools:
-        for c in p.candidates:
-            steps = steps_of(c.solution, separator)
-            if c.correct is None or not steps:
+        for t in p.traces:
+            steps = steps_of(t.solution, separator)
+            if t.correct is None or not steps:
                 continue
-            before: list[bool | None] = [c.correct if which == "all" else None] * (len(steps) - 1)
-            out.append(Marked(p.problem.question, steps, (*before, c.correct)))
+            before: list[bool | None] = [t.correct if which == "all" else None] * (len(steps) - 1)
+            out.append(Marked(p.problem.question, steps, (*before, t.correct)))
     return out
 
 

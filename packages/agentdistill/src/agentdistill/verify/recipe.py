@@ -14,7 +14,7 @@ from agentdistill.models import loader
 from agentdistill.prompts import load_verify_style
 from agentdistill.registry import unknown
 from agentdistill.training.settings import TrainSettings
-from agentdistill.verify.candidates import SampleSettings
+from agentdistill.verify.judging import SampleSettings
 from agentdistill.verify.models import ROLE
 from agentdistill.verify.select import Listen, Policy
 from agentdistill.verify.verifiers import VerifierSettings

@@ -8,8 +8,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,23 +31,33 @@ from agentdistill.sandbox import Limits
 from agentdistill.store import write_atomic, write_json
 from agentdistill.tasks import find_task, open_search
 from agentdistill.types import Problem
-from agentdistill.verify.candidates import read_pools, sample_pools, write_pools
 from agentdistill.verify.distil import lessons
-from agentdistill.verify.judging import judge_pools, read_journal
+from agentdistill.verify.judging import judge_pools, read_journal, sample_pools
 from agentdistill.verify.models import make_model, model_identity, n_parameters, on_one_base, resolved
 from agentdistill.verify.page import markdown, picture, render
+from agentdistill.verify.pools import (
+    BEGUN,
+    COSTS,
+    TRACES,
+    VERIFIERS,
+    Pool,
+    judge_path,
+    key_of,
+    read_object,
+    read_pools,
+    upgrade,
+    write_pools,
+)
 from agentdistill.verify.prm import marked, train_prm
 from agentdistill.verify.recipe import Other, RoleSettings, VerifyRecipe
-from agentdistill.verify.scores import Asked, Costs, curve, read_costs
-from agentdistill.verify.types import Pool
+from agentdistill.verify.scores import GENERATOR, Asked, Costs, curve, read_costs
 from agentdistill.verify.verifiers import Kit, VerifierSettings
-
-CANDIDATES = "candidates.jsonl"
 
 
 def candidates_path(folder: Path, split: str = "test") -> Path:
-    """The candidates of a split, judged as far as that was done."""
-    return folder / split / CANDIDATES
+    """The traces of a split, beside which lies what was judged of them."""
+    upgrade(folder / split)
+    return folder / split / TRACES
 
 
 def problems_of(recipe: VerifyRecipe, split: str) -> list[Problem]:
@@ -84,7 +92,9 @@ def bring_in(folder: Path, split: str, pools: Sequence[Pool]) -> Path:
     path = candidates_path(folder, split)
     if path.exists() and [_solutions(p) for p in read_pools(path)] != [_solutions(p) for p in pools]:
         raise DataError(f"{path}: holds other candidates; move it away, or name another run")
-    _write_keeping(path, pools)
+    if not path.exists():
+        write_json(path.with_name(BEGUN), {"stage": "given"})
+    write_pools(path, pools)
     return path
 
 
@@ -111,51 +121,55 @@ def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, o
     if other is not None:
         settings, table = replace(settings, n=other.n, temperature=other.temperature), other.model
     table = resolved(table, folder)
-    journal = path.with_name("sampled.jsonl")
-    with costed(path, "generator", table, journal):
-        pools = sample_pools(
+    with costed(path, GENERATOR, table) as count:
+        sample_pools(
             problems_of(recipe, split),
             settings,
             load_style(recipe.style),
             partial(make_model, table),
-            journal,
+            path,
             environment=partial(_environment, recipe),
             identity=model_identity(table),
             seed=recipe.seed,
             progress=progress,
             ray=recipe.ray if recipe.executor == "ray" else None,
+            on_new=count,
         )
-    _write_keeping(path, pools)
     return path
 
 
 def judge(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, names: Sequence[str] = ()) -> Path:
     """Let the recipe's verifiers, or those named, judge the candidates of a split; returns their file.
 
-    What verifiers said that the recipe no longer has is dropped from it; it stays in their journals.
+    What verifiers said that the recipe no longer has does not count from then on; it stays in their files.
     """
     path = candidates_path(folder, split)
     if not path.exists():
         raise DataError(f"{path}: no candidates yet; sample them first: agentdistill verify sample")
-    gone = _judged_here(path) - {j.name for j in recipe.verifiers}
-    pools = [_without(p, gone) for p in read_pools(path)]
-    if gone:
-        write_pools(path, pools)
+    _leave_out(path.parent, {j.name for j in recipe.verifiers})
+    pools = read_pools(path)
     wanted = [replace(j, model=resolved(j.model, folder)) for j in _wanted(recipe, names)]
     ray = recipe.ray if recipe.executor == "ray" else None
     makers = {j.name: _maker(j) for j in wanted}
     if ray is None:  # workers elsewhere cannot share what is loaded here
         makers |= on_one_base(wanted)
     for settings in wanted:
-        journal = _journal(path, settings.name)
         world = _world(recipe, settings, _retriever(recipe, folder, settings), pools)
         kit, make = partial(_kit, recipe, folder, settings), makers[settings.name]
-        with costed(path, settings.name, settings.model, journal):
-            pools = judge_pools(
-                pools, settings, kit, journal, make, seed=recipe.seed, world=world, progress=progress, ray=ray
-            )
-        write_pools(path, pools)
+        with costed(path, settings.name, settings.model) as count:
+            about: dict[str, Any] = {"world": world, "progress": progress, "ray": ray, "on_new": count}
+            pools = judge_pools(pools, settings, kit, path.parent, make, seed=recipe.seed, **about)
     return path
+
+
+def _leave_out(folder: Path, known: set[str]) -> None:
+    """Let what verifiers said that are not ``known`` not count; what came with the traces does."""
+    notes = read_object(folder / VERIFIERS)
+    for name, note in notes.items():
+        if "settings" in note and name not in known:
+            note["left_out"] = True
+    if notes:
+        write_json(folder / VERIFIERS, notes)
 
 
 def _world(
@@ -168,7 +182,7 @@ def _world(
     if retriever is not None:
         world["documents"] = [recipe.tools.retriever, retriever.corpus]
     if settings.role == "gold":
-        world["marks"] = [[c.correct for c in p.candidates] for p in pools]
+        world["marks"] = [[t.correct for t in p.traces] for p in pools]
     return world
 
 
@@ -205,10 +219,10 @@ def train(
 def _taught(path: Path, role: RoleSettings) -> Any:
     if role.teacher is None:
         return None
-    journal = _journal(path, role.teacher)
+    journal = judge_path(path.parent, role.teacher)
     if not journal.exists():
         raise DataError(f'{journal}: "{role.teacher}" has not judged these candidates yet')
-    return read_journal(journal)
+    return read_journal(path.parent, role.teacher)
 
 
 def _maker(settings: VerifierSettings) -> Callable[[], Model]:
@@ -247,75 +261,36 @@ def _retriever(recipe: VerifyRecipe, folder: Path, settings: VerifierSettings) -
 
 
 def _solutions(pool: Pool) -> list[str]:
-    return [c.solution for c in pool.candidates]
-
-
-def _journal(path: Path, verifier: str) -> Path:
-    return path.with_name(f"judge-{verifier}.jsonl")
-
-
-def _judged_here(path: Path) -> set[str]:
-    """The verifiers that have a journal beside the candidates; what others said came with the candidates."""
-    return {j.stem.removeprefix("judge-") for j in path.parent.glob("judge-*.jsonl")}
-
-
-def _without(pool: Pool, verifiers: set[str]) -> Pool:
-    kept = [tuple(j for j in c.judgements if j.judge not in verifiers) for c in pool.candidates]
-    return replace(pool, candidates=tuple(replace(c, judgements=k) for c, k in zip(pool.candidates, kept, strict=True)))
-
-
-def _write_keeping(path: Path, pools: Sequence[Pool]) -> None:
-    """Write pools, with what was judged here of the same solutions; answers and marks are the new ones."""
-    before = {p.id: p for p in read_pools(path)} if path.exists() else {}
-    here = _judged_here(path)
-    write_pools(path, [_keeping(p, before.get(p.id), here) for p in pools])
-
-
-def _keeping(pool: Pool, old: Pool | None, verifiers: set[str]) -> Pool:
-    if old is None or _solutions(old) != _solutions(pool):
-        return pool
-    out = []
-    for c, o in zip(pool.candidates, old.candidates, strict=True):
-        said = {j.judge: j for j in (*c.judgements, *(j for j in o.judgements if j.judge in verifiers))}
-        out.append(replace(c, judgements=tuple(said.values())))
-    return replace(pool, candidates=tuple(out))
+    return [t.solution for t in pool.traces]
 
 
 @contextmanager
-def costed(path: Path, stage: str, model: Mapping[str, Any], journal: Path) -> Iterator[None]:
-    """Note, beside the candidates, a stage's parameters and the seconds that a candidate took.
+def costed(path: Path, stage: str, model: Mapping[str, Any]) -> Iterator[Callable[[], None]]:
+    """Note, beside the traces, a stage's parameters and the seconds that a trace took; what is given counts them.
 
-    Parts of a stage that was interrupted add up, as long as its journal goes on; one with nothing left to do adds none.
+    Parts of a stage that was interrupted add up, as long as its settings are the same; one with nothing left to do adds
+    none.
     """
-    started, (head, n) = time.monotonic(), _so_far(journal)
+    started, new = time.monotonic(), Counter[str]()
     try:
-        yield
+        yield lambda: new.update([stage])
     finally:
-        if journal.exists():
-            head_now, n_now = _so_far(journal)
-            n_new = n_now - n if head_now == head else n_now
-            _note_costs(path, stage, model, head_now, time.monotonic() - started, n_new)
+        _note_costs(path, stage, model, time.monotonic() - started, new[stage])
 
 
-def _so_far(journal: Path) -> tuple[str, int]:
-    """What tells a journal from one that takes its place, and how many candidates are in it."""
-    key = journal.with_suffix(".key.jsonl")  # a sampler's; a verifier's journal has it in its first line
-    head, *rows = b"".join(p.read_bytes() for p in (key, journal) if p.exists()).splitlines() or [b""]
-    return hashlib.sha256(head).hexdigest()[:16], len(rows)
-
-
-def _note_costs(path: Path, stage: str, model: Mapping[str, Any], key: str, seconds: float, n: int) -> None:
-    beside = path.with_suffix(".costs.json")
-    known: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
+def _note_costs(path: Path, stage: str, model: Mapping[str, Any], seconds: float, n: int) -> None:
+    known = read_object(path.with_suffix(COSTS))
     known.setdefault("n_parameters", {})[stage] = n_parameters(model)
     if n:
+        own = read_object(path.with_name(BEGUN if stage == GENERATOR else VERIFIERS))
+        key = key_of(own if stage == GENERATOR else own[stage])
         parts = known.setdefault("parts", {})
         part = parts.get(stage, {})
         if part.get("key") == key:
             seconds, n = seconds + part["seconds"], n + part["n"]
         parts[stage] = {"key": key, "seconds": seconds, "n": n}
         known.setdefault("seconds", {})[stage] = seconds / n
-    write_json(beside, known)
+    write_json(path.with_suffix(COSTS), known)
 
 
 SUMMARY, PAGE, TABLE, PICTURE = "verify.json", "verify.html", "verify.md", "verify.svg"
@@ -399,5 +374,5 @@ def _costs_of_seeds(paths: Sequence[Path]) -> Costs:
 
 
 def _size(path: Path) -> int | None:
-    n = read_costs(path).n_parameters.get("generator")
+    n = read_costs(path).n_parameters.get(GENERATOR)
     return None if n is None else int(n)

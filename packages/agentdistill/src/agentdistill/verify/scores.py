@@ -8,7 +8,6 @@ parameters for every token read or written. Seconds are what the stages took on 
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from agentdistill.errors import DataError, UserError
 from agentdistill.stats import Interval, mean_interval, paired_difference, pass_at_k
 from agentdistill.store import seed_of, to_dict
 from agentdistill.verify.confusion import tests, verifier_facts
+from agentdistill.verify.pools import COSTS, Pool, by, read_object
 from agentdistill.verify.select import (
     METHODS,
     Ballots,
@@ -42,7 +42,6 @@ from agentdistill.verify.select import (
     refusal,
     select,
 )
-from agentdistill.verify.types import Pool
 
 N_ORDERS = 256
 """Ordered subsets looked at where there are more."""
@@ -202,7 +201,7 @@ def rescore(
     return {
         "n_problems": len(pools),
         "n_problems_at": {str(n): sum(all(len(run[p.id]) >= n for run in seeds) for p in pools) for n in budgets},
-        "n_candidates": sum(len(p.candidates) for p in every),
+        "n_candidates": sum(len(p.traces) for p in every),
         "n_seeds": len(seeds),
         "judges": to_dict(listen) | {"policy": {k: v for k, v in asdict(asked.policy).items() if v is not None}},
         "budgets": list(budgets),
@@ -220,7 +219,7 @@ def rescore(
 
 def _check(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]]) -> None:
     for p in (p for run in (pools, *repeats) for p in run):
-        if any(c.correct is None for c in p.candidates):
+        if any(t.correct is None for t in p.traces):
             raise DataError(f'problem {p.id!r} has no gold answer and a candidate without "correct"')
     if any({p.id for p in run} != {p.id for p in pools} for run in repeats):
         raise DataError("the runs to put together hold different problems")
@@ -354,7 +353,7 @@ def _rival(
     answers: Sequence[Pool], table: Mapping[str, Mapping[int, _Row]], family: Mapping[str, str], n: int, asked: Asked
 ) -> dict[str, Any]:
     """What a rival's first answers reach, and every method at a budget minus that, paired by problem."""
-    reached = {p.id: Expected(float(bool(p.candidates[0].correct))) for p in answers if p.id in family and p.candidates}
+    reached = {p.id: Expected(float(bool(p.traces[0].correct))) for p in answers if p.id in family and p.traces}
     if not reached:
         raise DataError("the rival answered none of these problems")
     drawn = strata(family)
@@ -368,16 +367,16 @@ def _rival(
 
 def _marks(pools: Sequence[Pool]) -> dict[str, Any]:
     """How many candidates are right, and how many that we would mark otherwise than their file does."""
-    cs = [(p.problem, c) for p in pools for c in p.candidates]
-    gold = [(p, c) for p, c in cs if p.answer]
-    differ = sum(scorers.score(p.kind, c.answer, p.answer, p.aliases).correct != c.correct for p, c in gold)
-    sources = sorted({c.source for _, c in cs if c.source})
+    ts = [(p.problem, t) for p in pools for t in p.traces]
+    gold = [(p, t) for p, t in ts if p.answer]
+    differ = sum(scorers.score(p.kind, t.answer, p.answer, p.aliases).correct != t.correct for p, t in gold)
+    sources = sorted({t.method for _, t in ts if t.method})
     by_source = {
-        s: sum(bool(c.correct) for _, c in cs if c.source == s) / sum(c.source == s for _, c in cs) for s in sources
+        s: sum(bool(t.correct) for _, t in ts if t.method == s) / sum(t.method == s for _, t in ts) for s in sources
     }
     return {
-        "n_right": sum(bool(c.correct) for _, c in cs),
-        "n_without_answer": sum(c.answer is None for _, c in cs),
+        "n_right": sum(bool(t.correct) for _, t in ts),
+        "n_without_answer": sum(t.answer is None for _, t in ts),
         "n_our_grader_differs": differ,
         "accuracy_by_source": by_source,
     }
@@ -396,7 +395,7 @@ def select_rows(pools: Sequence[Pool], name: str | None, asked: Asked) -> list[d
     for p in pools:
         b: Ballots = ballots(p, listen, asked.policy)
         c = select(name, b, asked.policy)
-        chosen = None if c.index is None else p.candidates[c.index]
+        chosen = None if c.index is None else p.traces[c.index]
         out.append(
             {
                 "problem": p.id,
@@ -425,16 +424,14 @@ class Costs:
 
 def read_costs(path: Path) -> Costs:
     """The costs that stand beside a file of candidates (``NAME.costs.json``); none where there is no such file."""
-    beside = path.with_suffix(".costs.json")
-    if not beside.exists():
-        return Costs()
+    beside = path.with_suffix(COSTS)
+    data = read_object(beside)
     try:
-        data = json.loads(beside.read_text(encoding="utf-8"))
         return Costs(
             {str(k): float(v) for k, v in data.get("n_parameters", {}).items() if v is not None},
             {str(k): float(v) for k, v in data.get("seconds", {}).items() if v is not None},
         )
-    except (OSError, ValueError, AttributeError, TypeError) as e:
+    except (ValueError, AttributeError, TypeError) as e:
         raise DataError(f"{beside}: no costs of stages ({e})") from e
 
 
@@ -498,12 +495,13 @@ def _stage(stage: str, part: _Part, costs: Costs) -> dict[str, float | None]:
 
 
 def _parts(pools: Sequence[Pool]) -> dict[str, _Part]:
-    cs = [c for p in pools for c in p.candidates]
-    out = {GENERATOR: _part([(c.n_prompt_tokens, c.n_new_tokens) for c in cs])}
-    for verifier in {j.judge: None for c in cs for j in c.judgements}:
-        said = [j for c in cs if (j := c.judgement(verifier)) is not None]
-        free = all(j.role in ("calculations", "gold") for j in said)
-        counts = [(j.n_prompt_tokens, j.n_new_tokens) for j in said]
+    usages = [t.usage for p in pools for t in p.traces]
+    heard = [said for p in pools for said in p.judgements]
+    out = {GENERATOR: _part([(u.n_prompt_tokens, u.n_new_tokens) for u in usages])}
+    for verifier in {j.judge: None for said in heard for j in said}:
+        own = [j for said in heard if (j := by(said, verifier)) is not None]
+        free = all(j.role in ("calculations", "gold") for j in own)
+        counts = [(j.n_prompt_tokens, j.n_new_tokens) for j in own]
         out[verifier] = _Part(0.0, 0.0) if free else _part(counts)
     return out
 

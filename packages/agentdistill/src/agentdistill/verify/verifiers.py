@@ -22,8 +22,8 @@ from agentdistill.loop import Policy
 from agentdistill.parse import after_reasoning, parse_action
 from agentdistill.prompts import VerifyStyle, load_verify_style
 from agentdistill.retrieval import Retriever
-from agentdistill.types import Message, Problem, Request, Sample, Sampling, StepStatus, StopReason
-from agentdistill.verify.types import Candidate, Check, Role, Verdict
+from agentdistill.types import Message, Problem, Request, Sample, Sampling, StepStatus, StopReason, Trace
+from agentdistill.verify.pools import Check, Role, Verdict
 
 DEFAULT_K = {"code": 4, "facts": 4, "cot": 4, "genrm": 8}
 """The paper's samples for each role."""
@@ -103,7 +103,7 @@ class Kit:
 class Verifier(Protocol):
     """Something that checks a candidate. ``policy`` asks its model; verifiers without a chat model ignore it."""
 
-    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+    async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """One Check for each sample, calculation or step. Raises InfrastructureError where the world fails."""
         ...
 
@@ -201,7 +201,7 @@ class CodeVerifier:
         self._settings, self._style, self._environment = settings, style, environment
         self._ran: OrderedDict[str, asyncio.Task[Execution]] = OrderedDict()
 
-    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+    async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`Verifier`."""
         messages = self._style.check("code", problem.question, candidate.solution)
         return await self.run(await _samples(self._settings, policy, messages))
@@ -280,7 +280,7 @@ class ThinkingVerifier:
     def __init__(self, settings: VerifierSettings, style: VerifyStyle) -> None:
         self._settings, self._style = settings, style
 
-    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+    async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`Verifier`."""
         messages = self._style.check("cot", problem.question, candidate.solution)
         return tuple(Check(s.text, told(s, said(s.text))) for s in await _samples(self._settings, policy, messages))
@@ -308,7 +308,7 @@ class FactVerifier:
     def __init__(self, settings: VerifierSettings, style: VerifyStyle, retriever: Retriever) -> None:
         self._settings, self._style, self._retriever = settings, style, retriever
 
-    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+    async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`Verifier`."""
         query = f"{problem.question}\n{candidate.solution}"[:QUERY_CHARS]
         found = await asyncio.to_thread(self._retriever.search, query, self._settings.n_documents)
@@ -357,7 +357,7 @@ class GenRM:
     def __init__(self, settings: VerifierSettings, style: VerifyStyle) -> None:
         self._settings, self._style = settings, style
 
-    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+    async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`Verifier`."""
         messages = self._style.check("genrm", problem.question, candidate.solution)
         samples = await _samples(self._settings, policy, messages)
@@ -416,7 +416,7 @@ class GoldVerifier:
     def __init__(self, style: VerifyStyle) -> None:
         self._style = style
 
-    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+    async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`Verifier`. Raises DataError for a candidate without a mark."""
         if candidate.correct is None:
             raise DataError(f"problem {problem.id!r} has no gold answer to judge by")
