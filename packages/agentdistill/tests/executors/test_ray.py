@@ -174,8 +174,8 @@ def test_waiting_long_for_a_place_is_told(
 
 
 def test_verification_is_the_same(inputs: Path, tmp_path: Path, cluster: None) -> None:
-    from agentdistill.verify.candidates import SampleSettings
-
+    from agentdistill.verify import read_pools
+    from agentdistill.verify.judging import SampleSettings
     from agentdistill.verify.recipe import Problems, VerifyRecipe
     from agentdistill.verify.runs import judge, sample
     from agentdistill.verify.verifiers import VerifierSettings
@@ -196,10 +196,11 @@ def test_verification_is_the_same(inputs: Path, tmp_path: Path, cluster: None) -
     for executor in ("local", "ray"):
         sample(replace(recipe, executor=executor), tmp_path / executor, "test", Silent())
         judge(replace(recipe, executor=executor), tmp_path / executor, "test", Silent())
-    mine, theirs = ((tmp_path / e / "test" / "candidates.jsonl").read_bytes() for e in ("local", "ray"))
-    assert mine == theirs
-    assert mine.count(b"\n") == 4
-    assert mine.count(b'"judge":"toolv"') == mine.count(b'"judge":"gold"') == 12
+    mine, theirs = (tmp_path / e / "test" / "traces.jsonl" for e in ("local", "ray"))
+    assert mine.read_bytes() == theirs.read_bytes()
+    pools = read_pools(mine)
+    assert read_pools(theirs) == pools
+    assert [[j.judge for j in said] for p in pools for said in p.judgements] == [["toolv", "gold"]] * 12
 
 
 def test_without_the_extra_one_line_says_so(

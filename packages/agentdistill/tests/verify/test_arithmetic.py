@@ -103,6 +103,6 @@ def test_real_solutions_are_checked():
     assert matrix.n == 240
     assert matrix.recall > 0.95
     assert 0 < matrix.specificity < 0.3
-    kinds = Counter(v for p in pools for c in p.candidates for v in c.judgements[0].verdicts)
+    kinds = Counter(v for p in pools for said in p.judgements for v in said[0].verdicts)
     assert kinds[Verdict.TRUE] > 0.9 * kinds.total()
     assert kinds[Verdict.FALSE] > 0

@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from made_pools import Solution, pool_of
 from tiny_models import save_checkpoint
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError, ModelError, RecipeError
 from agentdistill.report import write_report
 from agentdistill.types import Problem
-from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, rescore, write_pools
+from agentdistill.verify import Judgement, Pool, Verdict, read_pools, rescore, write_pools
 from agentdistill.verify.models import resolved
 from agentdistill.verify.page import markdown, reading
 from agentdistill.verify.recipe import load_verify_recipe
@@ -98,11 +99,11 @@ def test_one_command_runs_everything_for_every_seed(recipe, tmp_path, capsys):
     assert "tool verifier × reward" in page.read_text()
     assert "| tool verifier × reward |" in page.with_suffix(".md").read_text()
     for folder in (runs / "whole", runs / "whole.seed-1"):
-        test = read_pools(folder / "test" / "candidates.jsonl")
-        assert [len(p.candidates) for p in test] == [2, 2]
-        assert [j.judge for j in test[0].candidates[0].judgements] == ["toolv", "prm"]
-        assert test[0].candidates[0].judgements[1].n_prompt_tokens > 0
-        assert [len(p.candidates) for p in read_pools(folder / "train" / "candidates.jsonl")] == [1, 1]
+        test = read_pools(folder / "test" / "traces.jsonl")
+        assert [len(p.traces) for p in test] == [2, 2]
+        assert [j.judge for j in test[0].judgements[0]] == ["toolv", "prm"]
+        assert test[0].judgements[0][1].n_prompt_tokens > 0
+        assert [len(p.traces) for p in read_pools(folder / "train" / "traces.jsonl")] == [1, 1]
     [told] = json.loads((runs / "whole" / "verify.json").read_text())["curves"]
     assert told["n_seeds"] == 2
     assert told["methods"]["majority"]["budgets"]["2"]["seeds"] == [0.5, 0.5]
@@ -112,12 +113,12 @@ def test_one_command_runs_everything_for_every_seed(recipe, tmp_path, capsys):
     assert (
         told["methods"]["weighted"]["budgets"]["2"]["cost"]["flops"] is None
     )  # nobody knows the scripted model's size
-    before = (runs / "whole" / "test" / "candidates.jsonl").read_bytes()
+    before = (runs / "whole" / "test" / "traces.jsonl").read_bytes()
     assert main(["verify", "run", str(recipe), "--runs", str(runs), "--seeds", "2"]) == 0  # all is there already
-    assert (runs / "whole" / "test" / "candidates.jsonl").read_bytes() == before
+    assert (runs / "whole" / "test" / "traces.jsonl").read_bytes() == before
     folders = [runs / "whole", runs / "whole.seed-1"]
     for folder, seconds in zip(folders, (1.0, 2.0), strict=True):
-        (folder / "test" / "candidates.costs.json").write_text(json.dumps({"seconds": {"toolv": seconds}}))
+        (folder / "test" / "traces.costs.json").write_text(json.dumps({"seconds": {"toolv": seconds}}))
     [told] = summary(load_verify_recipe(recipe), folders)
     assert told["stages"]["toolv"]["seconds"] == 1.5  # over all seeds, as the tokens are
 
@@ -163,7 +164,7 @@ def test_candidates_may_be_given(tmp_path):
 
 
 def pool(i: int, seed: int) -> Pool:
-    cs = []
+    found = []
     for k in range(4):
         right = (i + k + seed) % 3 == 0
         said = (
@@ -171,8 +172,8 @@ def pool(i: int, seed: int) -> Pool:
             Judgement("plain", "cot", (Verdict.TRUE,), n_prompt_tokens=5, n_new_tokens=10),
             Judgement("prm", "prm", scores=(0.5, 0.6), n_prompt_tokens=9),
         )
-        cs.append(Candidate("s", "1" if right else str(k + 2), right, "", 3, 20, said))
-    return Pool(Problem(f"p{i}", "q", "1", "math", f"f{i % 2}"), tuple(cs), "small")
+        found.append(Solution("s", "1" if right else str(k + 2), right, said, (3, 20)))
+    return pool_of(Problem(f"p{i}", "q", "1", "math", f"f{i % 2}"), found, "small")
 
 
 SEEDS = [[pool(i, seed) for i in range(8)] for seed in range(3)]
@@ -203,7 +204,7 @@ def test_a_prm_costs_what_it_reads():
 
 
 def test_a_page_says_what_it_shows():
-    rival = ([Pool(p.problem, (Candidate("s", "0", False),)) for p in SEEDS[0]], None)
+    rival = ([pool_of(p.problem, (Solution("s", "0", False),)) for p in SEEDS[0]], None)
     told = curve("c", SEEDS[0], Asked(n_resamples=20), Costs(), SEEDS[1:], {"large": rival})
     assert reading(told).startswith("With 4 candidates, tool verifier × reward reaches 100.0 %; +")
     assert "against large answering once" in reading(told)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from agentdistill.verify.types import Check
+from made_pools import Solution, pool_of
 from tiny_models import save_checkpoint
 
 from agentdistill.errors import DataError, ModelError
@@ -15,9 +15,9 @@ from agentdistill.prompts import standard
 from agentdistill.store import digest
 from agentdistill.training import TrainSettings, train
 from agentdistill.types import Message, Problem, Request, Sampling, Source
-from agentdistill.verify import Candidate, Judgement, Pool, Verdict
+from agentdistill.verify import Check, Judgement, Verdict
 from agentdistill.verify.distil import lessons
-from agentdistill.verify.judging import Judged
+from agentdistill.verify.pools import Judged
 from agentdistill.verify.prm import Scored, load_local, load_scorer, marked, steps_of, train_prm
 from agentdistill.verify.recipe import RoleSettings
 from agentdistill.verify.verifiers import VerifierSettings
@@ -26,9 +26,9 @@ from tinyworld import prompts as tiny
 CODE = VerifierSettings(name="teacher", role="code", model={"model": "scripted", "replies": ""})
 RIGHT, WRONG = "6 * 7 = 42\n42 - 1 = 41", "6 * 7 = 40\n40 - 1 = 39"
 POOLS = [
-    Pool(
+    pool_of(
         Problem(f"p{i}", f"What is 6 times 7 less {i}?", "41", "math"),
-        (Candidate(RIGHT, "41", True), Candidate(WRONG, "39", False), Candidate(RIGHT, "41", True)),
+        (Solution(RIGHT, "41", True), Solution(WRONG, "39", False), Solution(RIGHT, "41", True)),
         "small",
     )
     for i in range(3)
@@ -37,9 +37,9 @@ POOLS = [
 
 def journal(*checks_by_candidate) -> list[Judged]:
     return [
-        Judged(p.id, i, digest(c.solution), Judgement("teacher", "code"), checks)
+        Judged(p.id, i, digest(t.solution), Judgement("teacher", "code"), checks)
         for p in POOLS
-        for i, (c, checks) in enumerate(zip(p.candidates, checks_by_candidate, strict=True))
+        for i, (t, checks) in enumerate(zip(p.traces, checks_by_candidate, strict=True))
     ]
 
 

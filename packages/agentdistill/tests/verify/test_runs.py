@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from made_pools import Solution, judged_by, pool_of
 from tiny_models import save_checkpoint
 
 from agentdistill.cli import main
@@ -19,7 +20,7 @@ from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import load_style
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.types import Problem
-from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, write_pools
+from agentdistill.verify import Judgement, Pool, Verdict, read_pools, write_pools
 from agentdistill.verify.judging import Choosing, answer, explain
 from agentdistill.verify.page import render
 from agentdistill.verify.recipe import load_verify_recipe
@@ -73,22 +74,27 @@ def run(capsys, *arguments: object) -> str:
     return capsys.readouterr().out
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """What lies in a folder, but for the time that it took."""
+    return {f.name: f.read_bytes() for f in folder.iterdir() if not f.name.endswith(".costs.json")}
+
+
 def test_a_recipe_from_problems_to_a_page(recipe, tmp_path, capsys):
     runs = ["--runs", tmp_path / "runs"]
     file = Path(run(capsys, "sample", recipe, *runs).strip())
-    assert [len(p.candidates) for p in read_pools(file)] == [3, 3]
-    assert [p.candidates[0].correct for p in read_pools(file)] == [True, False]
+    assert [len(p.traces) for p in read_pools(file)] == [3, 3]
+    assert [p.traces[0].correct for p in read_pools(file)] == [True, False]
     assert Path(run(capsys, "judge", recipe, *runs).strip()) == file
     judged = read_pools(file)
-    assert [[j.judge for j in c.judgements] for c in judged[0].candidates] == [["toolv", "sums", "reward"]] * 3
-    assert {c.judgement("toolv").verdicts for c in judged[0].candidates} == {(Verdict.TRUE,) * 2}
-    assert {c.judgement("toolv").verdicts for c in judged[1].candidates} == {(Verdict.FALSE,) * 2}
-    assert {c.judgement("sums").verdicts for c in judged[1].candidates} == {(Verdict.FALSE,)}
+    assert [[j.judge for j in said] for said in judged[0].judgements] == [["toolv", "sums", "reward"]] * 3
+    assert [j.verdicts for j in judged_by(judged[0], "toolv")] == [(Verdict.TRUE,) * 2] * 3
+    assert [j.verdicts for j in judged_by(judged[1], "toolv")] == [(Verdict.FALSE,) * 2] * 3
+    assert [j.verdicts for j in judged_by(judged[1], "sums")] == [(Verdict.FALSE,)] * 3
 
-    before = file.read_bytes()
+    before = contents(file.parent)
     run(capsys, "sample", recipe, *runs)  # nothing is sampled again, and what was judged stays
     run(capsys, "judge", recipe, *runs, "--verifier", "toolv")
-    assert file.read_bytes() == before
+    assert contents(file.parent) == before
 
     told = json.loads(run(capsys, "rescore", file, "--resamples", 50))
     assert told["methods"]["verifier-weighted"]["budgets"]["3"]["accuracy"] == 0.5
@@ -108,17 +114,17 @@ def test_what_another_model_said_is_set_aside(recipe, tmp_path, capsys):
     run(capsys, "sample", recipe, *runs)
     run(capsys, "judge", recipe, *runs)
     folder = tmp_path / "runs" / "small" / "test"
-    before = {name: (folder / name).read_bytes() for name in ("sampled.jsonl", "judge-reward.jsonl")}
+    before = {name: (folder / name).read_bytes() for name in ("traces.jsonl", "judge-reward.jsonl")}
     text = recipe.read_text()
     recipe.write_text(text.replace("Verification: Yes", "Verification: No").replace("2 + 3 = 5", "3 + 2 = 5"))
     run(capsys, "sample", recipe, *runs)
     run(capsys, "judge", recipe, *runs)
     assert {name: (folder / f"{name}.old-1").read_bytes() for name in before} == before
-    solutions = [c.solution for p in read_pools(folder / "candidates.jsonl") for c in p.candidates]
+    solutions = [t.solution for p in read_pools(folder / "traces.jsonl") for t in p.traces]
     assert any("3 + 2 = 5" in s for s in solutions)
     assert not any("2 + 3 = 5" in s for s in solutions)
     run(capsys, "sample", recipe, *runs)
-    assert not (folder / "sampled.jsonl.old-2").exists()
+    assert not (folder / "traces.jsonl.old-2").exists()
 
 
 def sums(n: int) -> list[Pool]:
@@ -126,7 +132,8 @@ def sums(n: int) -> list[Pool]:
     out = []
     for i in range(n):
         problem = Problem(f"sum-{i}", f"What is {i} + 100 + 7?", str(107 + i), "math", "sums")
-        out.append(Pool(problem, (Candidate(f"{i} + 100 + 7 = {107 + i + i % 2}", str(107 + i + i % 2), i % 2 == 0),)))
+        solution = Solution(f"{i} + 100 + 7 = {107 + i + i % 2}", str(107 + i + i % 2), i % 2 == 0)
+        out.append(pool_of(problem, [solution]))
     return out
 
 
@@ -143,11 +150,11 @@ def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
         "sums",
     )
     file = Path(run(capsys, *arguments).strip())
-    assert file == tmp_path / "runs/small/toy/candidates.jsonl"
-    assert [p.candidates[0].judgement("sums").verdicts[0] for p in read_pools(file)] == ["true", "false"] * 2
-    before = file.read_bytes()
+    assert file == tmp_path / "runs/small/toy/traces.jsonl"
+    assert [judged_by(p, "sums")[0].verdicts[0] for p in read_pools(file)] == ["true", "false"] * 2
+    before = contents(file.parent)
     run(capsys, *arguments)
-    assert file.read_bytes() == before
+    assert contents(file.parent) == before
     write_pools(tmp_path / "toy.jsonl", sums(5))
     assert main(["verify", *map(str, arguments)]) == 2
     assert "holds other candidates" in capsys.readouterr().err
@@ -158,14 +165,14 @@ def test_a_gold_answer_that_is_corrected_counts(recipe, tmp_path, capsys):
     page = ["run", recipe, "--runs", tmp_path / "runs"]
     folder = tmp_path / "runs" / "small"
     run(capsys, *page)
-    assert [p.candidates[0].correct for p in read_pools(folder / "test/candidates.jsonl")] == [True, False]
+    assert [p.traces[0].correct for p in read_pools(folder / "test/traces.jsonl")] == [True, False]
     problems = tmp_path / "problems.jsonl"
     problems.write_text(problems.read_text().replace('"answer": "8"', '"answer": "9"'))
     run(capsys, *page)
-    now = read_pools(folder / "test/candidates.jsonl")
-    assert [(p.problem.answer, p.candidates[0].correct) for p in now] == [("5", True), ("9", True)]
-    assert [j.judge for j in now[1].candidates[0].judgements] == ["toolv", "sums", "reward", "oracle"]
-    assert now[1].candidates[0].judgement("oracle").verdicts == (Verdict.TRUE,)
+    now = read_pools(folder / "test/traces.jsonl")
+    assert [(p.problem.answer, p.traces[0].correct) for p in now] == [("5", True), ("9", True)]
+    assert [j.judge for j in now[1].judgements[0]] == ["toolv", "sums", "reward", "oracle"]
+    assert judged_by(now[1], "oracle")[0].verdicts == (Verdict.TRUE,)
     assert not (folder / "test/judge-reward.jsonl.old-1").exists()  # the solutions are the same
     [told] = json.loads((folder / "verify.json").read_text())["curves"]
     assert told["methods"]["majority"]["budgets"]["3"]["accuracy"] == 1.0
@@ -180,11 +187,11 @@ def test_what_changes_in_a_given_file_counts(recipe, tmp_path, capsys):
     row["candidates"][0] |= {"score": 0.7, "correct": False}
     file.write_text(json.dumps(row))
     [pool] = read_pools(Path(run(capsys, *judge).strip()))
-    assert [(j.judge, j.scores, j.verdicts) for j in pool.candidates[0].judgements] == [
+    assert [(j.judge, j.scores, j.verdicts) for j in pool.judgements[0]] == [
         ("score", (0.7,), ()),
         ("sums", (), (Verdict.TRUE,)),
     ]
-    assert pool.candidates[0].correct is False
+    assert pool.traces[0].correct is False
 
 
 def test_a_judge_that_the_recipe_no_longer_has_says_nothing(recipe, tmp_path, capsys):
@@ -193,7 +200,7 @@ def test_a_judge_that_the_recipe_no_longer_has_says_nothing(recipe, tmp_path, ca
     recipe.write_text(recipe.read_text().replace('name = "toolv"', 'name = "checker"').replace("4 + 4 == 9", "True"))
     run(capsys, *page)
     folder = tmp_path / "runs" / "small"
-    said = [j.judge for j in read_pools(folder / "test/candidates.jsonl")[0].candidates[0].judgements]
+    said = [j.judge for j in read_pools(folder / "test/traces.jsonl")[0].judgements[0]]
     assert said == ["sums", "reward", "checker"]
     [told] = json.loads((folder / "verify.json").read_text())["curves"]
     assert "checker" in told["verifiers"]
@@ -228,7 +235,7 @@ def test_another_sandbox_corpus_or_style_judges_anew(change, changed, recipe, tm
 def test_seconds_a_candidate_are_of_this_very_judge_and_of_all_its_parts(recipe, tmp_path, capsys):
     def judge():
         run(capsys, "judge", *runs, "--verifier", "reward")
-        return json.loads((folder / "candidates.costs.json").read_text())
+        return json.loads((folder / "traces.costs.json").read_text())
 
     runs = [recipe, "--runs", tmp_path / "runs"]
     folder = Path(run(capsys, "sample", *runs).strip()).parent
@@ -238,7 +245,7 @@ def test_seconds_a_candidate_are_of_this_very_judge_and_of_all_its_parts(recipe,
     assert first["seconds"]["reward"] == pytest.approx(part["seconds"] / 6)
     assert judge() == first  # nothing was left to do
     journal = folder / "judge-reward.jsonl"
-    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:5]))  # two are missing
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:4]))  # two are missing
     again = judge()["parts"]["reward"]
     assert (again["key"], again["n"]) == (part["key"], 8)
     assert again["seconds"] > part["seconds"]
@@ -337,15 +344,15 @@ def test_real_solutions_are_scored_in_one_command(capsys):
 
 
 def pool(i: int, family: str) -> Pool:
-    cs = []
+    found = []
     for k in range(4):
         right = (i + k) % 3 == 0
         said = (
             Judgement("toolv", "code", (Verdict.TRUE if right else Verdict.FALSE,), n_prompt_tokens=5, n_new_tokens=10),
             Judgement("prm", "prm", scores=(0.5, 0.8 if right else 0.3), n_prompt_tokens=9, n_new_tokens=0),
         )
-        cs.append(Candidate("s", "1" if right else str(k + 2), right, "", 3, 20, said))
-    return Pool(Problem(f"p{i}", "q", "1", "math", family), tuple(cs), "small")
+        found.append(Solution("s", "1" if right else str(k + 2), right, said, (3, 20)))
+    return pool_of(Problem(f"p{i}", "q", "1", "math", family), found, "small")
 
 
 POOLS = [pool(i, f"f{i % 2}") for i in range(12)]
@@ -489,16 +496,15 @@ def test_local_weights_sample_and_judge_the_same_after_a_kill(recipe, tmp_path, 
     runs = [recipe, "--runs", tmp_path / "runs"]
     file = Path(run(capsys, "sample", *runs).strip())
     sampled = file.read_bytes()
-    assert len({c.solution for p in read_pools(file) for c in p.candidates}) > 3  # every sample has a seed of its own
-    assert all(c.n_new_tokens > 0 and c.n_prompt_tokens > 0 for p in read_pools(file) for c in p.candidates)
+    traces = [t for p in read_pools(file) for t in p.traces]
+    assert len({t.solution for t in traces}) > 3  # every sample has a seed of its own
+    assert all(t.usage.n_new_tokens > 0 and t.usage.n_prompt_tokens > 0 for t in traces)
     run(capsys, "judge", *runs, "--verifier", "toolv")
-    judged = file.read_bytes()
+    judged = read_pools(file)
     assert json.loads(file.with_suffix(".costs.json").read_text())["n_parameters"]["toolv"] > 1000
 
-    for journal, stage, whole in (("sampled", "sample", sampled), ("judge-toolv", "judge", judged)):
-        path = file.with_name(f"{journal}.jsonl")
+    for path, stage in ((file, "sample"), (file.with_name("judge-toolv.jsonl"), "judge")):
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-        if stage == "sample":
-            file.unlink()
         run(capsys, stage, *runs, *(["--verifier", "toolv"] if stage == "judge" else []))
-        assert file.read_bytes() == whole
+        assert file.read_bytes() == sampled
+        assert read_pools(file) == judged

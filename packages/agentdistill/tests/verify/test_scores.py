@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_pools import Solution, first, pool_of
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError
 from agentdistill.stats import wilson
 from agentdistill.types import Problem
-from agentdistill.verify import Candidate, Confusion, Judgement, Listen, Policy, Pool, Verdict, rescore, write_pools
+from agentdistill.verify import Confusion, Judgement, Listen, Policy, Pool, Verdict, rescore, write_pools
 from agentdistill.verify.confusion import facts, of_verifier
 from agentdistill.verify.page import markdown, reading, render, setting
 from agentdistill.verify.scores import Asked, Costs, curve, grouped, select_rows, strata
@@ -22,12 +23,12 @@ T, F, E = Verdict.TRUE, Verdict.FALSE, Verdict.ERROR
 QUICK = Asked(n_resamples=100)
 
 
-def solved(correct: bool, *said: Judgement, answer: str | None = None) -> Candidate:
-    return Candidate("s", answer or ("1" if correct else "2"), correct, "", 3, 20, said)
+def solved(correct: bool, *said: Judgement, answer: str | None = None) -> Solution:
+    return Solution("s", answer or ("1" if correct else "2"), correct, said, (3, 20))
 
 
-def pool(i: int, *candidates: Candidate, family: str = "f", labels: tuple[tuple[str, str], ...] = ()) -> Pool:
-    return Pool(Problem(f"p{i}", f"q{i}", "1", "math", family, (), labels), candidates, "small")
+def pool(i: int, *solutions: Solution, family: str = "f", labels: tuple[tuple[str, str], ...] = ()) -> Pool:
+    return pool_of(Problem(f"p{i}", f"q{i}", "1", "math", family, (), labels), solutions, "small")
 
 
 def coded(*verdicts: Verdict) -> Judgement:
@@ -137,10 +138,10 @@ def test_it_is_said_over_how_many_problems_a_budget_is():
 
 
 def test_seeds_of_different_lengths_have_the_budgets_of_the_shorter():
-    told = rescore(UNEVEN[:1], QUICK, [[replace(UNEVEN[0], candidates=UNEVEN[0].candidates[:2])]])
+    told = rescore(UNEVEN[:1], QUICK, [[first(UNEVEN[0], 2)]])
     assert told["budgets"] == [1, 2]
     with pytest.raises(DataError, match="no problem has a candidate under every seed"):
-        rescore(UNEVEN[:1], QUICK, [[replace(UNEVEN[0], candidates=())]])
+        rescore(UNEVEN[:1], QUICK, [[first(UNEVEN[0], 0)]])
 
 
 # --- who is listened to -----------------------------------------------------------------------------------------------
@@ -227,8 +228,8 @@ def test_results_may_be_shown_by_a_label():
 def test_the_command_shows_by_level_and_says_where_its_page_is(tmp_path, capsys):
     folder = tmp_path / "pens" / "test"
     folder.mkdir(parents=True)
-    write_pools(folder / "candidates.jsonl", LEVELS)
-    file, page = str(folder / "candidates.jsonl"), tmp_path / "page.md"
+    write_pools(folder / "traces.jsonl", LEVELS)
+    file, page = str(folder / "traces.jsonl"), tmp_path / "page.md"
     assert main(["verify", "curve", file, "--by", "level", "--out", str(page), "--resamples", "20"]) == 0
     assert Path(capsys.readouterr().out.strip()) == page
     assert page.read_text().startswith("## pens · test\n")
@@ -242,7 +243,7 @@ def test_the_command_shows_by_level_and_says_where_its_page_is(tmp_path, capsys)
 
 def test_a_rival_has_a_place_on_the_axes_of_cost():
     judged = [pool(i, *(solved(k == i % 4, coded(T if k == i % 4 else F)) for k in range(4))) for i in range(8)]
-    answers = [replace(p, candidates=(Candidate("s", "1", True, "", 30, 50),)) for p in judged]
+    answers = [pool_of(p.problem, (Solution("s", "1", True, tokens=(30, 50)),)) for p in judged]
     told = curve("c", judged, QUICK, Costs({"generator": 100, "toolv": 100}), (), {"large": (answers, 1000)})
     assert told["rivals"]["large"]["cost"] == {"tokens": 50, "flops": 2 * 1000 * 80, "seconds": None}
     assert told["rivals"]["large"]["new_tokens"] == 50

@@ -531,7 +531,7 @@ class _Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Former:
+class _FormerPool:
     """A line of a former version's ``candidates.jsonl``."""
 
     problem: Problem
@@ -541,7 +541,7 @@ class _Former:
 
 
 def _former(row: Row) -> Pool:
-    old = from_dict(_Former, row)
+    old = from_dict(_FormerPool, row)
     traces = []
     for i, c in enumerate(old.candidates):
         usage = Usage(n_prompt_tokens=c.n_prompt_tokens, n_new_tokens=c.n_new_tokens)

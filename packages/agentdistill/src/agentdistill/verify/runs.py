@@ -28,7 +28,7 @@ from agentdistill.progress import Progress
 from agentdistill.prompts import load_style
 from agentdistill.retrieval import Retriever, build_retriever
 from agentdistill.sandbox import Limits
-from agentdistill.store import write_atomic, write_json
+from agentdistill.store import repair_jsonl, write_atomic, write_json
 from agentdistill.tasks import find_task, open_search
 from agentdistill.types import Problem
 from agentdistill.verify.distil import lessons
@@ -55,8 +55,10 @@ from agentdistill.verify.verifiers import Kit, VerifierSettings
 
 
 def candidates_path(folder: Path, split: str = "test") -> Path:
-    """The traces of a split, beside which lies what was judged of them."""
+    """The traces of a split, beside which lies what was judged of them; lines that a kill tore are cut off."""
     upgrade(folder / split)
+    for file in (folder / split).glob("*.jsonl"):
+        repair_jsonl(file)
     return folder / split / TRACES
 
 
