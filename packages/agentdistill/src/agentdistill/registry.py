@@ -55,8 +55,8 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "prompts": {name: f"agentdistill.prompts.{name}" for name in ("compact", "standard")},
     "verifiers": {
-        "calculations": "agentdistill.verify.calculations:load_calculations",
-        "prm": "agentdistill.verify.prm:load_prm",
+        "calculations": "agentdistill.verify.verifiers:load_calculations",
+        "prm": "agentdistill.verify.roles:load_prm",
     }
     | {name: f"agentdistill.verify.verifiers:load_{name}" for name in ("code", "cot", "facts", "genrm", "gold")},
     "readers": {name: f"agentdistill.readers.{name}" for name in ("fireact", "gsm8k", "mwp_reft", "reasoning_gym")},

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from agentdistill.environment import Environment
 from agentdistill.verify import Verdict, read_pools
-from agentdistill.verify.calculations import LIMITS, Checker, calculations, with_calculations
-from agentdistill.verify.confusion import of_verifier
+from agentdistill.verify.scores import of_verifier
 from agentdistill.verify.select import Policy
+from agentdistill.verify.verifiers import LIMITS, Checker, calculations, with_calculations
 
 GSM8K = Path(__file__).parents[5] / "shared/data/math/gsm8k_model_solutions_first660.jsonl"
 

@@ -14,9 +14,9 @@ from agentdistill.errors import DataError, ModelError, RecipeError
 from agentdistill.report import write_report
 from agentdistill.types import Problem
 from agentdistill.verify import Judgement, Pool, Verdict, read_pools, rescore, write_pools
-from agentdistill.verify.models import resolved
 from agentdistill.verify.page import markdown, reading
 from agentdistill.verify.recipe import load_verify_recipe
+from agentdistill.verify.roles import resolved
 from agentdistill.verify.runs import given, problems_of, summary, with_seed
 from agentdistill.verify.scores import Asked, Costs, curve
 

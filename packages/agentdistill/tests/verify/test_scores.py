@@ -14,9 +14,8 @@ from agentdistill.errors import DataError
 from agentdistill.stats import wilson
 from agentdistill.types import Problem
 from agentdistill.verify import Confusion, Judgement, Listen, Policy, Pool, Verdict, rescore, write_pools
-from agentdistill.verify.confusion import facts, of_verifier
 from agentdistill.verify.page import markdown, reading, render, setting
-from agentdistill.verify.scores import Asked, Costs, curve, grouped, select_rows, strata
+from agentdistill.verify.scores import Asked, Costs, curve, facts, grouped, of_verifier, select_rows, strata
 from agentdistill.verify.select import find_verifiers
 
 T, F, E = Verdict.TRUE, Verdict.FALSE, Verdict.ERROR

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentdistill.verify import Confusion, confusion
-from agentdistill.verify.confusion import Outcome, chance_right
+from agentdistill.verify.scores import Outcome, chance_right
 
 # Per published verifier on MATH-500 x 64: counts, then accuracy, precision and recall as printed (arXiv 2504.04718).
 PUBLISHED = [

@@ -123,7 +123,7 @@ def _asked(args: argparse.Namespace) -> Asked:
 
 def _read(path: Path, args: argparse.Namespace) -> list[Pool]:
     from agentdistill.verify import read_pools
-    from agentdistill.verify.calculations import with_calculations
+    from agentdistill.verify.verifiers import with_calculations
 
     if args.limit is not None and args.limit < 1:
         raise UserError("--limit has to be at least 1")
@@ -169,7 +169,7 @@ def _curve(args: argparse.Namespace) -> int:
 
 def _theory(args: argparse.Namespace) -> int:
     from agentdistill.store import json_text
-    from agentdistill.verify.confusion import chance_right
+    from agentdistill.verify.scores import chance_right
 
     rows = []
     try:

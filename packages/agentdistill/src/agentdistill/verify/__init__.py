@@ -5,9 +5,8 @@ Solutions, which are ordinary traces, are sampled and judged by tool verifiers a
 (:mod:`~agentdistill.verify.select`), so that every number can be computed again without a model.
 """
 
-from agentdistill.verify.confusion import Confusion, confusion
 from agentdistill.verify.pools import Check, Judgement, Pool, Verdict, read_pools, solved, write_pools
-from agentdistill.verify.scores import Asked, expected, orders, rescore
+from agentdistill.verify.scores import Asked, Confusion, confusion, expected, orders, rescore
 from agentdistill.verify.select import METHODS, Ballots, Choice, Listen, Policy, ballots, classes, select
 
 __all__ = [

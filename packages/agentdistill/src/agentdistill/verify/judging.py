@@ -37,7 +37,6 @@ from agentdistill.store import (
     write_jsonl,
 )
 from agentdistill.types import End, Problem, Sampling, Trace, Usage
-from agentdistill.verify.models import model_identity
 from agentdistill.verify.pools import (
     BEGUN,
     SPARE,
@@ -54,6 +53,7 @@ from agentdistill.verify.pools import (
     read_object,
     upgrade,
 )
+from agentdistill.verify.roles import model_identity
 from agentdistill.verify.select import Ballots, Choice, Listen, Policy, ballots, select
 from agentdistill.verify.verifiers import Kit, Verifier, VerifierSettings, load_verifier
 

@@ -13,9 +13,8 @@ from agentdistill.executors import RaySettings
 from agentdistill.models import loader
 from agentdistill.prompts import load_verify_style
 from agentdistill.registry import unknown
-from agentdistill.training.settings import TrainSettings
 from agentdistill.verify.judging import SampleSettings
-from agentdistill.verify.models import ROLE
+from agentdistill.verify.roles import ROLE, RoleSettings
 from agentdistill.verify.select import Listen, Policy
 from agentdistill.verify.verifiers import VerifierSettings
 
@@ -64,29 +63,6 @@ class SandboxTable:
 
     wall_s: float = 10.0
     memory_mb: int = 512
-
-
-Learns = Literal["code", "cot", "facts", "genrm", "prm", "generator"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoleSettings:
-    """What one role learns: an adapter of its own on the base model (the recipe's, else ``base``), or a PRM's weights.
-
-    ``teacher`` names the verifier whose checks on the training problems are learned (a generator learns from the right
-    solutions, a PRM from the marks, and neither needs one). ``balance`` keeps as many right as wrong solutions,
-    ``per_problem`` at most so many examples a problem. ``steps`` says which steps of a PRM's solutions are labelled
-    with the outcome: ``last``, as its score is read, or ``all``.
-    """
-
-    name: str
-    role: Learns
-    teacher: str | None = None
-    base: str | None = None
-    balance: bool = True
-    per_problem: int = 8
-    steps: Literal["last", "all"] = "last"
-    train: TrainSettings = TrainSettings(learning_rate=1e-4, epochs=3, batch_size=16, max_length=2048)  # noqa: RUF009
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,9 +31,7 @@ from agentdistill.sandbox import Limits
 from agentdistill.store import repair_jsonl, write_atomic, write_json
 from agentdistill.tasks import find_task, open_search
 from agentdistill.types import Problem
-from agentdistill.verify.distil import lessons
 from agentdistill.verify.judging import judge_pools, read_journal, sample_pools
-from agentdistill.verify.models import make_model, model_identity, n_parameters, on_one_base, resolved
 from agentdistill.verify.page import markdown, picture, render
 from agentdistill.verify.pools import (
     BEGUN,
@@ -48,8 +46,18 @@ from agentdistill.verify.pools import (
     upgrade,
     write_pools,
 )
-from agentdistill.verify.prm import marked, train_prm
-from agentdistill.verify.recipe import Other, RoleSettings, VerifyRecipe
+from agentdistill.verify.recipe import Other, VerifyRecipe
+from agentdistill.verify.roles import (
+    RoleSettings,
+    lessons,
+    make_model,
+    marked,
+    model_identity,
+    n_parameters,
+    on_one_base,
+    resolved,
+    train_prm,
+)
 from agentdistill.verify.scores import GENERATOR, Asked, Costs, curve, read_costs
 from agentdistill.verify.verifiers import Kit, VerifierSettings
 
