@@ -11,68 +11,72 @@ from tiny_models import save_checkpoint
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError, ModelError, RecipeError
+from agentdistill.pipeline.run import Run
+from agentdistill.pipeline.verifying import given, problems_of, summary, with_seed
+from agentdistill.recipe import load_recipe
 from agentdistill.report import write_report
 from agentdistill.types import Problem
 from agentdistill.verify import Judgement, Pool, Verdict, read_pools, rescore, write_pools
 from agentdistill.verify.page import markdown, reading
-from agentdistill.verify.recipe import load_verify_recipe
 from agentdistill.verify.roles import resolved
-from agentdistill.verify.runs import given, problems_of, summary, with_seed
 from agentdistill.verify.scores import Asked, Costs, curve
 
 RECIPE = """
 name = "whole"
-base = "{base}"
 
 [problems]
 test = "{problems}"
 train = "{problems}"
+contamination = "report"
 
-[generator]
+[verify]
+base = "{base}"
+
+[verify.generator]
 model = "scripted"
 replies = "6 * 7 = 42\\n\\nAnswer: 42"
 
-[sample]
+[verify.sample]
 n = 2
 n_train = 1
 
-[[others]]
+[[verify.others]]
 name = "rival"
 model = {{ model = "scripted", replies = "Answer: 41" }}
 
-[[verifiers]]
+[[verify.verifiers]]
 name = "teacher"
 role = "code"
 k = 1
 model = {{ model = "scripted", replies = "```python\\nprint(6 * 7 == 42)\\n```" }}
 
-[[verifiers]]
+[[verify.verifiers]]
 name = "toolv"
 role = "code"
 k = 1
 max_new_tokens = 4
 model = {{ model = "local", path = "role:toolv", device = "cpu" }}
 
-[[verifiers]]
+[[verify.verifiers]]
 name = "prm"
 role = "prm"
 model = {{ model = "local", path = "role:prm", device = "cpu" }}
 
-[[roles]]
+[[verify.roles]]
 name = "toolv"
 role = "code"
 teacher = "teacher"
-[roles.train]
+[verify.roles.train]
 epochs = 1
 lora_rank = 2
 max_length = 1024
 device = "cpu"
 threads = 1
 
-[[roles]]
+[[verify.roles]]
 name = "prm"
 role = "prm"
-[roles.train]
+[verify.roles.train]
 method = "full"
 epochs = 1
 max_length = 1024
@@ -119,7 +123,7 @@ def test_one_command_runs_everything_for_every_seed(recipe, tmp_path, capsys):
     folders = [runs / "whole", runs / "whole.seed-1"]
     for folder, seconds in zip(folders, (1.0, 2.0), strict=True):
         (folder / "test" / "traces.costs.json").write_text(json.dumps({"seconds": {"toolv": seconds}}))
-    [told] = summary(load_verify_recipe(recipe), folders)
+    [told] = summary([Run(load_recipe(recipe), folder) for folder in folders])
     assert told["stages"]["toolv"]["seconds"] == 1.5  # over all seeds, as the tokens are
 
 
@@ -130,37 +134,42 @@ def test_a_role_is_the_one_that_this_very_run_trained(recipe, tmp_path, capsys):
     assert resolved({"path": "role:toolv"}, tmp_path)["path"] == str(tmp_path / "roles" / "toolv")
     recipe.write_text(recipe.read_text().replace("role:prm", "role:prn"))
     with pytest.raises(RecipeError, match='unknown role "prn"; did you mean "prm"'):
-        load_verify_recipe(recipe)
+        load_recipe(recipe)
 
 
 def test_a_few_problems_are_of_every_family(tmp_path, recipe):
     import dataclasses
 
-    read = load_verify_recipe(recipe)
-    some = dataclasses.replace(
-        read, problems=dataclasses.replace(read.problems, test="tinyworld:test:5", limit_test=10)
-    )
-    found = problems_of(some, "test")
+    def run_of(limit: int | None) -> Run:
+        read = load_recipe(recipe)
+        problems = dataclasses.replace(read.problems, test="tinyworld:test:5")
+        verify = dataclasses.replace(read.verify, limit=limit)
+        return Run(dataclasses.replace(read, problems=problems, verify=verify), tmp_path / "a")
+
+    found = problems_of(run_of(10), "test")
     assert len(found) == 10
     assert len({p.family for p in found}) == 8
-    assert found == [p for p in problems_of(dataclasses.replace(read, problems=dataclasses.replace(
-        some.problems, limit_test=None)), "test") if p in found]  # fmt: skip
-    assert with_seed(some, tmp_path / "a", 0) == (some, tmp_path / "a")
-    other, folder = with_seed(some, tmp_path / "a", 3)
-    assert (other.seed, folder.name) == (3, "a.seed-3")
+    assert found == [p for p in problems_of(run_of(None), "test") if p in found]
+    some = run_of(10)
+    assert with_seed(some, 0) is some
+    other = with_seed(some, 3)
+    assert (other.recipe.seed, other.folder.name) == (3, "a.seed-3")
 
 
 def test_candidates_may_be_given(tmp_path):
     path = tmp_path / "given.toml"
     write_pools(tmp_path / "c.jsonl", SEEDS[0])
-    judge = '[[verifiers]]\nname = "sums"\nrole = "calculations"\n'
-    path.write_text(f'[candidates]\ntest = "{tmp_path / "c.jsonl"}"\n{judge}')
-    read = load_verify_recipe(path)
-    assert given(read, "test") == SEEDS[0]
-    assert given(read, "train") is None
-    path.write_text('[[verifiers]]\nname = "sums"\nrole = "calculations"\n')
+    judge = '[[verify.verifiers]]\nname = "sums"\nrole = "calculations"\n'
+    path.write_text(f'[verify.candidates]\ntest = "{tmp_path / "c.jsonl"}"\n{judge}')
+    run = Run(load_recipe(path), tmp_path / "given")
+    assert given(run, "test") == SEEDS[0]
+    assert given(run, "train") is None
+    path.write_text(judge)
     with pytest.raises(RecipeError, match=r"no \[problems\] table"):
-        load_verify_recipe(path)
+        load_recipe(path)
+    path.write_text(f'[problems]\ntest = "tinyworld:test:1"\n{judge}')
+    with pytest.raises(RecipeError, match=r"no \[verify.generator\] table"):
+        load_recipe(path)
 
 
 def pool(i: int, seed: int) -> Pool:

@@ -17,8 +17,16 @@ from agentdistill.training import TrainSettings, train
 from agentdistill.types import Message, Problem, Request, Sampling, Source
 from agentdistill.verify import Check, Judgement, Verdict
 from agentdistill.verify.pools import Judged
-from agentdistill.verify.recipe import RoleSettings
-from agentdistill.verify.roles import Scored, lessons, load_local, load_scorer, marked, steps_of, train_prm
+from agentdistill.verify.roles import (
+    RoleSettings,
+    Scored,
+    lessons,
+    load_local,
+    load_scorer,
+    marked,
+    steps_of,
+    train_prm,
+)
 from agentdistill.verify.verifiers import VerifierSettings
 from tinyworld import prompts as tiny
 

@@ -18,12 +18,12 @@ from agentdistill.errors import RecipeError
 from agentdistill.loop import RolloutSettings, chain_of_thought
 from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import load_style
+from agentdistill.recipe import load_recipe
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.types import Problem
 from agentdistill.verify import Judgement, Pool, Verdict, read_pools, write_pools
 from agentdistill.verify.judging import Choosing, answer, explain
 from agentdistill.verify.page import render
-from agentdistill.verify.recipe import load_verify_recipe
 from agentdistill.verify.scores import Asked, Costs, curve
 from agentdistill.verify.verifiers import Kit, VerifierSettings
 
@@ -35,24 +35,24 @@ name = "small"
 [problems]
 test = "{problems}"
 
-[generator]
+[verify.generator]
 model = "scripted"
 replies = {{ "apples" = "2 + 3 = 5\\n\\nAnswer: 5", "pears" = "4 + 4 = 9\\n\\nAnswer: 9" }}
 
-[sample]
+[verify.sample]
 n = 3
 
-[[verifiers]]
+[[verify.verifiers]]
 name = "toolv"
 role = "code"
 k = 2
 model = {{ model = "scripted", replies = {{ "apples" = "```py\\nprint(2 + 3 == 5)\\n```", "pears" = "```py\\nprint(4 + 4 == 9)\\n```" }} }}
 
-[[verifiers]]
+[[verify.verifiers]]
 name = "sums"
 role = "calculations"
 
-[[verifiers]]
+[[verify.verifiers]]
 name = "reward"
 role = "genrm"
 k = 2
@@ -161,7 +161,7 @@ def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
 
 
 def test_a_gold_answer_that_is_corrected_counts(recipe, tmp_path, capsys):
-    recipe.write_text(recipe.read_text() + '\n[[verifiers]]\nname = "oracle"\nrole = "gold"\n')
+    recipe.write_text(recipe.read_text() + '\n[[verify.verifiers]]\nname = "oracle"\nrole = "gold"\n')
     page = ["run", recipe, "--runs", tmp_path / "runs"]
     folder = tmp_path / "runs" / "small"
     run(capsys, *page)
@@ -219,8 +219,10 @@ def test_a_judge_that_the_recipe_no_longer_has_says_nothing(recipe, tmp_path, ca
 def test_another_sandbox_corpus_or_style_judges_anew(change, changed, recipe, tmp_path, capsys):
     for name in ("corpus", "other"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"title": name, "text": f"{name}: apples, pears"}) + "\n")
-    facts = '[[verifiers]]\nname = "facts"\nrole = "facts"\nk = 1\nmodel = { model = "scripted", replies = "" }\n'
-    recipe.write_text(f'{recipe.read_text()}{facts}\n[tools]\nsearch = "{tmp_path}/corpus.jsonl"\n')
+    facts = (
+        '[[verify.verifiers]]\nname = "facts"\nrole = "facts"\nk = 1\nmodel = { model = "scripted", replies = "" }\n'
+    )
+    recipe.write_text(f'{recipe.read_text()}{facts}\n\n[tools]\nsearch = "{tmp_path}/corpus.jsonl"\n')
     runs = [recipe, "--runs", tmp_path / "runs"]
     run(capsys, "sample", *runs)
     run(capsys, "judge", *runs)
@@ -261,21 +263,36 @@ def test_a_dry_run_has_a_folder_of_its_own(recipe, tmp_path, capsys):
     assert len(read_pools(Path(file))) == 1
 
 
+ROLE = "[[verify.roles]]\nname = 'x'\nrole = 'code'\n"
+OTHER = "[[verify.others]]\nname = 'x'\nmodel = { model = 'scripted', replies = '' }\n"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (('role = "code"', 'role = "coder"'), "role"),
         (("k = 2\n", "k = 0\n"), "verifiers.k has to be at least 1"),
         (('name = "sums"', 'name = "toolv"'), "two verifiers have one name"),
-        (("[[verifiers]]", "[[judges]]"), "[[judges]] is now called [[verifiers]]"),
-        (("n = 3", "n = 3\ntemprature = 1.0"), 'unknown key "temprature" in [sample]; did you mean "temperature"?'),
-        (("n = 3", "n = 3\ntemperature = 0.0"), "n above 1 needs a temperature above 0"),
-        (("[generator]\nmodel", "[generator]\nmodle"), "unknown key"),
-        (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'y'\n\n[sample]"), 'unknown verifier "y"'),
-        (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'sums'\n\n[sample]"), "set base at the top"),
-        (("[sample]", "[policy]\nfiltered = 'later'\n\n[sample]"), 'unknown filtered "later"'),
+        (("[problems]", "judges = []\n[problems]"), "[[judges]] is now called [[verify.verifiers]]"),
+        (("[[verify.verifiers]]", "[[verifiers]]"), "[[verifiers]] is now called [[verify.verifiers]]"),
+        (("[verify.sample]", "[sample]"), "[sample] is now called [verify.sample]"),
+        (("[problems]", "base = 'x'\n[problems]"), "base is now a key of [verify]"),
+        (("[problems]", "[problems]\nfamilies = ['x']"), "families is now a key of [verify]"),
         (
-            ("[sample]", "[[others]]\nname='x'\ntemperature=0.8\nmodel={model='scripted', replies=''}\n\n[sample]"),
+            ("n = 3", "n = 3\ntemprature = 1.0"),
+            '"temprature" in [verify.sample]; did you mean "temperature"?',
+        ),
+        (("n = 3", "n = 3\ntemperature = 0.0"), "n above 1 needs a temperature above 0"),
+        (("[verify.generator]\nmodel", "[verify.generator]\nmodle"), "unknown key"),
+        (("[verify.sample]", f"{ROLE}teacher = 'y'\n\n[verify.sample]"), 'unknown verifier "y"'),
+        (("[verify.sample]", f"{ROLE}teacher = 'sums'\n\n[verify.sample]"), "set base in [verify]"),
+        (
+            ("[verify.sample]", "[[verify.roles]]\nname = 'x'\nrole = 'prm'\nbase = 'b'\n\n[verify.sample]"),
+            'all weights of a PRM are trained: method = "full"',
+        ),
+        (("[verify.sample]", "[verify.policy]\nfiltered = 'later'\n\n[verify.sample]"), 'unknown filtered "later"'),
+        (
+            ("[verify.sample]", f"{OTHER}temperature = 0.8\n\n[verify.sample]"),
             "who answers once answers greedily",
         ),
     ],
@@ -283,7 +300,7 @@ def test_a_dry_run_has_a_folder_of_its_own(recipe, tmp_path, capsys):
 def test_what_is_wrong_with_a_recipe_is_one_clear_line(recipe, change, words):
     recipe.write_text(recipe.read_text().replace(*change, 1))
     with pytest.raises(RecipeError) as caught:
-        load_verify_recipe(recipe)
+        load_recipe(recipe)
     assert str(caught.value).startswith(str(recipe))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -291,7 +308,7 @@ def test_what_is_wrong_with_a_recipe_is_one_clear_line(recipe, change, words):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes/verify").glob("*.toml")), ids=lambda p: p.name)
 def test_the_recipes_of_verification_can_be_read(path):
-    read = load_verify_recipe(path)
+    read = load_recipe(path).verify
     assert read.verifiers
     assert set(filter(None, (read.listen.verifier, read.listen.plain, read.listen.reward))) <= {
         j.name for j in read.verifiers

@@ -29,7 +29,7 @@ from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
 from agentdistill.recipe import Recipe, StudentSettings
 from agentdistill.store import locked, sweep
 
-STAGES = ("collect", "filter", "train", "evaluate", "report")
+STAGES = ("collect", "filter", "train", "evaluate", "verify", "report")
 _SHOWN = 5
 
 
@@ -116,6 +116,8 @@ def steps(run: Run, stage: str) -> Iterator[list[Part]]:
         yield [Part("train", (*t, None)) for t in found]
     elif stage == "evaluate":
         yield [Part("evaluate", (job,)) for job in jobs(run)] if run.problems("test") else []
+    elif stage == "verify":
+        yield [] if run.recipe.verify is None else [Part("verify", ())]
     else:
         yield [Part("report", ())]
 
@@ -156,6 +158,12 @@ def _evaluate(run: Run, progress: Progress, job: Any) -> None:
     evaluate(run, job, progress)
 
 
+def _verify(run: Run, progress: Progress) -> None:
+    from agentdistill.pipeline.verifying import verify
+
+    verify(run, progress)
+
+
 def _report(run: Run, progress: Progress) -> None:
     from agentdistill.pipeline.reporting import write_report
 
@@ -169,6 +177,7 @@ _WORK: dict[str, Callable[..., None]] = {
     "sample": _sample,
     "filter_round": _filter_round,
     "evaluate": _evaluate,
+    "verify": _verify,
     "report": _report,
 }
 
@@ -176,6 +185,8 @@ _WORK: dict[str, Callable[..., None]] = {
 def _is_done(run: Run, part: Part) -> bool:
     from agentdistill.pipeline import collect, evaluating, filtering, reporting, rounds, training
 
+    if part.work == "verify":
+        return False  # its parts see for themselves what is missing
     if part.work == "report":
         return reporting.is_reported(run.folder)
     folder_of: dict[str, Callable[..., StageFolder]] = {

@@ -25,6 +25,7 @@ from agentdistill.recipe._settings import (
     sources_of,
     student_name,
 )
+from agentdistill.recipe._verification import OtherGenerator, VerifySettings
 
 __all__ = [
     "A_NAME",
@@ -32,6 +33,7 @@ __all__ = [
     "EvaluateSettings",
     "FilterSettings",
     "OnPolicySettings",
+    "OtherGenerator",
     "ProblemsSettings",
     "Recipe",
     "RolloutTable",
@@ -40,6 +42,7 @@ __all__ = [
     "StudentSettings",
     "TeacherSettings",
     "ToolsSettings",
+    "VerifySettings",
     "asks_teacher",
     "is_name",
     "load_recipe",

@@ -8,6 +8,7 @@ from agentdistill.errors import UserError
 from agentdistill.methods import METHODS
 from agentdistill.readers import find_reader
 from agentdistill.recipe._settings import A_NAME, Recipe, ToolsSettings, asks_teacher, is_name, sources_of, student_name
+from agentdistill.recipe._verification import check_verify
 from agentdistill.registry import unknown
 from agentdistill.retrieval import builder, check_settings, is_remote
 
@@ -30,6 +31,9 @@ def check(recipe: Recipe, source: Source) -> None:
         if METHODS[name].learns:
             raise source.error(f'"{name}" is for students: the teacher is not trained', "evaluate", "teacher")
     _check_on_policy(recipe, source)
+    if recipe.verify is not None:
+        loops = {METHODS[m].loop for s in recipe.students for m in s.methods if METHODS[m].learns}
+        check_verify(recipe.verify, recipe.style, recipe.verify.sample.loop in loops, source)
     if recipe.n_rounds > 1 and not recipe.problems.train:
         why = "later rounds sample on problems: name them as train in [problems]"
         raise source.error(why, "rounds", "n")
@@ -113,6 +117,8 @@ def _check_name(name: str, source: Source, table: str) -> None:
 
 def _check_students(recipe: Recipe, source: Source) -> None:
     if not recipe.students:
+        if recipe.verify is not None:
+            return
         raise source.error("no student to teach", "", "students")
     for i, student in enumerate(recipe.students):
         _check_name(student_name(student), source, f"students#{i}")

@@ -11,6 +11,7 @@ from agentdistill._toml import Source, build, check_call
 from agentdistill.errors import RecipeError, UserError
 from agentdistill.recipe._check import check
 from agentdistill.recipe._settings import Recipe
+from agentdistill.recipe._verification import refuse_former
 
 
 def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
@@ -65,6 +66,7 @@ def _without_none(value: Any) -> Any:
 
 def _recipe(data: dict[str, Any], source: Source) -> Recipe:
     data = {"name": source.path.stem, **data}
+    refuse_former(data, source)
     if "student" in data:
         if "students" in data:
             raise source.error("give either [student] or [[students]], not both", "students")
@@ -105,9 +107,13 @@ def _own_training(student: Any, shared: dict[str, dict[str, Any]]) -> Any:
 
 
 def _spare(data: dict[str, Any]) -> None:
-    """With trajectories of others, a recipe needs neither a teacher nor questions to ask it."""
-    collect = data.get("collect")
-    if isinstance(collect, dict) and collect.get("trajectories"):
+    """With trajectories of others, or only to verify, a recipe needs neither a teacher nor questions to ask it."""
+    collect, verify = data.get("collect"), data.get("verify")
+    if isinstance(verify, dict) and "students" not in data:
+        data["students"] = []
+        if isinstance(verify.get("candidates"), dict):
+            data.setdefault("problems", {})
+    if (isinstance(collect, dict) and collect.get("trajectories")) or data.get("students") == []:
         data.setdefault("teacher", {"model": "scripted", "replies": ""})
         if isinstance(data.setdefault("problems", {}), dict):
             data["problems"] = {"train": "", **data["problems"]}

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from agentdistill.executors import RaySettings
 from agentdistill.filters import DEFAULT
+from agentdistill.recipe._verification import VerifySettings
 from agentdistill.tools.mcp import McpServer
 from agentdistill.training.settings import TrainSettings
 from agentdistill.types import Consistency
@@ -193,7 +194,8 @@ class Recipe:
     """A whole run. ``jobs`` processes work side by side, where models are local and on CPU; ``style`` names prompts.
 
     ``examples`` is a file of worked examples that models which were not trained are shown in their prompts.
-    ``executor`` says who runs the episodes: this machine's processes, or the workers of ``ray``.
+    ``executor`` says who runs the episodes: this machine's processes, or the workers of ``ray``. A recipe that only
+    verifies has no students.
     """
 
     name: str
@@ -209,6 +211,7 @@ class Recipe:
     evaluate: EvaluateSettings = EvaluateSettings()
     rounds: RoundsSettings | None = None
     on_policy: OnPolicySettings = OnPolicySettings()
+    verify: VerifySettings | None = None
     style: str = "standard"
     examples: str | None = None
     seed: int = 0

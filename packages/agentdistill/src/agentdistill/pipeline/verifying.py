@@ -1,9 +1,9 @@
-"""A recipe's stages, sample, judge and train, each resumable; all of them for every seed; and what they cost.
+"""Verification as stages of a run: sample, judge and train, each resumable; all of them for every seed; and costs.
 
-    runs/NAME                 the first seed's candidates, judgements and trained roles; verify.json, .html, .md, .svg
+    runs/NAME/test, train     traces with the judgements of them, and roles/ that were trained; verify.json, .html, ...
     runs/NAME.seed-S          the same under another seed
 
-``verify.json`` in the folder of an ``agentdistill run`` becomes a section of that run's report.
+``verify.json`` becomes a section of the run's report.
 """
 
 from __future__ import annotations
@@ -12,24 +12,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from agentdistill.checkpoints import locate
-from agentdistill.environment import Environment
-from agentdistill.errors import DataError, RecipeError
+from agentdistill.errors import DataError, ModelError, RecipeError
+from agentdistill.methods import METHODS
 from agentdistill.models import Model
 from agentdistill.models.scripted import Scripted
-from agentdistill.problems import load_problems
+from agentdistill.pipeline.layout import trained
+from agentdistill.pipeline.run import Run
 from agentdistill.progress import Progress
-from agentdistill.prompts import load_style
-from agentdistill.retrieval import Retriever, build_retriever
-from agentdistill.sandbox import Limits
+from agentdistill.recipe import OtherGenerator, RolloutTable, VerifySettings
+from agentdistill.retrieval import Retriever
 from agentdistill.store import repair_jsonl, write_atomic, write_json
-from agentdistill.tasks import find_task, open_search
 from agentdistill.types import Problem
 from agentdistill.verify.judging import judge_pools, read_journal, sample_pools
 from agentdistill.verify.page import markdown, picture, render
@@ -46,7 +45,6 @@ from agentdistill.verify.pools import (
     upgrade,
     write_pools,
 )
-from agentdistill.verify.recipe import Other, VerifyRecipe
 from agentdistill.verify.roles import (
     RoleSettings,
     lessons,
@@ -70,18 +68,41 @@ def candidates_path(folder: Path, split: str = "test") -> Path:
     return folder / split / TRACES
 
 
-def problems_of(recipe: VerifyRecipe, split: str) -> list[Problem]:
-    """The problems of ``test`` or ``train``. Raises RecipeError where the recipe has none."""
-    p = recipe.problems
-    source, limit = (p.test, p.limit_test) if split == "test" else (p.train, p.limit_train)
-    if source is None:
-        raise RecipeError(f"{recipe.name}: [problems] has no {split}")
-    task = find_task(source)
-    found = task[0].problems(task[1]) if task is not None else load_problems(source, kind=p.kind).problems  # type: ignore[arg-type]
-    wanted = [x for x in found if not p.families or x.family in p.families]
+def verify_of(run: Run) -> VerifySettings:
+    """The table ``[verify]``. Raises RecipeError where the recipe has none."""
+    if run.recipe.verify is None:
+        raise RecipeError(f"{run.recipe.name}: the recipe has no [verify] table")
+    return run.recipe.verify
+
+
+def problems_of(run: Run, split: str) -> list[Problem]:
+    """The problems of ``test`` or ``train`` to verify on. Raises RecipeError where the recipe has none."""
+    settings = verify_of(run)
+    found = run.problems(split)
+    if not found:
+        raise RecipeError(f"{run.recipe.name}: [problems] has no {split}")
+    wanted = [x for x in found if not settings.families or x.family in settings.families]
     if not wanted:
-        raise RecipeError(f"{recipe.name}: no problem of {source} is of the families {', '.join(p.families)}")
-    return wanted if limit is None else _some(wanted, limit)
+        raise RecipeError(f"{run.recipe.name}: no problem is of the families {', '.join(settings.families)}")
+    return wanted if settings.limit is None else _some(wanted, settings.limit)
+
+
+def generator_of(run: Run) -> dict[str, Any]:
+    """The table of the generator: the recipe's own, or its first student that was trained to answer so.
+
+    Raises ModelError for one that is not trained yet.
+    """
+    settings = verify_of(run)
+    if settings.generator:
+        return resolved(settings.generator, run.folder)
+    fits = ((s, m) for s in run.recipe.students for m in s.methods if METHODS[m].learns)
+    student, method = next((s, m) for s, m in fits if METHODS[m].loop == settings.sample.loop)
+    folder = trained(run.folder, student, method)
+    if not (folder / "training.json").exists():
+        raise ModelError(f"{folder}: that student is not trained yet; run the recipe first")
+    e, template = run.recipe.evaluate, run.recipe.train.chat_template
+    table = {"model": "local", "path": str(folder), "device": e.device, "batch_size": e.batch_size}
+    return table if template is None else {**table, "chat_template": template}
 
 
 def _some(problems: Sequence[Problem], n: int) -> list[Problem]:
@@ -108,67 +129,64 @@ def bring_in(folder: Path, split: str, pools: Sequence[Pool]) -> Path:
     return path
 
 
-def given(recipe: VerifyRecipe, split: str) -> list[Pool] | None:
+def given(run: Run, split: str) -> list[Pool] | None:
     """The candidates of ``test`` or ``train`` that the recipe does not sample; None where it samples them."""
-    source = recipe.candidates.test if split == "test" else recipe.candidates.train
-    if source is None:
-        return None
-    limit = recipe.problems.limit_test if split == "test" else recipe.problems.limit_train
-    return read_pools(Path(source), limit=limit)
+    settings = verify_of(run)
+    source = settings.candidates.test if split == "test" else settings.candidates.train
+    return None if source is None else read_pools(Path(source), limit=settings.limit)
 
 
-def sample(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, other: Other | None = None) -> Path:
+def sample(run: Run, split: str, progress: Progress, other: OtherGenerator | None = None) -> Path:
     """Sample the candidates of a split; returns their file. What is sampled already is not sampled again.
 
     ``other`` samples in the generator's place, as a split called ``test.NAME``.
     """
-    found = given(recipe, split) if other is None else None
+    found = given(run, split) if other is None else None
     if found is not None:
-        return bring_in(folder, split, found)
-    path = candidates_path(folder, split if other is None else f"{split}.{other.name}")
-    n = (recipe.sample.n_train or recipe.sample.n) if split == "train" else recipe.sample.n
-    settings, table = replace(recipe.sample, n=n, n_train=None), recipe.generator
+        return bring_in(run.folder, split, found)
+    path = candidates_path(run.folder, split if other is None else f"{split}.{other.name}")
+    own = verify_of(run).sample
+    settings = replace(own, n=(own.n_train or own.n) if split == "train" else own.n, n_train=None)
     if other is not None:
-        settings, table = replace(settings, n=other.n, temperature=other.temperature), other.model
-    table = resolved(table, folder)
+        settings = replace(settings, n=other.n, temperature=other.temperature)
+    table = generator_of(run) if other is None else resolved(other.model, run.folder)
     with costed(path, GENERATOR, table) as count:
         sample_pools(
-            problems_of(recipe, split),
+            problems_of(run, split),
             settings,
-            load_style(recipe.style),
+            run.style,
             partial(make_model, table),
             path,
-            environment=partial(_environment, recipe),
+            environment=partial(run.environment, RolloutTable(), ()),
             identity=model_identity(table),
-            seed=recipe.seed,
+            seed=run.recipe.seed,
             progress=progress,
-            ray=recipe.ray if recipe.executor == "ray" else None,
+            ray=run.recipe.on_ray,
             on_new=count,
         )
     return path
 
 
-def judge(recipe: VerifyRecipe, folder: Path, split: str, progress: Progress, names: Sequence[str] = ()) -> Path:
+def judge(run: Run, split: str, progress: Progress, names: Sequence[str] = ()) -> Path:
     """Let the recipe's verifiers, or those named, judge the candidates of a split; returns their file.
 
     What verifiers said that the recipe no longer has does not count from then on; it stays in their files.
     """
-    path = candidates_path(folder, split)
+    path = candidates_path(run.folder, split)
     if not path.exists():
         raise DataError(f"{path}: no candidates yet; sample them first: agentdistill verify sample")
-    _leave_out(path.parent, {j.name for j in recipe.verifiers})
+    _leave_out(path.parent, {j.name for j in verify_of(run).verifiers})
     pools = read_pools(path)
-    wanted = [replace(j, model=resolved(j.model, folder)) for j in _wanted(recipe, names)]
-    ray = recipe.ray if recipe.executor == "ray" else None
+    wanted = [replace(j, model=resolved(j.model, run.folder)) for j in _wanted(run, names)]
+    ray = run.recipe.on_ray
     makers = {j.name: _maker(j) for j in wanted}
     if ray is None:  # workers elsewhere cannot share what is loaded here
         makers |= on_one_base(wanted)
     for settings in wanted:
-        world = _world(recipe, settings, _retriever(recipe, folder, settings), pools)
-        kit, make = partial(_kit, recipe, folder, settings), makers[settings.name]
+        world, kit, make = _world(run, settings, pools), partial(_kit, run, settings), makers[settings.name]
         with costed(path, settings.name, settings.model) as count:
             about: dict[str, Any] = {"world": world, "progress": progress, "ray": ray, "on_new": count}
-            pools = judge_pools(pools, settings, kit, path.parent, make, seed=recipe.seed, **about)
+            pools = judge_pools(pools, settings, kit, path.parent, make, seed=run.recipe.seed, **about)
     return path
 
 
@@ -182,13 +200,12 @@ def _leave_out(folder: Path, known: set[str]) -> None:
         write_json(folder / VERIFIERS, notes)
 
 
-def _world(
-    recipe: VerifyRecipe, settings: VerifierSettings, retriever: Retriever | None, pools: Sequence[Pool]
-) -> dict[str, Any]:
+def _world(run: Run, settings: VerifierSettings, pools: Sequence[Pool]) -> dict[str, Any]:
     """What a judgement hangs on besides its verifier's own settings, for the roles that it matters to."""
+    recipe, retriever = run.recipe, _retriever(run, settings)
     world: dict[str, Any] = {"style": settings.style or recipe.style}
     if settings.role in ("code", "calculations"):
-        world["limits"] = asdict(recipe.sandbox)
+        world["limits"] = {"wall_s": recipe.sandbox.wall_s, "memory_mb": recipe.sandbox.memory_mb}
     if retriever is not None:
         world["documents"] = [recipe.tools.retriever, retriever.corpus]
     if settings.role == "gold":
@@ -196,30 +213,29 @@ def _world(
     return world
 
 
-def train(
-    recipe: VerifyRecipe, folder: Path, progress: Progress, names: Sequence[str] = (), split: str = "train"
-) -> dict[str, Any]:
+def train(run: Run, progress: Progress, names: Sequence[str] = (), split: str = "train") -> dict[str, Any]:
     """Train the recipe's roles, or those named, on the judged candidates of a split; returns what came of each."""
     from agentdistill.training import train as fine_tune
 
-    path = candidates_path(folder, split)
+    path = candidates_path(run.folder, split)
     if not path.exists():
         raise DataError(f"{path}: no candidates to learn from; sample and judge them with --split {split}")
     pools = read_pools(path)
-    known = {r.name: r for r in recipe.roles}
+    own, seed = verify_of(run), run.recipe.seed
+    known = {r.name: r for r in own.roles}
     out: dict[str, Any] = {}
     for name in names or known:
         if name not in known:
             raise RecipeError(f'no role is called "{name}" (there are: {", ".join(known) or "none"})')
         role = known[name]
-        base, settings = role.base or recipe.base or "", replace(role.train, seed=role.train.seed + recipe.seed)
+        base, settings = role.base or own.base or "", replace(role.train, seed=role.train.seed + seed)
         task = progress.task("train", f"{name} on {base}", 1)
-        target = folder / "roles" / name
+        target = run.folder / "roles" / name
         if role.role == "prm":
             record = train_prm(marked(pools, which=role.steps), locate(base), target, settings)
             out[name] = {"folder": str(target), "n_examples": record["n_examples"], "loss": record["final_loss"]}
         else:
-            learned = lessons(pools, role, recipe.style, _taught(path, role), recipe.seed)
+            learned = lessons(pools, role, run.recipe.style, _taught(path, role), seed)
             result = fine_tune(learned.traces, base, target, settings)
             out[name] = {"folder": str(target), "lessons": learned.counts, "loss": result.final_loss}
         task.done(f"loss {out[name]['loss']:.3f}")
@@ -241,8 +257,8 @@ def _maker(settings: VerifierSettings) -> Callable[[], Model]:
     return partial(make_model, settings.model)
 
 
-def _wanted(recipe: VerifyRecipe, names: Sequence[str]) -> list[VerifierSettings]:
-    known = {j.name: j for j in recipe.verifiers}
+def _wanted(run: Run, names: Sequence[str]) -> list[VerifierSettings]:
+    known = {j.name: j for j in verify_of(run).verifiers}
     for name in names:
         if name not in known:
             raise RecipeError(f'no verifier is called "{name}" (there are: {", ".join(known) or "none"})')
@@ -250,24 +266,13 @@ def _wanted(recipe: VerifyRecipe, names: Sequence[str]) -> list[VerifierSettings
 
 
 @contextmanager
-def _environment(recipe: VerifyRecipe) -> Iterator[Environment]:
-    limits = Limits(wall_s=recipe.sandbox.wall_s, memory_mb=recipe.sandbox.memory_mb)
-    with Environment(limits=limits) as environment:
-        yield environment
+def _kit(run: Run, settings: VerifierSettings) -> Iterator[Kit]:
+    with run.environment(RolloutTable(), ()) as environment:
+        yield Kit(environment, _retriever(run, settings), run.recipe.style)
 
 
-@contextmanager
-def _kit(recipe: VerifyRecipe, folder: Path, settings: VerifierSettings) -> Iterator[Kit]:
-    with _environment(recipe) as environment:
-        yield Kit(environment, _retriever(recipe, folder, settings), recipe.style)
-
-
-def _retriever(recipe: VerifyRecipe, folder: Path, settings: VerifierSettings) -> Retriever | None:
-    search = recipe.tools.search
-    if settings.role != "facts" or search is None:
-        return None
-    cache = folder / "index"
-    return build_retriever(recipe.tools.retriever, open_search(search, cache), cache=cache)
+def _retriever(run: Run, settings: VerifierSettings) -> Retriever | None:
+    return run.retriever if settings.role == "facts" else None
 
 
 def _solutions(pool: Pool) -> list[str]:
@@ -306,70 +311,76 @@ def _note_costs(path: Path, stage: str, model: Mapping[str, Any], seconds: float
 SUMMARY, PAGE, TABLE, PICTURE = "verify.json", "verify.html", "verify.md", "verify.svg"
 
 
-def with_seed(recipe: VerifyRecipe, folder: Path, seed: int) -> tuple[VerifyRecipe, Path]:
-    """The recipe under another seed, with the folder that it has then."""
-    if seed == recipe.seed:
-        return recipe, folder
-    return replace(recipe, seed=seed), folder.with_name(f"{folder.name}.seed-{seed}")
+def with_seed(run: Run, seed: int) -> Run:
+    """The run under another seed, in the folder that it has then."""
+    if seed == run.recipe.seed:
+        return run
+    return Run(replace(run.recipe, seed=seed), run.folder.with_name(f"{run.folder.name}.seed-{seed}"))
 
 
-def run_all(recipe: VerifyRecipe, folder: Path, n_seeds: int, progress: Progress) -> Path:
+def verify(run: Run, progress: Progress, n_seeds: int = 1) -> Path:
     """Run every stage for ``n_seeds`` seeds, and write what came out; returns the page. What is done is not done again.
 
     With roles: the student's solutions of the training problems, the teachers' checks of them, the roles. Then the
     solutions of the test problems, by the generator and by others, judged by every verifier that is no role's teacher.
     """
-    seeds = [with_seed(recipe, folder, recipe.seed + i) for i in range(n_seeds)]
-    for one, own in seeds:
-        _train_roles(one, own, progress)
-        _judge_test(one, own, progress, greedy=own == folder)
-    curves = summary(recipe, [own for _, own in seeds])
-    write_json(folder / SUMMARY, {"curves": curves})
-    write_atomic(folder / TABLE, markdown(curves))
+    seeds = [with_seed(run, run.recipe.seed + i) for i in range(n_seeds)]
+    for one in seeds:
+        _train_roles(one, progress)
+        _judge_test(one, progress, greedy=one is run)
+    curves = summary(seeds)
+    write_json(run.folder / SUMMARY, {"curves": curves})
+    write_atomic(run.folder / TABLE, markdown(curves))
     if len(curves[0]["budgets"]) > 1:
-        write_atomic(folder / PICTURE, picture(curves))
-    write_atomic(folder / PAGE, render(curves))
-    return folder / PAGE
+        write_atomic(run.folder / PICTURE, picture(curves))
+    write_atomic(run.folder / PAGE, render(curves))
+    return run.folder / PAGE
 
 
-def _train_roles(recipe: VerifyRecipe, folder: Path, progress: Progress) -> None:
-    if not recipe.roles:
+def _train_roles(run: Run, progress: Progress) -> None:
+    settings = verify_of(run)
+    if not settings.roles:
         return
-    sample(recipe, folder, "train", progress)
-    teachers = [j.name for j in recipe.verifiers if j.name in _teachers(recipe)]
+    sample(run, "train", progress)
+    teachers = [j.name for j in settings.verifiers if j.name in _teachers(settings)]
     if teachers:
-        judge(recipe, folder, "train", progress, teachers)
-    train(recipe, folder, progress)
+        judge(run, "train", progress, teachers)
+    train(run, progress)
 
 
-def _judge_test(recipe: VerifyRecipe, folder: Path, progress: Progress, greedy: bool) -> None:
+def _judge_test(run: Run, progress: Progress, greedy: bool) -> None:
     """``greedy``: ask also those generators that say the same under every seed."""
-    verifiers = [j.name for j in recipe.verifiers if j.name not in _teachers(recipe)]
-    sample(recipe, folder, "test", progress)
-    judge(recipe, folder, "test", progress, verifiers)
-    for other in recipe.others:
+    settings = verify_of(run)
+    verifiers = [j.name for j in settings.verifiers if j.name not in _teachers(settings)]
+    sample(run, "test", progress)
+    judge(run, "test", progress, verifiers)
+    for other in settings.others:
         if other.n > 1:
-            sample(recipe, folder, "test", progress, other)
-            judge(recipe, folder, f"test.{other.name}", progress, verifiers)
+            sample(run, "test", progress, other)
+            judge(run, f"test.{other.name}", progress, verifiers)
         elif greedy:
-            sample(recipe, folder, "test", progress, other)
+            sample(run, "test", progress, other)
 
 
-def _teachers(recipe: VerifyRecipe) -> set[str]:
-    return {r.teacher for r in recipe.roles if r.teacher is not None}
+def _teachers(settings: VerifySettings) -> set[str]:
+    return {r.teacher for r in settings.roles if r.teacher is not None}
 
 
-def summary(recipe: VerifyRecipe, folders: Sequence[Path]) -> list[dict[str, Any]]:
+def summary(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """The curves of the generator and of the others that were sampled, over all seeds; those asked once are rivals."""
-    asked = Asked(recipe.methods, recipe.budgets, recipe.listen, recipe.policy, seed=recipe.seed)
+    name, settings, folders = runs[0].recipe.name, verify_of(runs[0]), [r.folder for r in runs]
+    seed = runs[0].recipe.seed
+    asked = Asked(settings.methods, settings.budgets, settings.listen, settings.policy, seed=seed)
     rivals = {}
-    for other in (o for o in recipe.others if o.n == 1):
+    for other in (o for o in settings.others if o.n == 1):
         path = candidates_path(folders[0], f"test.{other.name}")
         rivals[other.name] = (read_pools(path), _size(path))
     out = []
-    for split, name in (("test", ""), *((f"test.{o.name}", o.name) for o in recipe.others if o.n > 1)):
+    for split, told in (
+        ("test", name),
+        *((f"test.{o.name}", f"{name} · {o.name}") for o in settings.others if o.n > 1),
+    ):
         paths = [candidates_path(f, split) for f in folders]
-        told = f"{recipe.name} · {name}" if name else recipe.name
         first, *repeats = (read_pools(p) for p in paths)
         out.append(curve(told, first, asked, _costs_of_seeds(paths), repeats, rivals))
     return out
