@@ -191,7 +191,7 @@ SECTIONS = {
 }
 TABLES = {
     "problems", "teacher", "students", "tools", "sandbox", "collect", "filter", "train", "train_cot", "evaluate",
-    "rounds", "on_policy", "ray",
+    "rounds", "on_policy", "verify", "ray",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from made_pools import Solution, pool_of
+from small_run import files, write_inputs
 from tiny_models import save_checkpoint
 
 from agentdistill.cli import main
@@ -251,3 +252,42 @@ def test_curves_in_a_run_are_a_section_of_its_report(tmp_path):
     (folder / "verify.json").write_text("{}")
     with pytest.raises(DataError, match="no curves of verification"):
         write(folder, Silent())
+
+
+VERIFY = """
+[verify.sample]
+n = 2
+max_new_tokens = 8
+
+[[verify.verifiers]]
+name = "sums"
+role = "calculations"
+
+[student]
+"""
+
+
+def test_a_run_verifies_what_its_student_answers(tmp_path, capsys):
+    inputs = write_inputs(tmp_path, n_train=4, n_test=2)
+    inputs.write_text(inputs.read_text().replace("[student]\n", VERIFY))
+    run = tmp_path / "runs" / "small"
+    assert main(["run", str(inputs), "--runs", str(run.parent)]) == 0
+    pools = read_pools(run / "test" / "traces.jsonl")
+    assert [[t.model for t in p.traces] for p in pools] == [[str(run / "train" / "base--cot-distill")] * 2] * 2
+    assert [[j.judge for j in said] for p in pools for said in p.judgements] == [["sums"]] * 4
+    assert '<a href="#verification">Verification</a>' in (run / "report.html").read_text()
+    before = files(run)
+    assert main(["run", str(inputs), "--runs", str(run.parent)]) == 0
+    assert files(run) == before
+    assert main(["show", str(run / "test" / "traces.jsonl")]) == 0
+
+
+def test_a_recipe_that_only_verifies_teaches_nobody(tmp_path, capsys):
+    path = tmp_path / "alone.toml"
+    problem = json.dumps({"question": "6 * 7?", "answer": "42"})
+    (tmp_path / "problems.jsonl").write_text(problem + "\n")
+    generator = '[verify.generator]\nmodel = "scripted"\nreplies = "Answer: 42"\n'
+    path.write_text(f'[problems]\ntest = "{tmp_path / "problems.jsonl"}"\n{generator}')
+    for verb in ("run", "collect"):
+        assert main([verb, str(path), "--runs", str(tmp_path / "runs")]) == 2
+        assert "no [student] to teach; to verify only: agentdistill verify run" in capsys.readouterr().err

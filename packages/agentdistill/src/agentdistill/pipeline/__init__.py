@@ -18,7 +18,7 @@ from typing import Any
 
 from agentdistill.chat import read_template
 from agentdistill.checkpoints import check_base
-from agentdistill.errors import InfrastructureError
+from agentdistill.errors import InfrastructureError, RecipeError
 from agentdistill.executors import RaySettings
 from agentdistill.methods import METHODS, Method
 from agentdistill.pipeline.folder import StageFolder
@@ -48,6 +48,8 @@ def run_recipe(recipe: Recipe, folder: Path, progress: Progress | None = None, u
     InfrastructureError where the world failed; what was done is kept and the same call goes on from there.
     """
     progress = progress or Silent()
+    if not recipe.students:
+        raise RecipeError(f"{recipe.name}: no [student] to teach; to verify only: agentdistill verify run RECIPE")
     run = Run(recipe, folder)
     _check(run, progress)  # bad input is found before anything is spent
     with locked(folder / ".lock", folder):

@@ -109,14 +109,16 @@ def _own_training(student: Any, shared: dict[str, dict[str, Any]]) -> Any:
 def _spare(data: dict[str, Any]) -> None:
     """With trajectories of others, or only to verify, a recipe needs neither a teacher nor questions to ask it."""
     collect, verify = data.get("collect"), data.get("verify")
-    if isinstance(verify, dict) and "students" not in data:
-        data["students"] = []
-        if isinstance(verify.get("candidates"), dict):
-            data.setdefault("problems", {})
-    if (isinstance(collect, dict) and collect.get("trajectories")) or data.get("students") == []:
+    given = isinstance(collect, dict) and collect.get("trajectories")
+    alone = isinstance(verify, dict) and "students" not in data
+    if given or alone:
         data.setdefault("teacher", {"model": "scripted", "replies": ""})
-        if isinstance(data.setdefault("problems", {}), dict):
+        if given or (isinstance(verify, dict) and "candidates" in verify):
+            data.setdefault("problems", {})
+        if isinstance(data.get("problems"), dict):
             data["problems"] = {"train": "", **data["problems"]}
+    if alone:
+        data["students"] = []
 
 
 def _teacher(table: dict[str, Any], source: Source) -> dict[str, Any]:
