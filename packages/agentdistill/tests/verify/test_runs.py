@@ -22,10 +22,10 @@ from agentdistill.recipe import load_recipe
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.types import Problem
 from agentdistill.verify import Judgement, Pool, Verdict, read_pools, write_pools
-from agentdistill.verify.judging import Choosing, answer, explain
+from agentdistill.verify.judging import Choosing, explain
 from agentdistill.verify.page import render
 from agentdistill.verify.scores import Asked, Costs, curve
-from agentdistill.verify.verifiers import Kit, VerifierSettings
+from agentdistill.verify.verifiers import Kit
 
 ROOT = Path(__file__).parents[4]
 GSM8K = ROOT.parent / "shared/data/math/gsm8k_model_solutions_first660.jsonl"
@@ -451,17 +451,15 @@ def test_several_trajectories_are_judged_and_one_wins():
     async def solve(model, name):
         return await chain_of_thought(model, problem, load_style("standard"), RolloutSettings(), trace_id=name)
 
-    settings = VerifierSettings(name="toolv", role="code", k=2, model={"model": "scripted", "replies": ""})
     with Environment() as environment:
-        kit = Kit(environment)
-        model = Scripted(reply, batch_size=1)
-        found = asyncio.run(answer(model, problem, solve, 4, settings, kit))
+        choosing = Choosing(4, Kit(environment))
+        found = asyncio.run(choosing.answer(Scripted(reply, batch_size=1), problem, solve, RolloutSettings(), 0))
     assert found.trace.answer == "42"
     assert found.choice.reason == "1 of 1 votes, 1 of 1 by weight"
     assert explain(found) == [
-        "  1. 41  [2 false; out]",
-        "  2. 41  [2 false; out]",
-        "* 3. 42  [2 true; weight 1]",
+        "  1. 41  [4 false; out]",
+        "  2. 41  [4 false; out]",
+        "* 3. 42  [4 true; weight 1]",
         "  4. no answer  [not judged; out]",
         "  chosen: 1 of 1 votes, 1 of 1 by weight",
     ]

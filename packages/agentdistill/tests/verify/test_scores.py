@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_pools import Solution, first, pool_of
+from made_pools import Solution, first, matrix_of, pool_of
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError
@@ -15,7 +15,7 @@ from agentdistill.stats import wilson
 from agentdistill.types import Problem
 from agentdistill.verify import Confusion, Judgement, Listen, Policy, Pool, Verdict, rescore, write_pools
 from agentdistill.verify.page import markdown, reading, render, setting
-from agentdistill.verify.scores import Asked, Costs, curve, facts, grouped, of_verifier, select_rows, strata
+from agentdistill.verify.scores import Asked, Costs, curve, grouped, matrix_facts, select_rows, strata
 from agentdistill.verify.select import find_verifiers
 
 T, F, E = Verdict.TRUE, Verdict.FALSE, Verdict.ERROR
@@ -49,8 +49,8 @@ def test_a_reward_model_accepts_from_a_half_on_where_code_accepts_by_any():
     """One Yes of four is a reward of a quarter, and no acceptance; one program of four that passes is one."""
     said = (T, F, F, F)
     pools = [pool(0, solved(False, coded(*said), rewarded(*said)), solved(True, coded(T), rewarded(T, T, F, E)))]
-    assert of_verifier(pools, "toolv", Policy()) == Confusion(tp=1, fp=1)
-    assert of_verifier(pools, "reward", Policy()) == Confusion(tp=1, tn=1)
+    assert matrix_of(pools, "toolv", Policy()) == Confusion(tp=1, fp=1)
+    assert matrix_of(pools, "reward", Policy()) == Confusion(tp=1, tn=1)
 
 
 def test_verifier_and_reward_together_have_a_matrix():
@@ -76,22 +76,24 @@ def test_a_reward_that_only_ranks_has_no_matrix():
 @pytest.mark.parametrize(("missing", "matrix"), [("reject", Confusion(1, 1, 0, 1)), ("accept", Confusion(2, 0, 1, 0))])
 def test_a_matrix_counts_what_was_not_judged_as_the_filter_does(missing, matrix):
     pools = [pool(0, solved(True, coded(T)), solved(True), solved(False))]
-    assert of_verifier(pools, "toolv", Policy(missing=missing)) == matrix
+    assert matrix_of(pools, "toolv", Policy(missing=missing)) == matrix
 
 
 def test_p_and_q_have_intervals_over_problems():
     """Twenty problems of fifty candidates that are all judged alike are twenty observations, not a thousand."""
     alike = {f"p{i}": Confusion(tp=50) if i < 16 else Confusion(fn=50) for i in range(20)}
-    q = facts(alike)["q_accept_right"]
+    q = matrix_facts(alike)["q_accept_right"]
     over_candidates, over_problems = wilson(800, 1000), wilson(16, 20)
     assert q["estimate"] == 0.8
     assert q["high"] - q["low"] > 5 * (over_candidates.high - over_candidates.low)
     assert q["high"] - q["low"] == pytest.approx(over_problems.high - over_problems.low, abs=0.06)
-    perfect = facts({f"p{i}": Confusion(tp=50) for i in range(20)})["q_accept_right"]
+    perfect = matrix_facts({f"p{i}": Confusion(tp=50) for i in range(20)})["q_accept_right"]
     assert (perfect["estimate"], perfect["high"]) == (1.0, 1.0)
     assert perfect["low"] == pytest.approx(wilson(20, 20).low)
-    assert facts({"a": Confusion(tp=1)})["p_reject_wrong"] is None
-    single = facts({f"p{i}": Confusion(tp=1) if i < 2 else Confusion(fn=1) for i in range(100)})["q_accept_right"]
+    assert matrix_facts({"a": Confusion(tp=1)})["p_reject_wrong"] is None
+    single = matrix_facts({f"p{i}": Confusion(tp=1) if i < 2 else Confusion(fn=1) for i in range(100)})[
+        "q_accept_right"
+    ]
     assert (single["low"], single["high"]) == (wilson(2, 100).low, wilson(2, 100).high)
 
 

@@ -207,7 +207,8 @@ def _world(run: Run, settings: VerifierSettings, pools: Sequence[Pool]) -> dict[
     if settings.role in ("code", "calculations"):
         world["limits"] = {"wall_s": recipe.sandbox.wall_s, "memory_mb": recipe.sandbox.memory_mb}
     if retriever is not None:
-        world["documents"] = [recipe.tools.retriever, retriever.corpus]
+        settings_of = [recipe.tools.retriever_settings] if recipe.tools.retriever_settings else []
+        world["documents"] = [recipe.tools.retriever, retriever.corpus, *settings_of]
     if settings.role == "gold":
         world["marks"] = [[t.correct for t in p.traces] for p in pools]
     return world

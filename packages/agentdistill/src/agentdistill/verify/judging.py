@@ -365,13 +365,17 @@ class Choosing:
     async def answer(
         self, model: Model, problem: Problem, solve: Solve, settings: RolloutSettings, seed: int
     ) -> Answered:
-        """As :func:`answer`; a check is as long as a step of the trajectories may be."""
-        traces = await _solved(model, problem, solve, self.n)
+        """Sample the trajectories, judge each, and choose the most frequent answer among those that pass.
+
+        A check is as long as a step of the trajectories may be. A trajectory that met a fault has no answer to choose.
+        Raises InfrastructureError where judging meets one.
+        """
+        traces = await _all(model, [_named(solve, f"{problem.id}#{i}") for i in range(self.n)])
         kind = self.kind or _kind([t.answer for t in traces if t.answer])
         role = "facts" if kind == "short" and self.kit.retriever is not None else "code"
         table = {"model": "local"}  # is loaded already
         checker = VerifierSettings(name=role, role=role, model=table, max_new_tokens=settings.sampling.max_new_tokens)
-        return await _chosen(self.verifier or model, replace(problem, kind=kind), traces, checker, self.kit, seed=seed)
+        return await _chosen(self.verifier or model, replace(problem, kind=kind), traces, checker, self.kit, seed)
 
 
 def _kind(answers: Sequence[str]) -> str:
@@ -380,40 +384,13 @@ def _kind(answers: Sequence[str]) -> str:
     return "math" if 2 * n_math > len(answers) else "short"
 
 
-async def answer(
-    model: Model,
-    problem: Problem,
-    solve: Solve,
-    n: int,
-    settings: VerifierSettings,
-    kit: Kit,
-    *,
-    verifier: Model | None = None,
-    policy: Policy | None = None,
-    seed: int = 0,
-) -> Answered:
-    """Sample ``n`` trajectories, judge each, and choose the most frequent answer among those that pass.
-
-    ``verifier`` judges, by default the model itself. A trajectory that met a fault has no answer to choose. Raises
-    InfrastructureError where judging meets one.
-    """
-    traces = await _solved(model, problem, solve, n)
-    return await _chosen(verifier or model, problem, traces, settings, kit, policy=policy, seed=seed)
-
-
-async def _solved(model: Model, problem: Problem, solve: Solve, n: int) -> list[Trace]:
-    return await _all(model, [_named(solve, f"{problem.id}#{i}") for i in range(n)])
-
-
 async def _chosen(
     model: Model,
     problem: Problem,
     traces: Sequence[Trace],
     settings: VerifierSettings,
     kit: Kit,
-    *,
-    policy: Policy | None = None,
-    seed: int = 0,
+    seed: int,
 ) -> Answered:
     verifier = load_verifier(settings, kit)
 
@@ -430,7 +407,7 @@ async def _chosen(
 
     judged = await _all(model, [checking(i, t) for i, t in enumerate(traces)])
     pool = Pool(problem, tuple(traces), tuple((j,) for j, _ in judged))
-    rules = policy or Policy(filtered="majority")
+    rules = Policy(filtered="majority")
     seen = ballots(pool, Listen(verifier=settings.name), rules)
     return Answered(pool, tuple(k for _, k in judged), select("verifier", seen, rules), seen)
 

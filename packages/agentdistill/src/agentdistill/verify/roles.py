@@ -510,8 +510,8 @@ def _device(device: str) -> str:
 class StepVerifier:
     """One Check a step, each with the probability that the solution is right so far."""
 
-    def __init__(self, scorer: StepScorer, separator: str) -> None:
-        self._scorer, self._separator = scorer, separator
+    def __init__(self, settings: VerifierSettings, kit: Kit) -> None:
+        self._scorer, self._separator = load_scorer(settings.model), settings.separator
         self._turn = asyncio.Lock()
 
     async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
@@ -523,11 +523,6 @@ class StepVerifier:
             scored = await asyncio.to_thread(self._scorer.score, problem.question, steps)
         policy.usage += Usage(n_requests=1, n_prompt_tokens=scored.n_tokens)
         return tuple(Check(step, score=s) for step, s in zip(steps, scored.scores, strict=True))
-
-
-def load_prm(settings: VerifierSettings, kit: Kit) -> StepVerifier:
-    """The PRM that ``model`` names: ``local`` with a ``path``, or ``endpoint`` with ``url`` and ``name``."""
-    return StepVerifier(load_scorer(settings.model), settings.separator)
 
 
 Progress = Callable[[int, int, float], None]

@@ -592,11 +592,6 @@ class Confusion:
         return _share(self.tp, self.tp + self.fn)
 
     @property
-    def specificity(self) -> float | None:
-        """p of the theory, P(reject | wrong)."""
-        return _share(self.tn, self.tn + self.fp)
-
-    @property
     def f1(self) -> float | None:
         """Harmonic mean of precision and recall."""
         return _share(2 * self.tp, 2 * self.tp + self.fp + self.fn)
@@ -628,11 +623,6 @@ def matrices(pools: Iterable[Pool], accepts: Accepts) -> dict[str, Confusion]:
 def total(matrices: Iterable[Confusion]) -> Confusion:
     """All of them as one."""
     return sum(matrices, Confusion())
-
-
-def of_verifier(pools: Sequence[Pool], verifier: str, policy: Policy) -> Confusion:
-    """The matrix of one verifier over every graded candidate."""
-    return total(matrices(pools, partial(Test((verifier,)).accepts, policy)).values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,11 @@ def load_verifier(settings: VerifierSettings, kit: Kit) -> Verifier:
     return verifier
 
 
+def style_of(settings: VerifierSettings, kit: Kit) -> VerifyStyle:
+    """The prompts of a verifier: its own, else those of the kit."""
+    return load_verify_style(settings.style or kit.style)
+
+
 def said(reply: str) -> Verdict:
     """The verdict that a reply ends with: of the last ``Verification: …``, the yes or no that it begins with, behind a
     question if there is one, else its last.
@@ -205,8 +210,10 @@ class CodeVerifier:
     """k programs a candidate, each in a fresh session. Equal programs do the same: one that ran lately is not run
     again."""
 
-    def __init__(self, settings: VerifierSettings, style: VerifyStyle, environment: Environment) -> None:
-        self._settings, self._style, self._environment = settings, style, environment
+    def __init__(self, settings: VerifierSettings, kit: Kit) -> None:
+        if kit.environment is None:
+            raise UserError(f'verifier "{settings.name}" runs code and needs a sandbox')
+        self._settings, self._style, self._environment = settings, style_of(settings, kit), kit.environment
         self._ran: OrderedDict[str, asyncio.Task[Execution]] = OrderedDict()
 
     async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
@@ -272,31 +279,19 @@ def printed(output: str) -> Verdict:
     return Verdict.TRUE if "True" in found else Verdict.FALSE
 
 
-def load_code(settings: VerifierSettings, kit: Kit) -> CodeVerifier:
-    """The verifier with code. Raises UserError without a sandbox."""
-    if kit.environment is None:
-        raise UserError(f'verifier "{settings.name}" runs code and needs a sandbox')
-    return CodeVerifier(settings, load_verify_style(settings.style or kit.style), kit.environment)
-
-
 # --- without a tool ---------------------------------------------------------------------------------------------------
 
 
 class ThinkingVerifier:
     """T1's control: the same question as with code, answered by k rationales, each with a verdict in its last line."""
 
-    def __init__(self, settings: VerifierSettings, style: VerifyStyle) -> None:
-        self._settings, self._style = settings, style
+    def __init__(self, settings: VerifierSettings, kit: Kit) -> None:
+        self._settings, self._style = settings, style_of(settings, kit)
 
     async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`Verifier`."""
         messages = self._style.check("cot", problem.question, candidate.solution)
         return tuple(Check(s.text, told(s, said(s.text))) for s in await _samples(self._settings, policy, messages))
-
-
-def load_cot(settings: VerifierSettings, kit: Kit) -> ThinkingVerifier:
-    """The verifier without a tool."""
-    return ThinkingVerifier(settings, load_verify_style(settings.style or kit.style))
 
 
 # --- with documents ---------------------------------------------------------------------------------------------------
@@ -313,8 +308,10 @@ class FactVerifier:
     contradict makes the solution wrong. So the claims decide; the last line does where one of them cannot be read.
     """
 
-    def __init__(self, settings: VerifierSettings, style: VerifyStyle, retriever: Retriever) -> None:
-        self._settings, self._style, self._retriever = settings, style, retriever
+    def __init__(self, settings: VerifierSettings, kit: Kit) -> None:
+        if kit.retriever is None:
+            raise UserError(f'verifier "{settings.name}" searches and needs a corpus: name one as search in [tools]')
+        self._settings, self._style, self._retriever = settings, style_of(settings, kit), kit.retriever
 
     async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`Verifier`."""
@@ -342,13 +339,6 @@ def all_claims(reply: str) -> Verdict:
     return verdict if "" in words else Verdict.TRUE
 
 
-def load_facts(settings: VerifierSettings, kit: Kit) -> FactVerifier:
-    """The verifier with documents. Raises UserError without a retriever."""
-    if kit.retriever is None:
-        raise UserError(f'verifier "{settings.name}" searches and needs a corpus: name one as search in [tools]')
-    return FactVerifier(settings, load_verify_style(settings.style or kit.style), kit.retriever)
-
-
 # --- a reward model that writes ---------------------------------------------------------------------------------------
 
 MAX_BLANKS = 2
@@ -362,8 +352,8 @@ class GenRM:
     the model would give other words. Where a tokenizer splits a blank off, the token behind it counts with it.
     """
 
-    def __init__(self, settings: VerifierSettings, style: VerifyStyle) -> None:
-        self._settings, self._style = settings, style
+    def __init__(self, settings: VerifierSettings, kit: Kit) -> None:
+        self._settings, self._style = settings, style_of(settings, kit)
 
     async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`Verifier`."""
@@ -410,19 +400,14 @@ def yes(token: str, probability: float) -> float | None:
     return 1.0 - probability if word and "no".startswith(word) else None
 
 
-def load_genrm(settings: VerifierSettings, kit: Kit) -> GenRM:
-    """The reward model that writes."""
-    return GenRM(settings, load_verify_style(settings.style or kit.style))
-
-
 # --- the gold answer --------------------------------------------------------------------------------------------------
 
 
 class GoldVerifier:
     """One Check a candidate, its mark: the ceiling of any verifier, and labels for those that are to learn."""
 
-    def __init__(self, style: VerifyStyle) -> None:
-        self._style = style
+    def __init__(self, settings: VerifierSettings, kit: Kit) -> None:
+        self._style = style_of(settings, kit)
 
     async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`Verifier`. Raises DataError for a candidate without a mark."""
@@ -430,11 +415,6 @@ class GoldVerifier:
             raise DataError(f"problem {problem.id!r} has no gold answer to judge by")
         verdict = Verdict.TRUE if candidate.correct else Verdict.FALSE
         return (Check(self._style.VERDICT + ("Yes" if candidate.correct else "No"), verdict),)
-
-
-def load_gold(settings: VerifierSettings, kit: Kit) -> GoldVerifier:
-    """The verifier that knows the answer."""
-    return GoldVerifier(load_verify_style(settings.style or kit.style))
 
 
 # --- the calculations that are written --------------------------------------------------------------------------------
@@ -629,18 +609,13 @@ def _checked(solution: str, said: Said, checker: Checker) -> Said:
 class CalculationVerifier:
     """One Check a calculation, all run together. Used by one event loop at a time."""
 
-    def __init__(self, checker: Checker) -> None:
-        self._checker = checker
+    def __init__(self, settings: VerifierSettings, kit: Kit) -> None:
+        if kit.environment is None:
+            raise UserError(f'verifier "{settings.name}" calculates and needs a sandbox')
+        self._checker = Checker(kit.environment)
         self._turn = asyncio.Lock()
 
     async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`~agentdistill.verify.verifiers.Verifier`."""
         async with self._turn:
             return await asyncio.to_thread(self._checker.check, candidate.solution)
-
-
-def load_calculations(settings: VerifierSettings, kit: Kit) -> CalculationVerifier:
-    """The check of calculations. Raises UserError without a sandbox."""
-    if kit.environment is None:
-        raise UserError(f'verifier "{settings.name}" calculates and needs a sandbox')
-    return CalculationVerifier(Checker(kit.environment))
