@@ -94,13 +94,14 @@ def test_the_readers_and_verifiers_of_a_package_are_found(installed):
     code = """
 import asyncio
 from agentdistill.readers import find_reader, read_drafts
-from agentdistill.verify import Candidate
+from agentdistill.verify import solved
 from agentdistill.verify.verifiers import VerifierSettings, Kit, load_verifier
 from agentdistill import Problem
 named = find_reader("roman:book:3", "agent")
 print(len(list(read_drafts(named, "agent"))), sorted(named.digests()))
 judge = load_verifier(VerifierSettings(name="j", role="roman", model={"model": "roman-clerk"}), Kit())
-[check] = asyncio.run(judge.check(None, Problem("1", "?", "IV"), Candidate("so", "IV")))
+problem = Problem("1", "?", "IV")
+[check] = asyncio.run(judge.check(None, problem, solved(problem, "so", "IV")))
 print(check.verdict)
 """
     done = subprocess.run([sys.executable, "-c", code], env=installed, capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from agentdistill.retrieval import build_retriever
-from agentdistill.verify.types import Verdict
+from agentdistill.verify import Verdict
 from agentdistill.verify.verifiers import all_claims, said
 from tinyworld import checks
 from tinyworld.facts import FACT_FAMILIES, fact_question

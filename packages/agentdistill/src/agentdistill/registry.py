@@ -56,10 +56,14 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "prompts": {name: f"agentdistill.prompts.{name}" for name in ("compact", "standard")},
     "verifiers": {
-        "calculations": "agentdistill.verify.calculations:load_calculations",
-        "prm": "agentdistill.verify.prm:load_prm",
-    }
-    | {name: f"agentdistill.verify.verifiers:load_{name}" for name in ("code", "cot", "facts", "genrm", "gold")},
+        "code": "agentdistill.verify.verifiers:CodeVerifier",
+        "cot": "agentdistill.verify.verifiers:ThinkingVerifier",
+        "facts": "agentdistill.verify.verifiers:FactVerifier",
+        "genrm": "agentdistill.verify.verifiers:GenRM",
+        "gold": "agentdistill.verify.verifiers:GoldVerifier",
+        "calculations": "agentdistill.verify.verifiers:CalculationVerifier",
+        "prm": "agentdistill.verify.roles:StepVerifier",
+    },
     "readers": {name: f"agentdistill.readers.{name}" for name in ("fireact", "gsm8k", "mwp_reft", "reasoning_gym")},
 }  # fmt: skip
 _TINYWORLD = {"tasks": "tinyworld", "prompts": "tiny", "weights": "tinyworld"}

@@ -252,6 +252,11 @@ class Trace:
         return tuple(out)
 
     @property
+    def solution(self) -> str:
+        """What was written and what was seen, one after another, as one text."""
+        return "\n".join(m.content for step in self.steps for m in (step.reply, step.observation) if m is not None)
+
+    @property
     def correct(self) -> bool | None:
         """The verdict; None where the trace was not scored."""
         return None if self.score is None else self.score.correct

@@ -173,31 +173,34 @@ def test_waiting_long_for_a_place_is_told(
 
 
 def test_verification_is_the_same(inputs: Path, tmp_path: Path, cluster: None) -> None:
-    from agentdistill.verify.candidates import SampleSettings
-    from agentdistill.verify.recipe import Problems, VerifyRecipe
-    from agentdistill.verify.runs import judge, sample
+    from agentdistill.pipeline.run import Run
+    from agentdistill.pipeline.verifying import judge, sample
+    from agentdistill.recipe import ProblemsSettings, Recipe, TeacherSettings, VerifySettings
+    from agentdistill.verify import read_pools
+    from agentdistill.verify.judging import SampleSettings
     from agentdistill.verify.verifiers import VerifierSettings
 
     code = {"model": "scripted", "replies": "```python\nprint(400 < 402 - 1)\n```", "batch_size": 2}
     said = {question(i): f"It stands there.\n\nAnswer: {i + 400}" for i in range(4)}
-    recipe = VerifyRecipe(
-        name="v",
-        problems=Problems(test=str(inputs.parent / "train.jsonl"), limit_test=4),
+    verify = VerifySettings(
         generator={"model": "scripted", "replies": said, "batch_size": 2},
         sample=SampleSettings(n=3, temperature=0.5),
         verifiers=(
             VerifierSettings(name="toolv", role="code", model=code, k=2),
             VerifierSettings(name="gold", role="gold"),
         ),
-        ray=RAY,
     )
+    problems = ProblemsSettings(train="", test=str(inputs.parent / "train.jsonl"), limit_test=4)
+    recipe = Recipe(name="v", problems=problems, teacher=TeacherSettings(), students=(), verify=verify, ray=RAY)
     for executor in ("local", "ray"):
-        sample(replace(recipe, executor=executor), tmp_path / executor, "test", Silent())
-        judge(replace(recipe, executor=executor), tmp_path / executor, "test", Silent())
-    mine, theirs = ((tmp_path / e / "test" / "candidates.jsonl").read_bytes() for e in ("local", "ray"))
-    assert mine == theirs
-    assert mine.count(b"\n") == 4
-    assert mine.count(b'"judge":"toolv"') == mine.count(b'"judge":"gold"') == 12
+        run = Run(replace(recipe, executor=executor), tmp_path / executor)
+        sample(run, "test", Silent())
+        judge(run, "test", Silent())
+    mine, theirs = (tmp_path / e / "test" / "traces.jsonl" for e in ("local", "ray"))
+    assert mine.read_bytes() == theirs.read_bytes()
+    pools = read_pools(mine)
+    assert read_pools(theirs) == pools
+    assert [[j.judge for j in said] for p in pools for said in p.judgements] == [["toolv", "gold"]] * 12
 
 
 def test_without_the_extra_one_line_says_so(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,16 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_pools import Solution, pool_of
 from made_traces import made_trace
 
-from agentdistill.errors import DataError
-from agentdistill.store import append_jsonl, dumps, from_dict
-from agentdistill.types import End, Problem, Usage
-from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, write_pools
+from agentdistill.cli import main
+from agentdistill.errors import DataError, InfrastructureError
+from agentdistill.store import append_jsonl, digest, read_traces, write_jsonl
+from agentdistill.types import End, Problem, Trace, Usage
+from agentdistill.verify import Judgement, Verdict, read_pools, write_pools
+from agentdistill.verify.judging import read_journal
+from agentdistill.verify.pools import key_of, read_object
 
 GSM8K = Path(__file__).parents[5] / "shared/data/math/gsm8k_model_solutions_first660.jsonl"
 
@@ -33,39 +38,42 @@ judgements = st.builds(
     st.integers(0, 99),
     st.integers(0, 99),
 )
-candidates = st.builds(
-    Candidate,
+problems = st.builds(
+    Problem,
+    *(st.text(min_size=1), st.text(min_size=1), st.text(), st.sampled_from(["math", "short"]), st.text()),
+    labels=st.lists(st.tuples(st.text(), st.text()), max_size=2).map(tuple),
+)
+solutions = st.builds(
+    Solution,
     st.text(),
     st.one_of(st.none(), st.text()),
     st.booleans(),
-    st.text(),
-    st.integers(0, 9),
-    st.integers(0, 9),
-    st.lists(judgements, max_size=2).map(tuple),
+    st.lists(judgements, max_size=2, unique_by=lambda j: j.judge).map(tuple),
+    st.tuples(st.integers(0, 9), st.integers(0, 9)),
 )
-pools = st.builds(
-    Pool,
-    st.builds(
-        Problem,
-        *(st.text(min_size=1), st.text(), st.text(), st.sampled_from(["math", "short"]), st.text()),
-        labels=st.lists(st.tuples(st.text(), st.text()), max_size=2).map(tuple),
-    ),
-    st.lists(candidates, max_size=3).map(tuple),
-    st.text(),
-)
+pools = st.builds(pool_of, problems, st.lists(solutions, max_size=3), st.text())
 
 
-@given(pools)
-def test_a_pool_survives_a_round_trip(pool):
-    assert from_dict(Pool, json.loads(dumps(pool))) == pool
+@given(st.lists(pools, max_size=3, unique_by=lambda p: p.id))
+def test_pools_survive_a_round_trip(tmp_path_factory, found):
+    file = tmp_path_factory.mktemp("pools") / "traces.jsonl"
+    write_pools(file, found)
+    assert [t for t in read_traces(file) if t.end is not End.FAULT] == [t for p in found for t in p.traces]
+    if any(p.traces for p in found):
+        read = read_pools(file)
+        assert [(p.problem, p.traces) for p in read] == [(p.problem, p.traces) for p in found]
+        for before, after in zip(found, read, strict=True):
+            assert [set(said) for said in after.judgements] == [set(said) for said in before.judgements]
 
 
-def test_our_own_file_comes_back_as_it_was(tmp_path):
+def test_our_own_file_comes_back_as_it_was_and_other_commands_read_it(tmp_path, capsys):
     said = (Judgement("toolv", "code", (Verdict.TRUE, Verdict.TIMEOUT), n_new_tokens=7),)
     problem = Problem("a", "1 + 1?", "2", "math", "sums")
-    pool = Pool(problem, (Candidate("It is 2.", "2", True, judgements=said), Candidate("3", "3", False)), "small")
-    write_pools(tmp_path / "c.jsonl", [pool])
-    assert read_pools(tmp_path / "c.jsonl") == [pool]
+    pool = pool_of(problem, (Solution("It is 2.", "2", True, said), Solution("3", "3", False)), "small")
+    write_pools(tmp_path / "traces.jsonl", [pool])
+    assert read_pools(tmp_path / "traces.jsonl") == [pool]
+    assert main(["grade", str(tmp_path / "traces.jsonl")]) == 0
+    assert json.loads(capsys.readouterr().out)["n_correct"] == 1
 
 
 def test_plain_rows(tmp_path):
@@ -80,20 +88,20 @@ def test_plain_rows(tmp_path):
     }
     [pool] = read_pools(write(tmp_path / "c.jsonl", row))
     assert (pool.problem.kind, pool.problem.answer) == ("math", "42")
-    assert [c.answer for c in pool.candidates] == ["42", "36", None]
-    assert [c.correct for c in pool.candidates] == [True, False, False]
-    first, second = pool.candidates[0].judgements, pool.candidates[1].judgements
+    assert [t.answer for t in pool.traces] == ["42", "36", None]
+    assert [t.correct for t in pool.traces] == [True, False, False]
+    first, second, _ = pool.judgements
     assert [(j.judge, j.role) for j in first] == [("score", "given"), ("verdict", "given")]
     assert (second[0].role, second[0].scores) == ("prm", (0.7, 0.2))
     assert second[1].verdicts == (Verdict.TIMEOUT, Verdict.FALSE)
-    assert pool.candidates[2].n_new_tokens == 4
+    assert pool.traces[2].usage == Usage(n_new_tokens=4)
 
 
 def test_a_problem_may_be_an_object_with_all_that_is_known_of_it(tmp_path):
     problem = {"id": 7, "question": "Who?", "answer": ["Ada", "Ada Lovelace"], "kind": "short", "family": "names"}
     [pool] = read_pools(write(tmp_path / "c.jsonl", {"problem": problem, "candidates": [{"answer": "ada lovelace"}]}))
     assert pool.problem == Problem("7", "Who?", "Ada", "short", "names", ("Ada Lovelace",))
-    assert pool.candidates[0].correct is True
+    assert pool.traces[0].correct is True
 
 
 def test_completion_files_of_search_and_learn(tmp_path):
@@ -112,8 +120,8 @@ def test_completion_files_of_search_and_learn(tmp_path):
     [pool] = read_pools(write(tmp_path / "c.jsonl", row))
     assert (pool.id, pool.problem.family) == ("test/algebra/1.json", "Algebra")
     assert pool.problem.labels == (("level", "2"), ("subject", "Algebra"))
-    assert [(c.answer, c.correct, c.n_new_tokens) for c in pool.candidates] == [("4", True, 11), ("5", False, 12)]
-    assert pool.candidates[0].judgements == (Judgement("score", "prm", scores=(0.9, 0.8)),)
+    assert [(t.answer, t.correct, t.usage.n_new_tokens) for t in pool.traces] == [("4", True, 11), ("5", False, 12)]
+    assert pool.judgements[0] == (Judgement("score", "prm", scores=(0.9, 0.8)),)
 
 
 def test_a_runs_traces_are_the_candidates_of_their_problems(tmp_path):
@@ -123,16 +131,15 @@ def test_a_runs_traces_are_the_candidates_of_their_problems(tmp_path):
     other = made_trace(1)
     append_jsonl(tmp_path / "traces.jsonl", [answered, other, replace(answered, id="again", answer="2"), fault])
     one, two = read_pools(tmp_path / "traces.jsonl")
-    assert [(c.answer, c.correct, c.n_new_tokens) for c in one.candidates] == [("1", True, 5), ("2", False, 5)]
-    assert [c.answer for c in two.candidates] == ["1"]
-    assert "Observation" in one.candidates[0].solution
-    assert one.version == 1
+    assert [(t.answer, t.correct, t.usage.n_new_tokens) for t in one.traces] == [("1", True, 5), ("2", False, 5)]
+    assert [t.answer for t in two.traces] == ["1"]
+    assert "Observation" in one.traces[0].solution
 
 
 def test_a_problem_of_which_nothing_came_is_still_one(tmp_path):
     lost = replace(made_trace(1), end=End.FAULT, answer=None, fault="lost")
     append_jsonl(tmp_path / "traces.jsonl", [made_trace(0), lost])
-    assert [len(p.candidates) for p in read_pools(tmp_path / "traces.jsonl")] == [1, 0]
+    assert [len(p.traces) for p in read_pools(tmp_path / "traces.jsonl")] == [1, 0]
 
 
 def test_a_mark_of_the_byte_order_is_no_text(tmp_path):
@@ -152,10 +159,10 @@ def test_kinds_of_verdicts_are_told_once(tmp_path):
 def test_the_model_solutions_of_gsm8k():
     found = read_pools(GSM8K)
     assert len(found) == 660
-    assert {len(p.candidates) for p in found} == {4}
-    assert [c.source for c in found[0].candidates][:2] == ["6b_finetuning", "6b_verification"]
+    assert {len(p.traces) for p in found} == {4}
+    assert [t.method for t in found[0].traces][:2] == ["6b_finetuning", "6b_verification"]
     assert found[0].problem.answer == "18"
-    assert found[0].candidates[0].answer == "26"
+    assert found[0].traces[0].answer == "26"
 
 
 @pytest.mark.parametrize(
@@ -203,3 +210,98 @@ def test_a_problem_may_not_come_twice_and_a_file_may_not_be_empty(tmp_path):
         read_pools(write(tmp_path / "c.jsonl", row), kind="essay")
     with pytest.raises(DataError, match="No such file"):
         read_pools(tmp_path / "gone.jsonl")
+
+
+# --- folders of former versions ---------------------------------------------------------------------------------------
+
+
+def former(folder: Path) -> tuple[list[Trace], list[Trace]]:
+    """A sampling folder as former versions left it: traces that were asked for, and traces of another problem.
+
+    One candidate was refused, one verifier has judged, one was stopped, and a score came with the candidates.
+    """
+    asked, spare = (Problem(i, f"{i} + 1?", "2", "math") for i in ("a", "b"))
+    traces = [Solution(f"So it is {n}.", str(n), n == 2, tokens=(3, n)).trace(asked, n, "small") for n in (1, 2)]
+    others = [Solution("So it is 2.", "2", True).trace(spare, 0, "small")]
+    write_jsonl(folder / "sampled.jsonl", [*reversed(traces), *others])
+    write_jsonl(folder / "sampled.key.jsonl", [{"key": "sampler"}])
+    judged = [Judgement("toolv", "code", (Verdict.TRUE,), n_new_tokens=5)] * 2
+    given = Judgement("score", "given", scores=(0.5,))
+    candidates = [
+        {"solution": "", "judgements": []},
+        {"solution": "So it is 1.", "answer": "1", "correct": False, "n_prompt_tokens": 3, "n_new_tokens": 1,
+         "judgements": [given, judged[0]]},
+        {"solution": "So it is 2.", "answer": "2", "correct": True, "n_prompt_tokens": 3, "n_new_tokens": 2,
+         "judgements": [given, judged[1]]},
+    ]  # fmt: skip
+    write_jsonl(folder / "candidates.jsonl", [
+        {"problem": asked, "candidates": candidates, "generator": "small", "version": 1}
+    ])  # fmt: skip
+    settings = {"name": "toolv", "role": "code", "model": {"model": "scripted", "replies": ""}}
+    for name in ("toolv", "stopped"):
+        head = {"key": f"{name}-key", "world": "w", "settings": {**settings, "name": name}}
+        lines = [
+            {"problem": "a", "candidate": i, "solution": digest(f"So it is {i}."), "checks": [{"reply": "Fine."}],
+             "judgement": {"judge": name, "role": "code", "verdicts": ["true"], "n_new_tokens": 5}}
+            for i in (1, 2)
+        ]  # fmt: skip
+        write_jsonl(folder / f"judge-{name}.jsonl", [head, *lines[: 2 if name == "toolv" else 1]])
+    parts = {"toolv": {"key": head_of(folder / "judge-toolv.jsonl"), "seconds": 4.0, "n": 2}}
+    (folder / "candidates.costs.json").write_text(json.dumps({"parts": parts, "seconds": {"toolv": 2.0}}))
+    return traces, others
+
+
+def head_of(journal: Path) -> str:
+    return hashlib.sha256(journal.read_bytes().splitlines()[0]).hexdigest()[:16]
+
+
+def test_a_former_folder_is_upgraded_once_and_nothing_is_lost(tmp_path):
+    traces, others = former(tmp_path)
+    before = read_pools(tmp_path / "candidates.jsonl")  # as it is, as a file
+    [pool] = read_pools(tmp_path / "traces.jsonl")
+    assert [(t.answer, t.correct, t.usage) for t in pool.traces] == [
+        (t.answer, t.correct, t.usage) for t in before[0].traces
+    ]
+    assert pool.judgements == before[0].judgements
+    assert pool.traces[1:] == tuple(traces)
+    assert pool.traces[0].refused
+    assert read_traces(tmp_path / "traces.spare.jsonl") == others
+    settings, lines = read_journal(tmp_path, "toolv")
+    assert (settings.role, len(lines), lines[0].checks[0].reply) == ("code", 2, "Fine.")
+    assert len(read_journal(tmp_path, "stopped")[1]) == 1
+    costs = json.loads((tmp_path / "traces.costs.json").read_text())
+    notes = read_object(tmp_path / "verifiers.json")
+    assert costs["parts"]["toolv"] == {"key": key_of(notes["toolv"]), "seconds": 4.0, "n": 2}
+    assert json.loads((tmp_path / "begun.json").read_text())["key"] == "sampler"
+    assert {f.name for f in tmp_path.iterdir()} == {
+        "begun.json", "candidates.jsonl.old-1", "judge-score.jsonl", "judge-stopped.jsonl", "judge-toolv.jsonl",
+        "traces.costs.json", "traces.jsonl", "traces.spare.jsonl", "verifiers.json",
+    }  # fmt: skip
+    kept = {f: f.read_bytes() for f in tmp_path.iterdir()}
+    assert read_pools(tmp_path / "traces.jsonl") == [pool]
+    assert {f: f.read_bytes() for f in tmp_path.iterdir()} == kept
+    with pytest.raises(DataError, match=r"candidates.jsonl: this file is now called traces.jsonl"):
+        read_pools(tmp_path / "candidates.jsonl")
+
+
+@pytest.mark.parametrize("stopped_at", ["judge-toolv.jsonl", "begun.json", "traces.costs.json", "traces.jsonl"])
+def test_an_upgrade_that_is_stopped_goes_on(stopped_at, tmp_path, monkeypatch):
+    import agentdistill.store as store
+
+    for name in ("whole", "cut"):
+        former(tmp_path / name)
+    whole = read_pools(tmp_path / "whole" / "traces.jsonl")
+    write = store.write_atomic
+
+    def full(path, data):
+        if path.name == stopped_at:
+            raise InfrastructureError("the disk is full")
+        write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write_atomic", full)
+        with pytest.raises(InfrastructureError):
+            read_pools(tmp_path / "cut" / "traces.jsonl")
+    assert read_pools(tmp_path / "cut" / "traces.jsonl") == whole
+    for file in (f for f in (tmp_path / "whole").iterdir() if "costs" not in f.name):
+        assert (tmp_path / "cut" / file.name).read_bytes() == file.read_bytes()

@@ -6,72 +6,78 @@ import json
 from pathlib import Path
 
 import pytest
+from made_pools import Solution, pool_of
+from small_run import files, write_inputs
 from tiny_models import save_checkpoint
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError, ModelError, RecipeError
+from agentdistill.pipeline.run import Run
+from agentdistill.pipeline.verifying import given, problems_of, summary, with_seed
+from agentdistill.recipe import load_recipe
 from agentdistill.report import write_report
 from agentdistill.types import Problem
-from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, rescore, write_pools
-from agentdistill.verify.models import resolved
+from agentdistill.verify import Judgement, Pool, Verdict, read_pools, rescore, write_pools
 from agentdistill.verify.page import markdown, reading
-from agentdistill.verify.recipe import load_verify_recipe
-from agentdistill.verify.runs import given, problems_of, summary, with_seed
+from agentdistill.verify.roles import resolved
 from agentdistill.verify.scores import Asked, Costs, curve
 
 RECIPE = """
 name = "whole"
-base = "{base}"
 
 [problems]
 test = "{problems}"
 train = "{problems}"
+contamination = "report"
 
-[generator]
+[verify]
+base = "{base}"
+
+[verify.generator]
 model = "scripted"
 replies = "6 * 7 = 42\\n\\nAnswer: 42"
 
-[sample]
+[verify.sample]
 n = 2
 n_train = 1
 
-[[others]]
+[[verify.others]]
 name = "rival"
 model = {{ model = "scripted", replies = "Answer: 41" }}
 
-[[verifiers]]
+[[verify.verifiers]]
 name = "teacher"
 role = "code"
 k = 1
 model = {{ model = "scripted", replies = "```python\\nprint(6 * 7 == 42)\\n```" }}
 
-[[verifiers]]
+[[verify.verifiers]]
 name = "toolv"
 role = "code"
 k = 1
 max_new_tokens = 4
 model = {{ model = "local", path = "role:toolv", device = "cpu" }}
 
-[[verifiers]]
+[[verify.verifiers]]
 name = "prm"
 role = "prm"
 model = {{ model = "local", path = "role:prm", device = "cpu" }}
 
-[[roles]]
+[[verify.roles]]
 name = "toolv"
 role = "code"
 teacher = "teacher"
-[roles.train]
+[verify.roles.train]
 epochs = 1
 lora_rank = 2
 max_length = 1024
 device = "cpu"
 threads = 1
 
-[[roles]]
+[[verify.roles]]
 name = "prm"
 role = "prm"
-[roles.train]
+[verify.roles.train]
 method = "full"
 epochs = 1
 max_length = 1024
@@ -98,11 +104,11 @@ def test_one_command_runs_everything_for_every_seed(recipe, tmp_path, capsys):
     assert "tool verifier × reward" in page.read_text()
     assert "| tool verifier × reward |" in page.with_suffix(".md").read_text()
     for folder in (runs / "whole", runs / "whole.seed-1"):
-        test = read_pools(folder / "test" / "candidates.jsonl")
-        assert [len(p.candidates) for p in test] == [2, 2]
-        assert [j.judge for j in test[0].candidates[0].judgements] == ["toolv", "prm"]
-        assert test[0].candidates[0].judgements[1].n_prompt_tokens > 0
-        assert [len(p.candidates) for p in read_pools(folder / "train" / "candidates.jsonl")] == [1, 1]
+        test = read_pools(folder / "test" / "traces.jsonl")
+        assert [len(p.traces) for p in test] == [2, 2]
+        assert [j.judge for j in test[0].judgements[0]] == ["toolv", "prm"]
+        assert test[0].judgements[0][1].n_prompt_tokens > 0
+        assert [len(p.traces) for p in read_pools(folder / "train" / "traces.jsonl")] == [1, 1]
     [told] = json.loads((runs / "whole" / "verify.json").read_text())["curves"]
     assert told["n_seeds"] == 2
     assert told["methods"]["majority"]["budgets"]["2"]["seeds"] == [0.5, 0.5]
@@ -112,13 +118,13 @@ def test_one_command_runs_everything_for_every_seed(recipe, tmp_path, capsys):
     assert (
         told["methods"]["weighted"]["budgets"]["2"]["cost"]["flops"] is None
     )  # nobody knows the scripted model's size
-    before = (runs / "whole" / "test" / "candidates.jsonl").read_bytes()
+    before = (runs / "whole" / "test" / "traces.jsonl").read_bytes()
     assert main(["verify", "run", str(recipe), "--runs", str(runs), "--seeds", "2"]) == 0  # all is there already
-    assert (runs / "whole" / "test" / "candidates.jsonl").read_bytes() == before
+    assert (runs / "whole" / "test" / "traces.jsonl").read_bytes() == before
     folders = [runs / "whole", runs / "whole.seed-1"]
     for folder, seconds in zip(folders, (1.0, 2.0), strict=True):
-        (folder / "test" / "candidates.costs.json").write_text(json.dumps({"seconds": {"toolv": seconds}}))
-    [told] = summary(load_verify_recipe(recipe), folders)
+        (folder / "test" / "traces.costs.json").write_text(json.dumps({"seconds": {"toolv": seconds}}))
+    [told] = summary([Run(load_recipe(recipe), folder) for folder in folders])
     assert told["stages"]["toolv"]["seconds"] == 1.5  # over all seeds, as the tokens are
 
 
@@ -129,41 +135,46 @@ def test_a_role_is_the_one_that_this_very_run_trained(recipe, tmp_path, capsys):
     assert resolved({"path": "role:toolv"}, tmp_path)["path"] == str(tmp_path / "roles" / "toolv")
     recipe.write_text(recipe.read_text().replace("role:prm", "role:prn"))
     with pytest.raises(RecipeError, match='unknown role "prn"; did you mean "prm"'):
-        load_verify_recipe(recipe)
+        load_recipe(recipe)
 
 
 def test_a_few_problems_are_of_every_family(tmp_path, recipe):
     import dataclasses
 
-    read = load_verify_recipe(recipe)
-    some = dataclasses.replace(
-        read, problems=dataclasses.replace(read.problems, test="tinyworld:test:5", limit_test=10)
-    )
-    found = problems_of(some, "test")
+    def run_of(limit: int | None) -> Run:
+        read = load_recipe(recipe)
+        problems = dataclasses.replace(read.problems, test="tinyworld:test:5")
+        verify = dataclasses.replace(read.verify, limit=limit)
+        return Run(dataclasses.replace(read, problems=problems, verify=verify), tmp_path / "a")
+
+    found = problems_of(run_of(10), "test")
     assert len(found) == 10
     assert len({p.family for p in found}) == 8
-    assert found == [p for p in problems_of(dataclasses.replace(read, problems=dataclasses.replace(
-        some.problems, limit_test=None)), "test") if p in found]  # fmt: skip
-    assert with_seed(some, tmp_path / "a", 0) == (some, tmp_path / "a")
-    other, folder = with_seed(some, tmp_path / "a", 3)
-    assert (other.seed, folder.name) == (3, "a.seed-3")
+    assert found == [p for p in problems_of(run_of(None), "test") if p in found]
+    some = run_of(10)
+    assert with_seed(some, 0) is some
+    other = with_seed(some, 3)
+    assert (other.recipe.seed, other.folder.name) == (3, "a.seed-3")
 
 
 def test_candidates_may_be_given(tmp_path):
     path = tmp_path / "given.toml"
     write_pools(tmp_path / "c.jsonl", SEEDS[0])
-    judge = '[[verifiers]]\nname = "sums"\nrole = "calculations"\n'
-    path.write_text(f'[candidates]\ntest = "{tmp_path / "c.jsonl"}"\n{judge}')
-    read = load_verify_recipe(path)
-    assert given(read, "test") == SEEDS[0]
-    assert given(read, "train") is None
-    path.write_text('[[verifiers]]\nname = "sums"\nrole = "calculations"\n')
+    judge = '[[verify.verifiers]]\nname = "sums"\nrole = "calculations"\n'
+    path.write_text(f'[verify.candidates]\ntest = "{tmp_path / "c.jsonl"}"\n{judge}')
+    run = Run(load_recipe(path), tmp_path / "given")
+    assert given(run, "test") == SEEDS[0]
+    assert given(run, "train") is None
+    path.write_text(judge)
     with pytest.raises(RecipeError, match=r"no \[problems\] table"):
-        load_verify_recipe(path)
+        load_recipe(path)
+    path.write_text(f'[problems]\ntest = "tinyworld:test:1"\n{judge}')
+    with pytest.raises(RecipeError, match=r"no \[verify.generator\] table"):
+        load_recipe(path)
 
 
 def pool(i: int, seed: int) -> Pool:
-    cs = []
+    found = []
     for k in range(4):
         right = (i + k + seed) % 3 == 0
         said = (
@@ -171,8 +182,8 @@ def pool(i: int, seed: int) -> Pool:
             Judgement("plain", "cot", (Verdict.TRUE,), n_prompt_tokens=5, n_new_tokens=10),
             Judgement("prm", "prm", scores=(0.5, 0.6), n_prompt_tokens=9),
         )
-        cs.append(Candidate("s", "1" if right else str(k + 2), right, "", 3, 20, said))
-    return Pool(Problem(f"p{i}", "q", "1", "math", f"f{i % 2}"), tuple(cs), "small")
+        found.append(Solution("s", "1" if right else str(k + 2), right, said, (3, 20)))
+    return pool_of(Problem(f"p{i}", "q", "1", "math", f"f{i % 2}"), found, "small")
 
 
 SEEDS = [[pool(i, seed) for i in range(8)] for seed in range(3)]
@@ -203,7 +214,7 @@ def test_a_prm_costs_what_it_reads():
 
 
 def test_a_page_says_what_it_shows():
-    rival = ([Pool(p.problem, (Candidate("s", "0", False),)) for p in SEEDS[0]], None)
+    rival = ([pool_of(p.problem, (Solution("s", "0", False),)) for p in SEEDS[0]], None)
     told = curve("c", SEEDS[0], Asked(n_resamples=20), Costs(), SEEDS[1:], {"large": rival})
     assert reading(told).startswith("With 4 candidates, tool verifier × reward reaches 100.0 %; +")
     assert "against large answering once" in reading(told)
@@ -241,3 +252,42 @@ def test_curves_in_a_run_are_a_section_of_its_report(tmp_path):
     (folder / "verify.json").write_text("{}")
     with pytest.raises(DataError, match="no curves of verification"):
         write(folder, Silent())
+
+
+VERIFY = """
+[verify.sample]
+n = 2
+max_new_tokens = 8
+
+[[verify.verifiers]]
+name = "sums"
+role = "calculations"
+
+[student]
+"""
+
+
+def test_a_run_verifies_what_its_student_answers(tmp_path, capsys):
+    inputs = write_inputs(tmp_path, n_train=4, n_test=2)
+    inputs.write_text(inputs.read_text().replace("[student]\n", VERIFY))
+    run = tmp_path / "runs" / "small"
+    assert main(["run", str(inputs), "--runs", str(run.parent)]) == 0
+    pools = read_pools(run / "test" / "traces.jsonl")
+    assert [[t.model for t in p.traces] for p in pools] == [[str(run / "train" / "base--cot-distill")] * 2] * 2
+    assert [[j.judge for j in said] for p in pools for said in p.judgements] == [["sums"]] * 4
+    assert '<a href="#verification">Verification</a>' in (run / "report.html").read_text()
+    before = files(run)
+    assert main(["run", str(inputs), "--runs", str(run.parent)]) == 0
+    assert files(run) == before
+    assert main(["show", str(run / "test" / "traces.jsonl")]) == 0
+
+
+def test_a_recipe_that_only_verifies_teaches_nobody(tmp_path, capsys):
+    path = tmp_path / "alone.toml"
+    problem = json.dumps({"question": "6 * 7?", "answer": "42"})
+    (tmp_path / "problems.jsonl").write_text(problem + "\n")
+    generator = '[verify.generator]\nmodel = "scripted"\nreplies = "Answer: 42"\n'
+    path.write_text(f'[problems]\ntest = "{tmp_path / "problems.jsonl"}"\n{generator}')
+    for verb in ("run", "collect"):
+        assert main([verb, str(path), "--runs", str(tmp_path / "runs")]) == 2
+        assert "no [student] to teach; to verify only: agentdistill verify run" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from made_pools import Solution, pool_of
 from tiny_models import save_checkpoint
 
 from agentdistill.errors import DataError, ModelError
@@ -14,21 +15,27 @@ from agentdistill.prompts import standard
 from agentdistill.store import digest
 from agentdistill.training import TrainSettings, train
 from agentdistill.types import Message, Problem, Request, Sampling, Source
-from agentdistill.verify import Candidate, Judgement, Pool, Verdict
-from agentdistill.verify.distil import lessons
-from agentdistill.verify.judging import Judged
-from agentdistill.verify.prm import Scored, load_local, load_scorer, marked, steps_of, train_prm
-from agentdistill.verify.recipe import RoleSettings
-from agentdistill.verify.types import Check
+from agentdistill.verify import Check, Judgement, Verdict
+from agentdistill.verify.pools import Judged
+from agentdistill.verify.roles import (
+    RoleSettings,
+    Scored,
+    lessons,
+    load_local,
+    load_scorer,
+    marked,
+    steps_of,
+    train_prm,
+)
 from agentdistill.verify.verifiers import VerifierSettings
 from tinyworld import prompts as tiny
 
 CODE = VerifierSettings(name="teacher", role="code", model={"model": "scripted", "replies": ""})
 RIGHT, WRONG = "6 * 7 = 42\n42 - 1 = 41", "6 * 7 = 40\n40 - 1 = 39"
 POOLS = [
-    Pool(
+    pool_of(
         Problem(f"p{i}", f"What is 6 times 7 less {i}?", "41", "math"),
-        (Candidate(RIGHT, "41", True), Candidate(WRONG, "39", False), Candidate(RIGHT, "41", True)),
+        (Solution(RIGHT, "41", True), Solution(WRONG, "39", False), Solution(RIGHT, "41", True)),
         "small",
     )
     for i in range(3)
@@ -37,9 +44,9 @@ POOLS = [
 
 def journal(*checks_by_candidate) -> list[Judged]:
     return [
-        Judged(p.id, i, digest(c.solution), Judgement("teacher", "code"), checks)
+        Judged(p.id, i, digest(t.solution), Judgement("teacher", "code"), checks)
         for p in POOLS
-        for i, (c, checks) in enumerate(zip(p.candidates, checks_by_candidate, strict=True))
+        for i, (t, checks) in enumerate(zip(p.traces, checks_by_candidate, strict=True))
     ]
 
 
@@ -122,7 +129,7 @@ def adapters(base, tmp_path_factory) -> dict[str, str]:
 
 def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
     from agentdistill.models import load_model
-    from agentdistill.verify.models import load_roles
+    from agentdistill.verify.roles import load_roles
 
     roles = load_roles(str(base), {"yes": adapters["yes"], "no": adapters["no"], "generator": None}, device="cpu")
     request = Request(tiny.check("genrm", "What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=6))
@@ -148,7 +155,7 @@ def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
 
 
 def test_judges_that_are_adapters_of_one_base_are_loaded_once(adapters, prm):
-    from agentdistill.verify.models import on_one_base
+    from agentdistill.verify.roles import on_one_base
 
     def judge(name: str, path: object, role: str = "genrm") -> VerifierSettings:
         return VerifierSettings(name=name, role=role, model={"model": "local", "path": str(path), "device": "cpu"})
@@ -164,7 +171,7 @@ def test_judges_that_are_adapters_of_one_base_are_loaded_once(adapters, prm):
 
 
 def test_weights_are_told_apart_by_what_is_in_them(adapters, base):
-    from agentdistill.verify.models import model_identity
+    from agentdistill.verify.roles import model_identity
 
     def table(path: object, **more: object) -> dict:
         return {"model": "local", "path": str(path), **more}
@@ -177,7 +184,7 @@ def test_weights_are_told_apart_by_what_is_in_them(adapters, base):
 
 
 def test_an_adapter_that_is_not_there_is_told(base, tmp_path):
-    from agentdistill.verify.models import load_roles
+    from agentdistill.verify.roles import load_roles
 
     with pytest.raises(ModelError, match="not an adapter folder"):
         load_roles(str(base), {"a": str(tmp_path)}, device="cpu")

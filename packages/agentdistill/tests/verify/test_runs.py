@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from made_pools import Solution, judged_by, pool_of
 from tiny_models import save_checkpoint
 
 from agentdistill.cli import main
@@ -17,14 +18,14 @@ from agentdistill.errors import RecipeError
 from agentdistill.loop import RolloutSettings, chain_of_thought
 from agentdistill.models.scripted import Scripted
 from agentdistill.prompts import load_prompt
+from agentdistill.recipe import load_recipe
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.types import Problem
-from agentdistill.verify import Candidate, Judgement, Pool, Verdict, read_pools, write_pools
-from agentdistill.verify.judging import Choosing, answer, explain
+from agentdistill.verify import Judgement, Pool, Verdict, read_pools, write_pools
+from agentdistill.verify.judging import Choosing, explain
 from agentdistill.verify.page import render
-from agentdistill.verify.recipe import load_verify_recipe
 from agentdistill.verify.scores import Asked, Costs, curve
-from agentdistill.verify.verifiers import Kit, VerifierSettings
+from agentdistill.verify.verifiers import Kit
 
 ROOT = Path(__file__).parents[4]
 GSM8K = ROOT.parent / "shared/data/math/gsm8k_model_solutions_first660.jsonl"
@@ -34,24 +35,24 @@ name = "small"
 [problems]
 test = "{problems}"
 
-[generator]
+[verify.generator]
 model = "scripted"
 replies = {{ "apples" = "2 + 3 = 5\\n\\nAnswer: 5", "pears" = "4 + 4 = 9\\n\\nAnswer: 9" }}
 
-[sample]
+[verify.sample]
 n = 3
 
-[[verifiers]]
+[[verify.verifiers]]
 name = "toolv"
 role = "code"
 k = 2
 model = {{ model = "scripted", replies = {{ "apples" = "```py\\nprint(2 + 3 == 5)\\n```", "pears" = "```py\\nprint(4 + 4 == 9)\\n```" }} }}
 
-[[verifiers]]
+[[verify.verifiers]]
 name = "sums"
 role = "calculations"
 
-[[verifiers]]
+[[verify.verifiers]]
 name = "reward"
 role = "genrm"
 k = 2
@@ -73,22 +74,27 @@ def run(capsys, *arguments: object) -> str:
     return capsys.readouterr().out
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """What lies in a folder, but for the time that it took."""
+    return {f.name: f.read_bytes() for f in folder.iterdir() if not f.name.endswith(".costs.json")}
+
+
 def test_a_recipe_from_problems_to_a_page(recipe, tmp_path, capsys):
     runs = ["--runs", tmp_path / "runs"]
     file = Path(run(capsys, "sample", recipe, *runs).strip())
-    assert [len(p.candidates) for p in read_pools(file)] == [3, 3]
-    assert [p.candidates[0].correct for p in read_pools(file)] == [True, False]
+    assert [len(p.traces) for p in read_pools(file)] == [3, 3]
+    assert [p.traces[0].correct for p in read_pools(file)] == [True, False]
     assert Path(run(capsys, "judge", recipe, *runs).strip()) == file
     judged = read_pools(file)
-    assert [[j.judge for j in c.judgements] for c in judged[0].candidates] == [["toolv", "sums", "reward"]] * 3
-    assert {c.judgement("toolv").verdicts for c in judged[0].candidates} == {(Verdict.TRUE,) * 2}
-    assert {c.judgement("toolv").verdicts for c in judged[1].candidates} == {(Verdict.FALSE,) * 2}
-    assert {c.judgement("sums").verdicts for c in judged[1].candidates} == {(Verdict.FALSE,)}
+    assert [[j.judge for j in said] for said in judged[0].judgements] == [["toolv", "sums", "reward"]] * 3
+    assert [j.verdicts for j in judged_by(judged[0], "toolv")] == [(Verdict.TRUE,) * 2] * 3
+    assert [j.verdicts for j in judged_by(judged[1], "toolv")] == [(Verdict.FALSE,) * 2] * 3
+    assert [j.verdicts for j in judged_by(judged[1], "sums")] == [(Verdict.FALSE,)] * 3
 
-    before = file.read_bytes()
+    before = contents(file.parent)
     run(capsys, "sample", recipe, *runs)  # nothing is sampled again, and what was judged stays
     run(capsys, "judge", recipe, *runs, "--verifier", "toolv")
-    assert file.read_bytes() == before
+    assert contents(file.parent) == before
 
     told = json.loads(run(capsys, "rescore", file, "--resamples", 50))
     assert told["methods"]["verifier-weighted"]["budgets"]["3"]["accuracy"] == 0.5
@@ -108,17 +114,17 @@ def test_what_another_model_said_is_set_aside(recipe, tmp_path, capsys):
     run(capsys, "sample", recipe, *runs)
     run(capsys, "judge", recipe, *runs)
     folder = tmp_path / "runs" / "small" / "test"
-    before = {name: (folder / name).read_bytes() for name in ("sampled.jsonl", "judge-reward.jsonl")}
+    before = {name: (folder / name).read_bytes() for name in ("traces.jsonl", "judge-reward.jsonl")}
     text = recipe.read_text()
     recipe.write_text(text.replace("Verification: Yes", "Verification: No").replace("2 + 3 = 5", "3 + 2 = 5"))
     run(capsys, "sample", recipe, *runs)
     run(capsys, "judge", recipe, *runs)
     assert {name: (folder / f"{name}.old-1").read_bytes() for name in before} == before
-    solutions = [c.solution for p in read_pools(folder / "candidates.jsonl") for c in p.candidates]
+    solutions = [t.solution for p in read_pools(folder / "traces.jsonl") for t in p.traces]
     assert any("3 + 2 = 5" in s for s in solutions)
     assert not any("2 + 3 = 5" in s for s in solutions)
     run(capsys, "sample", recipe, *runs)
-    assert not (folder / "sampled.jsonl.old-2").exists()
+    assert not (folder / "traces.jsonl.old-2").exists()
 
 
 def sums(n: int) -> list[Pool]:
@@ -126,7 +132,8 @@ def sums(n: int) -> list[Pool]:
     out = []
     for i in range(n):
         problem = Problem(f"sum-{i}", f"What is {i} + 100 + 7?", str(107 + i), "math", "sums")
-        out.append(Pool(problem, (Candidate(f"{i} + 100 + 7 = {107 + i + i % 2}", str(107 + i + i % 2), i % 2 == 0),)))
+        solution = Solution(f"{i} + 100 + 7 = {107 + i + i % 2}", str(107 + i + i % 2), i % 2 == 0)
+        out.append(pool_of(problem, [solution]))
     return out
 
 
@@ -143,29 +150,29 @@ def test_candidates_from_elsewhere_become_a_split(recipe, tmp_path, capsys):
         "sums",
     )
     file = Path(run(capsys, *arguments).strip())
-    assert file == tmp_path / "runs/small/toy/candidates.jsonl"
-    assert [p.candidates[0].judgement("sums").verdicts[0] for p in read_pools(file)] == ["true", "false"] * 2
-    before = file.read_bytes()
+    assert file == tmp_path / "runs/small/toy/traces.jsonl"
+    assert [judged_by(p, "sums")[0].verdicts[0] for p in read_pools(file)] == ["true", "false"] * 2
+    before = contents(file.parent)
     run(capsys, *arguments)
-    assert file.read_bytes() == before
+    assert contents(file.parent) == before
     write_pools(tmp_path / "toy.jsonl", sums(5))
     assert main(["verify", *map(str, arguments)]) == 2
     assert "holds other candidates" in capsys.readouterr().err
 
 
 def test_a_gold_answer_that_is_corrected_counts(recipe, tmp_path, capsys):
-    recipe.write_text(recipe.read_text() + '\n[[verifiers]]\nname = "oracle"\nrole = "gold"\n')
+    recipe.write_text(recipe.read_text() + '\n[[verify.verifiers]]\nname = "oracle"\nrole = "gold"\n')
     page = ["run", recipe, "--runs", tmp_path / "runs"]
     folder = tmp_path / "runs" / "small"
     run(capsys, *page)
-    assert [p.candidates[0].correct for p in read_pools(folder / "test/candidates.jsonl")] == [True, False]
+    assert [p.traces[0].correct for p in read_pools(folder / "test/traces.jsonl")] == [True, False]
     problems = tmp_path / "problems.jsonl"
     problems.write_text(problems.read_text().replace('"answer": "8"', '"answer": "9"'))
     run(capsys, *page)
-    now = read_pools(folder / "test/candidates.jsonl")
-    assert [(p.problem.answer, p.candidates[0].correct) for p in now] == [("5", True), ("9", True)]
-    assert [j.judge for j in now[1].candidates[0].judgements] == ["toolv", "sums", "reward", "oracle"]
-    assert now[1].candidates[0].judgement("oracle").verdicts == (Verdict.TRUE,)
+    now = read_pools(folder / "test/traces.jsonl")
+    assert [(p.problem.answer, p.traces[0].correct) for p in now] == [("5", True), ("9", True)]
+    assert [j.judge for j in now[1].judgements[0]] == ["toolv", "sums", "reward", "oracle"]
+    assert judged_by(now[1], "oracle")[0].verdicts == (Verdict.TRUE,)
     assert not (folder / "test/judge-reward.jsonl.old-1").exists()  # the solutions are the same
     [told] = json.loads((folder / "verify.json").read_text())["curves"]
     assert told["methods"]["majority"]["budgets"]["3"]["accuracy"] == 1.0
@@ -180,11 +187,11 @@ def test_what_changes_in_a_given_file_counts(recipe, tmp_path, capsys):
     row["candidates"][0] |= {"score": 0.7, "correct": False}
     file.write_text(json.dumps(row))
     [pool] = read_pools(Path(run(capsys, *judge).strip()))
-    assert [(j.judge, j.scores, j.verdicts) for j in pool.candidates[0].judgements] == [
+    assert [(j.judge, j.scores, j.verdicts) for j in pool.judgements[0]] == [
         ("score", (0.7,), ()),
         ("sums", (), (Verdict.TRUE,)),
     ]
-    assert pool.candidates[0].correct is False
+    assert pool.traces[0].correct is False
 
 
 def test_a_judge_that_the_recipe_no_longer_has_says_nothing(recipe, tmp_path, capsys):
@@ -193,7 +200,7 @@ def test_a_judge_that_the_recipe_no_longer_has_says_nothing(recipe, tmp_path, ca
     recipe.write_text(recipe.read_text().replace('name = "toolv"', 'name = "checker"').replace("4 + 4 == 9", "True"))
     run(capsys, *page)
     folder = tmp_path / "runs" / "small"
-    said = [j.judge for j in read_pools(folder / "test/candidates.jsonl")[0].candidates[0].judgements]
+    said = [j.judge for j in read_pools(folder / "test/traces.jsonl")[0].judgements[0]]
     assert said == ["sums", "reward", "checker"]
     [told] = json.loads((folder / "verify.json").read_text())["curves"]
     assert "checker" in told["verifiers"]
@@ -212,8 +219,10 @@ def test_a_judge_that_the_recipe_no_longer_has_says_nothing(recipe, tmp_path, ca
 def test_another_sandbox_corpus_or_prompt_judges_anew(change, changed, recipe, tmp_path, capsys):
     for name in ("corpus", "other"):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"title": name, "text": f"{name}: apples, pears"}) + "\n")
-    facts = '[[verifiers]]\nname = "facts"\nrole = "facts"\nk = 1\nmodel = { model = "scripted", replies = "" }\n'
-    recipe.write_text(f'{recipe.read_text()}{facts}\n[tools]\nsearch = "{tmp_path}/corpus.jsonl"\n')
+    facts = (
+        '[[verify.verifiers]]\nname = "facts"\nrole = "facts"\nk = 1\nmodel = { model = "scripted", replies = "" }\n'
+    )
+    recipe.write_text(f'{recipe.read_text()}{facts}\n\n[tools]\nsearch = "{tmp_path}/corpus.jsonl"\n')
     runs = [recipe, "--runs", tmp_path / "runs"]
     run(capsys, "sample", *runs)
     run(capsys, "judge", *runs)
@@ -228,7 +237,7 @@ def test_another_sandbox_corpus_or_prompt_judges_anew(change, changed, recipe, t
 def test_seconds_a_candidate_are_of_this_very_judge_and_of_all_its_parts(recipe, tmp_path, capsys):
     def judge():
         run(capsys, "judge", *runs, "--verifier", "reward")
-        return json.loads((folder / "candidates.costs.json").read_text())
+        return json.loads((folder / "traces.costs.json").read_text())
 
     runs = [recipe, "--runs", tmp_path / "runs"]
     folder = Path(run(capsys, "sample", *runs).strip()).parent
@@ -238,7 +247,7 @@ def test_seconds_a_candidate_are_of_this_very_judge_and_of_all_its_parts(recipe,
     assert first["seconds"]["reward"] == pytest.approx(part["seconds"] / 6)
     assert judge() == first  # nothing was left to do
     journal = folder / "judge-reward.jsonl"
-    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:5]))  # two are missing
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:4]))  # two are missing
     again = judge()["parts"]["reward"]
     assert (again["key"], again["n"]) == (part["key"], 8)
     assert again["seconds"] > part["seconds"]
@@ -254,21 +263,36 @@ def test_a_dry_run_has_a_folder_of_its_own(recipe, tmp_path, capsys):
     assert len(read_pools(Path(file))) == 1
 
 
+ROLE = "[[verify.roles]]\nname = 'x'\nrole = 'code'\n"
+OTHER = "[[verify.others]]\nname = 'x'\nmodel = { model = 'scripted', replies = '' }\n"
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (('role = "code"', 'role = "coder"'), "role"),
         (("k = 2\n", "k = 0\n"), "verifiers.k has to be at least 1"),
         (('name = "sums"', 'name = "toolv"'), "two verifiers have one name"),
-        (("[[verifiers]]", "[[judges]]"), "[[judges]] is now called [[verifiers]]"),
-        (("n = 3", "n = 3\ntemprature = 1.0"), 'unknown key "temprature" in [sample]; did you mean "temperature"?'),
-        (("n = 3", "n = 3\ntemperature = 0.0"), "n above 1 needs a temperature above 0"),
-        (("[generator]\nmodel", "[generator]\nmodle"), "unknown key"),
-        (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'y'\n\n[sample]"), 'unknown verifier "y"'),
-        (("[sample]", "[[roles]]\nname = 'x'\nrole = 'code'\nteacher = 'sums'\n\n[sample]"), "set base at the top"),
-        (("[sample]", "[policy]\nfiltered = 'later'\n\n[sample]"), 'unknown filtered "later"'),
+        (("[problems]", "judges = []\n[problems]"), "[[judges]] is now called [[verify.verifiers]]"),
+        (("[[verify.verifiers]]", "[[verifiers]]"), "[[verifiers]] is now called [[verify.verifiers]]"),
+        (("[verify.sample]", "[sample]"), "[sample] is now called [verify.sample]"),
+        (("[problems]", "base = 'x'\n[problems]"), "base is now a key of [verify]"),
+        (("[problems]", "[problems]\nfamilies = ['x']"), "families is now a key of [verify]"),
         (
-            ("[sample]", "[[others]]\nname='x'\ntemperature=0.8\nmodel={model='scripted', replies=''}\n\n[sample]"),
+            ("n = 3", "n = 3\ntemprature = 1.0"),
+            '"temprature" in [verify.sample]; did you mean "temperature"?',
+        ),
+        (("n = 3", "n = 3\ntemperature = 0.0"), "n above 1 needs a temperature above 0"),
+        (("[verify.generator]\nmodel", "[verify.generator]\nmodle"), "unknown key"),
+        (("[verify.sample]", f"{ROLE}teacher = 'y'\n\n[verify.sample]"), 'unknown verifier "y"'),
+        (("[verify.sample]", f"{ROLE}teacher = 'sums'\n\n[verify.sample]"), "set base in [verify]"),
+        (
+            ("[verify.sample]", "[[verify.roles]]\nname = 'x'\nrole = 'prm'\nbase = 'b'\n\n[verify.sample]"),
+            'all weights of a PRM are trained: method = "full"',
+        ),
+        (("[verify.sample]", "[verify.policy]\nfiltered = 'later'\n\n[verify.sample]"), 'unknown filtered "later"'),
+        (
+            ("[verify.sample]", f"{OTHER}temperature = 0.8\n\n[verify.sample]"),
             "who answers once answers greedily",
         ),
     ],
@@ -276,7 +300,7 @@ def test_a_dry_run_has_a_folder_of_its_own(recipe, tmp_path, capsys):
 def test_what_is_wrong_with_a_recipe_is_one_clear_line(recipe, change, words):
     recipe.write_text(recipe.read_text().replace(*change, 1))
     with pytest.raises(RecipeError) as caught:
-        load_verify_recipe(recipe)
+        load_recipe(recipe)
     assert str(caught.value).startswith(str(recipe))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -284,7 +308,7 @@ def test_what_is_wrong_with_a_recipe_is_one_clear_line(recipe, change, words):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes/verify").glob("*.toml")), ids=lambda p: p.name)
 def test_the_recipes_of_verification_can_be_read(path):
-    read = load_verify_recipe(path)
+    read = load_recipe(path).verify
     assert read.verifiers
     assert set(filter(None, (read.listen.verifier, read.listen.plain, read.listen.reward))) <= {
         j.name for j in read.verifiers
@@ -337,15 +361,15 @@ def test_real_solutions_are_scored_in_one_command(capsys):
 
 
 def pool(i: int, family: str) -> Pool:
-    cs = []
+    found = []
     for k in range(4):
         right = (i + k) % 3 == 0
         said = (
             Judgement("toolv", "code", (Verdict.TRUE if right else Verdict.FALSE,), n_prompt_tokens=5, n_new_tokens=10),
             Judgement("prm", "prm", scores=(0.5, 0.8 if right else 0.3), n_prompt_tokens=9, n_new_tokens=0),
         )
-        cs.append(Candidate("s", "1" if right else str(k + 2), right, "", 3, 20, said))
-    return Pool(Problem(f"p{i}", "q", "1", "math", family), tuple(cs), "small")
+        found.append(Solution("s", "1" if right else str(k + 2), right, said, (3, 20)))
+    return pool_of(Problem(f"p{i}", "q", "1", "math", family), found, "small")
 
 
 POOLS = [pool(i, f"f{i % 2}") for i in range(12)]
@@ -427,17 +451,15 @@ def test_several_trajectories_are_judged_and_one_wins():
     async def solve(model, name):
         return await chain_of_thought(model, problem, load_prompt("standard"), RolloutSettings(), trace_id=name)
 
-    settings = VerifierSettings(name="toolv", role="code", k=2, model={"model": "scripted", "replies": ""})
     with Environment() as environment:
-        kit = Kit(environment)
-        model = Scripted(reply, batch_size=1)
-        found = asyncio.run(answer(model, problem, solve, 4, settings, kit))
+        choosing = Choosing(4, Kit(environment))
+        found = asyncio.run(choosing.answer(Scripted(reply, batch_size=1), problem, solve, RolloutSettings(), 0))
     assert found.trace.answer == "42"
     assert found.choice.reason == "1 of 1 votes, 1 of 1 by weight"
     assert explain(found) == [
-        "  1. 41  [2 false; out]",
-        "  2. 41  [2 false; out]",
-        "* 3. 42  [2 true; weight 1]",
+        "  1. 41  [4 false; out]",
+        "  2. 41  [4 false; out]",
+        "* 3. 42  [4 true; weight 1]",
         "  4. no answer  [not judged; out]",
         "  chosen: 1 of 1 votes, 1 of 1 by weight",
     ]
@@ -489,16 +511,15 @@ def test_local_weights_sample_and_judge_the_same_after_a_kill(recipe, tmp_path, 
     runs = [recipe, "--runs", tmp_path / "runs"]
     file = Path(run(capsys, "sample", *runs).strip())
     sampled = file.read_bytes()
-    assert len({c.solution for p in read_pools(file) for c in p.candidates}) > 3  # every sample has a seed of its own
-    assert all(c.n_new_tokens > 0 and c.n_prompt_tokens > 0 for p in read_pools(file) for c in p.candidates)
+    traces = [t for p in read_pools(file) for t in p.traces]
+    assert len({t.solution for t in traces}) > 3  # every sample has a seed of its own
+    assert all(t.usage.n_new_tokens > 0 and t.usage.n_prompt_tokens > 0 for t in traces)
     run(capsys, "judge", *runs, "--verifier", "toolv")
-    judged = file.read_bytes()
+    judged = read_pools(file)
     assert json.loads(file.with_suffix(".costs.json").read_text())["n_parameters"]["toolv"] > 1000
 
-    for journal, stage, whole in (("sampled", "sample", sampled), ("judge-toolv", "judge", judged)):
-        path = file.with_name(f"{journal}.jsonl")
+    for path, stage in ((file, "sample"), (file.with_name("judge-toolv.jsonl"), "judge")):
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-        if stage == "sample":
-            file.unlink()
         run(capsys, stage, *runs, *(["--verifier", "toolv"] if stage == "judge" else []))
-        assert file.read_bytes() == whole
+        assert file.read_bytes() == sampled
+        assert read_pools(file) == judged

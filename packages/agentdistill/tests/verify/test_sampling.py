@@ -12,8 +12,8 @@ import pytest
 from agentdistill.errors import ModelError, RefusedError
 from agentdistill.prompts import load_prompt
 from agentdistill.types import Problem, Request, Sample, StopReason
-from agentdistill.verify.candidates import SampleSettings, sample_pools
-from agentdistill.verify.types import Pool
+from agentdistill.verify import Pool
+from agentdistill.verify.judging import SampleSettings, sample_pools
 
 
 class Sampler:
@@ -41,7 +41,12 @@ def sample(model: Sampler, words: Sequence[str], folder: Path, n: int = 2) -> li
     environment: Any = nullcontext
     model.asked.clear()
     return sample_pools(
-        problems, SampleSettings(n=n), load_prompt("tiny"), lambda: model, folder / "j.jsonl", environment=environment
+        problems,
+        SampleSettings(n=n),
+        load_prompt("tiny"),
+        lambda: model,
+        folder / "traces.jsonl",
+        environment=environment,
     )
 
 
@@ -49,10 +54,10 @@ def test_a_refused_question_leaves_the_others_their_candidates(tmp_path: Path) -
     model = Sampler()
     model.refuse = {"b"}
     pools = sample(model, "abc", tmp_path)
-    assert [[c.answer for c in p.candidates] for p in pools] == [["a", "a"], [None, None], ["c", "c"]]
+    assert [[t.answer for t in p.traces] for p in pools] == [["a", "a"], [None, None], ["c", "c"]]
     assert model.asked.count("b") == 2
     model.refuse = set()
-    assert [[c.answer for c in p.candidates] for p in sample(model, "abc", tmp_path)][1] == ["b", "b"]
+    assert [[t.answer for t in p.traces] for p in sample(model, "abc", tmp_path)][1] == ["b", "b"]
     assert model.asked == ["b", "b"]
 
 
@@ -68,5 +73,5 @@ def test_only_new_questions_and_new_candidates_are_sampled(tmp_path: Path) -> No
     sample(model, "ab", tmp_path)
     assert len(sample(model, "cab", tmp_path)) == 3
     assert model.asked == ["c", "c"]
-    assert [len(p.candidates) for p in sample(model, "ca", tmp_path, n=3)] == [3, 3]
+    assert [len(p.traces) for p in sample(model, "ca", tmp_path, n=3)] == [3, 3]
     assert sorted(model.asked) == ["a", "c"]

@@ -7,27 +7,27 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_pools import Solution, first, matrix_of, pool_of
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError
 from agentdistill.stats import wilson
 from agentdistill.types import Problem
-from agentdistill.verify import Candidate, Confusion, Judgement, Listen, Policy, Pool, Verdict, rescore, write_pools
-from agentdistill.verify.confusion import facts, of_verifier
+from agentdistill.verify import Confusion, Judgement, Listen, Policy, Pool, Verdict, rescore, write_pools
 from agentdistill.verify.page import markdown, reading, render, setting
-from agentdistill.verify.scores import Asked, Costs, curve, grouped, select_rows, strata
+from agentdistill.verify.scores import Asked, Costs, curve, grouped, matrix_facts, select_rows, strata
 from agentdistill.verify.select import find_verifiers
 
 T, F, E = Verdict.TRUE, Verdict.FALSE, Verdict.ERROR
 QUICK = Asked(n_resamples=100)
 
 
-def solved(correct: bool, *said: Judgement, answer: str | None = None) -> Candidate:
-    return Candidate("s", answer or ("1" if correct else "2"), correct, "", 3, 20, said)
+def solved(correct: bool, *said: Judgement, answer: str | None = None) -> Solution:
+    return Solution("s", answer or ("1" if correct else "2"), correct, said, (3, 20))
 
 
-def pool(i: int, *candidates: Candidate, family: str = "f", labels: tuple[tuple[str, str], ...] = ()) -> Pool:
-    return Pool(Problem(f"p{i}", f"q{i}", "1", "math", family, (), labels), candidates, "small")
+def pool(i: int, *solutions: Solution, family: str = "f", labels: tuple[tuple[str, str], ...] = ()) -> Pool:
+    return pool_of(Problem(f"p{i}", f"q{i}", "1", "math", family, (), labels), solutions, "small")
 
 
 def coded(*verdicts: Verdict) -> Judgement:
@@ -49,8 +49,8 @@ def test_a_reward_model_accepts_from_a_half_on_where_code_accepts_by_any():
     """One Yes of four is a reward of a quarter, and no acceptance; one program of four that passes is one."""
     said = (T, F, F, F)
     pools = [pool(0, solved(False, coded(*said), rewarded(*said)), solved(True, coded(T), rewarded(T, T, F, E)))]
-    assert of_verifier(pools, "toolv", Policy()) == Confusion(tp=1, fp=1)
-    assert of_verifier(pools, "reward", Policy()) == Confusion(tp=1, tn=1)
+    assert matrix_of(pools, "toolv", Policy()) == Confusion(tp=1, fp=1)
+    assert matrix_of(pools, "reward", Policy()) == Confusion(tp=1, tn=1)
 
 
 def test_verifier_and_reward_together_have_a_matrix():
@@ -76,22 +76,24 @@ def test_a_reward_that_only_ranks_has_no_matrix():
 @pytest.mark.parametrize(("missing", "matrix"), [("reject", Confusion(1, 1, 0, 1)), ("accept", Confusion(2, 0, 1, 0))])
 def test_a_matrix_counts_what_was_not_judged_as_the_filter_does(missing, matrix):
     pools = [pool(0, solved(True, coded(T)), solved(True), solved(False))]
-    assert of_verifier(pools, "toolv", Policy(missing=missing)) == matrix
+    assert matrix_of(pools, "toolv", Policy(missing=missing)) == matrix
 
 
 def test_p_and_q_have_intervals_over_problems():
     """Twenty problems of fifty candidates that are all judged alike are twenty observations, not a thousand."""
     alike = {f"p{i}": Confusion(tp=50) if i < 16 else Confusion(fn=50) for i in range(20)}
-    q = facts(alike)["q_accept_right"]
+    q = matrix_facts(alike)["q_accept_right"]
     over_candidates, over_problems = wilson(800, 1000), wilson(16, 20)
     assert q["estimate"] == 0.8
     assert q["high"] - q["low"] > 5 * (over_candidates.high - over_candidates.low)
     assert q["high"] - q["low"] == pytest.approx(over_problems.high - over_problems.low, abs=0.06)
-    perfect = facts({f"p{i}": Confusion(tp=50) for i in range(20)})["q_accept_right"]
+    perfect = matrix_facts({f"p{i}": Confusion(tp=50) for i in range(20)})["q_accept_right"]
     assert (perfect["estimate"], perfect["high"]) == (1.0, 1.0)
     assert perfect["low"] == pytest.approx(wilson(20, 20).low)
-    assert facts({"a": Confusion(tp=1)})["p_reject_wrong"] is None
-    single = facts({f"p{i}": Confusion(tp=1) if i < 2 else Confusion(fn=1) for i in range(100)})["q_accept_right"]
+    assert matrix_facts({"a": Confusion(tp=1)})["p_reject_wrong"] is None
+    single = matrix_facts({f"p{i}": Confusion(tp=1) if i < 2 else Confusion(fn=1) for i in range(100)})[
+        "q_accept_right"
+    ]
     assert (single["low"], single["high"]) == (wilson(2, 100).low, wilson(2, 100).high)
 
 
@@ -137,10 +139,10 @@ def test_it_is_said_over_how_many_problems_a_budget_is():
 
 
 def test_seeds_of_different_lengths_have_the_budgets_of_the_shorter():
-    told = rescore(UNEVEN[:1], QUICK, [[replace(UNEVEN[0], candidates=UNEVEN[0].candidates[:2])]])
+    told = rescore(UNEVEN[:1], QUICK, [[first(UNEVEN[0], 2)]])
     assert told["budgets"] == [1, 2]
     with pytest.raises(DataError, match="no problem has a candidate under every seed"):
-        rescore(UNEVEN[:1], QUICK, [[replace(UNEVEN[0], candidates=())]])
+        rescore(UNEVEN[:1], QUICK, [[first(UNEVEN[0], 0)]])
 
 
 # --- who is listened to -----------------------------------------------------------------------------------------------
@@ -227,8 +229,8 @@ def test_results_may_be_shown_by_a_label():
 def test_the_command_shows_by_level_and_says_where_its_page_is(tmp_path, capsys):
     folder = tmp_path / "pens" / "test"
     folder.mkdir(parents=True)
-    write_pools(folder / "candidates.jsonl", LEVELS)
-    file, page = str(folder / "candidates.jsonl"), tmp_path / "page.md"
+    write_pools(folder / "traces.jsonl", LEVELS)
+    file, page = str(folder / "traces.jsonl"), tmp_path / "page.md"
     assert main(["verify", "curve", file, "--by", "level", "--out", str(page), "--resamples", "20"]) == 0
     assert Path(capsys.readouterr().out.strip()) == page
     assert page.read_text().startswith("## pens · test\n")
@@ -242,7 +244,7 @@ def test_the_command_shows_by_level_and_says_where_its_page_is(tmp_path, capsys)
 
 def test_a_rival_has_a_place_on_the_axes_of_cost():
     judged = [pool(i, *(solved(k == i % 4, coded(T if k == i % 4 else F)) for k in range(4))) for i in range(8)]
-    answers = [replace(p, candidates=(Candidate("s", "1", True, "", 30, 50),)) for p in judged]
+    answers = [pool_of(p.problem, (Solution("s", "1", True, tokens=(30, 50)),)) for p in judged]
     told = curve("c", judged, QUICK, Costs({"generator": 100, "toolv": 100}), (), {"large": (answers, 1000)})
     assert told["rivals"]["large"]["cost"] == {"tokens": 50, "flops": 2 * 1000 * 80, "seconds": None}
     assert told["rivals"]["large"]["new_tokens"] == 50

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentdistill.verify import Confusion, confusion
-from agentdistill.verify.confusion import Outcome, chance_right
+from agentdistill.verify.scores import Outcome, chance_right
 
 # Per published verifier on MATH-500 x 64: counts, then accuracy, precision and recall as printed (arXiv 2504.04718).
 PUBLISHED = [
@@ -31,7 +31,7 @@ def test_a_matrix_is_counted_from_pairs_and_empty_ones_have_no_measures():
     assert confusion(pairs) == Confusion(tp=3, fn=1, fp=2, tn=4)
     assert confusion(pairs) + Confusion(tp=1) == Confusion(tp=4, fn=1, fp=2, tn=4)
     empty = Confusion()
-    assert [empty.accuracy, empty.precision, empty.recall, empty.f1, empty.specificity] == [None] * 5
+    assert [empty.accuracy, empty.precision, empty.recall, empty.f1] == [None] * 4
 
 
 def simulate(p: float, q: float, n: int, prior: float, n_trials: int) -> Outcome:

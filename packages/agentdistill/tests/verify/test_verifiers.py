@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
+from made_pools import Solution, first, judged_by, pool_of
 
 from agentdistill.environment import Environment
 from agentdistill.errors import InfrastructureError, ModelError, RecipeError, RefusedError, UserError
@@ -16,16 +17,27 @@ from agentdistill.loop import Policy as Asking
 from agentdistill.models.scripted import Scripted
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.sandbox import Limits
-from agentdistill.types import Problem, Sample, Sampling, StopReason
-from agentdistill.verify import Candidate, Listen, Policy, Pool, Verdict, read_pools, rescore, write_pools
+from agentdistill.types import Problem, Sample, Sampling, StopReason, Trace
+from agentdistill.verify import (
+    Check,
+    Judgement,
+    Listen,
+    Policy,
+    Pool,
+    Verdict,
+    read_pools,
+    rescore,
+    solved,
+    write_pools,
+)
 from agentdistill.verify.judging import judge_pools, read_journal
+from agentdistill.verify.pools import read_judged, read_object
 from agentdistill.verify.scores import Asked
 from agentdistill.verify.select import METHODS, ballots, find_verifiers, select
-from agentdistill.verify.types import Check
 from agentdistill.verify.verifiers import Kit, VerifierSettings, all_claims, load_verifier, said, yes
 
 PROBLEM = Problem("p", "What is 6 x 7?", "42", "math", "sums")
-CANDIDATE = Candidate("6 * 7 = 42\nAnswer: 42", "42", True)
+SOLUTION = Solution("6 * 7 = 42\nAnswer: 42", "42", True)
 TABLE = {"model": "scripted", "replies": ""}
 
 
@@ -54,7 +66,7 @@ def check(role: str, replies, kit: Kit, **settings) -> tuple[Check, ...]:
     own = VerifierSettings(name="j", role=role, model=TABLE, **settings)
     judge = load_verifier(own, kit)
     policy = Asking(Scripted(replies), 0, own.sampling)
-    return asyncio.run(judge.check(policy, PROBLEM, CANDIDATE))
+    return asyncio.run(judge.check(policy, PROBLEM, SOLUTION.trace(PROBLEM)))
 
 
 # What a verifier may write -> the kind of verdict.
@@ -162,8 +174,9 @@ def test_facts_are_held_against_what_a_search_for_them_finds():
     model = Scripted("Claim: Bonn is on the Danube -> contradicted\nVerification: is it correct (Yes/No)? Yes")
     settings = VerifierSettings(name="f", role="facts", model=TABLE, k=2, n_documents=1)
     judge = load_verifier(settings, Kit(retriever=build_retriever("bm25", passages)))
-    problem, candidate = Problem("b", "Where does Bonn lie?", "Rhine"), Candidate("Bonn lies on the Danube.", "Danube")
-    found = asyncio.run(judge.check(Asking(model, 0, settings.sampling), problem, candidate))
+    problem = Problem("b", "Where does Bonn lie?", "Rhine")
+    trace = solved(problem, "Bonn lies on the Danube.", "Danube")
+    found = asyncio.run(judge.check(Asking(model, 0, settings.sampling), problem, trace))
     assert [c.verdict for c in found] == [Verdict.FALSE] * 2
     assert found[0].documents == ("Bonn: Bonn lies on the Rhine.",)
     shown = model.requests[0].messages[1].content
@@ -253,8 +266,8 @@ def test_settings_that_make_no_sense_are_told(settings, words):
 # --- judging a file ---------------------------------------------------------------------------------------------------
 
 POOLS = [
-    Pool(PROBLEM, (CANDIDATE, Candidate("It is 41.", "41", False), Candidate("42", "42", True))),
-    Pool(replace(PROBLEM, id="q"), (Candidate("36?", "36", False), CANDIDATE)),
+    pool_of(PROBLEM, (SOLUTION, Solution("It is 41.", "41", False), Solution("42", "42", True))),
+    pool_of(replace(PROBLEM, id="q"), (Solution("36?", "36", False), SOLUTION)),
 ]
 
 
@@ -262,60 +275,64 @@ def judged(role, replies, tmp_path=None, pools=POOLS[:1], environment=None, seed
     from pathlib import Path
     from tempfile import mkdtemp
 
-    one = [replace(pools[0], candidates=pools[0].candidates[:1])] if tmp_path is None else pools
+    one = [first(pools[0], 1)] if tmp_path is None else pools
     own = VerifierSettings(name="j", role=role, model=TABLE, **settings)
-    journal = (tmp_path or Path(mkdtemp())) / "journal.jsonl"
-    return judge_pools(one, own, lambda: nullcontext(Kit(environment)), journal, lambda: Scripted(replies), seed=seed)
+    folder = tmp_path or Path(mkdtemp())
+    return judge_pools(one, own, lambda: nullcontext(Kit(environment)), folder, lambda: Scripted(replies), seed=seed)
+
+
+def verdicts(pools: list[Pool]) -> list[tuple[Verdict, ...]]:
+    return [j.verdicts for p in pools for j in judged_by(p, "j")]
 
 
 def test_judgements_are_kept_and_not_asked_for_again(tmp_path):
-    first = judged("cot", "Verification: Yes", tmp_path, POOLS, k=2)
-    assert all(c.judgements[0].verdicts == (Verdict.TRUE,) * 2 for p in first for c in p.candidates)
-    assert all(c.judgements[0].n_new_tokens == 4 for p in first for c in p.candidates)
+    before = judged("cot", "Verification: Yes", tmp_path, POOLS, k=2)
+    assert verdicts(before) == [(Verdict.TRUE,) * 2] * 5
+    assert all(j.n_new_tokens == 4 for p in before for j in judged_by(p, "j"))
     again = judged("cot", [], tmp_path, POOLS, k=2)  # a script without replies: nobody is asked
-    assert again == first
-    settings, lines = read_journal(tmp_path / "journal.jsonl")
+    assert again == before
+    settings, lines = read_journal(tmp_path, "j")
     assert (settings.name, settings.k, len(lines)) == ("j", 2, 5)
     assert [c.reply for c in lines[0].checks] == ["Verification: Yes"] * 2
     other = judged("cot", "Verification: No", tmp_path, POOLS, k=3)
-    assert all(c.judgements[0].verdicts == (Verdict.FALSE,) * 3 for p in other for c in p.candidates)
-    aside = tmp_path / "journal.jsonl.old-1"
-    assert read_journal(aside) == (settings, lines)  # nothing is lost
+    assert verdicts(other) == [(Verdict.FALSE,) * 3] * 5
+    aside = read_object(tmp_path / "verifiers.json")["j.old-1"]  # nothing is lost
+    assert VerifierSettings.of_kept(aside["settings"]) == settings
+    assert list(read_judged(tmp_path / "judge-j.jsonl.old-1").values()) == lines
     judged("cot", "Verification: No", tmp_path, POOLS, k=3, seed=1)
-    assert (tmp_path / "journal.jsonl.old-2").exists()
+    assert (tmp_path / "judge-j.jsonl.old-2").exists()
 
 
 def test_judgements_in_another_world_are_made_anew(tmp_path):
     def judge(replies, **world):
-        return judge_pools(POOLS, settings, nothing, journal, lambda: Scripted(replies), world=world)
+        return judge_pools(POOLS, settings, nothing, tmp_path, lambda: Scripted(replies), world=world)
 
-    settings, journal = VerifierSettings(name="j", role="cot", model=TABLE, k=1), tmp_path / "journal.jsonl"
-    first = judge("Verification: Yes", style="standard")
-    assert judge([], style="standard") == first
-    assert judge("Verification: No", style="tiny") != first
-    assert journal.with_name("journal.jsonl.old-1").exists()
-    head, *lines = journal.read_text().splitlines(keepends=True)
-    old = {k: v for k, v in json.loads(head).items() if k != "world"}
-    journal.write_text("".join([json.dumps(old) + "\n", *lines]))
-    assert judge([], style="tiny") != first  # from before the world was told: not asked again
+    settings = VerifierSettings(name="j", role="cot", model=TABLE, k=1)
+    before = judge("Verification: Yes", style="standard")
+    assert judge([], style="standard") == before
+    assert judge("Verification: No", style="tiny") != before
+    assert (tmp_path / "judge-j.jsonl.old-1").exists()
+    notes = read_object(tmp_path / "verifiers.json")
+    del notes["j"]["world"]
+    (tmp_path / "verifiers.json").write_text(json.dumps(notes))
+    assert judge([], style="tiny") != before  # from before the world was told: not asked again
 
 
 def test_a_judge_takes_the_place_of_its_own_earlier_word(tmp_path):
-    first = judged("cot", "Verification: Yes", tmp_path, POOLS, k=1)
-    second = judge_pools(
-        first, VerifierSettings(name="gold", role="gold"), nothing, tmp_path / "gold.jsonl", lambda: Scripted("")
-    )
-    assert [j.judge for j in second[0].candidates[0].judgements] == ["j", "gold"]
-    assert [c.judgement("gold").verdicts[0] for c in second[0].candidates] == ["true", "false", "true"]
-    write_pools(tmp_path / "judged.jsonl", second)
-    assert read_pools(tmp_path / "judged.jsonl") == second
+    once = judged("cot", "Verification: Yes", tmp_path, POOLS, k=1)
+    twice = judge_pools(once, VerifierSettings(name="gold", role="gold"), nothing, tmp_path, lambda: Scripted(""))
+    assert [j.judge for j in twice[0].judgements[0]] == ["j", "gold"]
+    assert [j.verdicts[0] for j in judged_by(twice[0], "gold")] == ["true", "false", "true"]
+    for folder in (tmp_path, tmp_path / "elsewhere"):
+        write_pools(folder / "traces.jsonl", twice)
+        assert read_pools(folder / "traces.jsonl") == twice
 
 
 def test_a_run_that_was_cut_short_goes_on(tmp_path):
-    journal = tmp_path / "journal.jsonl"
+    journal = tmp_path / "judge-j.jsonl"
     whole = judged("cot", "Verification: Yes", tmp_path, POOLS, k=1)
     lines = journal.read_text().splitlines(keepends=True)
-    journal.write_text("".join(lines[:3]) + lines[3][:20])  # killed in the middle of a line
+    journal.write_text("".join(lines[:2]) + lines[2][:20])  # killed in the middle of a line
     asked = []
 
     def reply(request):
@@ -335,12 +352,12 @@ def test_a_fault_of_the_world_is_no_verdict(tmp_path):
         return InfrastructureError("down") if len(calls) == 2 else "Verification: No"
 
     found = judged("cot", shaky, tmp_path, POOLS, k=1)
-    assert {c.judgements[0].verdicts for p in found for c in p.candidates} == {(Verdict.FALSE,)}
+    assert verdicts(found) == [(Verdict.FALSE,)] * 5
     assert len(calls) == 6
     (tmp_path / "other").mkdir()
     broken = judged_or_fault(tmp_path / "other")
     assert "down" in broken
-    assert len(read_journal(tmp_path / "other" / "journal.jsonl")[1]) == 4
+    assert len(read_journal(tmp_path / "other", "j")[1]) == 4
 
 
 def test_a_refused_candidate_is_left_unjudged_and_asked_for_by_the_next_call(tmp_path):
@@ -351,16 +368,15 @@ def test_a_refused_candidate_is_left_unjudged_and_asked_for_by_the_next_call(tmp
         return RefusedError("content filter") if "36?" in request.messages[1].content else "Verification: No"
 
     found = judged("cot", reply, tmp_path, POOLS, k=1)
-    verdicts = [[j.verdicts for j in c.judgements] for p in found for c in p.candidates]
-    assert sorted(map(len, verdicts)) == [0, 1, 1, 1, 1]
+    assert sorted(len(said) for p in found for said in p.judgements) == [0, 1, 1, 1, 1]
     assert len(asked) == 5  # a server that refuses a conversation refuses it again
-    assert len(read_journal(tmp_path / "journal.jsonl")[1]) == 4
+    assert len(read_journal(tmp_path, "j")[1]) == 4
     again = judged("cot", "Verification: Yes", tmp_path, POOLS, k=1)
-    assert [j.verdicts for p in again for c in p.candidates for j in c.judgements].count((Verdict.TRUE,)) == 1
+    assert verdicts(again).count((Verdict.TRUE,)) == 1
 
 
 def test_where_every_candidate_is_refused_the_refusal_is_told(tmp_path):
-    with pytest.raises(ModelError, match="bad temperature; every candidate so far was refused"):
+    with pytest.raises(ModelError, match="bad temperature; every question so far was refused, 0 of 5 judgements"):
         judged("cot", lambda request: RefusedError("bad temperature"), tmp_path, POOLS, k=1)
 
 
@@ -392,19 +408,13 @@ def test_a_useless_verifier_changes_kinds_of_verdicts_and_nothing_else(reply, ki
 
     What asks it falls back to the reward alone, and says so.
     """
-    scored = [replace(p, candidates=tuple(replace(c, judgements=good(c)) for c in p.candidates)) for p in POOLS]
+    scored = [replace(p, judgements=tuple(good(t) for t in p.traces)) for p in POOLS]
     before = rescore(scored, Asked(n_resamples=100))
     settings = VerifierSettings(name="useless", role="code", model=TABLE, k=2)
     with Environment(limits=Limits(wall_s=0.5, memory_mb=256, output_chars=2000)) as environment:
-        after = judge_pools(
-            scored, settings, lambda: nullcontext(Kit(environment)), tmp_path / "journal.jsonl", lambda: Scripted(reply)
-        )
-    stripped = [
-        replace(p, candidates=tuple(replace(c, judgements=c.judgements[:1]) for c in p.candidates)) for p in after
-    ]
-    assert stripped == scored
-    verdicts = {c.judgement("useless").verdicts for p in after for c in p.candidates}
-    assert verdicts == {(kind, kind)}
+        after = judge_pools(scored, settings, lambda: nullcontext(Kit(environment)), tmp_path, lambda: Scripted(reply))
+    assert [replace(p, judgements=tuple(said[:1] for said in p.judgements)) for p in after] == scored
+    assert {j.verdicts for p in after for j in judged_by(p, "useless")} == {(kind, kind)}
     told = rescore(after, Asked(listen=Listen(verifier="useless"), n_resamples=100))
     assert told["verifiers"]["useless"]["kinds"] == {
         **{v.value: 10 * (v is kind) for v in Verdict},
@@ -424,7 +434,5 @@ def test_a_useless_verifier_changes_kinds_of_verdicts_and_nothing_else(reply, ki
     json.dumps(told)
 
 
-def good(c: Candidate):
-    from agentdistill.verify import Judgement
-
-    return (Judgement("reward", "genrm", scores=(0.9 if c.correct else 0.2,)),)
+def good(trace: Trace) -> tuple[Judgement, ...]:
+    return (Judgement("reward", "genrm", scores=(0.9 if trace.correct else 0.2,)),)

@@ -28,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _add_stage(parser: argparse.ArgumentParser, command: str) -> None:
-    parser.add_argument("recipe", type=Path, help="a recipe of verification, such as recipes/verify/gsm8k.toml")
+    parser.add_argument("recipe", type=Path, help="a recipe with a [verify] table, such as recipes/verify/gsm8k.toml")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="where runs are kept (runs/)")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N problems, in a run of its own")
     if command == "run":
@@ -52,39 +52,42 @@ def _stage(args: argparse.Namespace) -> int:
     """Run the stage and print where its result lies."""
     import dataclasses
 
+    from agentdistill.pipeline import verifying
+    from agentdistill.pipeline.run import Run
     from agentdistill.progress import Terminal
+    from agentdistill.recipe import load_recipe
     from agentdistill.store import json_text, locked, write_json
-    from agentdistill.verify import runs
-    from agentdistill.verify.candidates import read_pools
-    from agentdistill.verify.recipe import load_verify_recipe
+    from agentdistill.verify import read_pools
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    recipe = load_verify_recipe(args.recipe)
-    folder = args.runs / recipe.name
+    recipe = load_recipe(args.recipe)
+    folder, settings = args.runs / recipe.name, verifying.verify_of(Run(recipe, args.runs))
     if args.limit is not None:
         if args.limit < 1:
             raise UserError("--limit has to be at least 1")
-        some = dataclasses.replace(recipe.problems, limit_test=args.limit, limit_train=args.limit)
-        recipe, folder = dataclasses.replace(recipe, problems=some), args.runs / f"{recipe.name}.first-{args.limit}"
+        recipe = dataclasses.replace(recipe, verify=dataclasses.replace(settings, limit=args.limit))
+        folder = args.runs / f"{recipe.name}.first-{args.limit}"
+    run = Run(recipe, folder)
     if getattr(args, "seed", None) is not None:
-        recipe, folder = runs.with_seed(recipe, folder, args.seed)
+        run = verifying.with_seed(run, args.seed)
+    folder = run.folder
     with locked(folder / ".lock", folder), Terminal() as progress:
-        write_json(folder / "verify-recipe.json", dataclasses.asdict(recipe))  # an agent run may share the folder
+        write_json(folder / "verify-recipe.json", dataclasses.asdict(run.recipe))  # an agent run may share the folder
         if args.command == "run":
             if args.seeds < 1:
                 raise UserError("--seeds has to be at least 1")
-            print(runs.run_all(recipe, folder, args.seeds, progress))
+            print(verifying.verify(run, progress, args.seeds))
             return 0
         given = getattr(args, "candidates", None)
         split = args.split if given is None else given.stem
         if given is not None:
-            runs.bring_in(folder, split, read_pools(given))
+            verifying.bring_in(folder, split, read_pools(given))
         if args.command == "sample":
-            print(runs.sample(recipe, folder, split, progress))
+            print(verifying.sample(run, split, progress))
         elif args.command == "judge":
-            print(runs.judge(recipe, folder, split, progress, args.verifier))
+            print(verifying.judge(run, split, progress, args.verifier))
         else:
-            print(json_text(runs.train(recipe, folder, progress, args.role, split)), end="")
+            print(json_text(verifying.train(run, progress, args.role, split)), end="")
     return 0
 
 
@@ -123,7 +126,7 @@ def _asked(args: argparse.Namespace) -> Asked:
 
 def _read(path: Path, args: argparse.Namespace) -> list[Pool]:
     from agentdistill.verify import read_pools
-    from agentdistill.verify.calculations import with_calculations
+    from agentdistill.verify.verifiers import with_calculations
 
     if args.limit is not None and args.limit < 1:
         raise UserError("--limit has to be at least 1")
@@ -169,7 +172,7 @@ def _curve(args: argparse.Namespace) -> int:
 
 def _theory(args: argparse.Namespace) -> int:
     from agentdistill.store import json_text
-    from agentdistill.verify.confusion import chance_right
+    from agentdistill.verify.scores import chance_right
 
     rows = []
     try:
@@ -187,7 +190,7 @@ def _name(path: Path, others: Sequence[Path]) -> str:
     """What a file is called on the page: its own name, or its folder's where several, or those of all runs, have that
     name."""
     run = [part for part in path.parent.parts[-2:] if part.strip("./")]
-    if path.stem == "candidates" and run:
+    if path.stem in ("traces", "candidates") and run:
         return " · ".join(run)
     return path.stem if sum(p.stem == path.stem for p in others) == 1 else str(path.parent)
 

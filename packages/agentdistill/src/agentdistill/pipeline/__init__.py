@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from agentdistill import __version__, report
 from agentdistill.batching import RaySettings
-from agentdistill.errors import DataError, InfrastructureError
+from agentdistill.errors import DataError, InfrastructureError, RecipeError
 from agentdistill.methods import Method, method
 from agentdistill.models.chat import read_template
 from agentdistill.models.weights import check_base
@@ -32,7 +32,7 @@ from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
 from agentdistill.recipe import Recipe, StudentSettings
 from agentdistill.store import digest, file_digest, locked, sweep, write_atomic
 
-STAGES = ("collect", "filter", "train", "evaluate", "report")
+STAGES = ("collect", "filter", "train", "evaluate", "verify", "report")
 _SHOWN = 5
 
 
@@ -51,6 +51,8 @@ def run_recipe(recipe: Recipe, folder: Path, progress: Progress | None = None, u
     InfrastructureError where the world failed; what was done is kept and the same call goes on from there.
     """
     progress = progress or Silent()
+    if not recipe.students:
+        raise RecipeError(f"{recipe.name}: no [student] to train; to verify only: agentdistill verify run RECIPE")
     run = Run(recipe, folder)
     _check(run, progress)  # bad input is found before anything is spent
     with locked(folder / ".lock", folder):
@@ -120,6 +122,8 @@ def steps(run: Run, stage: str) -> Iterator[list[StagePart]]:
         yield [StagePart("train", (*t, None)) for t in found]
     elif stage == "evaluate":
         yield [StagePart("evaluate", (job,)) for job in jobs(run)] if run.problems("test") else []
+    elif stage == "verify":
+        yield [] if run.recipe.verify is None else [StagePart("verify", ())]
     else:
         yield [StagePart("report", ())]
 
@@ -160,6 +164,12 @@ def _evaluate(run: Run, progress: Progress, job: Any) -> None:
     evaluate(run, job, progress)
 
 
+def _verify(run: Run, progress: Progress) -> None:
+    from agentdistill.pipeline.verifying import verify
+
+    verify(run, progress)
+
+
 def _report(run: Run, progress: Progress) -> None:
     write_report(run.folder, progress)
 
@@ -171,6 +181,7 @@ _WORK: dict[str, Callable[..., None]] = {
     "sample": _sample,
     "filter_round": _filter_round,
     "evaluate": _evaluate,
+    "verify": _verify,
     "report": _report,
 }
 
@@ -178,6 +189,8 @@ _WORK: dict[str, Callable[..., None]] = {
 def _is_done(run: Run, part: StagePart) -> bool:
     from agentdistill.pipeline import collect, evaluating, filtering, training
 
+    if part.work == "verify":
+        return False  # its parts see for themselves what is missing
     if part.work == "report":
         return is_reported(run.folder)
     folder_of: dict[str, Callable[..., StageFolder]] = {

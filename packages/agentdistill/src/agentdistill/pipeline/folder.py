@@ -7,7 +7,6 @@ Collection and evaluation run their episodes by :func:`run_rollouts`, which goes
 
 from __future__ import annotations
 
-import asyncio
 import json
 import platform
 import re
@@ -22,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill import __version__, scorers
-from agentdistill.batching import OpenWork, RaySettings, hire
-from agentdistill.errors import AgentDistillError, InfrastructureError, ModelError
-from agentdistill.progress import Progress, Task
+from agentdistill.batching import OpenWork, RaySettings
+from agentdistill.batching.resume import fault_of, run_missing
+from agentdistill.progress import Progress
 from agentdistill.store import (
     append_jsonl,
     digest,
@@ -214,9 +213,13 @@ def run_rollouts(
         task = progress.task(folder.stage, what, len(ids))
         tally = Tally(done.values())
         task.advance(len(done), str(tally))
-        if len(done) < len(ids):
-            asyncio.run(_run_missing(ids, done, partial, open_work, ray, task, tally))
-        traces = [done[i] for i in ids]
+
+        def tell(trace: Trace, before: Trace | None) -> None:
+            tally.count(trace, before)
+            task.advance(int(before is None), str(tally))
+
+        faults = run_missing(ids, done, partial, open_work, fault_of, tell, ray=ray)
+        traces = [done[i] if i in done else faults[i] for i in ids]
         write_jsonl(folder.path / TRACES, traces)
         partial.unlink(missing_ok=True)
         folder.finish({**(about or {}), **facts(traces)}, time.monotonic() - started)
@@ -244,77 +247,6 @@ def _reopen(
         done |= {t.id: t for t in over}
         progress.say(f"{path}: {len(over)} of {len(asked)} trajectories were collected before and are taken over")
     return done
-
-
-async def _run_missing(
-    ids: Sequence[str],
-    done: dict[str, Trace],
-    partial: Path,
-    open_work: OpenWork[Trace],
-    ray: RaySettings | None,
-    task: Task,
-    tally: Tally,
-) -> None:
-    async with hire(open_work, ray) as crew:
-        for _ in range(2):  # faults get one more try before the stage ends
-            breaker = _Breaker(limit=max(8, crew.batch_size), n_planned=len(ids))
-            missing = {at for at, i in enumerate(ids) if i not in done or _is_passing(done[i])}
-
-            def keep(
-                results: Sequence[tuple[int, Trace]], missing: set[int] = missing, breaker: _Breaker = breaker
-            ) -> None:
-                new = [t for at, t in results if at in missing]  # others ran again only to keep their batch the same
-                append_jsonl(partial, [t for t in new if t.end is not End.FAULT])
-                for trace in new:
-                    before = done.get(trace.id)
-                    done[trace.id] = trace
-                    tally.count(trace, before)
-                    task.advance(int(before is None), str(tally))
-                    breaker.saw(trace, tally)
-
-            if missing:
-                await crew.run(missing, keep)
-        breaker.check_any(done.values(), tally)
-
-
-def _is_passing(trace: Trace) -> bool:
-    """Whether another try may well end otherwise. A server that refuses a conversation will refuse it again."""
-    return trace.end is End.FAULT and not trace.refused
-
-
-class _Breaker:
-    """Gives up when nothing but faults comes back.
-
-    Faults of the world count in a row: a server that is gone is waited for each time. A refused conversation is asked
-    once and costs nothing, so refusals count only while nothing at all was answered, and for long.
-    """
-
-    def __init__(self, limit: int, n_planned: int) -> None:
-        self._limit, self._n_planned, self._in_a_row, self._n_refused = limit, n_planned, 0, 0
-
-    def saw(self, trace: Trace, tally: Tally) -> None:
-        """Raise where this is one fault too many."""
-        if trace.refused:
-            self._n_refused += 1
-        else:
-            self._in_a_row = self._in_a_row + 1 if trace.end is End.FAULT else 0
-        if self._in_a_row >= self._limit or (self._n_refused >= _MANY_REFUSED and tally.n == tally.n_faults):
-            raise self._error(trace, tally)
-
-    def check_any(self, traces: Iterable[Trace], tally: Tally) -> None:
-        """Raise where every trace is a fault."""
-        seen = list(traces)
-        if seen and tally.n == tally.n_faults:
-            raise self._error(next((t for t in seen if not t.refused), seen[0]), tally)
-
-    def _error(self, trace: Trace, tally: Tally) -> AgentDistillError:
-        saved = f"{tally.n - tally.n_faults} of {self._n_planned} trajectories are saved"
-        if trace.refused:
-            return ModelError(f"{trace.fault}; every question so far was refused, {saved}")
-        return InfrastructureError(f"{trace.fault}; {saved}, run the same command to go on")
-
-
-_MANY_REFUSED = 100
 
 
 def facts(traces: Sequence[Trace]) -> dict[str, object]:

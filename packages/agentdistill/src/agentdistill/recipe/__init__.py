@@ -21,6 +21,9 @@ from agentdistill.errors import RecipeError, UserError
 from agentdistill.filters import DEFAULT
 from agentdistill.methods import COLLECTIONS, NAMES, method
 from agentdistill.readers import find_reader
+from agentdistill.recipe._verification import OtherGenerator as OtherGenerator
+from agentdistill.recipe._verification import VerifySettings as VerifySettings
+from agentdistill.recipe._verification import check_verify, refuse_former
 from agentdistill.recipe.toml import RecipeText, build, check_call
 from agentdistill.registry import unknown
 from agentdistill.retrieval import builder, check_settings, is_remote
@@ -176,7 +179,8 @@ class Recipe:
     prompt template.
 
     ``examples`` is a file of worked examples that models which were not trained are shown in their prompts.
-    ``executor`` says who runs the episodes: this machine's processes, or the workers of ``ray``.
+    ``executor`` says who runs the episodes: this machine's processes, or the workers of ``ray``. A recipe that only
+    verifies has no students.
     """
 
     name: str
@@ -192,6 +196,7 @@ class Recipe:
     evaluate: EvaluateSettings = EvaluateSettings()
     rounds: RoundsSettings | None = None
     on_policy: OnPolicySettings = OnPolicySettings()
+    verify: VerifySettings | None = None
     prompt: str = "standard"
     examples: str | None = None
     seed: int = 0
@@ -325,6 +330,7 @@ def _without_none(value: Any) -> Any:
 
 def _recipe(data: dict[str, Any], source: RecipeText) -> Recipe:
     data = {"name": source.path.stem, **data}
+    refuse_former(data, source)
     if "student" in data:
         if "students" in data:
             raise source.error("give either [student] or [[students]], not both", "students")
@@ -365,12 +371,18 @@ def _own_training(student: Any, shared: dict[str, dict[str, Any]]) -> Any:
 
 
 def _spare(data: dict[str, Any]) -> None:
-    """With trajectories of others, a recipe needs neither a teacher nor questions to ask it."""
-    collect = data.get("collect")
-    if isinstance(collect, dict) and collect.get("trajectories"):
+    """With trajectories of others, or only to verify, a recipe needs neither a teacher nor questions to ask it."""
+    collect, verify = data.get("collect"), data.get("verify")
+    given = isinstance(collect, dict) and collect.get("trajectories")
+    alone = isinstance(verify, dict) and "students" not in data
+    if given or alone:
         data.setdefault("teacher", {"model": "scripted", "replies": ""})
-        if isinstance(data.setdefault("problems", {}), dict):
+        if given or (isinstance(verify, dict) and "candidates" in verify):
+            data.setdefault("problems", {})
+        if isinstance(data.get("problems"), dict):
             data["problems"] = {"train": "", **data["problems"]}
+    if alone:
+        data["students"] = []
 
 
 def _teacher(table: dict[str, Any], source: RecipeText) -> dict[str, Any]:
@@ -406,6 +418,9 @@ def _check(recipe: Recipe, source: RecipeText) -> None:
         if method(name).distilled:
             raise source.error(f'"{name}" is for students: the teacher is not trained', "evaluate", "teacher")
     _check_on_policy(recipe, source)
+    if recipe.verify is not None:
+        loops = {method(m).loop for s in recipe.students for m in s.methods if method(m).distilled}
+        check_verify(recipe.verify, recipe.prompt, recipe.verify.sample.loop in loops, source)
     if recipe.n_rounds > 1 and not recipe.problems.train:
         why = "later rounds sample on problems: name them as train in [problems]"
         raise source.error(why, "rounds", "n")
@@ -486,6 +501,8 @@ def _check_name(name: str, source: RecipeText, table: str) -> None:
 
 def _check_students(recipe: Recipe, source: RecipeText) -> None:
     if not recipe.students:
+        if recipe.verify is not None:
+            return
         raise source.error("no student to train", "", "students")
     for i, student in enumerate(recipe.students):
         _check_name(student_name(student), source, f"students#{i}")

@@ -22,6 +22,8 @@ _OTHER_NAMES = {"students": "student", "train_cot": "train.cot"}
 """Tables that may be written in another way than the settings name them."""
 _RENAMED = {"style": "prompt"}
 """Former keys, and what they are called now."""
+_LISTS = ("students", "verify.others", "verify.verifiers", "verify.roles")
+"""Tables of which there may be several."""
 
 
 class RecipeText:
@@ -40,17 +42,17 @@ class RecipeText:
 
     def shown(self, table: str) -> str:
         """The table's header as the recipe writes it."""
-        name = table.partition("#")[0]
+        name = re.sub(r"#\d+", "", table)
         other = _OTHER_NAMES.get(name, name)
         name = other if any(h == other for _, h in self._headers()) else name
-        return f"[[{name}]]" if "#" in table and name == "students" else f"[{name}]"
+        return f"[[{name}]]" if re.search(r"#\d+$", table) and name in _LISTS else f"[{name}]"
 
     def _headers(self) -> list[tuple[int, str]]:
         found = ((n, re.match(r"\s*\[+\s*([\w.\-\"]+)\s*\]+", line)) for n, line in enumerate(self._lines, 1))
         return [(n, m.group(1).replace('"', "")) for n, m in found if m]
 
     def _line(self, table: str, key: str) -> int | None:
-        name, _, place = table.partition("#")
+        name, (place, *_) = re.sub(r"#\d+", "", table), [*re.findall(r"#(\d+)", table), "0"]
         headers = self._headers()
         if not table:
             own = [n for n, header in headers if header.partition(".")[0] == key]
@@ -58,7 +60,7 @@ class RecipeText:
         own = [n for n, header in headers if header in (name, _OTHER_NAMES.get(name))]
         if not own:
             return None
-        header = own[min(int(place or 0), len(own) - 1)]
+        header = own[min(int(place), len(own) - 1)]
         return self._key_line(header, headers, key) or header
 
     def _key_line(self, header: int, headers: list[tuple[int, str]], key: str) -> int | None:

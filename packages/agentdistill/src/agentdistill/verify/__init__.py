@@ -1,21 +1,18 @@
 """Tool-integrated self-verification (T1, arXiv 2504.04718): many solutions, judged with tools, one of them chosen.
 
-Solutions are sampled (:mod:`~agentdistill.verify.candidates`), judged by tool verifiers and reward models
+Solutions, which are ordinary traces, are sampled and judged by tool verifiers and reward models
 (:mod:`~agentdistill.verify.judging`), and selection is a pure function of what was stored
 (:mod:`~agentdistill.verify.select`), so that every number can be computed again without a model.
 """
 
-from agentdistill.verify.candidates import read_pools, write_pools
-from agentdistill.verify.confusion import Confusion, confusion
-from agentdistill.verify.scores import Asked, expected, orders, rescore
+from agentdistill.verify.pools import Check, Judgement, Pool, Verdict, read_pools, solved, write_pools
+from agentdistill.verify.scores import Asked, Confusion, confusion, expected, orders, rescore
 from agentdistill.verify.select import METHODS, Ballots, Choice, Listen, Policy, ballots, classes, select
-from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict
 
 __all__ = [
     "METHODS",
     "Asked",
     "Ballots",
-    "Candidate",
     "Check",
     "Choice",
     "Confusion",
@@ -32,5 +29,6 @@ __all__ = [
     "read_pools",
     "rescore",
     "select",
+    "solved",
     "write_pools",
 ]

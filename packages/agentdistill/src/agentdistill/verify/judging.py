@@ -1,12 +1,11 @@
-"""Verifiers at work: every candidate of a file, many at once; and one question answered by the best of several traces.
+"""Models at work: solutions are sampled and judged, many at once; or one question is answered by the best of several.
 
-What a verifier wrote is kept in a journal beside the candidates, one line a candidate: what verifiers are distilled
-from, and what an interrupted run goes on from.
+Both stages go on from their files (:mod:`agentdistill.batching.resume`): traces beside which the judgements lie, with
+what the verifiers wrote, which is what others are distilled from.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -14,145 +13,267 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from agentdistill.batching import Episode, OpenWork, RaySettings, Work, drive, groups_of, hire
-from agentdistill.errors import DataError, InfrastructureError, ModelError, RefusedError
+from agentdistill import scorers
+from agentdistill.batching import Episode, OpenWork, RaySettings, Work, drive, groups_of
+from agentdistill.batching.resume import Fault, fault_of, run_missing
+from agentdistill.environment import Environment
+from agentdistill.errors import DataError, InfrastructureError, RefusedError
 from agentdistill.loop import Policy as Asking
-from agentdistill.loop import RolloutSettings
+from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.models import Model
 from agentdistill.problems import answer_kind
-from agentdistill.progress import Progress, Silent, Task
-from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl, seed_of, set_aside
-from agentdistill.types import End, Problem, Trace, Usage
-from agentdistill.verify.candidates import of_trace
-from agentdistill.verify.models import model_identity
+from agentdistill.progress import Progress, Silent
+from agentdistill.prompts import PromptTemplate
+from agentdistill.store import (
+    digest,
+    read_traces,
+    repair_jsonl,
+    seed_of,
+    set_aside,
+    write_json,
+    write_jsonl,
+)
+from agentdistill.types import End, Problem, Sampling, Trace, Usage
+from agentdistill.verify.pools import (
+    BEGUN,
+    SPARE,
+    VERIFIERS,
+    Check,
+    Judged,
+    Judgement,
+    Note,
+    Pool,
+    Verdict,
+    judge_path,
+    put,
+    read_judged,
+    read_object,
+    upgrade,
+)
+from agentdistill.verify.roles import model_identity
 from agentdistill.verify.select import Ballots, Choice, Listen, Policy, ballots, select
-from agentdistill.verify.types import Candidate, Check, Judgement, Pool, Verdict
 from agentdistill.verify.verifiers import Kit, Verifier, VerifierSettings, load_verifier
 
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A line of a journal: one candidate's judgement and the checks behind it. ``solution`` is its text's hash."""
-
-    problem: str
-    candidate: int
-    solution: str
-    judgement: Judgement
-    checks: tuple[Check, ...]
-
-    @property
-    def key(self) -> tuple[str, int, str]:
-        """What tells candidates apart."""
-        return self.problem, self.candidate, self.solution
+# --- sampling ---------------------------------------------------------------------------------------------------------
 
 
-Fault = InfrastructureError | RefusedError
-"""Why a candidate was not judged."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleSettings:
+    """How candidates are drawn: ``n`` a problem, by chain of thought or as an agent; the paper's 64 at 0.8.
+
+    ``n_train`` is how many on the problems that verifiers are distilled on, where that is not ``n``.
+    """
+
+    n: int = 64
+    n_train: int | None = None
+    temperature: float = 0.8
+    top_p: float = 1.0
+    max_new_tokens: int = 1024
+    loop: Literal["cot", "agent"] = "cot"
+    max_steps: int = 5
+
+
+Asked = tuple[Problem, str]
+"""A problem, and the id of the trace that answers it."""
+
+
+def sample_pools(
+    problems: Sequence[Problem],
+    settings: SampleSettings,
+    template: PromptTemplate,
+    model: Callable[[], Model],
+    path: Path,
+    *,
+    environment: Callable[[], AbstractContextManager[Environment]],
+    identity: str = "",
+    seed: int = 0,
+    progress: Progress | None = None,
+    ray: RaySettings | None = None,
+    on_new: Callable[[], None] = lambda: None,
+) -> list[Pool]:
+    """Every problem with its traces, in order, which the file ``path`` of traces holds then. None is run twice.
+
+    ``model`` and ``environment`` are made only if one is missing, in this process or, with ``ray``, in its workers;
+    ``identity`` tells the model from others: traces of another model or other settings are set aside, those of other
+    problems are kept beside. ``on_new`` is called for each that came. A trace that the model's server refused has no
+    answer. Raises InfrastructureError where an episode failed twice, ModelError where all were refused; what was
+    sampled is kept, and the same call goes on.
+    """
+    key = digest([replace(settings, n=0), seed, template.cot("?"), identity])
+    asked = [(p, f"{p.id}#{i}") for p in problems for i in range(settings.n)]
+    ids = [name for _, name in asked]
+    kept = _opened(path, key)
+    done = {name: _asked_now(kept[name, p.question], p) for p, name in asked if (name, p.question) in kept}
+    task = (progress or Silent()).task("sample", f"{len(problems)} problems x {settings.n}", len(asked))
+    task.advance(len(done))
+
+    def tell(trace: Trace, before: Trace | None) -> None:
+        task.advance(int(before is None))
+        if trace.end is not End.FAULT:
+            on_new()
+
+    work = partial(_sampling, asked, settings, template, model, environment, seed)
+    faults = run_missing(ids, done, path, work, fault_of, tell, ray=ray, whole=True)
+    task.done(f"{sum(bool(t.correct) for t in done.values()) / max(1, len(asked)):.1%} right")
+    found = {**done, **faults}
+    write_jsonl(path, [found[name] for name in ids])
+    wanted = {(name, p.question) for p, name in asked}
+    spare = [t for name, t in kept.items() if name not in wanted]
+    if spare or path.with_name(SPARE).exists():
+        write_jsonl(path.with_name(SPARE), spare)
+    return [Pool(p, tuple(found[f"{p.id}#{i}"] for i in range(settings.n))) for p in problems]
+
+
+def _opened(path: Path, key: str) -> dict[tuple[str, str], Trace]:
+    """The traces that are there, by id and question, spare ones included; those of another key are set aside."""
+    upgrade(path.parent)
+    note, files = path.with_name(BEGUN), [path.with_name(SPARE), path]
+    begun = read_object(note)
+    there = [file for file in files if file.exists()]
+    if begun and begun.get("key") != key:
+        for file in there:
+            set_aside(file)
+        there = []
+    write_json(note, {"key": key, "stage": "sample"})
+    repair_jsonl(path)
+    return {(t.id, t.problem.question): t for file in there for t in read_traces(file) if t.end is not End.FAULT}
+
+
+def _asked_now(trace: Trace, problem: Problem) -> Trace:
+    """The trace with its problem as it is now, and where its gold answer or kind is another, with a new score."""
+    before, now = trace.problem, replace(trace, problem=problem)
+    if (problem.kind, problem.answer, problem.aliases) == (before.kind, before.answer, before.aliases):
+        return now
+    return replace(now, score=scorers.score(problem.kind, trace.answer, problem.answer, problem.aliases))
+
+
+@asynccontextmanager
+async def _sampling(
+    asked: Sequence[Asked],
+    settings: SampleSettings,
+    template: PromptTemplate,
+    make: Callable[[], Model],
+    surroundings: Callable[[], AbstractContextManager[Environment]],
+    seed: int,
+) -> AsyncIterator[Work[Trace]]:
+    with surroundings() as environment:
+        model = make()
+        try:
+            yield Work(model, [_episode(p, name, settings, template, environment, seed) for p, name in asked])
+        finally:
+            await model.aclose()
+
+
+def _episode(
+    problem: Problem, name: str, settings: SampleSettings, template: PromptTemplate, environment: Environment, seed: int
+) -> Episode[Trace]:
+    sampling = Sampling(settings.temperature, settings.top_p, settings.max_new_tokens)
+    rollouts = RolloutSettings(settings.max_steps, sampling, seed=seed)
+    if settings.loop == "cot":
+        return lambda model: chain_of_thought(model, problem, template, rollouts, trace_id=name)
+    return lambda model: rollout(model, problem, environment, template, rollouts, trace_id=name)
+
+
+# --- judging ----------------------------------------------------------------------------------------------------------
+
+Key = tuple[str, int, str]
+"""What tells traces apart: see :class:`~agentdistill.verify.pools.Judged`."""
 
 
 def judge_pools(
     pools: Sequence[Pool],
     settings: VerifierSettings,
     kit: Callable[[], AbstractContextManager[Kit]],
-    journal: Path,
+    folder: Path,
     model: Callable[[], Model],
     *,
     seed: int = 0,
     world: Mapping[str, Any] = MappingProxyType({}),
     progress: Progress | None = None,
     ray: RaySettings | None = None,
+    on_new: Callable[[], None] = lambda: None,
 ) -> list[Pool]:
-    """The pools with this verifier's judgement on every candidate, in place of one by the same name.
+    """The pools with this verifier's judgement on every trace, in place of one by the same name; kept in ``folder``.
 
-    ``kit`` and ``model`` are made only if a judgement is missing in the ``journal``, in this process or, with ``ray``,
-    in its workers. A journal of another verifier, of other settings or of another ``world`` (whatever else judgements
-    depend on, as JSON values) is set aside. A candidate that the verifier's server refused has no judgement; a later
-    call asks again. Raises InfrastructureError after repeated infrastructure faults, ModelError where every candidate
-    was refused; what was judged is kept.
+    ``kit`` and ``model`` are made only if a judgement is missing there, in this process or, with ``ray``, in its
+    workers. Judgements of another verifier, of other settings or of another ``world`` (whatever else judgements depend
+    on, as JSON values) are set aside. ``on_new`` is called for each that came. A trace that the verifier's server
+    refused has no judgement; a later call asks again. Raises InfrastructureError after repeated infrastructure faults,
+    ModelError where all were refused; what was judged is kept.
     """
-    done = _opened(journal, settings, seed, world)
-    places = [(p, i, c) for p in pools for i, c in enumerate(p.candidates)]
-    keys = [(p.id, i, digest(c.solution)) for p, i, c in places]
-    missing = {at for at, key in enumerate(keys) if key not in done}
+    known: dict[Key, Judged | Fault] = dict(_opened_judge(folder, settings, seed, world))
+    places = [(p.problem, i, t) for p in pools for i, t in enumerate(p.traces)]
+    keys = [(p.id, i, digest(t.solution)) for p, i, t in places]
     task = (progress or Silent()).task("judge", f"{settings.name} · {len(places)} candidates", len(places))
-    task.advance(len(places) - len(missing))
-    if missing:
-        work = partial(_work, places, settings, kit, model, seed)
-        asyncio.run(_run(work, missing, keys, done, journal, ray, task))
+    task.advance(sum(key in known for key in keys))
+
+    def tell(result: Judged | Fault, before: Judged | Fault | None) -> None:
+        task.advance(int(before is None))
+        if isinstance(result, Judged):
+            on_new()
+
+    work: OpenWork[Judged | Fault] = partial(_judging, places, settings, kit, model, seed)
+    journal = judge_path(folder, settings.name)
+    run_missing(keys, known, journal, work, _why, tell, ray=ray, what="judgements", whole=True)
+    done = {key: found for key, found in known.items() if isinstance(found, Judged)}
     n_refused = sum(key not in done for key in keys)
     told = _summary([done[key].judgement for key in keys if key in done])
     task.done(told + (f"  {n_refused} refused" if n_refused else ""))
-
-    def judged(p: Pool) -> tuple[Candidate, ...]:
-        return tuple(
-            _with(c, settings.name, done.get((p.id, i, digest(c.solution)))) for i, c in enumerate(p.candidates)
-        )
-
-    return [replace(p, candidates=judged(p)) for p in pools]
+    return [put(p, settings.name, done) for p in pools]
 
 
-def read_journal(path: Path) -> tuple[VerifierSettings, list[Judged]]:
-    """Whose journal it is, and its lines in order. Raises DataError naming file and line."""
-    settings: VerifierSettings | None = None
-    out: dict[tuple[str, int, str], Judged] = {}
-    for n, row in read_jsonl(path):
-        try:
-            if "settings" in row:
-                settings = VerifierSettings.of_kept(row["settings"])
-            else:
-                judged = from_dict(Judged, row)
-                out[judged.key] = judged
-        except (DataError, TypeError) as e:
-            raise DataError(f"{path}:{n}: no line of a verifier's journal ({e})") from e
-    if settings is None:
-        raise DataError(f"{path}: no journal of a verifier (its settings are missing)")
-    return settings, list(out.values())
+def _why(result: Judged | Fault) -> Fault | None:
+    return None if isinstance(result, Judged) else result
 
 
-def _opened(
-    path: Path, settings: VerifierSettings, seed: int, world: Mapping[str, Any]
-) -> dict[tuple[str, int, str], Judged]:
-    key = digest([{**settings.kept(), "model": model_identity(settings.model)}, seed])
-    head = {"key": key, "world": digest(dict(world))}
+def read_journal(folder: Path, verifier: str) -> tuple[VerifierSettings, list[Judged]]:
+    """A verifier's settings, and its lines in order. Raises DataError where it is not known, naming file and line."""
+    note = read_object(folder / VERIFIERS).get(verifier, {})
+    try:
+        settings = VerifierSettings.of_kept(note["settings"])
+    except (KeyError, TypeError) as e:
+        raise DataError(f'{folder / VERIFIERS}: no settings of a verifier "{verifier}" ({e})') from e
+    return settings, list(read_judged(judge_path(folder, verifier)).values())
+
+
+def _opened_judge(folder: Path, settings: VerifierSettings, seed: int, world: Mapping[str, Any]) -> dict[Key, Judged]:
+    upgrade(folder)
+    name, path = settings.name, judge_path(folder, settings.name)
+    identity = {**settings.kept(), "model": model_identity(settings.model)}
+    note = {"key": digest([identity, seed]), "world": digest(dict(world)), "settings": settings.kept()}
+    notes: dict[str, Note] = read_object(folder / VERIFIERS)
+    found = notes.get(name, {})
+    fits = found.get("key") == note["key"] and found.get("world", note["world"]) == note["world"]  # old ones tell none
     repair_jsonl(path)
-    if path.exists():
-        found = next(read_jsonl(path), (0, {}))[1]
-        if found.get("key") != key or found.get("world", head["world"]) != head["world"]:  # old ones tell none
-            set_aside(path)
-    if not path.exists():
-        append_jsonl(path, [{**head, "settings": settings.kept()}])
-        return {}
-    return {j.key: j for j in read_journal(path)[1]}
+    if path.exists() and not fits:
+        aside = set_aside(path)
+        if found:
+            notes[f"{name}{aside.name.removeprefix(path.name)}"] = {**found, "left_out": True}
+    if found.get("left_out"):
+        del notes[name]  # it comes last again
+    notes[name] = {**note, "world": found["world"]} if fits and "world" in found else note
+    write_json(folder / VERIFIERS, notes)
+    return read_judged(path) if path.exists() else {}
 
 
-def _with(c: Candidate, verifier: str, judged: Judged | None) -> Candidate:
-    """The candidate with the judgement, in the place of an earlier one by that verifier."""
-    if judged is None:
-        return replace(c, judgements=tuple(j for j in c.judgements if j.judge != verifier))
-    new = judged.judgement
-    if c.judgement(new.judge) is None:
-        return replace(c, judgements=(*c.judgements, new))
-    return replace(c, judgements=tuple(new if j.judge == new.judge else j for j in c.judgements))
-
-
-def _episode(
-    verifier: Verifier, settings: VerifierSettings, seed: int, pool: Pool, i: int, candidate: Candidate
+def _judgement(
+    verifier: Verifier, settings: VerifierSettings, seed: int, problem: Problem, i: int, trace: Trace
 ) -> Episode[Judged | Fault]:
     async def run(model: Model) -> Judged | Fault:
-        policy = Asking(model, seed_of(seed, settings.name, pool.id, i), settings.sampling)
+        policy = Asking(model, seed_of(seed, settings.name, problem.id, i), settings.sampling)
         try:
-            checks = await verifier.check(policy, pool.problem, candidate)
+            checks = await verifier.check(policy, problem, trace)
         except (InfrastructureError, RefusedError) as e:
             return e
-        return Judged(pool.id, i, digest(candidate.solution), judgement_of(settings, checks, policy.usage), checks)
+        return Judged(problem.id, i, digest(trace.solution), judgement_of(settings, checks, policy.usage), checks)
 
     return run
 
 
 def judgement_of(settings: VerifierSettings, checks: Sequence[Check], usage: Usage) -> Judgement:
-    """What the checks of one candidate come to, to be stored with it."""
+    """What the checks of one trace come to, to be stored with it."""
     return Judgement(
         settings.name,
         settings.role,
@@ -164,8 +285,8 @@ def judgement_of(settings: VerifierSettings, checks: Sequence[Check], usage: Usa
 
 
 @asynccontextmanager
-async def _work(
-    places: Sequence[tuple[Pool, int, Candidate]],
+async def _judging(
+    places: Sequence[tuple[Problem, int, Trace]],
     settings: VerifierSettings,
     kit: Callable[[], AbstractContextManager[Kit]],
     make: Callable[[], Model],
@@ -174,77 +295,17 @@ async def _work(
     with kit() as opened:
         verifier, model = load_verifier(settings, opened), make()
         try:
-            yield Work(model, [_episode(verifier, settings, seed, *place) for place in places])
+            yield Work(model, [_judgement(verifier, settings, seed, *place) for place in places])
         finally:
             await model.aclose()
-
-
-async def _run(
-    work: OpenWork[Judged | Fault],
-    missing: set[int],
-    keys: Sequence[tuple[str, int, str]],
-    done: dict[tuple[str, int, str], Judged],
-    journal: Path,
-    ray: RaySettings | None,
-    task: Task,
-) -> None:
-    refused: dict[int, RefusedError] = {}  # not asked again: it would be refused again
-    async with hire(work, ray) as crew:
-        for _ in range(2):  # other faults get one more try
-            breaker = _Breaker(max(8, crew.batch_size))
-            left = {at for at in missing if keys[at] not in done and at not in refused}
-
-            def keep(came: Sequence[tuple[int, Any]], left: set[int] = left, b: _Breaker = breaker) -> None:
-                # Those that are not left ran again only to keep their batch the same.
-                good = [(at, j) for at, j in came if at in left and isinstance(j, Judged)]
-                append_jsonl(journal, [j for _, j in good])
-                done.update({keys[at]: j for at, j in good})
-                new = {at: j for at, j in came if at in left and isinstance(j, RefusedError)}
-                refused.update(new)
-                task.advance(len(good) + len(new))
-                if len(refused) >= _MANY_REFUSED and not done:
-                    raise _all_refused(refused)
-                for at, j in came:
-                    if at not in new:
-                        b.saw(j if isinstance(j, InfrastructureError) else None)
-
-            if left:
-                await crew.run(left, keep)
-            fault = breaker.last
-        if fault is not None and any(keys[at] not in done and at not in refused for at in missing):
-            raise fault
-        if refused and not done:
-            raise _all_refused(refused)
-
-
-_MANY_REFUSED = 100
-
-
-def _all_refused(refused: Mapping[int, RefusedError]) -> ModelError:
-    return ModelError(f"{next(iter(refused.values()))}; every candidate so far was refused")
-
-
-class _Breaker:
-    """Gives up when nothing but faults comes back."""
-
-    def __init__(self, limit: int) -> None:
-        self.n, self._limit = 0, limit
-        self.last: InfrastructureError | None = None
-
-    def saw(self, fault: InfrastructureError | None) -> None:
-        """Raise where this is one fault in a row too many; None is a judgement."""
-        if fault is None:
-            self.n = 0
-            return
-        self.n, self.last = self.n + 1, fault
-        if self.n >= self._limit:
-            raise InfrastructureError(f"{fault}; what was judged is kept, run the same command to go on")
 
 
 def _summary(judgements: Sequence[Judgement]) -> str:
     counts = {v: sum(j.verdicts.count(v) for j in judgements) for v in Verdict}
     return "  ".join(f"{n} {v.value.replace('_', ' ')}" for v, n in counts.items() if n)
 
+
+# --- while somebody waits ---------------------------------------------------------------------------------------------
 
 T = TypeVar("T")
 Solve = Callable[[Model, str], Awaitable[Trace]]
@@ -258,7 +319,6 @@ class Answered:
     """Every trajectory, what was said of each, and the choice among them."""
 
     pool: Pool
-    traces: tuple[Trace, ...]
     checks: tuple[tuple[Check, ...], ...]
     choice: Choice
     ballots: Ballots
@@ -269,13 +329,16 @@ class Answered:
         return self.traces[self.choice.index or 0]
 
     @property
+    def traces(self) -> tuple[Trace, ...]:
+        """Every trajectory, in the order of their names."""
+        return self.pool.traces
+
+    @property
     def usage(self) -> Usage:
         """What all trajectories and all judgements cost together."""
         total = Usage()
-        for trace, c in zip(self.traces, self.pool.candidates, strict=True):
-            total += trace.usage
-            for j in c.judgements:
-                total += Usage(1, j.n_prompt_tokens, j.n_new_tokens)
+        for trace, said in self.pool.judged:
+            total += sum((Usage(1, j.n_prompt_tokens, j.n_new_tokens) for j in said), trace.usage)
         return total
 
 
@@ -301,13 +364,17 @@ class Choosing:
     async def answer(
         self, model: Model, problem: Problem, solve: Solve, settings: RolloutSettings, seed: int
     ) -> Answered:
-        """As :func:`answer`; a check is as long as a step of the trajectories may be."""
-        traces = await _solved(model, problem, solve, self.n)
+        """Sample the trajectories, judge each, and choose the most frequent answer among those that pass.
+
+        A check is as long as a step of the trajectories may be. A trajectory that met a fault has no answer to choose.
+        Raises InfrastructureError where judging meets one.
+        """
+        traces = await _all(model, [_named(solve, f"{problem.id}#{i}") for i in range(self.n)])
         kind = self.kind or _kind([t.answer for t in traces if t.answer])
         role = "facts" if kind == "short" and self.kit.retriever is not None else "code"
         table = {"model": "local"}  # is loaded already
         checker = VerifierSettings(name=role, role=role, model=table, max_new_tokens=settings.sampling.max_new_tokens)
-        return await _chosen(self.verifier or model, replace(problem, kind=kind), traces, checker, self.kit, seed=seed)
+        return await _chosen(self.verifier or model, replace(problem, kind=kind), traces, checker, self.kit, seed)
 
 
 def _kind(answers: Sequence[str]) -> str:
@@ -316,61 +383,32 @@ def _kind(answers: Sequence[str]) -> str:
     return "math" if 2 * n_math > len(answers) else "short"
 
 
-async def answer(
-    model: Model,
-    problem: Problem,
-    solve: Solve,
-    n: int,
-    settings: VerifierSettings,
-    kit: Kit,
-    *,
-    verifier: Model | None = None,
-    policy: Policy | None = None,
-    seed: int = 0,
-) -> Answered:
-    """Sample ``n`` trajectories, judge each, and choose the most frequent answer among those that pass.
-
-    ``verifier`` judges, by default the model itself. A trajectory that met a fault has no answer to choose. Raises
-    InfrastructureError where judging meets one.
-    """
-    traces = await _solved(model, problem, solve, n)
-    return await _chosen(verifier or model, problem, traces, settings, kit, policy=policy, seed=seed)
-
-
-async def _solved(model: Model, problem: Problem, solve: Solve, n: int) -> list[Trace]:
-    return await _all(model, [_named(solve, f"{problem.id}#{i}") for i in range(n)])
-
-
 async def _chosen(
     model: Model,
     problem: Problem,
     traces: Sequence[Trace],
     settings: VerifierSettings,
     kit: Kit,
-    *,
-    policy: Policy | None = None,
-    seed: int = 0,
+    seed: int,
 ) -> Answered:
-    candidates = tuple(of_trace(t) if t.end is not End.FAULT else Candidate("") for t in traces)
-    pool = Pool(problem, candidates, traces[0].model)
     verifier = load_verifier(settings, kit)
 
-    def checking(i: int, c: Candidate) -> Callable[[Model], Awaitable[tuple[Candidate, tuple[Check, ...]]]]:
-        async def check(m: Model) -> tuple[Candidate, tuple[Check, ...]]:
+    def checking(i: int, trace: Trace) -> Callable[[Model], Awaitable[tuple[Judgement, tuple[Check, ...]]]]:
+        async def check(m: Model) -> tuple[Judgement, tuple[Check, ...]]:
             asking = Asking(m, seed_of(seed, settings.name, problem.id, i), settings.sampling)
             try:
-                checks = await verifier.check(asking, problem, c) if c.answer is not None else ()
+                checks = await verifier.check(asking, problem, trace) if trace.answer is not None else ()
             except RefusedError:  # one candidate's words: the others are judged
                 checks = ()
-            return replace(c, judgements=(judgement_of(settings, checks, asking.usage),)), checks
+            return judgement_of(settings, checks, asking.usage), checks
 
         return check
 
-    judged = await _all(model, [checking(i, c) for i, c in enumerate(pool.candidates)])
-    pool = replace(pool, candidates=tuple(c for c, _ in judged))
-    rules = policy or Policy(filtered="majority")
+    judged = await _all(model, [checking(i, t) for i, t in enumerate(traces)])
+    pool = Pool(problem, tuple(traces), tuple((j,) for j, _ in judged))
+    rules = Policy(filtered="majority")
     seen = ballots(pool, Listen(verifier=settings.name), rules)
-    return Answered(pool, tuple(traces), tuple(k for _, k in judged), select("verifier", seen, rules), seen)
+    return Answered(pool, tuple(k for _, k in judged), select("verifier", seen, rules), seen)
 
 
 def _named(solve: Solve, name: str) -> Callable[[Model], Awaitable[Trace]]:
@@ -388,13 +426,13 @@ def facts(found: Answered) -> dict[str, Any]:
     """The choice and every candidate as JSON values."""
     chosen = found.choice
     return {
-        "answer": None if chosen.index is None else found.pool.candidates[chosen.index].answer,
+        "answer": None if chosen.index is None else found.traces[chosen.index].answer,
         "chosen": chosen.index,
         "reason": chosen.reason,
         "fallback": chosen.fallback,
         "candidates": [
-            {"answer": c.answer, "verdicts": [k.verdict for k in checks], "weight": w, "trace": t.id}
-            for c, checks, w, t in zip(found.pool.candidates, found.checks, chosen.weights, found.traces, strict=True)
+            {"answer": t.answer, "verdicts": [k.verdict for k in checks], "weight": w, "trace": t.id}
+            for t, checks, w in zip(found.traces, found.checks, chosen.weights, strict=True)
         ],
     }
 
@@ -402,12 +440,12 @@ def facts(found: Answered) -> dict[str, Any]:
 def explain(found: Answered) -> list[str]:
     """Why one won: a line for each trajectory, the winner's with a star, and one for the choice."""
     lines = []
-    for i, (c, checks) in enumerate(zip(found.pool.candidates, found.checks, strict=True)):
+    for i, (t, checks) in enumerate(zip(found.traces, found.checks, strict=True)):
         mark = "*" if i == found.choice.index else " "
         counts = Counter(k.verdict.value.replace("_", " ") for k in checks if k.verdict is not None)
         verdicts = ", ".join(f"{n} {name}" for name, n in counts.items()) or "not judged"
         weight = found.choice.weights[i]
         told = "out" if weight is None else f"weight {weight:g}"
-        answered = "no answer" if c.answer is None else " ".join(c.answer.split())[:80]
+        answered = "no answer" if t.answer is None else " ".join(t.answer.split())[:80]
         lines.append(f"{mark} {i + 1}. {answered}  [{verdicts}; {told}]")
     return [*lines, f"  chosen: {found.choice.reason}"]

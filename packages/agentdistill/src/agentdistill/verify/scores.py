@@ -4,16 +4,27 @@ A run with n candidates is n of the N in random order (the order decides ties), 
 ordered subsets: over all of them where there are few, else over random ones that are the same for every method. A
 budget of n costs what n candidates and the judgements that a method uses cost on average. FLOPs are twice the
 parameters for every token read or written. Seconds are what the stages took on the machine that ran them.
+
+How good a verifier is: its verdicts against the truth as a matrix, and what p and q of it promise.
+
+The chance that a verified choice is right (T1, arXiv 2504.04718, section 3): of N candidates each is right with the
+prior s. A verifier rejects a wrong one with p and accepts a right one with q. One of the accepted is chosen at random,
+or one of all where none is accepted. With a = P(all are rejected):
+
+    a      = (s (1 - q) + (1 - s) p)^N                               ((1 + p - q) / 2)^N  at s = 1/2
+    pi_N   = (1 - a) s q / (s q + (1 - s)(1 - p)) + a s (1 - q) / (s (1 - q) + (1 - s) p)
+
+It increases in p for N >= 2. It takes the candidates of a problem as independent, and does not show the price of a
+lower q: right solutions thrown away, and whole pools with nobody left. Both are given beside it.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import permutations
 from pathlib import Path
 from types import MappingProxyType
@@ -24,15 +35,16 @@ from numpy.typing import NDArray
 
 from agentdistill import scorers
 from agentdistill.errors import DataError, UserError
-from agentdistill.stats import Interval, mean_interval, paired_difference, pass_at_k
+from agentdistill.stats import Interval, mean_interval, paired_difference, paired_ratio, pass_at_k, wilson
 from agentdistill.store import seed_of, to_dict
-from agentdistill.verify.confusion import tests, verifier_facts
+from agentdistill.verify.pools import COSTS, Pool, Said, Verdict, by, read_object, verifiers_of
 from agentdistill.verify.select import (
     METHODS,
     Ballots,
     Ints,
     Listen,
     Policy,
+    accepted,
     ballots,
     best_informed,
     choose,
@@ -40,9 +52,9 @@ from agentdistill.verify.select import (
     find_verifiers,
     method,
     refusal,
+    reward_value,
     select,
 )
-from agentdistill.verify.types import Pool
 
 N_ORDERS = 256
 """Ordered subsets looked at where there are more."""
@@ -202,7 +214,7 @@ def rescore(
     return {
         "n_problems": len(pools),
         "n_problems_at": {str(n): sum(all(len(run[p.id]) >= n for run in seeds) for p in pools) for n in budgets},
-        "n_candidates": sum(len(p.candidates) for p in every),
+        "n_candidates": sum(len(p.traces) for p in every),
         "n_seeds": len(seeds),
         "judges": to_dict(listen) | {"policy": {k: v for k, v in asdict(asked.policy).items() if v is not None}},
         "budgets": list(budgets),
@@ -220,7 +232,7 @@ def rescore(
 
 def _check(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]]) -> None:
     for p in (p for run in (pools, *repeats) for p in run):
-        if any(c.correct is None for c in p.candidates):
+        if any(t.correct is None for t in p.traces):
             raise DataError(f'problem {p.id!r} has no gold answer and a candidate without "correct"')
     if any({p.id for p in run} != {p.id for p in pools} for run in repeats):
         raise DataError("the runs to put together hold different problems")
@@ -354,7 +366,7 @@ def _rival(
     answers: Sequence[Pool], table: Mapping[str, Mapping[int, _Row]], family: Mapping[str, str], n: int, asked: Asked
 ) -> dict[str, Any]:
     """What a rival's first answers reach, and every method at a budget minus that, paired by problem."""
-    reached = {p.id: Expected(float(bool(p.candidates[0].correct))) for p in answers if p.id in family and p.candidates}
+    reached = {p.id: Expected(float(bool(p.traces[0].correct))) for p in answers if p.id in family and p.traces}
     if not reached:
         raise DataError("the rival answered none of these problems")
     drawn = strata(family)
@@ -368,16 +380,16 @@ def _rival(
 
 def _marks(pools: Sequence[Pool]) -> dict[str, Any]:
     """How many candidates are right, and how many that we would mark otherwise than their file does."""
-    cs = [(p.problem, c) for p in pools for c in p.candidates]
-    gold = [(p, c) for p, c in cs if p.answer]
-    differ = sum(scorers.score(p.kind, c.answer, p.answer, p.aliases).correct != c.correct for p, c in gold)
-    sources = sorted({c.source for _, c in cs if c.source})
+    ts = [(p.problem, t) for p in pools for t in p.traces]
+    gold = [(p, t) for p, t in ts if p.answer]
+    differ = sum(scorers.score(p.kind, t.answer, p.answer, p.aliases).correct != t.correct for p, t in gold)
+    sources = sorted({t.method for _, t in ts if t.method})
     by_source = {
-        s: sum(bool(c.correct) for _, c in cs if c.source == s) / sum(c.source == s for _, c in cs) for s in sources
+        s: sum(bool(t.correct) for _, t in ts if t.method == s) / sum(t.method == s for _, t in ts) for s in sources
     }
     return {
-        "n_right": sum(bool(c.correct) for _, c in cs),
-        "n_without_answer": sum(c.answer is None for _, c in cs),
+        "n_right": sum(bool(t.correct) for _, t in ts),
+        "n_without_answer": sum(t.answer is None for _, t in ts),
         "n_our_grader_differs": differ,
         "accuracy_by_source": by_source,
     }
@@ -396,7 +408,7 @@ def select_rows(pools: Sequence[Pool], name: str | None, asked: Asked) -> list[d
     for p in pools:
         b: Ballots = ballots(p, listen, asked.policy)
         c = select(name, b, asked.policy)
-        chosen = None if c.index is None else p.candidates[c.index]
+        chosen = None if c.index is None else p.traces[c.index]
         out.append(
             {
                 "problem": p.id,
@@ -425,16 +437,14 @@ class Costs:
 
 def read_costs(path: Path) -> Costs:
     """The costs that stand beside a file of candidates (``NAME.costs.json``); none where there is no such file."""
-    beside = path.with_suffix(".costs.json")
-    if not beside.exists():
-        return Costs()
+    beside = path.with_suffix(COSTS)
+    data = read_object(beside)
     try:
-        data = json.loads(beside.read_text(encoding="utf-8"))
         return Costs(
             {str(k): float(v) for k, v in data.get("n_parameters", {}).items() if v is not None},
             {str(k): float(v) for k, v in data.get("seconds", {}).items() if v is not None},
         )
-    except (OSError, ValueError, AttributeError, TypeError) as e:
+    except (ValueError, AttributeError, TypeError) as e:
         raise DataError(f"{beside}: no costs of stages ({e})") from e
 
 
@@ -498,12 +508,13 @@ def _stage(stage: str, part: _Part, costs: Costs) -> dict[str, float | None]:
 
 
 def _parts(pools: Sequence[Pool]) -> dict[str, _Part]:
-    cs = [c for p in pools for c in p.candidates]
-    out = {GENERATOR: _part([(c.n_prompt_tokens, c.n_new_tokens) for c in cs])}
-    for verifier in {j.judge: None for c in cs for j in c.judgements}:
-        said = [j for c in cs if (j := c.judgement(verifier)) is not None]
-        free = all(j.role in ("calculations", "gold") for j in said)
-        counts = [(j.n_prompt_tokens, j.n_new_tokens) for j in said]
+    usages = [t.usage for p in pools for t in p.traces]
+    heard = [said for p in pools for said in p.judgements]
+    out = {GENERATOR: _part([(u.n_prompt_tokens, u.n_new_tokens) for u in usages])}
+    for verifier in {j.judge: None for said in heard for j in said}:
+        own = [j for said in heard if (j := by(said, verifier)) is not None]
+        free = all(j.role in ("calculations", "gold") for j in own)
+        counts = [(j.n_prompt_tokens, j.n_new_tokens) for j in own]
         out[verifier] = _Part(0.0, 0.0) if free else _part(counts)
     return out
 
@@ -537,3 +548,207 @@ def _cost(n: int, used: Sequence[str], parts: Mapping[str, _Part], costs: Costs)
 def _sum(n: int, each: Sequence[float | None]) -> float | None:
     known = [e for e in each if e is not None]
     return n * sum(known) if len(known) == len(each) else None
+
+
+# --- verifiers against the truth --------------------------------------------------------------------------------------
+
+Accepts = Callable[[Said], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Right solutions accepted (tp) and thrown away (fn), wrong ones let through (fp) and caught (tn).
+
+    >>> Confusion(tp=8, fn=2, fp=1, tn=9).recall
+    0.8
+    """
+
+    tp: int = 0
+    fn: int = 0
+    fp: int = 0
+    tn: int = 0
+
+    def __add__(self, other: Confusion) -> Confusion:
+        return Confusion(self.tp + other.tp, self.fn + other.fn, self.fp + other.fp, self.tn + other.tn)
+
+    @property
+    def n(self) -> int:
+        """All verdicts."""
+        return self.tp + self.fn + self.fp + self.tn
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of verdicts that are the truth; None without any, as everywhere here."""
+        return _share(self.tp + self.tn, self.n)
+
+    @property
+    def precision(self) -> float | None:
+        """Share of the accepted that are right."""
+        return _share(self.tp, self.tp + self.fp)
+
+    @property
+    def recall(self) -> float | None:
+        """q of the theory, P(accept | right)."""
+        return _share(self.tp, self.tp + self.fn)
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of precision and recall."""
+        return _share(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def base_rate(self) -> float | None:
+        """Share of the judged that are right."""
+        return _share(self.tp + self.fn, self.n)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def confusion(verdicts: Iterable[tuple[bool, bool]]) -> Confusion:
+    """The matrix of ``(accepted, right)`` pairs."""
+    counts = Counter(verdicts)
+    return Confusion(counts[True, True], counts[False, True], counts[True, False], counts[False, False])
+
+
+def matrices(pools: Iterable[Pool], accepts: Accepts) -> dict[str, Confusion]:
+    """A matrix for every problem, over its graded candidates; those of several seeds are counted together."""
+    out: dict[str, Confusion] = defaultdict(Confusion)
+    for p in pools:
+        out[p.id] += confusion((accepts(said), t.correct) for t, said in p.judged if t.correct is not None)
+    return out
+
+
+def total(matrices: Iterable[Confusion]) -> Confusion:
+    """All of them as one."""
+    return sum(matrices, Confusion())
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """What a solution has to pass: one verifier, or several that all have to accept it."""
+
+    verifiers: tuple[str, ...]
+    role: str = ""
+
+    def accepts(self, policy: Policy, said: Said) -> bool:
+        """Whether a candidate passes that this was said of."""
+        return all(accepted(by(said, j), policy) for j in self.verifiers)
+
+
+def matrix_facts(by_problem: Mapping[str, Confusion], n_resamples: int = 2_000, seed: int = 0) -> dict[str, Any]:
+    """The matrix and its measures as JSON values, p and q with intervals over problems: candidates of one problem are
+    right, and judged, together."""
+    m = total(by_problem.values())
+    wrong = {i: (k.tn, k.tn + k.fp) for i, k in by_problem.items()}
+    right = {i: (k.tp, k.tp + k.fn) for i, k in by_problem.items()}
+    return {
+        "tp": m.tp,
+        "fn": m.fn,
+        "fp": m.fp,
+        "tn": m.tn,
+        "n": m.n,
+        "accuracy": m.accuracy,
+        "precision": m.precision,
+        "recall": m.recall,
+        "f1": m.f1,
+        "base_rate": m.base_rate,
+        "p_reject_wrong": _interval(wrong, n_resamples, seed),
+        "q_accept_right": _interval(right, n_resamples, seed),
+    }
+
+
+def _interval(shares: Mapping[str, tuple[int, int]], n_resamples: int, seed: int) -> dict[str, float] | None:
+    """Part of whole, each summed over problems, bootstrapped over those that have any; None where nothing has.
+
+    Where each has one candidate these are trials by themselves, and the interval is Wilson's.
+    """
+    some = {i: share for i, share in shares.items() if share[1]}
+    if not some:
+        return None
+    if all(whole == 1 for _, whole in some.values()):
+        alone = wilson(sum(part for part, _ in some.values()), len(some))
+        return {"estimate": alone.estimate, "low": alone.low, "high": alone.high}
+    parts, wholes = ({"": {i: float(share[k]) for i, share in some.items()}} for k in (0, 1))
+    bounds = (0.0, max(wholes[""].values()))
+    found = paired_ratio(parts, wholes, weighting="problem", bounds=bounds, n_resamples=n_resamples, seed=seed)
+    assert found is not None  # every whole is above zero
+    return {"estimate": found.estimate, "low": found.low, "high": min(1.0, found.high)}
+
+
+def verifier_facts(
+    pools: Sequence[Pool], tests: Mapping[str, Test], policy: Policy, n_resamples: int = 2_000, seed: int = 0
+) -> dict[str, Any]:
+    """Every test against the truth: matrix, matrix by family, how many samples ended in which kind of verdict."""
+    family = {p.id: p.problem.family for p in pools}
+    out: dict[str, Any] = {}
+    for name, test in tests.items():
+        by_problem = matrices(pools, partial(test.accepts, policy))
+        families = {
+            f: matrix_facts({i: m for i, m in by_problem.items() if family[i] == f}, n_resamples, seed)
+            for f in sorted(set(family.values()))
+        }
+        told = matrix_facts(by_problem, n_resamples, seed)
+        out[name] = {"role": test.role, "kinds": kinds(pools, test), **told, "families": families}
+    return out
+
+
+def tests(pools: Sequence[Pool], listen: Listen, policy: Policy) -> dict[str, Test]:
+    """Every verifier, by its name, and last the verifier and the reward together: f and r, which T1 multiplies.
+
+    A reward model accepts from a half on. One without verdicts is left out where a half does not part its rewards: it
+    ranks, and says nothing of right and wrong.
+    """
+    there = verifiers_of(pools)
+    found = {n: Test((n,), j.role) for n, j in there.items() if j.verdicts or _separates(pools, n, policy)}
+    pair = tuple(dict.fromkeys(n for n in (listen.verifier, listen.reward) if n in found))
+    if len(pair) == 2:
+        found[" × ".join(pair)] = Test(pair, " × ".join(there[n].role for n in pair))
+    return found
+
+
+def _separates(pools: Sequence[Pool], verifier: str, policy: Policy) -> bool:
+    rewards = [reward_value(by(said, verifier), policy) for p in pools for said in p.judgements]
+    known = [r for r in rewards if r is not None]
+    return bool(known) and 0 <= min(known) < 0.5 <= max(known) <= 1
+
+
+def kinds(pools: Sequence[Pool], test: Test) -> dict[str, int] | None:
+    """How many samples of a verifier ended in which kind of verdict, and how many candidates it said nothing of; None
+    where it gives no verdicts, and for several verifiers."""
+    said = [by(s, test.verifiers[0]) for p in pools for s in p.judgements]
+    ended = Counter(v for j in said if j is not None for v in j.verdicts)
+    if len(test.verifiers) > 1 or not ended:
+        return None
+    missing = sum(j is None or not j.verdicts for j in said)
+    return {**{v.value: ended[v] for v in Verdict}, "candidates_without": missing}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``right``: the chance that the chosen is right. ``all_rejected``: that nobody was accepted. ``thrown_away``: the
+    share of right candidates that were rejected."""
+
+    right: float
+    all_rejected: float
+    thrown_away: float
+
+
+def chance_right(p: float, q: float, n: int, prior: float = 0.5) -> Outcome:
+    """The formula. Raises ValueError for what is no probability, or ``n`` below 1.
+
+    >>> round(chance_right(p=0.9, q=0.8, n=1).right, 6), round(chance_right(p=0.9, q=0.8, n=64).right, 4)
+    (0.5, 0.8889)
+    """
+    if not (0 <= p <= 1 and 0 <= q <= 1 and 0 <= prior <= 1) or n < 1:
+        raise ValueError(f"p, q and the prior are probabilities and n is at least 1, not {p}, {q}, {prior}, {n}")
+    accepted_right, accepted_wrong = prior * q, (1 - prior) * (1 - p)
+    rejected_right, rejected_wrong = prior * (1 - q), (1 - prior) * p
+    a = (rejected_right + rejected_wrong) ** n
+    right = (1 - a) * _ratio(accepted_right, accepted_wrong) + a * _ratio(rejected_right, rejected_wrong)
+    return Outcome(right, a, 1 - q)
+
+
+def _ratio(x: float, y: float) -> float:
+    return x / (x + y) if x + y > 0 else 0.0  # a case that never happens weighs nothing

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from agentdistill import scorers
 from agentdistill.errors import DataError, UserError
 from agentdistill.loop import canonical
-from agentdistill.verify.types import Candidate, Judgement, Pool, Verdict
+from agentdistill.verify.pools import Judgement, Pool, Said, Verdict, by, verifiers_of
 
 Pass = Literal["any", "all", "majority", "soft"]
 Steps = Literal["last", "min", "product", "mean"]
@@ -185,26 +185,16 @@ def same(answer: str, other: str, kind: str) -> bool:
 def ballots(pool: Pool, listen: Listen, policy: Policy) -> Ballots:
     """What selection needs of a pool. A verifier that is not named gives None everywhere."""
 
-    def said(name: str | None, c: Candidate) -> Judgement | None:
-        return None if name is None else c.judgement(name)
+    def heard(name: str | None, said: Said) -> Judgement | None:
+        return None if name is None else by(said, name)
 
-    cs = pool.candidates
     return Ballots(
-        groups=classes([c.answer for c in cs], pool.problem.kind),
-        rewards=tuple(reward_value(said(listen.reward, c), policy) for c in cs),
-        passed=tuple(filter_value(said(listen.verifier, c), policy) for c in cs),
-        plain=tuple(filter_value(said(listen.plain, c), policy) for c in cs),
-        correct=tuple(c.correct for c in cs),
+        groups=classes([t.answer for t in pool.traces], pool.problem.kind),
+        rewards=tuple(reward_value(heard(listen.reward, s), policy) for s in pool.judgements),
+        passed=tuple(filter_value(heard(listen.verifier, s), policy) for s in pool.judgements),
+        plain=tuple(filter_value(heard(listen.plain, s), policy) for s in pool.judgements),
+        correct=tuple(t.correct for t in pool.traces),
     )
-
-
-def verifiers_of(pools: Sequence[Pool]) -> dict[str, Judgement]:
-    """Every verifier that said something, by name, with one of its judgements: one with verdicts where it gave any."""
-    out: dict[str, Judgement] = {}
-    for j in (j for p in pools for c in p.candidates for j in c.judgements):
-        if j.judge not in out or (j.verdicts and not out[j.judge].verdicts):
-            out[j.judge] = j
-    return out
 
 
 def find_verifiers(pools: Sequence[Pool], wanted: Listen = Listen()) -> Listen:

@@ -1,4 +1,11 @@
-"""Process reward models: the probability, after every step of a solution, that it is right so far; and their training.
+"""Roles: the models that verifiers are, what the trained ones learn from, and reward models of steps.
+
+A verifier's ``path`` may be ``role:NAME``, the adapter that this very run trains. Where several verifiers are adapters
+of one base, the base is in memory once: each role is a model of its own to the rest of the package, and generation
+switches the shared weights to its adapter first, one at a time.
+
+A check is kept where its verdict is the truth (arXiv 2504.04718, section 4.2): what is learned is the checks that were
+right, in the prompt template that the student will judge with.
 
 A local one is a token classifier with two labels, read at the last token of each step. A served one answers
 ``POST /pooling`` as vLLM does for reward models. Training gives a base model such a head, with the loss
@@ -11,20 +18,352 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from agentdistill.errors import DataError, InfrastructureError, ModelError
 from agentdistill.loop import Policy
-from agentdistill.store import digest, file_digest, write_json
+from agentdistill.models import Model, identity, load_model
+from agentdistill.models.local import LocalModel
+from agentdistill.models.weights import is_gguf, runnable
+from agentdistill.prompts import VerifierTemplate, load_prompt, load_verifier_prompt
+from agentdistill.retrieval import Passage
+from agentdistill.store import digest, file_digest, seed_of, write_json
 from agentdistill.training.settings import TrainSettings
 from agentdistill.training.trainer import reading_order
-from agentdistill.types import Problem, Usage
-from agentdistill.verify.types import Candidate, Check, Pool
+from agentdistill.types import End, Message, Problem, Request, Sample, Source, Step, StepStatus, Trace, Usage
+from agentdistill.verify.pools import Check, Judged, Pool, Verdict
 from agentdistill.verify.verifiers import Kit, VerifierSettings
+
+# --- models, told apart -----------------------------------------------------------------------------------------------
+
+ROLE = "role:"
+Table = Mapping[str, Any]
+_HOW_ONLY = ("path", "device", "batch_size", "threads")
+_SHARED = {"device", "dtype", "batch_size", "chat_template", "context_length"}
+
+
+def resolved(table: Table, folder: Path) -> dict[str, Any]:
+    """The table with its path looked up: ``role:NAME`` in a run's folder, ``tinyworld:SIZE`` where it ships.
+
+    Raises ModelError for a role that is not trained yet.
+    """
+    path = table.get("path")
+    if not isinstance(path, str):
+        return dict(table)
+    if not path.startswith(ROLE):
+        return {**table, "path": runnable(path)}
+    found = folder / "roles" / path.removeprefix(ROLE)
+    if not found.is_dir():
+        raise ModelError(f"{found}: that role is not trained yet; train it first: agentdistill verify train")
+    return {**table, "path": str(found)}
+
+
+def make_model(table: Table) -> Model:
+    """The model of a resolved table; its kind stands under ``model``."""
+    settings = dict(table)
+    return load_model(settings.pop("model", "endpoint"), **settings)
+
+
+def model_identity(table: Table) -> str:
+    """A hash of a resolved table: its settings, and its weights where they lie in a folder.
+
+    What only changes how it is run is left out. A name that is no folder stands for itself.
+    """
+    kept = {k: v for k, v in table.items() if k not in _HOW_ONLY}
+    settings = identity(str(table.get("model", "endpoint")), kept)
+    path = table.get("path")
+    if not isinstance(path, str):
+        return digest(settings)
+    folder = Path(runnable(path))
+    names = ("*.safetensors", "adapter_config.json")
+    files = [folder] if folder.is_file() else [f for name in names for f in sorted(folder.glob(name))]
+    return digest([settings, [file_digest(f) for f in files] or path])
+
+
+def n_parameters(table: Table) -> int | None:
+    """The parameters of local weights, read off their files' headers, the base's for an adapter; None if not known."""
+    path = table.get("path")
+    if not isinstance(path, str):
+        return None
+    folder = Path(runnable(path))
+    if folder.is_file():
+        from agentdistill.models.gguf_file import n_parameters as in_file
+
+        return in_file(folder)
+    config = folder / "adapter_config.json"
+    if config.is_file() and not (folder / "config.json").is_file():
+        base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
+        return n_parameters({"path": base}) if isinstance(base, str) else None
+    total = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as f:
+            header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
+        total += sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    return total or None
+
+
+def on_one_base(verifiers: Sequence[VerifierSettings]) -> dict[str, Callable[[], Model]]:
+    """Makers for verifiers that are adapters of one base: it is loaded once, and switched from one to the next."""
+    from agentdistill.models.weights import resolve
+
+    groups: dict[str, dict[str, str | None]] = {}
+    shared: dict[str, dict[str, Any]] = {}
+    for j in verifiers:
+        table = {k: v for k, v in j.model.items() if k not in ("model", "path")}
+        path = j.model.get("path")
+        if j.role == "prm" or j.model.get("model") != "local" or not isinstance(path, str) or not set(table) <= _SHARED:
+            continue
+        base, adapter = (path, None) if is_gguf(path) else resolve(path)
+        if adapter is not None:
+            key = json.dumps([base, table], sort_keys=True)
+            groups.setdefault(key, {})[j.name] = adapter
+            shared[key] = {"base": base, **table}
+    load = cache(lambda key: load_roles(adapters=groups[key], **shared[key]))
+    made: dict[str, Callable[[], Model]] = {}
+    for key, adapters in groups.items():
+        if len(adapters) > 1:
+            made |= {name: partial(_role, load, key, name) for name in adapters}
+    return made
+
+
+def _role(load: Callable[[str], Mapping[str, Model]], key: str, name: str) -> Model:
+    return load(key)[name]
+
+
+class _Shared:
+    """The weights, and which adapter is on."""
+
+    def __init__(self, tuned: Any) -> None:
+        self.tuned = tuned
+        self.lock = threading.Lock()
+
+    def switch(self, adapter: str | None) -> None:
+        """Put an adapter on; None: the base as it is."""
+        if adapter is None:
+            self.tuned.base_model.disable_adapter_layers()
+            return
+        self.tuned.base_model.enable_adapter_layers()
+        self.tuned.set_adapter(adapter, inference_mode=True)
+
+
+class RoleModel(LocalModel):
+    """A base model in one role. Made by :func:`load_roles`."""
+
+    def __init__(self, shared: _Shared, adapter: str | None, **settings: Any) -> None:
+        super().__init__(model=shared.tuned.get_base_model(), **settings)
+        self._shared, self._adapter = shared, adapter
+
+    def _generate(self, decoder: Any, requests: Sequence[Request]) -> list[list[Sample]]:
+        with self._shared.lock:
+            self._shared.switch(self._adapter)
+            return super()._generate(decoder, requests)
+
+
+def load_roles(
+    base: str,
+    adapters: Mapping[str, str | None],
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int = 64,
+    chat_template: str | None = None,
+    context_length: int | None = None,
+) -> dict[str, RoleModel]:
+    """A model for each role, by name: its adapter's folder, or None for the base itself. Settings as for local models.
+
+    Raises ModelError for an adapter that is missing or fits another base, and where no role has an adapter.
+    """
+    from agentdistill.models.chat import ChatFormat, read_template
+    from agentdistill.models.weights import check_vocabulary, load_base, load_tokenizer
+
+    tuned_roles = {role: path for role, path in adapters.items() if path is not None}
+    if not tuned_roles:
+        raise ModelError("no role has an adapter; load the base as a model of its own")
+    tokenizer = load_tokenizer(base)
+    weights = load_base(base, device, dtype)
+    check_vocabulary(base, weights, tokenizer)
+    tuned: Any = None
+    for role, path in tuned_roles.items():
+        tuned = _put_on(weights if tuned is None else tuned, role, path)
+    tuned.eval().requires_grad_(False)
+    shared = _Shared(tuned)
+    chat = ChatFormat(tokenizer, read_template(chat_template))
+    limit = context_length or getattr(weights.config.get_text_config(), "max_position_embeddings", None)
+    return {
+        role: RoleModel(
+            shared,
+            role if path is not None else None,
+            name=f"{Path(base).name} {role}",
+            chat=chat,
+            batch_size=batch_size,
+            context_length=limit,
+            kv_reuse_gb=0.0,  # what one role computed is another's only by mistake
+        )
+        for role, path in adapters.items()
+    }
+
+
+def _put_on(model: Any, role: str, path: str) -> Any:
+    from peft import PeftModel
+
+    if not (Path(path) / "adapter_config.json").is_file():
+        raise ModelError(f"{path}: not an adapter folder (no adapter_config.json)")
+    try:
+        if isinstance(model, PeftModel):
+            model.load_adapter(path, adapter_name=role)
+            return model
+        return PeftModel.from_pretrained(model, path, adapter_name=role)
+    except Exception as e:
+        raise ModelError(f"{path}: the adapter does not fit its base ({str(e).splitlines()[0][:160]})") from e
+
+
+# --- what a role learns -----------------------------------------------------------------------------------------------
+
+Learns = Literal["code", "cot", "facts", "genrm", "prm", "generator"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSettings:
+    """What one role learns: an adapter of its own on the base model (the recipe's, else ``base``), or a PRM's weights.
+
+    ``teacher`` names the verifier whose checks on the training problems are learned (a generator learns from the right
+    solutions, a PRM from the marks, and neither needs one). ``balance`` keeps as many right as wrong solutions,
+    ``per_problem`` at most so many examples a problem. ``steps`` says which steps of a PRM's solutions are labelled
+    with the outcome: ``last``, as its score is read, or ``all``.
+    """
+
+    name: str
+    role: Learns
+    teacher: str | None = None
+    base: str | None = None
+    balance: bool = True
+    per_problem: int = 8
+    steps: Literal["last", "all"] = "last"
+    train: TrainSettings = TrainSettings(learning_rate=1e-4, epochs=3, batch_size=16, max_length=2048)  # noqa: RUF009
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """The traces to learn from, and where the others went: counts by reason, ``kept`` among them."""
+
+    traces: tuple[Trace, ...]
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    trace: Trace
+    right: bool
+
+
+def lessons(
+    pools: Sequence[Pool],
+    role: RoleSettings,
+    prompt: str,
+    taught: tuple[VerifierSettings, Sequence[Judged]] | None = None,
+    seed: int = 0,
+) -> Lessons:
+    """What a role learns from graded pools and, but for a generator, from its teacher's journal ``taught``.
+
+    Raises DataError where nothing is left, saying where it went, and for a teacher that cannot teach the role.
+    """
+    counts: dict[str, int] = defaultdict(int)
+    if role.role == "generator":
+        drafts = list(_solutions(pools, prompt, counts))
+    elif taught is None:
+        raise DataError(f'role "{role.name}" needs the checks of a teacher')
+    else:
+        drafts = list(_checks(pools, role, load_verifier_prompt(prompt), *taught, counts))
+    drafts = _at_most(drafts, role.per_problem, counts)
+    if role.balance and role.role != "generator":
+        drafts = _balanced(drafts, seed, counts)
+    counts["kept"] = len(drafts)
+    if not drafts:
+        where = ", ".join(f"{n} {reason}" for reason, n in counts.items() if n) or "there were none"
+        raise DataError(f'role "{role.name}" has nothing to learn from: {where}')
+    return Lessons(tuple(d.trace for d in drafts), dict(counts))
+
+
+def _solutions(pools: Sequence[Pool], prompt: str, counts: dict[str, int]) -> Iterable[_Draft]:
+    """Right solutions, as a generator is asked for them; the same text counts once a problem."""
+    template = load_prompt(prompt)
+    for p in pools:
+        seen = set()
+        for i, t in enumerate(p.traces):
+            if not t.correct or t.solution in seen:
+                counts["wrong" if not t.correct else "twice"] += 1
+                continue
+            seen.add(t.solution)
+            yield _Draft(_trace(p, i, 0, "generator", p.generator, template.cot(p.problem.question), t.solution), True)
+
+
+def _checks(
+    pools: Sequence[Pool],
+    role: RoleSettings,
+    template: VerifierTemplate,
+    teacher: VerifierSettings,
+    journal: Sequence[Judged],
+    counts: dict[str, int],
+) -> Iterable[_Draft]:
+    said = {j.key: j for j in journal}
+    if teacher.role != role.role and not (teacher.role == "gold" and role.role in ("genrm", "cot")):
+        raise DataError(f'"{teacher.name}" plays {teacher.role} and cannot teach {role.role}')
+    for p in pools:
+        for i, c in enumerate(p.traces):
+            judged = said.get((p.id, i, digest(c.solution)))
+            if judged is None or c.correct is None:
+                counts["not judged"] += 1
+                continue
+            for k, check in enumerate(judged.checks):
+                if check.verdict is None or not check.verdict.settled:
+                    counts[f"ended in {check.verdict.value.replace('_', ' ') if check.verdict else 'nothing'}"] += 1
+                elif (check.verdict is Verdict.TRUE) != c.correct:
+                    counts["verdict is not the truth"] += 1
+                else:
+                    found = [Passage("", d) for d in check.documents] if role.role == "facts" else None
+                    prompt = template.check(role.role, p.problem.question, c.solution, found)
+                    yield _Draft(_trace(p, i, k, role.role, teacher.name, prompt, check.reply), c.correct)
+
+
+def _trace(p: Pool, i: int, k: int, role: str, teacher: str, prompt: tuple[Message, ...], reply: str) -> Trace:
+    step = Step(Message("assistant", reply, Source.MODEL), StepStatus.OK)
+    return Trace(f"{p.id}#{i}.{k}", p.problem, f"verify-{role}", teacher, prompt, (step,), End.ANSWERED)
+
+
+def _at_most(drafts: Sequence[_Draft], n: int, counts: dict[str, int]) -> list[_Draft]:
+    """At most ``n`` a problem, right and wrong ones in turn while there are both."""
+    by_problem: dict[str, list[_Draft]] = defaultdict(list)
+    for d in drafts:
+        by_problem[d.trace.problem.id].append(d)
+    out = []
+    for found in by_problem.values():
+        turns = [[d for d in found if d.right], [d for d in found if not d.right]]
+        ordered = [d for pair in zip(*turns, strict=False) for d in pair]
+        rest = max(turns, key=len)[min(map(len, turns)) :]
+        out += [*ordered, *rest][:n]
+    counts["more than enough of a problem"] += len(drafts) - len(out)
+    return out
+
+
+def _balanced(drafts: Sequence[_Draft], seed: int, counts: dict[str, int]) -> list[_Draft]:
+    """As many right as wrong ones, drawn by hash, in the order they came. One sort alone is left as it is."""
+    turns = [[d for d in drafts if d.right is right] for right in (True, False)]
+    n = min(map(len, turns))
+    if n == 0:
+        return list(drafts)
+    kept = {d.trace.id for own in turns for d in sorted(own, key=lambda d: seed_of(seed, "balance", d.trace.id))[:n]}
+    counts["more than of the other sort"] += len(drafts) - len(kept)
+    return [d for d in drafts if d.trace.id in kept]
+
+
+# --- reward models of steps -------------------------------------------------------------------------------------------
 
 MAX_STEPS = 400
 
@@ -171,11 +510,11 @@ def _device(device: str) -> str:
 class StepVerifier:
     """One Check a step, each with the probability that the solution is right so far."""
 
-    def __init__(self, scorer: StepScorer, separator: str) -> None:
-        self._scorer, self._separator = scorer, separator
+    def __init__(self, settings: VerifierSettings, kit: Kit) -> None:
+        self._scorer, self._separator = load_scorer(settings.model), settings.separator
         self._turn = asyncio.Lock()
 
-    async def check(self, policy: Policy, problem: Problem, candidate: Candidate) -> tuple[Check, ...]:
+    async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`~agentdistill.verify.verifiers.Verifier`."""
         steps = steps_of(candidate.solution, self._separator)
         if not steps:
@@ -184,11 +523,6 @@ class StepVerifier:
             scored = await asyncio.to_thread(self._scorer.score, problem.question, steps)
         policy.usage += Usage(n_requests=1, n_prompt_tokens=scored.n_tokens)
         return tuple(Check(step, score=s) for step, s in zip(steps, scored.scores, strict=True))
-
-
-def load_prm(settings: VerifierSettings, kit: Kit) -> StepVerifier:
-    """The PRM that ``model`` names: ``local`` with a ``path``, or ``endpoint`` with ``url`` and ``name``."""
-    return StepVerifier(load_scorer(settings.model), settings.separator)
 
 
 Progress = Callable[[int, int, float], None]
@@ -207,12 +541,12 @@ def marked(pools: Sequence[Pool], separator: str = "\n\n", which: Literal["last"
     """Graded candidates as training examples: the last step, or all, labelled with the outcome."""
     out = []
     for p in pools:
-        for c in p.candidates:
-            steps = steps_of(c.solution, separator)
-            if c.correct is None or not steps:
+        for t in p.traces:
+            steps = steps_of(t.solution, separator)
+            if t.correct is None or not steps:
                 continue
-            before: list[bool | None] = [c.correct if which == "all" else None] * (len(steps) - 1)
-            out.append(Marked(p.problem.question, steps, (*before, c.correct)))
+            before: list[bool | None] = [t.correct if which == "all" else None] * (len(steps) - 1)
+            out.append(Marked(p.problem.question, steps, (*before, t.correct)))
     return out
 
 

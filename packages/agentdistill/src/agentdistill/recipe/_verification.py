@@ -1,0 +1,136 @@
+"""The table ``[verify]`` of a recipe: who samples, who judges, how is chosen, and what verifiers are distilled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from agentdistill.errors import UserError
+from agentdistill.models import loader
+from agentdistill.prompts import load_verifier_prompt
+from agentdistill.recipe.toml import RecipeText, check_call
+from agentdistill.registry import unknown
+from agentdistill.verify.judging import SampleSettings
+from agentdistill.verify.roles import ROLE, RoleSettings
+from agentdistill.verify.select import Listen, Policy
+from agentdistill.verify.verifiers import VerifierSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenCandidates:
+    """Files of candidates that are not sampled."""
+
+    test: str | None = None
+    train: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherGenerator:
+    """Another generator on the same test problems: greedy, or sampled ``n`` times and judged like the student's own."""
+
+    name: str
+    model: dict[str, Any]
+    n: int = 1
+    temperature: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifySettings:
+    """Verification of a recipe's problems: a generator (or candidates that are there), verifiers, how to choose, and
+    what to distil on the training problems.
+
+    ``generator`` is a table as ``[teacher]``; without one it is the recipe's first student that answers as ``sample``
+    asks. ``families`` and ``limit`` keep the problems of these families, and so many of them, family by turns.
+    """
+
+    generator: dict[str, Any] = field(default_factory=dict)
+    families: tuple[str, ...] = ()
+    limit: int | None = None
+    candidates: GivenCandidates = GivenCandidates()
+    others: tuple[OtherGenerator, ...] = ()
+    verifiers: tuple[VerifierSettings, ...] = ()
+    sample: SampleSettings = SampleSettings()  # noqa: RUF009  frozen
+    policy: Policy = Policy()  # noqa: RUF009  frozen
+    listen: Listen = Listen()  # noqa: RUF009  frozen
+    methods: tuple[str, ...] = ()
+    budgets: tuple[int, ...] = ()
+    base: str | None = None
+    roles: tuple[RoleSettings, ...] = ()
+
+
+_MOVED = ("generator", "candidates", "others", "verifiers", "sample", "policy", "listen", "methods", "budgets", "base",
+          "roles")  # fmt: skip
+
+
+def refuse_former(data: dict[str, Any], source: RecipeText) -> None:
+    """Raise RecipeError for what recipes of verification used to say at their top."""
+    if "judges" in data:
+        raise source.error("[[judges]] is now called [[verify.verifiers]]", "judges")
+    for name in (n for n in _MOVED if n in data):
+        if isinstance(data[name], dict):
+            raise source.error(f"[{name}] is now called [verify.{name}]", name)
+        if isinstance(data[name], list) and any(isinstance(v, dict) for v in data[name]):
+            raise source.error(f"[[{name}]] is now called [[verify.{name}]]", name)
+        raise source.error(f"{name} is now a key of [verify]", "", name)
+    problems = data.get("problems")
+    if isinstance(problems, dict) and "families" in problems:
+        raise source.error("families is now a key of [verify]", "problems", "families")
+
+
+def check_verify(settings: VerifySettings, prompt: str, can_default: bool, source: RecipeText) -> None:
+    """Raise RecipeError for what does not fit. ``can_default``: a student of the recipe can be the generator."""
+    try:
+        load_verifier_prompt(prompt)
+    except UserError as e:
+        raise source.error(str(e), "", "prompt") from e
+    if settings.generator:
+        _check_model(settings.generator, source, "verify.generator")
+    elif settings.candidates.test is None and not can_default:
+        raise source.error('no [verify.generator] table, for example with model = "local"', "verify")
+    for i, other in enumerate(settings.others):
+        _check_model(other.model, source, f"verify.others#{i}")
+        if other.n < 1 or (other.n > 1 and other.temperature <= 0):
+            raise source.error("n has to be at least 1, and above 1 it needs a temperature", f"verify.others#{i}", "n")
+        if other.n == 1 and other.temperature != 0:
+            why = "who answers once answers greedily: leave temperature out, or sample with n above 1"
+            raise source.error(why, f"verify.others#{i}", "temperature")
+    _check_verifiers(settings, source)
+    sample = settings.sample
+    if min(sample.n, sample.n_train or 1, sample.max_new_tokens, sample.max_steps) < 1:
+        raise source.error("n, n_train, max_new_tokens and max_steps have to be at least 1", "verify.sample")
+    if settings.limit is not None and settings.limit < 1:
+        raise source.error("limit has to be at least 1", "verify", "limit")
+    if max(sample.n, sample.n_train or 1) > 1 and sample.temperature <= 0:
+        raise source.error("n above 1 needs a temperature above 0", "verify.sample", "n")
+
+
+def _check_verifiers(settings: VerifySettings, source: RecipeText) -> None:
+    for i, verifier in enumerate(settings.verifiers):
+        if verifier.needs_model and verifier.role != "prm":
+            _check_model(verifier.model, source, f"verify.verifiers#{i}")
+    names = [j.name for j in settings.verifiers]
+    if len(set(names)) < len(names):
+        raise source.error("two verifiers have one name", "verify.verifiers")
+    for i, role in enumerate(settings.roles):
+        if role.teacher not in names and (role.role not in ("prm", "generator") or role.teacher is not None):
+            raise source.error(unknown("verifier", role.teacher or "", names), f"verify.roles#{i}", "teacher")
+        if role.role == "prm" and role.train.method != "full":
+            raise source.error('all weights of a PRM are trained: method = "full"', f"verify.roles#{i}.train", "method")
+    if settings.base is None and any(r.base is None for r in settings.roles):
+        raise source.error("roles are trained on a base model: set base in [verify]")
+    trained = {r.name for r in settings.roles}
+    for i, verifier in enumerate(settings.verifiers):
+        path = str(verifier.model.get("path", ""))
+        if path.startswith(ROLE) and path.removeprefix(ROLE) not in trained:
+            raise source.error(unknown("role", path.removeprefix(ROLE), trained), f"verify.verifiers#{i}", "model")
+
+
+def _check_model(table: dict[str, Any], source: RecipeText, where: str) -> None:
+    """Raise RecipeError unless a table names a kind of model and settings that it has."""
+    settings = dict(table)
+    kind = settings.pop("model", "endpoint")
+    try:
+        load = loader(kind)
+    except UserError as e:
+        raise source.error(str(e), where, "model") from e
+    check_call(load, settings, source, where)
