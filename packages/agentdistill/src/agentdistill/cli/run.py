@@ -286,19 +286,20 @@ def _keys_page() -> str:
     settings = tables()
     for table, keys in meanings().items():
         fields = {f.name: f for f in dataclasses.fields(settings[table])}
-        rows = [f"| `{name}` | {_default(fields[name])} | {meaning} |" for name, meaning in keys.items()]
+        defaults = {"name": "not set"} if table == "top level" else {}  # it is the file's name
+        rows = [f"| `{n}` | {defaults.get(n) or _default(fields[n])} | {meaning} |" for n, meaning in keys.items()]
         heading = "Top level" if table == "top level" else f"[{table}]"
         page.append("\n".join([f"## {heading}", "", "| key | default | meaning |", "|---|---|---|", *rows]))
     return "\n\n".join(page) + "\n"
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
-    if field.name == "name":
-        return "not set"
     value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     if value is dataclasses.MISSING:
         return "needed"
-    return "not set" if value is None else f"`{json.dumps(value)}`"
+    if dataclasses.is_dataclass(value):
+        return "a table"
+    return "not set" if value in (None, "") else f"`{json.dumps(value)}`"
 
 
 def _tables(key: str, value: object) -> list[tuple[dict[str, object], str]]:
