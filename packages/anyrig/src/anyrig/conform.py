@@ -1,4 +1,10 @@
-"""Bringing a clip to the unit, axes, joint frames, rate or loop that a file or a program wants."""
+"""Brings clips to a unit, up axis, joint frames, loop or joint tree.
+
+Game rigs often have joints whose parent does not carry them: feet that hang on the root because inverse kinematics
+moved them, pole targets, control bones without vertices. Turning the leg of such a rig without its foot tears the mesh.
+:func:`find` determines the joint that carries each such joint, :func:`whole` makes one tree of them, and :func:`spread`
+takes motion of that tree back to all joints of the rig.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +18,7 @@ from numpy.typing import ArrayLike
 from anyrig import rotations as rot
 from anyrig.errors import SettingsError
 from anyrig.rotations import Array
-from anyrig.skeleton import Clip, Skeleton
+from anyrig.skeleton import FREE, Clip, Skeleton
 
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254, "ft": 0.3048}
 """Metres in one unit."""
@@ -146,3 +152,254 @@ def settled(clips: Sequence[Clip]) -> list[Clip]:
     offsets = np.where(steady[:, None], middle, skeleton.offsets)
     rested = replace(skeleton, offsets=offsets)
     return [replace(c, skeleton=rested, translations=np.where(steady[:, None], offsets, c.translations)) for c in clips]
+
+
+Motion = tuple[Array, Array]
+"""Local rotations (T, J, 4) and translations (T, J, 3)."""
+
+TRUNKS = ("body", "root")
+"""Names of the joint that the body hangs on, where several trees of joints might be it."""
+WEIGHTLESS = 0.002
+"""A joint that carries less than this share of the mesh carries nothing to speak of."""
+_FRAMES = 240
+"""Poses of all clips together that are looked at."""
+_SLIDES = 0.02
+"""A joint that moves by no more than this share of the rig's size against its parent hangs on it."""
+_BETTER = 0.3
+"""Another joint carries it only where it moves against that one by less than this share."""
+_ALIKE, _DOUBT = 0.5, 6.0
+"""What slides by this share of another joint's way slides alike, and what it is then less likely by."""
+_FAR = 0.15
+"""Without clips to tell, a joint this share of the size away from its parent may hang elsewhere."""
+_TOUCHES = 0.05
+"""Two parts touch where this share, at least, of what hangs between one and all others hangs between them."""
+
+
+def find(skeleton: Skeleton, motions: Sequence[Motion], weights: Array, between: Array) -> tuple[int, ...]:
+    """``Skeleton.carriers`` for ``skeleton``: empty where it is one tree, and right.
+
+    ``motions`` are its clips, ``weights`` (J,) what of the mesh each joint carries, ``between`` (J, J) what hangs
+    between two (zeros without a mesh). Joints that are carried elsewhere are the roots of trees beside the trunk, and
+    joints that slide against their parent and keep still against another joint; without any clip, joints far from a
+    parent that they share no vertex with. Each goes to the joint that it moves with best, among those whose vertices it
+    touches if there are any.
+    """
+    kept = _carrying(skeleton, weights)
+    parents = {j: skeleton.parents[j] if skeleton.parents[j] in kept else -1 for j in kept}
+    poses = _Poses(skeleton, motions, between)
+    trees = [j for j in kept if parents[j] < 0]
+    trunk = _trunk(skeleton, kept, parents, trees)
+    loose = [j for j in trees if j != trunk]
+    while found := [j for j in kept if j not in loose and parents[j] >= 0 and poses.loose(j, parents, weights, loose)]:
+        loose += found  # what these carry may be carried elsewhere, too: a sword in a hand
+    if not loose and len(trees) == len(skeleton.roots):
+        return ()
+    for joint, parent in poses.hung(kept, parents, loose):
+        parents[joint] = parent
+    _drop_stem(parents, weights)
+    return tuple(parents.get(j, FREE) for j in range(skeleton.n_joints))
+
+
+def _carrying(skeleton: Skeleton, weights: Array) -> list[int]:
+    """The joints that carry something or have something below them that does; all, where none does."""
+    total = weights.copy()
+    for j in reversed(range(skeleton.n_joints)):
+        if skeleton.parents[j] >= 0:
+            total[skeleton.parents[j]] += total[j]
+    return [j for j in range(skeleton.n_joints) if total[j] > 1e-9 * weights.sum() or not weights.any()]
+
+
+def _trunk(skeleton: Skeleton, kept: list[int], parents: dict[int, int], trees: list[int]) -> int:
+    """The tree whose root is called like a trunk, else the largest."""
+    for name in TRUNKS:
+        for j in trees:
+            if skeleton.names[j].lower() == name:
+                return j
+    tops = [_top(parents, j) for j in kept]
+    return max(trees, key=tops.count)
+
+
+def _top(parents: dict[int, int], joint: int) -> int:
+    while parents[joint] >= 0:
+        joint = parents[joint]
+    return joint
+
+
+def _drop_stem(parents: dict[int, int], weights: Array) -> None:
+    """Takes away roots that carry nothing, as long as they have a single child."""
+    while True:
+        root = next(j for j in parents if parents[j] < 0)
+        below = [j for j in parents if parents[j] == root]
+        if len(below) != 1 or not weights.any() or weights[root] > WEIGHTLESS * weights.sum():
+            return
+        del parents[root]
+        parents[below[0]] = -1
+
+
+class _Poses:
+    """The poses to judge by: some of every clip, or the rest pose alone."""
+
+    def __init__(self, skeleton: Skeleton, motions: Sequence[Motion], between: Array) -> None:
+        self.skeleton, self.between, self.size = skeleton, between, extent(skeleton)
+        frames = [(m, t) for m, (r, _) in enumerate(motions) for t in range(len(r))]
+        some = [frames[i] for i in np.linspace(0, len(frames) - 1, min(_FRAMES, len(frames))).astype(int)]
+        self.moving = len(some) > 1
+        if self.moving:
+            local = np.stack([motions[m][0][t] for m, t in some]), np.stack([motions[m][1][t] for m, t in some])
+        else:
+            local = skeleton.rest[None], skeleton.offsets[None]
+        self.positions, self.rotations = skeleton.world(*local)
+        self.slides = np.abs(local[1] - np.median(local[1], axis=0)).max(axis=(0, 2))  # against the parent, metres
+        self._below: dict[int, list[int]] = {}
+
+    def below(self, joint: int) -> list[int]:
+        """``joint`` and all that hangs on it."""
+        if joint not in self._below:
+            inside = {joint}
+            for j in range(joint + 1, self.skeleton.n_joints):
+                if self.skeleton.parents[j] in inside:
+                    inside.add(j)
+            self._below[joint] = sorted(inside)
+        return self._below[joint]
+
+    def play(self, joint: int, parent: int) -> float:
+        """How badly ``joint`` goes along with ``parent``: by how much it moves in that one's frame, in metres.
+
+        The 90th percentile of its distance from its median place there; a hundredth of that place's distance from the
+        parent decides between joints that do not move against one another.
+        """
+        away = self.positions[:, joint] - self.positions[:, parent]
+        local = rot.rotate(rot.inverse(self.rotations[:, parent]), away)
+        middle = np.median(local, axis=0)
+        off = np.percentile(np.linalg.norm(local - middle, axis=-1), 90)
+        return float(off + 0.01 * np.linalg.norm(middle))
+
+    def touched(self, joint: int) -> Array:
+        """What of the mesh hangs between the part below ``joint`` and each joint outside, as shares, (J,)."""
+        part = self.below(joint)
+        outside = self.between[part].sum(axis=0)
+        outside[part] = 0.0
+        return np.asarray(outside / max(float(outside.sum()), 1e-12))
+
+    def loose(self, joint: int, parents: dict[int, int], weights: Array, known: Sequence[int]) -> bool:
+        """Whether a joint that has a parent belongs elsewhere."""
+        part = self.below(joint)
+        if len(part) > len(parents) / 2 or (weights.any() and weights[part].sum() <= 1e-6 * weights.sum()):
+            return False
+        others = [k for k in parents if k not in part]
+        if self.moving:
+            if self.slides[joint] <= _SLIDES * self.size:
+                return False
+            now = self.play(joint, parents[joint])
+            best = min(self.cost(joint, k, known) for k in self.candidates(joint, others))
+            return now > _SLIDES * self.size and best < _BETTER * now
+        touched, above = self.touched(joint), parents[joint]
+        while above >= 0 and weights[above] <= WEIGHTLESS * weights.sum():
+            above = parents[above]
+        best = int(touched.argmax())
+        far = np.linalg.norm(self.positions[0, joint] - self.positions[0, parents[joint]]) > _FAR * self.size
+        deep = parents[joint] not in (best, self.skeleton.parents[best])  # no sibling, as thigh and spine are
+        return bool((far or deep) and touched[best] > 0.5 and (above < 0 or touched[above] < _TOUCHES))
+
+    def cost(self, joint: int, carrier: int, known: Sequence[int]) -> float:
+        """The play of ``joint`` on ``carrier``, times a factor where what leads to the latter slides about as far and
+        is not ``known`` to be carried elsewhere: hips that slide alike do not carry one another."""
+        shared, half = set(self.skeleton.path(joint)), self.skeleton.n_joints / 2
+        between = [k for k in self.skeleton.path(carrier)[1:] if k not in shared and len(self.below(k)) <= half]
+        alike = any(self.slides[k] > _ALIKE * self.slides[joint] and k not in known for k in between)
+        return self.play(joint, carrier) * (_DOUBT if alike else 1.0)
+
+    def candidates(self, joint: int, others: Sequence[int]) -> list[int]:
+        """Those of ``others`` whose vertices the part below ``joint`` touches, or all, where it touches none."""
+        touched = self.touched(joint)
+        return [k for k in others if touched[k] > _TOUCHES] or list(others)
+
+    def hung(self, kept: list[int], parents: dict[int, int], loose: list[int]) -> list[tuple[int, int]]:
+        """Each loose joint with its carrier, the surest first."""
+        cut = {j: -1 if j in loose else parent for j, parent in parents.items()}
+        left, done = list(loose), []
+        cost: dict[tuple[int, int], float] = {}
+        while left:
+            tree = [k for k in kept if _top(cut, k) not in left]
+            reach = []
+            for j in left:
+                for k in self.candidates(j, tree):
+                    if (j, k) not in cost:
+                        cost[j, k] = self.cost(j, k, loose)
+                    reach.append((cost[j, k], j, k))
+            _, joint, parent = min(reach)
+            cut[joint] = parent
+            left.remove(joint)
+            done.append((joint, parent))
+        return done
+
+
+def rehung(clip: Clip, kept: Sequence[int], parents: Sequence[int]) -> Clip:
+    """The joints ``kept`` with other parents (-1 for none), at rest and in motion where they were in the world.
+
+    ``parents`` has one for each of ``kept``; both count joints as ``clip`` does, in any order that makes a forest.
+    """
+    s = clip.skeleton
+    order = parents_first(kept, parents)
+    parent_of = dict(zip(kept, parents, strict=True))
+    at = {j: n for n, j in enumerate(order)}
+    above = tuple(at[parent_of[j]] if parent_of[j] >= 0 else -1 for j in order)
+    forest = Skeleton(tuple(s.names[j] for j in order), above, np.zeros((len(order), 3)))
+    rest, offsets = forest.local(s.rest_positions()[order], s.rest_world()[order])
+    positions, turns = clip.world()
+    rotations, translations = forest.local(positions[:, order], turns[:, order])
+    skeleton = replace(forest, offsets=offsets, rest=rest)
+    return replace(clip, skeleton=skeleton, rotations=rotations, translations=translations)
+
+
+def parents_first(kept: Sequence[int], parents: Sequence[int]) -> list[int]:
+    """``kept`` as one goes down the tree, children in their old order: the order in which :func:`rehung` has them."""
+    below: dict[int, list[int]] = {}
+    for j, parent in sorted(zip(kept, parents, strict=True)):
+        below.setdefault(parent, []).append(j)
+    order, todo = [], list(reversed(below.get(-1, [])))
+    while todo:
+        order.append(todo.pop())
+        todo += reversed(below.get(order[-1], []))
+    return order
+
+
+def tree(skeleton: Skeleton) -> tuple[list[int], list[int]]:
+    """(kept, parents) for :func:`rehung`: the joints that carriers leave, and what each hangs on."""
+    carriers = skeleton.carriers or skeleton.parents
+    kept = [j for j, c in enumerate(carriers) if c != FREE]
+    return kept, [carriers[j] for j in kept]
+
+
+def whole(clip: Clip) -> Clip:
+    """The clip with every joint on its carrier, without those that carry nothing; itself where its tree is right."""
+    return rehung(clip, *tree(clip.skeleton)) if clip.skeleton.carriers else clip
+
+
+def spread(clip: Clip, skeleton: Skeleton) -> Clip:
+    """A clip of what :func:`whole` makes of ``skeleton`` as one of ``skeleton``.
+
+    Joints that carry nothing rest on their parents; a root among them goes along over the ground, upright, so that its
+    travel is the creature's.
+    """
+    if not skeleton.carriers:
+        return replace(clip, skeleton=skeleton)
+    order, main = parents_first(*tree(skeleton)), clip.skeleton.main_root
+    place, turn = clip.world()
+    positions = np.zeros((clip.n_frames, skeleton.n_joints, 3))
+    rotations = rot.identity(clip.n_frames, skeleton.n_joints)
+    positions[:, order], rotations[:, order] = place, turn
+    rest, turned = clip.skeleton.rest_positions()[main], clip.skeleton.rest_world()[main]
+    yaw = rot.normalize(rot.multiply(turn[:, main], rot.inverse(turned)) * np.array([1.0, 0.0, 1.0, 0.0]))
+    for j, parent in enumerate(skeleton.parents):
+        if j in order:
+            continue
+        if parent >= 0:
+            positions[:, j] = positions[:, parent] + rot.rotate(rotations[:, parent], skeleton.offsets[j])
+            rotations[:, j] = rot.multiply(rotations[:, parent], skeleton.rest[j])
+        else:
+            positions[:, j] = place[:, main] + rot.rotate(yaw, skeleton.offsets[j] - rest)
+            positions[:, j, 1] = skeleton.offsets[j, 1]
+            rotations[:, j] = rot.multiply(yaw, skeleton.rest[j])
+    local_r, local_t = skeleton.local(positions, rotations)
+    return replace(clip, skeleton=skeleton, rotations=rot.continuous(local_r), translations=local_t)

@@ -30,7 +30,7 @@ from anyrig.augmentation import Augmentation, augment
 from anyrig.creatures.captions import a, gerund, sentence, third
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import Features, RigCode, encode, rig_code
-from anyrig.io.files import write_bytes
+from anyrig.io.asset import write_bytes
 from anyrig.model import RigBatch, collate_rigs, pack
 from anyrig.skeleton import Clip
 

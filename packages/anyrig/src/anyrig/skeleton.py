@@ -30,7 +30,7 @@ class Skeleton:
     rotations; ``rest`` may be one rotation for all. ``carriers`` is empty, or has for each joint the one that it moves
     along with, in a rig whose tree does not say so (feet that hang on the world and follow a leg by inverse
     kinematics): its parent, another joint, -1 for none, or FREE for a helper that carries nothing; see
-    :mod:`anyrig.carriers`. Raises SkeletonError for anything that makes no skeleton.
+    :mod:`anyrig.conform`. Raises SkeletonError for anything that makes no skeleton.
     """
 
     names: tuple[str, ...]

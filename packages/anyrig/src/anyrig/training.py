@@ -32,9 +32,18 @@ from anyrig.corpus import Batch, BatchConfig, Example, Selection, batches, build
 from anyrig.diffusion import noise, schedule
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import CONTACT, FORWARD, HEIGHT, LEFT, N_PATH, POSITION, TURNING
-from anyrig.io.files import write_bytes
-from anyrig.model import ModelConfig, MotionModel, RigBatch, Text, contrast, save_model
-from anyrig.model.batch import joint_units, path_units, positions
+from anyrig.io.asset import write_bytes
+from anyrig.model import (
+    ModelConfig,
+    MotionModel,
+    RigBatch,
+    Text,
+    contrast,
+    joint_units,
+    path_units,
+    positions,
+    save_model,
+)
 
 Say = Callable[[str], None]
 _SAY_EVERY_S = 15.0

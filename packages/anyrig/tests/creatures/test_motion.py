@@ -10,7 +10,7 @@ from performances import cases, kinds, seeds
 
 from anyrig import creatures
 from anyrig import rotations as rot
-from anyrig.creatures.ik import fold, place, stack
+from anyrig.creatures.rig import fold, place, stack
 from anyrig.errors import SettingsError
 
 CYCLIC = {

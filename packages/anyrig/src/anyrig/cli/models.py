@@ -13,7 +13,7 @@ from anyrig.cli import add_compute_options, add_model_options, device, open_mode
 from anyrig.errors import FileError, SettingsError
 
 if TYPE_CHECKING:
-    from anyrig.evaluation.run import Method
+    from anyrig.evaluation import Method
     from anyrig.generation import Options
 
 TRAIN_EXAMPLES = """\
@@ -120,16 +120,18 @@ def evaluate(args: argparse.Namespace) -> int:
     """Evaluates."""
     device(args)
     from anyrig.evaluation import (
+        SETS,
         EvaluatorSettings,
         Plan,
         RowCache,
+        by_retrieval,
+        fingerprint,
         load_evaluator,
         save_evaluator,
         table,
         train_evaluator,
     )
     from anyrig.evaluation import evaluate as run
-    from anyrig.evaluation.run import SETS, by_retrieval, fingerprint
     from anyrig.generation import Options
 
     plan = Plan(
@@ -171,7 +173,7 @@ def _methods(args: argparse.Namespace, options: Options) -> dict[str, tuple[Meth
 
 
 def _method(path: Path, args: argparse.Namespace, options: Options) -> tuple[Method, list[Path]]:
-    from anyrig.evaluation.run import by_kind, by_model
+    from anyrig.evaluation import by_kind, by_model
 
     if not path.is_dir():
         model, sampling = open_model(args, path)

@@ -92,7 +92,7 @@ def write(rig: Asset, clips: list[Clip], out: Path, up: str | None = None, unit:
 
     BVH has no mesh, and many a reader no joints but the root that move: joints that carry nothing are left out of it.
     """
-    from anyrig.carriers import whole
+    from anyrig.conform import whole
     from anyrig.io import save
 
     if out.suffix.lower() != ".bvh":

@@ -1,7 +1,7 @@
 """Kinds of creatures: known animals as ranges of numbers, and how a random body of each kind is drawn from them.
 
 To add an animal, write its row in the table of its kind. To add a kind, write a function that makes a plan of a draw
-and its row in :data:`KINDS`; its actions follow from its legs, or from rows in :mod:`anyrig.creatures.performance`.
+and its row in :data:`KINDS`; its actions follow from its legs, or from rows in :mod:`anyrig.creatures`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from anyrig.creatures.body import Arms, Chain, Fins, Head, LegPair, Plan, Rest, Trunk, Wings
-from anyrig.creatures.names import naming
+from anyrig.creatures.body import Arms, Chain, Fins, Head, LegPair, Plan, Rest, Trunk, Wings, naming
 from anyrig.errors import SettingsError
 
 BLENDED = 0.2  # the share of creatures that are between two animals

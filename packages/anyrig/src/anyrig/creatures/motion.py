@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyrig import rotations as rot
-from anyrig.creatures import ik
-from anyrig.creatures.rig import Limb, Rig, folded
+from anyrig.creatures.rig import Limb, Rig, folded, place, stack
 from anyrig.rotations import Array
 
 Curve = float | Array  # a number, or one a frame
@@ -385,8 +384,8 @@ class Motion:
         last = np.empty_like(foot_turns)
         for n in sorted({len(leg.chain) for leg in rig.legs}):  # legs with as many bones at once
             own = [k for k, leg in enumerate(rig.legs) if len(leg.chain) == n]
-            chain, joints = ik.stack([rig.legs[k].fold for k in own]), np.array([rig.legs[k].chain for k in own])
-            turns[:, joints[:, :-1]], last[:, own] = ik.place(chain, hips[:, own], goals[:, own], bodies[:, own])
+            chain, joints = stack([rig.legs[k].fold for k in own]), np.array([rig.legs[k].chain for k in own])
+            turns[:, joints[:, :-1]], last[:, own] = place(chain, hips[:, own], goals[:, own], bodies[:, own])
         turns[:, ends] = rot.multiply(rot.inverse(last), foot_turns)
         turns[:, contacts[footed]] = rot.multiply(rot.inverse(foot_turns[:, footed]), toe_turns[:, footed])
         return np.asarray(firm & (np.linalg.norm(goals - hips, axis=-1) <= longest + 1e-9))

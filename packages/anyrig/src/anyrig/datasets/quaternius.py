@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 
 from anyrig import conform
 from anyrig import rotations as rot
-from anyrig.carriers import parents_first, rehung, tree
-from anyrig.conform import extent, settled
+from anyrig.conform import extent, parents_first, rehung, settled, tree
 from anyrig.errors import FileError
 from anyrig.io import Asset, read_glb
 from anyrig.rotations import Array

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from anyrig import conform
-from anyrig.carriers import find
+from anyrig.conform import find
 from anyrig.errors import FileError
 from anyrig.io.asset import Asset, shaped, warn_of_units
 from anyrig.io.bvh import read_bvh, read_bvh_asset, write_bvh

@@ -33,11 +33,9 @@ import numpy as np
 
 from anyrig import conform
 from anyrig import rotations as rot
-from anyrig.carriers import parents_first
-from anyrig.conform import extent
+from anyrig.conform import extent, parents_first
 from anyrig.errors import FileError, FileWarning, SettingsError
-from anyrig.io.asset import Asset
-from anyrig.io.files import read_bytes, refuse_too_many_poses, write_bytes
+from anyrig.io.asset import Asset, read_bytes, refuse_too_many_poses, write_bytes
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
 

@@ -19,11 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyrig import rotations as rot
-from anyrig.carriers import find
-from anyrig.conform import extent
+from anyrig.conform import extent, find
 from anyrig.errors import AnyrigError, FileError, FileWarning, SettingsError
-from anyrig.io.asset import Asset, Source
-from anyrig.io.files import refuse_too_many_poses
+from anyrig.io.asset import Asset, Source, refuse_too_many_poses
 from anyrig.io.gltf_document import (
     EXTRAS,
     Document,
