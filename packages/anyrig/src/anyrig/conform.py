@@ -83,11 +83,7 @@ def reframed(clip: Clip, axes: ArrayLike) -> Clip:
     axes = np.broadcast_to(np.asarray(axes, dtype=np.float64), (s.n_joints, 4))
     change = rot.multiply(rot.inverse(s.rest_world()), axes)  # from the old joint frame to the new one, on the right
     rest, offsets = s.local(s.rest_positions(), axes)
-    above = rot.identity(s.n_joints)  # the same change of frame for each joint's parent; none for a root
-    for j, parent in enumerate(s.parents):
-        if parent >= 0:
-            above[j] = change[parent]
-    undo = rot.inverse(above)
+    undo = rot.inverse(s.of_parents(change, rot.IDENTITY))
     return replace(
         clip,
         skeleton=replace(s, offsets=offsets, rest=rest),

@@ -15,7 +15,7 @@ import multiprocessing
 import random
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,12 +87,7 @@ class Selection:
     def actions(self, plan: creatures.Plan) -> tuple[str, ...]:
         """What ``plan`` can do and may, in this split."""
         able = creatures.actions(plan)
-        return able if self.split != "train" else tuple(a for a in able if not held_out(plan.kind, a, ("pair",)))
-
-
-def held_out(kind: str, action: str, why: Iterable[str] = ("kind", "pair")) -> bool:
-    """Whether a creature of ``kind`` that does ``action`` is held out of training."""
-    return ("kind" in why and kind in HELD_OUT_KINDS) or ("pair" in why and (kind, action) in HELD_OUT_PAIRS)
+        return able if self.split != "train" else tuple(a for a in able if (plan.kind, a) not in HELD_OUT_PAIRS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,7 +41,18 @@ from anyrig.corpus import (
     seed_of,
 )
 from anyrig.errors import FileError, SettingsError
-from anyrig.features import N_BUCKETS, ROTATION, Features, RigCode, decode, encode, rig_code, size_of, text_ids
+from anyrig.features import (
+    IDENTITY_6D,
+    N_BUCKETS,
+    ROTATION,
+    Features,
+    RigCode,
+    decode,
+    encode,
+    rig_code,
+    size_of,
+    text_ids,
+)
 from anyrig.generation import Options, feet, generate_clips
 from anyrig.io.asset import write_bytes
 from anyrig.model import ModelConfig, MotionModel, RigBatch, TextTower, collate_rigs, contrast, pack
@@ -317,7 +328,6 @@ def load_evaluator(path: str | os.PathLike[str]) -> Evaluator:
 Row = dict[str, float]
 Make = Callable[[], Row | None]
 SETS = ("unseen bodies", "unseen species", "unseen pairs")
-_IDENTITY = np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
 
 
 class RowCache:
@@ -531,10 +541,10 @@ def retarget(clip: Clip, skeleton: Skeleton, n_frames: int) -> Clip:
     source, target = rig_code(clip.skeleton), rig_code(skeleton)
     match = matched(source, target)
     seen = encode(clip)
-    turns = rot.from_6d(seen.joints[..., ROTATION] + _IDENTITY)[:, match]
+    turns = rot.from_6d(seen.joints[..., ROTATION] + IDENTITY_6D)[:, match]
     swing = rot.between(_towards(target), _towards(source)[match])
     joints = np.zeros((seen.n_frames, target.n_joints, seen.joints.shape[-1]))
-    joints[..., ROTATION] = rot.to_6d(rot.multiply(turns, swing)) - _IDENTITY
+    joints[..., ROTATION] = rot.to_6d(rot.multiply(turns, swing)) - IDENTITY_6D
     path = seen.path.copy()
     path[:, 0] *= (target.floor + 1e-6) / (source.floor + 1e-6) if min(source.floor, target.floor) > 0.02 else 1.0
     features = Features(joints, path, np.zeros((seen.n_frames, target.n_joints, 3)), np.zeros(3), clip.fps)

@@ -61,7 +61,8 @@ N_JOINT, N_PATH = 10, 4
 HEIGHT, LEFT, FORWARD, TURNING = range(4)
 """Where the features of the path stand."""
 
-_IDENTITY = np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+IDENTITY_6D = np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+"""The identity as :func:`anyrig.rotations.to_6d` gives it."""
 _LOW, _SLOW, _BURIED = 0.035, 0.35, 0.04  # sizes, sizes a second, sizes
 _UPRIGHT = 0.15  # of a unit quaternion's square: less of it about the vertical says nothing of the heading
 
@@ -147,17 +148,12 @@ def size_of(skeleton: Skeleton) -> float:
     return longest if longest > 1e-9 else 1.0
 
 
-def rig_code(skeleton: Skeleton, rng: np.random.Generator | None = None) -> RigCode:
-    """The code of ``skeleton``; ``rng`` numbers children in random order, to learn that it does not matter."""
+def rig_code(skeleton: Skeleton) -> RigCode:
+    """The code of ``skeleton``."""
     size = size_of(skeleton)
     positions = skeleton.rest_positions()
     rest = (positions - positions[skeleton.main_root]) / size
-    above = rot.identity(skeleton.n_joints)
-    turned = skeleton.rest_world()
-    for j, parent in enumerate(skeleton.parents):
-        if parent >= 0:
-            above[j] = turned[parent]
-    bones = rot.rotate(above, skeleton.offsets) / size
+    bones = rot.rotate(skeleton.of_parents(skeleton.rest_world(), rot.IDENTITY), skeleton.offsets) / size
     roots = list(skeleton.roots)
     bones[roots] = rest[roots]
     return RigCode(
@@ -167,13 +163,13 @@ def rig_code(skeleton: Skeleton, rng: np.random.Generator | None = None) -> RigC
         rest=rest,
         bones=bones,
         floor=float(-rest[:, 1].min()),
-        paths=_paths(skeleton, child_order(skeleton, positions, rng)),
+        paths=_paths(skeleton, child_order(skeleton, positions)),
         distances=_distances(skeleton),
         names=np.stack([name_ids(name) for name in skeleton.names]),
     )
 
 
-def child_order(skeleton: Skeleton, positions: Array, rng: np.random.Generator | None = None) -> dict[int, list[int]]:
+def child_order(skeleton: Skeleton, positions: Array) -> dict[int, list[int]]:
     """The children of each joint (-1: of the world) from the front to the rear, left before right, high before low.
 
     Where a child lies is told by the middle of all that hangs on it, so that a short girdle does not decide.
@@ -190,10 +186,7 @@ def child_order(skeleton: Skeleton, positions: Array, rng: np.random.Generator |
     order: dict[int, list[int]] = {-1: list(skeleton.roots)}
     order |= {j: list(children) for j, children in enumerate(skeleton.children)}
     for children in order.values():
-        if rng is None:
-            children.sort(key=lambda j: (-keys[j, 2], -keys[j, 0], -keys[j, 1], j))
-        else:
-            rng.shuffle(children)
+        children.sort(key=lambda j: (-keys[j, 2], -keys[j, 0], -keys[j, 1], j))
     return order
 
 
@@ -260,7 +253,7 @@ def encode(clip: Clip) -> Features:
     around = rot.rotate(undo[:, None], positions - positions[:, main, None]) / size
     joints = np.concatenate(
         [
-            rot.to_6d(rot.multiply(undo[:, None], turns)) - _IDENTITY,
+            rot.to_6d(rot.multiply(undo[:, None], turns)) - IDENTITY_6D,
             around - (rest - rest[main]) / size,
             contacts(positions, clip.fps, size)[..., None],
         ],
@@ -294,7 +287,7 @@ def decode(features: Features, skeleton: Skeleton) -> Clip:
     steps[1:] = rot.rotate(turn[:-1], steps[1:])
     place = np.cumsum(steps, axis=0) + np.array([features.origin[0], 0.0, features.origin[1]])
     place[:, 1] = path[:, HEIGHT] * size
-    turns = rot.multiply(turn[:, None], rot.from_6d(features.joints[..., ROTATION] + _IDENTITY))
+    turns = rot.multiply(turn[:, None], rot.from_6d(features.joints[..., ROTATION] + IDENTITY_6D))
     rotations = rot.multiply(turns, skeleton.rest_world())
     local_r, _ = skeleton.local(np.zeros((*rotations.shape[:2], 3)), rotations)
     translations = skeleton.offsets + features.stretch * size

@@ -110,7 +110,7 @@ def evidence(skeleton: Skeleton) -> list[tuple[str, tuple[float, float]]]:
 
 def _body(skeleton: Skeleton) -> tuple[Skeleton, list[int], dict[int, set[str]], Array]:
     """The rig as one tree, the joints of its main root's, the words in their names, and where all rest."""
-    body = whole(Clip(skeleton, skeleton.rest[None], skeleton.offsets, 1.0)).skeleton
+    body = whole(skeleton.rest_clip()).skeleton
     tree = [j for j in range(body.n_joints) if body.main_root in body.path(j)]
     return body, tree, {j: set(words(body.names[j])) for j in tree}, body.rest_positions()
 
@@ -150,18 +150,12 @@ def _mean(vectors: list[Array]) -> Array:
 
 def faced(skeleton: Skeleton, radians: float) -> Skeleton:
     """The skeleton turned about the vertical by ``radians``, rest pose and all."""
-    still = Clip(skeleton, skeleton.rest[None], skeleton.offsets, 1.0)
-    return conform.turned(still, rot.about("y", radians)).skeleton
+    return conform.turned(skeleton.rest_clip(), rot.about("y", radians)).skeleton
 
 
-def turned_back(clip: Clip, skeleton: Skeleton, radians: float) -> Clip:
-    """A clip of ``faced(skeleton, -radians)`` as one of ``skeleton`` itself."""
-    back: Array = rot.about("y", radians)
-    turned = conform.turned(clip, back)
-    return Clip(
-        skeleton, turned.rotations, turned.translations, clip.fps, name=clip.name, captions=clip.captions,
-        action=clip.action,
-    )  # fmt: skip
+def turned_onto(clip: Clip, skeleton: Skeleton, radians: float) -> Clip:
+    """The clip turned about the vertical by ``radians`` as one of ``skeleton``, its own turned by as much."""
+    return replace(conform.turned(clip, rot.about("y", radians)), skeleton=skeleton)
 
 
 Bools = NDArray[np.bool_]
@@ -468,11 +462,11 @@ def generate_clips(
     longest, patch = model.config.max_frames, model.config.patch
     parts = windows(frames, longest, min(OVERLAP, longest // 4) // patch * patch, patch)
     turn = facing_of(skeleton, options.facing)
-    body = whole(_still(skeleton)).skeleton
+    body = whole(skeleton.rest_clip()).skeleton
     rig = faced(body, -turn)
     code = rig_code(rig)
     total = sum(n for _, n in frames)
-    given = _given(pins, skeleton, turn, fps, total)
+    given = _given(pins, skeleton, rig, turn, fps, total)
     limits = _limits(authored, pins, skeleton) if options.limit else None
     x = _sample(model, collate_rigs([code]), parts, options, given, progress)
     clips = []
@@ -482,13 +476,9 @@ def generate_clips(
         clip = limit_joints(clip, limits) if limits is not None else clip
         clip = _finished(clip, features.joints[..., CONTACT], options)
         text = ", then ".join(text for text, _ in prompts)
-        clip = spread(turned_back(clip, body, turn), skeleton)
+        clip = spread(turned_onto(clip, body, turn), skeleton)
         clips.append(replace(clip, name=text, captions=(text,)))
     return clips
-
-
-def _still(skeleton: Skeleton) -> Clip:
-    return Clip(skeleton, skeleton.rest[None], skeleton.offsets, 1.0)
 
 
 def _limits(authored: Sequence[Clip], pins: Sequence[Pin], skeleton: Skeleton) -> JointLimits | None:
@@ -572,11 +562,12 @@ def _guide(given: Features | None, length: int, device: torch.device) -> Guide |
     return Guide(known.to(device), mask.to(device)[None, :, None, None])
 
 
-def _given(pins: Sequence[Pin], skeleton: Skeleton, turn: float, fps: float, total: int) -> Features | None:
+def _given(
+    pins: Sequence[Pin], skeleton: Skeleton, rig: Skeleton, turn: float, fps: float, total: int
+) -> Features | None:
     """Features of all frames, not a number where none is pinned; the path in ``origin``'s place is added by pins."""
     if not pins:
         return None
-    rig = faced(whole(_still(skeleton)).skeleton, -turn)
     n = rig.n_joints
     joints, path = np.full((total, n, 10), np.nan), np.full((total, 4), np.nan)
     for pin in pins:
@@ -585,14 +576,9 @@ def _given(pins: Sequence[Pin], skeleton: Skeleton, turn: float, fps: float, tot
         if not 0 <= first <= last < min(total, clip.n_frames):
             end = min(total, clip.n_frames) / fps
             raise SettingsError(f"{pin.start} to {pin.stop} s are no part of a motion of {end:.2f} s")
-        seen = encode(_of(clip, rig, turn))
+        seen = encode(turned_onto(clip, rig, -turn))
         joints[first : last + 1], path[first : last + 1] = seen.joints[first : last + 1], seen.path[first : last + 1]
     return Features(joints, path, np.zeros((total, n, 3)), np.zeros(3), fps)
-
-
-def _of(clip: Clip, rig: Skeleton, turn: float) -> Clip:
-    turned = conform.turned(clip, rot.about("y", -turn))
-    return Clip(rig, turned.rotations, turned.translations, clip.fps)
 
 
 def _pinned(features: Features, given: Features | None) -> Features:

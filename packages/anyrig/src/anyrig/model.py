@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import (
+    IDENTITY_6D,
     MAX_CHILDREN,
     MAX_DEPTH,
     MAX_DISTANCE,
@@ -104,7 +105,6 @@ _JOINT_SCALE = np.array([3.0] * 6 + [10.0] * 3 + [2.0])
 _PATH_SCALE = np.array([1.5, 4.0, 0.8, 0.8])
 # Over procedural creatures these bring every feature to a deviation of about one.
 _MIDDLE = np.array([-0.143, 0.0, 0.0, 0.0, -0.143, 0.0, 0.0, 0.0, 0.0, 0.1])
-_IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,9 +142,9 @@ class RigBatch:
                           for f in fields(self)))  # fmt: skip
 
 
-def collate_rigs(codes: Sequence[RigCode], n_joints: int | None = None) -> RigBatch:
-    """Rigs as a batch, padded to the largest or to ``n_joints``."""
-    n = max([c.n_joints for c in codes] + [n_joints or 0])
+def collate_rigs(codes: Sequence[RigCode]) -> RigBatch:
+    """Rigs as a batch, padded to the largest."""
+    n = max(c.n_joints for c in codes)
 
     def padded(arrays: Sequence[NDArray], kind: torch.dtype, *, square: bool = False) -> Tensor:
         shape = (n, n) if square else (n, *arrays[0].shape[1:])
@@ -187,9 +187,9 @@ def _with_path(relations: Tensor) -> Tensor:
     return out
 
 
-def pack(features: Sequence[Features], n_joints: int | None = None) -> Tensor:
+def pack(features: Sequence[Features]) -> Tensor:
     """(B, T, J + 1, 10) of features of as many frames each: the path first, then the joints, scaled and padded."""
-    n = max([f.joints.shape[1] for f in features] + [n_joints or 0])
+    n = max(f.joints.shape[1] for f in features)
     out = torch.zeros(len(features), features[0].n_frames, n + 1, N_JOINT)
     for b, f in enumerate(features):
         out[b, :, 0, :N_PATH] = torch.as_tensor(f.path * _PATH_SCALE)
@@ -222,7 +222,7 @@ def path_units(x: Tensor) -> Tensor:
 
 def matrices(six: Tensor) -> Tensor:
     """Rotation matrices (..., 3, 3) of 6D rotations less the identity, by Gram and Schmidt."""
-    six = six + torch.tensor(_IDENTITY, dtype=six.dtype, device=six.device)
+    six = six + torch.as_tensor(IDENTITY_6D, dtype=six.dtype, device=six.device)
     first = torch.nn.functional.normalize(six[..., :3], dim=-1, eps=1e-6)
     second = six[..., 3:] - (first * six[..., 3:]).sum(dim=-1, keepdim=True) * first
     second = torch.nn.functional.normalize(second, dim=-1, eps=1e-6)

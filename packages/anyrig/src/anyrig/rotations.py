@@ -175,15 +175,6 @@ def from_rotvec(v: ArrayLike) -> Array:
     return np.concatenate([np.cos(theta / 2), v * np.sinc(theta / (2 * np.pi)) / 2], axis=-1)
 
 
-def to_rotvec(q: ArrayLike) -> Array:
-    """Axis times angle (..., 3), with the angle in [0, pi]. The inverse of :func:`from_rotvec`."""
-    q = _array(q, 4)
-    q = np.where(q[..., :1] < 0, -q, q)
-    sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
-    theta = 2.0 * np.arctan2(sine, q[..., :1])
-    return np.asarray(q[..., 1:] * np.where(sine > _TINY, theta / np.where(sine > _TINY, sine, 1.0), 2.0))
-
-
 def about(axis: str, radians: ArrayLike) -> Array:
     """Rotations about one coordinate axis, ``"x"``, ``"y"`` or ``"z"``; (..., 4) for angles (...)."""
     half = np.asarray(radians, dtype=np.float64) / 2

@@ -134,6 +134,16 @@ class Skeleton:
         """World rotations in the rest pose, (J, 4)."""
         return self._at_rest[1].copy()
 
+    def rest_clip(self) -> Clip:
+        """The rest pose as a clip of one frame."""
+        return Clip(self, self.rest[None], self.offsets, 1.0)
+
+    def of_parents(self, values: Array, of_roots: ArrayLike) -> Array:
+        """For each joint its parent's row of ``values`` (J, ...); ``of_roots`` for roots."""
+        parents = np.array(self.parents)
+        has_parent = (parents >= 0).reshape(-1, *[1] * (values.ndim - 1))
+        return np.where(has_parent, values[np.maximum(parents, 0)], of_roots)
+
     def world(self, rotations: ArrayLike, translations: ArrayLike) -> tuple[Array, Array]:
         """Forward kinematics: local rotations (..., J, 4) and translations (..., J, 3), the world's out.
 

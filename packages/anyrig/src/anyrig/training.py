@@ -452,14 +452,13 @@ def _endless(examples: list[Example], config: BatchConfig, seed: int, skip: int)
 
 
 def _counter(what: str, n: int, say: Say) -> Callable[[int], None]:
-    started: list[float] = []
-    first: list[int] = []
+    calls: list[tuple[float, int]] = []
 
     def told(done: int) -> None:
-        started.append(time.monotonic())
-        first.append(done)
-        rate = (done - first[0]) / max(started[-1] - started[0], 1e-9)
-        say(f"{what}  {done}/{n}" + (f"  {rate:.1f}/s" if done > first[0] else ""))
+        calls.append((time.monotonic(), done))
+        since, before = calls[0]
+        rate = (done - before) / max(calls[-1][0] - since, 1e-9)
+        say(f"{what}  {done}/{n}" + (f"  {rate:.1f}/s" if done > before else ""))
 
     return told
 

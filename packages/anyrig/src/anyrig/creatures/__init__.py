@@ -168,8 +168,7 @@ def perform(
     telling = row.act(motion, rng)
     turns, origin, contacts = motion.local()
     # N_parent^-1 d N for each joint, without jumps of sign.
-    parents = np.array(rig.skeleton.parents)
-    above = np.where(parents[:, None] >= 0, rig.frames[np.maximum(parents, 0)], rot.IDENTITY)
+    above = rig.skeleton.of_parents(rig.frames, rot.IDENTITY)
     rotations = rot.continuous(rot.multiply(rot.multiply(rot.inverse(above), turns), rig.frames))
     translations = np.tile(rig.skeleton.offsets, (n, 1, 1))
     translations[:, 0] = origin

@@ -261,9 +261,7 @@ class Rig:
     @cached_property
     def offsets(self) -> Array:
         """Natural offsets from the parent along the creature's axes, (J, 3)."""
-        parents = np.array(self.skeleton.parents)
-        above = np.where(parents[:, None] >= 0, self.natural[np.maximum(parents, 0)], 0.0)
-        return np.asarray(self.natural - above)
+        return np.asarray(self.natural - self.skeleton.of_parents(self.natural, 0.0))
 
     def world(self, turns: Array, position: Array) -> tuple[Array, Array]:
         """Positions (T, J, 3) and turns ``D`` (T, J, 4) of all joints for local turns ``d`` (T, J, 4) and the place

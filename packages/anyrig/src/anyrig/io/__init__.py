@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from anyrig import conform
+from anyrig import rotations as rot
 from anyrig.conform import find
 from anyrig.errors import FileError
 from anyrig.io.asset import Asset, shaped, warn_of_units
 from anyrig.io.bvh import read_bvh, read_bvh_asset, write_bvh
-from anyrig.io.gltf_read import joint_weights, read_glb
+from anyrig.io.gltf_read import read_glb
 from anyrig.io.gltf_write import write_glb
 from anyrig.io.npz import read_npz, write_npz
 from anyrig.skeleton import Clip
@@ -21,7 +22,6 @@ from anyrig.skeleton import Clip
 __all__ = [
     "SUFFIXES",
     "Asset",
-    "joint_weights",
     "load",
     "read_bvh",
     "read_bvh_asset",
@@ -138,9 +138,9 @@ def _to_metres(asset: Asset, up: str, unit: str | float, plain_axes: bool) -> As
     turn, factor = conform.upright(up), conform.metres(unit)
     if up == "y" and factor == 1.0:
         return asset
-    change = [conform.scaled(conform.turned(c, turn), factor) for c in _with_rest(asset)]
+    change = [conform.scaled(conform.turned(c, turn), factor) for c in (asset.skeleton.rest_clip(), *asset.clips)]
     if plain_axes:
-        change = [conform.reframed(c, [1.0, 0.0, 0.0, 0.0]) for c in change]
+        change = [conform.reframed(c, rot.IDENTITY) for c in change]
     return _regrouped(change)
 
 
@@ -148,14 +148,10 @@ def _from_metres(asset: Asset, up: str, unit: str | float) -> Asset:
     turn, factor = conform.upright(up), conform.metres(unit)
     if up == "y" and factor == 1.0:
         return asset
-    undo = turn * [1.0, -1.0, -1.0, -1.0]
-    return _regrouped([conform.turned(conform.scaled(c, 1.0 / factor), undo) for c in _with_rest(asset)])
-
-
-def _with_rest(asset: Asset) -> list[Clip]:
-    """The rest pose as a clip, then the asset's, so that all can be changed alike."""
-    s = asset.skeleton
-    return [Clip(s, s.rest[None], s.offsets, 1.0), *asset.clips]
+    undo = rot.inverse(turn)
+    return _regrouped(
+        [conform.turned(conform.scaled(c, 1.0 / factor), undo) for c in (asset.skeleton.rest_clip(), *asset.clips)]
+    )
 
 
 def _regrouped(clips: list[Clip]) -> Asset:

@@ -201,11 +201,12 @@ def _legs(skeleton: Skeleton) -> list[tuple[int, int]]:
     if not first:
         legs = [any(word in name for word in _LEGS) for name in lower]
         first = [j for j in range(len(legs)) if legs[j] and not any(legs[c] for c, p in enumerate(above) if p == j)]
-    paths = [_upward(above, j) for j in first]
+    paths = [upward(above, j) for j in first]
     return [(path[min(_LEG, len(path) - 2)], path[0]) for path in paths if len(path) > 2]
 
 
-def _upward(above: Sequence[int], joint: int) -> list[int]:
+def upward(above: Sequence[int], joint: int) -> list[int]:
+    """``joint`` and all joints above it, up to a root."""
     path = []
     while joint >= 0:
         path.append(joint)

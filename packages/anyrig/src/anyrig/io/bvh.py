@@ -33,7 +33,7 @@ import numpy as np
 
 from anyrig import conform
 from anyrig import rotations as rot
-from anyrig.conform import extent, parents_first
+from anyrig.conform import extent, parents_first, rehung
 from anyrig.errors import FileError, FileWarning, SettingsError
 from anyrig.io.asset import Asset, read_bytes, refuse_too_many_poses, write_bytes
 from anyrig.rotations import Array
@@ -529,15 +529,10 @@ def one_tree(clip: Clip) -> Clip:
     for root, joint, fixed in _hangers(clip):
         parents[root] = joint
         held += [root] if fixed else []
-    order = parents_first(range(s.n_joints), parents)
-    at = {j: n for n, j in enumerate(order)}
-    above = tuple(at[parents[j]] if parents[j] >= 0 else -1 for j in order)
-    tree = Skeleton(tuple(s.names[j] for j in order), above, np.zeros((s.n_joints, 3)))
-    _, offsets = tree.local(s.rest_positions()[order], rot.identity(s.n_joints))
-    positions, turns = clip.world()
-    rotations, translations = tree.local(positions[:, order], turns[:, order])
-    translations[:, [at[root] for root in held]] = offsets[[at[root] for root in held]]
-    return replace(clip, skeleton=replace(tree, offsets=offsets), rotations=rotations, translations=translations)
+    tree, order = rehung(clip, range(s.n_joints), parents), parents_first(range(s.n_joints), parents)
+    fixed_roots, translations = [order.index(root) for root in held], tree.translations.copy()
+    translations[:, fixed_roots] = tree.skeleton.offsets[fixed_roots]
+    return replace(tree, translations=translations)
 
 
 def _hangers(clip: Clip) -> Iterator[tuple[int, int, bool]]:

@@ -538,14 +538,6 @@ def fix_weights(document: Document) -> None:
                 replace_accessor(document, index, fixed)
 
 
-def joint_weights(asset: Asset) -> Array:
-    """How much of the mesh each joint carries, (J,): the sum of its vertices' weights; zeros without a mesh."""
-    source = asset.source
-    if source is None:
-        return np.zeros(asset.skeleton.n_joints)
-    return skin_weights(source.document, list(source.joints))[0]
-
-
 def skin_weights(document: Document, joints: list[int]) -> tuple[Array, Array]:
     """How much of the meshes each joint carries (J,), and how much of them hangs between each two, (J, J).
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from anyrig import rotations as rot
 from anyrig.conform import extent
 from anyrig.errors import ClipError, FileError, FileWarning
-from anyrig.io.asset import Asset, Source, write_bytes
+from anyrig.io.asset import Asset, Source, upward, write_bytes
 from anyrig.io.gltf_document import (
     EXTRAS,
     Document,
@@ -111,14 +111,10 @@ def _same_rest(a: Skeleton, b: Skeleton) -> bool:
 
 def _set_rest(document: Document, skeleton: Skeleton, source: Source) -> None:
     """Moves the joints' nodes to another rest pose; the skin stays bound as it was."""
-    rest = Clip(skeleton, skeleton.rest[None], skeleton.offsets, 1.0)
     joints = list(source.joints)
-    pose = node_pose(rest, source.nodes, joints)
+    pose = node_pose(skeleton.rest_clip(), source.nodes, joints)
     for k, j in enumerate(joints):
-        node = document.nodes[j]
-        node.matrix = None
-        node.rotation, node.translation = xyzw(pose.rotations[0, k]), pose.translations[0, k].tolist()
-        node.scale = source.nodes.scales[j].tolist()
+        set_transform(document.nodes[j], pose.translations[0, k], pose.rotations[0, k], source.nodes.scales[j])
 
 
 def node_pose(clip: Clip, nodes: Nodes, joints: list[int]) -> Pose:
@@ -366,7 +362,7 @@ def _nodes(document: Document) -> None:
     moved = {target["node"] for _, target in _targets(document) if target.get("path") in PATHS}
     for n, node in enumerate(document.nodes or ()):
         if node.matrix and n in moved:
-            set_transform(document, nodes, n)
+            set_transform(node, nodes.translations[n], nodes.rotations[n], nodes.scales[n])
         elif node.matrix:
             node.translation = node.rotation = node.scale = None
         elif node.rotation and _is_off(np.array(node.rotation, dtype=np.float64)):
@@ -381,12 +377,10 @@ def _targets(document: Document) -> Iterator[tuple[dict[str, Any], dict[str, Any
                 yield animation, channel["target"]
 
 
-def set_transform(document: Document, nodes: Nodes, n: int) -> None:
-    """Gives node ``n`` translation, rotation and scale in place of a matrix."""
-    node = document.nodes[n]
-    node.matrix = None
-    node.translation, node.scale = nodes.translations[n].tolist(), nodes.scales[n].tolist()
-    node.rotation = xyzw(nodes.rotations[n])
+def set_transform(node: Node, translation: Array, rotation: Array, scale: Array) -> None:
+    """Gives a node these in place of a matrix."""
+    node.matrix, node.rotation = None, xyzw(rotation)
+    node.translation, node.scale = translation.tolist(), scale.tolist()
 
 
 def xyzw(rotation: Array) -> list[float]:
@@ -404,7 +398,7 @@ def _skins(document: Document) -> None:
     in 0 0 0 1."""
     for s, skin in enumerate(document.skins or ()):
         parents = read_nodes(document).parents
-        above = [list(_upward(parents, j)) for j in skin.joints or ()]
+        above = [upward(parents, j) for j in skin.joints or ()]
         if above and not set.intersection(*(set(path) for path in above)):
             _join(document, {path[-1] for path in above})
         if skin.skeleton is not None and not all(skin.skeleton in path for path in above):
@@ -423,12 +417,6 @@ def _join(document: Document, tops: set[int]) -> None:
     for scene in document.scenes or ():
         if tops & set(scene.nodes or ()):
             scene.nodes = [n for n in scene.nodes if n not in tops] + [new]
-
-
-def _upward(parents: tuple[int, ...], node: int) -> Iterator[int]:
-    while node >= 0:
-        yield node
-        node = parents[node]
 
 
 def _influences(document: Document) -> None:

@@ -11,7 +11,7 @@ import json
 import tempfile
 import threading
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
@@ -32,14 +32,6 @@ MAX_UPLOAD = 200 << 20
 _KEPT = 200  # motions; the oldest are forgotten
 
 
-@dataclass(frozen=True, eq=False)
-class Made:
-    """One motion of one rig."""
-
-    rig: Asset
-    clip: Clip
-
-
 class Session:
     """Rigs and motions by name. Methods may be called from any thread; one motion is made at a time."""
 
@@ -47,7 +39,7 @@ class Session:
         self._model, self._sampling = model, sampling
         self._rigs: dict[str, Asset] = {}
         self._notes: dict[str, list[str]] = {}
-        self._made: dict[str, Made] = {}
+        self._made: dict[str, tuple[Asset, Clip]] = {}
         self._count = 0
         self._busy, self._opening = threading.Lock(), threading.Lock()
         for kind in creatures.kinds():
@@ -116,24 +108,23 @@ class Session:
         with self._busy:
             texts = [(t, float(s)) for t, s in prompts]
             clips = generate_clips(self._model, rig.skeleton, texts, options, authored=rig.clips)
-            return [self._keep(Made(rig, clip)) for clip in clips]
+            return [self._keep(rig, clip) for clip in clips]
 
     def file(self, name: str, suffix: str, *, to_show: bool = False) -> bytes:
         """A motion, or a rig without one, as the bytes of a file; ``to_show`` as one that the page can show."""
-        made = self._made.get(name)
-        rig = made.rig if made else self.rig(name)
-        what = replace(rig, clips=(made.clip,) if made else (), source=None if to_show and _unseen(rig) else rig.source)
-        if suffix not in SUFFIXES or (suffix == ".bvh" and not made):
+        rig, clip = self._made[name] if name in self._made else (self.rig(name), None)
+        what = replace(rig, clips=(clip,) if clip else (), source=None if to_show and _unseen(rig) else rig.source)
+        if suffix not in SUFFIXES or (suffix == ".bvh" and not clip):
             raise SettingsError(f"a motion is exported as one of {', '.join(SUFFIXES)}")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"motion{suffix}"
-            save(whole(made.clip) if made and suffix == ".bvh" else what, path)
+            save(whole(clip) if clip and suffix == ".bvh" else what, path)
             return path.read_bytes()
 
-    def _keep(self, made: Made) -> str:
+    def _keep(self, rig: Asset, clip: Clip) -> str:
         self._count += 1
         name = f"motion-{self._count}"
-        self._made[name] = made
+        self._made[name] = rig, clip
         while len(self._made) > _KEPT:
             del self._made[next(iter(self._made))]
         return name
