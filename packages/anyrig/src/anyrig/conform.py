@@ -23,7 +23,7 @@ from anyrig.skeleton import FREE, Clip, Skeleton
 UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254, "ft": 0.3048}
 """Metres in one unit."""
 TURN_RAD = math.radians(15)
-"""A clip that ends turned by more than this turns on purpose, and a loop carries the turn on."""
+"""A clip that ends turned by more than this turns on purpose, and its loop continues the turn."""
 TRAVEL_SHARE = 0.1
 """A clip that ends further away than this share of the skeleton's size travels on purpose."""
 
@@ -43,7 +43,7 @@ def metres(unit: str | float) -> float:
 
 
 def upright(up: str) -> Array:
-    """The rotation from a world whose ``up`` axis ("x", "y" or "z") points up to this package's, where y does."""
+    """The rotation to y up from a world in which the axis ``up`` ("x", "y" or "z") points up."""
     if up not in ("x", "y", "z"):
         raise SettingsError(f"the up axis is x, y or z, not {up!r}")
     return {"x": rot.about("z", np.pi / 2), "y": rot.identity(), "z": rot.about("x", -np.pi / 2)}[up]
@@ -62,7 +62,7 @@ def scaled(clip: Clip, factor: float) -> Clip:
 
 
 def turned(clip: Clip, rotation: ArrayLike) -> Clip:
-    """The clip, rest pose included, in a world turned by ``rotation`` (4,): only what the roots do changes."""
+    """The clip, rest pose included, turned by ``rotation`` (4,); only the roots' values change."""
     s, roots = clip.skeleton, list(clip.skeleton.roots)
     offsets, rest = s.offsets.copy(), s.rest.copy()
     translations, rotations = clip.translations.copy(), clip.rotations.copy()
@@ -93,11 +93,11 @@ def reframed(clip: Clip, axes: ArrayLike) -> Clip:
 
 
 def looped(clip: Clip) -> Clip:
-    """The clip with its last frame's pose equal to its first's, so that it can be played again and again.
+    """The clip with its last pose equal to its first, so that it can be repeated.
 
-    The difference is spread over the whole clip by a smooth step, which leaves the speed at both ends as it was. What
-    the main root travels over the ground, and turns about the vertical, is kept where it is more than sway
-    (:data:`TRAVEL_SHARE`, :data:`TURN_RAD`): each round then starts where the last one ended.
+    The difference is spread over the clip by a smooth step, which leaves the speed at both ends unchanged. Travel of
+    the main root over the ground and turns about the vertical are kept where they exceed :data:`TRAVEL_SHARE` and
+    :data:`TURN_RAD`; each repetition then starts where the previous one ended.
     """
     if clip.n_frames < 2:
         return clip
@@ -114,7 +114,7 @@ def looped(clip: Clip) -> Clip:
 
 
 def _seam(clip: Clip) -> tuple[Array, Array]:
-    """The local pose (rotations, translations) that the last frame has to have."""
+    """The local pose (rotations, translations) that the last frame has to take."""
     skeleton, main = clip.skeleton, clip.skeleton.main_root
     roots = list(skeleton.roots)
     first_r, first_t = clip.rotations[0], clip.translations[0]
@@ -131,14 +131,14 @@ def _seam(clip: Clip) -> tuple[Array, Array]:
 
 
 def _yaw(q: Array) -> Array:
-    """The part of a rotation that is about the vertical (its twist about y); the identity where there is none."""
+    """The twist of a rotation about the vertical; the identity where there is none."""
     return rot.normalize(q * np.array([1.0, 0.0, 1.0, 0.0]))
 
 
 def settled(clips: Sequence[Clip]) -> list[Clip]:
-    """The clips with a joint that keeps one and the same translation in all of them resting there.
+    """The clips with offsets replaced by translations that stay constant in all of them.
 
-    Where rest pose and clips were authored apart, offsets otherwise disagree with every frame there is.
+    Offsets of a rest pose that was authored separately can otherwise disagree with every frame.
     """
     skeleton = clips[0].skeleton
     translations = np.concatenate([c.translations for c in clips])
@@ -154,31 +154,31 @@ Motion = tuple[Array, Array]
 """Local rotations (T, J, 4) and translations (T, J, 3)."""
 
 TRUNKS = ("body", "root")
-"""Names of the joint that the body hangs on, where several trees of joints might be it."""
+"""Names of the trunk's root, for choosing it among several trees of joints."""
 WEIGHTLESS = 0.002
-"""A joint that carries less than this share of the mesh carries nothing to speak of."""
+"""A joint with less than this share of the mesh counts as carrying nothing."""
 _FRAMES = 240
-"""Poses of all clips together that are looked at."""
+"""Number of poses sampled from all clips together."""
 _SLIDES = 0.02
-"""A joint that moves by no more than this share of the rig's size against its parent hangs on it."""
+"""A joint that slides by at most this share of the rig's size against its parent is carried by it."""
 _BETTER = 0.3
-"""Another joint carries it only where it moves against that one by less than this share."""
+"""Another joint carries it only where its movement against that joint is below this share."""
 _ALIKE, _DOUBT = 0.5, 6.0
-"""What slides by this share of another joint's way slides alike, and what it is then less likely by."""
+"""A joint that slides by this share of another's movement slides alike; the factor on its cost as a carrier."""
 _FAR = 0.15
-"""Without clips to tell, a joint this share of the size away from its parent may hang elsewhere."""
+"""Without clips, a joint this share of the size away from its parent may be carried by another."""
 _TOUCHES = 0.05
-"""Two parts touch where this share, at least, of what hangs between one and all others hangs between them."""
+"""Two parts touch where at least this share of the shared mesh of one is shared with the other."""
 
 
 def find(skeleton: Skeleton, motions: Sequence[Motion], weights: Array, between: Array) -> tuple[int, ...]:
-    """``Skeleton.carriers`` for ``skeleton``: empty where it is one tree, and right.
+    """``Skeleton.carriers`` for ``skeleton``: empty where it is one tree whose parents carry their joints.
 
-    ``motions`` are its clips, ``weights`` (J,) what of the mesh each joint carries, ``between`` (J, J) what hangs
-    between two (zeros without a mesh). Joints that are carried elsewhere are the roots of trees beside the trunk, and
-    joints that slide against their parent and keep still against another joint; without any clip, joints far from a
-    parent that they share no vertex with. Each goes to the joint that it moves with best, among those whose vertices it
-    touches if there are any.
+    ``motions`` are its clips, ``weights`` (J,) the share of the mesh that each joint carries, ``between`` (J, J) that
+    shared by two joints (zeros without a mesh). Joints with another carrier are the roots of trees beside the trunk,
+    and joints that slide against their parent but not against another joint; without clips, joints far from a parent
+    with which they share no vertex. The carrier is the joint against which they move least, among those with shared
+    vertices if there are any.
     """
     kept = _carrying(skeleton, weights)
     parents = {j: skeleton.parents[j] if skeleton.parents[j] in kept else -1 for j in kept}
@@ -187,7 +187,7 @@ def find(skeleton: Skeleton, motions: Sequence[Motion], weights: Array, between:
     trunk = _trunk(skeleton, kept, parents, trees)
     loose = [j for j in trees if j != trunk]
     while found := [j for j in kept if j not in loose and parents[j] >= 0 and poses.loose(j, parents, weights, loose)]:
-        loose += found  # what these carry may be carried elsewhere, too: a sword in a hand
+        loose += found  # joints on these may have another carrier too: a sword in a hand
     if not loose and len(trees) == len(skeleton.roots):
         return ()
     for joint, parent in poses.hung(kept, parents, loose):
@@ -197,7 +197,7 @@ def find(skeleton: Skeleton, motions: Sequence[Motion], weights: Array, between:
 
 
 def _carrying(skeleton: Skeleton, weights: Array) -> list[int]:
-    """The joints that carry something or have something below them that does; all, where none does."""
+    """The joints whose subtrees carry something; all joints where none does."""
     total = weights.copy()
     for j in reversed(range(skeleton.n_joints)):
         if skeleton.parents[j] >= 0:
@@ -206,7 +206,7 @@ def _carrying(skeleton: Skeleton, weights: Array) -> list[int]:
 
 
 def _trunk(skeleton: Skeleton, kept: list[int], parents: dict[int, int], trees: list[int]) -> int:
-    """The tree whose root is called like a trunk, else the largest."""
+    """The tree whose root has a name of :data:`TRUNKS`, else the largest."""
     for name in TRUNKS:
         for j in trees:
             if skeleton.names[j].lower() == name:
@@ -222,7 +222,7 @@ def _top(parents: dict[int, int], joint: int) -> int:
 
 
 def _drop_stem(parents: dict[int, int], weights: Array) -> None:
-    """Takes away roots that carry nothing, as long as they have a single child."""
+    """Removes roots that carry nothing as long as they have a single child."""
     while True:
         root = next(j for j in parents if parents[j] < 0)
         below = [j for j in parents if parents[j] == root]
@@ -233,7 +233,7 @@ def _drop_stem(parents: dict[int, int], weights: Array) -> None:
 
 
 class _Poses:
-    """The poses to judge by: some of every clip, or the rest pose alone."""
+    """Sampled poses of all clips, or the rest pose alone."""
 
     def __init__(self, skeleton: Skeleton, motions: Sequence[Motion], between: Array) -> None:
         self.skeleton, self.between, self.size = skeleton, between, extent(skeleton)
@@ -249,7 +249,7 @@ class _Poses:
         self._below: dict[int, list[int]] = {}
 
     def below(self, joint: int) -> list[int]:
-        """``joint`` and all that hangs on it."""
+        """``joint`` and all joints below it."""
         if joint not in self._below:
             inside = {joint}
             for j in range(joint + 1, self.skeleton.n_joints):
@@ -259,10 +259,10 @@ class _Poses:
         return self._below[joint]
 
     def play(self, joint: int, parent: int) -> float:
-        """How badly ``joint`` goes along with ``parent``: by how much it moves in that one's frame, in metres.
+        """How much ``joint`` moves in the frame of ``parent``, in metres.
 
-        The 90th percentile of its distance from its median place there; a hundredth of that place's distance from the
-        parent decides between joints that do not move against one another.
+        The 90th percentile of its distance from its median position there; a hundredth of that position's distance from
+        the parent decides between joints that do not move against each other.
         """
         away = self.positions[:, joint] - self.positions[:, parent]
         local = rot.rotate(rot.inverse(self.rotations[:, parent]), away)
@@ -271,14 +271,14 @@ class _Poses:
         return float(off + 0.01 * np.linalg.norm(middle))
 
     def touched(self, joint: int) -> Array:
-        """What of the mesh hangs between the part below ``joint`` and each joint outside, as shares, (J,)."""
+        """The share of the mesh between the part below ``joint`` and each joint outside it, (J,)."""
         part = self.below(joint)
         outside = self.between[part].sum(axis=0)
         outside[part] = 0.0
         return np.asarray(outside / max(float(outside.sum()), 1e-12))
 
     def loose(self, joint: int, parents: dict[int, int], weights: Array, known: Sequence[int]) -> bool:
-        """Whether a joint that has a parent belongs elsewhere."""
+        """Whether a joint is carried by another joint than its parent."""
         part = self.below(joint)
         if len(part) > len(parents) / 2 or (weights.any() and weights[part].sum() <= 1e-6 * weights.sum()):
             return False
@@ -298,20 +298,20 @@ class _Poses:
         return bool((far or deep) and touched[best] > 0.5 and (above < 0 or touched[above] < _TOUCHES))
 
     def cost(self, joint: int, carrier: int, known: Sequence[int]) -> float:
-        """The play of ``joint`` on ``carrier``, times a factor where what leads to the latter slides about as far and
-        is not ``known`` to be carried elsewhere: hips that slide alike do not carry one another."""
+        """The play of ``joint`` on ``carrier``, times a factor where joints above the latter slide about as far and are
+        not ``known`` to have another carrier: hips that slide alike do not carry each other."""
         shared, half = set(self.skeleton.path(joint)), self.skeleton.n_joints / 2
         between = [k for k in self.skeleton.path(carrier)[1:] if k not in shared and len(self.below(k)) <= half]
         alike = any(self.slides[k] > _ALIKE * self.slides[joint] and k not in known for k in between)
         return self.play(joint, carrier) * (_DOUBT if alike else 1.0)
 
     def candidates(self, joint: int, others: Sequence[int]) -> list[int]:
-        """Those of ``others`` whose vertices the part below ``joint`` touches, or all, where it touches none."""
+        """Those of ``others`` that share vertices with the part below ``joint``, or all where none does."""
         touched = self.touched(joint)
         return [k for k in others if touched[k] > _TOUCHES] or list(others)
 
     def hung(self, kept: list[int], parents: dict[int, int], loose: list[int]) -> list[tuple[int, int]]:
-        """Each loose joint with its carrier, the surest first."""
+        """Each loose joint with its carrier, in order of cost."""
         cut = {j: -1 if j in loose else parent for j, parent in parents.items()}
         left, done = list(loose), []
         cost: dict[tuple[int, int], float] = {}
@@ -331,9 +331,9 @@ class _Poses:
 
 
 def rehung(clip: Clip, kept: Sequence[int], parents: Sequence[int]) -> Clip:
-    """The joints ``kept`` with other parents (-1 for none), at rest and in motion where they were in the world.
+    """The joints ``kept`` with new ``parents`` (-1 for none); world positions and rotations are unchanged.
 
-    ``parents`` has one for each of ``kept``; both count joints as ``clip`` does, in any order that makes a forest.
+    ``parents`` has one for each of ``kept``; both are indices of ``clip``'s joints, in any order that makes a forest.
     """
     s = clip.skeleton
     order = parents_first(kept, parents)
@@ -349,7 +349,7 @@ def rehung(clip: Clip, kept: Sequence[int], parents: Sequence[int]) -> Clip:
 
 
 def parents_first(kept: Sequence[int], parents: Sequence[int]) -> list[int]:
-    """``kept`` as one goes down the tree, children in their old order: the order in which :func:`rehung` has them."""
+    """``kept`` in depth-first order, children in their old order, as :func:`rehung` orders them."""
     below: dict[int, list[int]] = {}
     for j, parent in sorted(zip(kept, parents, strict=True)):
         below.setdefault(parent, []).append(j)
@@ -361,22 +361,21 @@ def parents_first(kept: Sequence[int], parents: Sequence[int]) -> list[int]:
 
 
 def tree(skeleton: Skeleton) -> tuple[list[int], list[int]]:
-    """(kept, parents) for :func:`rehung`: the joints that carriers leave, and what each hangs on."""
+    """(kept, parents) for :func:`rehung`: the joints that carry something, and their carriers."""
     carriers = skeleton.carriers or skeleton.parents
     kept = [j for j, c in enumerate(carriers) if c != FREE]
     return kept, [carriers[j] for j in kept]
 
 
 def whole(clip: Clip) -> Clip:
-    """The clip with every joint on its carrier, without those that carry nothing; itself where its tree is right."""
+    """The clip with every joint on its carrier and without those that carry nothing; unchanged without carriers."""
     return rehung(clip, *tree(clip.skeleton)) if clip.skeleton.carriers else clip
 
 
 def spread(clip: Clip, skeleton: Skeleton) -> Clip:
-    """A clip of what :func:`whole` makes of ``skeleton`` as one of ``skeleton``.
+    """The inverse of :func:`whole`: a clip of the one tree as a clip of ``skeleton``.
 
-    Joints that carry nothing rest on their parents; a root among them goes along over the ground, upright, so that its
-    travel is the creature's.
+    Joints that carry nothing rest on their parents; a root among them follows the main root over the ground, upright.
     """
     if not skeleton.carriers:
         return replace(clip, skeleton=skeleton)

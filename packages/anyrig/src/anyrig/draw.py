@@ -93,10 +93,10 @@ def _draw_row(
     elevation: float | None,
 ) -> None:
     shown = np.round(np.linspace(0, clip.n_frames - 1, frames)).astype(int)
-    places = clip.world()[0]
+    positions = clip.world()[0]
     ground = np.array([1.0, 0.0, 1.0])
-    follow = places.mean(axis=1) * ground
-    around = places - follow[:, None]
+    follow = positions.mean(axis=1) * ground
+    around = positions - follow[:, None]
     low, high = around[shown].min(axis=(0, 1)), around[shown].max(axis=(0, 1))
     middle, radius = (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-6)
     if elevation is None:
@@ -111,8 +111,8 @@ def _draw_row(
         camera = _Camera(turn, follow[f] + middle, 4.0 * radius, zoom, centre)
         with_box = _Clipped(pen, (corner[0] + c * cell, corner[1], corner[0] + (c + 1) * cell, corner[1] + cell))
         _draw_grid(with_box, camera, follow[f] + middle * ground, radius)
-        _draw_bones(with_box, camera, places[f] * ground, parents, [_SHADOW] * len(parents), 0.02)
-        _draw_bones(with_box, camera, places[f], parents, colours, 0.016)
+        _draw_bones(with_box, camera, positions[f] * ground, parents, [_SHADOW] * len(parents), 0.02)
+        _draw_bones(with_box, camera, positions[f], parents, colours, 0.016)
     for c in range(1, frames):
         x = corner[0] + c * cell
         pen.line([(x, corner[1]), (x, corner[1] + cell)], fill=(235, 235, 235), width=_SAMPLES)
@@ -181,18 +181,18 @@ def _draw_grid(pen: _Clipped, camera: _Camera, middle: Array, radius: float) -> 
 
 
 def _draw_bones(
-    pen: _Clipped, camera: _Camera, places: Array, parents: Sequence[int], colours: Sequence[Colour], width: float
+    pen: _Clipped, camera: _Camera, positions: Array, parents: Sequence[int], colours: Sequence[Colour], width: float
 ) -> None:
-    pixels = camera.project(places)
-    near = (places - camera.target) @ camera.turn[2]
+    pixels = camera.project(positions)
+    near = (positions - camera.target) @ camera.turn[2]
     # A root with one child that stands away from it is a handle, not a part of the body.
     handles = {j for j, p in enumerate(parents) if p < 0 and sum(q == j for q in parents) == 1}
     order = sorted(range(len(parents)), key=lambda j: near[j])
     for j in order:
-        if parents[j] in handles and np.linalg.norm(places[j] - places[parents[j]]) > 1e-9:
+        if parents[j] in handles and np.linalg.norm(positions[j] - positions[parents[j]]) > 1e-9:
             pen.line(pixels[parents[j]], pixels[j], _AXIS, 0.2 * width * pen.size)
             continue
-        if parents[j] >= 0 and np.linalg.norm(places[j] - places[parents[j]]) > 1e-9:
+        if parents[j] >= 0 and np.linalg.norm(positions[j] - positions[parents[j]]) > 1e-9:
             pen.line(pixels[parents[j]], pixels[j], colours[j], width * pen.size)
         pen.dot(pixels[j], colours[j], 0.6 * width * pen.size)
 

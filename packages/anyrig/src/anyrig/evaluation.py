@@ -60,16 +60,16 @@ from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
 
 _STANDING = 0.02
-"""Sizes over the ground below which a foot is taken to stand."""
+"""Height in sizes below which a foot counts as standing."""
 Results = Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]
-"""Set -> method -> a row of measures for each seed."""
+"""Set -> method -> a row of measures per seed."""
 
 # Two-sided 95 % points of Student's t by degrees of freedom.
 _T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
 
 
 def energy(clip: Clip) -> float:
-    """The mean speed of the joints in the world, sizes a second: nothing for a still pose."""
+    """The mean speed of the joints in the world, in sizes a second; 0 for a still pose."""
     positions = clip.world()[0] / size_of(clip.skeleton)
     if clip.n_frames < 2:
         return 0.0
@@ -77,7 +77,7 @@ def energy(clip: Clip) -> float:
 
 
 def foot_skate(clip: Clip) -> float:
-    """The mean speed over the ground of feet that are on it, sizes a second; 0 where there are none."""
+    """The mean horizontal speed of standing feet, in sizes a second; 0 where there are none."""
     ends = list(feet(clip.skeleton))
     if not ends or clip.n_frames < 2:
         return 0.0
@@ -88,12 +88,12 @@ def foot_skate(clip: Clip) -> float:
 
 
 def penetration(clip: Clip) -> float:
-    """The mean depth of the lowest joint under the ground, sizes."""
+    """The mean depth of the lowest joint under the ground, in sizes."""
     return float(np.maximum(-clip.world()[0][..., 1].min(axis=1), 0.0).mean() / size_of(clip.skeleton))
 
 
 def jerk(clip: Clip) -> float:
-    """The mean third derivative of the joints' positions, sizes a second cubed."""
+    """The mean norm of the third derivative of the joints' positions, in sizes per second cubed."""
     if clip.n_frames < 4:
         return 0.0
     positions = clip.world()[0] / size_of(clip.skeleton)
@@ -101,7 +101,7 @@ def jerk(clip: Clip) -> float:
 
 
 def bone_length_error(clip: Clip) -> float:
-    """How much a bone's length differs from the rest pose's at most, as a share of the size."""
+    """The largest deviation of a bone's length from its rest length, in sizes."""
     s = clip.skeleton
     joints = [j for j, p in enumerate(s.parents) if p >= 0]
     if not joints:
@@ -113,10 +113,10 @@ def bone_length_error(clip: Clip) -> float:
 
 
 def frechet(a: Array, b: Array) -> float:
-    """The squared Frechet distance of two sets of vectors (N, D), taken as normal. Heusel et al., NeurIPS 2017."""
+    """The squared Frechet distance of normal fits to two sets of vectors (N, D). Heusel et al., NeurIPS 2017."""
     mean = float(((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum())
     spread_a, spread_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    # The trace of the root of a product of two covariances, by the root of one of them: always of a symmetric matrix.
+    # The trace of (A B)^(1/2) is that of (A^(1/2) B A^(1/2))^(1/2), which is symmetric.
     values, vectors = np.linalg.eigh(spread_a)
     root = vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
     both = np.linalg.eigvalsh(root @ spread_b @ root)
@@ -126,24 +126,24 @@ def frechet(a: Array, b: Array) -> float:
 def r_precision(
     texts: Array, motions: Array, pools: Sequence[NDArray[np.intp]], k: int, counted: NDArray[np.bool_] | None = None
 ) -> float:
-    """How often a motion's own text is among the ``k`` nearest of its pool's; vectors (N, D) of length 1.
+    """The share of motions whose own text is among the ``k`` nearest of its pool; vectors (N, D) of length 1.
 
-    With ``counted`` (N,) only those motions are asked, each among all texts of its pool all the same.
+    With ``counted`` (N,) only those motions count, each among all texts of its pool.
     """
     hits: list[bool] = []
     for pool in pools:
         scores = motions[pool] @ texts[pool].T
-        # Equal scores are counted against: a motion that is alike to all texts tells none.
+        # Ties count as misses: a motion with equal scores for all texts identifies none.
         rank = (scores >= np.diagonal(scores)[:, None]).sum(axis=1)
         hits.extend((rank <= k)[slice(None) if counted is None else counted[pool]].tolist())
     return float(np.mean(hits)) if hits else 0.0
 
 
 def coverage(real: Sequence[Clip], made: Sequence[Clip], window: int = 8, near: float = 0.35) -> float:
-    """The share of the real clips' windows of poses that some made window is near to; all clips of one skeleton.
+    """The share of the real clips' windows that a generated window is near to; all clips are of one skeleton.
 
-    As AnyTop has it (Gat et al., SIGGRAPH 2025): a window is covered where the mean distance of the joints' rotations,
-    as 6D numbers, to its nearest made one is below ``near``.
+    As in AnyTop (Gat et al., SIGGRAPH 2025): a window is covered where the mean distance of the joints' 6D rotations to
+    the nearest generated window is below ``near``.
     """
     seen, there = (np.concatenate([_windows(c, window) for c in clips]) for clips in (made, real))
     nearest = np.array([_distance(w, seen).min() for w in there])
@@ -151,7 +151,7 @@ def coverage(real: Sequence[Clip], made: Sequence[Clip], window: int = 8, near: 
 
 
 def diversity(clips: Sequence[Clip], window: int = 8) -> tuple[float, float]:
-    """(between, within): mean distances of windows of different clips and of one clip, as :func:`coverage` has them."""
+    """(between, within): mean distances of windows of different clips and of one clip, as in :func:`coverage`."""
     parts = [_windows(c, window) for c in clips]
     within = [float(_distance(w, p).sum() / (len(p) - 1)) for p in parts if len(p) > 1 for w in p]
     between = [
@@ -177,7 +177,7 @@ def _distance(one: Array, many: Array) -> Array:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """(mean, half the width of its 95 % interval over seeds); the width is not a number for a single value."""
+    """(mean, half the width of its 95 % interval over seeds); the width is NaN for a single value."""
     n = len(values)
     mean = sum(values) / n
     if n < 2:
@@ -187,7 +187,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def table(results: Results) -> str:
-    """Markdown, one table a set."""
+    """The results in Markdown, one table per set."""
     parts = []
     for name, methods in results.items():
         columns = list(dict.fromkeys(c for rows in methods.values() for row in rows for c in row))
@@ -211,7 +211,7 @@ CONFIG = ModelConfig(width=64, layers=2, heads=2, patch=4, joint_names=False, te
 
 @dataclass(frozen=True, slots=True)
 class EvaluatorSettings:
-    """``n_clips`` of the valid split, all kinds and actions; ``steps`` of ``tokens``."""
+    """``n_clips`` of the valid split, of all kinds and actions; ``steps`` steps of ``tokens``."""
 
     seed: int = 0
     n_clips: int = 3000
@@ -221,7 +221,7 @@ class EvaluatorSettings:
 
 
 class Evaluator(nn.Module):
-    """Two towers; both give vectors of length 1 and of 64 numbers."""
+    """A tower for motions and one for texts; both give 64 numbers of length 1."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -231,26 +231,26 @@ class Evaluator(nn.Module):
         self.motion_out = nn.Linear(6 * CONFIG.width, 64)
         self.text_out = nn.Linear(CONFIG.width, 64)
         self.sharpness = nn.Parameter(torch.tensor(2.3))
-        for block in self.motion.blocks:  # gates open: there is no condition to open them
+        for block in self.motion.blocks:  # gates start open, since there is no condition that would open them
             with torch.no_grad():
                 block.get_parameter("modulate.bias").view(9, -1)[2::3] = 0.5
 
     def motions(self, x: Tensor, rig: RigBatch) -> Tensor:
-        """(B, 64) of packed motion."""
+        """Vectors (B, 64) of packed motion."""
         none = self.motion.read([""] * len(x))
         h = self.motion.vectors(x, torch.zeros(len(x), device=x.device), rig, none)
         there = rig.tokens[:, None, :, None]
         mean = (h * there).sum(dim=2) / there.sum(dim=2)
         most = h.masked_fill(~there, -torch.inf).amax(dim=2)
-        moments = torch.cat([h[:, :, 0], mean, most], dim=-1)  # the path, and what all joints and any joint does
+        moments = torch.cat([h[:, :, 0], mean, most], dim=-1)  # of the path, the mean joint and the maximum over joints
         return F.normalize(self.motion_out(torch.cat([moments.mean(dim=1), moments.amax(dim=1)], dim=-1)), dim=-1)
 
     def texts(self, texts: Sequence[str]) -> Tensor:
-        """(B, 64) of texts."""
+        """Vectors (B, 64) of texts."""
         return F.normalize(self.text_out(self.words(texts).tokens[:, 0]), dim=-1)
 
     def loss(self, batch: Batch) -> Tensor:
-        """How badly motions tell their texts; those with one and the same text are no contrast."""
+        """The contrastive loss; pairs with equal texts are no negatives."""
         scores = self.motions(batch.clean, batch.rig) @ self.texts(batch.texts).T
         same = torch.tensor([[a == b for b in batch.texts] for a in batch.texts])
         return contrast(scores * self.sharpness.exp().clamp(max=60.0), same)
@@ -269,7 +269,7 @@ class Evaluator(nn.Module):
 def train_evaluator(
     settings: EvaluatorSettings, folder: Path, *, workers: int = 1, say: Callable[[str], None] = lambda line: None
 ) -> Evaluator:
-    """An evaluator, the same for the same settings; its examples are kept in ``folder``."""
+    """Trains an evaluator, the same for the same settings; its examples are stored in ``folder``."""
     selection = Selection("valid", creatures.kinds(), settings.seed)
     paths = build(folder, selection, settings.n_clips, workers=workers)
     examples = load_examples(paths)
@@ -292,13 +292,13 @@ def train_evaluator(
 
 
 def _batches(examples: Sequence[Example], settings: EvaluatorSettings) -> Iterator[Batch]:
-    """Of one kind of creature each: what tells kinds apart is told before anything moves."""
-    config = BatchConfig(settings.tokens, CONFIG.patch, untitled=0.0, unnamed=1.0)
+    """Batches of one kind of creature each, since kinds can be told apart without any motion."""
+    config = BatchConfig(settings.tokens, CONFIG.patch, uncond=0.0, unnamed=1.0)
     kinds = [[e for e in examples if e.kind == kind] for kind in sorted({e.kind for e in examples})]
     epoch = 0
     while True:
         found = [b for some in kinds for b in batches(some, config, settings.seed, epoch) if len(b.texts) > 1]
-        if not found:  # one alone is no contrast
+        if not found:  # a contrast needs two examples
             raise SettingsError(f"{len(examples)} examples are too few to tell apart, or tokens are")
         random.Random(seed_of("batches", settings.seed, epoch)).shuffle(found)
         yield from found
@@ -306,14 +306,14 @@ def _batches(examples: Sequence[Example], settings: EvaluatorSettings) -> Iterat
 
 
 def save_evaluator(evaluator: Evaluator, path: str | os.PathLike[str]) -> None:
-    """Writes it as safetensors."""
+    """Writes the evaluator as safetensors."""
     from safetensors.torch import save
 
     write_bytes(path, save({k: v.contiguous() for k, v in evaluator.state_dict().items()}))
 
 
 def load_evaluator(path: str | os.PathLike[str]) -> Evaluator:
-    """The evaluator in a file. Raises FileError for a file that holds none."""
+    """The evaluator in a file. Raises FileError for a file without one."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -331,7 +331,7 @@ SETS = ("unseen bodies", "unseen species", "unseen pairs")
 
 
 class RowCache:
-    """Rows of measures in a JSONL file, each under a key of plain values. A line that was cut off is not there."""
+    """Rows of measures in a JSONL file, each under a JSON key. A truncated line is ignored."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -344,17 +344,17 @@ class RowCache:
                 continue
 
     def row(self, key: Sequence[object], make: Make) -> Row | None:
-        """The row under ``key``, made and written if there is none."""
+        """The row under ``key``, computed and written where it is missing."""
         name = json.dumps(list(key))
         if name not in self._rows:
             self._rows[name] = make()
-            with self._path.open("a") as file:  # a line begins anew even where the last was cut off
+            with self._path.open("a") as file:  # the line break first, in case the last line is truncated
                 file.write("\n" + json.dumps({"key": list(key), "row": self._rows[name]}))
         return self._rows[name]
 
 
 def fingerprint(*paths: Path) -> str:
-    """What tells the files' contents from others."""
+    """A hash of the files' contents."""
     whole = hashlib.sha256()
     for path in paths:
         whole.update(path.read_bytes())
@@ -363,8 +363,9 @@ def fingerprint(*paths: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``n_creatures`` of each set, each asked for up to ``n_actions`` different things (its pool), once for each of
-    ``seeds``, which also draw other creatures. ``n_bank`` training clips are there to be retargeted."""
+    """``n_creatures`` of each set and seed, each with prompts for up to ``n_actions`` actions (its pool).
+
+    ``n_bank`` training clips are available for retargeting."""
 
     sets: tuple[str, ...] = SETS
     n_creatures: int = 6
@@ -382,7 +383,7 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """One question: the text, and the clip that the creature's maker would give for it."""
+    """A prompt, and the procedural clip that it describes."""
 
     real: Clip
     text: str
@@ -391,11 +392,11 @@ class Asked:
 
 
 Method = Callable[[Asked, int], Clip | None]
-"""``method(asked, seed)``: a clip of the real one's skeleton and length; None where the method has none to give."""
+"""``method(asked, seed)``: a clip of the real one's skeleton and length, or None where the method has none."""
 
 
 def questions(name: str, plan: Plan, seed: int) -> list[Asked]:
-    """The questions of one set, the same for the same seed. A pool is one creature, each action once."""
+    """The prompts of one set, the same for the same seed. A pool is one creature with each action once."""
     rng = random.Random(seed_of("questions", name, seed))
     selection = Selection("test")
     kinds = HELD_OUT_KINDS if name == "unseen species" else selection.drawn_kinds()
@@ -407,7 +408,7 @@ def questions(name: str, plan: Plan, seed: int) -> list[Asked]:
         if name == "unseen bodies":
             able = [a for a in able if (kind, a) not in HELD_OUT_PAIRS]
         rng.shuffle(able)
-        if name == "unseen pairs":  # the held-out action first, and others for it to be told from
+        if name == "unseen pairs":  # the held-out action first, then the actions it has to be distinguished from
             able.sort(key=lambda a: (kind, a) not in HELD_OUT_PAIRS)
         for action in able[: plan.n_actions]:
             clip = creatures.clip(body, action, rng, plan.seconds, FPS)
@@ -422,9 +423,9 @@ def evaluate(
     say: Callable[[str], None] = lambda line: None,
     keep: Callable[[tuple[str, int, str], Make], Row | None] = lambda key, make: make(),
 ) -> dict[str, dict[str, list[Row]]]:
-    """Set -> method -> measures for each seed. ``real`` is always among the methods: the creatures' own clips.
+    """Set -> method -> measures per seed. The method ``real``, the creatures' own clips, is always included.
 
-    ``keep((set, seed, method), make)`` may have the row that ``make`` would measure.
+    ``keep((set, seed, method), make)`` returns a cached row or that of ``make``.
     """
     everyone: dict[str, Method] = {"real": lambda asked, seed: asked.real, **methods}
     results: dict[str, dict[str, list[Row]]] = {}
@@ -442,7 +443,7 @@ def evaluate(
 
 
 def _row(asked: Sequence[Asked], make: Method, seed: int, evaluator: Evaluator, only_pairs: bool) -> Row | None:
-    """The measures of a method; None where it has too little to give."""
+    """The measures of a method; None where it has fewer than three clips."""
     made = [make(a, seed_of("noise", seed, k) % 2**31) for k, a in enumerate(asked)]
     pairs = [(a, m) for a, m in zip(asked, made, strict=True) if m is not None]
     return measured(pairs, evaluator, only_pairs=only_pairs) if len(pairs) > 2 else None
@@ -453,8 +454,8 @@ def _pair(asked: Asked) -> bool:
 
 
 def measured(pairs: Sequence[tuple[Asked, Clip]], evaluator: Evaluator, *, only_pairs: bool) -> Row:
-    """All measures of one method; ``energy`` is relative to the real clips'. ``only_pairs`` asks for held-out pairs
-    only, among their whole pools."""
+    """All measures of one method; ``energy`` is relative to the real clips'. ``only_pairs`` counts held-out pairs only,
+    among their whole pools."""
     asked, made = [a for a, _ in pairs], [m for _, m in pairs]
     motions, texts = evaluator.embed(made, [a.text for a in asked])
     reals, _ = evaluator.embed([a.real for a in asked], [a.text for a in asked])
@@ -488,7 +489,7 @@ def by_model(model: MotionModel, options: Options) -> Method:
 
 
 def by_kind(models: Mapping[str, MotionModel], options: Options) -> Method:
-    """One model for each kind of creature; nothing for kinds that have none."""
+    """One model per kind of creature; None for kinds without one."""
     methods = {kind: by_model(model, options) for kind, model in models.items()}
 
     def make(asked: Asked, seed: int) -> Clip | None:
@@ -508,7 +509,7 @@ def by_retrieval(n_bank: int) -> Method:
 
 
 class Nearest:
-    """A bank of clips that is asked by text: words weighted by how rare they are in the captions."""
+    """A bank of clips, searched by text with words weighted by inverse document frequency in the captions."""
 
     def __init__(self, clips: Sequence[Clip]) -> None:
         self._clips = list(clips)
@@ -519,7 +520,7 @@ class Nearest:
         self._table = _unit(table * self._weight)
 
     def find(self, text: str) -> Clip:
-        """The clip with the nearest caption, the first of equals."""
+        """The clip with the nearest caption, the first of several."""
         query = _unit(_counts(text) * self._weight)
         return self._clips[int(self._owners[int(np.argmax(self._table @ query))])]
 
@@ -533,9 +534,9 @@ def _unit(rows: Array) -> Array:
 
 
 def retarget(clip: Clip, skeleton: Skeleton, n_frames: int) -> Clip:
-    """The motion of ``clip`` on another skeleton, played once and then held, or cut, at ``n_frames``.
+    """The motion of ``clip`` on another skeleton, cut at ``n_frames`` or held at its last pose.
 
-    Every joint goes along with the joint of the clip that is most like it in place and name; its bones point where that
+    Every joint follows the joint of the clip that is most similar in position and name; its bones point where that
     joint's bones point, whatever the two rest poses are. The path is scaled to the skeleton's size.
     """
     source, target = rig_code(clip.skeleton), rig_code(skeleton)
@@ -556,16 +557,16 @@ def retarget(clip: Clip, skeleton: Skeleton, n_frames: int) -> Clip:
 
 
 def matched(source: RigCode, target: RigCode) -> NDArray[np.int64]:
-    """For each joint of ``target`` the joint of ``source`` that is most like it, (J,)."""
-    places = [_boxed(code) for code in (source, target)]
-    far = np.linalg.norm(places[1][:, None] - places[0][None], axis=-1)
+    """For each joint of ``target`` the most similar joint of ``source``, (J,)."""
+    positions = [_boxed(code) for code in (source, target)]
+    far = np.linalg.norm(positions[1][:, None] - positions[0][None], axis=-1)
     shared = np.array([[_alike(a, b) for b in source.names] for a in target.names])
     depth = np.abs(_relative_depth(target)[:, None] - _relative_depth(source)[None])
     return np.asarray(np.argmin(far + 0.5 * (1.0 - shared) + 0.3 * depth, axis=1))
 
 
 def _boxed(code: RigCode) -> Array:
-    """Rest positions from -1 to 1 along each axis of the rig's own box; across, the middle is the root."""
+    """Rest positions from -1 to 1 along each axis of the rig's box, with x = 0 at the root."""
     low, high = code.rest.min(axis=0), code.rest.max(axis=0)
     middle = (low + high) / 2
     middle[0] = 0.0
@@ -582,7 +583,7 @@ def _alike(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
 
 
 def _towards(code: RigCode) -> Array:
-    """The direction (J, 3) in which each joint's bones leave it at rest; its own bone's where it has no child."""
+    """The mean direction (J, 3) of the bones below each joint at rest; of its own bone where it has no child."""
     out = np.zeros((code.n_joints, 3))
     for j, parent in enumerate(code.parents):
         if parent >= 0:

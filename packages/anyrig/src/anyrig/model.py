@@ -46,14 +46,15 @@ POSITIONS = ("tree", "sequence", "none")
 class ModelConfig:
     """Sizes and switches.
 
-    A token is one joint over ``patch`` frames; ``layers`` times, tokens attend to those of the same time and to the
-    text, then to those of the same joint, then to themselves. About ``32 * width ** 2`` operations a token and layer.
+    A token is one joint over ``patch`` frames. In each of ``layers`` blocks, tokens attend to those of the same time
+    and to the text, then to those of the same joint, followed by a feed-forward layer; a block takes about ``32 * width
+    ** 2`` operations per token.
 
-    ``position`` is how a joint's place in the skeleton is told: by its root path (``"tree"``, TreePE of arXiv
-    2503.04257), by its number (``"sequence"``) or not at all (``"none"``). ``distances`` biases attention by the bones
-    between two joints; ``rest_pose`` tells where joints rest (RestPE), ``joint_names`` what they are called.
-    ``text`` is ``"builtin"`` or the name of a frozen encoder (see :func:`anyrig.model.open_encoder`), the width
-    of whose vectors is ``text_width``. ``fps`` is the frame rate that the model was trained at.
+    ``position`` encodes a joint's position in the skeleton by its root path (``"tree"``, TreePE of arXiv 2503.04257),
+    by its number (``"sequence"``) or not at all (``"none"``). ``distances`` biases attention by the number of bones
+    between two joints; ``rest_pose`` encodes rest positions (RestPE), ``joint_names`` names. ``text`` is ``"builtin"``
+    or the name of a frozen encoder (:func:`open_encoder`) with vectors of ``text_width``. ``fps`` is the frame rate of
+    the training data.
     """
 
     width: int = 128
@@ -81,12 +82,12 @@ class ModelConfig:
             raise SettingsError(f"fps is a number between 0 and 1000, not {self.fps}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a file."""
+        """Values for JSON."""
         return asdict(self)
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> ModelConfig:
-        """The config in a file. Raises SettingsError for names and values that it does not have."""
+        """The config of values from a file. Raises SettingsError for unknown names and wrong types."""
         known = {f.name: f for f in fields(ModelConfig)}
         for name, value in values.items():
             if name not in known:
@@ -99,19 +100,19 @@ class ModelConfig:
 
 
 N_RELATIONS = 3 * (MAX_DISTANCE + 1) + 2
-"""Kinds of relation between two tokens: distance times (aside, above, below), and to and from the path's token."""
+"""Relations between two tokens: distance times (neither, ancestor, descendant), and to and from the path's token."""
 
 _JOINT_SCALE = np.array([3.0] * 6 + [10.0] * 3 + [2.0])
 _PATH_SCALE = np.array([1.5, 4.0, 0.8, 0.8])
-# Over procedural creatures these bring every feature to a deviation of about one.
+# With these, features of procedural creatures have a deviation of about 1.
 _MIDDLE = np.array([-0.143, 0.0, 0.0, 0.0, -0.143, 0.0, 0.0, 0.0, 0.0, 0.1])
 
 
 @dataclass(frozen=True, eq=False)
 class RigBatch:
-    """B rigs of up to J joints; ``mask`` (B, J) is true where there is one. The rest is RigCode's, padded with zeros.
+    """B rigs of up to J joints, those of ``mask`` (B, J). The other fields are RigCode's, padded with zeros.
 
-    ``relations`` (B, J + 1, J + 1) number how two tokens are related, of which the first is the path's.
+    ``relations`` (B, J + 1, J + 1) has the relation of each pair of tokens, the path's token first.
     """
 
     rest: Tensor
@@ -129,15 +130,14 @@ class RigBatch:
 
     @property
     def tokens(self) -> Tensor:
-        """(B, J + 1), true where there is a token: the path's always."""
+        """(B, J + 1), true for tokens: the path's and those of ``mask``."""
         return torch.cat([torch.ones_like(self.mask[:, :1]), self.mask], dim=1)
 
     def to(self, device: torch.device | str) -> RigBatch:
-        """The same on another device."""
         return RigBatch(*(getattr(self, f.name).to(device) for f in fields(self)))
 
     def repeated(self, times: int) -> RigBatch:
-        """The batch ``times`` over, one after the other."""
+        """The batch repeated ``times`` times along its first axis."""
         return RigBatch(*(getattr(self, f.name).repeat(times, *[1] * (getattr(self, f.name).ndim - 1))
                           for f in fields(self)))  # fmt: skip
 
@@ -188,7 +188,7 @@ def _with_path(relations: Tensor) -> Tensor:
 
 
 def pack(features: Sequence[Features]) -> Tensor:
-    """(B, T, J + 1, 10) of features of as many frames each: the path first, then the joints, scaled and padded."""
+    """(B, T, J + 1, 10) of features with equal numbers of frames: the path, then the joints, scaled and padded."""
     n = max(f.joints.shape[1] for f in features)
     out = torch.zeros(len(features), features[0].n_frames, n + 1, N_JOINT)
     for b, f in enumerate(features):
@@ -198,7 +198,7 @@ def pack(features: Sequence[Features]) -> Tensor:
 
 
 def unpack(x: Tensor, n_joints: int, fps: float) -> Features:
-    """The features of one rig of ``n_joints`` in (T, J + 1, 10): what :func:`pack` made of them, without stretch."""
+    """The features of one rig of ``n_joints`` from packed (T, J + 1, 10), without stretch."""
     values = x.detach().to("cpu", torch.float64).numpy()
     return Features(
         joints=values[:, 1 : n_joints + 1] / _JOINT_SCALE + _MIDDLE,
@@ -221,7 +221,7 @@ def path_units(x: Tensor) -> Tensor:
 
 
 def matrices(six: Tensor) -> Tensor:
-    """Rotation matrices (..., 3, 3) of 6D rotations less the identity, by Gram and Schmidt."""
+    """Rotation matrices (..., 3, 3) of 6D rotations less the identity, by Gram-Schmidt."""
     six = six + torch.as_tensor(IDENTITY_6D, dtype=six.dtype, device=six.device)
     first = torch.nn.functional.normalize(six[..., :3], dim=-1, eps=1e-6)
     second = six[..., 3:] - (first * six[..., 3:]).sum(dim=-1, keepdim=True) * first
@@ -243,27 +243,27 @@ def positions(x: Tensor, rig: RigBatch) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """B texts as vectors ``tokens`` (B, L, width); ``mask`` (B, L) is true where there is one. L is at least 1."""
+    """B texts as vectors ``tokens`` (B, L, width), L at least 1; ``mask`` (B, L) is true for those of the text."""
 
     tokens: Tensor
     mask: Tensor
 
 
 class TextEncoder(Protocol):
-    """Anything that gives vectors for texts; it is frozen, and its answers may be kept."""
+    """A frozen text encoder; its vectors may be cached."""
 
     @property
     def width(self) -> int:
         """The length of its vectors."""
 
     def encode(self, texts: Sequence[str]) -> list[Tensor]:
-        """For each text (L, width); L may differ and be 1."""
+        """Vectors (L, width) of each text; L may differ between texts."""
 
 
 class TextTower(nn.Module):
-    """Texts to ``config.width``: the words' buckets, or the vectors of a frozen encoder, through a small transformer.
+    """A small transformer over the words' buckets, or over the vectors of a frozen encoder.
 
-    The first token is the same for every text; what becomes of it stands for the text as a whole.
+    A learned first token is prepended to every text; its output represents the whole text.
     """
 
     def __init__(self, config: ModelConfig, buckets: nn.Embedding) -> None:
@@ -281,7 +281,7 @@ class TextTower(nn.Module):
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, texts: Sequence[str]) -> Text:
-        """The vectors of ``texts``, one more each than words."""
+        """The vectors of ``texts``, the first token's included."""
         vectors, mask = self._words(texts)
         first = self.first.expand(len(texts), 1, -1)
         x = torch.cat([first, self.project(vectors)], dim=1)
@@ -334,7 +334,7 @@ def open_encoder(name: str) -> TextEncoder:
 
 
 class _Kept:
-    """Answers of a frozen encoder, kept: training asks for the same captions again and again."""
+    """A frozen encoder with a cache, since training repeats captions."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Tensor] = {}
@@ -351,7 +351,7 @@ class _Kept:
 
 
 class _Sentences(_Kept):
-    """One vector a text."""
+    """One vector per text."""
 
     def __init__(self, model: str) -> None:
         from sentence_transformers import SentenceTransformer
@@ -391,7 +391,7 @@ class _Transformers(_Kept):
 
 
 def bag(buckets: nn.Embedding, ids: Tensor) -> Tensor:
-    """The sum (..., E) of the rows of ``ids`` (..., K) over the root of their number, zero ids left out."""
+    """The sum (..., E) of the rows of nonzero ``ids`` (..., K), divided by the root of their number."""
     found = (ids > 0).unsqueeze(-1)
     total = (buckets(ids) * found).sum(dim=-2)
     count = found.sum(dim=-2).clamp(min=1)
@@ -406,9 +406,9 @@ def waves(values: Tensor, width: int, longest: float = 200.0) -> Tensor:
 
 
 def contrast(scores: Tensor, alike: Tensor) -> Tensor:
-    """InfoNCE both ways (Radford et al., ICML 2021) of ``scores`` (B, B), whose pairs are on the diagonal.
+    """Symmetric InfoNCE (Radford et al., ICML 2021) of ``scores`` (B, B) with the positive pairs on the diagonal.
 
-    Where ``alike`` (B, B), two that are no pair are no contrast either.
+    Other pairs that are ``alike`` (B, B) are no negatives.
     """
     own = torch.arange(len(scores), device=scores.device)
     scores = scores.masked_fill(alike & (own[:, None] != own), float("-inf"))
@@ -419,9 +419,9 @@ _KEY = "anyrig"
 
 
 class TreePosition(nn.Module):
-    """A joint's root path: one-hot child numbers a level, the k-th level above it weighted by ``tanh(p) ** k``.
+    """A joint's root path: one-hot child numbers, those of the k-th level above it weighted by ``tanh(p) ** k``.
 
-    With learned ``p``; several of them see near and far. Shiv and Quirk, NeurIPS 2019, as used in arXiv 2503.04257.
+    ``p`` are learned decays. Shiv and Quirk, NeurIPS 2019, as used in arXiv 2503.04257.
     """
 
     def __init__(self, width: int, n_decays: int = 4) -> None:
@@ -430,29 +430,27 @@ class TreePosition(nn.Module):
         self.project = nn.Linear(n_decays * MAX_DEPTH * MAX_CHILDREN, width)
 
     def forward(self, rig: RigBatch) -> Tensor:
-        """(B, J, width)."""
         steps = nn.functional.one_hot(rig.paths, MAX_CHILDREN + 1)[..., 1:].to(self.project.weight.dtype)
         level = torch.arange(MAX_DEPTH, device=steps.device)
         weights = torch.tanh(self.decay)[:, None] ** level  # (decays, levels)
-        weights = weights * torch.sqrt(1.0 - torch.tanh(self.decay)[:, None] ** 2)  # of one length whatever the decay
+        weights = weights * torch.sqrt(1.0 - torch.tanh(self.decay)[:, None] ** 2)  # normalised for any decay
         return self.project((weights[..., None] * steps[:, :, None]).flatten(2))  # type: ignore[no-any-return]
 
 
 class SequencePosition(nn.Module):
-    """A joint's number in the file, by sines: what skeletons without a tree would be told."""
+    """A sinusoidal encoding of a joint's number in the file."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.width = width
 
     def forward(self, rig: RigBatch) -> Tensor:
-        """(B, J, width)."""
         numbers = torch.arange(rig.mask.shape[1], device=rig.mask.device).expand(rig.mask.shape)
         return waves(numbers, self.width)
 
 
 class RigEncoding(nn.Module):
-    """The sum of all that is known of each joint, (B, J, width); :class:`ModelConfig` says what."""
+    """The sum of the encodings of each joint that :class:`ModelConfig` enables, (B, J, width)."""
 
     def __init__(self, config: ModelConfig, buckets: nn.Embedding) -> None:
         super().__init__()
@@ -648,7 +646,8 @@ def cosines(n: int) -> Tensor:
 def save_model(
     model: MotionModel, path: str | os.PathLike[str], *, half: bool = False, about: dict[str, Any] | None = None
 ) -> None:
-    """Writes the model; ``half`` stores 16-bit numbers, ``about`` is kept with it. FileError for the disk's no."""
+    """Writes the model and ``about``; ``half`` stores 16-bit floats. Raises FileError where the file cannot be
+    written."""
     from safetensors.torch import save
 
     tensors = {name: _stored(t, half) for name, t in model.state_dict().items()}
@@ -661,12 +660,12 @@ def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
 
 
 def load_model(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> tuple[MotionModel, dict[str, Any]]:
-    """The model in a file, ready to use, and what was kept with it. Raises FileError for a file that holds none."""
+    """The model in a file, in evaluation mode, and its ``about``. Raises FileError for a file without a model."""
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
     if not path.is_file():
-        raise FileError(f"{path}: there is no such file")
+        raise FileError(f"{path} does not exist")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get(_KEY, "null"))

@@ -43,7 +43,7 @@ def evaluator(tmp_path_factory):
 def test_an_evaluator_learns_which_text_belongs_to_which_motion():
     torch.manual_seed(0)
     examples = [make_example(Selection("valid", creatures.kinds()), k)[0] for k in range(6)]
-    how = BatchConfig(tokens=20_000, max_frames=24, untitled=0.0)
+    how = BatchConfig(tokens=20_000, max_frames=24, uncond=0.0)
     (batch,) = batches(examples, how, 0, 0)
     assert len(set(batch.texts)) == 6
     evaluator = Evaluator()

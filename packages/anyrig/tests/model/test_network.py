@@ -203,7 +203,7 @@ def test_files_that_hold_no_model_give_one_line(tmp_path, text):
     with pytest.raises(FileError) as e:
         load_model(path)
     assert "\n" not in str(e.value)
-    with pytest.raises(FileError, match="no such file"):
+    with pytest.raises(FileError, match="does not exist"):
         load_model(tmp_path / "none.safetensors")
 
 

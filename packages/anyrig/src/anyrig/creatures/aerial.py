@@ -107,8 +107,8 @@ def _advance(motion: Motion, speed: Curve) -> None:
     """Moves the body forward at ``speed`` (T,) m/s along its heading."""
     speed = np.broadcast_to(speed, motion.times.shape)
     steps = np.concatenate([[0.0], (speed[1:] + speed[:-1]) / 2 / motion.fps])
-    motion.place[:, 0] += np.cumsum(steps * np.sin(motion.heading))
-    motion.place[:, 2] += np.cumsum(steps * np.cos(motion.heading))
+    motion.position[:, 0] += np.cumsum(steps * np.sin(motion.heading))
+    motion.position[:, 2] += np.cumsum(steps * np.cos(motion.heading))
 
 
 def _bank(motion: Motion, turn: float) -> None:
@@ -284,7 +284,7 @@ def land(motion: Motion, rng: random.Random) -> Telling:
     down, low = (ground, rise, -0.35 * sink), (ground + 0.4 * (end - ground), -dip, 0)
     motion.shift(up=hermite(t, (0, height, -sink), down, low, (end, 0, 0)))
     _advance(motion, 0.6 * _cruising_speed(motion) * (1.0 - smooth(u / (touch + 0.02))) ** 1.2)
-    feet.point += (motion.place[-1] - motion.place[0]) * np.array([1.0, 0.0, 1.0])
+    feet.point += (motion.position[-1] - motion.position[0]) * np.array([1.0, 0.0, 1.0])
     return Telling(
         "land|land on the ground|come down and land|touch down",
         "is in the air with beating wings|is flying",

@@ -138,10 +138,10 @@ class Path:
 
     def foothold(self, home: Array, times: Array, centre: Array) -> tuple[Array, Array]:
         """Where a foot whose natural place is ``home`` from the ``centre`` stands at ``times``, and its heading."""
-        place, heading = self.at(times)
+        position, heading = self.at(times)
         sine, cosine = np.sin(heading), np.cos(heading)
         x, z = cosine * home[0] + sine * home[2], cosine * home[2] - sine * home[0]
-        return place + centre + np.stack([x, np.zeros_like(x), z], axis=-1), heading
+        return position + centre + np.stack([x, np.zeros_like(x), z], axis=-1), heading
 
 
 def _step_along(
@@ -159,10 +159,10 @@ def _step_along(
     rig = motion.rig
     cycles = rng.random() + motion.times / gait.period
     standing.stance(motion)
-    place, heading = path.at(motion.times)  # of the middle of the feet
+    position, heading = path.at(motion.times)  # of the middle of the feet
     lead = rig.natural[rig.root] - rig.centre
-    motion.place[:, 0] += place[:, 0] + np.sin(heading) * lead[2]
-    motion.place[:, 2] += rig.centre[2] + place[:, 2] + np.cos(heading) * lead[2] - rig.natural[rig.root, 2]
+    motion.position[:, 0] += position[:, 0] + np.sin(heading) * lead[2]
+    motion.position[:, 2] += rig.centre[2] + position[:, 2] + np.cos(heading) * lead[2] - rig.natural[rig.root, 2]
     motion.heading += heading
     for k in range(len(rig.legs)):
         _step_foot(motion, k, gait, path, cycles, narrow, roll)

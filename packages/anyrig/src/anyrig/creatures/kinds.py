@@ -326,11 +326,11 @@ def _insect_legs(n_pairs: int, span: float, b: _Draw) -> tuple[LegPair, ...]:
     """``n_pairs`` of legs fanned out from front to back, front pair first, over the part ``span`` of the trunk."""
     pairs, spread = [], b.length("thick") * 0.8
     for k in range(n_pairs):
-        place = k / (n_pairs - 1)
-        azimuth = math.radians(48 + 84 * place + b.rng.uniform(-5, 5))
-        longer = 1.0 + 0.25 * place if n_pairs == 3 else 1.0 + 0.15 * abs(2 * place - 1)
+        position = k / (n_pairs - 1)
+        azimuth = math.radians(48 + 84 * position + b.rng.uniform(-5, 5))
+        longer = 1.0 + 0.25 * position if n_pairs == 3 else 1.0 + 0.15 * abs(2 * position - 1)
         lengths, angles = (0.16, 0.40 * longer, 0.44 * longer), _radians(78, 95 + 35 * b["steep"], 30 - 22 * b["steep"])
-        pairs.append(LegPair(0.5 + span * (0.5 - place), spread, spread * 0.3, azimuth, lengths, angles))
+        pairs.append(LegPair(0.5 + span * (0.5 - position), spread, spread * 0.3, azimuth, lengths, angles))
     return tuple(pairs)
 
 

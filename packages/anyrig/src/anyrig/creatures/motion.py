@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyrig import rotations as rot
-from anyrig.creatures.rig import Limb, Rig, folded, place, stack
+from anyrig.creatures.rig import Limb, Rig, folded, solve_chain, stack_chains
 from anyrig.rotations import Array
 
 Curve = float | Array  # a number, or one a frame
@@ -181,7 +181,7 @@ class Motion:
         n = self.n_frames = len(times)
         self.rig, self.style, self.times, self.fps = rig, style, times, fps
         self.angles = np.zeros((n, len(rig.natural), 3))
-        self.place = np.tile(rig.natural[rig.root], (n, 1))
+        self.position = np.tile(rig.natural[rig.root], (n, 1))
         self.heading, self.lying, self.chest = np.zeros(n), np.zeros(n), np.zeros((n, 3))
         self.feet, self.exact = Feet(rig, n), dict[int, Array]()
         self.cyclic, self.speed = False, 0.0
@@ -245,20 +245,20 @@ class Motion:
         """Pitches the whole trunk (nose down) about the pelvis, which stays where it is."""
         arm = self.rig.natural[self.rig.root] - self.rig.natural[self.rig.pelvis]
         turned = rot.rotate(rot.about("x", np.broadcast_to(pitch, self.times.shape)), arm)
-        self.place += rot.rotate(rot.about("y", self.heading), turned - arm)
+        self.position += rot.rotate(rot.about("y", self.heading), turned - arm)
         self.trunk((pitch, 0.0, 0.0), (pitch, 0.0, 0.0))
 
     def shift(self, *, forward: Curve = 0.0, left: Curve = 0.0, up: Curve = 0.0) -> None:
         """Moves the body by so many metres along the axes of its heading."""
         sine, cosine = np.sin(self.heading), np.cos(self.heading)
-        self.place[:, 0] += forward * sine + left * cosine
-        self.place[:, 1] += up
-        self.place[:, 2] += forward * cosine - left * sine
+        self.position[:, 0] += forward * sine + left * cosine
+        self.position[:, 1] += up
+        self.position[:, 2] += forward * cosine - left * sine
 
     def heave(self, pelvis: Curve, chest: Curve) -> None:
         """Raises the pelvis and the chest by so many metres, which pitches the trunk."""
         at = dict(self.rig.trunk)[self.rig.root]
-        self.place[:, 1] += (1 - at) * np.asarray(pelvis) + at * np.asarray(chest)
+        self.position[:, 1] += (1 - at) * np.asarray(pelvis) + at * np.asarray(chest)
         run = abs(self.rig.natural[self.rig.chest, 2] - self.rig.natural[self.rig.pelvis, 2])
         if run > 0.3 * self.rig.plan.trunk.length:
             pitch = -np.arctan2(np.asarray(chest) - np.asarray(pelvis), run)
@@ -322,14 +322,14 @@ class Motion:
         turns = self.turns()
         self._lie_down(turns)
         firm = self._plant(turns)
-        places, world = self.rig.world(turns, self.origin())
+        positions, world = self.rig.world(turns, self.origin())
         for joints in self.rig.hanging:
-            if places[:, list(joints), 1].min() < _CLEARANCE * self.size:
-                _raise_chain(self.rig, turns, places, world, joints, _CLEARANCE * self.size)
-        places, _ = self.rig.world(turns, self.origin())
+            if positions[:, list(joints), 1].min() < _CLEARANCE * self.size:
+                _raise_chain(self.rig, turns, positions, world, joints, _CLEARANCE * self.size)
+        positions, _ = self.rig.world(turns, self.origin())
         bodies = [j for j in range(len(self.rig.natural)) if j != self.rig.ground]
-        buried = np.maximum(-places[:, bodies, 1].min(axis=1), 0.0)
-        self.place[:, 1] += buried
+        buried = np.maximum(-positions[:, bodies, 1].min(axis=1), 0.0)
+        self.position[:, 1] += buried
         return turns, self.origin(), firm & (buried < 1e-9)[:, None]
 
     def turns(self) -> Array:
@@ -349,19 +349,19 @@ class Motion:
     def origin(self) -> Array:
         """The place (T, 3) of joint 0: the root's, or that of the joint under it."""
         if self.rig.ground is None:
-            return self.place
-        return np.asarray(self.place - rot.rotate(rot.about("y", self.heading), self.rig.natural[self.rig.root]))
+            return self.position
+        return np.asarray(self.position - rot.rotate(rot.about("y", self.heading), self.rig.natural[self.rig.root]))
 
     def _lie_down(self, turns: Array) -> None:
         """Lets the trunk down on the ground, with the thickness it has between its hips."""
         if not self.lying.any():
             return
         rig = self.rig
-        places, _ = rig.world(turns, self.origin())
+        positions, _ = rig.world(turns, self.origin())
         half = min(0.8 * max(pair.spread for pair in rig.plan.legs), 0.4 * rig.hip_height)
-        lowest = places[:, [j for j, _ in rig.trunk], 1].min(axis=1) - half
-        lowest = np.minimum(lowest, places[:, [leg.chain[0] for leg in rig.legs], 1].min(axis=1))
-        self.place[:, 1] -= self.lying * lowest
+        lowest = positions[:, [j for j, _ in rig.trunk], 1].min(axis=1) - half
+        lowest = np.minimum(lowest, positions[:, [leg.chain[0] for leg in rig.legs], 1].min(axis=1))
+        self.position[:, 1] -= self.lying * lowest
 
     def _plant(self, turns: Array) -> Mask:
         """Turns the legs in ``turns`` (T, J, 4) so that the feet reach their targets; lowers the body where they could
@@ -371,21 +371,21 @@ class Motion:
             return np.zeros((self.n_frames, 0), dtype=bool)
         ends, contacts = np.array([leg.chain[-1] for leg in rig.legs]), np.array([leg.contact for leg in rig.legs])
         longest, footed = np.array([leg.fold.longest for leg in rig.legs]), ends != contacts
-        places, world = rig.world(turns, self.origin())
-        hips = places[:, [leg.chain[0] for leg in rig.legs]]
+        positions, world = rig.world(turns, self.origin())
+        hips = positions[:, [leg.chain[0] for leg in rig.legs]]
         bodies = world[:, [rig.skeleton.parents[leg.chain[0]] for leg in rig.legs]]
         goals, foot_turns, toe_turns = self._foot_goals(hips, bodies, footed)
         firm = feet.planted & (feet.loose <= 0.0)
         drop = self._drop(goals - hips, firm, longest)
-        self.place[:, 1] -= drop
+        self.position[:, 1] -= drop
         hips = hips - drop[:, None, None] * _UP
         goals = goals - (feet.loose * drop[:, None])[..., None] * _UP
         goals[..., 1] = np.maximum(goals[..., 1], np.where(feet.loose > 0, 0.0, -np.inf))
         last = np.empty_like(foot_turns)
         for n in sorted({len(leg.chain) for leg in rig.legs}):  # legs with as many bones at once
             own = [k for k, leg in enumerate(rig.legs) if len(leg.chain) == n]
-            chain, joints = stack([rig.legs[k].fold for k in own]), np.array([rig.legs[k].chain for k in own])
-            turns[:, joints[:, :-1]], last[:, own] = place(chain, hips[:, own], goals[:, own], bodies[:, own])
+            chain, joints = stack_chains([rig.legs[k].fold for k in own]), np.array([rig.legs[k].chain for k in own])
+            turns[:, joints[:, :-1]], last[:, own] = solve_chain(chain, hips[:, own], goals[:, own], bodies[:, own])
         turns[:, ends] = rot.multiply(rot.inverse(last), foot_turns)
         turns[:, contacts[footed]] = rot.multiply(rot.inverse(foot_turns[:, footed]), toe_turns[:, footed])
         return np.asarray(firm & (np.linalg.norm(goals - hips, axis=-1) <= longest + 1e-9))
@@ -417,22 +417,22 @@ class Motion:
         return running_max(need, max(1, round(0.15 * self.fps)))
 
 
-def _raise_chain(rig: Rig, turns: Array, places: Array, world: Array, joints: Sequence[int], floor: float) -> None:
+def _raise_chain(rig: Rig, turns: Array, positions: Array, world: Array, joints: Sequence[int], floor: float) -> None:
     """Turns each bone of a chain up so far that its end is not under ``floor``; bends nothing that is above."""
     for joint, after in zip(joints, (*joints[1:], None), strict=True):
         parent = rig.skeleton.parents[joint]
         above = world[:, parent]
-        place = places[:, parent] + rot.rotate(above, rig.offsets[joint])
+        position = positions[:, parent] + rot.rotate(above, rig.offsets[joint])
         turned = rot.multiply(above, turns[:, joint])
         if after is not None:
             bone = rot.rotate(turned, rig.offsets[after])
             length = float(np.linalg.norm(rig.offsets[after]))
-            wanted = np.clip(np.maximum(bone[:, 1], floor - place[:, 1]), -length, length)
+            wanted = np.clip(np.maximum(bone[:, 1], floor - position[:, 1]), -length, length)
             level = np.sqrt(np.maximum(length**2 - wanted**2, 0.0)) / np.maximum(np.hypot(bone[:, 0], bone[:, 2]), 1e-9)
             goal = np.stack([bone[:, 0] * level, wanted, bone[:, 2] * level], axis=-1)
             turned = rot.multiply(rot.between(bone, goal), turned)
         turns[:, joint] = rot.multiply(rot.inverse(above), turned)
-        places[:, joint], world[:, joint] = place, turned
+        positions[:, joint], world[:, joint] = position, turned
 
 
 def _orders(rig: Rig) -> dict[str, list[int]]:

@@ -124,12 +124,12 @@ def fold(points: Array) -> Fold:
     return replace(bare, folds=steps, distances=np.hypot(*bare.end(steps[:, None] * turns)))
 
 
-def stack(chains: Sequence[Fold]) -> Fold:
+def stack_chains(chains: Sequence[Fold]) -> Fold:
     """Chains with the same number of bones as one, whose arrays have a leading axis."""
     return Fold(*(np.stack([getattr(chain, f.name) for chain in chains]) for f in fields(Fold)))
 
 
-def place(chain: Fold, base: Array, target: Array, parent: Array) -> tuple[Array, Array]:
+def solve_chain(chain: Fold, base: Array, target: Array, parent: Array) -> tuple[Array, Array]:
     """Turns that bring a chain's end from its ``base`` (T, 3) to ``target`` (T, 3), under the turn ``parent`` (T, 4).
 
     Returns the local turns of its first n joints (T, n, 4) and the world turn of the last bone (T, 4). The plane of the
@@ -266,14 +266,14 @@ class Rig:
     def world(self, turns: Array, position: Array) -> tuple[Array, Array]:
         """Positions (T, J, 3) and turns ``D`` (T, J, 4) of all joints for local turns ``d`` (T, J, 4) and the place
         (T, 3) of joint 0."""
-        places, world = np.zeros((len(turns), len(self.natural), 3)), turns.copy()
-        places[:, 0] = position
+        positions, world = np.zeros((len(turns), len(self.natural), 3)), turns.copy()
+        positions[:, 0] = position
         for level in self.skeleton.levels[1:]:
             joints, parents = list(level), [self.skeleton.parents[j] for j in level]
             above = world[:, parents]
-            places[:, joints] = places[:, parents] + rot.rotate(above, self.offsets[joints])
+            positions[:, joints] = positions[:, parents] + rot.rotate(above, self.offsets[joints])
             world[:, joints] = rot.multiply(above, turns[:, joints])
-        return places, world
+        return positions, world
 
 
 @lru_cache(maxsize=64)
@@ -292,7 +292,7 @@ def assemble(plan: Plan) -> Rig:
     parts |= joints.add_fins()
     if "tail" not in parts:
         parts["tail"] = joints.add_tail()
-    natural, parents = np.stack(joints.places), tuple(joints.parents)
+    natural, parents = np.stack(joints.positions), tuple(joints.parents)
     skeleton, frames = _at_rest(plan, joint_names(plan.naming, joints.roles), parents, natural, parts)
     return Rig(plan, skeleton, natural, frames, root, ground, tuple(joints.trunk), **parts)
 
@@ -307,17 +307,17 @@ class _Joints:
         self.plan = plan
         self.roles: list[Role] = []
         self.parents: list[int] = []
-        self.places: list[Array] = []
+        self.positions: list[Array] = []
         self.trunk: list[tuple[int, float]] = []
 
-    def add(self, parent: int, place: Array, part: str, **role: int) -> int:
+    def add(self, parent: int, position: Array, part: str, **role: int) -> int:
         self.roles.append(Role(part, **role))
         self.parents.append(parent)
-        self.places.append(np.asarray(place, dtype=np.float64))
+        self.positions.append(np.asarray(position, dtype=np.float64))
         return len(self.roles) - 1
 
-    def tip(self, parent: int, place: Array, part: str, **role: int) -> tuple[int, ...]:
-        return (self.add(parent, place, part, **role),) if self.plan.rest.tips else ()
+    def tip(self, parent: int, position: Array, part: str, **role: int) -> tuple[int, ...]:
+        return (self.add(parent, position, part, **role),) if self.plan.rest.tips else ()
 
     def bones(
         self, parent: int, points: Sequence[Array], part: str, side: int = 0, finger: int | None = None
@@ -337,11 +337,11 @@ class _Joints:
         index = {} if finger is None else {"index": finger}
         return (*own, *self.tip(own[-1], points[-1], f"{part}_tip", side=side, **index))
 
-    def both(self, parent: int, part: str, n: int, place: Array, base: Array, out: Array) -> tuple[Limb, ...]:
+    def both(self, parent: int, part: str, n: int, position: Array, base: Array, out: Array) -> tuple[Limb, ...]:
         """A straight row of ``n`` bones on each side, from ``place + base`` along ``out`` (given for the left)."""
         points = [base + out * k / n for k in range(n + 1)]
         return tuple(
-            Limb(side, self.row(parent, [place + _flip(point, side) for point in points], part, side))
+            Limb(side, self.row(parent, [position + _flip(point, side) for point in points], part, side))
             for side in (1, -1)
         )
 
@@ -385,16 +385,16 @@ class _Joints:
             neck = self.bones(parent, points, "neck")
         return {"neck": neck, **self._add_head(plan.head, neck[-1] if neck else parent, end)}
 
-    def _add_head(self, head: Head, parent: int, place: Array) -> dict[str, Any]:
-        joint = self.add(parent, place, "head")
+    def _add_head(self, head: Head, parent: int, position: Array) -> dict[str, Any]:
+        joint = self.add(parent, position, "head")
         forward = np.array([0.0, math.sin(head.pitch), math.cos(head.pitch)])
         left, up = np.array([1.0, 0.0, 0.0]), np.array([0.0, forward[2], -forward[1]])
         mouth = head.length * forward
         parts: dict[str, Any] = {"head": joint, "mouth": mouth}
-        self.tip(joint, place + mouth, "head_tip")
+        self.tip(joint, position + mouth, "head_tip")
         if head.jaw:
-            parts["jaw"] = self.add(joint, place + mouth * 0.25 - up * 0.12 * head.length, "jaw")
-            self.tip(parts["jaw"], place + mouth * 0.92 - up * 0.16 * head.length, "jaw_tip")
+            parts["jaw"] = self.add(joint, position + mouth * 0.25 - up * 0.12 * head.length, "jaw")
+            self.tip(parts["jaw"], position + mouth * 0.92 - up * 0.16 * head.length, "jaw_tip")
         for key, part, n, base, out in (
             ("ears", "ear", head.ears, 0.32 * left + 0.3 * up + 0.1 * forward, 0.12 * left + 0.4 * up),
             ("antennae", "antenna", head.antennae, 0.12 * left + 0.9 * forward + 0.2 * up,
@@ -403,18 +403,18 @@ class _Joints:
              0.4 * forward - 0.08 * left),
         ):  # fmt: skip
             if n:
-                parts[key] = self.both(joint, part, n, place, head.length * base, head.length * out)
+                parts[key] = self.both(joint, part, n, position, head.length * base, head.length * out)
         if head.nose is not None:
-            parts["nose"] = self.row(joint, _chain_points(head.nose, place + mouth, 1.0), "nose")
+            parts["nose"] = self.row(joint, _chain_points(head.nose, position + mouth, 1.0), "nose")
         return parts
 
     def add_legs(self, k: int, pair: LegPair) -> Iterator[Leg]:
         """Adds the left and the right leg of pair number ``k``."""
-        place = self.spine(pair.at)
-        points, toe = _leg_points(pair, float(place[1]) - pair.drop)
+        position = self.spine(pair.at)
+        points, toe = _leg_points(pair, float(position[1]) - pair.drop)
         for side in (1, -1):
             role = {"side": side, "pair": k, "n_pairs": len(self.plan.legs)}
-            hip = place + np.array([side * pair.spread, -pair.drop, 0.0])
+            hip = position + np.array([side * pair.spread, -pair.drop, 0.0])
             own = [self.nearest(pair.at)]
             if pair.girdle:
                 inner = self.spine(pair.at - 0.06) + np.array([side * 0.4 * pair.spread, 0.0, 0.0])
@@ -423,12 +423,12 @@ class _Joints:
                 own.append(self.add(own[-1], hip + _flip(point, side), part, **role))
             end = self.add(own[-1], hip + _flip(toe, side), "toe_tip", **role) if pair.toe > 0 else None
             chain = tuple(own[1:-1] if pair.foot > 0 else own[1:])
-            bones, home = fold(np.stack([self.places[j] for j in chain])), self.places[own[-1]]
-            yield Leg(side, k, chain, own[-1], end, bones, home - self.places[chain[-1]], home)
+            bones, home = fold(np.stack([self.positions[j] for j in chain])), self.positions[own[-1]]
+            yield Leg(side, k, chain, own[-1], end, bones, home - self.positions[chain[-1]], home)
 
     def add_arm(self, arms: Arms, side: int) -> Limb:
         own = [self.nearest(1.0)]
-        place = self.spine(1.0) + np.array([side * arms.spread, arms.rise, 0.0])
+        position = self.spine(1.0) + np.array([side * arms.spread, arms.rise, 0.0])
         if arms.clavicle:
             inner = self.spine(1.0) + np.array([side * 0.2 * arms.spread, arms.rise, 0.0])
             own = [self.add(own[0], inner, "clavicle", side=side)]
@@ -436,16 +436,16 @@ class _Joints:
         direction = np.zeros(3)
         bones = zip(("upper_arm", "forearm", "hand"), arms.lengths, arms.angles, outward, strict=True)
         for part, length, a, share in bones:
-            own.append(self.add(own[-1], place, part, side=side))
+            own.append(self.add(own[-1], position, part, side=side))
             out = arms.out * share
             direction = np.array([side * math.sin(out), -math.cos(a) * math.cos(out), math.sin(a) * math.cos(out)])
-            place = place + length * direction
-        fingers = tuple(self._add_fingers(arms, own[-1], place, direction, side))
-        end = () if fingers else self.tip(own[-1], place, "hand_tip", side=side)
+            position = position + length * direction
+        fingers = tuple(self._add_fingers(arms, own[-1], position, direction, side))
+        end = () if fingers else self.tip(own[-1], position, "hand_tip", side=side)
         return Limb(side, (*own[1:], *end), fingers)
 
     def _add_fingers(
-        self, arms: Arms, hand: int, place: Array, direction: Array, side: int
+        self, arms: Arms, hand: int, position: Array, direction: Array, side: int
     ) -> Iterator[tuple[int, ...]]:
         length, n = arms.lengths[2] * (0.8 if arms.pincer else 0.6), arms.finger_joints
         # Pincers open sideways; the fingers of a hand that hangs are in a row from front to back.
@@ -454,7 +454,7 @@ class _Joints:
             spread = (f / max(arms.fingers - 1, 1) - 0.5) * (0.9 if arms.pincer else 0.6)
             ray = direction + spread * across
             ray = length * ray / np.linalg.norm(ray)
-            start = place - direction * length * 0.2 + across * spread * 0.3 * length
+            start = position - direction * length * 0.2 + across * spread * 0.3 * length
             yield self.row(hand, [start + ray * k / n for k in range(n + 1)], "finger", side, f)
 
     def add_wing(self, wings: Wings, side: int) -> Limb:
@@ -479,9 +479,9 @@ class _Joints:
         if fins is None:
             return parts
         if fins.pectoral:
-            place = self.spine(0.8) + np.array([0.0, -0.03 * length, 0.0])
+            position = self.spine(0.8) + np.array([0.0, -0.03 * length, 0.0])
             base, out = np.array([0.05 * length, 0.0, 0.0]), np.array([0.78, -0.25, -0.57]) * fins.length
-            parts["pectorals"] = self.both(self.nearest(0.8), "pectoral", fins.pectoral, place, base, out)
+            parts["pectorals"] = self.both(self.nearest(0.8), "pectoral", fins.pectoral, position, base, out)
         if fins.dorsal:
             rise = np.array([0.0, 0.09, -0.05]) * length
             base = self.spine(0.55) + 0.6 * rise
@@ -570,21 +570,21 @@ def _at_rest(
     ``natural`` (J, 3) are the places in the natural pose; ``parts`` hold the limbs as :class:`Rig` names them.
     """
     turns = _rest_turns(plan, natural, parts)
-    places, world = natural.copy(), turns.copy()
+    positions, world = natural.copy(), turns.copy()
     for j, parent in enumerate(parents):
         if parent >= 0:
-            places[j] = places[parent] + rot.rotate(world[parent], natural[j] - natural[parent])
+            positions[j] = positions[parent] + rot.rotate(world[parent], natural[j] - natural[parent])
             world[j] = rot.multiply(world[parent], turns[j])
-    places[:, 1] -= places[1 if plan.rest.ground else 0 :, 1].min()
-    axes = _axes(plan, parents, places)
+    positions[:, 1] -= positions[1 if plan.rest.ground else 0 :, 1].min()
+    axes = _axes(plan, parents, positions)
     # In the natural pose a joint is turned as at rest, less the turn that leads from the natural pose to the rest pose.
     frames = rot.multiply(rot.inverse(world), axes)
-    local, offsets = axes.copy(), places.copy()
+    local, offsets = axes.copy(), positions.copy()
     for j, parent in enumerate(parents):
         if parent >= 0:
             undo = rot.inverse(axes[parent])
             local[j] = rot.multiply(undo, axes[j])
-            offsets[j] = rot.rotate(undo, places[j] - places[parent])
+            offsets[j] = rot.rotate(undo, positions[j] - positions[parent])
     return Skeleton(names, parents, offsets, local), frames
 
 
@@ -631,7 +631,7 @@ def _level(turns: Array, natural: Array, joints: Sequence[int], sign: float, amo
         before = -sign * amount * pitch
 
 
-def _axes(plan: Plan, parents: Sequence[int], places: Array) -> Array:
+def _axes(plan: Plan, parents: Sequence[int], positions: Array) -> Array:
     """World rotations (J, 4) of the joints at rest: the world's axes, or with the bone along y or x."""
     axes = rot.identity(len(parents))
     if plan.rest.frame != "world":
@@ -639,7 +639,7 @@ def _axes(plan: Plan, parents: Sequence[int], places: Array) -> Array:
         first = {parent: j for j, parent in reversed(list(enumerate(parents)))}
         for j, parent in enumerate(parents):
             if j in first:
-                axes[j] = rot.between(unit, places[first[j]] - places[j])
+                axes[j] = rot.between(unit, positions[first[j]] - positions[j])
             elif parent >= 0:
                 axes[j] = axes[parent]
     if plan.rest.ground:

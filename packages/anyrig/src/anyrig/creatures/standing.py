@@ -22,7 +22,7 @@ def stance(motion: Motion, *, wings: Curve = 1.0) -> None:
     """The mood's posture: head and tail raised or lowered, knees bent; wings folded by ``wings`` (0 to 1)."""
     rig, style = motion.rig, motion.style
     motion.look(pitch=-style.head)
-    motion.place[:, 1] -= style.crouch * rig.hip_height
+    motion.position[:, 1] -= style.crouch * rig.hip_height
     if "sting" not in rig.plan.habits:
         motion.bend(rig.tail, pitch=0.8 * style.tail)
     if "upright" in rig.plan.habits and style.head < -0.2:  # a hanging head lets the shoulders hang too
@@ -52,7 +52,7 @@ def _breathe(motion: Motion, cycles: Array, amount: float) -> None:
     """The chest rises and falls; so do shoulders and head a little."""
     swell = wave(cycles)
     motion.bow(-0.02 * amount * swell)
-    motion.place[:, 1] += 0.006 * amount * motion.size * swell
+    motion.position[:, 1] += 0.006 * amount * motion.size * swell
     motion.arms(out=0.03 * amount * swell)
     motion.look(pitch=0.02 * amount * wave(cycles, 0.15))
 
@@ -97,7 +97,7 @@ def idle(motion: Motion, rng: random.Random) -> Telling:
     breaths, shifts = motion.times_in(rng.uniform(1.4, 2.4)), motion.times_in(4.0)
     stance(motion)
     _breathe(motion, breaths * u, energy)
-    motion.place[:, 0] += 0.012 * motion.size * energy * wave(shifts * u, rng.random())
+    motion.position[:, 0] += 0.012 * motion.size * energy * wave(shifts * u, rng.random())
     motion.trunk((0.0, 0.0, 0.02 * energy * wave(shifts * u)), (0.0, 0.015 * energy * wave(shifts * u), 0.0))
     glance = rng.uniform(0.08, 0.22) * energy
     motion.look(yaw=glance * wave(shifts * u, rng.random()), pitch=0.05 * energy * wave(breaths * u, rng.random()))
@@ -272,8 +272,8 @@ def _to_ground(motion: Motion, share: Array) -> tuple[Array, bool]:
     stance(trial)
     amounts = np.linspace(0.0, 1.25, 14)
     _stoop(trial, amounts)
-    places, world = rig.world(trial.turns(), trial.origin())
-    heights = np.asarray(places[:, rig.head, 1] + rot.rotate(world[:, rig.head], rig.mouth)[:, 1])
+    positions, world = rig.world(trial.turns(), trial.origin())
+    heights = np.asarray(positions[:, rig.head, 1] + rot.rotate(world[:, rig.head], rig.mouth)[:, 1])
     reached = heights <= low
     if not reached.any():
         return share * 1.25, bool(heights.min() <= 0.1 * motion.size)

@@ -29,7 +29,7 @@ from anyrig.model import MotionModel
 from anyrig.skeleton import Clip
 
 MAX_UPLOAD = 200 << 20
-_KEPT = 200  # motions; the oldest are forgotten
+_KEPT = 200  # motions; the oldest are dropped
 
 
 class Session:
@@ -46,23 +46,22 @@ class Session:
             self._rigs[kind] = Asset(creatures.skeleton(Selection("test").body(kind, 3)))
 
     def rigs(self) -> list[dict[str, Any]]:
-        """What there is to move, as plain values."""
+        """All rigs, as values for JSON."""
         return [self.about(name) for name in self._rigs]
 
     def about(self, name: str) -> dict[str, Any]:
-        """One rig. Raises SettingsError where there is none of that name."""
+        """One rig, as values for JSON. Raises SettingsError for an unknown name."""
         rig = self.rig(name)
         return {"name": name, "joints": rig.skeleton.n_joints, "mesh": rig.source is not None,
                 "clips": [c.name for c in rig.clips], "notes": self._notes.get(name, [])}  # fmt: skip
 
     def rig(self, name: str) -> Asset:
-        """A rig by name."""
         if name not in self._rigs:
-            raise SettingsError(f"no rig is called {name!r} here")
+            raise SettingsError(f"no rig is called {name!r}")
         return self._rigs[name]
 
     def open(self, file_name: str, data: bytes) -> dict[str, Any]:
-        """Takes in a file's rig under the file's name. Raises FileError for what is none."""
+        """Loads a file's rig under the file's name. Raises FileError for a file without one."""
         name = Path(file_name.replace("\\", "/")).name[:80] or "rig"
         suffix = Path(name).suffix.lower()
         if suffix not in SUFFIXES:
@@ -70,17 +69,15 @@ class Session:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
             path.write_bytes(data)
-            with self._opening, warnings.catch_warnings(record=True) as caught:  # which is not for several threads
+            with self._opening, warnings.catch_warnings(record=True) as caught:  # catch_warnings is not thread-safe
                 warnings.simplefilter("always", FileWarning)
                 rig = load(path)
         notes = [str(w.message).replace(str(path), name) for w in caught if issubclass(w.category, FileWarning)]
         facing = told_facing(rig.skeleton)
         if not facing.sure:
-            notes.append(f"Not sure where it faces: taken for {facing.axis}, by {facing.by}.")
+            notes.append(f"Its facing is uncertain: assumed {facing.axis}, by {facing.by}.")
         if _unseen(rig):
-            notes.append(
-                "Its mesh is compressed in a way that this page cannot show: bones are shown, exports keep it."
-            )
+            notes.append("This page cannot decode its compressed mesh: it shows bones, and exports keep the mesh.")
         self._rigs[name], self._notes[name] = rig, notes
         return self.about(name)
 
@@ -111,7 +108,8 @@ class Session:
             return [self._keep(rig, clip) for clip in clips]
 
     def file(self, name: str, suffix: str, *, to_show: bool = False) -> bytes:
-        """A motion, or a rig without one, as the bytes of a file; ``to_show`` as one that the page can show."""
+        """A motion, or a rig without one, as the bytes of a file; ``to_show``: without a mesh the page cannot
+        decode."""
         rig, clip = self._made[name] if name in self._made else (self.rig(name), None)
         what = replace(rig, clips=(clip,) if clip else (), source=None if to_show and _unseen(rig) else rig.source)
         if suffix not in SUFFIXES or (suffix == ".bvh" and not clip):
@@ -131,7 +129,7 @@ class Session:
 
 
 def _unseen(rig: Asset) -> bool:
-    """Whether the page's viewer has no means to decode the rig's mesh."""
+    """Whether the page cannot decode the rig's mesh."""
     return rig.source is not None and "KHR_draco_mesh_compression" in (rig.source.document.extensionsRequired or ())
 
 
@@ -168,8 +166,8 @@ _POLICY = (
 
 
 def serve(session: Session, port: int = 0) -> ThreadingHTTPServer:
-    """A server on 127.0.0.1 that is ready to ``serve_forever``; port 0 takes a free one. Raises SettingsError where the
-    port is taken."""
+    """A server on 127.0.0.1, ready for ``serve_forever``; port 0 takes a free one. Raises SettingsError for a port in
+    use."""
 
     class Handler(_Handler):
         open_session = session
@@ -181,7 +179,7 @@ def serve(session: Session, port: int = 0) -> ThreadingHTTPServer:
 
 
 class _Refused(Exception):
-    """A request that is answered with a status and a line."""
+    """A refused request: an HTTP status and a line."""
 
     def __init__(self, status: int, line: str) -> None:
         super().__init__(line)
@@ -199,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(self._post)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Quiet: the page shows what goes wrong."""
+        """Silent: the page shows errors."""
 
     def _answer(self, how: Any) -> None:
         try:
@@ -217,10 +215,10 @@ class _Handler(BaseHTTPRequestHandler):
         port = cast(ThreadingHTTPServer, self.server).server_port
         allowed = {f"127.0.0.1:{port}", f"localhost:{port}"}
         if self.headers.get("Host") not in allowed:
-            raise _Refused(403, "this studio is for its own machine only")
+            raise _Refused(403, "the studio answers requests to its own address only")
         origin = self.headers.get("Origin")
         if origin is not None and origin.removeprefix("http://") not in allowed:
-            raise _Refused(403, "another page asked")
+            raise _Refused(403, "the request comes from another page")
 
     def _get(self, url: Any) -> tuple[str, bytes, str]:
         parts = [unquote(p) for p in url.path.split("/") if p]
@@ -239,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
                     self.open_session.file(stem, f".{suffix}", to_show=url.query == "show"),
                     parts[2],
                 )
-        raise _Refused(404, f"there is nothing at {url.path}")
+        raise _Refused(404, f"{url.path} does not exist")
 
     def _post(self, url: Any) -> tuple[str, bytes, str]:
         body = self._body()
@@ -250,20 +248,20 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 asked = json.loads(body)
             except ValueError:
-                raise _Refused(400, "the request is no JSON") from None
+                raise _Refused(400, "the request is not JSON") from None
             if not isinstance(asked, dict):
-                raise _Refused(400, "the request is no JSON object")
+                raise _Refused(400, "the request is not a JSON object")
             return "application/json", _json({"motions": self.open_session.make(asked)}), ""
-        raise _Refused(404, f"there is nothing at {url.path}")
+        raise _Refused(404, f"{url.path} does not exist")
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "")
         if not length.isdigit():
             self.close_connection = True
-            raise _Refused(411, "a request says how long it is")
+            raise _Refused(411, "the request has no Content-Length")
         if int(length) > MAX_UPLOAD:
-            self.close_connection = True  # what was not read would be taken for the next request
-            raise _Refused(413, f"a rig's file may have {MAX_UPLOAD >> 20} MiB")
+            self.close_connection = True  # the unread body would be parsed as the next request
+            raise _Refused(413, f"a rig's file may have up to {MAX_UPLOAD >> 20} MiB")
         return self.rfile.read(int(length))
 
     def _send(self, status: int, kind: str, data: bytes, name: str = "") -> None:
