@@ -39,18 +39,18 @@ _FACE = {"eye", "eyes", "eyelid", "mouth", "jaw", "nose", "snout", "face", "beak
 _HEAD = {"head", "skull", "neck"}
 _TAIL = {"tail", "fluke", "rump", "stinger", "abdomen"}
 _NEAR = 0.02
-"""A part this share of the size away from another, over the ground, lies before or behind it."""
+"""A part is before or behind another from this horizontal distance on, as a share of the size."""
 _ALONG, _LYING = 0.1, 1.0
-"""A head this share of the size away from the main root over the ground, and further than it is higher, tells of a
-body that lies along."""
+"""A head or tail determines the facing of a body that lies along: at least this share of the size away from the main
+root horizontally, and further than this factor times its height above it."""
 _AHEAD = 0.005
-"""A head this share of the size ahead of its neck makes one doubt left and right that say the opposite."""
+"""A head this share of the size ahead of its neck overrides left and right names that say the opposite."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facing:
-    """``radians`` from z towards x, a multiple of a quarter turn, and ``by`` what it was told; ``sure`` where that was
-    names that do not contradict one another."""
+    """``radians`` from z towards x, a multiple of a quarter turn, and the evidence ``by`` which it was determined;
+    ``sure`` where all evidence agrees."""
 
     radians: float
     by: str
@@ -77,10 +77,10 @@ def facing_of(skeleton: Skeleton, facing: str = "auto") -> float:
 def told_facing(skeleton: Skeleton) -> Facing:
     """Where the rig faces at rest, by the names of the joints in its main root's tree.
 
-    In this order: toes lie before feet, eyes and mouths before the head's joint, the head of a body that lies along
-    before its root and the tail behind, left is on the left. What comes first decides; where what comes later says
-    otherwise, or where no name says anything, the answer is not ``sure``. Without any name that helps it is z; it is z,
-    too, where nothing but left and right says -z and the head is ahead of the neck: some files name sides mirrored.
+    Evidence in order of priority: toes are before feet, eyes and mouths before the head's joint, the head of a body
+    that lies along before its root and the tail behind, left is on the left. The first decides; where later evidence
+    disagrees, or where there is none, the answer is not ``sure``. Without evidence it is z; also where only left and
+    right say -z and the head is ahead of the neck, since some files name sides mirrored.
     """
     signs = evidence(skeleton)
     if not signs:
@@ -92,7 +92,7 @@ def told_facing(skeleton: Skeleton) -> Facing:
 
 
 def evidence(skeleton: Skeleton) -> list[tuple[str, tuple[float, float]]]:
-    """What tells of the facing, strongest first, each with a direction (x, z)."""
+    """The evidence for the facing, strongest first, each with a direction (x, z)."""
     body, tree, parts, at = _body(skeleton)
     size, root = extent(body), at[body.main_root]
     toes = _mean([at[j] - at[body.parents[j]] for j in tree if parts[j] & _TOES and body.parents[j] >= 0])
@@ -109,26 +109,27 @@ def evidence(skeleton: Skeleton) -> list[tuple[str, tuple[float, float]]]:
 
 
 def _body(skeleton: Skeleton) -> tuple[Skeleton, list[int], dict[int, set[str]], Array]:
-    """The rig as one tree, the joints of its main root's, the words in their names, and where all rest."""
+    """The rig as one tree, the joints of its main tree, the words in their names, and all rest positions."""
     body = whole(skeleton.rest_clip()).skeleton
     tree = [j for j in range(body.n_joints) if body.main_root in body.path(j)]
     return body, tree, {j: set(words(body.names[j])) for j in tree}, body.rest_positions()
 
 
 def _mirrored(skeleton: Skeleton, told: tuple[float, float]) -> bool:
-    """Whether left and right say -z and the head lies the other way from its neck."""
+    """Whether left and right say -z and the head is ahead of its neck."""
     body, tree, parts, at = _body(skeleton)
     ahead = _mean([at[j] - at[body.parents[j]] for j in tree if parts[j] & _HEAD and body.parents[j] >= 0])
     return told[1] < -abs(told[0]) and float(ahead[2]) > _AHEAD * extent(body)
 
 
 def _along(vector: Array) -> Array:
-    """The way from a root to a head, and none where it is mostly upwards."""
+    """The vector from a root to a head; zero where it is mostly vertical."""
     return vector if np.hypot(vector[0], vector[2]) > _LYING * abs(vector[1]) else np.zeros(3)
 
 
 def _face(body: Skeleton, tree: list[int], parts: dict[int, set[str]], at: Array) -> Array:
-    """From the head to what is in a face: from its joint where one is called so, else from what bears it."""
+    """The mean vector to the parts of a face from the head's joint, or from their parents where no joint is named
+    head."""
     head = next((j for j in tree if "head" in parts[j]), None)
     marked = [j for j in tree if parts[j] & _FACE and j != head]
     if head is not None:
@@ -137,7 +138,7 @@ def _face(body: Skeleton, tree: list[int], parts: dict[int, set[str]], at: Array
 
 
 def _sides(tree: list[int], parts: dict[int, set[str]], at: Array) -> Array:
-    """Left times up, which is forward."""
+    """Left cross up, which is forward."""
     left, right = ([at[j] for j in tree if side in parts[j]] for side in ("left", "right"))
     if not left or not right:
         return np.zeros(3)
@@ -149,7 +150,7 @@ def _mean(vectors: list[Array]) -> Array:
 
 
 def faced(skeleton: Skeleton, radians: float) -> Skeleton:
-    """The skeleton turned about the vertical by ``radians``, rest pose and all."""
+    """The skeleton, rest pose included, turned about the vertical by ``radians``."""
     return conform.turned(skeleton.rest_clip(), rot.about("y", radians)).skeleton
 
 
@@ -161,27 +162,26 @@ def turned_onto(clip: Clip, skeleton: Skeleton, radians: float) -> Clip:
 Bools = NDArray[np.bool_]
 
 _REACH = 4
-"""Bones of a leg that give way at most, counted from its foot."""
+"""Bones of a leg that are bent at most, counted from its foot."""
 _EASE_S = 0.12
-"""Seconds over which a foot comes to its place and leaves it."""
+"""Seconds over which a correction of a foot fades in and out."""
 _LOW = 0.12
-"""Joints that rest higher than this share of the size over the lowest are no feet."""
+"""Feet rest at most this share of the size above the lowest joint."""
 _ROUNDS = 12
 _STILL = np.radians(1.0)
-"""A clip in which no joint turns by more is a pose, and says nothing of how far joints go."""
+"""A clip in which no joint turns by more is a pose and gives no limits."""
 _LEAST, _ALONE = np.radians(30.0), np.radians(120.0)
-"""Any joint may go this far with many clips to learn from, and with a single one; between them, by one over their
-number."""
+"""Least limits: with many clips, and with a single one, which is divided by the number of clips."""
 _SOFT = np.radians(6.0)
-"""Over this much, at least, a joint comes to a stop at its limit."""
+"""Least range over which a joint slows down to its limit."""
 _STEM = 3
-"""A root and the joints below it up to where limbs part, at most."""
+"""At most so many joints from a root to where limbs branch off turn the whole body."""
 _OVER = np.radians(150.0)
-"""A turn beyond this goes back towards the middle: at 180 degrees, the nearest turn within a range jumps across it."""
+"""Turns beyond this are reduced towards 0 at 180 degrees, where the nearest turn within the limits is discontinuous."""
 
 
 def feet(skeleton: Skeleton) -> tuple[int, ...]:
-    """Joints that may stand: those without a child, low at rest, that a leg of two bones at least leads to."""
+    """The feet: joints without a child, low at rest, at the end of a leg of at least two bones."""
     height = skeleton.rest_positions()[:, 1]
     low = height < height.min() + _LOW * size_of(skeleton)
     return tuple(
@@ -190,7 +190,7 @@ def feet(skeleton: Skeleton) -> tuple[int, ...]:
 
 
 def leg(skeleton: Skeleton, foot: int) -> tuple[int, ...]:
-    """The joints from a hip to ``foot``: up to where other limbs spring off, the main root, or ``_REACH`` bones."""
+    """The joints from a hip to ``foot``: up to where limbs branch off, the main root, or ``_REACH`` bones."""
     chain = [foot]
     while len(chain) <= _REACH:
         parent = skeleton.parents[chain[-1]]
@@ -203,7 +203,7 @@ def leg(skeleton: Skeleton, foot: int) -> tuple[int, ...]:
 
 
 def lift(clip: Clip) -> Clip:
-    """The clip raised, smoothly over time, by as much as any joint is under the ground at y = 0."""
+    """The clip raised, smoothly over time, by the depth of its lowest joint under the ground y = 0."""
     depth = np.maximum(-clip.world()[0][..., 1].min(axis=1), 0.0)
     if not depth.any():
         return clip
@@ -217,10 +217,10 @@ def lift(clip: Clip) -> Clip:
 
 
 def lock_feet(clip: Clip, contacts: Bools) -> Clip:
-    """The clip with its feet still, at y >= 0, wherever ``contacts`` (T, J) says that they stand.
+    """The clip with its feet fixed in place, at y >= 0, wherever ``contacts`` (T, J) is true.
 
-    Legs bend to let them; bones keep their lengths and feet their directions. A foot that its leg cannot reach is
-    brought as near as the leg goes.
+    Legs bend; bones keep their lengths and feet their rotations. A foot beyond its leg's reach comes as near as
+    possible.
     """
     for foot in feet(clip.skeleton):
         standing = _steady(contacts[:, foot], clip.fps)
@@ -263,7 +263,7 @@ def _locked(clip: Clip, chain: tuple[int, ...], standing: Bools) -> Clip:
 
 
 def _corrections(foot: Array, standing: Bools, fps: float) -> Array:
-    """How far the foot has to move in each frame (T, 3): to its stand's place, fading out on both sides of it."""
+    """The displacement of a foot in each frame (T, 3): to its mean position while it stands, fading out around it."""
     out = np.zeros_like(foot)
     total = np.zeros(len(foot))
     ease = max(1, round(_EASE_S * fps))
@@ -283,7 +283,8 @@ def _corrections(foot: Array, standing: Bools, fps: float) -> Array:
 
 
 def reach(chain: Array, goal: Array) -> Array:
-    """Chains (T, n, 3) bent so that their ends are at ``goal`` (T, 3) or as near as can be; lengths and starts stay.
+    """Chains (T, n, 3) bent so that their ends are at ``goal`` (T, 3) or as near as possible, with lengths and starts
+    kept.
 
     FABRIK: Aristidou and Lasenby, Graphical Models 2011.
     """
@@ -310,8 +311,8 @@ def _scaled(vectors: Array, lengths: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class JointLimits:
-    """``middle`` (J, 4): the local rotation about which a joint moves; ``shown`` (J,): how far its clips take it from
-    there, and ``most`` (J,): how far it may go, in radians."""
+    """``middle`` (J, 4) is the mean local rotation of a joint; ``shown`` (J,) its largest angle from there in the clips
+    and ``most`` (J,) its limit, in radians."""
 
     middle: Array
     shown: Array
@@ -319,9 +320,9 @@ class JointLimits:
 
 
 def learn_limits(clips: Sequence[Clip]) -> JointLimits | None:
-    """The ranges in ``clips``, which are of one skeleton; None where nothing turns in them.
+    """The limits from ``clips``, which are of one skeleton; None where no joint turns in them.
 
-    Roots, and a joint or two that lead from one to where limbs part, turn the whole body: they have no limit.
+    Roots, and up to two joints from a root to where limbs branch off, turn the whole body and have no limit.
     """
     n = sum(bool(rot.angle(c.rotations, c.rotations[:1]).max() > _STILL) for c in clips)
     if n == 0:
@@ -342,14 +343,14 @@ def _stem(skeleton: Skeleton) -> list[int]:
         chain = [root]
         while len(skeleton.children[chain[-1]]) == 1:
             chain.append(skeleton.children[chain[-1]][0])
-        found += chain if len(chain) <= _STEM else chain[:1]  # a snake's or a tail's bones are no such joints
+        found += chain if len(chain) <= _STEM else chain[:1]  # not the bones of a snake or a tail
     return found
 
 
 def limit_joints(clip: Clip, limits: JointLimits) -> Clip:
-    """The clip with every joint within its range, and each as near to where it was turned in the world as that allows.
+    """The clip with every joint within its limits, and as near to its world rotation as they allow.
 
-    What is within what the clips have shown stays as it is; beyond, a joint slows down towards its limit.
+    Turns within the range of the clips are unchanged; beyond it, a joint slows down towards its limit.
     """
     s = clip.skeleton
     wanted = s.world(clip.rotations, clip.translations)[1]
@@ -365,7 +366,7 @@ def limit_joints(clip: Clip, limits: JointLimits) -> Clip:
 
 
 def _held(angle: Array, shown: Array, most: Array) -> Array:
-    """The angle that is left of each of ``angle`` (T, J): as it is up to ``shown``, never beyond ``most``."""
+    """Limited angles (T, J): unchanged up to ``shown`` and never beyond ``most``."""
     room = np.where(np.isfinite(most), most - shown, 1.0)
     beyond = np.maximum(angle - shown, 0.0)
     held = np.minimum(angle, shown) + room * np.tanh(beyond / room)
@@ -378,14 +379,14 @@ MAX_SECONDS = 600.0
 OVERLAP = 16
 """Frames that two windows share."""
 _SEAMLESS = 0.25
-"""The noise level from which on the network is asked twice, the second time about patches that begin half a patch
-later: what it says of two neighbouring patches does not quite meet."""
+"""At noise levels up to this the network runs twice, the second time with patches shifted by half a patch, since its
+estimates of neighbouring patches do not quite meet."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pin:
-    """Frames of ``clip``, a clip of the same skeleton, that the motion shall have: those from ``start`` to ``stop``
-    seconds, at the same time."""
+    """Frames to keep in the motion: those of ``clip``, a clip of the same skeleton, from ``start`` to ``stop``
+    seconds."""
 
     clip: Clip
     start: float
@@ -396,10 +397,9 @@ class Pin:
 class Options:
     """``n_samples`` motions from ``seed`` on, at ``fps`` frames a second.
 
-    ``lock`` keeps standing feet still, ``ground`` lifts what is under the ground (both only in motions that touch it);
-    ``in_place`` takes away the travel, ``loop`` makes the last pose the first. ``facing`` is where the rig looks at
-    rest: see :func:`anyrig.generation.facing_of`. ``limit`` keeps joints within what the rig's own clips show of them:
-    see :func:`learn_limits`.
+    ``lock`` fixes standing feet in place, ``ground`` lifts the motion out of the ground (both only in motions that
+    touch it); ``in_place`` removes the travel, ``loop`` makes the last pose the first. ``facing`` is where the rig
+    faces at rest (:func:`facing_of`). ``limit`` limits joints by the rig's own clips (:func:`learn_limits`).
     """
 
     n_samples: int = 1
@@ -426,7 +426,7 @@ def generate(
     seed: int = 0,
     weights: str | os.PathLike[str] | None = None,
 ) -> Clip:
-    """A clip of ``rig`` (a skeleton, an asset, or a file) that does what ``text`` says for ``seconds``.
+    """A clip of ``rig`` (a skeleton, an asset, or a file) for ``text``, of ``seconds``.
 
     ``text`` may be several prompts in sequence, each ``(text, seconds)``. The same ``seed`` gives the same motion. An
     asset's own clips limit how far its joints turn. ``weights`` is a model's file, the package's own where None.
@@ -482,7 +482,7 @@ def generate_clips(
 
 
 def _limits(authored: Sequence[Clip], pins: Sequence[Pin], skeleton: Skeleton) -> JointLimits | None:
-    """Those of the tree that moves."""
+    """The joint limits of the rig as one tree."""
     if not authored:
         return None
     return learn_limits([whole(_own(clip, skeleton)) for clip in (*authored, *(pin.clip for pin in pins))])
@@ -522,7 +522,7 @@ def _sample(
     device = next(model.parameters()).device
     n, length, joints = options.n_samples, parts[-1].stop, rig.mask.shape[1]
     generator = torch.Generator().manual_seed(options.seed)
-    # One sample after another, so that the first is the same however many are asked for.
+    # One sample at a time, so that the first does not depend on their number.
     start = torch.stack([noise((length, joints + 1, 10), generator) for _ in range(n)]).to(device)
     with torch.no_grad():
         texts = {t: model.read([t] * n + [""] * n) for t in dict.fromkeys(w.text for w in parts)}
@@ -537,7 +537,7 @@ def _sample(
         out: Tensor = model(torch.cat([piece, piece]), levels, rigs, texts[window.text])
         cond, uncond = out.chunk(2)
         guided = uncond + guidance * (cond - uncond)
-        guided[:, :, 0] = cond[:, :, 0]  # the path as told: exaggerated, it would be another speed
+        guided[:, :, 0] = cond[:, :, 0]  # no guidance for the path: it would change the speed
         return guided
 
     def whole(x: Tensor, level: float) -> Tensor:
@@ -565,7 +565,7 @@ def _guide(given: Features | None, length: int, device: torch.device) -> Guide |
 def _given(
     pins: Sequence[Pin], skeleton: Skeleton, rig: Skeleton, turn: float, fps: float, total: int
 ) -> Features | None:
-    """Features of all frames, not a number where none is pinned; the path in ``origin``'s place is added by pins."""
+    """Features of all frames, NaN where none is pinned."""
     if not pins:
         return None
     n = rig.n_joints
@@ -575,14 +575,14 @@ def _given(
         first, last = round(pin.start * fps), round(pin.stop * fps)
         if not 0 <= first <= last < min(total, clip.n_frames):
             end = min(total, clip.n_frames) / fps
-            raise SettingsError(f"{pin.start} to {pin.stop} s are no part of a motion of {end:.2f} s")
+            raise SettingsError(f"{pin.start} to {pin.stop} s are outside the motion of {end:.2f} s")
         seen = encode(turned_onto(clip, rig, -turn))
         joints[first : last + 1], path[first : last + 1] = seen.joints[first : last + 1], seen.path[first : last + 1]
     return Features(joints, path, np.zeros((total, n, 3)), np.zeros(3), fps)
 
 
 def _pinned(features: Features, given: Features | None) -> Features:
-    """Pinned frames to the letter: sampling has brought the others to fit."""
+    """Sets pinned frames exactly; sampling has fitted the others to them."""
     if given is None:
         return features
     known = np.isfinite(given.path[:, 0])
@@ -608,7 +608,7 @@ def _finished(clip: Clip, contact: Array, options: Options) -> Clip:
 def upsampled(clip: Clip, fps: float) -> Clip:
     """The clip at ``fps`` by Catmull and Rom's splines through its frames, as far as its last frame.
 
-    Rotations are curves through neighbouring quaternions, made unit: frames that fall on a frame of the clip are kept.
+    Rotations are normalised splines through neighbouring quaternions; times of the clip's own frames give those frames.
     Raises ClipError for a rate that is not positive.
     """
     if not math.isfinite(fps) or fps <= 0:
@@ -625,7 +625,7 @@ def upsampled(clip: Clip, fps: float) -> Clip:
 
 
 def curve(values: Array, at: Array) -> Array:
-    """Values (T, ...) between their frames, at fractional frames (N,) from 0 to T - 1."""
+    """Values (T, ...) interpolated at fractional frames (N,) from 0 to T - 1."""
     last = len(values) - 1
     k = np.clip(np.floor(at + 1e-9).astype(int), 0, max(last - 1, 0))
     u = np.clip(at - k, 0.0, 1.0).reshape(-1, *[1] * (values.ndim - 1))
@@ -635,10 +635,10 @@ def curve(values: Array, at: Array) -> Array:
 
 
 def default_weights() -> Path:
-    """The model that is used where none is named. Raises FileError where the package came without it."""
+    """The weights of the package. Raises FileError where it was installed without them."""
     path = Path(__file__).parent / "weights" / "anyrig.safetensors"
     if not path.is_file():
         raise FileError(
-            "this installation has no default weights; name some with --weights, or make them with: anyrig train"
+            "this installation has no default weights; name a file with --weights, or train a model: anyrig train"
         )
     return path

@@ -146,8 +146,8 @@ class Skeleton:
     def world(self, rotations: ArrayLike, translations: ArrayLike) -> tuple[Array, Array]:
         """Forward kinematics from local rotations (..., J, 4) and translations (..., J, 3).
 
-        ``W_j = W_parent * r_j`` and ``p_j = p_parent + W_parent(t_j)``. Returns world (positions, rotations), the latter
-        of unit length at any depth.
+        ``W_j = W_parent * r_j`` and ``p_j = p_parent + W_parent(t_j)``. Returns the world's (positions,
+        rotations), the latter of unit length at any depth.
         """
         local_r, local_t = np.asarray(rotations, dtype=np.float64), np.asarray(translations, dtype=np.float64)
         leading = np.broadcast_shapes(local_r.shape[:-2], local_t.shape[:-2])
