@@ -48,31 +48,31 @@ from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
 
 STILL = 1e-7
-"""Radians, or a share of the skeleton's size: what changes by no more needs no keys, float32 resolves no less."""
-_WAIST = 0.15  # how far along a bone it is thickest
+"""Radians, or a share of the skeleton's size: smaller changes need no keys; float32 resolves no less."""
+_WAIST = 0.15  # position of a bone's thickest part, as a share of its length
 _WIDTH = 0.08  # half the thickness there, as a share of the bone's length
-_KNOB = 0.012  # half the size of the knob at a joint where no bone begins, as a share of the skeleton's size
+_KNOB = 0.012  # half the size of the knob at a joint without a bone, as a share of the skeleton's size
 _BASE, _TIP = 4, 5
 _FACES = [(n, (n + 1) % 4, _TIP) for n in range(4)] + [((n + 1) % 4, n, _BASE) for n in range(4)]
 
 
 def write_glb(asset: Asset, path: str | os.PathLike[str], *, up: str = "y", unit: str | float = "m") -> None:
-    """Writes the asset with its clips; as JSON with the buffer inside where the file's name ends in ``.gltf``.
+    """Writes the asset with its clips; as JSON with an embedded buffer where the file's name ends in ``.gltf``.
 
-    ``up`` and ``unit`` put a node above all that takes the standard's y up and metres to others. Raises ClipError for
-    clips of other joints, and FileError where the disk refuses or a value is not finite.
+    ``up`` and ``unit`` add a node above all that converts the standard's y up and metres. Raises ClipError for clips of
+    other joints, and FileError where the file cannot be written or a value is not finite.
     """
     try:
         document = document_of(asset)
         wrap(document, up, unit, inward=False)
         data = as_gltf(document) if Path(path).suffix.lower() == ".gltf" else as_glb(document)
-    except (FileError, ValueError, OverflowError) as error:  # ValueError: JSON has no word for what is not finite
+    except (FileError, ValueError, OverflowError) as error:  # ValueError: JSON has no infinity and no NaN
         raise FileError(f"{path} cannot be written: {error}") from error
     write_bytes(path, data)
 
 
 def document_of(asset: Asset) -> Document:
-    """The document to write for ``asset``; its source's is left as it is. Raises ClipError for foreign joints."""
+    """The document to write for ``asset``, whose source is unchanged. Raises ClipError for clips of other joints."""
     for clip in asset.clips:
         if clip.skeleton.names != asset.skeleton.names or clip.skeleton.parents != asset.skeleton.parents:
             raise ClipError(f"clip {clip.name!r} moves other joints than the asset has")
@@ -80,11 +80,11 @@ def document_of(asset: Asset) -> Document:
 
 
 def _kept(asset: Asset, source: Source) -> Document:
-    """The source's document with the asset's clips for animations; a clip that was read from it stays as it stands."""
+    """The source's document with the asset's clips as animations; an unchanged clip keeps its animation."""
     if asset.skeleton.names != source.skeleton.names or asset.skeleton.parents != source.skeleton.parents:
         raise ClipError(f"the asset's joints are not those of {source.document.where}, whose mesh hangs on them")
     document = copy.copy(source.document)
-    document.animations = []  # most of a document's objects, and none of them is changed
+    document.animations = []  # not copied below: they are most of a document's objects, and unchanged
     document = copy.deepcopy(document)
     before = source.document.animations or []
     others = [a for n, a in enumerate(before) if n not in {index for _, index in source.clips}]
@@ -110,7 +110,7 @@ def _same_rest(a: Skeleton, b: Skeleton) -> bool:
 
 
 def _set_rest(document: Document, skeleton: Skeleton, source: Source) -> None:
-    """Moves the joints' nodes to another rest pose; the skin stays bound as it was."""
+    """Moves the joints' nodes to another rest pose; bind matrices are unchanged."""
     joints = list(source.joints)
     pose = node_pose(skeleton.rest_clip(), source.nodes, joints)
     for k, j in enumerate(joints):
@@ -118,7 +118,7 @@ def _set_rest(document: Document, skeleton: Skeleton, source: Source) -> None:
 
 
 def node_pose(clip: Clip, nodes: Nodes, joints: list[int]) -> Pose:
-    """Local node transforms that put the joints' nodes where the clip has its joints, whatever scales are above."""
+    """Local transforms that put the joints' nodes at the clip's joints, whatever the scales above."""
     chain = nodes.above(joints)
     joint_of = {node: j for j, node in enumerate(joints)}
     rest = nodes.rest(chain, clip.n_frames)
@@ -130,7 +130,7 @@ def node_pose(clip: Clip, nodes: Nodes, joints: list[int]) -> Pose:
             p, w, linear = place.parent(k)
             rest.rotations[:, k] = rot.multiply(rot.inverse(w), rotations[:, j])
             away = (positions[:, j] - p)[..., None]
-            if np.abs(np.linalg.det(linear)).min() > 1e-24:  # below that, a scale of zero hides the bone
+            if np.abs(np.linalg.det(linear)).min() > 1e-24:  # else a scale of zero hides the bone
                 rest.translations[:, k] = np.linalg.solve(linear, away)[..., 0]
         place.put(k, rest.translations[:, k], rest.rotations[:, k], rest.scales[:, k])
     columns = [chain.index(node) for node in joints]
@@ -140,8 +140,8 @@ def node_pose(clip: Clip, nodes: Nodes, joints: list[int]) -> Pose:
 def _animation(document: Document, clip: Clip, nodes: Nodes, joints: list[int]) -> dict[str, Any]:
     """The clip as an animation with one key a frame; arrays are added to the document.
 
-    What does not change in a clip gets one key, and none where it is as in the rest pose. The main root's rotation gets
-    all of them, so that the clip keeps its length.
+    Constant values get one key, and none where they equal the rest pose. The main root's rotation always gets all keys,
+    so that the clip keeps its length.
     """
     pose = node_pose(clip, nodes, joints)
     animation: dict[str, Any] = {"channels": [], "samplers": []} | ({"name": clip.name} if clip.name else {})
@@ -150,7 +150,7 @@ def _animation(document: Document, clip: Clip, nodes: Nodes, joints: list[int]) 
     time_index = add_accessor(document, times, "SCALAR", bounds=True)
     first_index = add_accessor(document, times[:1], "SCALAR", bounds=True)
     turns = rot.continuous(pose.rotations)[..., [1, 2, 3, 0]].astype(np.float32)
-    with np.errstate(over="ignore"):  # what is too large is refused where it is added
+    with np.errstate(over="ignore"):  # add_accessor refuses values that are too large
         moves = pose.translations.astype(np.float32)
     turning = rot.angle(pose.rotations, pose.rotations[:1]).max(axis=0) > STILL
     turned = rot.angle(pose.rotations, nodes.rotations[joints]).max(axis=0) > STILL
@@ -170,7 +170,7 @@ def _animation(document: Document, clip: Clip, nodes: Nodes, joints: list[int]) 
 
 
 def _scales_above(nodes: Nodes, joints: list[int]) -> Array:
-    """By how much each joint's translation is enlarged on its way to the world, (J,)."""
+    """The scale from each joint's translation to the world, (J,)."""
     chain = nodes.above(joints)
     place = nodes.placed(chain, nodes.rest(chain))
     return np.array([max(np.abs(place.parent(chain.index(node))[2]).max(), 1e-12) for node in joints])
@@ -193,9 +193,9 @@ def _add_sampler(animation: dict[str, Any], node: int, path: str, times: int, ou
 
 
 def _level(document: Document, animations: list[dict[str, Any]]) -> None:
-    """Makes every animation key the same joints: those that others move get one key that leaves them as they rest.
+    """Makes every animation key the same joints: joints that only others move get one key with their rest values.
 
-    Programs that go over from one clip to the next leave what has no key where the last one put it.
+    Programs that change from one clip to the next leave joints without keys where the last clip put them.
     """
     nodes = read_nodes(document)
     rest = {"translation": nodes.translations, "rotation": nodes.rotations[:, [1, 2, 3, 0]], "scale": nodes.scales}
@@ -237,7 +237,7 @@ def _fresh(asset: Asset) -> Document:
 
 
 def _bind(document: Document, skeleton: Skeleton) -> int:
-    """The inverse bind matrices, column-major: what takes the rest pose's world to each joint's own frame."""
+    """The inverse bind matrices, column-major: from the rest pose's world to each joint's frame."""
     undo = rot.inverse(skeleton.rest_world())
     matrices = np.tile(np.eye(4), (skeleton.n_joints, 1, 1))
     matrices[:, :3, :3] = rot.to_matrix(undo)
@@ -247,9 +247,9 @@ def _bind(document: Document, skeleton: Skeleton) -> int:
 
 
 def bone_mesh(skeleton: Skeleton) -> tuple[NDArray[np.float32], NDArray[np.uint16], NDArray[np.uint32]]:
-    """Vertices (V, 3) in the rest pose's world, the joint that each follows (V,), and triangles (F, 3), outside out.
+    """Vertices (V, 3) in the rest pose's world, the joint of each vertex (V,), and triangles (F, 3) facing outwards.
 
-    A wedge's tip follows the joint at its end, so bones that stretch are seen to stretch.
+    A wedge's tip follows the joint at its end, so that stretched bones are visible.
     """
     at, knob = skeleton.rest_positions(), _KNOB * extent(skeleton)
     vertices: list[Array] = []
@@ -269,14 +269,14 @@ def bone_mesh(skeleton: Skeleton) -> tuple[NDArray[np.float32], NDArray[np.uint1
 
 
 def _wedge(start: Array, end: Array, width: float, waist: float) -> Array:
-    """Six points: four around the waist, the base and the tip."""
+    """Six points: four around the thickest part, the base and the tip."""
     turn = rot.between([0.0, 1.0, 0.0], end - start)
     ring = rot.rotate(turn, [[0, 0, width], [width, 0, 0], [0, 0, -width], [-width, 0, 0]])
     return np.concatenate([start + waist * (end - start) + ring, [start, end]])
 
 
 def add_bones(document: Document, skeleton: Skeleton) -> None:
-    """Adds the mesh, its material and a node that hangs it on the document's first skin."""
+    """Adds the mesh, its material and a node for it with the document's first skin."""
     vertices, followed, faces = bone_mesh(skeleton)
     joints = np.zeros((len(vertices), 4), np.uint16)
     joints[:, 0] = followed
@@ -299,9 +299,9 @@ def add_bones(document: Document, skeleton: Skeleton) -> None:
 
 PATHS = ("translation", "rotation", "scale")
 _SUM = 2e-7
-"""By how much, for each joint that it follows, the weights of a vertex may miss 1."""
+"""Tolerance for the sum of a vertex's weights, per joint."""
 _UNIT = 1e-4
-"""How far from 1 a quaternion's length may be; the validator allows somewhat more."""
+"""Tolerance for a quaternion's length; the validator allows somewhat more."""
 _BLANK = re.compile(r"[\s\ufeff]")
 _DROPPED = re.compile(r"[\[\].:/]")
 _HARMLESS = {
@@ -319,7 +319,7 @@ _HARMLESS = {
 
 
 def make_valid(document: Document) -> None:
-    """Puts the document right, in place. Raises FileError for one that is no consistent glTF document."""
+    """Repairs the document in place. Raises FileError for an inconsistent document."""
     try:
         _make_valid(document)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -338,7 +338,13 @@ def _make_valid(document: Document) -> None:
     for animation in list(document.animations or ()):
         try:
             _keys(document, animation)
-        except (FileError, AttributeError, LookupError, TypeError, ValueError) as error:  # none that was read as a clip
+        except (
+            FileError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:  # not one that was read as a clip
             why = str(error) if isinstance(error, FileError) else f"it is malformed ({type(error).__name__})"
             warnings.warn(f"{document.where}: an animation is left out: {why}", FileWarning, stacklevel=2)
             document.animations.remove(animation)
@@ -346,7 +352,7 @@ def _make_valid(document: Document) -> None:
 
 
 def _channels(document: Document) -> None:
-    """Of channels with one target the last stays, which is the one that is read; animations without any go."""
+    """Keeps the last of several channels with one target, which is the one that is read; drops empty animations."""
     for animation in document.animations or ():
         last = {}
         for n, channel in enumerate(animation.get("channels", [])):
@@ -357,7 +363,7 @@ def _channels(document: Document) -> None:
 
 
 def _nodes(document: Document) -> None:
-    """Nodes that are animated have no matrix, none has one beside the rest, and rotations have length 1."""
+    """Removes matrices of animated nodes and transforms beside a matrix; normalises rotations."""
     nodes = read_nodes(document)
     moved = {target["node"] for _, target in _targets(document) if target.get("path") in PATHS}
     for n, node in enumerate(document.nodes or ()):
@@ -370,7 +376,7 @@ def _nodes(document: Document) -> None:
 
 
 def _targets(document: Document) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """(animation, target) of every channel that has a node for a target."""
+    """(animation, target) of every channel with a target node."""
     for animation in document.animations or ():
         for channel in animation["channels"]:
             if "node" in channel["target"]:
@@ -378,13 +384,13 @@ def _targets(document: Document) -> Iterator[tuple[dict[str, Any], dict[str, Any
 
 
 def set_transform(node: Node, translation: Array, rotation: Array, scale: Array) -> None:
-    """Gives a node these in place of a matrix."""
+    """Sets a node's transform and removes its matrix."""
     node.matrix, node.rotation = None, xyzw(rotation)
     node.translation, node.scale = translation.tolist(), scale.tolist()
 
 
 def xyzw(rotation: Array) -> list[float]:
-    """A unit quaternion (w, x, y, z) as glTF has it, none of its numbers beyond 1 by rounding."""
+    """A unit quaternion (w, x, y, z) in glTF's order, clipped to -1 to 1 against rounding."""
     w, x, y, z = (min(max(float(v), -1.0), 1.0) for v in rot.normalize(rotation))
     return [x, y, z, w]
 
@@ -394,8 +400,8 @@ def _is_off(q: Array) -> bool:
 
 
 def _skins(document: Document) -> None:
-    """A skin's joints have a node above them all, ``skeleton`` is such a one or nothing, and inverse bind matrices end
-    in 0 0 0 1."""
+    """Gives a skin's joints a common ancestor, removes a ``skeleton`` that is none, and sets the last rows of inverse
+    bind matrices to 0 0 0 1."""
     for s, skin in enumerate(document.skins or ()):
         parents = read_nodes(document).parents
         above = [upward(parents, j) for j in skin.joints or ()]
@@ -411,7 +417,7 @@ def _skins(document: Document) -> None:
 
 
 def _join(document: Document, tops: set[int]) -> None:
-    """Puts one node above some of the topmost, in every scene that has any of them."""
+    """Puts one node above the topmost nodes ``tops``, in every scene with any of them."""
     new = len(document.nodes)
     document.nodes.append(Node(name="armature", children=sorted(tops)))
     for scene in document.scenes or ():
@@ -420,14 +426,14 @@ def _join(document: Document, tops: set[int]) -> None:
 
 
 def _influences(document: Document) -> None:
-    """Weights are numbers that add up to 1, and no vertex follows a joint twice.
+    """Makes weights finite with a sum of 1, and merges repeated joints of a vertex.
 
-    A vertex without any weight follows the first of its joints.
+    A vertex without weights follows the first of its joints.
     """
     seen = set()
     for mesh in document.meshes or ():
         for primitive in mesh.primitives:
-            # A mesh with more influences than four, or a compressed one, is left as it is.
+            # Meshes with more than four influences, and compressed ones, are unchanged.
             joints, weights = primitive.attributes.JOINTS_0, primitive.attributes.WEIGHTS_0
             more = getattr(primitive.attributes, "JOINTS_1", None) is not None
             if None in (joints, weights) or more or (joints, weights) in seen:
@@ -458,13 +464,13 @@ def _influence(document: Document, joints: int, weights: int) -> None:
 
 
 def _keys(document: Document, animation: dict[str, Any]) -> None:
-    """Times are not negative and increase, and rotations are of length 1."""
+    """Makes times nonnegative and increasing, and normalises rotations."""
     path_of = {channel["sampler"]: channel["target"].get("path") for channel in animation["channels"]}
     used = {n: animation["samplers"][n] for n in path_of}
     start = min(float(_times(document, sampler).min()) for sampler in used.values())
     for n, sampler in used.items():
         times = _times(document, sampler)
-        kept = np.append(np.diff(times) > 0, True)  # of keys at one time the last, which is what lasts
+        kept = np.append(np.diff(times) > 0, True)  # the last of several keys at one time
         output = document.accessors[document.index(sampler.get("output"), document.accessors, "an animation")]
         values = read_accessor(document, sampler["output"], "an animation").astype(np.float64)
         changed = values.reshape(len(times), -1)[kept].reshape(-1, values.shape[1])
@@ -486,7 +492,7 @@ def _times(document: Document, sampler: dict[str, Any]) -> Array:
 
 
 def _bounds(document: Document) -> None:
-    """Least and greatest values are those of the data; positions and times have them."""
+    """Sets the least and greatest values of positions and times, and of accessors that have them."""
     needed = {s["input"] for a in document.animations or () for s in a["samplers"]}
     needed |= {p.attributes.POSITION for m in document.meshes or () for p in m.primitives} - {None}
     for n, accessor in enumerate(document.accessors or ()):
@@ -498,10 +504,10 @@ def _bounds(document: Document) -> None:
 
 
 def make_names_unique(document: Document) -> None:
-    """Gives nodes other names where three.js would take one for another.
+    """Renames nodes that three.js would confuse.
 
-    Its loader puts an underscore for a blank and drops brackets, points, colons and slashes; the second "arm" becomes
-    "arm_1", no matter whether there is an "arm_1" already, and the animation of the latter then moves the former.
+    Its loader replaces blanks by underscores and drops brackets, points, colons and slashes. It renames the second
+    "arm" to "arm_1" even if there is an "arm_1" already, whose animation then moves the wrong node.
     """
     names = [str(node.name) for node in document.nodes or () if node.name]
     names += [str(thing.name) for things in (document.cameras, document.scenes) for thing in things or () if thing.name]
@@ -512,7 +518,7 @@ def make_names_unique(document: Document) -> None:
     taken: set[str] = set()
     for node in document.nodes or ():
         if not node.name:
-            continue  # it is found by its number
+            continue  # three.js finds it by its number
         name, k = str(node.name), 1
         while three_name(name) in taken or three_name(name) in made or (k > 1 and three_name(name) in counts):
             k += 1
@@ -522,12 +528,12 @@ def make_names_unique(document: Document) -> None:
 
 
 def three_name(name: str) -> str:
-    """What three.js makes of a name."""
+    """A name as three.js sanitises it."""
     return _DROPPED.sub("", _BLANK.sub("_", name))
 
 
 def prune(document: Document) -> None:
-    """Drops unused accessors and buffer views. A document with an extension that may refer to some is left as it is."""
+    """Drops unused accessors and buffer views, except in documents with extensions that may refer to some."""
     used = set(document.extensionsUsed or ())
     if not all(name in _HARMLESS or name.startswith(("KHR_materials_", "VRMC_")) for name in used):
         return
@@ -536,11 +542,11 @@ def prune(document: Document) -> None:
 
 
 Slot = tuple[int, Callable[[int], None]]
-"""An index that stands somewhere in a document, and how to change it."""
+"""An index in a document, and a function that sets it."""
 
 
 def _used(items: list[Any], slots: list[Slot]) -> list[Any]:
-    """The items that some slot refers to, with the slots renumbered."""
+    """The items that are referred to by a slot; renumbers the slots."""
     wanted = sorted({index for index, _ in slots})
     number = {old: new for new, old in enumerate(wanted)}
     for index, put in slots:
@@ -549,7 +555,7 @@ def _used(items: list[Any], slots: list[Slot]) -> list[Any]:
 
 
 def _attribute(owner: Any, name: str) -> Iterator[Slot]:
-    """The slot in ``owner.name``, or under that key of a dict, unless it is empty."""
+    """The slot in ``owner.name``, or under that key of a dict, unless it is None."""
     if isinstance(owner, dict):
         if owner.get(name) is not None:
             yield owner[name], lambda new: owner.__setitem__(name, new)
