@@ -147,7 +147,7 @@ def test_prompts_that_cannot_be_are_refused(model, idle, prompts):
 
 
 def test_pins_that_do_not_fit_are_refused(model, idle):
-    with pytest.raises(SettingsError, match="no part"):
+    with pytest.raises(SettingsError, match="outside"):
         generate_clips(model, idle.skeleton, [("it walks", 1.0)], QUICK, [Pin(idle, 0.5, 1.5)])
     rng = random.Random(9)
     other = creatures.clip(creatures.plan("serpent", rng), "idle", rng)

@@ -51,7 +51,7 @@ Act = Callable[[Motion, random.Random], Telling]
 
 @dataclass(frozen=True)
 class Action:
-    """What the bodies that are ``able`` do by ``act``; ``adverbs`` are those that fit in a caption."""
+    """An action of the bodies that are ``able``, made by ``act``; ``adverbs`` are the kinds that fit its captions."""
 
     name: str
     act: Act
@@ -126,17 +126,16 @@ ACTIONS = (
 
 
 def actions(plan: Plan) -> tuple[str, ...]:
-    """What a body can do, in alphabetical order."""
+    """The actions of a body, in alphabetical order."""
     return tuple(sorted(action.name for action in ACTIONS if action.able(plan)))
 
 
 @dataclass(frozen=True, eq=False)
 class Performance:
-    """A clip and how it came about.
+    """A clip with the data of its motion.
 
-    ``contacts`` (T, L) says which of the joints ``feet`` (L,), the ones that touch the ground, stand still on it in a
-    frame. ``loops``: the last frame is the pose of the first one, carried along by the travel. ``speed`` is the
-    speed of travel in m/s.
+    ``contacts`` (T, L) marks the joints of ``feet`` (L,) that stand still on the ground. ``loops``: the last frame has
+    the pose of the first one, moved by the travel. ``speed`` is that of the travel in m/s.
     """
 
     clip: Clip
@@ -189,7 +188,7 @@ __all__ = ["Performance", "Plan", "Style", "actions", "clip", "kinds", "perform"
 
 
 def kinds() -> tuple[str, ...]:
-    """The kinds of creatures there are."""
+    """All kinds of creatures."""
     return tuple(sorted(KINDS))
 
 
@@ -199,7 +198,7 @@ def skeleton(plan: Plan) -> Skeleton:
 
 
 def clip(plan: Plan, action: str, rng: random.Random, seconds: float = 2.0, fps: float = 15.0) -> Clip:
-    """``plan`` doing ``action``, with a short, a mid and a long caption. The same arguments give the same clip.
+    """``plan`` doing ``action``, with a short, mid and long caption. The same arguments give the same clip.
 
     Raises SettingsError for an action that this body cannot do.
     """
@@ -207,7 +206,7 @@ def clip(plan: Plan, action: str, rng: random.Random, seconds: float = 2.0, fps:
 
 
 def sample(seed: int, seconds: float = 2.0, fps: float = 15.0) -> Clip:
-    """One clip of a random creature doing something it can; ``seed`` decides all."""
+    """A clip of a random action of a random creature, the same for the same ``seed``."""
     rng = random.Random(seed)
     body = plan(rng.choice(kinds()), rng)
     return clip(body, rng.choice(actions(body)), rng, seconds, fps)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Role:
-    """What a joint is: a ``part`` of :data:`_PLAIN`, its ``side`` (+1 left, -1 right, 0 none), its number in a row
-    (None where there is one only) and, for legs, which ``pair`` of how many it belongs to (0 is the foremost)."""
+    """The role of a joint: a ``part`` of :data:`_PLAIN`, its ``side`` (+1 left, -1 right, 0 none), its number in a row
+    (None for a single joint) and, for legs, its ``pair`` of ``n_pairs`` (0 is the foremost)."""
 
     part: str
     side: int = 0
@@ -25,8 +25,8 @@ class Role:
 
 @dataclass(frozen=True)
 class Naming:
-    """How to write the name of a role. ``case``: ``"camel"``, ``"snake"`` or ``"lower"``; ``side`` and
-    ``index`` are formats for the left side and for numbers; ``first`` is the first number."""
+    """A naming style. ``case`` is ``"camel"``, ``"snake"`` or ``"lower"``; ``side`` and ``index`` are formats for the
+    left side and for numbers; ``first`` is the first number."""
 
     vocabulary: str
     case: str
@@ -81,7 +81,7 @@ _VOCABULARIES: dict[str, dict[str, str]] = {
         "mandible": "chelicera", "nose": "proboscis",
     },
 }  # fmt: skip
-# The legs of insects and spiders have bones of their own; so do forelegs in the vocabularies that know them.
+# Some vocabularies have separate words for the legs of insects and spiders, and for forelegs.
 _INSECT = {
     "anatomy": {"thigh": "femur", "shin": "tibia", "metatarsus": "metatarsus", "toe": "tarsus", "foot": "tarsus"},
 }
@@ -111,7 +111,7 @@ _ANONYMOUS = (Naming("none", "camel", "{}", "{}.{n:03d}"), Naming("none", "lower
 
 
 def naming(rng: random.Random) -> Naming:
-    """A random style: mostly a known tool's, sometimes mixed from two, rarely one whose names say nothing."""
+    """A random style: mostly a known tool's, sometimes a mixture of two, rarely one with meaningless names."""
     draw = rng.random()
     if draw < 0.06:
         return rng.choice(_ANONYMOUS)
@@ -123,7 +123,7 @@ def naming(rng: random.Random) -> Naming:
 
 
 def joint_names(scheme: Naming, roles: Sequence[Role]) -> tuple[str, ...]:
-    """A name for each role; no two are the same."""
+    """A unique name for each role."""
     names: list[str] = []
     taken: set[str] = set()
     for role in roles:
@@ -198,7 +198,7 @@ class Trunk:
     """``n`` joints from the pelvis to the chest, both counted, over ``length``; the pelvis is ``height`` up.
 
     ``root`` says which of them is the skeleton's: ``"hips"`` (pelvis), ``"centre"`` or ``"front"`` (chest).
-    ``flex`` from 0 to 1 is how supple it is.
+    ``flex`` from 0 to 1 is its flexibility.
     """
 
     n: int
@@ -237,7 +237,7 @@ class LegPair:
 
 @dataclass(frozen=True)
 class Head:
-    """A head bone of ``length`` at ``pitch``, and what grows from it (joint counts a side, 0 for none)."""
+    """A head bone of ``length`` at ``pitch``, and its appendages (joints per side, 0 for none)."""
 
     length: float
     pitch: float
@@ -291,12 +291,12 @@ class Fins:
 
 @dataclass(frozen=True)
 class Rest:
-    """How the file's rest pose differs from the natural one, and how its joints are turned in it.
+    """The differences of the rest pose from the natural one, and the joints' axes in it.
 
-    ``arms`` raises the arms sideways (radians), ``wings`` folds the wings (0 to 1), ``legs`` straightens the legs
-    (0 to 1), ``level`` straightens neck and tail (0 to 1). ``frame``: joint axes are the ``"world"``'s, or run with
-    their bone along ``"y"`` or ``"x"``. ``ground`` puts a joint under the creature, above all others, and ``armature``
-    turns it by -90 degrees about x as Blender's exporters do; ``tips`` adds an end joint to every chain.
+    ``arms`` raises the arms sideways (radians), ``wings`` folds the wings (0 to 1), ``legs`` straightens the legs (0 to
+    1), ``level`` straightens neck and tail (0 to 1). ``frame``: joint axes are the ``"world"``'s, or run with their
+    bone along ``"y"`` or ``"x"``. ``ground`` adds a joint under the creature as the root of all others, and
+    ``armature`` turns it by -90 degrees about x as Blender's exporters do; ``tips`` adds an end joint to every chain.
     """
 
     arms: float
@@ -312,12 +312,12 @@ class Rest:
 
 @dataclass(frozen=True)
 class Plan:
-    """One creature: a point in the space of bodies of its ``kind``.
+    """The body of one creature of a ``kind``.
 
-    ``noun`` is what it most resembles. ``size`` is the height of its hips, or its length where it has no legs.
-    ``habits`` are ways to move that the numbers do not tell: ``hops``, ``paces``, ``sideways``, ``vertical`` (a tail
-    that beats up and down), ``rays`` (strokes the water with its side fins), ``eel``, ``upright``, ``bounds``,
-    ``sprawls``, ``columnar``, ``sting``, ``rears``.
+    ``noun`` is the animal it most resembles. ``size`` is the height of its hips, or its length where it has no legs.
+    ``habits`` are properties of its motion that the numbers do not determine: ``hops``, ``paces``, ``sideways``,
+    ``vertical`` (a tail that beats up and down), ``rays`` (strokes the water with its side fins), ``eel``, ``upright``,
+    ``bounds``, ``sprawls``, ``columnar``, ``sting``, ``rears``.
     """
 
     kind: str
@@ -345,5 +345,5 @@ class Plan:
 
     @property
     def insect(self) -> bool:
-        """Whether it has six or eight legs that fan out from its trunk."""
+        """Whether it has six or eight legs."""
         return self.kind in ("hexapod", "octopod")
