@@ -36,10 +36,10 @@ _NEWTON = 3
 class Fold:
     """A planar chain of n bones, or L of them stacked (arrays then have a leading axis).
 
-    ``lengths`` (n,); ``turns`` (n - 1,) the natural bends, radians about ``axis``. ``along`` and ``axis`` are natural
-    unit vectors: from the chain's base to its end, and the hinges' direction; ``bend`` is at right angles to both, the
-    direction that positive angles lead to. ``folds`` and ``distances`` tabulate the distance from base to end, which
-    falls as the fold grows.
+    ``lengths`` (n,); ``turns`` (n - 1,) are the natural bends, radians about ``axis``. ``along`` and ``axis`` are
+    natural unit vectors: from the chain's base to its end, and the hinges' direction; ``bend`` is perpendicular to
+    both, in the direction of positive angles. ``folds`` and ``distances`` tabulate the distance from base to end, which
+    decreases with the fold.
     """
 
     lengths: Array
@@ -52,12 +52,12 @@ class Fold:
 
     @cached_property
     def longest(self) -> Array:
-        """The greatest distance that is reached, in metres."""
+        """The largest reachable distance, in metres."""
         return np.asarray(self.distances[..., 0])
 
     @cached_property
     def shortest(self) -> Array:
-        """The smallest distance that is reached, in metres."""
+        """The smallest reachable distance, in metres."""
         return np.asarray(self.distances[..., -1])
 
     @cached_property
@@ -69,7 +69,7 @@ class Fold:
     def solve(self, distance: Array) -> tuple[Array, Array]:
         """Bends (..., n - 1) and the first bone's angle to the line from base to end (...,), for ``distance`` (...,).
 
-        Distances out of reach are taken as the nearest in reach. The last axis of ``distance`` is that of the stack.
+        Distances are clipped to the reachable ones. The last axis of ``distance`` is that of the stack.
         """
         distance = np.clip(distance, self.shortest, self.longest)
         if self.lengths.shape[-1] == 2:
@@ -82,7 +82,7 @@ class Fold:
         return bends, -np.arctan2(y, x)
 
     def end(self, bends: Array) -> tuple[Array, Array]:
-        """Where the chain ends, (x, y), when its first bone lies along x."""
+        """The chain's end (x, y) when its first bone is along x."""
         angles = np.cumsum(bends, axis=-1)
         x = self.lengths[..., 0] + np.sum(self.lengths[..., 1:] * np.cos(angles), axis=-1)
         return x, np.sum(self.lengths[..., 1:] * np.sin(angles), axis=-1)
@@ -103,7 +103,7 @@ class Fold:
 
 
 def fold(points: Array) -> Fold:
-    """The :class:`Fold` of a chain with natural joint places ``points`` (n + 1, 3), which lie in one plane."""
+    """The :class:`Fold` of a chain with natural joint positions ``points`` (n + 1, 3) in one plane."""
     bones = np.diff(points, axis=0)
     lengths = np.linalg.norm(bones, axis=-1)
     along = points[-1] - points[0]
@@ -118,22 +118,22 @@ def fold(points: Array) -> Fold:
     folds = np.linspace(0.0, _MOST_BENT / np.abs(turns).max(), _TABLE)
     distances = np.hypot(*bare.end(folds[:, None] * turns))
     first = int(np.argmax(distances <= FULLEST * lengths.sum()))
-    rising = np.flatnonzero(np.diff(distances[first:]) >= 0)  # where a chain folds past itself, the table ends
+    rising = np.flatnonzero(np.diff(distances[first:]) >= 0)  # the table ends where a chain folds past itself
     stop = first + int(rising[0]) + 1 if len(rising) else len(folds)
     steps = np.linspace(folds[first], folds[stop - 1], _TABLE)
     return replace(bare, folds=steps, distances=np.hypot(*bare.end(steps[:, None] * turns)))
 
 
 def stack_chains(chains: Sequence[Fold]) -> Fold:
-    """Chains with the same number of bones as one, whose arrays have a leading axis."""
+    """Chains with equal numbers of bones as one :class:`Fold`, whose arrays have a leading axis."""
     return Fold(*(np.stack([getattr(chain, f.name) for chain in chains]) for f in fields(Fold)))
 
 
 def solve_chain(chain: Fold, base: Array, target: Array, parent: Array) -> tuple[Array, Array]:
     """Turns that bring a chain's end from its ``base`` (T, 3) to ``target`` (T, 3), under the turn ``parent`` (T, 4).
 
-    Returns the local turns of its first n joints (T, n, 4) and the world turn of the last bone (T, 4). The plane of the
-    chain holds the target and the parent's ``bend`` direction. For a stack of L, all arrays have that axis after T.
+    Returns the local turns of its first n joints (T, n, 4) and the world turn of the last bone (T, 4). The chain's
+    plane contains the target and the parent's ``bend`` direction. For a stack of L, all arrays have that axis after T.
     """
     reach = target - base
     distance = np.linalg.norm(reach, axis=-1)
@@ -158,11 +158,11 @@ def _about(axis: Array, angles: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class Leg:
-    """One leg. ``chain`` runs from the hip to the bone end that inverse kinematics places; ``contact`` is the joint
-    that stands on the ground (the chain's end or a child of it), ``toe`` one before it that lies flat or None.
+    """One leg. ``chain`` are the joints from the hip to the end that inverse kinematics moves to a target; ``contact``
+    is the joint on the ground (the chain's end or a child of it), ``toe`` a flat one ahead of it, or None.
 
     ``fold`` solves the chain; ``foot`` is the natural vector from the chain's end to the contact, ``home`` the natural
-    place of the contact.
+    position of the contact.
     """
 
     side: int
@@ -177,7 +177,7 @@ class Leg:
 
 @dataclass(frozen=True, eq=False)
 class Limb:
-    """An arm, a wing, an ear, a fin: ``joints`` from its base outward, and ``fingers`` that spring from it."""
+    """An arm, wing, ear or fin: ``joints`` from its base outward, and the ``fingers`` on it."""
 
     side: int
     joints: tuple[int, ...]
@@ -186,11 +186,11 @@ class Limb:
 
 @dataclass(frozen=True, eq=False)
 class Rig:
-    """The joints of a creature by what they do; indices into ``skeleton``.
+    """The joints of a creature by their role, as indices into ``skeleton``.
 
     ``natural`` (J, 3) are world positions in the natural pose, ``frames`` (J, 4) world rotations of the joints in it.
-    ``trunk`` pairs joints with their place between pelvis (0) and chest (1). ``ground`` is a joint under the creature
-    that holds all others, or None. ``mouth`` is the tip of the head relative to the head joint.
+    ``trunk`` pairs joints with their position between pelvis (0) and chest (1). ``ground`` is a joint under the
+    creature above all others in the tree, or None. ``mouth`` is the tip of the head relative to the head joint.
     """
 
     plan: Plan
@@ -238,14 +238,14 @@ class Rig:
 
     @cached_property
     def length(self) -> float:
-        """From the rearmost to the foremost joint of head and trunk, in metres."""
+        """The length from the rearmost joint of the trunk to the tip of the head, in metres."""
         joints = [*(j for j, _ in self.trunk), self.head]
         return float(np.ptp(self.natural[joints, 2])) + abs(float(self.mouth[2]))
 
     @cached_property
     def hanging(self) -> tuple[tuple[int, ...], ...]:
-        """Chains of joints, base first, that may hang into the ground; what carries others stands before them."""
-        # After the neck, the head with its tip, then what else grows from it: jaws, feelers, ears, a trunk.
+        """Chains of joints, base first, that can reach below the ground; carriers precede what they carry."""
+        # After the neck, the head with its tip, then its appendages: jaws, antennae, ears, a trunk.
         ends = [self._line(child) for child in self.skeleton.children[self.head]]
         chains = [self.tail, (*self.neck, self.head)]
         chains += [(self.head, *line) for line in ends if len(line) == 1][:1] + ends
@@ -254,7 +254,7 @@ class Rig:
         return tuple(chain for chain in chains if chain)
 
     def _line(self, joint: int) -> tuple[int, ...]:
-        """``joint`` and what follows it, first child by first child."""
+        """``joint`` and the chain of first children below it."""
         children = self.skeleton.children[joint]
         return (joint, *(self._line(children[0]) if children else ()))
 
@@ -264,7 +264,7 @@ class Rig:
         return np.asarray(self.natural - self.skeleton.of_parents(self.natural, 0.0))
 
     def world(self, turns: Array, position: Array) -> tuple[Array, Array]:
-        """Positions (T, J, 3) and turns ``D`` (T, J, 4) of all joints for local turns ``d`` (T, J, 4) and the place
+        """Positions (T, J, 3) and turns ``D`` (T, J, 4) of all joints for local turns ``d`` (T, J, 4) and the position
         (T, 3) of joint 0."""
         positions, world = np.zeros((len(turns), len(self.natural), 3)), turns.copy()
         positions[:, 0] = position
@@ -301,7 +301,7 @@ _RAKES = {1: (-8,), 2: (6, -14), 3: (-14, 16, -12), 4: (-14, 18, -6, -22)}  # fo
 
 
 class _Joints:
-    """The joints of a plan as they are added: what each is, its parent, its place in the natural pose."""
+    """The joints of a plan while they are added: roles, parents and natural positions."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -322,7 +322,7 @@ class _Joints:
     def bones(
         self, parent: int, points: Sequence[Array], part: str, side: int = 0, finger: int | None = None
     ) -> tuple[int, ...]:
-        """A chain of joints at ``points``; of ``finger`` number so and so."""
+        """A chain of joints at ``points``; ``finger`` is its number among fingers."""
         n, own = len(points), [parent]
         for k, point in enumerate(points):
             index = {"index": finger * n + k} if finger is not None else {"index": k} if n > 1 else {}
@@ -346,14 +346,14 @@ class _Joints:
         )
 
     def spine(self, u: float) -> Array:
-        """The place ``u`` of the way from the pelvis to the chest."""
+        """The position at the share ``u`` of the way from the pelvis to the chest."""
         trunk = self.plan.trunk
         forward = np.array([0.0, math.sin(trunk.pitch), math.cos(trunk.pitch)])
         start = np.array([0.0, trunk.height, -0.5 * trunk.length * math.cos(trunk.pitch)])
         return np.asarray(start + u * trunk.length * forward)
 
     def nearest(self, u: float) -> int:
-        """The trunk's joint that what is attached at ``u`` hangs from."""
+        """The trunk's joint nearest to ``u``."""
         return min(self.trunk, key=lambda pair: abs(pair[1] - u))[0]
 
     def add_trunk(self, parent: int) -> int:
@@ -448,7 +448,7 @@ class _Joints:
         self, arms: Arms, hand: int, position: Array, direction: Array, side: int
     ) -> Iterator[tuple[int, ...]]:
         length, n = arms.lengths[2] * (0.8 if arms.pincer else 0.6), arms.finger_joints
-        # Pincers open sideways; the fingers of a hand that hangs are in a row from front to back.
+        # Pincers open sideways; the fingers of a hanging hand are in a row from front to back.
         across = np.array([float(side), 0.0, 0.0]) if arms.pincer else np.array([0.0, 0.0, 1.0])
         for f in range(arms.fingers):
             spread = (f / max(arms.fingers - 1, 1) - 0.5) * (0.9 if arms.pincer else 0.6)
@@ -458,7 +458,7 @@ class _Joints:
             yield self.row(hand, [start + ray * k / n for k in range(n + 1)], "finger", side, f)
 
     def add_wing(self, wings: Wings, side: int) -> Limb:
-        """Adds a wing, with the fingers that hold a dragon's skin."""
+        """Adds a wing, with the fingers of a dragon's membrane."""
         points = [self.spine(wings.at) + np.array([side * wings.spread, wings.rise, 0.0])]
         for length, rake in zip(wings.lengths, np.radians(_RAKES[len(wings.lengths)]), strict=True):
             points.append(points[-1] + length * _flip((math.cos(rake), 0.0, math.sin(rake)), side))
@@ -473,7 +473,7 @@ class _Joints:
         return Limb(side, own, tuple(fingers))
 
     def add_fins(self) -> dict[str, Any]:
-        """Adds a fish's fins; those that motions use are returned by the names that a rig has for them."""
+        """Adds a fish's fins; returns those used by motions by their names in :class:`Rig`."""
         fins, length = self.plan.fins, self.plan.size
         parts: dict[str, Any] = {}
         if fins is None:
@@ -497,14 +497,14 @@ class _Joints:
         elif fins.tail == "flukes":
             base, out = np.array([0.02, 0.0, -0.02]) * length, np.array([0.11, 0.0, -0.06]) * length
             parts["caudals"] = self.both(pelvis, "fluke", 1, end, base, out)
-        elif self.plan.wings is not None:  # a ray's whip of a tail
+        elif self.plan.wings is not None:  # a ray's thin tail
             whip = Chain(4, 0.6 * length, 0.0, math.radians(4), 0.95)
             parts["tail"] = self.row(pelvis, _chain_points(whip, self.spine(-0.04), -1.0), "tail")
         return parts
 
 
 def _flip(vector: Sequence[float] | Array, side: int) -> Array:
-    """A vector meant for the left side, on ``side``."""
+    """A vector of the left side, mirrored to ``side``."""
     return np.asarray(np.asarray(vector, dtype=np.float64) * np.array([side, 1.0, 1.0]))
 
 
@@ -520,7 +520,7 @@ def _chain_points(chain: Chain, start: Array, forward: float) -> list[Array]:
 
 
 def _leg_parts(pair: LegPair) -> tuple[str, ...]:
-    """What the joints of a leg are called, hip to contact."""
+    """The parts of a leg's joints, hip to contact."""
     if pair.azimuth > 0 and pair.foot == 0.0:
         return ("coxa", "thigh", "shin", "toe")
     if len(pair.lengths) == 3:
@@ -529,14 +529,14 @@ def _leg_parts(pair: LegPair) -> tuple[str, ...]:
 
 
 def _leg_points(pair: LegPair, height: float) -> tuple[list[Array], Array]:
-    """A left leg's joints relative to its hip, which is ``height`` up, down to the contact; and the end of its toe."""
+    """A left leg's joints relative to its hip at ``height``, down to the contact; and the end of its toe."""
     outward = np.array([math.sin(pair.azimuth), 0.0, math.cos(pair.azimuth)])
     down, foot = np.array([0.0, -1.0, 0.0]), np.zeros(3)
     if pair.foot > 0:
         ahead = np.array([0.12, 0.0, 1.0]) / math.hypot(0.12, 1.0)
         foot = pair.foot * height * (math.cos(pair.foot_pitch) * ahead + math.sin(pair.foot_pitch) * down)
     tilt, points = 0.0, [np.zeros(3)]
-    for _ in range(8):  # turns the whole chain until the foot is where it should be
+    for _ in range(8):  # turns the whole chain until the foot is at ``home``
         angles = [a + tilt for a in pair.angles]
         bones = np.array(
             [w * (math.cos(a) * down + math.sin(a) * outward) for w, a in zip(pair.lengths, angles, strict=True)]
@@ -558,7 +558,6 @@ _FOLDED = {1: (80.0,), 2: (76.0, 10.0), 3: (62.0, -132.0, 146.0), 4: (62.0, -132
 
 def folded(n: int, amount: float | Array, side: int) -> Array:
     """Yaw angles (..., n) in radians of a wing's ``n`` joints for a fold ``amount`` (...) from 0, spread, to 1."""
-    # The elbow closes before the shoulder goes back, as a bird folds its wings.
     return np.asarray(side * np.radians(_FOLDED[n]) * np.asarray(amount, dtype=np.float64)[..., None])
 
 
@@ -567,7 +566,7 @@ def _at_rest(
 ) -> tuple[Skeleton, Array]:
     """The skeleton with its rest pose, and the world rotations (J, 4) that its joints have in the natural pose.
 
-    ``natural`` (J, 3) are the places in the natural pose; ``parts`` hold the limbs as :class:`Rig` names them.
+    ``natural`` (J, 3) are the natural positions; ``parts`` has the limbs by their names in :class:`Rig`.
     """
     turns = _rest_turns(plan, natural, parts)
     positions, world = natural.copy(), turns.copy()
@@ -609,7 +608,7 @@ def _rest_turns(plan: Plan, natural: Array, parts: Mapping[str, Any]) -> Array:
 
 
 def _straighten(turns: Array, leg: Leg, amount: float) -> None:
-    """Takes ``amount`` of the bends out of a leg and keeps its line from hip to foot."""
+    """Reduces the bends of a leg by the share ``amount`` and keeps its line from hip to foot."""
     chain = leg.fold
     bends = chain.turns * (1.0 - amount)
     x, y = chain.end(bends)
@@ -622,7 +621,7 @@ def _straighten(turns: Array, leg: Leg, amount: float) -> None:
 
 
 def _level(turns: Array, natural: Array, joints: Sequence[int], sign: float, amount: float) -> None:
-    """Takes ``amount`` of the pitch out of each bone of a chain that leads backward (``sign`` 1) or forward (-1)."""
+    """Reduces the pitch of each bone of a chain to the rear (``sign`` 1) or the front (-1) by the share ``amount``."""
     before = 0.0
     for joint, after in itertools.pairwise(joints):
         bone = natural[after] - natural[joint]
