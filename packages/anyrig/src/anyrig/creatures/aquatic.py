@@ -1,4 +1,4 @@
-"""Swimming: waves that run down the body, fins that steer, rays that fly through the water, legs that paddle.
+"""Swimming: body waves, steering fins, the wing-like strokes of rays, paddling legs.
 
 The lateral displacement at x (0 nose, 1 tail) is ``A(x) sin(2 pi (c - x / wave))`` with an amplitude that grows toward
 the tail (Videler & Hess, Fast continuous swimming of two pelagic predators, J. Exp. Biol. 1984), as a part of the
@@ -22,18 +22,18 @@ _UNDER_WAY = "is under way in the water|swims in open water"
 
 
 def _beats(motion: Motion, quick: float = 1.0, least: int = 1) -> int:
-    """Tail beats in the clip, a whole number; small fish beat faster."""
+    """The whole number of tail beats in the clip; small fish beat faster."""
     period = 0.62 * motion.rig.plan.size**0.42 / (motion.style.speed * quick)
     return motion.times_in(min(max(period, 0.45), 2.2), least)
 
 
 def _lift_off(motion: Motion, rng: random.Random) -> None:
-    """Lifts the creature off the bottom, to where its strokes and turns are free of it."""
+    """Lifts the creature clear of the bottom."""
     motion.position[:, 1] += motion.rig.plan.size * rng.uniform(0.6, 1.1)
 
 
 def _undulate(motion: Motion, cycles: Array, amount: Curve = 1.0) -> None:
-    """Sends a wave of the body's own kind from nose to tail; ``cycles`` (T,) is its phase, ``amount`` scales it."""
+    """A wave of the body's kind from nose to tail; ``cycles`` (T,) is its phase, ``amount`` scales it."""
     rig, habits = motion.rig, motion.rig.plan.habits
     amount = np.asarray(amount) * motion.style.energy**0.6
     if "rays" in habits:
@@ -67,7 +67,7 @@ def _envelope(x: float, eel: bool) -> float:
 
 
 def _slope(x: float, cycles: Array, length: float, eel: bool) -> Array:
-    """The angle of the body's line at ``x``: the derivative of its displacement, with the nose forward."""
+    """The angle of the body's midline at ``x``: the derivative of its displacement, with the nose forward."""
     step = 1e-4
     after = _envelope(x + step, eel) * wave(cycles, (x + step) / length)
     before = _envelope(x - step, eel) * wave(cycles, (x - step) / length)
@@ -75,7 +75,7 @@ def _slope(x: float, cycles: Array, length: float, eel: bool) -> Array:
 
 
 def _flap_sides(motion: Motion, cycles: Array, amount: Curve) -> None:
-    """A ray's fins beat up and down, their tips after their roots; the body heaves against them."""
+    """A ray's fins beat up and down, the tips lagging behind the roots; the body heaves against them."""
     rig = motion.rig
     for wing in rig.wings:
         n = max(len(wing.joints) - 1, 1)
@@ -88,7 +88,7 @@ def _flap_sides(motion: Motion, cycles: Array, amount: Curve) -> None:
 
 
 def _scull(motion: Motion, cycles: Array, amount: float = 1.0) -> None:
-    """Side fins that fan to and fro, as a fish's that stays in place."""
+    """Side fins fan to and fro, as in fish that stay in place."""
     for fin in motion.rig.pectorals:
         lag = 0.25 * (fin.side < 0)
         motion.bend(fin.joints, yaw=fin.side * 0.4 * amount * wave(cycles, lag))
@@ -104,7 +104,7 @@ def _cruise(
     turn: float = 0.0,
     climb: float = 0.0,
 ) -> tuple[str, ...]:
-    """Swims on at constant speed, turning by ``turn`` and rising at the angle ``climb`` (radians); returns clauses."""
+    """Swims at constant speed, turning by ``turn`` and rising at the angle ``climb`` (radians); returns clauses."""
     _lift_off(motion, rng)
     period = float(motion.seconds / _beats(motion, quick))
     cycles = rng.random() + motion.times / period
@@ -125,7 +125,7 @@ def _cruise(
 
 
 def _strokes(motion: Motion) -> tuple[str, str]:
-    """Clauses on how the body swims."""
+    """Clauses on the strokes."""
     habits = motion.rig.plan.habits
     if "rays" in habits:
         return (

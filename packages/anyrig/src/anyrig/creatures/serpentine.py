@@ -1,8 +1,8 @@
-"""Motion without legs: a body that flows along its own track on the ground, and a front that rises and strikes.
+"""Motion without legs: a body that follows its own track on the ground, and a front that rises and strikes.
 
-A slithering snake follows its head: every part of the body passes where the part before it was (lateral undulation,
-Gray, The mechanism of locomotion in snakes, 1946), so that nothing slides sideways. The track is Hirose's serpenoid,
-whose direction is a sine of the length along it (Biologically Inspired Robots, 1993).
+In lateral undulation (Gray, The mechanism of locomotion in snakes, 1946) every part of the body follows the track of
+the head, so that nothing slides sideways. The track is Hirose's serpenoid, whose direction is a sine of the length
+along it (Biologically Inspired Robots, 1993).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from anyrig.rotations import Array
 
 
 class _Spine:
-    """A serpent's joints from tail to head, and its bones between ``nodes``: the joints but for a root between two
-    bones, since both turn with it."""
+    """A serpent's joints from tail to head, and its bones between ``nodes``: the joints except a root between two
+    bones, which both turn with it."""
 
     def __init__(self, rig: Rig) -> None:
         self.joints = (*(j for j, _ in sorted(rig.trunk, key=lambda pair: pair[1])), rig.head)
@@ -33,7 +33,7 @@ class _Spine:
 
 
 def _lay(links: Array, head: Array, swing: float, wavelength: float, turn: float = 0.0) -> Array:
-    """Places (T, n + 1, 2), as (x, z), of joints with bones of lengths ``links`` (n,) between them, on a line whose
+    """Positions (T, n + 1, 2), as (x, z), of joints with bones of lengths ``links`` (n,) between them, on a line whose
     direction is ``swing * sin(2 pi s / wavelength)`` and turns by ``turn`` radians a wave.
 
     The foremost joint is at ``head`` (T,) on the line.
@@ -49,7 +49,7 @@ def _lay(links: Array, head: Array, swing: float, wavelength: float, turn: float
         return np.stack([np.interp(at, s, points[:, 0]), np.interp(at, s, points[:, 1])], axis=-1)
 
     positions = [on(head)]
-    for link in links[::-1]:  # neighbours are as far apart as their bone is long, in a straight line
+    for link in links[::-1]:  # the distance of neighbours is the length of their bone
         here, head = positions[-1], head - link
         for _ in range(8):
             gap = np.linalg.norm(here - on(head), axis=-1)
@@ -61,7 +61,7 @@ def _lay(links: Array, head: Array, swing: float, wavelength: float, turn: float
 
 
 def _pose(motion: Motion, body: _Spine, positions: Array, *, nod: Curve = 0.0, roll: Curve = 0.0) -> None:
-    """Poses the spine so that its nodes are at ``places`` (T, n, 3). ``nod`` pitches the head down from its bone's
+    """Poses the spine so that its nodes are at ``positions`` (T, n, 3). ``nod`` pitches the head down from its bone's
     direction; ``roll`` (T,) turns the whole body about its length."""
     rig = motion.rig
     forward = np.diff(positions, axis=1)
@@ -104,10 +104,10 @@ def _upright(flat: Array, height: float) -> Array:
 def _reared(
     motion: Motion, rng: random.Random, *, part: float, pitch: Array, level: Curve = 0.0, yaw: Curve = 0.0, bow: Curve
 ) -> tuple[_Spine, Array]:
-    """The spine and the places (T, n, 3) of a body that lies in waves and raises its front ``part``.
+    """The spine and the positions (T, n, 3) of a body that lies in waves and raises its front ``part``.
 
-    In radians: ``pitch`` (T,) is how steep the raised part starts, ``level`` the pitch it ends with at the head,
-    ``yaw`` its turn to the left there, ``bow`` the sideways bend of its S.
+    In radians: ``pitch`` (T,) is the pitch at the start of the raised part, ``level`` that at the head, ``yaw`` the
+    head's turn to the left, ``bow`` the sideways bend of its S.
     """
     body = _Spine(motion.rig)
     n = len(body.links)
@@ -126,14 +126,14 @@ def _reared(
         end[:, 1] = np.maximum(end[:, 1], body.height)
         positions.append(end[:, None])
     points = np.concatenate(positions, axis=1)
-    for k in range(n - front, n):  # each node to its bone's length from the one before it
+    for k in range(n - front, n):  # restores the lengths of the bones
         step = points[:, k + 1] - points[:, k]
         points[:, k + 1 :] += (step * (body.links[k] / np.linalg.norm(step, axis=-1, keepdims=True) - 1.0))[:, None]
     return body, points
 
 
 def _flow(motion: Motion, rng: random.Random, *, quick: float = 1.0, turn: float = 0.0) -> None:
-    """Flows forward along a serpenoid, whole waves a clip; ``turn`` is by how much, in radians."""
+    """Moves forward along a serpenoid by a whole number of waves; ``turn`` is its turn in radians."""
     body, style = _Spine(motion.rig), motion.style
     wavelength = body.length / rng.uniform(1.3, 2.3)
     swing = min(1.05, rng.uniform(0.6, 0.9) * style.energy**0.5) / quick**0.3
