@@ -37,7 +37,7 @@ def checkpoint(run: Path) -> tuple[MotionModel, TrainSettings, int]:
 
 def unseen(settings: TrainSettings, n_clips: int) -> list[Batch]:
     """Batches of the valid split, all with captions."""
-    how = BatchConfig(settings.tokens, settings.model.patch, untitled=0.0, unnamed=settings.unnamed)
+    how = BatchConfig(settings.tokens, settings.model.patch, uncond=0.0, unnamed=settings.unnamed)
     with tempfile.TemporaryDirectory() as folder:
         paths = build(Path(folder), Selection("valid", settings.kinds, settings.seed), n_clips)
         return [b for b in batches(load_examples(paths), how, settings.seed, 0) if len(b.texts) > 1]

@@ -13,17 +13,16 @@ ALLOWED = {
     "rotations": set(),
     "skeleton": {"errors", "rotations"},
     "conform": {"errors", "rotations", "skeleton"},
-    "carriers": {"rotations", "skeleton", "conform"},
-    "io": {"errors", "rotations", "skeleton", "conform", "carriers"},
+    "io": {"errors", "rotations", "skeleton", "conform"},
     "augmentation": {"errors", "rotations", "skeleton", "conform"},
-    "datasets": {"errors", "rotations", "skeleton", "conform", "carriers", "io"},
+    "datasets": {"errors", "rotations", "skeleton", "conform", "io"},
     "features": {"errors", "rotations", "skeleton", "conform"},
     "creatures": {"errors", "rotations", "skeleton", "conform"},
     "model": {"errors", "features", "io"},
     "diffusion": {"errors"},
     "corpus": {"errors", "skeleton", "augmentation", "creatures", "features", "io", "model"},
     "training": {"errors", "corpus", "diffusion", "features", "io", "model", "__version__"},
-    "generation": {"errors", "rotations", "skeleton", "conform", "carriers", "diffusion", "features", "io", "model"},
+    "generation": {"errors", "rotations", "skeleton", "conform", "diffusion", "features", "io", "model"},
     "evaluation": {
         "errors",
         "rotations",
@@ -36,7 +35,7 @@ ALLOWED = {
         "io",
         "model",
     },
-    "studio": {"errors", "skeleton", "carriers", "corpus", "creatures", "diffusion", "generation", "io", "model"},
+    "studio": {"errors", "skeleton", "corpus", "creatures", "diffusion", "generation", "io", "model"},
 }
 """Part -> the parts that it may import."""
 

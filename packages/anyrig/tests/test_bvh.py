@@ -230,7 +230,7 @@ def test_a_skeleton_without_motion_is_a_model_without_clips(saved, text):
         (lambda s: s.replace("Xrotation Yrotation\n    End", "Qrotation Yrotation\n    End"), "'Qrotation'"),
         (lambda s: s.replace("JOINT", "ROOT"), "inside"),
         (lambda s: s.replace("ROOT", "JOINT"), "outside"),
-        (lambda s: s.replace("}\nMOTION", "}\n}\nMOTION"), "fits nothing"),
+        (lambda s: s.replace("}\nMOTION", "}\n}\nMOTION"), "unmatched"),
         (lambda s: s.replace("End Site\n    {", "End Site\n"), "missing"),
         (lambda s: s.replace("50 60", "50 6x0"), "line 20: '6x0'"),
         (lambda s: s.replace("50 60", "50 0,5"), "'0,5'"),

@@ -14,8 +14,8 @@ import pytest
 
 from anyrig import io
 from anyrig import rotations as rot
-from anyrig.carriers import spread, whole
 from anyrig.cli.motion import write
+from anyrig.conform import spread, whole
 from anyrig.errors import FileWarning
 from anyrig.io.bvh import read_bvh, write_bvh
 from anyrig.skeleton import FREE, Clip, Skeleton

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from anyrig import rotations as rot
-from anyrig.carriers import find, spread, tree, whole
+from anyrig.conform import find, spread, tree, whole
 from anyrig.skeleton import FREE, Clip, Skeleton
 
 NAMES = ("hub", "Body", "thigh.L", "shin.L", "thigh.R", "shin.R", "foot.L", "toe.L", "foot.R", "pole.L")

@@ -495,7 +495,7 @@ def keyed(times, values):
     [
         ([0, 1], [[0, 0, 0, 1]], "2 times for 1 values"),
         ([1, 0], [[0, 0, 0, 1]] * 2, "out of order"),
-        ([0, 1], [[0, 0, 0, np.inf]] * 2, "no numbers"),
+        ([0, 1], [[0, 0, 0, np.inf]] * 2, "not finite"),
         ([0, 1e30], [[0, 0, 0, 1]] * 2, "more than"),
         ([0, 1e7], [[0, 0, 0, 1]] * 2, "cut it first"),
     ],

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from anyrig import rotations as rot
 from anyrig.augmentation import stretch
-from anyrig.carriers import find, parents_first, rehung, tree
-from anyrig.conform import settled
+from anyrig.conform import find, parents_first, rehung, settled, tree
 from anyrig.datasets.quaternius import ground_velocity, rigid, with_travel
 from anyrig.skeleton import Clip, Skeleton
 

@@ -151,7 +151,7 @@ def two(tmp_path, second=4):
 
 def test_one_of_two_characters_is_taken_and_the_other_may_be_chosen(tmp_path, capsys):
     path = two(tmp_path)
-    with pytest.warns(FileWarning, match="holds 2 characters \\('leg', 'other'\\); 'leg' is taken"):
+    with pytest.warns(FileWarning, match="holds 2 characters \\('leg', 'other'\\); 'leg' is used"):
         assert io.load(path).skeleton.names == NAMES
     with warnings.catch_warnings():
         warnings.simplefilter("error")

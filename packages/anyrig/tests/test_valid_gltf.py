@@ -16,7 +16,7 @@ from gltf_oracle import Builder, array, parse, world_matrices
 from anyrig import io
 from anyrig import rotations as rot
 from anyrig.errors import FileWarning
-from anyrig.io.gltf_valid import three_name
+from anyrig.io.gltf_write import three_name
 from anyrig.skeleton import Clip, Skeleton
 
 READERS = os.environ.get("ANYRIG_READERS")

@@ -1,6 +1,6 @@
 """Text-to-motion for any skeleton.
 
-The names below are the public library; each is imported when it is first used. The README shows them at work.
+The names below are the public library; each is imported at its first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""More rigs out of one: other bone lengths, more joints, fewer joints, another rest pose, with the motion kept.
+"""Rig augmentation: other bone lengths, more or fewer joints, another rest pose, with the motion kept.
 
 After "How to Move Your Dragon" (arXiv 2503.04257), which augments rigs in these ways. ``W_j(t)`` is a joint's world
 rotation, ``o_j`` its offset in its parent's frame.
@@ -6,9 +6,9 @@ rotation, ``o_j`` its offset in its parent's frame.
 | function | changes | keeps |
 |---|---|---|
 | :func:`scale_bones` | lengths, and with them the root's height and speed | every bone's direction in every frame |
-| :func:`split_joint` | a joint more, on the bone that leads to one | every other joint's world motion |
-| :func:`remove_joint` | a joint less | every other joint's world motion |
-| :func:`change_rest` | the pose that counts as rest | all world motion |
+| :func:`split_joint` | one more joint, on the bone to another | every other joint's world motion |
+| :func:`remove_joint` | one joint fewer | every other joint's world motion |
+| :func:`change_rest` | the rest pose | all world motion |
 | :func:`anyrig.conform.reframed` | the joints' own axes | rest positions and all world positions |
 """
 
@@ -29,7 +29,7 @@ from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
 
 _LOW = 0.05
-"""A root no higher above its lowest joint than this share of the skeleton's size stands on no legs."""
+"""A root at most this share of the skeleton's size above the lowest joint has no legs."""
 _SIDE = re.compile(
     r"(?<![A-Za-z])(?i:left|right|[lr])(?![A-Za-z])"  # a word of its own: Leg.L, r_thigh, Bip01 L Thigh
     r"|(?<![A-Za-z])(?:Left|Right)(?=[A-Z])|(?<=[a-z])(?:Left|Right)(?![a-z])"  # LeftArm, armLeft
@@ -37,11 +37,11 @@ _SIDE = re.compile(
 
 
 def scale_bones(clip: Clip, factors: ArrayLike) -> Clip:
-    """Every joint's distance from its parent times its factor; ``factors`` is one number or (J,), all above zero.
+    """Scales every joint's distance from its parent; ``factors`` is one number or (J,), all above zero.
 
-    Rotations stay, so every bone keeps its direction. A root has no bone: its translation is scaled by the change in
-    its height over the lowest joint at rest (by the change in all lengths where it has no height to speak of), so that
-    feet stay near the ground at y = 0 and strides fit the legs.
+    Rotations and the directions of bones are unchanged. A root's translation is scaled by the change of its height
+    above the lowest joint at rest (of the total length where it has no such height), so that feet stay near the ground
+    y = 0 and strides fit the legs.
     """
     s = clip.skeleton
     scale = np.broadcast_to(np.asarray(factors, dtype=np.float64), (s.n_joints,)).copy()
@@ -56,7 +56,7 @@ def scale_bones(clip: Clip, factors: ArrayLike) -> Clip:
 
 
 def _leg_ratio(before: Skeleton, after: Skeleton) -> float:
-    """How much longer the legs are, or the whole body where it has none."""
+    """The ratio of leg lengths, or of total lengths where there are no legs."""
     heights = []
     for skeleton in (before, after):
         y = skeleton.rest_positions()[:, 1]
@@ -69,11 +69,10 @@ def _leg_ratio(before: Skeleton, after: Skeleton) -> float:
 
 
 def split_joint(clip: Clip, joint: int, at: float = 0.5, name: str | None = None) -> Clip:
-    """A new joint on the bone that leads to ``joint``, at the share ``at`` of it; it takes ``joint``'s index.
+    """Inserts a joint, at the index of ``joint``, on the bone to ``joint`` at the share ``at`` of its length.
 
-    It does not turn against its parent, so the bone stays straight and everything else moves as before. Without a
-    ``name`` it is called after its parent. Raises SkeletonError for a root, which no bone leads to, and SettingsError
-    for a share outside 0 to 1.
+    The new joint does not turn against its parent, so that all other joints move as before. Its ``name`` defaults to
+    its parent's with ``_mid``. Raises SkeletonError for a root, and SettingsError for a share outside 0 to 1.
     """
     s = clip.skeleton
     _refuse_root(s, joint, "split")
@@ -98,10 +97,10 @@ def split_joint(clip: Clip, joint: int, at: float = 0.5, name: str | None = None
 
 
 def remove_joint(clip: Clip, joint: int) -> Clip:
-    """The clip without ``joint``, whose children hang on its parent and move in the world as before.
+    """The clip without ``joint``, whose children hang on its parent and keep their motion in the world.
 
     ``r'_c = r_j r_c`` and ``t'_c = t_j + r_j(t_c)``, at rest and in every frame. Where the joint turned, its children's
-    translations now change over time; :func:`stretch` says by how much. Raises SkeletonError for a root.
+    translations change over time; :func:`stretch` measures it. Raises SkeletonError for a root.
     """
     s = clip.skeleton
     _refuse_root(s, joint, "removed")
@@ -125,10 +124,9 @@ def remove_joint(clip: Clip, joint: int) -> Clip:
 
 
 def stretch(clip: Clip) -> Array:
-    """How far each joint's translation strays from its offset at most, as a share of the offset's length, (J,).
+    """The largest distance of each joint's translation from its offset, as a share of the offset's length, (J,).
 
-    A bone shorter than a hundredth of the skeleton's size counts as that long: a share of nothing says nothing. Zero
-    for roots, which are meant to travel, and for joints that stay with their parent.
+    Lengths are at least a hundredth of the skeleton's size. Zero for roots, and for joints that only turn.
     """
     s = clip.skeleton
     away = np.linalg.norm(clip.translations - s.offsets, axis=-1).max(axis=0)
@@ -137,11 +135,10 @@ def stretch(clip: Clip) -> Array:
 
 
 def change_rest(clip: Clip, rest: ArrayLike) -> Clip:
-    """The same motion of a skeleton that rests otherwise: ``rest`` (J, 4) are its new local rest rotations.
+    """The same motion of a skeleton with the local rest rotations ``rest`` (J, 4).
 
-    A clip's rotations replace the rest pose's and are not added to it, so they stay as they are; what changes is the
-    turn away from rest that they amount to. To give the joints other axes on the way, as formats without rest rotations
-    need, follow it with :func:`anyrig.conform.reframed`.
+    A clip's rotations replace the rest pose's and are unchanged; their turns away from rest change.
+    :func:`anyrig.conform.reframed` changes the joints' axes.
     """
     return replace(clip, skeleton=replace(clip.skeleton, rest=np.asarray(rest, dtype=np.float64)))
 
@@ -155,10 +152,10 @@ def _refuse_root(skeleton: Skeleton, joint: int, what: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How far :func:`augment` may go.
+    """The ranges of :func:`augment`.
 
-    ``lengths`` bounds the factors for bones; ``size`` those for the whole body. Up to ``n_splits`` bones are split and
-    up to ``n_removals`` joints removed, none of them stretching a bone by more than ``max_stretch``. The rest pose
+    ``lengths`` bounds the factors of bone lengths, ``size`` that of the whole body. Up to ``n_splits`` bones are split
+    and up to ``n_removals`` joints removed, those that stretch no bone by more than ``max_stretch``. The rest pose
     turns by about ``rest_rad`` at each joint, and with ``axes`` the joints' own axes become arbitrary.
     """
 
@@ -172,9 +169,9 @@ class Augmentation:
 
 
 def augment(clip: Clip, rng: np.random.Generator, settings: Augmentation | None = None) -> Clip:
-    """One random variation of the clip's rig with its motion kept, the same for the same ``rng`` state.
+    """One random variation of the clip's rig with its motion, the same for the same ``rng`` state.
 
-    Bones that mirror one another (by the left and right in their names) get the same length.
+    Mirrored bones (by left and right in their names) get the same length.
     """
     settings = settings or Augmentation()
     clip = scale_bones(clip, _lengths(clip.skeleton.names, rng, settings.lengths) * rng.uniform(*settings.size))
@@ -184,19 +181,19 @@ def augment(clip: Clip, rng: np.random.Generator, settings: Augmentation | None 
         clip = _with_removal(clip, rng, settings.max_stretch)
     if settings.rest_rad > 0:
         turns = rot.from_rotvec(rng.normal(scale=settings.rest_rad / math.sqrt(3), size=(clip.skeleton.n_joints, 3)))
-        turns[list(clip.skeleton.roots)] = rot.IDENTITY  # which way a creature stands up is no matter of its rig
+        turns[list(clip.skeleton.roots)] = rot.IDENTITY  # a creature's orientation is not part of its rig
         clip = change_rest(clip, rot.multiply(clip.skeleton.rest, turns))
     return reframed(clip, rot.random(rng, clip.skeleton.n_joints)) if settings.axes else clip
 
 
 def _lengths(names: Sequence[str], rng: np.random.Generator, bounds: tuple[float, float]) -> Array:
-    """A factor for each bone, equal for names that differ in left and right only."""
+    """A factor per bone, equal for names that differ only in left and right."""
     drawn: dict[str, float] = {}
     return np.array([drawn.setdefault(sideless(name), float(rng.uniform(*bounds))) for name in names])
 
 
 def sideless(name: str) -> str:
-    """A joint's name with its left or right blotted out: equal for a joint and its mirror image.
+    """A joint's name with ``*`` for left or right: equal for a joint and its mirror image.
 
     >>> sideless("Leg.L") == sideless("Leg.R"), sideless("LeftArm") == sideless("RightArm"), sideless("Rib")
     (True, True, 'Rib')
@@ -212,7 +209,7 @@ def _with_split(clip: Clip, rng: np.random.Generator) -> Clip:
 
 
 def _with_removal(clip: Clip, rng: np.random.Generator, max_stretch: float) -> Clip:
-    """The clip less a random joint whose absence is hardly felt, with the bones below it made rigid again."""
+    """The clip without a random joint whose removal stretches little, with the bones below it made rigid again."""
     s = clip.skeleton
     before = stretch(clip)
     for j in rng.permutation([j for j, p in enumerate(s.parents) if p >= 0]).tolist():

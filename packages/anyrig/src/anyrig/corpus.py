@@ -1,9 +1,9 @@
-"""The training corpus: which creatures and actions are trained on and which are held out, examples made of procedural
-creatures on varied rigs, kept in shards on disk, and batches of them.
+"""The training corpus: its splits and held-out creatures, examples of procedural creatures on augmented rigs, shards of
+examples on disk, and batches.
 
-Bodies are numbered; a body's number and split make its seed, so that no body of one split is in the other. Some kinds
-are held out, and so are some pairs of kind and action, though both occur with others. Shards are NumPy archives of a
-few hundred examples, made once, in parallel, by number; an interrupted build is resumed.
+A body's seed follows from its number and split, so that no body is in two splits. Some kinds are held out, and so are
+some pairs of kind and action that both occur with others. Shards are NumPy archives of a few hundred examples, made
+once and in parallel; an interrupted build is resumed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import multiprocessing
 import random
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,23 +30,21 @@ from anyrig.augmentation import Augmentation, augment
 from anyrig.creatures.captions import a, gerund, sentence, third
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import Features, RigCode, encode, rig_code
-from anyrig.io.files import write_bytes
+from anyrig.io.asset import write_bytes
 from anyrig.model import RigBatch, collate_rigs, pack
 from anyrig.skeleton import Clip
 
 HELD_OUT_KINDS = ("dragon",)
-"""Species that are held out of training."""
 HELD_OUT_PAIRS = (("biped", "jump"), ("bird", "crouch"), ("hexapod", "run"), ("quadruped", "sneak"))
-"""Pairs of kind and action that are held out of training."""
 SPLITS = ("train", "valid", "test")
 FPS = 15.0
 """Frames a second of the examples."""
 LENGTHS = (24, 32, 40, 48, 56, 64)
 """Frames of an example: multiples of any model's patch, up to the longest window."""
 SPARE = 16
-"""Frames that a loop has more than its window, so that it can be cut anywhere."""
+"""Frames of a cyclic motion beyond its window, so that the window can start anywhere."""
 AUGMENTED = 0.75
-"""The share of examples on a varied rig."""
+"""The share of examples on an augmented rig."""
 SHARD = 200
 """Examples in a shard."""
 _CODE = {"parents": np.int16, "depths": np.int16, "rest": np.float32, "bones": np.float32, "paths": np.int8,
@@ -54,13 +52,14 @@ _CODE = {"parents": np.int16, "depths": np.int16, "rest": np.float32, "bones": n
 
 
 def seed_of(*parts: object) -> int:
-    """A seed derived from ``parts`` alone: the same on every machine and in every order."""
+    """A seed that follows from ``parts`` alone, the same on every machine."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:7], "big")
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What to draw from: ``kinds`` (all but the held-out ones where empty) of a split, by the numbers of their bodies.
+    """What examples are drawn from: ``kinds`` (all but the held-out ones where empty) in a split of ``bodies`` bodies.
+
     Held-out pairs of kind and action are drawn outside ``"train"`` only.
     """
 
@@ -85,21 +84,16 @@ class Selection:
         return self.kinds or tuple(k for k in creatures.kinds() if k not in HELD_OUT_KINDS)
 
     def actions(self, plan: creatures.Plan) -> tuple[str, ...]:
-        """What ``plan`` can do and may, in this split."""
+        """The actions of ``plan`` that this split draws."""
         able = creatures.actions(plan)
-        return able if self.split != "train" else tuple(a for a in able if not held_out(plan.kind, a, ("pair",)))
-
-
-def held_out(kind: str, action: str, why: Iterable[str] = ("kind", "pair")) -> bool:
-    """Whether a creature of ``kind`` that does ``action`` is held out of training."""
-    return ("kind" in why and kind in HELD_OUT_KINDS) or ("pair" in why and (kind, action) in HELD_OUT_PAIRS)
+        return able if self.split != "train" else tuple(a for a in able if (plan.kind, a) not in HELD_OUT_PAIRS)
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """``features`` of a rig ``code``; ``window`` of its frames are to be taken, any where they loop, else all.
+    """``features`` of a rig ``code``, of which a batch takes ``window`` frames: any of a cyclic motion, else all.
 
-    ``captions``: short, mid, long, and what a hurried user would type.
+    ``captions`` are the short, mid and long one, and a terse prompt.
     """
 
     features: Features
@@ -111,7 +105,7 @@ class Example:
 
 
 def make_example(selection: Selection, number: int, *, varied: bool = True) -> tuple[Example, Clip]:
-    """Example ``number`` of the selection and the clip it is of; ``varied`` rigs have augmentation."""
+    """Example ``number`` of the selection and its clip; ``varied`` augments the rigs."""
     seed = seed_of("example", selection.split, selection.seed, number)
     rng = random.Random(seed)
     kind = rng.choice(selection.drawn_kinds())
@@ -131,14 +125,14 @@ def from_clip(clip: Clip, kind: str, noun: str, window: int, rng: random.Random)
     return Example(
         features=encode(clip),
         code=rig_code(clip.skeleton),
-        captions=(*clip.captions, _hurried(noun, clip.action, rng)),
+        captions=(*clip.captions, _terse(noun, clip.action, rng)),
         kind=kind,
         action=clip.action,
         window=window,
     )
 
 
-def _hurried(noun: str, action: str, rng: random.Random) -> str:
+def _terse(noun: str, action: str, rng: random.Random) -> str:
     verb = action.replace("_", " ")
     does, doing = third(verb), gerund(verb)
     forms = (verb, sentence(f"{a(noun)} {does}"), f"the {noun} {does}", f"{noun} {doing}", doing)
@@ -154,7 +148,7 @@ def build(
     workers: int = 1,
     told: Callable[[int], None] = lambda done: None,
 ) -> list[Path]:
-    """The shards of examples 0 to ``n`` in ``folder``; those that are there already are kept. ``told``: how many are.
+    """The shards of examples 0 to ``n`` in ``folder``, made where missing; ``told`` is called with the number done.
 
     Raises FileError where the folder's shards are of another selection.
     """
@@ -189,7 +183,7 @@ def _make(task: tuple[Path, Selection, int, int, bool]) -> int:
 
 
 def save_examples(path: Path, examples: Sequence[Example]) -> None:
-    """Writes examples: features as 16-bit numbers, exact to a thousandth of a size, without stretch."""
+    """Writes examples: features as 16-bit floats, exact to a thousandth of the rig's size, without stretch."""
     arrays: dict[str, Any] = {
         "joints": np.concatenate([e.features.joints.reshape(-1, e.features.joints.shape[-1]) for e in examples]).astype(
             np.float16
@@ -210,7 +204,7 @@ def save_examples(path: Path, examples: Sequence[Example]) -> None:
 
 
 def load_examples(paths: Sequence[Path]) -> list[Example]:
-    """The examples of shards. Raises FileError for a file that is none."""
+    """The examples of shards. Raises FileError for a file that is no shard."""
     return [example for path in paths for example in _load(path)]
 
 
@@ -219,20 +213,20 @@ def _load(path: Path) -> list[Example]:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         texts = json.loads(str(arrays["texts"]))
-        return [_example(arrays, texts, k) for k in _places(arrays)]
+        return [_example(arrays, texts, k) for k in _starts(arrays)]
     except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
         raise FileError(f"{path} is no shard of examples: {str(error).splitlines()[0]}") from None
 
 
-def _places(arrays: dict[str, Any]) -> list[tuple[int, int, int, int, int]]:
-    """For each example its number, and where its poses, frames, joints and pairs of joints start."""
+def _starts(arrays: dict[str, Any]) -> list[tuple[int, int, int, int, int]]:
+    """For each example its number, and the offsets of its poses, frames, joints and pairs of joints."""
     t, j = arrays["n_frames"], arrays["n_joints"]
     ends = [np.concatenate([[0], np.cumsum(n)]) for n in (t * j, t, j, j * j)]
     return [(k, *(int(e[k]) for e in ends)) for k in range(len(t))]  # type: ignore[misc]
 
 
-def _example(arrays: dict[str, Any], texts: list[list[str]], place: tuple[int, int, int, int, int]) -> Example:
-    k, poses, frames, joints, pairs = place
+def _example(arrays: dict[str, Any], texts: list[list[str]], start: tuple[int, int, int, int, int]) -> Example:
+    k, poses, frames, joints, pairs = start
     t, j = int(arrays["n_frames"][k]), int(arrays["n_joints"][k])
     code = {name: arrays[name][joints : joints + j] for name in _CODE}
     features = Features(
@@ -250,15 +244,15 @@ def _example(arrays: dict[str, Any], texts: list[list[str]], place: tuple[int, i
 
 @dataclass(frozen=True, slots=True)
 class BatchConfig:
-    """``tokens`` a batch at most, a token being a joint over ``patch`` frames; ``poses``: one patch of each example.
+    """At most ``tokens`` a batch, a token being a joint over ``patch`` frames; ``poses`` takes one patch per example.
 
-    ``untitled`` is the caption dropout for classifier-free guidance; ``unnamed`` of the rigs lose their joint names.
+    ``uncond`` is the share of captions dropped for classifier-free guidance, ``unnamed`` that of rigs without names.
     """
 
     tokens: int = 4000
     patch: int = 8
     poses: bool = False
-    untitled: float = 0.1
+    uncond: float = 0.1
     unnamed: float = 0.3
     max_frames: int = 64
 
@@ -297,8 +291,8 @@ def _groups(examples: Sequence[Example], config: BatchConfig, rng: random.Random
     groups = []
     for length, numbers in sorted(by_length.items()):
         rng.shuffle(numbers)
-        for start in range(0, len(numbers), 256):  # not all sorted at once: batches shall differ from epoch to epoch
-            # Roughly by size: sorted strictly, a batch would be all snakes or all spiders.
+        for start in range(0, len(numbers), 256):  # sorted in pieces, so that batches differ from epoch to epoch
+            # By roughly the size: exact sorting would make batches of a single kind.
             keys = {n: examples[n].code.n_joints * rng.uniform(1.0, 1.5) for n in numbers[start : start + 256]}
             pool = sorted(keys, key=keys.__getitem__)
             groups.extend(_filled(pool, examples, config, length // config.patch))
@@ -307,7 +301,7 @@ def _groups(examples: Sequence[Example], config: BatchConfig, rng: random.Random
 
 
 def _filled(pool: list[int], examples: Sequence[Example], config: BatchConfig, patches: int) -> list[list[int]]:
-    """``pool`` in groups of neighbours of at most ``config.tokens`` when padded; one at least."""
+    """``pool`` in groups of neighbours with at most ``config.tokens`` when padded, or of one example."""
     groups: list[list[int]] = [[]]
     for n in pool:
         widest = max(examples[m].code.n_joints for m in (*groups[-1], n)) + 1
@@ -325,7 +319,7 @@ def _batch(chosen: Sequence[Example], config: BatchConfig, rng: random.Random) -
         start = rng.randint(0, spare) if spare > 0 else 0
         features.append(example.features.cut(start, start + n))
         text, other = rng.sample(example.captions, 2)
-        texts.append("" if rng.random() < config.untitled else text)
+        texts.append("" if rng.random() < config.uncond else text)
         others.append(other)
     rig = collate_rigs([e.code for e in chosen])
     named = torch.as_tensor(np.array([rng.random() >= config.unnamed for _ in chosen]))

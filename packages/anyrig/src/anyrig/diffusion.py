@@ -14,21 +14,21 @@ from torch.nn import functional as F
 from anyrig.errors import SettingsError
 
 CORRELATION = 0.75
-"""How much a frame weighs in the one after it."""
-_REACH = 12  # frames; what lies further off weighs less than a thirtieth
+"""Correlation of the noise between neighbouring frames."""
+_REACH = 12  # frames; the weights beyond are below 1/30
 _DEVIATION = 0.5
-"""Of packed features from their mean over time: what is left to tell of a rig's motion once its pose is known."""
+"""Deviation of packed features from their mean over time."""
 Answer = Callable[[Tensor, float], Tensor]
-"""``answer(x, level)``: what a network keeps of the noisy ``x`` and what it adds, side by side in the last dimension
-(see :meth:`~anyrig.diffusion.Schedule.predict_x0`)."""
+"""``answer(x, level)``: the network's two outputs, kept and added, concatenated in the last dimension (see
+:meth:`Schedule.predict_x0`)."""
 
 
 def noise(shape: Sequence[int], generator: torch.Generator | None) -> Tensor:
     """Gaussian noise (..., T, N, C) of variance 1, correlated along T, independent otherwise.
 
-    Motion has nearly all of its power below a few hertz. White noise has it everywhere: to take it away a network has
-    to learn to smooth above all else, and what it leaves is jitter. This noise falls off with frequency as motion does,
-    only less so, which keeps coarse things those that are settled first.
+    Motion has nearly all of its power below a few hertz. With white noise a network would mostly learn to smooth, and
+    its residual errors would be jitter. This noise decays with frequency, less than motion does, so that coarse
+    structure is still determined first.
     """
     *before, n_frames, n, channels = shape
     white = torch.randn(*before, n_frames + 2 * _REACH, n, channels, generator=generator)
@@ -50,23 +50,23 @@ class Schedule:
     straight: bool
 
     def alpha(self, t: Tensor) -> Tensor:
-        """How much of the clean motion is in x."""
+        """Scale of the clean motion in x."""
         return 1.0 - t if self.straight else torch.cos(t * (math.pi / 2))
 
     def sigma(self, t: Tensor) -> Tensor:
-        """How much noise is in x."""
+        """Scale of the noise in x."""
         return t if self.straight else torch.sin(t * (math.pi / 2))
 
     def mix(self, clean: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """Motion (B, ...) at levels (B,)."""
+        """The noisy motion (B, ...) at levels (B,)."""
         shape = (-1, *[1] * (clean.ndim - 1))
         return self.alpha(t).view(shape) * clean + self.sigma(t).view(shape) * noise
 
     def predict_x0(self, kept: Tensor, added: Tensor, t: Tensor) -> Tensor:
-        """The estimate of the clean motion of what a network keeps of x and what it adds, (B, ...) at levels (B,).
+        """The estimate of the clean motion from a network's outputs ``kept`` and ``added``, (B, ...) at levels (B,).
 
-        If all of x is kept, the best linear guess from it, plus what is added for what that leaves open (Karras et al.,
-        NeurIPS 2022): a network need not learn to copy, and has as much to say at every level.
+        ``kept`` = x gives the best linear estimate from x; ``added`` is scaled by the deviation of its error (Karras et
+        al., NeurIPS 2022), so that the network need not learn to copy and its target has one scale at all levels.
         """
         shape = (-1, *[1] * (kept.ndim - 1))
         a, s = self.alpha(t), self.sigma(t)
@@ -74,12 +74,12 @@ class Schedule:
         return share.view(shape) * kept + (_DEVIATION * self.spread(t)).view(shape) * added
 
     def spread(self, t: Tensor) -> Tensor:
-        """How much of the motion ``x`` leaves open at levels ``t``: from 0, nothing, to 1, all."""
+        """The relative error of the best linear estimate from x at levels ``t``, from 0 to 1."""
         a, s = self.alpha(t), self.sigma(t)
         return s / (a**2 * _DEVIATION**2 + s**2).sqrt()
 
     def step(self, x: Tensor, clean: Tensor, t: float, s: float, eta: float, noise: Tensor) -> Tensor:
-        """From level ``t`` to the lower ``s``, given an estimate of the clean motion.
+        """One step from level ``t`` to the lower ``s``, given an estimate of the clean motion.
 
         With ``eta = 0`` this is DDIM (Song et al., ICLR 2021), for the straight schedule the same as Euler's step along
         the flow ``(x - clean) / t``; with ``eta = 1`` it is DDPM's ancestral step, ``noise`` being fresh.
@@ -97,7 +97,7 @@ COSINE = Schedule("cosine", straight=False)
 
 
 def schedule(name: str) -> Schedule:
-    """A schedule by name. Raises SettingsError for a name that there is not."""
+    """A schedule by name. Raises SettingsError for an unknown name."""
     for known in (FLOW, COSINE):
         if known.name == name:
             return known
@@ -106,9 +106,9 @@ def schedule(name: str) -> Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """``steps`` of a ``schedule`` (``"flow"`` or ``"cosine"``); ``guidance`` is the weight of the text (1: as learned).
+    """``steps`` of a ``schedule`` (``"flow"`` or ``"cosine"``); ``guidance`` is the weight of the text (1: none).
 
-    ``eta`` from 0 (each step follows from the last) to 1 (fresh noise in each, DDPM).
+    ``eta`` is from 0 (deterministic, DDIM) to 1 (fresh noise in each step, DDPM).
     """
 
     steps: int = 15
@@ -124,14 +124,14 @@ class Sampling:
 
 @dataclass(frozen=True, eq=False)
 class Guide:
-    """Motion that is given: ``known`` (..., T, N, 10) where ``mask`` (broadcast to it) is 1. In-betweening."""
+    """Fixed frames for in-betweening: ``known`` (..., T, N, 10) where ``mask`` (broadcast to it) is 1."""
 
     known: Tensor
     mask: Tensor
 
 
 def levels(steps: int) -> list[float]:
-    """Noise levels from 1 down to 0, ``steps + 1`` of them."""
+    """The ``steps + 1`` noise levels from 1 down to 0."""
     return [1.0 - k / steps for k in range(steps)] + [0.0]
 
 
@@ -142,10 +142,8 @@ def denoise(
     generator: torch.Generator | None = None,
     guide: Guide | None = None,
 ) -> Tensor:
-    """Motion out of ``start``, which is :func:`~anyrig.diffusion.noise`.
-
-    What ``guide`` gives takes the estimate's place in every step, and in the result.
-    """
+    """Motion from ``start``, which is :func:`noise`; ``guide`` replaces the estimate in every step and in the
+    result."""
     with torch.no_grad():
         return _loop(answer, start, schedule(sampling.schedule), sampling, generator, guide)
 
@@ -173,7 +171,7 @@ def _loop(
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Frames ``start`` up to, not including, ``stop`` under one text."""
+    """The frames from ``start`` up to, not including, ``stop``, with one text."""
 
     start: int
     stop: int
@@ -181,17 +179,15 @@ class Window:
 
     @property
     def n_frames(self) -> int:
-        """How many frames it has."""
         return self.stop - self.start
 
 
 def windows(prompts: Sequence[tuple[str, int]], longest: int, overlap: int, multiple: int = 1) -> list[Window]:
-    """Windows for prompts one after the other, each ``(text, frames)``, neighbours sharing ``overlap``
-    frames, or half of a short one.
+    """Windows for prompts ``(text, frames)`` in sequence; neighbours share ``overlap`` frames, or half of a short one.
 
-    None is longer than ``longest``; a prompt that needs more is given several. Every length is a multiple of
-    ``multiple``, so the last may reach a little beyond the frames asked for. Raises SettingsError for prompts without
-    frames, and for windows that would be all overlap.
+    A prompt that needs more than ``longest`` frames gets several windows. Lengths are multiples of ``multiple``, so the
+    last window may end beyond the requested frames. Raises SettingsError for prompts without frames, and for an overlap
+    above half of ``longest``.
     """
     if not prompts or any(n < 1 for _, n in prompts):
         raise SettingsError("every prompt needs at least one frame")
@@ -200,7 +196,7 @@ def windows(prompts: Sequence[tuple[str, int]], longest: int, overlap: int, mult
     found: list[Window] = []
     done = 0
     for text, n in prompts:
-        # The overlap belongs to the prompt before, of which half at least stays its own.
+        # The overlap is taken from the previous prompt, which keeps at least half of its frames.
         shared = min(overlap, found[-1].n_frames // 2 // multiple * multiple) if found else 0
         start = done - shared
         length = -(-(n + shared) // multiple) * multiple
@@ -214,7 +210,7 @@ def windows(prompts: Sequence[tuple[str, int]], longest: int, overlap: int, mult
 
 
 def shifted(parts: Sequence[Window], patch: int) -> list[Window]:
-    """The windows moved by half a patch, the last one a patch shorter, so that both ends of the motion are left out."""
+    """The windows moved by half a patch and the last one a patch shorter; both ends of the motion are left out."""
     moved = [Window(p.start + patch // 2, p.stop + patch // 2, p.text) for p in parts]
     moved[-1] = Window(moved[-1].start, moved[-1].stop - patch, moved[-1].text)
     return [w for w in moved if w.n_frames > 0]
@@ -227,11 +223,10 @@ def blend(
     dim: int = 0,
     patch: int = 1,
 ) -> Tensor:
-    """What is said of a whole motion: what ``estimate(piece, window)`` says of each window's piece of ``x`` along
-    ``dim``.
+    """The weighted mean of ``estimate(piece, window)`` over the windows' pieces of ``x`` along ``dim``.
 
-    Where windows of a tiling overlap, one fades into the other (Bar-Tal et al., MultiDiffusion, ICML 2023). Where there
-    are several tilings, each counts most in the middle of its patches.
+    Overlapping windows of a tiling cross-fade (Bar-Tal et al., MultiDiffusion, ICML 2023). Of several tilings each has
+    most weight in the middle of its patches.
     """
     total: Tensor | None = None
     weight = torch.zeros(x.shape[dim], dtype=x.dtype, device=x.device)

@@ -1,4 +1,4 @@
-"""Contact sheets: clips as rows of stick figures in perspective over a ground grid, to be looked at by a person."""
+"""Contact sheets: clips as rows of stick figures in perspective over a ground grid."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MIDDLE: Colour = (40, 40, 46)
 _LEFT: Colour = (24, 96, 190)
 _RIGHT: Colour = (204, 80, 34)
 _TEXT: Colour = (30, 30, 30)
-_SAMPLES = 2  # drawn this much larger, then scaled down: Pillow's lines have no smooth edges of their own
+_SAMPLES = 2  # supersampling, since Pillow draws lines without antialiasing
 _CAPTION = 18
 
 
@@ -40,12 +40,12 @@ def contact_sheet(
     azimuth: float = -60.0,
     elevation: float | None = None,
 ) -> None:
-    """Writes a PNG with one row a clip: ``frames`` poses spread over it, its name and short caption above.
+    """Writes a PNG with one row per clip: ``frames`` evenly spaced poses below its name and short caption.
 
-    Each cell is ``cell`` pixels square. The camera stands ``azimuth`` degrees round from where a creature looks (+z) to
-    its left (+x), ``elevation`` degrees up (None: higher the flatter it is), and goes along with it; the grid stays on
-    the ground, so that lines that pass show speed. Blue is what rests on the left, orange on the right; the grey shape
-    is the shadow. Raises SettingsError where there is nothing to draw, FileError where the file cannot be written.
+    Each cell is ``cell`` pixels square. The camera is ``azimuth`` degrees from the creature's front (+z) towards its
+    left (+x), ``elevation`` degrees up (None: higher for flat creatures), and follows it; the grid is fixed to the
+    ground, so that it shows speed. Joints on the left are blue, on the right orange; shadows are grey. Raises
+    SettingsError without clips, FileError where the file cannot be written.
     """
     if not clips or frames < 1 or cell < 16:
         raise SettingsError("a contact sheet needs a clip at least, a frame a row and cells of 16 pixels")
@@ -67,7 +67,7 @@ def contact_sheet(
 
 @dataclass(frozen=True)
 class _Camera:
-    """Looks along -z of its own frame at ``target``, from ``distance`` metres away; ``zoom`` pixels at unit depth."""
+    """Looks along -z of its own frame at ``target`` from ``distance`` metres, with ``zoom`` pixels at unit depth."""
 
     turn: Array
     target: Array
@@ -93,10 +93,10 @@ def _draw_row(
     elevation: float | None,
 ) -> None:
     shown = np.round(np.linspace(0, clip.n_frames - 1, frames)).astype(int)
-    places = clip.world()[0]
+    positions = clip.world()[0]
     ground = np.array([1.0, 0.0, 1.0])
-    follow = places.mean(axis=1) * ground
-    around = places - follow[:, None]
+    follow = positions.mean(axis=1) * ground
+    around = positions - follow[:, None]
     low, high = around[shown].min(axis=(0, 1)), around[shown].max(axis=(0, 1))
     middle, radius = (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-6)
     if elevation is None:
@@ -111,15 +111,15 @@ def _draw_row(
         camera = _Camera(turn, follow[f] + middle, 4.0 * radius, zoom, centre)
         with_box = _Clipped(pen, (corner[0] + c * cell, corner[1], corner[0] + (c + 1) * cell, corner[1] + cell))
         _draw_grid(with_box, camera, follow[f] + middle * ground, radius)
-        _draw_bones(with_box, camera, places[f] * ground, parents, [_SHADOW] * len(parents), 0.02)
-        _draw_bones(with_box, camera, places[f], parents, colours, 0.016)
+        _draw_bones(with_box, camera, positions[f] * ground, parents, [_SHADOW] * len(parents), 0.02)
+        _draw_bones(with_box, camera, positions[f], parents, colours, 0.016)
     for c in range(1, frames):
         x = corner[0] + c * cell
         pen.line([(x, corner[1]), (x, corner[1] + cell)], fill=(235, 235, 235), width=_SAMPLES)
 
 
 def _fit(camera: _Camera, points: Array, cell: int) -> tuple[float, tuple[float, float]]:
-    """The zoom with which ``points`` and their shadows fill a cell, and where the camera's centre then is in it."""
+    """The zoom with which ``points`` fill a cell, and the camera's centre in the cell."""
     pixels = camera.project(points).reshape(-1, 2)
     low, high = pixels.min(axis=0), pixels.max(axis=0)
     zoom = 0.84 * cell / max(float((high - low).max()), 1e-9)
@@ -176,29 +176,29 @@ def _draw_grid(pen: _Clipped, camera: _Camera, middle: Array, radius: float) -> 
             ends[:, axis] = (base[axis] + k) * spacing
             ends[:, across] = (base[across] + np.array([-reach, reach])) * spacing
             a, b = camera.project(ends)
-            # Every fifth line is darker, so that the eye can follow it from frame to frame.
+            # Every fifth line is darker, so that it can be followed from frame to frame.
             pen.line(a, b, _AXIS if (base[axis] + k) % 5 == 0 else _GRID, _SAMPLES * 0.75)
 
 
 def _draw_bones(
-    pen: _Clipped, camera: _Camera, places: Array, parents: Sequence[int], colours: Sequence[Colour], width: float
+    pen: _Clipped, camera: _Camera, positions: Array, parents: Sequence[int], colours: Sequence[Colour], width: float
 ) -> None:
-    pixels = camera.project(places)
-    near = (places - camera.target) @ camera.turn[2]
-    # A root with one child that stands away from it is a handle, not a part of the body.
+    pixels = camera.project(positions)
+    near = (positions - camera.target) @ camera.turn[2]
+    # The bone from a root to a single child is drawn as a handle, not as a part of the body.
     handles = {j for j, p in enumerate(parents) if p < 0 and sum(q == j for q in parents) == 1}
     order = sorted(range(len(parents)), key=lambda j: near[j])
     for j in order:
-        if parents[j] in handles and np.linalg.norm(places[j] - places[parents[j]]) > 1e-9:
+        if parents[j] in handles and np.linalg.norm(positions[j] - positions[parents[j]]) > 1e-9:
             pen.line(pixels[parents[j]], pixels[j], _AXIS, 0.2 * width * pen.size)
             continue
-        if parents[j] >= 0 and np.linalg.norm(places[j] - places[parents[j]]) > 1e-9:
+        if parents[j] >= 0 and np.linalg.norm(positions[j] - positions[parents[j]]) > 1e-9:
             pen.line(pixels[parents[j]], pixels[j], colours[j], width * pen.size)
         pen.dot(pixels[j], colours[j], 0.6 * width * pen.size)
 
 
 def _colours(clip: Clip) -> list[Colour]:
-    """By the side of the rest pose that a joint is on."""
+    """A colour per joint, by its side in the rest pose."""
     across = clip.skeleton.rest_positions()[:, 0]
     slack = 0.01 * max(float(np.ptp(across)), 1e-9)
     return [_LEFT if x > slack else _RIGHT if x < -slack else _MIDDLE for x in across]

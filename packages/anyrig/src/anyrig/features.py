@@ -1,24 +1,23 @@
-"""Motion and rigs as numbers that mean the same for every skeleton, and back to clips.
+"""Features of clips, rigs and words that have one meaning for every skeleton.
 
-Clips become features and back: per joint and frame, in units of the rig's own size, exactly invertible.
-
-With ``W_j(t)`` a joint's world rotation, ``R_j`` the one at rest, ``H(t)`` the heading (a turn about the vertical):
+A clip's features, per joint and frame and in units of the rig's own size, are exactly invertible. With ``W_j(t)`` a
+joint's world rotation, ``R_j`` the one at rest, ``H(t)`` the heading (a turn about the vertical):
 
 | feature | of | definition |
 |---|---|---|
-| rotation (6) | joint | ``H^-1 W_j R_j^-1`` as 6D less the identity: the turn away from rest, seen from the heading |
+| rotation (6) | joint | ``H^-1 W_j R_j^-1`` as 6D less the identity: the turn away from rest in the heading's frame |
 | position (3) | joint | ``H^-1 (p_j - p_root) / size``, less the same at rest |
-| contact (1) | joint | 1 where it stands on the ground |
+| contact (1) | joint | 1 where it is on the ground and does not move |
 | height | path | of the main root over the ground, / size |
 | speed (2) | path | of the main root to the left and forward, in the heading's frame, sizes a second |
 | turning | path | of the heading, radians a second |
 
-Turns away from rest do not depend on the joints' own axes, and those of the whole body do not add up along a chain. No
-mean or deviation of any skeleton's clips is needed. Joints that move against their parents are kept in ``stretch``.
+Turns away from rest do not depend on the joints' own axes, and turns of the whole body do not add up along a chain. No
+mean or deviation of a skeleton's clips is needed. Translations of joints against their parents are in ``stretch``.
 
-Words become numbers without a vocabulary file: every word is its own bucket and those of its three-letter pieces, so a
-word that was never seen shares pieces with words that were ("prowling", "prowls"), as in fastText (Bojanowski et al.,
-TACL 2017). Buckets are CRC-32 values, the same on every machine.
+Words need no vocabulary: each has a bucket of its own and those of its three-letter pieces, so that a new word shares
+pieces with known ones ("prowling", "prowls"), as in fastText (Bojanowski et al., TACL 2017). Buckets are CRC-32 values,
+the same on every machine.
 """
 
 from __future__ import annotations
@@ -38,48 +37,49 @@ from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
 
 N_BUCKETS = 4096
-"""Buckets, of which 0 stands for nothing."""
+"""Number of buckets; 0 is padding."""
 MAX_IDS = 12
-"""Buckets of one word of a text, or of one joint name."""
+"""Buckets per word of a text, or per joint name."""
 MAX_WORDS = 64
-"""Words of a text that are read."""
+"""Words of a text that are used."""
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 _SIDES = {"l": "left", "r": "right", "lft": "left", "rgt": "right"}
 Ints = NDArray[np.int64]
 
 MAX_DEPTH = 24
-"""Levels of a root path that a code tells apart, from the joint upward."""
+"""Levels of a root path in a code, from the joint upward."""
 MAX_DISTANCE = 12
-"""Bones between two joints beyond which they are as far as any."""
+"""Upper limit for the number of bones between two joints."""
 MAX_CHILDREN = 7
-"""Children of one joint that a path tells apart; the last number stands for all further ones."""
+"""Children of a joint that a path distinguishes; the last number stands for all further ones."""
 ROTATION, POSITION, CONTACT = slice(0, 6), slice(6, 9), 9
-"""Where the features of a joint stand in its last axis."""
+"""Indices of a joint's features."""
 N_JOINT, N_PATH = 10, 4
-"""Features of a joint, and of the path."""
+"""Numbers of features of a joint, and of the path."""
 HEIGHT, LEFT, FORWARD, TURNING = range(4)
-"""Where the features of the path stand."""
+"""Indices of the path's features."""
 
-_IDENTITY = np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+IDENTITY_6D = np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+"""The identity as :func:`anyrig.rotations.to_6d` gives it."""
 _LOW, _SLOW, _BURIED = 0.035, 0.35, 0.04  # sizes, sizes a second, sizes
-_UPRIGHT = 0.15  # of a unit quaternion's square: less of it about the vertical says nothing of the heading
+_UPRIGHT = 0.15  # least squared part of a unit quaternion about the vertical that determines a heading
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words of a sentence or a joint name: ``"LeftUpLeg.001"`` gives left, up, leg, 1."""
+    """The lower-case words of a sentence or a joint name: ``"LeftUpLeg.001"`` gives left, up, leg, 1."""
     found = [w.lower() for w in _WORD.findall(text)]
     return [_SIDES.get(w, w.lstrip("0") or "0" if w.isdigit() else w) for w in found]
 
 
 def text_ids(text: str) -> NDArray[np.int64]:
-    """(W, MAX_IDS) buckets of the first MAX_WORDS words of a text, 0 where there are no more; W may be 0."""
+    """Buckets (W, MAX_IDS) of the first MAX_WORDS words of a text, padded with 0; W may be 0."""
     rows = [_word_ids(word)[:MAX_IDS] for word in words(text)[:MAX_WORDS]]
     return np.array([[*row, *[0] * (MAX_IDS - len(row))] for row in rows], dtype=np.int64).reshape(-1, MAX_IDS)
 
 
 def name_ids(name: str) -> NDArray[np.int64]:
-    """(MAX_IDS,) buckets of a joint name: its words first, then their pieces, as many as fit."""
+    """Buckets (MAX_IDS,) of a joint name: its words, then as many of their pieces as fit."""
     rows = [_word_ids(word) for word in words(name)]
     ids = [row[0] for row in rows] + [piece for row in rows for piece in row[1:]]
     return np.array([*ids[:MAX_IDS], *[0] * (MAX_IDS - len(ids))], dtype=np.int64)
@@ -115,13 +115,12 @@ class RigCode:
 
     @property
     def n_joints(self) -> int:
-        """J."""
         return len(self.parents)
 
     def ancestors(self) -> Array:
-        """(J, J) with 1 where the column's joint is on the row's root path, itself included, but no main root.
+        """(J, J) with 1 where the column's joint is on the row's root path (itself included) and not the main root.
 
-        Positions relative to the main root are ``ancestors @ turned``, with ``turned`` the bones as they lie in a pose.
+        Positions relative to the main root are ``ancestors @ turned``, with ``turned`` the bones of a pose.
         """
         matrix = np.zeros((self.n_joints, self.n_joints))
         for j, parent in enumerate(self.parents):
@@ -133,9 +132,9 @@ class RigCode:
 
 
 def size_of(skeleton: Skeleton) -> float:
-    """The longest way along bones from the main root to any of its joints, in metres; 1 where there is none.
+    """The longest path along bones from the main root to any of its joints, in metres; 1 where there is none.
 
-    Unlike a bounding box it does not change with the rest pose.
+    Unlike a bounding box it does not depend on the rest pose.
     """
     below = np.linalg.norm(skeleton.offsets, axis=-1)
     reach = np.full(skeleton.n_joints, -np.inf)
@@ -147,17 +146,12 @@ def size_of(skeleton: Skeleton) -> float:
     return longest if longest > 1e-9 else 1.0
 
 
-def rig_code(skeleton: Skeleton, rng: np.random.Generator | None = None) -> RigCode:
-    """The code of ``skeleton``; ``rng`` numbers children in random order, to learn that it does not matter."""
+def rig_code(skeleton: Skeleton) -> RigCode:
+    """The code of ``skeleton``."""
     size = size_of(skeleton)
     positions = skeleton.rest_positions()
     rest = (positions - positions[skeleton.main_root]) / size
-    above = rot.identity(skeleton.n_joints)
-    turned = skeleton.rest_world()
-    for j, parent in enumerate(skeleton.parents):
-        if parent >= 0:
-            above[j] = turned[parent]
-    bones = rot.rotate(above, skeleton.offsets) / size
+    bones = rot.rotate(skeleton.of_parents(skeleton.rest_world(), rot.IDENTITY), skeleton.offsets) / size
     roots = list(skeleton.roots)
     bones[roots] = rest[roots]
     return RigCode(
@@ -167,16 +161,16 @@ def rig_code(skeleton: Skeleton, rng: np.random.Generator | None = None) -> RigC
         rest=rest,
         bones=bones,
         floor=float(-rest[:, 1].min()),
-        paths=_paths(skeleton, child_order(skeleton, positions, rng)),
+        paths=_paths(skeleton, child_order(skeleton, positions)),
         distances=_distances(skeleton),
         names=np.stack([name_ids(name) for name in skeleton.names]),
     )
 
 
-def child_order(skeleton: Skeleton, positions: Array, rng: np.random.Generator | None = None) -> dict[int, list[int]]:
-    """The children of each joint (-1: of the world) from the front to the rear, left before right, high before low.
+def child_order(skeleton: Skeleton, positions: Array) -> dict[int, list[int]]:
+    """The children of each joint (-1: of the world) from front to rear, left before right, high before low.
 
-    Where a child lies is told by the middle of all that hangs on it, so that a short girdle does not decide.
+    A child's position is the mean of the positions of its subtree, so that a short girdle does not decide.
     """
     sums, counts = positions.copy(), np.ones(skeleton.n_joints)
     for j in reversed(range(skeleton.n_joints)):
@@ -185,15 +179,12 @@ def child_order(skeleton: Skeleton, positions: Array, rng: np.random.Generator |
             sums[parent] += sums[j]
             counts[parent] += counts[j]
     middles = sums / counts[:, None]
-    step = 0.05 * max(float(np.ptp(positions, axis=0).max()), 1e-9)  # mirror images differ by rounding only
+    step = 0.05 * max(float(np.ptp(positions, axis=0).max()), 1e-9)  # makes mirror images equal in spite of rounding
     keys = np.round(middles / step)
     order: dict[int, list[int]] = {-1: list(skeleton.roots)}
     order |= {j: list(children) for j, children in enumerate(skeleton.children)}
     for children in order.values():
-        if rng is None:
-            children.sort(key=lambda j: (-keys[j, 2], -keys[j, 0], -keys[j, 1], j))
-        else:
-            rng.shuffle(children)
+        children.sort(key=lambda j: (-keys[j, 2], -keys[j, 0], -keys[j, 1], j))
     return order
 
 
@@ -208,7 +199,7 @@ def _paths(skeleton: Skeleton, order: dict[int, list[int]]) -> Ints:
 
 
 def _distances(skeleton: Skeleton) -> Ints:
-    """Between joints of different trees as far as can be."""
+    """Joints of different trees have MAX_DISTANCE."""
     n = skeleton.n_joints
     distances = np.full((n, n), MAX_DISTANCE, dtype=np.int64)
     for j, parent in enumerate(skeleton.parents):
@@ -219,7 +210,7 @@ def _distances(skeleton: Skeleton) -> Ints:
 
 
 def log_size(size: float) -> float:
-    """A creature's size for a model: large ones move slowly. Within -3 to 3 for anything from a beetle to a whale."""
+    """The clamped logarithm of a rig's size, for the model: larger creatures move more slowly."""
     return math.log(min(max(size, 0.03), 30.0))
 
 
@@ -238,11 +229,10 @@ class Features:
 
     @property
     def n_frames(self) -> int:
-        """T."""
         return len(self.joints)
 
     def cut(self, start: int, stop: int) -> Features:
-        """Frames ``start`` up to, not including, ``stop``, starting at the origin of the world."""
+        """Frames ``start`` up to, not including, ``stop``, moved to the origin."""
         return replace(
             self, joints=self.joints[start:stop], path=self.path[start:stop], stretch=self.stretch[start:stop],
             origin=np.zeros(3),
@@ -250,7 +240,7 @@ class Features:
 
 
 def encode(clip: Clip) -> Features:
-    """The features of ``clip`` at its own frame rate; :func:`decode` gives it back to float precision."""
+    """The features of ``clip`` at its own frame rate; :func:`decode` inverts it to float precision."""
     s, main = clip.skeleton, clip.skeleton.main_root
     size, rest = size_of(s), s.rest_positions()
     positions, rotations = clip.world()
@@ -260,7 +250,7 @@ def encode(clip: Clip) -> Features:
     around = rot.rotate(undo[:, None], positions - positions[:, main, None]) / size
     joints = np.concatenate(
         [
-            rot.to_6d(rot.multiply(undo[:, None], turns)) - _IDENTITY,
+            rot.to_6d(rot.multiply(undo[:, None], turns)) - IDENTITY_6D,
             around - (rest - rest[main]) / size,
             contacts(positions, clip.fps, size)[..., None],
         ],
@@ -279,7 +269,7 @@ def encode(clip: Clip) -> Features:
 
 
 def decode(features: Features, skeleton: Skeleton) -> Clip:
-    """The clip of ``skeleton`` that has these features. Positions and contacts are not used: rotations give the pose.
+    """The clip of ``skeleton`` with these features, of which positions and contacts are not used.
 
     Raises ClipError where the features are of another number of joints.
     """
@@ -294,7 +284,7 @@ def decode(features: Features, skeleton: Skeleton) -> Clip:
     steps[1:] = rot.rotate(turn[:-1], steps[1:])
     place = np.cumsum(steps, axis=0) + np.array([features.origin[0], 0.0, features.origin[1]])
     place[:, 1] = path[:, HEIGHT] * size
-    turns = rot.multiply(turn[:, None], rot.from_6d(features.joints[..., ROTATION] + _IDENTITY))
+    turns = rot.multiply(turn[:, None], rot.from_6d(features.joints[..., ROTATION] + IDENTITY_6D))
     rotations = rot.multiply(turns, skeleton.rest_world())
     local_r, _ = skeleton.local(np.zeros((*rotations.shape[:2], 3)), rotations)
     translations = skeleton.offsets + features.stretch * size
@@ -308,8 +298,8 @@ def decode(features: Features, skeleton: Skeleton) -> Clip:
 def headings(turns: Array) -> Array:
     """The heading (T,) in radians, without jumps, of turns away from rest (T, 4).
 
-    It is the turn's twist about the vertical; where the body is upside down there is none to speak of, and the heading
-    goes over from the last frame that had one to the next.
+    The heading is the turn's twist about the vertical. In frames in which that is undefined, as in bodies upside down,
+    it is interpolated.
     """
     upright = turns[:, 0] ** 2 + turns[:, 2] ** 2
     known = np.flatnonzero(upright > _UPRIGHT)
@@ -320,7 +310,7 @@ def headings(turns: Array) -> Array:
 
 
 def contacts(positions: Array, fps: float, size: float) -> Array:
-    """(T, J) with 1 where a joint is low over the ground at y = 0 and slow, in frames in which no joint is below it."""
+    """(T, J) with 1 where a joint is near the ground y = 0 and slow, in frames in which no joint is far below it."""
     low = positions[..., 1] < _LOW * size
     if len(positions) > 1:
         speed = np.linalg.norm(np.gradient(positions, axis=0), axis=-1) * fps / size
@@ -329,7 +319,8 @@ def contacts(positions: Array, fps: float, size: float) -> Array:
 
 
 def _stretch(clip: Clip, around: Array, size: float) -> Array:
-    """How far joints are from where their parents carry them, and roots from where the main root does."""
+    """The displacements of joints from their offsets, and of roots from their rest position relative to the main
+    root."""
     s = clip.skeleton
     stretch = (clip.translations - s.offsets) / size
     rest = s.rest_positions()

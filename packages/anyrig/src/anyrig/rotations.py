@@ -82,13 +82,13 @@ def slerp(a: ArrayLike, b: ArrayLike, t: ArrayLike) -> Array:
     """From ``a`` (t = 0) to ``b`` (t = 1) at constant speed along the shorter arc; ``t`` has the leading axes only.
 
     Shoemake, Animating rotation with quaternion curves, SIGGRAPH 1985. At exactly opposite rotations (180 degrees
-    apart) both arcs are as short, and one of them is taken.
+    apart) both arcs have one length, and either is taken.
     """
     a, b = _array(a, 4), _array(b, 4)
     t = np.asarray(t, dtype=np.float64)[..., None]
     b = np.where(np.sum(a * b, axis=-1, keepdims=True) < 0, -b, b)
     omega = 2.0 * np.arctan2(np.linalg.norm(a - b, axis=-1), np.linalg.norm(a + b, axis=-1))[..., None]
-    close = omega < 1e-6  # there the chord is the arc to float precision, and the sine is no divisor
+    close = omega < 1e-6  # there the chord equals the arc to float precision, and the sine is too small to divide by
     sine = np.where(close, 1.0, np.sin(omega))
     from_a = np.where(close, 1.0 - t, np.sin((1.0 - t) * omega) / sine)
     from_b = np.where(close, t, np.sin(t * omega) / sine)
@@ -137,7 +137,7 @@ def from_matrix(m: ArrayLike) -> Array:
 
 
 def to_6d(q: ArrayLike) -> Array:
-    """The first two columns of the rotation matrix, one after the other, (..., 6): no jumps anywhere.
+    """The first two columns of the rotation matrix, concatenated, (..., 6): continuous everywhere.
 
     Zhou et al., On the continuity of rotation representations in neural networks, CVPR 2019.
     """
@@ -146,11 +146,11 @@ def to_6d(q: ArrayLike) -> Array:
 
 
 def from_6d(v: ArrayLike) -> Array:
-    """The rotation nearest in the sense of Gram-Schmidt to any six numbers (..., 6), degenerate ones included."""
+    """The Gram-Schmidt rotation of any six numbers (..., 6), degenerate ones included."""
     v = _array(v, 6)
     first = _unit(v[..., :3], np.array([1.0, 0.0, 0.0]))
     second = v[..., 3:] - np.sum(first * v[..., 3:], axis=-1, keepdims=True) * first
-    # Once more: where the two were nearly parallel the first pass leaves a visible rest.
+    # Twice: where the two are nearly parallel, one pass is not exact.
     second = _unit(second, _perpendicular(first))
     second = _unit(second - np.sum(first * second, axis=-1, keepdims=True) * first, _perpendicular(first))
     return from_matrix(np.stack([first, second, np.cross(first, second)], axis=-1))
@@ -173,15 +173,6 @@ def from_rotvec(v: ArrayLike) -> Array:
     v = _array(v, 3)
     theta = np.linalg.norm(v, axis=-1, keepdims=True)
     return np.concatenate([np.cos(theta / 2), v * np.sinc(theta / (2 * np.pi)) / 2], axis=-1)
-
-
-def to_rotvec(q: ArrayLike) -> Array:
-    """Axis times angle (..., 3), with the angle in [0, pi]. The inverse of :func:`from_rotvec`."""
-    q = _array(q, 4)
-    q = np.where(q[..., :1] < 0, -q, q)
-    sine = np.linalg.norm(q[..., 1:], axis=-1, keepdims=True)
-    theta = 2.0 * np.arctan2(sine, q[..., :1])
-    return np.asarray(q[..., 1:] * np.where(sine > _TINY, theta / np.where(sine > _TINY, sine, 1.0), 2.0))
 
 
 def about(axis: str, radians: ArrayLike) -> Array:
@@ -212,7 +203,7 @@ def between(u: ArrayLike, v: ArrayLike) -> Array:
 
 
 def _between_near(u: Array, v: Array) -> Array:
-    """``between`` for unit vectors at most a right angle apart, by their half-way vector."""
+    """:func:`between` for unit vectors at most a right angle apart, by their half-way vector."""
     middle = u + v
     middle = middle / np.linalg.norm(middle, axis=-1, keepdims=True)
     return np.concatenate([np.sum(u * middle, axis=-1, keepdims=True), np.cross(u, middle)], axis=-1)
@@ -227,8 +218,8 @@ def _axis(letter: str) -> int:
 def from_euler(angles: ArrayLike, order: str) -> Array:
     """Rotations from angles (..., n) about the ``n`` axes of ``order``, each in the frame the ones before it left.
 
-    So ``order="ZXY"`` means ``Z * X * Y``, as the channels of a BVH file do. Any letters in any number, repeats and
-    none included.
+    So ``order="ZXY"`` means ``Z * X * Y``, as in the channels of a BVH file. ``order`` may have any number of axes,
+    repeated ones included.
     """
     angles = _array(angles, len(order))
     q = identity(*angles.shape[:-1])
@@ -238,10 +229,10 @@ def from_euler(angles: ArrayLike, order: str) -> Array:
 
 
 def to_euler(q: ArrayLike, order: str) -> Array:
-    """Angles (..., 3) about the three axes of ``order`` (see :func:`from_euler`); no two neighbours may be the same.
+    """Angles (..., 3) about the three axes of ``order`` (see :func:`from_euler`), of which no two neighbours are equal.
 
-    The middle angle is in [-pi/2, pi/2], or in [0, pi] for an order like ``"ZXZ"``. At gimbal lock the angles that come
-    out are one of many triples, and still give the rotation to float precision.
+    The middle angle is in [-pi/2, pi/2], or in [0, pi] for an order such as ``"ZXZ"``. At gimbal lock the result is one
+    of many triples that give the rotation to float precision.
     """
     axes = [_axis(letter) for letter in order]
     if len(axes) != 3 or axes[0] == axes[1] or axes[1] == axes[2]:

@@ -1,4 +1,4 @@
-"""Skeletons and clips: the two values that everything else reads and makes.
+"""Skeletons and clips, the two basic values.
 
 Metres, y up, right-handed; quaternions are ``(w, x, y, z)``; arrays are float64 and read-only. "Local" is relative to
 the parent joint, or to the world where there is none.
@@ -18,19 +18,19 @@ from anyrig.errors import ClipError, SkeletonError
 from anyrig.rotations import Array
 
 FREE = -2
-"""The carrier of a joint that carries nothing of the mesh."""
+"""The carrier of a joint that carries no part of the mesh."""
 
 
 @dataclass(frozen=True, eq=False)
 class Skeleton:
     """A forest of J joints with a rest pose.
 
-    ``names`` are as their file has them and need not be unique. ``parents`` holds each joint's parent, -1 for a root;
-    every parent stands before its children. ``offsets`` (J, 3) and ``rest`` (J, 4) are the local rest translations and
-    rotations; ``rest`` may be one rotation for all. ``carriers`` is empty, or has for each joint the one that it moves
-    along with, in a rig whose tree does not say so (feet that hang on the world and follow a leg by inverse
-    kinematics): its parent, another joint, -1 for none, or FREE for a helper that carries nothing; see
-    :mod:`anyrig.carriers`. Raises SkeletonError for anything that makes no skeleton.
+    ``names`` are as in their file and need not be unique. ``parents`` holds each joint's parent, -1 for a root; every
+    parent precedes its children. ``offsets`` (J, 3) and ``rest`` (J, 4) are the local rest translations and rotations;
+    ``rest`` may be one rotation for all. ``carriers`` is empty, or has for each joint the one that it moves with where
+    that is not its parent (a foot that hangs on the world and follows a leg by inverse kinematics): its parent, another
+    joint, -1 for none, or FREE for a helper that carries nothing; see :mod:`anyrig.conform`. Raises SkeletonError for
+    invalid fields.
     """
 
     names: tuple[str, ...]
@@ -49,7 +49,7 @@ class Skeleton:
         self.validate()
 
     def validate(self) -> None:
-        """Raises SkeletonError where the fields make no skeleton; done for every one that is made."""
+        """Raises SkeletonError for invalid fields; called for every new skeleton."""
         n = len(self.names)
         if n == 0:
             raise SkeletonError("a skeleton needs at least one joint")
@@ -57,19 +57,18 @@ class Skeleton:
             raise SkeletonError(f"{n} joint names but {len(self.parents)} parents")
         for j, parent in enumerate(self.parents):
             if not -1 <= parent < j:
-                raise SkeletonError(f"joint {j} ({self.names[j]!r}) has parent {parent}: a parent stands before it")
+                raise SkeletonError(f"joint {j} ({self.names[j]!r}) has parent {parent}: a parent precedes it")
         if self.carriers and (len(self.carriers) != n or not all(FREE <= c < n for c in self.carriers)):
-            raise SkeletonError(f"{len(self.carriers)} carriers for {n} joints, or one that is no joint")
+            raise SkeletonError(f"{len(self.carriers)} carriers for {n} joints, or one out of range")
         for kind, array, size in (("offsets", self.offsets, 3), ("rest", self.rest, 4)):
             if array.shape != (n, size):
                 raise SkeletonError(f"{kind} of {n} joints are ({n}, {size}), not {array.shape}")
             bad = ~np.isfinite(array).all(axis=-1)
             if bad.any():
-                raise SkeletonError(f"joint {self.names[int(bad.argmax())]!r} has a {kind} value that is no number")
+                raise SkeletonError(f"joint {self.names[int(bad.argmax())]!r} has a {kind} value that is not finite")
 
     @property
     def n_joints(self) -> int:
-        """J."""
         return len(self.names)
 
     @cached_property
@@ -79,7 +78,7 @@ class Skeleton:
 
     @cached_property
     def main_root(self) -> int:
-        """The root with the most joints below it, the first of equals: the one whose travel is the creature's."""
+        """The root with the most joints below it, the first of several; its travel is the creature's."""
         sizes = [1] * self.n_joints
         for j in reversed(range(self.n_joints)):
             if self.parents[j] >= 0:
@@ -97,7 +96,7 @@ class Skeleton:
 
     @cached_property
     def depths(self) -> tuple[int, ...]:
-        """How many joints stand above each joint."""
+        """The number of joints above each joint."""
         depths: list[int] = []
         for parent in self.parents:
             depths.append(depths[parent] + 1 if parent >= 0 else 0)
@@ -105,7 +104,7 @@ class Skeleton:
 
     @cached_property
     def levels(self) -> tuple[tuple[int, ...], ...]:
-        """The joints of each depth: what can be computed at once when going down the tree."""
+        """The joints of each depth, which can be computed together on the way down the tree."""
         return tuple(tuple(j for j, d in enumerate(self.depths) if d == depth) for depth in range(max(self.depths) + 1))
 
     def path(self, j: int) -> tuple[int, ...]:
@@ -134,11 +133,21 @@ class Skeleton:
         """World rotations in the rest pose, (J, 4)."""
         return self._at_rest[1].copy()
 
-    def world(self, rotations: ArrayLike, translations: ArrayLike) -> tuple[Array, Array]:
-        """Forward kinematics: local rotations (..., J, 4) and translations (..., J, 3), the world's out.
+    def rest_clip(self) -> Clip:
+        """The rest pose as a clip of one frame."""
+        return Clip(self, self.rest[None], self.offsets, 1.0)
 
-        ``W_j = W_parent * r_j`` and ``p_j = p_parent + W_parent(t_j)``. Returns (positions, rotations), the latter unit
-        at any depth.
+    def of_parents(self, values: Array, of_roots: ArrayLike) -> Array:
+        """For each joint its parent's row of ``values`` (J, ...); ``of_roots`` for roots."""
+        parents = np.array(self.parents)
+        has_parent = (parents >= 0).reshape(-1, *[1] * (values.ndim - 1))
+        return np.where(has_parent, values[np.maximum(parents, 0)], of_roots)
+
+    def world(self, rotations: ArrayLike, translations: ArrayLike) -> tuple[Array, Array]:
+        """Forward kinematics from local rotations (..., J, 4) and translations (..., J, 3).
+
+        ``W_j = W_parent * r_j`` and ``p_j = p_parent + W_parent(t_j)``. Returns the world's (positions,
+        rotations), the latter of unit length at any depth.
         """
         local_r, local_t = np.asarray(rotations, dtype=np.float64), np.asarray(translations, dtype=np.float64)
         leading = np.broadcast_shapes(local_r.shape[:-2], local_t.shape[:-2])
@@ -152,12 +161,12 @@ class Skeleton:
         return world_t, world_r
 
     def local(self, positions: ArrayLike, rotations: ArrayLike) -> tuple[Array, Array]:
-        """The inverse of :meth:`world`: world positions (..., J, 3) and rotations (..., J, 4), the local ones out.
+        """The inverse of :meth:`world`, from world positions (..., J, 3) and rotations (..., J, 4).
 
-        Returns (rotations, translations), in the order in which a :class:`Clip` has them.
+        Returns local (rotations, translations), in the order of a :class:`Clip`.
         """
         world_t = np.array(positions, dtype=np.float64)
-        world_r = rot.normalize(np.asarray(rotations, dtype=np.float64))  # an inverse of what is not unit grows
+        world_r = rot.normalize(np.asarray(rotations, dtype=np.float64))  # else the inverse is not the conjugate
         local_t, local_r = world_t.copy(), world_r.copy()
         j = [i for i, p in enumerate(self.parents) if p >= 0]
         parent = [self.parents[i] for i in j]
@@ -172,8 +181,8 @@ class Clip:
     """T frames of motion of one skeleton.
 
     ``rotations`` (T, J, 4) and ``translations`` (T, J, 3) are local and replace the rest pose's; a joint that only
-    turns has its offset in every frame, so ``translations`` may be ``skeleton.offsets``. ``captions`` go from short to
-    long. Raises ClipError for arrays that do not fit.
+    turns has its offset in every frame, so ``translations`` may be ``skeleton.offsets``. ``captions`` are ordered from
+    short to long. Raises ClipError for invalid fields.
     """
 
     skeleton: Skeleton
@@ -198,7 +207,7 @@ class Clip:
             bad = np.argwhere(~np.isfinite(array).all(axis=-1))
             if len(bad):
                 frame, joint = (int(i) for i in bad[0])
-                raise ClipError(f"joint {self.skeleton.names[joint]!r}: the {kind} in frame {frame} is no number")
+                raise ClipError(f"joint {self.skeleton.names[joint]!r}: the {kind} in frame {frame} is not finite")
         object.__setattr__(self, "rotations", _frozen(_units(rotations)))
         object.__setattr__(self, "translations", _frozen(translations))
         object.__setattr__(self, "fps", float(self.fps))
@@ -206,7 +215,6 @@ class Clip:
 
     @property
     def n_frames(self) -> int:
-        """T."""
         return len(self.rotations)
 
     @property
@@ -230,7 +238,7 @@ class Clip:
             return self
         n = math.floor(self.seconds * fps + 1e-6) + 1
         at = np.minimum(np.arange(n) / fps * self.fps, self.n_frames - 1)
-        # A time that is a frame's but for rounding takes that frame as it is.
+        # A time that equals a frame's up to rounding takes that frame unchanged.
         at = np.where(np.abs(at - np.round(at)) < 1e-9, np.round(at), at)
         before = np.floor(at).astype(int)
         after = np.minimum(before + 1, self.n_frames - 1)
@@ -257,7 +265,7 @@ class Clip:
         return replace(self, translations=translations)
 
     def cut(self, start: int, stop: int) -> Clip:
-        """Frames ``start`` up to, not including, ``stop``. Raises ClipError where that is no part of the clip."""
+        """Frames ``start`` up to, not including, ``stop``. Raises ClipError for an empty or invalid range."""
         if not 0 <= start < stop <= self.n_frames:
             raise ClipError(f"frames {start} to {stop} are no part of a clip of {self.n_frames} frames")
         return replace(self, rotations=self.rotations[start:stop], translations=self.translations[start:stop])
@@ -270,7 +278,7 @@ def _frozen(values: Array) -> Array:
 
 
 def _fit(values: Array, shape: tuple[int, ...]) -> Array:
-    """``values`` broadcast to ``shape`` where that is possible, else as they are, for the caller to refuse."""
+    """``values`` broadcast to ``shape`` if possible, else unchanged, for the caller to refuse."""
     try:
         return np.broadcast_to(values, shape)
     except ValueError:
@@ -278,7 +286,7 @@ def _fit(values: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _units(q: Array) -> Array:
-    """``q`` normalised where it is not so yet, so that what is unit to float precision is kept bit for bit."""
+    """``q`` normalised where needed, so that quaternions of unit length keep their bits."""
     if q.shape[-1:] != (4,) or not np.isfinite(q).all():
         return q  # for the caller to refuse
     length = np.linalg.norm(q, axis=-1, keepdims=True)

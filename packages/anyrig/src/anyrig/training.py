@@ -1,14 +1,14 @@
-"""Training: settings, losses, optimisers and the loop: poses first, then motion; resumable, from one command.
+"""Training: settings, losses, optimisers and the loop, first on poses, then on motion.
 
-A run's folder holds all of it, and the same command resumes it.
+A run is a folder; the same command resumes it.
 
 | file | |
 |---|---|
-| ``manifest.json`` | settings, versions, when and how long |
+| ``manifest.json`` | settings, versions, steps and training time |
 | ``data/`` | the examples |
 | ``log.jsonl`` | a line every few steps: stage, step, terms of the loss, rate |
-| ``checkpoint.pt`` | weights and optimisers in the middle of it |
-| ``model.safetensors`` | the averaged weights, when done |
+| ``checkpoint.pt`` | weights and optimisers of an unfinished run |
+| ``model.safetensors`` | the averaged weights of a finished run |
 """
 
 from __future__ import annotations
@@ -32,9 +32,18 @@ from anyrig.corpus import Batch, BatchConfig, Example, Selection, batches, build
 from anyrig.diffusion import noise, schedule
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import CONTACT, FORWARD, HEIGHT, LEFT, N_PATH, POSITION, TURNING
-from anyrig.io.files import write_bytes
-from anyrig.model import ModelConfig, MotionModel, RigBatch, Text, contrast, save_model
-from anyrig.model.batch import joint_units, path_units, positions
+from anyrig.io.asset import write_bytes
+from anyrig.model import (
+    ModelConfig,
+    MotionModel,
+    RigBatch,
+    Text,
+    contrast,
+    joint_units,
+    path_units,
+    positions,
+    save_model,
+)
 
 Say = Callable[[str], None]
 _SAY_EVERY_S = 15.0
@@ -43,12 +52,13 @@ _LOG_EVERY = 20
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """``n_clips`` examples are made once; ``pose_steps`` are taken on single patches of them, then ``steps`` on motion.
+    """``pose_steps`` steps on single patches of ``n_clips`` examples, then ``steps`` steps on motion.
 
-    ``tokens`` is the size of a step (a token is a joint over a patch of frames); one costs some ``100 * layers *
-    width ** 2`` operations. ``kinds`` are the creatures trained on (empty: all that are not held out); ``varied`` rigs
-    have augmentation. ``lr`` is reached after ``warmup`` steps and falls to nothing by a cosine. ``schedule`` is
-    ``"flow"`` or ``"cosine"``. ``ema`` is the memory of the averaged weights, which are the ones kept.
+    ``tokens`` is the size of a step (a token is a joint over a patch of frames); a token costs about ``100 * layers *
+    width ** 2`` operations. ``kinds`` are the creatures trained on (empty: all that are not held out); ``varied``
+    augments rigs. ``lr`` is reached after ``warmup`` steps and decays to 0 by a cosine. ``schedule`` is ``"flow"`` or
+    ``"cosine"``. ``ema`` is the decay of the averaged weights, which are the ones saved. ``uncond`` and ``unnamed`` are
+    :class:`~anyrig.corpus.BatchConfig`'s.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -61,7 +71,7 @@ class TrainSettings:
     warmup: int = 100
     ema: float = 0.998
     schedule: str = "flow"
-    untitled: float = 0.1
+    uncond: float = 0.1
     unnamed: float = 0.3
     varied: bool = True
     kinds: tuple[str, ...] = ()
@@ -72,20 +82,24 @@ class TrainSettings:
         self.selection()
         if min(self.n_clips, self.tokens, self.save_every) < 1 or min(self.pose_steps, self.steps, self.warmup) < 0:
             raise SettingsError("n_clips, tokens and save_every are at least 1, steps not below 0")
-        if not 0 < self.lr < 1 or not 0 <= self.ema < 1 or not 0 <= self.untitled <= 1 or not 0 <= self.unnamed <= 1:
-            raise SettingsError("lr and ema are between 0 and 1, untitled and unnamed shares")
+        if not 0 < self.lr < 1 or not 0 <= self.ema < 1 or not 0 <= self.uncond <= 1 or not 0 <= self.unnamed <= 1:
+            raise SettingsError("lr and ema are between 0 and 1, uncond and unnamed shares")
 
     def selection(self) -> Selection:
         """The creatures to train on."""
         return Selection("train", self.kinds, self.seed)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a file."""
+        """Values for JSON."""
         return {**asdict(self), "kinds": list(self.kinds)}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> TrainSettings:
-        """The settings in a file, TOML or JSON. Raises SettingsError for what there is not."""
+        """The settings in ``values``, as TOML or JSON has them. Raises SettingsError for unknown names and wrong types.
+
+        ``untitled`` is the former name of ``uncond``.
+        """
+        values = {"uncond" if name == "untitled" else name: value for name, value in values.items()}
         known = {f.name for f in fields(TrainSettings)}
         for name, value in values.items():
             if name not in known:
@@ -111,7 +125,7 @@ def _fits(value: object, default: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Of the terms of the loss (see :func:`losses`)."""
+    """Weights of the terms of the loss (see :func:`losses`)."""
 
     joints: float = 1.0
     path: float = 1.5
@@ -124,12 +138,12 @@ class Weights:
 def losses(
     out: Tensor, clean: Tensor, rig: RigBatch, fps: float, weights: Weights, spread: Tensor
 ) -> dict[str, Tensor]:
-    """The terms of the loss, weighted, each a mean over what there is; both motions (B, T, J + 1, 10), packed.
+    """The weighted terms of the loss, each a mean over joints and frames; both motions are (B, T, J + 1, 10), packed.
 
-    ``joints`` and ``path``: squared errors of the features, scaled, over the ``spread`` (B,) that the noise leaves
-    them, so that all levels count alike. ``positions``: of the positions to which the rotations lead, in
-    sizes; ``velocities``: of how they change from frame to frame. ``skate``: squared speed over the ground of joints
-    that ought to stand, sizes a second.
+    ``joints`` and ``path``: squared errors of the scaled features over ``spread`` (B,), the deviation that the noise
+    leaves, so that all levels have equal weight. ``positions``: squared errors of the positions that follow from the
+    rotations, in sizes; ``velocities``: of their changes from frame to frame. ``skate``: squared speed over the ground,
+    in sizes a second, of joints in contact.
     """
     mask = rig.mask[:, None, :, None].to(out.dtype)
     n_frames = out.shape[1]
@@ -157,8 +171,8 @@ def losses(
 def text_loss(texts: Tensor, others: Tensor, alike: Tensor, sharpness: float = 10.0) -> Tensor:
     """The contrastive loss of captions (B, E) against the others (B, E) of the same motions, by cosines.
 
-    Motions that are ``alike`` (B, B) are no contrast to each other. The motion's own losses say little of a text before
-    much else is learned; without this loss a text encoder collapses to one vector for all.
+    Pairs of motions that are ``alike`` (B, B) are no negatives. The motion's losses depend little on the text early in
+    training; without this loss the text encoder collapses to one vector for all texts.
     """
     return contrast(sharpness * F.normalize(texts, dim=-1) @ F.normalize(others, dim=-1).T, alike)
 
@@ -166,8 +180,8 @@ def text_loss(texts: Tensor, others: Tensor, alike: Tensor, sharpness: float = 1
 def ground_speed(where: Tensor, path: Tensor, fps: float) -> Tensor:
     """The velocity (B, T - 1, J, 3) of joints over the ground along the heading's axes, in sizes a second.
 
-    ``where`` (B, T, J, 3) is relative to the main root and the heading, ``path`` (B, T, 4) in its own units. To first
-    order in the turn of a frame.
+    ``where`` (B, T, J, 3) is relative to the main root and the heading, ``path`` (B, T, 4) in its own units. Exact to
+    first order in a frame's turn.
     """
     moved = where.diff(dim=1) * fps
     middle = (where[:, 1:] + where[:, :-1]) / 2
@@ -179,8 +193,8 @@ def ground_speed(where: Tensor, path: Tensor, fps: float) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose every matrix is made orthogonal: Jordan et al., 2024, of AdamW's step size as in Liu et al., arXiv
-    2502.16982. PyTorch's own computes in bfloat16, which takes a CPU that has none of it several times as long.
+    """Momentum with orthogonalised updates (Jordan et al., 2024), scaled to AdamW's step size (Liu et al., arXiv
+    2502.16982). PyTorch's Muon computes in bfloat16, which is several times slower on CPUs without bfloat16 support.
     """
 
     def __init__(self, params: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
@@ -188,7 +202,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One step; every parameter with a gradient is a matrix."""
+        """One step; all parameters are matrices."""
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is None:
@@ -203,7 +217,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
-    """About the nearest matrix with singular values of one, by Newton and Schulz with Jordan's quintic."""
+    """Approximately the nearest orthogonal matrix, by Newton-Schulz iterations with Jordan's quintic."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x: Tensor = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x = x / x.norm().clamp(min=1e-7)
@@ -214,7 +228,7 @@ def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 class Optimizers:
-    """Both optimisers as one."""
+    """Muon for the matrices of the blocks and AdamW for all else, as one optimiser."""
 
     def __init__(self, model: nn.Module, lr: float) -> None:
         inner: list[nn.Parameter] = []
@@ -228,7 +242,7 @@ class Optimizers:
         ]
 
     def step(self, lr: float) -> None:
-        """One step at a learning rate; gradients are cleared after it."""
+        """One step at a learning rate; then clears the gradients."""
         for optimizer in self._all:
             for group in optimizer.param_groups:
                 group["lr"] = lr
@@ -236,11 +250,9 @@ class Optimizers:
             optimizer.zero_grad(set_to_none=True)
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """What a resumed training needs."""
         return [o.state_dict() for o in self._all]
 
     def load_state_dict(self, states: list[dict[str, Any]]) -> None:
-        """The inverse of :meth:`state_dict`."""
         for optimizer, state in zip(self._all, states, strict=True):
             optimizer.load_state_dict(state)
 
@@ -254,7 +266,7 @@ def train(
     stop_after: int | None = None,
     say: Say = lambda line: None,
 ) -> Path | None:
-    """Trains in ``folder`` and returns the model's path; None where ``stop_after`` steps were not enough to finish.
+    """Trains in ``folder`` and returns the model's path; None where it stopped after ``stop_after`` steps, unfinished.
 
     ``workers`` processes make the examples. Raises FileError where the folder holds a run of other settings.
     """
@@ -286,22 +298,21 @@ class _Run:
 
     @property
     def total(self) -> int:
-        """Steps of both stages."""
         return self.settings.pose_steps + self.settings.steps
 
     def open(self) -> None:
-        """Makes the folder, or sees that it is of the same run."""
+        """Makes the folder, or checks that it holds this run."""
         self.folder.mkdir(parents=True, exist_ok=True)
         manifest = self.folder / "manifest.json"
         if manifest.exists():
             there = json.loads(manifest.read_text()).get("settings")
-            if there != json.loads(json.dumps(self.settings.to_dict())):
+            if not isinstance(there, dict) or TrainSettings.from_dict(there) != self.settings:
                 raise FileError(f"{self.folder} holds a run of other settings; take another folder, or remove it")
         else:
             self.write_manifest()
 
     def write_manifest(self, **more: Any) -> None:
-        """Settings, versions and numbers, so that the run can be told and repeated."""
+        """Writes what is needed to identify and repeat the run."""
         about = {
             "settings": self.settings.to_dict(),
             "versions": {"anyrig": __version__, "torch": torch.__version__, "numpy": np.__version__,
@@ -314,7 +325,7 @@ class _Run:
         write_bytes(self.folder / "manifest.json", (json.dumps(about, indent=1) + "\n").encode())
 
     def restore(self) -> None:
-        """Goes on from the checkpoint where there is one."""
+        """Resumes from the checkpoint if there is one."""
         path = self.folder / "checkpoint.pt"
         if not path.exists():
             return
@@ -323,10 +334,10 @@ class _Run:
         self.mean = state["mean"]
         self.optimizers.load_state_dict(state["optimizers"])
         self.step, self.seconds = state["step"], state["seconds"]
-        self.say(f"goes on from step {self.step} of {self.total}")
+        self.say(f"resumed at step {self.step} of {self.total}")
 
     def save(self) -> None:
-        """Writes the checkpoint, whole or not at all."""
+        """Writes the checkpoint atomically."""
         part = self.folder / "checkpoint.pt.part"
         state = {
             "model": self.model.state_dict(),
@@ -339,10 +350,10 @@ class _Run:
         part.replace(self.folder / "checkpoint.pt")
 
     def stage(self, examples: list[Example], poses: bool, stop_after: int | None) -> bool:
-        """Takes the stage's steps that are left; False where ``stop_after`` came first."""
+        """Takes the remaining steps of a stage; False where ``stop_after`` was reached first."""
         s = self.settings
         first, last = (0, s.pose_steps) if poses else (s.pose_steps, self.total)
-        config = BatchConfig(s.tokens, s.model.patch, poses, s.untitled, s.unnamed, s.model.max_frames)
+        config = BatchConfig(s.tokens, s.model.patch, poses, s.uncond, s.unnamed, s.model.max_frames)
         name = "poses" if poses else "motion"
         said, since, since_step = time.monotonic(), time.monotonic(), self.step
         for batch in _endless(examples, config, s.seed, self.step - first):
@@ -368,10 +379,10 @@ class _Run:
         return True
 
     def learn(self, batch: Batch) -> dict[str, float]:
-        """One step. The noise follows from the seed and the step alone, so that a resumed run goes the same way."""
+        """One step. The noise depends on seed and step alone, so that a resumed run gives the same weights."""
         s = self.settings
         generator = torch.Generator().manual_seed(seed_of("noise", s.seed, self.step) % 2**63)
-        level = torch.rand(len(batch.texts), generator=generator).sqrt().clamp(min=1e-3)  # more noise than not
+        level = torch.rand(len(batch.texts), generator=generator).sqrt().clamp(min=1e-3)  # biased to high levels
         clean, rig = batch.clean.to(self.device), batch.rig.to(self.device)
         how, level = schedule(s.schedule), level.to(self.device)
         x = how.mix(clean, noise(clean.shape, generator).to(self.device), level)
@@ -403,7 +414,7 @@ class _Run:
         return Text(both.tokens[:n], both.mask[:n]), contrast_loss
 
     def rate(self) -> float:
-        """The learning rate of the next step: a rise and a cosine over each stage."""
+        """The learning rate of the next step: warm-up and cosine decay in each stage."""
         s = self.settings
         first, n = (0, s.pose_steps) if self.step < s.pose_steps else (s.pose_steps, s.steps)
         done = self.step - first
@@ -411,14 +422,13 @@ class _Run:
         return s.lr * rise * 0.5 * (1 + math.cos(math.pi * done / max(n, 1)))
 
     def log(self, stage: str, terms: dict[str, float], n: int) -> None:
-        """A line of the log."""
         line = {"stage": stage, "step": self.step, "lr": round(self.rate(), 6), "batch": n,
                 **{k: round(v, 5) for k, v in terms.items()}, "time": round(time.time(), 1)}  # fmt: skip
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
     def finish(self) -> Path:
-        """Writes the model."""
+        """Writes the model and completes the manifest."""
         self.model.load_state_dict(self.mean)
         path = self.folder / "model.safetensors"
         about = {"seed": self.settings.seed, "steps": self.step, "schedule": self.settings.schedule,
@@ -431,7 +441,7 @@ class _Run:
 
 
 def _endless(examples: list[Example], config: BatchConfig, seed: int, skip: int) -> Iterator[Batch]:
-    """Batches of epoch after epoch, the first ``skip`` left out."""
+    """Batches of one epoch after another, without the first ``skip``."""
     epoch = 0
     while skip > 0 and skip >= (n := n_batches(examples, config, seed, epoch)):
         skip, epoch = skip - n, epoch + 1
@@ -443,19 +453,18 @@ def _endless(examples: list[Example], config: BatchConfig, seed: int, skip: int)
 
 
 def _counter(what: str, n: int, say: Say) -> Callable[[int], None]:
-    started: list[float] = []
-    first: list[int] = []
+    calls: list[tuple[float, int]] = []
 
     def told(done: int) -> None:
-        started.append(time.monotonic())
-        first.append(done)
-        rate = (done - first[0]) / max(started[-1] - started[0], 1e-9)
-        say(f"{what}  {done}/{n}" + (f"  {rate:.1f}/s" if done > first[0] else ""))
+        calls.append((time.monotonic(), done))
+        since, before = calls[0]
+        rate = (done - before) / max(calls[-1][0] - since, 1e-9)
+        say(f"{what}  {done}/{n}" + (f"  {rate:.1f}/s" if done > before else ""))
 
     return told
 
 
 def quick(settings: TrainSettings) -> TrainSettings:
-    """The same on a scale that shows within minutes whether anything is learned."""
+    """The settings at a scale that trains within minutes."""
     small = replace(settings.model, width=64, layers=3, heads=2)
     return replace(settings, model=small, n_clips=600, pose_steps=100, steps=300, tokens=3000, save_every=100)

@@ -109,7 +109,7 @@ def test_train_runs_from_the_command_line_and_goes_on(tmp_path, capsys):
     assert main([*run, "--stop-after", "2"]) == 0
     assert not (tmp_path / "run" / "model.safetensors").exists()
     assert main(run) == 0
-    assert "goes on from step 2 of 5" in capsys.readouterr().err
+    assert "resumed at step 2 of 5" in capsys.readouterr().err
     assert (tmp_path / "run" / "model.safetensors").exists()
     assert main([*run, "--show"]) == 0
     assert json.loads(capsys.readouterr().out)["kinds"] == ["serpent"]

@@ -128,10 +128,10 @@ def test_poses_are_single_patches(shards):
 
 def test_texts_and_names_are_left_out_as_often_as_asked(shards):
     examples = load_examples(shards[1])
-    made = list(batches(examples, BatchConfig(untitled=1.0, unnamed=1.0), 0, 0))
+    made = list(batches(examples, BatchConfig(uncond=1.0, unnamed=1.0), 0, 0))
     assert {t for b in made for t in b.texts} == {""}
     assert all(b.rig.names.abs().sum() == 0 for b in made)
-    kept = list(batches(examples, BatchConfig(untitled=0.0, unnamed=0.0), 0, 0))
+    kept = list(batches(examples, BatchConfig(uncond=0.0, unnamed=0.0), 0, 0))
     assert all(t for b in kept for t in b.texts)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyrig import creatures
-from anyrig.creatures.names import Role, joint_names, naming
+from anyrig.creatures.body import Role, joint_names, naming
 from anyrig.creatures.rig import assemble
 from anyrig.errors import SettingsError
 

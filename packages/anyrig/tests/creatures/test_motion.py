@@ -10,7 +10,7 @@ from performances import cases, kinds, seeds
 
 from anyrig import creatures
 from anyrig import rotations as rot
-from anyrig.creatures.ik import fold, place, stack
+from anyrig.creatures.rig import fold, solve_chain, stack_chains
 from anyrig.errors import SettingsError
 
 CYCLIC = {
@@ -224,7 +224,7 @@ def chain(rng, n):
 
 def reach(leg, base, target, parent):
     """:func:`place` for one chain."""
-    local, last = place(stack([leg]), base[:, None], target[:, None], parent[:, None])
+    local, last = solve_chain(stack_chains([leg]), base[:, None], target[:, None], parent[:, None])
     return local[:, 0], last[:, 0]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from anyrig import creatures
+from anyrig import creatures, evaluation
 from anyrig.corpus import HELD_OUT_KINDS, HELD_OUT_PAIRS, BatchConfig, Selection, batches, make_example
 from anyrig.errors import FileError, SettingsError
 from anyrig.evaluation import (
@@ -17,14 +17,14 @@ from anyrig.evaluation import (
     Nearest,
     Plan,
     RowCache,
+    by_retrieval,
     evaluate,
     load_evaluator,
-    measures,
+    questions,
     retarget,
     save_evaluator,
     train_evaluator,
 )
-from anyrig.evaluation.run import by_retrieval, questions
 from anyrig.features import POSITION, encode
 
 
@@ -43,7 +43,7 @@ def evaluator(tmp_path_factory):
 def test_an_evaluator_learns_which_text_belongs_to_which_motion():
     torch.manual_seed(0)
     examples = [make_example(Selection("valid", creatures.kinds()), k)[0] for k in range(6)]
-    how = BatchConfig(tokens=20_000, max_frames=24, untitled=0.0)
+    how = BatchConfig(tokens=20_000, max_frames=24, uncond=0.0)
     (batch,) = batches(examples, how, 0, 0)
     assert len(set(batch.texts)) == 6
     evaluator = Evaluator()
@@ -57,7 +57,7 @@ def test_an_evaluator_learns_which_text_belongs_to_which_motion():
     with torch.no_grad():
         motions, texts = evaluator.motions(batch.clean, batch.rig), evaluator.texts(batch.texts)
     np.testing.assert_allclose(motions.norm(dim=1), 1.0, atol=1e-5)
-    assert measures.r_precision(texts.numpy(), motions.numpy(), [np.arange(6)], 1) > 0.6
+    assert evaluation.r_precision(texts.numpy(), motions.numpy(), [np.arange(6)], 1) > 0.6
 
 
 def test_an_evaluator_comes_back_from_its_file(evaluator, tmp_path):
@@ -94,8 +94,8 @@ def test_a_clip_moves_another_rig_without_stretching_it(kind):
     rig = creatures.skeleton(creatures.plan(kind, rng))
     other = retarget(clip, rig, 40)
     assert other.n_frames == 40
-    assert measures.bone_length_error(other) < 1e-9
-    assert measures.energy(other) > 0.3 * measures.energy(clip)
+    assert evaluation.bone_length_error(other) < 1e-9
+    assert evaluation.energy(other) > 0.3 * evaluation.energy(clip)
 
 
 def test_questions_are_of_what_is_held_out_and_the_same_for_a_seed():

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from anyrig import creatures
+from anyrig import creatures, evaluation
 from anyrig.conform import scaled
-from anyrig.evaluation import interval, measures, table
+from anyrig.evaluation import interval, table
 from anyrig.skeleton import Clip
 
 
@@ -30,65 +30,65 @@ def still(clip):
 
 
 def test_a_still_pose_has_no_energy_and_a_run_more_than_a_walk():
-    assert measures.energy(still(a_clip("walk"))) == 0.0
-    assert 0 < measures.energy(a_clip("idle")) < measures.energy(a_clip("walk")) < measures.energy(a_clip("run"))
-    assert measures.energy(scaled(a_clip("walk"), 5.0)) == pytest.approx(measures.energy(a_clip("walk")))
+    assert evaluation.energy(still(a_clip("walk"))) == 0.0
+    assert 0 < evaluation.energy(a_clip("idle")) < evaluation.energy(a_clip("walk")) < evaluation.energy(a_clip("run"))
+    assert evaluation.energy(scaled(a_clip("walk"), 5.0)) == pytest.approx(evaluation.energy(a_clip("walk")))
 
 
 def test_sliding_feet_skate_and_planted_ones_do_not():
     clip = a_clip("walk")
     slide = moved(clip, np.outer(np.arange(clip.n_frames), [0.05, 0, 0]))
-    assert measures.foot_skate(slide) > 3 * measures.foot_skate(clip)
-    assert measures.foot_skate(moved(clip, np.array([0, 1.0, 0]))) == 0.0
+    assert evaluation.foot_skate(slide) > 3 * evaluation.foot_skate(clip)
+    assert evaluation.foot_skate(moved(clip, np.array([0, 1.0, 0]))) == 0.0
 
 
 def test_what_is_under_the_ground_penetrates_it():
     clip = a_clip("walk")
-    assert measures.penetration(clip) < 1e-6
-    assert measures.penetration(moved(clip, np.array([0, -0.2, 0]))) > 0.01
+    assert evaluation.penetration(clip) < 1e-6
+    assert evaluation.penetration(moved(clip, np.array([0, -0.2, 0]))) > 0.01
 
 
 def test_noise_is_jerky():
     clip = a_clip("walk")
     rng = np.random.default_rng(0)
     shaken = moved(clip, rng.normal(scale=0.02, size=(clip.n_frames, 3)))
-    assert measures.jerk(shaken) > 1.5 * measures.jerk(clip)
-    assert measures.jerk(still(clip)) == 0.0
+    assert evaluation.jerk(shaken) > 1.5 * evaluation.jerk(clip)
+    assert evaluation.jerk(still(clip)) == 0.0
 
 
 def test_bones_that_grow_are_found():
     clip = a_clip("walk")
-    assert measures.bone_length_error(clip) < 1e-12
-    assert measures.bone_length_error(replace(clip, translations=1.1 * clip.translations)) > 1e-3
+    assert evaluation.bone_length_error(clip) < 1e-12
+    assert evaluation.bone_length_error(replace(clip, translations=1.1 * clip.translations)) > 1e-3
 
 
 def test_the_frechet_distance_of_known_normals():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(40_000, 3)), rng.normal(size=(40_000, 3)) * 2 + [3, 0, 0]
-    assert measures.frechet(a, a) == pytest.approx(0.0, abs=1e-9)
-    assert measures.frechet(a, b) == pytest.approx(9 + 3 * 1.0, rel=0.03)
+    assert evaluation.frechet(a, a) == pytest.approx(0.0, abs=1e-9)
+    assert evaluation.frechet(a, b) == pytest.approx(9 + 3 * 1.0, rel=0.03)
 
 
 def test_r_precision_by_hand():
     texts = np.eye(4)
     pools = [np.array([0, 1]), np.array([2, 3])]
-    assert measures.r_precision(texts, texts, pools, 1) == 1.0
+    assert evaluation.r_precision(texts, texts, pools, 1) == 1.0
     swapped = texts[[1, 0, 2, 3]]
-    assert measures.r_precision(texts, swapped, pools, 1) == 0.5
-    assert measures.r_precision(texts, swapped, pools, 2) == 1.0
+    assert evaluation.r_precision(texts, swapped, pools, 1) == 0.5
+    assert evaluation.r_precision(texts, swapped, pools, 2) == 1.0
     counted = np.array([False, False, True, True])
-    assert measures.r_precision(texts, swapped, pools, 1, counted) == 1.0
-    assert measures.r_precision(texts, np.full((4, 4), 0.5), pools, 1) == 0.0  # alike to all is no hit
+    assert evaluation.r_precision(texts, swapped, pools, 1, counted) == 1.0
+    assert evaluation.r_precision(texts, np.full((4, 4), 0.5), pools, 1) == 0.0  # alike to all is no hit
 
 
 def test_coverage_and_diversity():
     walk, idle = a_clip("walk"), a_clip("idle")
-    assert measures.coverage([walk, idle], [walk, idle]) == 1.0
-    assert measures.coverage([a_clip("death")], [still(idle)]) < 0.9
-    between, within = measures.diversity([walk, walk])
-    assert measures.diversity([walk, a_clip("death")])[0] > between
+    assert evaluation.coverage([walk, idle], [walk, idle]) == 1.0
+    assert evaluation.coverage([a_clip("death")], [still(idle)]) < 0.9
+    between, within = evaluation.diversity([walk, walk])
+    assert evaluation.diversity([walk, a_clip("death")])[0] > between
     assert within >= 0
-    assert measures.diversity([still(idle), still(idle)]) == (0.0, 0.0)
+    assert evaluation.diversity([still(idle), still(idle)]) == (0.0, 0.0)
 
 
 def test_intervals_and_tables():

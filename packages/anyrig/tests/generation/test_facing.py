@@ -91,7 +91,7 @@ def test_without_names_it_is_z_and_not_sure():
 def test_who_is_not_sure_says_so(tmp_path, capsys):
     save(replace_clip(body(("a", "", (0, 1, 0)), ("b", "a", (1, 1, 0)))), tmp_path / "a.bvh")
     assert main(["inspect", str(tmp_path / "a.bvh")]) == 0
-    assert "where it faces is told by nothing: --facing says otherwise" in capsys.readouterr().out
+    assert "the facing is uncertain, assumed by nothing: --facing overrides it" in capsys.readouterr().out
     save(replace_clip(body(*DOG)), tmp_path / "dog.bvh")
     assert main(["inspect", str(tmp_path / "dog.bvh")]) == 0
     assert "--facing" not in capsys.readouterr().out

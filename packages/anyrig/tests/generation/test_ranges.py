@@ -13,8 +13,7 @@ from anyrig import creatures
 from anyrig import rotations as rot
 from anyrig.diffusion import Sampling
 from anyrig.errors import SettingsError
-from anyrig.generation import Options, Pin, generate_clips
-from anyrig.generation.corrections import learn_limits, limit_joints
+from anyrig.generation import Options, Pin, generate_clips, learn_limits, limit_joints
 from anyrig.model import ModelConfig, MotionModel
 from anyrig.skeleton import Clip, Skeleton
 

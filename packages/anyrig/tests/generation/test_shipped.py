@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anyrig import creatures
+from anyrig import creatures, evaluation
 from anyrig.corpus import Selection
-from anyrig.evaluation import measures
 from anyrig.features import size_of
 from anyrig.generation import Options, default_weights, generate_clips
 from anyrig.model import load_model
@@ -32,7 +31,7 @@ def travelled(clip):
 def test_who_runs_gets_further_than_who_stands(shipped):
     run, idle = (made(shipped, "quadruped", text) for text in ("a horse runs fast", "it stands idle"))
     assert travelled(run) > 1 > travelled(idle)
-    assert measures.energy(run) > 2 * measures.energy(idle)
+    assert evaluation.energy(run) > 2 * evaluation.energy(idle)
 
 
 def test_who_dies_ends_up_lower(shipped):
@@ -47,4 +46,4 @@ def test_a_kind_that_was_never_taught_walks_and_flies(shipped):
     walks, flies = (clip.world()[0][..., 1].min(axis=1).mean() / size_of(clip.skeleton) for clip in (walk, fly))
     assert flies > walks + 0.1
     for clip in (walk, fly):
-        assert measures.bone_length_error(clip) < 1e-9
+        assert evaluation.bone_length_error(clip) < 1e-9

@@ -12,9 +12,18 @@ import torch
 from anyrig import creatures
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import POSITION, encode, rig_code
-from anyrig.model import ModelConfig, MotionModel, collate_rigs, load_model, pack, save_model, unpack
-from anyrig.model.batch import joint_units, positions
-from anyrig.model.text import waves
+from anyrig.model import (
+    ModelConfig,
+    MotionModel,
+    collate_rigs,
+    joint_units,
+    load_model,
+    pack,
+    positions,
+    save_model,
+    unpack,
+    waves,
+)
 from anyrig.skeleton import Skeleton
 
 SMALL = ModelConfig(width=16, layers=2, heads=2, patch=4, max_frames=16, text_width=8, text_layers=1)
@@ -194,7 +203,7 @@ def test_files_that_hold_no_model_give_one_line(tmp_path, text):
     with pytest.raises(FileError) as e:
         load_model(path)
     assert "\n" not in str(e.value)
-    with pytest.raises(FileError, match="no such file"):
+    with pytest.raises(FileError, match="does not exist"):
         load_model(tmp_path / "none.safetensors")
 
 

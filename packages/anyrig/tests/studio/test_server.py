@@ -92,7 +92,7 @@ def skinned(weights=(1, 0, 0, 0), draco=False):
 def test_a_mesh_that_the_page_cannot_decode_is_told_and_bones_are_shown(address):
     status, data = call(address, "POST", "/api/rigs?name=draco.glb", skinned(draco=True))
     assert status == 200
-    assert any("cannot show" in note for note in json.loads(data)["notes"])
+    assert any("cannot decode" in note for note in json.loads(data)["notes"])
     shown, _ = parse(call(address, "GET", "/api/files/draco.glb.glb?show")[1])
     assert not shown.get("extensionsRequired")
     assert shown["meshes"][0]["name"] == "bones"
@@ -109,7 +109,7 @@ def test_weights_that_are_no_numbers_do_not_empty_the_view(address):
 def test_what_is_not_sure_of_a_rig_is_told(address):
     status, data = call(address, "POST", "/api/rigs?name=who.glb", skinned())
     assert status == 200
-    assert json.loads(data)["notes"] == ["Not sure where it faces: taken for z, by nothing."]
+    assert json.loads(data)["notes"] == ["Its facing is uncertain: assumed z, by nothing."]
 
 
 @pytest.mark.parametrize(

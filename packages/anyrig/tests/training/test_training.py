@@ -68,7 +68,7 @@ def test_a_folder_holds_one_run(whole):
 
 
 def test_it_learns(tmp_path):
-    settings = small(n_clips=3, pose_steps=0, steps=60, lr=5e-3, untitled=0.0, model=ModelConfig(
+    settings = small(n_clips=3, pose_steps=0, steps=60, lr=5e-3, uncond=0.0, model=ModelConfig(
         width=32, layers=2, heads=2, text_width=8, text_layers=1))  # fmt: skip
     train(settings, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -158,7 +158,7 @@ def test_a_batch_has_other_captions_and_knows_what_is_alike():
 
     examples = [make_example(Selection("train", ("biped",)), k, varied=False)[0] for k in range(6)]
     captions = {c: (e.kind, e.action) for e in examples for c in e.captions}
-    for batch in batches(examples, BatchConfig(poses=True, untitled=0.0), 0, 0):
+    for batch in batches(examples, BatchConfig(poses=True, uncond=0.0), 0, 0):
         for k, (text, other) in enumerate(zip(batch.texts, batch.others, strict=True)):
             owner = next(e for e in examples if text in e.captions and other in e.captions)
             alike = [captions[t] == (owner.kind, owner.action) for t in batch.texts]

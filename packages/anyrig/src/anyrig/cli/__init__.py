@@ -1,4 +1,4 @@
-"""The command line. Nothing heavy is imported before a verb runs, so that ``--help`` stays quick."""
+"""The command line. Heavy libraries are imported by the verbs that need them, so that ``--help`` stays fast."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from anyrig.model import MotionModel
 
 VERBS = {
-    "generate": ("motion", "make a rig do what a sentence says"),
-    "studio": ("motion", "the same in the browser"),
-    "inspect": ("rigs", "what is in a GLB, BVH or NPZ file"),
+    "generate": ("motion", "generate motion of a rig from text"),
+    "studio": ("motion", "generate motion in the browser"),
+    "inspect": ("rigs", "show the content of a GLB, BVH or NPZ file"),
     "creature": ("rigs", "write a procedural creature with its motions"),
-    "augment": ("rigs", "make varied rigs out of one, motion kept"),
+    "augment": ("rigs", "write variations of a rig with its motion"),
     "train": ("models", "train a model; the same command resumes an interrupted run"),
-    "evaluate": ("models", "measure models and baselines on creatures they never saw"),
-    "demo": ("motion", "three unseen rigs walk, fly and attack: GLB files and a contact sheet"),
+    "evaluate": ("models", "evaluate models and baselines on held-out creatures"),
+    "demo": ("motion", "generate motion for three held-out rigs: GLB files and a contact sheet"),
 }
-"""Verb -> the module here that has ``add_VERB(parser)`` and ``VERB(args) -> int``, and what it does."""
+"""Verb -> the module here with ``add_VERB(parser)`` and ``VERB(args) -> int``, and the verb's help."""
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """The whole parser; with ``only``, the arguments of just that verb, which is quicker to build."""
+    """The parser; with ``only``, it has the arguments of that verb alone, which is faster to build."""
     parser = argparse.ArgumentParser(prog="anyrig", description="Text-to-motion for any skeleton.")
     parser.add_argument("--version", action="version", version=f"anyrig {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -44,7 +44,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Exit status: 0 done, 1 the machine failed, 2 the user's mistake, 130 interrupted."""
+    """Runs one command. Exit status: 0 done, 1 a fault of the system, 2 a mistake of the user, 130 interrupted."""
     argv = sys.argv[1:] if argv is None else list(argv)
     verb = next((a for a in argv if a in VERBS), None)
     args = build_parser(only=verb or "").parse_args(argv)
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"anyrig: {e}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        kept = "; what was done is kept, and the same command goes on from there" if args.verb == "train" else ""
+        kept = "; the same command resumes the run" if args.verb == "train" else ""
         print(f"\nanyrig: interrupted{kept}", file=sys.stderr)
         return 130
     except BrokenPipeError:
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _warn(shown: Callable[..., None], message: Warning | str, category: type[Warning], *where: object) -> None:
-    """A warning about a file as one line: where in the code it was raised is no concern of the user's."""
+    """Prints a warning about a file as one line, without the place in the code where it was raised."""
     if issubclass(category, FileWarning):
         print(f"anyrig: note: {message}", file=sys.stderr)
     else:
@@ -80,35 +80,35 @@ def _warn(shown: Callable[..., None], message: Warning | str, category: type[War
 
 
 def say(line: str) -> None:
-    """A line of progress."""
+    """Prints a line of progress."""
     print(line, file=sys.stderr, flush=True)
 
 
 def add_file_options(parser: argparse.ArgumentParser) -> None:
-    """How the rig's file is to be read."""
+    """Adds the options for reading a rig's file."""
     parser.add_argument("--up", choices=("x", "y", "z"), help="the file's up axis (default: y)")
     parser.add_argument("--unit", help="the file's unit: m, cm, mm, in, ft, or how many metres it has (default: m)")
     parser.add_argument("--skin", metavar="NAME", help="which of several characters in a glTF file, by skin or number")
 
 
 def add_compute_options(parser: argparse.ArgumentParser) -> None:
-    """Where to compute."""
+    """Adds the device and threads."""
     parser.add_argument("--device", default="auto", help="cpu, cuda, mps, or auto (default)")
-    # Models of this size gain little from a second thread, and on a machine that is busy threads wait for each other.
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1; 0: one a core)")
+    # Models of this size gain little from a second thread, and on a busy machine threads wait for each other.
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1; 0: one per core)")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Which weights, and how to sample from them."""
+    """Adds the weights and the sampling."""
     parser.add_argument("--weights", type=Path, help="a model.safetensors (default: those of the package)")
     parser.add_argument("--steps", type=int, default=15, help="denoising steps (default: 15)")
-    parser.add_argument("--guidance", type=float, default=2.0, help="weight of the text; 1 is as learned (default: 2)")
+    parser.add_argument("--guidance", type=float, default=2.0, help="weight of the text; 1 is no guidance (default: 2)")
     parser.add_argument("--eta", type=float, default=0.0, help="fresh noise in each step, 0 to 1 (default: 0)")
     add_compute_options(parser)
 
 
 def device(args: argparse.Namespace) -> str:
-    """The device to use, and the number of threads set. Raises SettingsError for a device that there is not."""
+    """Sets the number of threads and returns the device. Raises SettingsError for an unavailable device."""
     import os
 
     import torch
@@ -119,12 +119,12 @@ def device(args: argparse.Namespace) -> str:
     try:
         torch.zeros(1, device=args.device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise SettingsError(f"no device {args.device!r} here: {str(error).splitlines()[0]}") from None
+        raise SettingsError(f"device {args.device!r} is not available: {str(error).splitlines()[0]}") from None
     return str(args.device)
 
 
 def open_model(args: argparse.Namespace, path: Path | None = None) -> tuple[MotionModel, Sampling]:
-    """The model in ``path``, or that the options name, and how to sample from it."""
+    """The model in ``path``, or that the options name, and its sampling."""
     from anyrig.diffusion import Sampling
     from anyrig.generation import default_weights
     from anyrig.model import load_model
@@ -135,7 +135,7 @@ def open_model(args: argparse.Namespace, path: Path | None = None) -> tuple[Moti
 
 
 def parse_prompt(text: str, seconds: float) -> tuple[str, float]:
-    """``"it walks@3"`` is a prompt of three seconds; without the number it takes ``seconds``."""
+    """Text and seconds of a prompt such as ``"it walks@3"``; ``seconds`` where it has none."""
     words, mark, number = text.rpartition("@")
     try:
         return (words.strip(), float(number)) if mark else (text.strip(), seconds)

@@ -13,7 +13,7 @@ from anyrig.cli import add_compute_options, add_model_options, device, open_mode
 from anyrig.errors import FileError, SettingsError
 
 if TYPE_CHECKING:
-    from anyrig.evaluation.run import Method
+    from anyrig.evaluation import Method
     from anyrig.generation import Options
 
 TRAIN_EXAMPLES = """\
@@ -27,19 +27,18 @@ examples:
 def add_train(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = TRAIN_EXAMPLES
-    parser.add_argument("run", type=Path, help="the run's folder; an unfinished run in it goes on")
+    parser.add_argument("run", type=Path, help="the run's folder; an unfinished run in it is resumed")
     parser.add_argument("--config", type=Path, help="settings in TOML")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="sets",
-                        help="one setting, such as steps=1000 or model.width=192")  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="a small model for a few minutes, to see that all works")
+                        help="a setting, such as steps=1000 or model.width=192")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="train a small model for a few minutes, as a check")
     parser.add_argument("--workers", type=int, default=1, help="processes that make examples (default: 1)")
-    parser.add_argument("--stop-after", type=int, help="stop after so many steps in all; the run can go on later")
+    parser.add_argument("--stop-after", type=int, help="stop at this step; the run can be resumed")
     parser.add_argument("--show", action="store_true", help="print the settings and stop")
     add_compute_options(parser)
 
 
 def train(args: argparse.Namespace) -> int:
-    """Trains."""
     from anyrig.training import TrainSettings, quick
     from anyrig.training import train as run
 
@@ -64,7 +63,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} is no TOML: {error}") from None
+        raise FileError(f"{path} is not valid TOML: {error}") from None
 
 
 def _set(values: dict[str, Any], text: str) -> None:
@@ -93,9 +92,9 @@ examples:
   anyrig evaluate --out runs/evaluation --weights runs/motion/model.safetensors \\
       --other "no rig augmentation=runs/plain/model.safetensors" --other "one model a kind=runs/kinds"
 
-A folder as --other holds KIND/model.safetensors for each kind of creature. The evaluator is trained once for each
-folder of results, from its own seed, on creatures that no model is trained on. Results are cached: the same command
-resumes an interrupted evaluation, and with one model more evaluates that one only.
+A folder as --other holds KIND/model.safetensors for each kind of creature. The evaluator is trained once per results
+folder, from its own seed, on creatures that no model is trained on. Results are cached: the same command resumes an
+interrupted evaluation, and with one more model evaluates only that one.
 """
 
 
@@ -103,33 +102,38 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EVALUATE_EXAMPLES
     parser.add_argument("--out", type=Path, required=True, help="folder for results.json, table.md, the evaluator")
-    parser.add_argument("--other", action="append", default=[], metavar="NAME=PATH", help="a model, or one a kind")
+    parser.add_argument(
+        "--other", action="append", default=[], metavar="NAME=PATH", help="a model, or one model per kind"
+    )
     parser.add_argument("--set", action="append", dest="sets", help="unseen bodies, unseen species or unseen pairs")
-    parser.add_argument("--seeds", type=int, default=3, help="how many (default: 3)")
-    parser.add_argument("--creatures", type=int, default=6, help="of each set and seed (default: 6)")
-    parser.add_argument("--actions", type=int, default=12, help="asked of each creature, at most (default: 12)")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds (default: 3)")
+    parser.add_argument("--creatures", type=int, default=6, help="creatures per set and seed (default: 6)")
+    parser.add_argument("--actions", type=int, default=12, help="actions per creature, at most (default: 12)")
     parser.add_argument("--bank", type=int, default=600, help="training clips to retarget (default: 600)")
-    parser.add_argument("--evaluator-steps", type=int, default=1500, help="of training the evaluator (default: 1500)")
-    parser.add_argument("--evaluator-clips", type=int, default=3000, help="that it is trained on (default: 3000)")
+    parser.add_argument(
+        "--evaluator-steps", type=int, default=1500, help="training steps of the evaluator (default: 1500)"
+    )
+    parser.add_argument("--evaluator-clips", type=int, default=3000, help="clips that it is trained on (default: 3000)")
     parser.add_argument("--workers", type=int, default=1, help="processes that make those clips (default: 1)")
-    parser.add_argument("--no-model", action="store_true", help="the baselines only")
+    parser.add_argument("--no-model", action="store_true", help="evaluate the baselines only")
     add_model_options(parser)
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    """Evaluates."""
     device(args)
     from anyrig.evaluation import (
+        SETS,
         EvaluatorSettings,
         Plan,
         RowCache,
+        by_retrieval,
+        fingerprint,
         load_evaluator,
         save_evaluator,
         table,
         train_evaluator,
     )
     from anyrig.evaluation import evaluate as run
-    from anyrig.evaluation.run import SETS, by_retrieval, fingerprint
     from anyrig.generation import Options
 
     plan = Plan(
@@ -158,20 +162,20 @@ def evaluate(args: argparse.Namespace) -> int:
 
 
 def _methods(args: argparse.Namespace, options: Options) -> dict[str, tuple[Method, list[Path]]]:
-    """The methods that are models, by name, and the files that they were read from."""
+    """Name -> a model as a method, and the files it was read from."""
     from anyrig.generation import default_weights
 
     paths = {} if args.no_model else {"anyrig": args.weights or default_weights()}
     for text in args.other:
         name, mark, path = text.partition("=")
         if not mark or not Path(path).exists():
-            raise SettingsError(f"another model is NAME=PATH, with a path that is there, not {text!r}")
+            raise SettingsError(f"--other is NAME=PATH with an existing path, not {text!r}")
         paths[name] = Path(path)
     return {name: _method(path, args, options) for name, path in paths.items()}
 
 
 def _method(path: Path, args: argparse.Namespace, options: Options) -> tuple[Method, list[Path]]:
-    from anyrig.evaluation.run import by_kind, by_model
+    from anyrig.evaluation import by_kind, by_model
 
     if not path.is_dir():
         model, sampling = open_model(args, path)

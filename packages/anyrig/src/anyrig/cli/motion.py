@@ -32,27 +32,30 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
     parser.epilog = GENERATE_EXAMPLES
     parser.add_argument("--rig", type=Path, required=True, help="GLB, glTF, BVH or NPZ file with a skeleton")
     parser.add_argument("--text", action="append", required=True, metavar="TEXT[@S]",
-                        help="what it does; several in sequence, each with its own seconds after an @")  # fmt: skip
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each prompt that does not say (default: 4)")
+                        help="a prompt; repeat it for a sequence, each with its own seconds after an @")  # fmt: skip
+    parser.add_argument(
+        "--seconds", type=float, default=4.0, help="duration of each prompt without its own (default: 4)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="GLB, glTF, BVH or NPZ file to write")
-    parser.add_argument("--samples", type=int, default=1, help="how many motions (default: 1)")
+    parser.add_argument("--samples", type=int, default=1, help="number of motions (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same motion (default: 0)")
     parser.add_argument("--fps", type=float, default=30.0, help="frames a second (default: 30)")
-    parser.add_argument("--in-place", action="store_true", help="without travel over the ground")
+    parser.add_argument("--in-place", action="store_true", help="remove the travel over the ground")
     parser.add_argument("--loop", action="store_true", help="make the last pose the first")
     parser.add_argument("--pin", action="append", default=[], metavar="FILE[#CLIP]:FROM-TO",
-                        help="seconds of a clip of this rig that the motion shall have")  # fmt: skip
-    parser.add_argument("--facing", default="auto", help="where the rig looks at rest: z, x, -z, -x (default: auto)")
-    parser.add_argument("--no-lock", action="store_true", help="leave standing feet as the model has them")
-    parser.add_argument("--no-ground", action="store_true", help="leave what is under the ground there")
-    parser.add_argument("--no-limits", action="store_true", help="let joints turn further than the rig's clips show")
-    parser.add_argument("--sheet", type=Path, help="draw the motions to a PNG")
+                        help="seconds of a clip of this rig to keep in the motion")  # fmt: skip
+    parser.add_argument(
+        "--facing", default="auto", help="direction that the rig faces at rest: z, x, -z, -x (default: auto)"
+    )
+    parser.add_argument("--no-lock", action="store_true", help="do not fix standing feet in place")
+    parser.add_argument("--no-ground", action="store_true", help="do not lift the motion out of the ground")
+    parser.add_argument("--no-limits", action="store_true", help="do not limit joints to the range of the rig's clips")
+    parser.add_argument("--sheet", type=Path, help="draw the motions in a PNG")
     add_file_options(parser)
     add_model_options(parser)
 
 
 def generate(args: argparse.Namespace) -> int:
-    """Generates."""
     from anyrig.io import SUFFIXES, load
 
     prompts = [parse_prompt(text, args.seconds) for text in args.text]
@@ -66,7 +69,7 @@ def generate(args: argparse.Namespace) -> int:
 
     facing = told_facing(rig.skeleton)
     if args.facing == "auto" and not facing.sure:
-        say(f"not sure where {args.rig} faces; taken for {facing.axis}, by {facing.by} (--facing says otherwise)")
+        say(f"the facing of {args.rig} is uncertain; assumed {facing.axis}, by {facing.by} (--facing overrides it)")
     options = Options(
         args.samples, args.seed, args.fps, not args.no_lock, not args.no_ground, args.in_place, args.loop, args.facing,
         sampling, not args.no_limits,
@@ -75,7 +78,7 @@ def generate(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     clips = generate_clips(model, rig.skeleton, prompts, options, pins, _progress(args.steps), rig.clips)
     took = time.perf_counter() - began
-    say(f"made {sum(c.seconds for c in clips):.1f} s of motion for {rig.skeleton.n_joints} joints in {took:.1f} s")
+    say(f"generated {sum(c.seconds for c in clips):.1f} s of motion for {rig.skeleton.n_joints} joints in {took:.1f} s")
     clips = [replace(c, name=f"{c.name} {k + 1}" if len(clips) > 1 else c.name) for k, c in enumerate(clips)]
     for path in write(rig, clips, args.out, args.up, args.unit):
         say(f"wrote {path}")
@@ -88,11 +91,11 @@ def generate(args: argparse.Namespace) -> int:
 
 
 def write(rig: Asset, clips: list[Clip], out: Path, up: str | None = None, unit: str | None = None) -> list[Path]:
-    """All clips in one file, or, for BVH, which holds one only, in numbered ones.
+    """Writes all clips to one file, or for BVH, which holds one clip, to numbered files; returns the paths.
 
-    BVH has no mesh, and many a reader no joints but the root that move: joints that carry nothing are left out of it.
+    Joints that carry nothing of the mesh are left out of BVH files, since many readers refuse joints that slide.
     """
-    from anyrig.carriers import whole
+    from anyrig.conform import whole
     from anyrig.io import save
 
     if out.suffix.lower() != ".bvh":
@@ -105,7 +108,7 @@ def write(rig: Asset, clips: list[Clip], out: Path, up: str | None = None, unit:
 
 
 def _progress(n_steps: int) -> Callable[[int], None]:
-    """Says how far it has got, every few seconds at most: nothing where it is soon done."""
+    """Prints the step every few seconds."""
     last = [time.monotonic()]
 
     def progress(done: int) -> None:
@@ -138,18 +141,17 @@ DEMO_PROMPTS = (
     ("quadruped", 5, ("a horse runs fast", "it attacks", "it dies")),
     ("bird", 2, ("a bird flies, beating its wings", "it walks slowly", "it attacks with its beak")),
 )
-"""Kind, number of a body of the test split, and what it is asked to do."""
+"""Kind, number of a body of the test split, and prompts."""
 
 
 def add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/motion-demo"), help="folder (default: runs/motion-demo)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each motion (default: 4)")
-    parser.add_argument("--seed", type=int, default=0, help="the noise's seed (default: 0)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="duration of each motion (default: 4)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default: 0)")
     add_model_options(parser)
 
 
 def demo(args: argparse.Namespace) -> int:
-    """Makes the demo."""
     from anyrig import creatures
     from anyrig.corpus import Selection
     from anyrig.draw import contact_sheet
@@ -184,7 +186,6 @@ def add_studio(parser: argparse.ArgumentParser) -> None:
 
 
 def studio(args: argparse.Namespace) -> int:
-    """Serves until interrupted."""
     model, sampling = open_model(args)
     from anyrig.studio import Session, serve
 

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 def add_inspect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="GLB, glTF, BVH or NPZ file")
     parser.add_argument("--tree", action="store_true", help="show the joints")
-    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     add_file_options(parser)
 
 
 def inspect(args: argparse.Namespace) -> int:
-    """Prints what is in the file."""
     from anyrig.io import load
 
     asset = load(args.file, skin=args.skin, up=args.up, unit=args.unit)
@@ -36,9 +35,9 @@ def inspect(args: argparse.Namespace) -> int:
           f"{found['depth']} deep, {found['height']:.3g} m high, {found['reach']:.3g} m along its bones, "
           f"faces {found['faces']}{', with a mesh' * found['mesh']}")  # fmt: skip
     if not found["faces_sure"]:
-        print(f"  where it faces is told by {found['faces_by']}: --facing says otherwise")
+        print(f"  the facing is uncertain, assumed by {found['faces_by']}: --facing overrides it")
     if found["carried"]:
-        print(f"  moved along with limbs: {', '.join(f'{a} with {b}' for a, b in found['carried'].items())}")
+        print(f"  carried by other joints: {', '.join(f'{a} with {b}' for a, b in found['carried'].items())}")
     for clip in found["clips"]:
         print(f"  {clip['name'] or 'unnamed'}: {clip['frames']} frames, {clip['fps']:g} fps, {clip['seconds']:.2f} s, "
               f"travels {clip['travel']:.3g} m, stretches {clip['stretch']:.2g}")  # fmt: skip
@@ -51,7 +50,7 @@ def inspect(args: argparse.Namespace) -> int:
 
 
 def summary(asset: Asset) -> dict[str, Any]:
-    """The file in numbers."""
+    """What ``anyrig inspect`` prints, as values for JSON."""
     import numpy as np
 
     from anyrig.augmentation import stretch
@@ -91,14 +90,13 @@ def summary(asset: Asset) -> dict[str, Any]:
 def add_creature(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", help="quadruped, biped, bird, dragon, fish, hexapod, octopod or serpent")
     parser.add_argument("--out", type=Path, required=True, help="GLB, glTF, BVH or NPZ file to write")
-    parser.add_argument("--seed", type=int, default=0, help="which body (default: 0)")
-    parser.add_argument("--action", action="append", help="what it does, any number of times (default: all it can)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each motion (default: 2)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the body (default: 0)")
+    parser.add_argument("--action", action="append", help="an action; may be repeated (default: all)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="duration of each motion (default: 2)")
     parser.add_argument("--fps", type=float, default=30.0, help="frames a second (default: 30)")
 
 
 def creature(args: argparse.Namespace) -> int:
-    """Writes a creature."""
     from anyrig import creatures
     from anyrig.cli.motion import write
     from anyrig.io import Asset
@@ -115,20 +113,21 @@ def creature(args: argparse.Namespace) -> int:
 
 def add_augment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="GLB, glTF, BVH or NPZ file with a clip")
-    parser.add_argument("--out", type=Path, required=True, help="file to write; numbered where there are several")
-    parser.add_argument("--n", type=int, default=1, help="how many varied rigs (default: 1)")
+    parser.add_argument("--out", type=Path, required=True, help="file to write; several are numbered")
+    parser.add_argument("--n", type=int, default=1, help="number of variations (default: 1)")
     parser.add_argument("--clip", help="which clip (default: the first)")
     parser.add_argument("--seed", type=int, default=0, help="the first seed (default: 0)")
     parser.add_argument("--lengths", type=float, nargs=2, default=(0.8, 1.2), metavar=("LOW", "HIGH"),
                         help="factors of bone lengths (default: 0.8 1.2)")  # fmt: skip
     parser.add_argument("--splits", type=int, default=3, help="joints added, at most (default: 3)")
     parser.add_argument("--removals", type=int, default=3, help="joints removed, at most (default: 3)")
-    parser.add_argument("--rest-degrees", type=float, default=10.0, help="turn of the rest pose (default: 10)")
+    parser.add_argument(
+        "--rest-degrees", type=float, default=10.0, help="turn of the rest pose in degrees (default: 10)"
+    )
     add_file_options(parser)
 
 
 def augment(args: argparse.Namespace) -> int:
-    """Writes varied rigs."""
     import numpy as np
 
     from anyrig.augmentation import Augmentation
@@ -140,7 +139,7 @@ def augment(args: argparse.Namespace) -> int:
         raise SettingsError("lengths are LOW <= HIGH above 0, n is at least 1, and nothing else is below 0")
     asset = load(args.file, skin=args.skin, up=args.up, unit=args.unit)
     if not asset.clips:
-        raise SettingsError(f"{args.file} has no clip to keep the motion of")
+        raise SettingsError(f"{args.file} has no clip")
     clip = asset.clip(args.clip) if args.clip else asset.clips[0]
     how = Augmentation((low, high), (1.0, 1.0), args.splits, args.removals, rest_rad=math.radians(args.rest_degrees))
     for k in range(args.n):

@@ -1,6 +1,6 @@
-"""Flight: wings that beat and bear, bodies that stretch out in the air, take-offs and landings.
+"""Flight: wing beats, the pose in the air, take-offs and landings.
 
-A wing's downstroke pushes the body up: with a lift that follows the stroke's speed the body heaves by
+A wing's downstroke pushes the body up. With lift proportional to the stroke's speed the body heaves by
 ``g / (2 pi f)^2`` at a beat of frequency ``f``, a quarter of a beat behind the wings. Large wings beat more slowly
 (Pennycuick, Wingbeat frequency of birds in steady cruising flight, J. Exp. Biol. 1996; here flattened, so that the
 fastest beat still shows at 15 frames a second).
@@ -28,7 +28,7 @@ def _half_span(motion: Motion) -> float:
 
 
 def _period(motion: Motion, quick: float = 1.0) -> float:
-    """Seconds a wing beat, not fitted to the clip."""
+    """Seconds per wing beat, not fitted to the clip."""
     rate = 1.75 * (2 * _half_span(motion)) ** -0.36 * motion.style.speed**0.7 * quick
     if motion.rig.plan.insect:
         rate = _FASTEST
@@ -36,17 +36,17 @@ def _period(motion: Motion, quick: float = 1.0) -> float:
 
 
 def _whole_beats(motion: Motion, rng: random.Random, quick: float = 1.0) -> Array:
-    """The phase (T,) of a beat that fits into the clip a whole number of times."""
+    """The phase (T,) of beats of which a whole number fits in the clip."""
     return rng.random() + motion.times / (motion.seconds / motion.times_in(_period(motion, quick)))
 
 
 def _cruising_speed(motion: Motion) -> float:
-    """Metres a second, from the wings' size."""
+    """Metres per second, from the wings' size."""
     return math.sqrt(2.2 * GRAVITY * _half_span(motion)) * motion.style.speed
 
 
 def _clearance(motion: Motion) -> float:
-    """How far up, in metres, the wings' downstroke is free of the ground."""
+    """The height in metres at which the downstroke is clear of the ground."""
     return 1.05 * _half_span(motion) + 0.3 * motion.size
 
 
@@ -90,7 +90,7 @@ def _stretch_out(motion: Motion, amount: Curve, *, pitch: Curve = 0.08, legs: st
 
 
 def _tuck(motion: Motion, amount: Array, legs: str) -> None:
-    """Takes the feet off the ground by ``amount`` (T,) and holds them as :func:`_stretch_out` says."""
+    """Takes the feet off the ground by ``amount`` (T,) and poses them as in :func:`_stretch_out`."""
     rig = motion.rig
     for k, leg in enumerate(rig.legs):
         stretch, swing, point = (0.66, -1.15, 1.0) if legs == "trail" else (0.84, -0.35, 0.7)
@@ -107,8 +107,8 @@ def _advance(motion: Motion, speed: Curve) -> None:
     """Moves the body forward at ``speed`` (T,) m/s along its heading."""
     speed = np.broadcast_to(speed, motion.times.shape)
     steps = np.concatenate([[0.0], (speed[1:] + speed[:-1]) / 2 / motion.fps])
-    motion.place[:, 0] += np.cumsum(steps * np.sin(motion.heading))
-    motion.place[:, 2] += np.cumsum(steps * np.cos(motion.heading))
+    motion.position[:, 0] += np.cumsum(steps * np.sin(motion.heading))
+    motion.position[:, 2] += np.cumsum(steps * np.cos(motion.heading))
 
 
 def _bank(motion: Motion, turn: float) -> None:
@@ -121,7 +121,7 @@ def _bank(motion: Motion, turn: float) -> None:
 
 
 def _trail(motion: Motion, cycles: Array) -> None:
-    """Tail and antennae that follow the beat."""
+    """Tail and antennae in phase with the beat."""
     rig = motion.rig
     if len(rig.tail) > 2:
         motion.ripple(rig.tail, PITCH, 0.3, cycles, 0.1)
@@ -284,7 +284,7 @@ def land(motion: Motion, rng: random.Random) -> Telling:
     down, low = (ground, rise, -0.35 * sink), (ground + 0.4 * (end - ground), -dip, 0)
     motion.shift(up=hermite(t, (0, height, -sink), down, low, (end, 0, 0)))
     _advance(motion, 0.6 * _cruising_speed(motion) * (1.0 - smooth(u / (touch + 0.02))) ** 1.2)
-    feet.point += (motion.place[-1] - motion.place[0]) * np.array([1.0, 0.0, 1.0])
+    feet.point += (motion.position[-1] - motion.position[0]) * np.array([1.0, 0.0, 1.0])
     return Telling(
         "land|land on the ground|come down and land|touch down",
         "is in the air with beating wings|is flying",

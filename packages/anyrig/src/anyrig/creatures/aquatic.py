@@ -1,4 +1,4 @@
-"""Swimming: waves that run down the body, fins that steer, rays that fly through the water, legs that paddle.
+"""Swimming: body waves, steering fins, the wing-like strokes of rays, paddling legs.
 
 The lateral displacement at x (0 nose, 1 tail) is ``A(x) sin(2 pi (c - x / wave))`` with an amplitude that grows toward
 the tail (Videler & Hess, Fast continuous swimming of two pelagic predators, J. Exp. Biol. 1984), as a part of the
@@ -22,18 +22,18 @@ _UNDER_WAY = "is under way in the water|swims in open water"
 
 
 def _beats(motion: Motion, quick: float = 1.0, least: int = 1) -> int:
-    """Tail beats in the clip, a whole number; small fish beat faster."""
+    """The whole number of tail beats in the clip; small fish beat faster."""
     period = 0.62 * motion.rig.plan.size**0.42 / (motion.style.speed * quick)
     return motion.times_in(min(max(period, 0.45), 2.2), least)
 
 
 def _lift_off(motion: Motion, rng: random.Random) -> None:
-    """Lifts the creature off the bottom, to where its strokes and turns are free of it."""
-    motion.place[:, 1] += motion.rig.plan.size * rng.uniform(0.6, 1.1)
+    """Lifts the creature clear of the bottom."""
+    motion.position[:, 1] += motion.rig.plan.size * rng.uniform(0.6, 1.1)
 
 
 def _undulate(motion: Motion, cycles: Array, amount: Curve = 1.0) -> None:
-    """Sends a wave of the body's own kind from nose to tail; ``cycles`` (T,) is its phase, ``amount`` scales it."""
+    """A wave of the body's kind from nose to tail; ``cycles`` (T,) is its phase, ``amount`` scales it."""
     rig, habits = motion.rig, motion.rig.plan.habits
     amount = np.asarray(amount) * motion.style.energy**0.6
     if "rays" in habits:
@@ -53,7 +53,7 @@ def _undulate(motion: Motion, cycles: Array, amount: Curve = 1.0) -> None:
     if axis == YAW:
         motion.shift(left=aside)
     else:
-        motion.place[:, 1] += aside
+        motion.position[:, 1] += aside
     for fin in rig.caudals:  # the tail fin lags behind the last bone
         share = 0.3 if axis == YAW else 0.35
         motion.angles[:, fin.joints[0], axis] += share * amount * wave(cycles, 1.0 / length + 0.2)
@@ -67,7 +67,7 @@ def _envelope(x: float, eel: bool) -> float:
 
 
 def _slope(x: float, cycles: Array, length: float, eel: bool) -> Array:
-    """The angle of the body's line at ``x``: the derivative of its displacement, with the nose forward."""
+    """The angle of the body's midline at ``x``: the derivative of its displacement, with the nose forward."""
     step = 1e-4
     after = _envelope(x + step, eel) * wave(cycles, (x + step) / length)
     before = _envelope(x - step, eel) * wave(cycles, (x - step) / length)
@@ -75,20 +75,20 @@ def _slope(x: float, cycles: Array, length: float, eel: bool) -> Array:
 
 
 def _flap_sides(motion: Motion, cycles: Array, amount: Curve) -> None:
-    """A ray's fins beat up and down, their tips after their roots; the body heaves against them."""
+    """A ray's fins beat up and down, the tips lagging behind the roots; the body heaves against them."""
     rig = motion.rig
     for wing in rig.wings:
         n = max(len(wing.joints) - 1, 1)
         for k, joint in enumerate(wing.joints):
             motion.turn(joint, roll=wing.side * 0.62 / n**0.6 * amount * wave(cycles, 0.13 * k))
             motion.turn(joint, pitch=-0.2 / n * amount * wave(cycles, 0.13 * k + 0.25))
-    motion.place[:, 1] -= 0.035 * rig.plan.size * amount * wave(cycles)
+    motion.position[:, 1] -= 0.035 * rig.plan.size * amount * wave(cycles)
     motion.trunk((0.05 * amount * wave(cycles, 0.3), 0.0, 0.0), (0.04 * amount * wave(cycles, 0.25), 0.0, 0.0))
     motion.ripple(rig.tail, YAW, 0.25, cycles, 0.1)
 
 
 def _scull(motion: Motion, cycles: Array, amount: float = 1.0) -> None:
-    """Side fins that fan to and fro, as a fish's that stays in place."""
+    """Side fins fan to and fro, as in fish that stay in place."""
     for fin in motion.rig.pectorals:
         lag = 0.25 * (fin.side < 0)
         motion.bend(fin.joints, yaw=fin.side * 0.4 * amount * wave(cycles, lag))
@@ -104,7 +104,7 @@ def _cruise(
     turn: float = 0.0,
     climb: float = 0.0,
 ) -> tuple[str, ...]:
-    """Swims on at constant speed, turning by ``turn`` and rising at the angle ``climb`` (radians); returns clauses."""
+    """Swims at constant speed, turning by ``turn`` and rising at the angle ``climb`` (radians); returns clauses."""
     _lift_off(motion, rng)
     period = float(motion.seconds / _beats(motion, quick))
     cycles = rng.random() + motion.times / period
@@ -112,11 +112,11 @@ def _cruise(
     motion.speed = lengths * motion.rig.plan.size / period * min(1.3, amount)
     motion.cyclic = True
     rate = turn / motion.seconds
-    place, heading = Path(motion.speed * math.cos(climb), rate).at(motion.times)
-    motion.place += place
+    position, heading = Path(motion.speed * math.cos(climb), rate).at(motion.times)
+    motion.position += position
     motion.heading += heading
     rise = motion.speed * math.sin(climb) * motion.times
-    motion.place[:, 1] += rise - min(0.0, float(rise.min()))
+    motion.position[:, 1] += rise - min(0.0, float(rise.min()))
     curve = np.clip(0.35 * rate, -0.7, 0.7)
     motion.turn(motion.rig.root, pitch=-climb, roll=-np.clip(0.3 * rate, -0.5, 0.5))
     motion.trunk((0.0, -0.5 * curve, 0.0), (0.0, 0.5 * curve, 0.0))
@@ -125,7 +125,7 @@ def _cruise(
 
 
 def _strokes(motion: Motion) -> tuple[str, str]:
-    """Clauses on how the body swims."""
+    """Clauses on the strokes."""
     habits = motion.rig.plan.habits
     if "rays" in habits:
         return (
@@ -185,14 +185,14 @@ def paddle(motion: Motion, rng: random.Random) -> Telling:
     cycles = rng.random() + n * motion.progress
     stroke = gait(motion, "trot", rng)
     standing.stance(motion)
-    motion.place[:, 1] += height * rng.uniform(0.3, 0.6)
+    motion.position[:, 1] += height * rng.uniform(0.3, 0.6)
     motion.speed = 0.8 * height * n / motion.seconds
-    motion.place[:, 2] += motion.speed * motion.times
+    motion.position[:, 2] += motion.speed * motion.times
     for k in range(len(rig.legs)):
         c = TAU * (cycles - stroke.offsets[k])
         stretch, swing = 0.78 + 0.14 * np.sin(c), 0.55 * style.energy**0.5 * np.cos(c) - 0.1
         motion.feet.release(k, np.ones(motion.n_frames), stretch=stretch, swing=swing, hang=0.5 + 0.3 * np.cos(c))
-    motion.place[:, 1] += 0.02 * height * wave(2 * cycles)
+    motion.position[:, 1] += 0.02 * height * wave(2 * cycles)
     yaw, roll = 0.04 * wave(cycles), 0.05 * wave(cycles)
     motion.trunk((0.02 * wave(2 * cycles), yaw, roll), (0.0, -yaw, -roll))
     motion.look(pitch=-0.18)
@@ -216,7 +216,7 @@ def hover(motion: Motion, rng: random.Random) -> Telling:
     cycles = rng.random() + slow * u
     _undulate(motion, cycles, 0.3 if "rays" not in rig.plan.habits else 0.45)
     _scull(motion, cycles)
-    motion.place[:, 1] += 0.025 * rig.plan.size * wave(max(1, slow // 2) * u, rng.random())
+    motion.position[:, 1] += 0.025 * rig.plan.size * wave(max(1, slow // 2) * u, rng.random())
     motion.open_jaw(0.12 * (1 - np.cos(TAU * slow * u)))
     return Telling(
         "hover in the water|float in place|idle|drift in place",

@@ -1,7 +1,7 @@
-"""Captions at three levels of detail, worded at random and saying only what the clip does.
+"""Captions at three levels of detail, with random wording and only of what the clip shows.
 
-Short: the action. Mid: how the parts of the body move. Long: the creature and its initial pose, the action, the parts.
-Below them the small grammar they are made with: texts with choices, verbs in the form a sentence needs, clauses joined.
+Short: the action. Mid: the motion of the parts of the body. Long: the creature, its initial pose, the action, the
+parts. The grammar below them expands texts with choices, inflects verbs and joins clauses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from anyrig.creatures.motion import Style
 
 
 class Telling:
-    """What a caption may say of an action, in texts of the form ``"one|other"``.
+    """The material for an action's captions, in texts of the form ``"one|other"``.
 
     ``verbs`` are phrases that start with a base form ("walk forward"), and may hold choices in brackets; ``start`` is
     the pose of the first frame in the third person ("stands on all fours"); ``parts`` are clauses on parts of the body
@@ -27,13 +27,13 @@ class Telling:
         self.start, *self.parts = (f"[{text}]" if "|" in text and "[" not in text else text for text in (start, *parts))
 
 
-# What several actions say.
+# Clauses of several actions.
 BITES = "the jaws open and close|it chews|the mouth works"
 STILL = "then it lies still|at the end it no longer moves|afterwards it lies motionless"
 
 
 def turn_verbs(side: float, verb: str) -> str:
-    """What a turn to one side in a curve is called; ``verb`` is how the creature gets along."""
+    """Verbs for a turn to one side in a curve; ``verb`` is the creature's locomotion."""
     way = side_name(side)
     return f"turn {way}|{verb} in a curve to the {way}|turn to the {way}|{verb} to the {way}"
 
@@ -59,13 +59,13 @@ _PRONOUNS = {"it": ("he", "she"), "its": ("his", "her"), "It": ("He", "She"), "I
 def captions(
     plan: Plan, telling: Telling, style: Style, rng: random.Random, adverbs: str = "pace, mood"
 ) -> tuple[str, str, str]:
-    """The short, the mid and the long caption; ``adverbs`` are those that fit."""
+    """The short, mid and long caption; ``adverbs`` are the kinds that fit."""
     mood = style.mood if plan.legs and "mood" in adverbs else ""
     verb = choose(rng.choice(telling.verbs), rng)
     adverb = _adverb(style.pace if "pace" in adverbs else "", mood, rng)
     parts = [choose(part, rng) for part in telling.parts]
     short, kept = _short(plan, verb, adverb, rng), parts
-    if len(parts) > 3 and rng.random() < 0.5:  # the clauses are in the order of what happens
+    if len(parts) > 3 and rng.random() < 0.5:  # the clauses are in temporal order
         kept = [parts[k] for k in sorted(rng.sample(range(len(parts)), 3))]
     texts = short, sentence(join(kept, rng)), _long(plan, telling.start, verb, adverb, parts, mood, rng)
     sex = {"man": 0, "woman": 1, "person": rng.randrange(2), "human": rng.randrange(2)}.get(plan.noun)
@@ -109,7 +109,7 @@ def _long(plan: Plan, start: str, verb: str, adverb: str, parts: list[str], mood
 
 
 def describe(plan: Plan, rng: random.Random) -> str:
-    """The creature in words, without an article: its size and a few of its traits."""
+    """A noun phrase for the creature, without an article: its size and a few traits."""
     traits = _traits(plan)
     rng.shuffle(traits)
     before = [t for t in traits if not t.startswith("with ")][: rng.choice((0, 1, 1, 2))]
@@ -147,7 +147,7 @@ def _traits(plan: Plan) -> list[str]:
 
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
-# The endings of verbs, (where it applies, what it becomes) in the order in which they are tried.
+# The endings of verbs, (pattern, replacement) in order of priority.
 _THIRD = (("^be$", "is"), ("^have$", "has"), ("(s|x|z|ch|sh|o)$", r"\1es"), ("([^aeiou])y$", r"\1ies"), ("$", "s"))
 _GERUND = (
     ("^be$", "being"),
@@ -167,7 +167,7 @@ def choose(text: str, rng: random.Random) -> str:
 
 
 def third(phrase: str) -> str:
-    """A phrase that starts with a verb's base form, in the third person: ``"rush on"`` gives ``"rushes on"``."""
+    """A phrase that starts with a verb's base form in the third person: ``"rushes on"`` for ``"rush on"``."""
     return _inflect(phrase, _THIRD)
 
 
@@ -178,7 +178,7 @@ def gerund(phrase: str) -> str:
 
 def _inflect(phrase: str, endings: tuple[tuple[str, str], ...]) -> str:
     phrases = []
-    for part in phrase.split(" and "):  # of two verbs ("crouch and leap forward") both are inflected
+    for part in phrase.split(" and "):  # inflects both of two verbs ("crouch and leap forward")
         verb, space, rest = part.partition(" ")
         pattern, ending = next(pair for pair in endings if re.search(pair[0], verb))
         phrases.append(re.sub(pattern, ending, verb, count=1) + space + rest)

@@ -1,7 +1,7 @@
-"""Fighting: attacks by whatever a body has the means for, threats, being hit, and dying.
+"""Fighting: attacks that suit a body, threats, being hit, and dying.
 
-A strike winds up, strikes and recovers within ``u`` (T,) from 0 to 1, on the feet where it stands. It fills the motion
-and returns the verbs and clauses of its caption. To add one, write it and name it in :func:`_strikes`.
+A strike winds up, hits and recovers within ``u`` (T,) from 0 to 1, on the spot. It fills the motion and returns the
+verbs and clauses of its caption. A new strike is a function and an entry in :func:`_strikes`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Strike = Callable[[Motion, Array, random.Random], Told]
 
 
 def attack(motion: Motion, rng: random.Random) -> Telling:
-    """One kind of strike, as often as it fits in the time."""
+    """One kind of strike, repeated as often as time allows."""
     standing.ready(motion, 0.7)
     strike = rng.choice(_strikes(motion.rig.plan))
     n, u = standing.repeats(motion, rng, 1.9)
@@ -34,7 +34,7 @@ def attack(motion: Motion, rng: random.Random) -> Telling:
 
 
 def _strikes(plan: Plan) -> list[Strike]:
-    """The strikes that a body has the means for, the most natural ones several times."""
+    """The strikes that suit a body, the most natural ones repeated."""
     if plan.insect:
         options: list[Strike] = [_forelegs]
         options += [_sting] * 3 if "sting" in plan.habits else []
@@ -188,7 +188,7 @@ def _tail_swipe(motion: Motion, u: Array, rng: random.Random) -> Told:
     hit = rng.uniform(0.45, 0.55)
     whip = [(0, 0), (hit - 0.17, -0.7), (hit + 0.03, 1), (hit + 0.12, 0.85), (0.97, 0)]
     body = side * track(u, *whip)
-    # The tail's tip goes to the side opposite to the one the rump turns to.
+    # The tail's tip moves opposite to the rump.
     motion.trunk((0, 0.32 * body, 0), (0, -0.12 * body, 0))
     n = len(rig.tail)
     for k, joint in enumerate(rig.tail):
@@ -430,7 +430,7 @@ def hit(motion: Motion, rng: random.Random) -> Telling:
 
 
 def death(motion: Motion, rng: random.Random) -> Telling:
-    """From standing to lying dead: legs that give way, bodies that fall over, and stay."""
+    """From standing to lying dead."""
     plan = motion.rig.plan
     standing.stance(motion)
     if plan.insect:
@@ -448,7 +448,6 @@ def _topple(motion: Motion, rng: random.Random) -> Telling:
     limp, off = smooth((u - start - 0.1) / 0.4), smooth((u - start - 0.05) / 0.2)
     stagger = bump((u - 0.02) / (start + 0.2))
     motion.shift(left=-side * 0.12 * size * fall + side * 0.05 * size * stagger)
-    # Falling to the left means that the left side goes down.
     motion.turn(rig.root, roll=-side * 1.48 * fall + side * 0.06 * stagger)
     for k in range(len(rig.legs)):
         stretch, swing = 0.82 + rng.uniform(-0.1, 0.1), rng.uniform(-0.25, 0.35)
@@ -505,7 +504,7 @@ def _crumple(motion: Motion, rng: random.Random) -> Telling:
     motion.bow(0.35 * bump((u - start) / 0.5))
     off = smooth((u - start - 0.18) / 0.2)
     for k in range(len(rig.legs)):
-        # Knees bend forward: under a body that lies on its front they would hold it up.
+        # Bent knees would lift a body that lies on its front.
         stretch, hang = (1.0, 0.9 * off) if ahead else (1.0 - (0.04 + 0.06 * k), 0.2 * off)
         motion.feet.release(k, off, stretch=stretch, swing=upright - np.pi / 2, spread=0.06 + 0.06 * k, hang=hang)
     for arm in rig.arms:

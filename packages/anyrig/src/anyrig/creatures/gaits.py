@@ -1,8 +1,8 @@
-"""Locomotion on legs: gaits, footholds that stay where they are, feet that swing between them, the body above them.
+"""Locomotion on legs: gaits, fixed footholds, feet that swing between them, the body above them.
 
-A gait says when each foot stands (duty factor and phase). How fast and how far a body of a given size steps follows
-from the Froude number ``Fr = v^2 / (g h)`` at a hip height ``h``, at which animals of all sizes change their gaits
-alike, and strides from ``length / h = 2.3 Fr^0.3`` (Alexander & Jayes, A dynamic similarity hypothesis for the gaits of
+A gait gives the times at which each foot stands (duty factor and phase). Speed and stride of a body follow from the
+Froude number ``Fr = v^2 / (g h)`` at a hip height ``h``, at which animals of all sizes change their gaits alike, and
+strides from ``length / h = 2.3 Fr^0.3`` (Alexander & Jayes, A dynamic similarity hypothesis for the gaits of
 quadrupedal mammals, J. Zool. 1983; their fits are 2.4 Fr^0.34 walking, 1.9 Fr^0.40 running).
 """
 
@@ -20,7 +20,7 @@ from anyrig.creatures.motion import GRAVITY, PITCH, TAU, YAW, Curve, Motion, bum
 from anyrig.creatures.rig import Leg, Rig
 from anyrig.rotations import Array
 
-# A cycle is never shorter than this (seconds): smaller animals step faster, but then 15 frames a second show no step.
+# The shortest cycle in seconds: smaller animals step faster, which 15 frames a second cannot show.
 _SHORTEST = {"walk": 0.62, "trot": 0.5, "run": 0.42}
 # Duty, Froude number, lift and vault.
 _BIPEDS = {"walk": (0.62, 0.2, 0.10, 0.022), "trot": (0.42, 0.75, 0.17, -0.035), "run": (0.34, 1.9, 0.26, -0.045)}
@@ -29,11 +29,11 @@ _REPTILES = {"walk": (0.68, 0.12, 0.22, 0.0), "trot": (0.54, 0.35, 0.28, 0.0), "
 
 @dataclass(frozen=True)
 class Gait:
-    """``offsets`` are the touchdowns of the legs (as the rig orders them) in parts of a cycle, ``duty`` the part of it
-    that each stands. ``lift`` is how high the feet swing (of the hips' height), ``vault`` how far the body rises over a
+    """``offsets`` are the touchdowns of the legs (in the rig's order) as shares of a cycle, ``duty`` the share of it
+    that each stands. ``lift`` is the height of the swing (relative to the hips'), ``vault`` the rise of the body over a
     standing leg (negative: it sinks, as a spring does). ``pattern`` names the footfalls. A cycle takes ``period``
-    seconds, at ``speed`` in m/s; ``cyclic`` if a whole number of cycles fills the clip; ``height`` is the length that
-    strides scale with."""
+    seconds, at ``speed`` in m/s; ``cyclic`` if a whole number of cycles fills the clip; strides scale with ``height``.
+    """
 
     name: str
     pattern: str
@@ -48,11 +48,11 @@ class Gait:
 
 
 def gait(motion: Motion, name: str, rng: random.Random, pace: float = 1.0) -> Gait:
-    """How a body goes when it is to ``"walk"``, ``"trot"`` or ``"run"``: the cycle is stretched a little so that whole
-    cycles fill the clip. ``pace`` shortens the stride (backward or sideways steps are short)."""
+    """The gait of a body for ``"walk"``, ``"trot"`` or ``"run"``; the cycle is adjusted so that whole cycles fill the
+    clip. ``pace`` scales the stride (backward and sideways steps are short)."""
     rig, seconds, speed = motion.rig, motion.seconds, motion.style.speed
     pattern, offsets, duty, froude, lift, vault = _footfalls(rig, name, rng)
-    # The h of the Froude number: the hips' height, or for legs that stand wide a part of their length.
+    # The h of the Froude number: the hips' height, or for wide legs a share of their length.
     height = float(np.mean([max(rig.natural[leg.chain[0], 1], 0.45 * leg.fold.lengths.sum()) for leg in rig.legs]))
     froude = froude * (pace * speed) ** 2
     stride = min(2.3 * froude**0.3 * height, min(_travel(rig, leg) for leg in rig.legs) / duty)
@@ -67,7 +67,7 @@ def _footfalls(rig: Rig, name: str, rng: random.Random) -> tuple[str, tuple[floa
     """Pattern, offsets, duty, Froude number, lift and vault."""
     habits, pairs = rig.plan.habits, len(rig.plan.legs)
     if pairs > 2:
-        # Waves run from the hind legs forward; at half a cycle a pair they become alternating tripods or tetrapods.
+        # Waves run from the hind legs forward; with half a cycle per pair they are alternating tripods or tetrapods.
         ripple = name == "walk" and rng.random() < 0.4
         lag = 1.0 / pairs if ripple else 0.5
         offsets = tuple((side + (pairs - 1 - pair) * lag) % 1.0 for pair in range(pairs) for side in (0.0, 0.5))
@@ -101,12 +101,12 @@ def _footfalls(rig: Rig, name: str, rng: random.Random) -> tuple[str, tuple[floa
 
 
 def _travel(rig: Rig, leg: Leg) -> float:
-    """How far, in metres, the body can pass over a foot with the hips at 0.93 of their natural height."""
+    """The distance, in metres, that the body can pass over a foot with the hips at 0.93 of their natural height."""
     reach = rig.natural[leg.chain[-1]] - rig.natural[leg.chain[0]]
     longest = 0.985 * leg.fold.longest
     across = longest**2 - (0.93 * reach[1]) ** 2 - reach[0] ** 2
     half = math.sqrt(max(across, 0.0)) - abs(reach[2]) * 0.6
-    wide = 0.36 * leg.fold.lengths.sum()  # legs that stand wide would touch their neighbours
+    wide = 0.36 * leg.fold.lengths.sum()  # wide legs would touch their neighbours
     return 2.0 * float(max(0.08 * leg.fold.lengths.sum(), min(half, wide)))
 
 
@@ -115,8 +115,8 @@ def _travel(rig: Rig, leg: Leg) -> float:
 
 @dataclass(frozen=True)
 class Path:
-    """Motion at ``speed`` (m/s) in the direction ``slip`` from where the body looks, turning by ``turn`` rad/s. With
-    ``ease`` (seconds) it starts and ends at rest."""
+    """Motion at ``speed`` (m/s) in the direction ``slip`` from the heading, turning by ``turn`` rad/s. With ``ease``
+    (seconds) it starts and ends at rest."""
 
     speed: float
     turn: float = 0.0
@@ -137,11 +137,11 @@ class Path:
         return np.stack([x, np.zeros_like(x), z], axis=-1), heading
 
     def foothold(self, home: Array, times: Array, centre: Array) -> tuple[Array, Array]:
-        """Where a foot whose natural place is ``home`` from the ``centre`` stands at ``times``, and its heading."""
-        place, heading = self.at(times)
+        """The position and heading at ``times`` of a foot whose natural position is ``home`` from the ``centre``."""
+        position, heading = self.at(times)
         sine, cosine = np.sin(heading), np.cos(heading)
         x, z = cosine * home[0] + sine * home[2], cosine * home[2] - sine * home[0]
-        return place + centre + np.stack([x, np.zeros_like(x), z], axis=-1), heading
+        return position + centre + np.stack([x, np.zeros_like(x), z], axis=-1), heading
 
 
 def _step_along(
@@ -154,15 +154,15 @@ def _step_along(
     roll: float = 1.0,
     strength: Curve = 1.0,
 ) -> Array:
-    """Moves body and feet along ``path``; returns the phase (T,), 1 a cycle. ``narrow`` below 1 draws the feet under
-    the body, ``roll`` scales how far they roll over their balls, ``strength`` the body's own motion."""
+    """Moves body and feet along ``path``; returns the phase (T,), 1 per cycle. ``narrow`` below 1 puts the feet closer
+    together, ``roll`` scales their roll over the ball, ``strength`` the body's own motion."""
     rig = motion.rig
     cycles = rng.random() + motion.times / gait.period
     standing.stance(motion)
-    place, heading = path.at(motion.times)  # of the middle of the feet
+    position, heading = path.at(motion.times)  # of the middle of the feet
     lead = rig.natural[rig.root] - rig.centre
-    motion.place[:, 0] += place[:, 0] + np.sin(heading) * lead[2]
-    motion.place[:, 2] += rig.centre[2] + place[:, 2] + np.cos(heading) * lead[2] - rig.natural[rig.root, 2]
+    motion.position[:, 0] += position[:, 0] + np.sin(heading) * lead[2]
+    motion.position[:, 2] += rig.centre[2] + position[:, 2] + np.cos(heading) * lead[2] - rig.natural[rig.root, 2]
     motion.heading += heading
     for k in range(len(rig.legs)):
         _step_foot(motion, k, gait, path, cycles, narrow, roll)
@@ -190,14 +190,14 @@ def _step_foot(motion: Motion, k: int, gait: Gait, path: Path, cycles: Array, na
     feet.planted[:, k] = part <= gait.duty
     strength = roll * np.clip(far / (0.5 * gait.height), 0.0, 1.0)
     _roll(motion, k, gait, np.clip(part / gait.duty, 0.0, 1.0), swing, strength)
-    if leg.toe is not None:  # no toe hangs lower than the ball it springs from
+    if leg.toe is not None:  # keeps hanging toes above the ground
         length = float(np.linalg.norm(rig.offsets[leg.toe]))
         most = np.arcsin(np.clip(0.98 * feet.point[:, k, 1] / length, 0.0, 1.0))
         feet.toe[:, k] = np.minimum(feet.toe[:, k], most)
 
 
 def _roll(motion: Motion, k: int, gait: Gait, stance: Array, swing: Array, strength: Array) -> None:
-    """Rolls a foot over its ball at the end of the stance and lets it hang in the swing."""
+    """Rolls a foot over its ball at the end of the stance; the foot hangs in the swing."""
     rig, leg = motion.rig, motion.rig.legs[k]
     quick = {"walk": 1.0, "trot": 1.15, "run": 1.35}[gait.name]
     if leg.contact == leg.chain[-1]:
@@ -212,7 +212,7 @@ def _roll(motion: Motion, k: int, gait: Gait, stance: Array, swing: Array, stren
 
 
 def _ride(motion: Motion, gait: Gait, cycles: Array, amount: Curve) -> None:
-    """The body's own motion in step with the legs: heave, sway, roll, yaw, and what follows from them."""
+    """The body's own motion in phase with the legs: heave, sway, roll, yaw, and their consequences."""
     rig = motion.rig
     beats = [_beat(rig, gait, cycles, pair) for pair in range(len(rig.plan.legs))]
     heaves = [amount * gait.vault * rig.hip_height * heave for heave, _, _ in beats]
@@ -229,8 +229,8 @@ def _ride(motion: Motion, gait: Gait, cycles: Array, amount: Curve) -> None:
 
 
 def _beat(rig: Rig, gait: Gait, cycles: Array, pair: int) -> tuple[Array, Array, Array]:
-    """How a pair of legs is loaded: heave, highest when it stands upright; side, 1 over the left leg, -1 over the right
-    one, 0 when both go together; ahead, 1 when the left leg is farthest ahead, -1 when the right one is."""
+    """The load of a pair of legs: heave, highest over an upright leg; side, 1 over the left leg, -1 over the right one,
+    0 where both move together; ahead, 1 when the left leg is farthest ahead, -1 when the right one is."""
     legs = [(leg.side, gait.offsets[k]) for k, leg in enumerate(rig.legs) if leg.pair == pair]
     upright = [(side, TAU * (cycles - offset - gait.duty / 2)) for side, offset in legs]
     heave = np.asarray(sum(np.cos(a) + np.cos(2 * a) for _, a in upright) / 2)
@@ -256,7 +256,7 @@ def _twist(motion: Motion, beats: list[tuple[Array, Array, Array]], amount: Curv
 
 
 def _carry(motion: Motion, gait: Gait, cycles: Array, amount: Curve) -> None:
-    """Tail, ears, antennae and nose in step with the body."""
+    """Tail, ears, antennae and trunk in phase with the body."""
     rig, plan = motion.rig, motion.rig.plan
     lively = np.asarray(amount) * (1.0 + max(0.0, motion.style.tail))
     if "sting" in plan.habits or plan.insect:
@@ -274,7 +274,7 @@ def _carry(motion: Motion, gait: Gait, cycles: Array, amount: Curve) -> None:
 
 
 def _swing_arms(motion: Motion, gait: Gait, cycles: Array, amount: Curve) -> None:
-    """Arms that swing against the legs, elbows bent the more the faster; pincers are held up."""
+    """Arms that swing against the legs, with elbows more bent at higher speeds; pincers are held up."""
     reach, elbow = {"walk": (0.42, 0.25), "trot": (0.6, 1.1), "run": (0.85, 1.45)}[gait.name]
     for arm in motion.rig.arms:
         if motion.rig.plan.pincers:
@@ -293,12 +293,13 @@ def _swing_arms(motion: Motion, gait: Gait, cycles: Array, amount: Curve) -> Non
 def _go(
     motion: Motion, name: str, rng: random.Random, *, slip: float = 0.0, turn: float = 0.0, pace: float = 1.0
 ) -> Gait:
-    """Steps along at constant speed in the gait ``name``; ``turn`` radians over the clip, ``slip`` as a path has it."""
+    """Walks, trots or runs (``name``) at constant speed, turning by ``turn`` radians; ``slip`` is that of
+    :class:`Path`."""
     chosen = gait(motion, name, rng, pace)
     path = Path(chosen.speed, turn / motion.seconds, slip)
     motion.cyclic, motion.speed = chosen.cyclic, chosen.speed
     narrow = 0.75 if len(motion.rig.legs) == 2 else 0.95
-    # A foot rolls over its ball when it goes forward.
+    # Feet roll over the ball in forward steps.
     _step_along(motion, chosen, path, rng, narrow=narrow, roll=max(0.3, math.cos(slip)))
     if "upright" in motion.rig.plan.habits:
         lean = {"walk": 0.03, "trot": 0.12, "run": 0.2}[name] * np.cos(slip)
@@ -307,7 +308,7 @@ def _go(
     return chosen
 
 
-# -- what a caption may say of legs and body
+# -- clauses on legs and body
 
 
 _LEGS = {
@@ -327,7 +328,7 @@ _LEGS = {
 
 
 def _rest_of_body(motion: Motion, gait: Gait) -> list[str]:
-    """Clauses on what tail, arms and wings do."""
+    """Clauses on tail, arms and wings."""
     rig, plan, clauses = motion.rig, motion.rig.plan, []
     if rig.arms and "upright" in plan.habits:
         bent = "" if gait.name == "walk" else "bent "
@@ -371,7 +372,7 @@ _RUNS = {
 
 
 def walk(motion: Motion, rng: random.Random) -> Telling:
-    """The slowest gait, some feet always on the ground; a crab's goes sideways."""
+    """The slowest gait, with some feet always on the ground; crabs walk sideways."""
     if "sideways" in motion.rig.plan.habits:
         return sidestep(motion, rng, pace=0.9)
     crawls = "sprawls" in motion.rig.plan.habits or len(motion.rig.legs) > 4
@@ -479,7 +480,7 @@ def _turn_on_the_spot(motion: Motion, rng: random.Random, side: float) -> Tellin
 
 
 def _most_turn(motion: Motion, seconds: float) -> float:
-    """How far a body can turn in ``seconds`` before its feet would have to slide, in radians."""
+    """The largest turn in ``seconds`` without sliding feet, in radians."""
     rig = motion.rig
     chosen = gait(motion, "walk", random.Random(0))
     stance = chosen.duty * chosen.period

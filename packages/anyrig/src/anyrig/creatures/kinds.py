@@ -1,7 +1,7 @@
-"""Kinds of creatures: known animals as ranges of numbers, and how a random body of each kind is drawn from them.
+"""Kinds of creatures: known animals as ranges of numbers, and random bodies drawn from them.
 
-To add an animal, write its row in the table of its kind. To add a kind, write a function that makes a plan of a draw
-and its row in :data:`KINDS`; its actions follow from its legs, or from rows in :mod:`anyrig.creatures.performance`.
+A new animal is a row in the table of its kind. A new kind is a function from a draw to a plan and a row in
+:data:`KINDS`; its actions follow from its legs, or from rows in :data:`anyrig.creatures.ACTIONS`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from anyrig.creatures.body import Arms, Chain, Fins, Head, LegPair, Plan, Rest, Trunk, Wings
-from anyrig.creatures.names import naming
+from anyrig.creatures.body import Arms, Chain, Fins, Head, LegPair, Plan, Rest, Trunk, Wings, naming
 from anyrig.errors import SettingsError
 
-BLENDED = 0.2  # the share of creatures that are between two animals
+BLENDED = 0.2  # the share of creatures interpolated between two animals
 
 
 class Animal:
-    """``nouns``, numbers as ranges, and the choices that are not numbers.
+    """``nouns``, ranges of numbers, and words for other choices.
 
     ``size`` is the height of the hips in metres, or the body's length where there are no legs; other lengths are
     relative to it. Angles are in degrees; ``_n`` ends the name of a count; ``jaw``, ``mandibles``, ``pelvic``, ``arms``
@@ -205,7 +204,7 @@ _SERPENTS = (
 
 @dataclass(frozen=True)
 class _Draw:
-    """A draw from the animals of a kind: ``noun``, numbers by name and words by name; ``rng`` draws what is left."""
+    """A draw from the animals of a kind: ``noun``, numbers and words by name; ``rng`` is for further choices."""
 
     kind: str
     noun: str
@@ -237,7 +236,7 @@ class _Draw:
         return frozenset([self.words["habit"]] if "habit" in self.words else [])
 
     def neck(self, low: float, high: float, least: int = 1) -> Chain:
-        """A neck whose first and last bones are at ``low`` and ``high`` times its pitch."""
+        """A neck with pitches from ``low`` to ``high`` times its own."""
         pitch = self.angle("neck_pitch")
         return Chain(max(least, self.count("neck_n")), self.length("neck"), pitch * low, pitch * high)
 
@@ -246,21 +245,21 @@ class _Draw:
         return Head(self.length("head"), self.angle("head_pitch"), jaw, ears, antennae, mandibles, nose)
 
     def tail(self, start: float, taper: float = 1.0, least: int = 0) -> Chain | None:
-        """A tail whose first bone is at the pitch ``start``; None where it would have no bones."""
+        """A tail that starts at the pitch ``start``; None where it would have no bones."""
         n = max(least, self.count("tail_n"))
         return Chain(n, self.length("tail"), start, self.angle("tail_pitch"), taper) if n else None
 
     def plan(self, *, fold: bool = False, **parts: Any) -> Plan:
-        """The plan of these ``parts``, with joint names and a rest pose drawn; ``fold``: wings may be folded in it."""
+        """The plan of ``parts`` with random joint names and rest pose; ``fold``: its wings may be folded."""
         names = naming(self.rng)
         rest = _rest(self.rng, math.radians(80) if "upright" in parts.get("habits", ()) else 0.0, fold)
         return Plan(self.kind, self.noun, self.size, naming=names, rest=rest, **parts)
 
 
 def _rest(rng: random.Random, arms: float, fold: bool) -> Rest:
-    """A rest pose as rigs come: most near the natural pose, in the world's axes or along the bones.
+    """A random rest pose as in real rigs: mostly near the natural pose, with axes of the world or along the bones.
 
-    ``arms`` is how far (radians) a T pose would raise the arms; ``fold`` whether wings may rest folded.
+    ``arms`` is the angle (radians) by which a T pose raises the arms; ``fold``: wings may rest folded.
     """
     ground = rng.random() < 0.3
     return Rest(
@@ -327,11 +326,11 @@ def _insect_legs(n_pairs: int, span: float, b: _Draw) -> tuple[LegPair, ...]:
     """``n_pairs`` of legs fanned out from front to back, front pair first, over the part ``span`` of the trunk."""
     pairs, spread = [], b.length("thick") * 0.8
     for k in range(n_pairs):
-        place = k / (n_pairs - 1)
-        azimuth = math.radians(48 + 84 * place + b.rng.uniform(-5, 5))
-        longer = 1.0 + 0.25 * place if n_pairs == 3 else 1.0 + 0.15 * abs(2 * place - 1)
+        position = k / (n_pairs - 1)
+        azimuth = math.radians(48 + 84 * position + b.rng.uniform(-5, 5))
+        longer = 1.0 + 0.25 * position if n_pairs == 3 else 1.0 + 0.15 * abs(2 * position - 1)
         lengths, angles = (0.16, 0.40 * longer, 0.44 * longer), _radians(78, 95 + 35 * b["steep"], 30 - 22 * b["steep"])
-        pairs.append(LegPair(0.5 + span * (0.5 - place), spread, spread * 0.3, azimuth, lengths, angles))
+        pairs.append(LegPair(0.5 + span * (0.5 - position), spread, spread * 0.3, azimuth, lengths, angles))
     return tuple(pairs)
 
 

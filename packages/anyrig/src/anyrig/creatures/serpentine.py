@@ -1,8 +1,8 @@
-"""Motion without legs: a body that flows along its own track on the ground, and a front that rises and strikes.
+"""Motion without legs: a body that follows its own track on the ground, and a front that rises and strikes.
 
-A slithering snake follows its head: every part of the body passes where the part before it was (lateral undulation,
-Gray, The mechanism of locomotion in snakes, 1946), so that nothing slides sideways. The track is Hirose's serpenoid,
-whose direction is a sine of the length along it (Biologically Inspired Robots, 1993).
+In lateral undulation (Gray, The mechanism of locomotion in snakes, 1946) every part of the body follows the track of
+the head, so that nothing slides sideways. The track is Hirose's serpenoid, whose direction is a sine of the length
+along it (Biologically Inspired Robots, 1993).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from anyrig.rotations import Array
 
 
 class _Spine:
-    """A serpent's joints from tail to head, and its bones between ``nodes``: the joints but for a root between two
-    bones, since both turn with it."""
+    """A serpent's joints from tail to head, and its bones between ``nodes``: the joints except a root between two
+    bones, which both turn with it."""
 
     def __init__(self, rig: Rig) -> None:
         self.joints = (*(j for j, _ in sorted(rig.trunk, key=lambda pair: pair[1])), rig.head)
@@ -33,7 +33,7 @@ class _Spine:
 
 
 def _lay(links: Array, head: Array, swing: float, wavelength: float, turn: float = 0.0) -> Array:
-    """Places (T, n + 1, 2), as (x, z), of joints with bones of lengths ``links`` (n,) between them, on a line whose
+    """Positions (T, n + 1, 2), as (x, z), of joints with bones of lengths ``links`` (n,) between them, on a line whose
     direction is ``swing * sin(2 pi s / wavelength)`` and turns by ``turn`` radians a wave.
 
     The foremost joint is at ``head`` (T,) on the line.
@@ -48,23 +48,23 @@ def _lay(links: Array, head: Array, swing: float, wavelength: float, turn: float
     def on(at: Array) -> Array:
         return np.stack([np.interp(at, s, points[:, 0]), np.interp(at, s, points[:, 1])], axis=-1)
 
-    places = [on(head)]
-    for link in links[::-1]:  # neighbours are as far apart as their bone is long, in a straight line
-        here, head = places[-1], head - link
+    positions = [on(head)]
+    for link in links[::-1]:  # the distance of neighbours is the length of their bone
+        here, head = positions[-1], head - link
         for _ in range(8):
             gap = np.linalg.norm(here - on(head), axis=-1)
             ahead = np.linalg.norm(here - on(head + 1e-5 * link), axis=-1)
             slope = (ahead - gap) / (1e-5 * link)
             head = head - np.clip((gap - link) / np.minimum(slope, -0.2), -0.3 * link, 0.3 * link)
-        places.append(on(head))
-    return np.stack(places[::-1], axis=1)
+        positions.append(on(head))
+    return np.stack(positions[::-1], axis=1)
 
 
-def _pose(motion: Motion, body: _Spine, places: Array, *, nod: Curve = 0.0, roll: Curve = 0.0) -> None:
-    """Poses the spine so that its nodes are at ``places`` (T, n, 3). ``nod`` pitches the head down from its bone's
+def _pose(motion: Motion, body: _Spine, positions: Array, *, nod: Curve = 0.0, roll: Curve = 0.0) -> None:
+    """Poses the spine so that its nodes are at ``positions`` (T, n, 3). ``nod`` pitches the head down from its bone's
     direction; ``roll`` (T,) turns the whole body about its length."""
     rig = motion.rig
-    forward = np.diff(places, axis=1)
+    forward = np.diff(positions, axis=1)
     yaw = np.arctan2(forward[..., 0], forward[..., 2])
     pitch = -np.arctan2(forward[..., 1], np.hypot(forward[..., 0], forward[..., 2]))
     bone = {pair: k for k, pair in enumerate(pairwise(body.nodes))}
@@ -83,17 +83,17 @@ def _pose(motion: Motion, body: _Spine, places: Array, *, nod: Curve = 0.0, roll
     for joint in body.joints:
         above = rot.about("y", motion.heading) if joint == rig.root else world[rig.skeleton.parents[joint]]
         motion.exact[joint] = rot.multiply(rot.inverse(above), world[joint])
-    motion.place[:] = _root_place(rig, body, places)
+    motion.position[:] = _root_place(rig, body, positions)
 
 
-def _root_place(rig: Rig, body: _Spine, places: Array) -> Array:
+def _root_place(rig: Rig, body: _Spine, positions: Array) -> Array:
     if rig.root in body.nodes:
-        return places[:, body.nodes.index(rig.root)]
+        return positions[:, body.nodes.index(rig.root)]
     i = body.joints.index(rig.root)
     before, after = (np.linalg.norm(rig.natural[body.joints[k]] - rig.natural[rig.root]) for k in (i - 1, i + 1))
     share = before / (before + after)
     k = body.nodes.index(body.joints[i - 1])
-    return np.asarray((1 - share) * places[:, k] + share * places[:, k + 1])
+    return np.asarray((1 - share) * positions[:, k] + share * positions[:, k + 1])
 
 
 def _upright(flat: Array, height: float) -> Array:
@@ -104,18 +104,18 @@ def _upright(flat: Array, height: float) -> Array:
 def _reared(
     motion: Motion, rng: random.Random, *, part: float, pitch: Array, level: Curve = 0.0, yaw: Curve = 0.0, bow: Curve
 ) -> tuple[_Spine, Array]:
-    """The spine and the places (T, n, 3) of a body that lies in waves and raises its front ``part``.
+    """The spine and the positions (T, n, 3) of a body that lies in waves and raises its front ``part``.
 
-    In radians: ``pitch`` (T,) is how steep the raised part starts, ``level`` the pitch it ends with at the head,
-    ``yaw`` its turn to the left there, ``bow`` the sideways bend of its S.
+    In radians: ``pitch`` (T,) is the pitch at the start of the raised part, ``level`` that at the head, ``yaw`` the
+    head's turn to the left, ``bow`` the sideways bend of its S.
     """
     body = _Spine(motion.rig)
     n = len(body.links)
     front = max(3, round(part * n))
     swing, wavelength = rng.uniform(0.75, 1.05), body.length / rng.uniform(1.5, 2.2)
     flat = _lay(body.links[: n - front], np.zeros(motion.n_frames), swing, wavelength)
-    places = [_upright(flat - flat[:, -1:], body.height)]
-    end = places[0][:, -1]
+    positions = [_upright(flat - flat[:, -1:], body.height)]
+    end = positions[0][:, -1]
     start = np.arctan2(*np.moveaxis(flat[:, -1] - flat[:, -2], -1, 0))
     for k in range(front):
         x = (k + 0.5) / front
@@ -124,16 +124,16 @@ def _reared(
         step = np.stack([np.cos(steep) * np.sin(turned), np.sin(steep), np.cos(steep) * np.cos(turned)], axis=-1)
         end = end + body.links[n - front + k] * step
         end[:, 1] = np.maximum(end[:, 1], body.height)
-        places.append(end[:, None])
-    points = np.concatenate(places, axis=1)
-    for k in range(n - front, n):  # each node to its bone's length from the one before it
+        positions.append(end[:, None])
+    points = np.concatenate(positions, axis=1)
+    for k in range(n - front, n):  # restores the lengths of the bones
         step = points[:, k + 1] - points[:, k]
         points[:, k + 1 :] += (step * (body.links[k] / np.linalg.norm(step, axis=-1, keepdims=True) - 1.0))[:, None]
     return body, points
 
 
 def _flow(motion: Motion, rng: random.Random, *, quick: float = 1.0, turn: float = 0.0) -> None:
-    """Flows forward along a serpenoid, whole waves a clip; ``turn`` is by how much, in radians."""
+    """Moves forward along a serpenoid by a whole number of waves; ``turn`` is its turn in radians."""
     body, style = _Spine(motion.rig), motion.style
     wavelength = body.length / rng.uniform(1.3, 2.3)
     swing = min(1.05, rng.uniform(0.6, 0.9) * style.energy**0.5) / quick**0.3
@@ -189,8 +189,8 @@ def idle(motion: Motion, rng: random.Random) -> Telling:
     up = max(0.15, up + 0.4 * motion.style.head)
     steep = up + 0.06 * energy * wave(slow * u, 0.2)
     yaw, bow = (size * energy * wave(slow * u, rng.random()) for size in (0.25, 0.2))
-    body, places = _reared(motion, rng, part=0.3, pitch=steep, yaw=yaw, bow=bow)
-    _pose(motion, body, places, nod=0.06 * wave(slow * u))
+    body, positions = _reared(motion, rng, part=0.3, pitch=steep, yaw=yaw, bow=bow)
+    _pose(motion, body, positions, nod=0.06 * wave(slow * u))
     motion.open_jaw(0.06 * energy * (1 - np.cos(TAU * 2 * slow * u)))
     return Telling(
         "lie still|rest in place|idle|wait in place",
@@ -219,8 +219,8 @@ def swallow(motion: Motion, rng: random.Random) -> Telling:
     u = motion.progress
     low = track(u, (0.0, 0.55), (0.25, 0.12), (0.75, 0.12), (1.0, 0.5))
     gulp = spans(u, (0.25, 0.35), (0.75, 0.85)) * wave(max(2, round(1.6 * motion.seconds)) * u)
-    body, places = _reared(motion, rng, part=0.3, pitch=low, level=-0.1, yaw=0.12 * gulp, bow=0.2 + 0.25 * gulp)
-    _pose(motion, body, places, nod=0.08 * gulp)
+    body, positions = _reared(motion, rng, part=0.3, pitch=low, level=-0.1, yaw=0.12 * gulp, bow=0.2 + 0.25 * gulp)
+    _pose(motion, body, positions, nod=0.08 * gulp)
     motion.open_jaw(1.1 * spans(u, (0.12, 0.3), (0.7, 0.85)) * (0.75 + 0.25 * gulp))
     return Telling(
         "eat|swallow its prey|devour something",
@@ -242,9 +242,9 @@ def strike(motion: Motion, rng: random.Random) -> Telling:
     coil = 0.45 + 0.75 * np.maximum(-out, 0.0) / 0.55
     steep = (1.0 + 0.25 * coil) * ready + rng.uniform(0.05, 0.2) * (1 - ready)
     bow = 1.15 * motion.style.energy**0.3 * coil * ready
-    body, places = _reared(motion, rng, part=0.42, pitch=steep, level=0.1 * (1 - ready), bow=bow)
+    body, positions = _reared(motion, rng, part=0.42, pitch=steep, level=0.1 * (1 - ready), bow=bow)
     jaw = spans(u, (hit - 0.12, hit - 0.04), (hit + 0.02, hit + 0.08))
-    _pose(motion, body, places, nod=-0.3 * jaw)
+    _pose(motion, body, positions, nod=-0.3 * jaw)
     motion.open_jaw(1.2 * jaw)
     return Telling(
         "strike|strike forward|attack with a bite|lunge and bite",

@@ -1,6 +1,6 @@
-"""What a creature does on its feet without going anywhere: idling, looking around, eating, crouching, jumping.
+"""Actions of standing creatures: idling, looking around, eating, crouching, jumping.
 
-It starts with the posture that a mood gives to head, tail, wings, arms and ears, which walks and attacks have as well.
+They start from the posture of a mood for head, tail, wings, arms and ears, which walks and attacks share.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def stance(motion: Motion, *, wings: Curve = 1.0) -> None:
     """The mood's posture: head and tail raised or lowered, knees bent; wings folded by ``wings`` (0 to 1)."""
     rig, style = motion.rig, motion.style
     motion.look(pitch=-style.head)
-    motion.place[:, 1] -= style.crouch * rig.hip_height
+    motion.position[:, 1] -= style.crouch * rig.hip_height
     if "sting" not in rig.plan.habits:
         motion.bend(rig.tail, pitch=0.8 * style.tail)
-    if "upright" in rig.plan.habits and style.head < -0.2:  # a hanging head lets the shoulders hang too
+    if "upright" in rig.plan.habits and style.head < -0.2:  # a low head lowers the shoulders too
         motion.bow(-0.5 * style.head)
     for ear in rig.ears:
         motion.turn(ear.joints[0], pitch=-0.9 * min(0.0, style.head + style.tail))
@@ -33,7 +33,7 @@ def stance(motion: Motion, *, wings: Curve = 1.0) -> None:
 
 
 def ready(motion: Motion, amount: float = 1.0, *, wings: float = 1.0) -> None:
-    """The mood's posture with a little life in it; ``amount`` scales breath and fidgeting, which loop."""
+    """The mood's posture with cyclic breathing and fidgeting, scaled by ``amount``."""
     stance(motion, wings=wings)
     _breathe(motion, motion.times_in(1.9) * motion.progress, 0.8 * amount)
     _fidget(motion, 0.6 * amount)
@@ -41,7 +41,7 @@ def ready(motion: Motion, amount: float = 1.0, *, wings: float = 1.0) -> None:
 
 
 def _rest_arms(motion: Motion) -> None:
-    """Lets arms hang, elbows a little bent."""
+    """Hanging arms with slightly bent elbows."""
     if not motion.rig.plan.pincers:
         motion.arms(elbow=-0.15)
         for arm in motion.rig.arms:
@@ -49,16 +49,16 @@ def _rest_arms(motion: Motion) -> None:
 
 
 def _breathe(motion: Motion, cycles: Array, amount: float) -> None:
-    """The chest rises and falls; so do shoulders and head a little."""
+    """The chest rises and falls, with the shoulders and the head a little."""
     swell = wave(cycles)
     motion.bow(-0.02 * amount * swell)
-    motion.place[:, 1] += 0.006 * amount * motion.size * swell
+    motion.position[:, 1] += 0.006 * amount * motion.size * swell
     motion.arms(out=0.03 * amount * swell)
     motion.look(pitch=0.02 * amount * wave(cycles, 0.15))
 
 
 def _fidget(motion: Motion, amount: float) -> None:
-    """Small things that living creatures do all the time, looping over the clip: ears, antennae, tail, fingers."""
+    """Small cyclic motions of ears, antennae, tail, trunk and mandibles."""
     rig, plan, u, rng = motion.rig, motion.rig.plan, motion.progress, random.Random(motion.style.seed)
     fast, slow = motion.times_in(rng.uniform(0.8, 1.4)), motion.times_in(rng.uniform(1.6, 2.6))
     for limb in (*rig.ears, *rig.antennae):
@@ -82,7 +82,8 @@ def _fidget(motion: Motion, amount: float) -> None:
 
 
 def repeats(motion: Motion, rng: random.Random, seconds: float) -> tuple[int, Array]:
-    """How often something that takes about ``seconds`` fits in the clip, and where in it each frame is, (T,) 0 to 1."""
+    """The number of repetitions of about ``seconds`` in the clip, and each frame's phase in its repetition, (T,) 0 to
+    1."""
     n = motion.times_in(seconds * rng.uniform(0.85, 1.2))
     whole = n * motion.progress
     return n, np.where(motion.progress >= 1.0, 1.0, whole - np.floor(whole))
@@ -97,7 +98,7 @@ def idle(motion: Motion, rng: random.Random) -> Telling:
     breaths, shifts = motion.times_in(rng.uniform(1.4, 2.4)), motion.times_in(4.0)
     stance(motion)
     _breathe(motion, breaths * u, energy)
-    motion.place[:, 0] += 0.012 * motion.size * energy * wave(shifts * u, rng.random())
+    motion.position[:, 0] += 0.012 * motion.size * energy * wave(shifts * u, rng.random())
     motion.trunk((0.0, 0.0, 0.02 * energy * wave(shifts * u)), (0.0, 0.015 * energy * wave(shifts * u), 0.0))
     glance = rng.uniform(0.08, 0.22) * energy
     motion.look(yaw=glance * wave(shifts * u, rng.random()), pitch=0.05 * energy * wave(breaths * u, rng.random()))
@@ -123,7 +124,7 @@ def idle(motion: Motion, rng: random.Random) -> Telling:
 
 
 def glance(motion: Motion, rng: random.Random) -> tuple[Array, str, str]:
-    """A look to one side, to the other, and back to the front: its yaw (T,), what it is called, and what is seen."""
+    """A look to one side, to the other, and to the front: its yaw (T,), its verbs, and a clause on the head."""
     first = rng.choice((1, -1))
     far, back = rng.uniform(0.65, 1.05), rng.uniform(0.6, 1.0)
     keys = (0.0, 0.0), (0.25, far), (0.4, far), (0.68, -back), (0.82, -back), (1.0, 0.0)
@@ -134,7 +135,7 @@ def glance(motion: Motion, rng: random.Random) -> tuple[Array, str, str]:
 
 
 def look_around(motion: Motion, rng: random.Random) -> Telling:
-    """The head turns; without a neck the whole body on its planted feet."""
+    """The head turns; without a neck, the whole body on its planted feet."""
     rig, (yaw, verbs, head) = motion.rig, glance(motion, rng)
     ready(motion, 0.8)
     if rig.neck:
@@ -158,7 +159,7 @@ def look_around(motion: Motion, rng: random.Random) -> Telling:
 
 
 def eat(motion: Motion, rng: random.Random) -> Telling:
-    """Off the ground, with a trunk, or out of the hand."""
+    """From the ground, with a trunk, or from the hand."""
     plan = motion.rig.plan
     if plan.pincers or "upright" in plan.habits:
         return _eat_by_hand(motion, rng)
@@ -241,7 +242,7 @@ def _eat_by_hand(motion: Motion, rng: random.Random) -> Telling:
 
 
 def _stoop(motion: Motion, amount: Array) -> None:
-    """Brings the head down by ``amount`` (T,), 1 as far as the body allows: neck first, then the forequarters."""
+    """Lowers the head by ``amount`` (T,), at 1 as far as the body allows, with the neck and the forequarters."""
     rig, plan, height = motion.rig, motion.rig.plan, motion.rig.hip_height
     if len(rig.legs) > 4:
         motion.heave(0.15 * height * amount, -0.4 * height * amount)
@@ -263,17 +264,17 @@ def _stoop(motion: Motion, amount: Array) -> None:
 
 
 def _to_ground(motion: Motion, share: Array) -> tuple[Array, bool]:
-    """Scales ``share`` (T,) so that :func:`_stoop` by it brings the mouth just over the ground at 1.
+    """Scales ``share`` (T,) so that :func:`_stoop` brings the mouth just above the ground at 1.
 
-    Returns the scaled curve, and whether the mouth gets there.
+    Returns the scaled curve, and whether the mouth reaches the ground.
     """
     rig, low = motion.rig, 0.03 * motion.size
     trial = Motion(rig, motion.style, np.linspace(0.0, 1.0, 14), motion.fps)
     stance(trial)
     amounts = np.linspace(0.0, 1.25, 14)
     _stoop(trial, amounts)
-    places, world = rig.world(trial.turns(), trial.origin())
-    heights = np.asarray(places[:, rig.head, 1] + rot.rotate(world[:, rig.head], rig.mouth)[:, 1])
+    positions, world = rig.world(trial.turns(), trial.origin())
+    heights = np.asarray(positions[:, rig.head, 1] + rot.rotate(world[:, rig.head], rig.mouth)[:, 1])
     reached = heights <= low
     if not reached.any():
         return share * 1.25, bool(heights.min() <= 0.1 * motion.size)
@@ -312,7 +313,7 @@ def crouch(motion: Motion, rng: random.Random) -> Telling:
 
 
 def jump(motion: Motion, rng: random.Random) -> Telling:
-    """Up, or forward: a crouch, a push, a parabola, a landing that gives."""
+    """Up or forward: a crouch, a push, a parabola, a soft landing."""
     hip_height = motion.rig.hip_height
     height = hip_height * rng.uniform(0.4, 0.9) * motion.style.energy**0.5
     if "columnar" in motion.rig.plan.habits:
@@ -334,7 +335,7 @@ def _leap(motion: Motion, rng: random.Random, height: float, distance: float) ->
     t, total = motion.times, motion.seconds
     ready(motion, 0.4)
     flight = 2.0 * math.sqrt(2.0 * height / GRAVITY)
-    flight = min(max(flight, 0.42), 0.5 * total)  # a shorter one is over before a frame shows it
+    flight = min(max(flight, 0.42), 0.5 * total)  # a shorter one could fall between two frames
     lift, speed = 4.0 * height / flight, distance / flight  # at take-off of a parabola as high and as long
     start = rng.uniform(0.42, 0.52) * (total - flight)
     end = start + flight

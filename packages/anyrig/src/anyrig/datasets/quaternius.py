@@ -1,14 +1,15 @@
-"""The animated creatures of Quaternius (CC0), from GLB files that their owner has on disk.
+"""The animated creatures of Quaternius (CC0), from GLB files on the user's disk.
 
-What their files are known to have, and what is made of it (each can be switched off):
+Known faults of the files and their repairs (see :class:`Repairs`):
 
-- Feet and mouths hang on the world or on an empty root, because inverse kinematics moved them: hung on the bone they go
-  along with. Knee targets and control bones that carry no vertex are dropped.
-- The nodes rest in the middle of some clip: the pose in which the mesh was bound is taken for rest.
-- Translations of feet and shoulders are animated: made rigid, with the legs bent so that the feet stay where they were.
-- Gaits go on the spot: moved over the ground so that standing feet stand.
-- Some face along x: all are turned to face along z.
-- Clips are named after other creatures, or twice: actions are told by the last part of the name.
+- Feet and mouths hang on the world or on an empty root, because inverse kinematics moved them. They are hung on the
+  bone that carries them; knee targets and control bones without vertices are dropped.
+- The nodes rest in the middle of some clip. The rest pose becomes that in which the mesh was bound.
+- Translations of feet and shoulders are animated. Joints are made rigid, and legs bent so that feet keep their
+  positions.
+- Gaits are on the spot. They are moved over the ground so that standing feet do not slide.
+- Some creatures face along x. All are turned to face along z.
+- Clips are named after other creatures, or twice. The last part of the name gives the action.
 """
 
 from __future__ import annotations
@@ -24,19 +25,18 @@ from numpy.typing import NDArray
 
 from anyrig import conform
 from anyrig import rotations as rot
-from anyrig.carriers import parents_first, rehung, tree
-from anyrig.conform import extent, settled
+from anyrig.conform import extent, parents_first, rehung, settled, tree
 from anyrig.errors import FileError
 from anyrig.io import Asset, read_glb
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
 
 _LOW = 0.25
-"""A hung joint no higher at rest than this share of the root's height is a foot."""
+"""A rehung joint at most this share of the root's height above the ground at rest is a foot."""
 _STEADY = ("walk", "run", "gallop")
 _UNSTEADY = ("gallop_jump", "jump_toidle")
 ON_GROUND = 0.15
-"""A foot stands while it is no higher above its lowest place than this share of how high it is lifted in the clip."""
+"""A foot stands while its height above its lowest position is at most this share of its largest height in the clip."""
 _SMOOTH_S = 0.08
 # file -> (noun, stance)
 CREATURES = {
@@ -78,7 +78,7 @@ _STANCES = {
     "": "From its resting pose",
 }
 
-# clip -> (action, what the creature does, how its parts move)
+# clip -> (action, a verb phrase, a sentence on the parts of the body)
 ACTIONS = {
     "attack": ("attack", "attacks", "It lunges forward with its head and body and draws back."),
     "attack_headbutt": ("attack", "attacks with its head", "It lowers its head, thrusts it forward and draws back."),
@@ -110,7 +110,7 @@ ACTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Repairs:
-    """What is put right: ``rig`` one tree, rest pose and facing; ``rigid`` translations; ``travel`` over the ground."""
+    """The repairs: ``rig`` (one tree, rest pose, facing), ``rigid`` (translations), ``travel`` (over the ground)."""
 
     rig: bool = True
     rigid: bool = True
@@ -120,10 +120,9 @@ class Repairs:
 def load(path: str | os.PathLike[str], repairs: Repairs | None = None) -> dict[str, Asset]:
     """Creature -> its asset, from one glTF file or from all in a folder and below, by name.
 
-    Files of one name in several folders are told apart by the shortest part of their path that does (``farm/Horse``).
-    Clips are called after their action (``walk``, ``attack_kick``), have it in ``action`` in general (``attack``), and
-    three captions that say what the name of the clip says, not what an eye has seen. Raises FileError where there is no
-    such file, or one that cannot be read.
+    Files of one name in several folders get the shortest part of their path that is unique (``farm/Horse``). A clip's
+    name is its action (``walk``, ``attack_kick``), ``action`` the general one (``attack``), and its three captions are
+    made from the clip's name. Raises FileError where there is no such file, or one that cannot be read.
     """
     path = Path(path)
     files = sorted(f for f in path.rglob("*") if f.suffix.lower() in (".glb", ".gltf")) if path.is_dir() else [path]
@@ -133,7 +132,7 @@ def load(path: str | os.PathLike[str], repairs: Repairs | None = None) -> dict[s
 
 
 def _named(files: Sequence[Path]) -> dict[str, Path]:
-    """The files by stem; those of one stem by as many folders before it as tell them apart, or with their suffix."""
+    """The files by stem, with as many folders before it as make it unique, or with the suffix."""
     named: dict[str, Path] = {}
     for file in files:
         parts = file.with_suffix("").parts
@@ -147,7 +146,7 @@ def _named(files: Sequence[Path]) -> dict[str, Path]:
 
 
 def read_creature(path: str | os.PathLike[str], repairs: Repairs | None = None) -> Asset:
-    """One file's creature (see :func:`load`). A repaired rig has no source document: its mesh hangs on other bones."""
+    """One file's creature (see :func:`load`). A repaired rig has no source document, since its joints differ."""
     repairs = repairs or Repairs()
     asset = read_glb(path)
     if not asset.clips:
@@ -186,7 +185,8 @@ def _repaired(asset: Asset, repairs: Repairs) -> tuple[Asset, list[int]]:
 
 
 def _feet(skeleton: Skeleton, limbs: Sequence[int]) -> list[int]:
-    """The lowest joint at or below each limb that stands on the ground at rest, at the end of a leg of two bones."""
+    """The lowest joint at or below each of ``limbs`` that is on the ground at rest, at the end of a leg of two
+    bones."""
     height = skeleton.rest_positions()[:, 1]
     ground, root = float(height.min()), skeleton.main_root
     feet = []
@@ -201,7 +201,7 @@ def _feet(skeleton: Skeleton, limbs: Sequence[int]) -> list[int]:
 
 
 def _to_front(skeleton: Skeleton) -> Array:
-    """The quarter turns about the vertical after which the head lies towards z from the root."""
+    """The rotation by quarter turns about the vertical after which the head is towards z from the root."""
     heads = [j for j, name in enumerate(skeleton.names) if name.lower() == "head"]
     if not heads:
         return rot.identity()
@@ -214,10 +214,10 @@ def _to_front(skeleton: Skeleton) -> Array:
 
 
 def rigid(clip: Clip, reach: Sequence[int] = ()) -> Clip:
-    """The clip with every joint but the root at its offset, as formats and models that know rotations only need it.
+    """The clip with every joint but the root at its offset, for formats and models with rotations only.
 
-    What that moves is mended where it shows most: the joints ``reach``, feet for example, are brought back to where
-    they were by bending the two bones above them, as far as those reach, and keep their world rotation.
+    The joints ``reach``, feet for example, are brought back to their positions by bending the two bones above them, as
+    far as these reach, and keep their world rotation.
     """
     positions, rotations = clip.world()
     still = clip.translations.copy()
@@ -234,7 +234,7 @@ def rigid(clip: Clip, reach: Sequence[int] = ()) -> Clip:
 def _reaching(clip: Clip, joint: int, target: Array, facing: Array) -> Clip:
     """``joint`` at ``target`` (T, 3), turned as ``facing`` (T, 4), by the two bones above it.
 
-    FABRIK (Aristidou and Lasenby, Graphical Models 2011) on the three points; it stays near the bend that there is.
+    FABRIK (Aristidou and Lasenby, Graphical Models 2011) on the three points, which stays near the current bend.
     """
     s = clip.skeleton
     lower = s.parents[joint]
@@ -267,11 +267,11 @@ def _at(centre: Array, towards: Array, distance: Array) -> Array:
 
 
 def with_travel(clip: Clip, feet: Sequence[int], *, steady: bool) -> Clip:
-    """The clip moved over the ground so that its standing feet stay where they are, as far as they agree.
+    """The clip moved over the ground so that its standing feet do not slide, as far as they agree.
 
-    ``steady`` gives it the one velocity that fits best, for a gait that goes round and round; otherwise the velocity
-    follows the feet from frame to frame, and while none stands it is what lies between. The path begins where the clip
-    did. Without feet on the ground nothing is changed.
+    ``steady`` gives a constant velocity, for cyclic gaits; otherwise the velocity follows the feet from frame to frame
+    and is interpolated while none stands. The path starts at the clip's own position. A clip without standing feet is
+    unchanged.
     """
     velocity = ground_velocity(clip, feet)
     seen = np.isfinite(velocity[:, 0])
@@ -292,9 +292,9 @@ def with_travel(clip: Clip, feet: Sequence[int], *, steady: bool) -> Clip:
 
 
 def ground_velocity(clip: Clip, feet: Sequence[int]) -> Array:
-    """What the standing feet say of the body's velocity (x and z, metres a second) in each frame, (T, 2).
+    """The body's velocity (x and z, metres a second) in each frame from its standing feet, (T, 2).
 
-    The mean of the feet's own, turned round; NaN in frames in which no foot stands.
+    The negative mean of the feet's own velocities; NaN in frames in which no foot stands.
     """
     speed, standing = _foot_speeds(clip, feet)
     count = standing.sum(axis=1)
@@ -303,9 +303,9 @@ def ground_velocity(clip: Clip, feet: Sequence[int]) -> Array:
 
 
 def _steady_velocity(clip: Clip, feet: Sequence[int]) -> Array:
-    """The mean over feet of each one's median while it stands, turned round, (2,).
+    """The negative mean over feet of each one's median velocity while it stands, (2,).
 
-    The median, because frames in which a foot comes down or leaves are still low and already swing.
+    The median, because feet already move in the low frames around touchdown and lift-off.
     """
     speed, standing = _foot_speeds(clip, feet)
     each = [np.median(speed[standing[:, k], k], axis=0) for k in range(len(feet)) if standing[:, k].any()]
@@ -323,7 +323,7 @@ def _foot_speeds(clip: Clip, feet: Sequence[int]) -> tuple[Array, NDArray[np.boo
 
 
 def _smoothed(values: Array, sigma: float) -> Array:
-    """A Gaussian mean over time, with the ends held."""
+    """A Gaussian mean over time, with constant padding."""
     reach = max(1, int(3 * sigma))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-6)) ** 2)
     kernel /= kernel.sum()
@@ -332,7 +332,7 @@ def _smoothed(values: Array, sigma: float) -> Array:
 
 
 def action_name(clip_name: str) -> str:
-    """What a clip shows: the longest end of its name that is in :data:`ACTIONS`, else all of it, in lower case.
+    """A clip's action: the longest end of its name that is in :data:`ACTIONS`, else the whole name, in lower case.
 
     >>> action_name("AnimalArmature|Attack_Kick"), action_name("Armature|Stegosaurus_Death"), action_name("Swim.001")
     ('attack_kick', 'death', 'swim')

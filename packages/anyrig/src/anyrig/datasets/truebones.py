@@ -1,9 +1,9 @@
-"""Truebones Zoo, for those who own it: motion from their own disk, joined with captions that others published.
+"""Truebones Zoo: motion from the owner's disk, joined with published captions.
 
-The motion may not be passed on, so nothing of it is here and nothing is downloaded. What is read is a folder with one
-folder a creature in it (``Dragon/__Walk.bvh``), as it is sold, in BVH or GLB; FBX has to be converted first. The
-captions published with "How to Move Your Dragon" are one JSON file a clip with several wordings at each level; any
-JSON, JSONL or CSV file with clip names and short, mid and long texts will do.
+The motion may not be redistributed, so nothing is included or downloaded. Its folder has one folder per creature
+(``Dragon/__Walk.bvh``), as sold, in BVH or GLB; FBX has to be converted first. The captions published with "How to Move
+Your Dragon" are one JSON file per clip with several wordings at each level; any JSON, JSONL or CSV file with clip names
+and short, mid and long texts can be read.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from anyrig.conform import settled
 from anyrig.errors import AnyrigError, FileError, FileWarning
 from anyrig.io import Asset
 from anyrig.io import load as load_asset
-from anyrig.io.files import read_bytes
+from anyrig.io.asset import read_bytes
 from anyrig.skeleton import Clip
 
 _MOTION = (".bvh", ".glb", ".gltf")
@@ -44,9 +44,9 @@ _ACTIONS = {
     "turn": "turn turning",
     "walk": "walk walking stalk",
 }
-"""Action -> words in clip names that stand for it, whole or as the beginning of one."""
+"""Action -> words in clip names that denote it, in full or as a prefix."""
 LEVELS = ("short", "mid", "long")
-_ALSO = {"long": ("long_rich",)}  # levels of the published files that say more of the same
+_ALSO = {"long": ("long_rich",)}  # further levels of the published files
 _NAME = ("file_id", "clip", "clip_name", "file", "file_name", "filename", "motion", "name", "path", "id")
 _OBJECT = ("object_name", "object", "species", "creature", "character")
 _ONE = ("caption", "captions", "text", "description", "annotation")
@@ -63,12 +63,12 @@ def load(
     """Creature -> its asset, from the owner's folder ``path`` of motion files.
 
     ``captions`` is a file or folder of captions; a clip gets the original short, mid and long one (all wordings:
-    :class:`CaptionIndex`). Clips are called after their files, and ``action`` is what their name says. ``unit`` and
-    ``up`` are those of the files' numbers. A file ending in ``Tpose`` gives its creature's rest pose. Files of one
-    creature that have other joints make an asset of their own, called after the creature with a number.
+    :class:`CaptionIndex`). Clips have the names of their files, which also give ``action``. ``unit`` and ``up`` are the
+    files'. A file ending in ``Tpose`` gives its creature's rest pose. Files of one creature with other joints make
+    another asset, with the creature's name and a number.
 
-    Files that cannot be read, and clips without captions, are reported as a FileWarning. Raises FileError where nothing
-    can be read at all.
+    Unreadable files and clips without captions are reported as a FileWarning. Raises FileError where no file can be
+    read.
     """
     root = Path(path)
     index = CaptionIndex(read_captions(Path(captions))) if captions is not None else None
@@ -83,13 +83,13 @@ def load(
         raise FileError(f"none of the motion files in {root} can be read")
     if silent:
         n_clips = sum(len(asset.clips) for asset in assets.values())
-        message = f"{len(silent)} of {n_clips} clips have no captions, {silent[0]} for one"
+        message = f"{len(silent)} of {n_clips} clips have no captions, such as {silent[0]}"
         warnings.warn(message, FileWarning, stacklevel=2)
     return assets
 
 
 def _by_creature(root: Path) -> dict[str, list[Path]]:
-    """The motion files in each folder right below ``root``; those in ``root`` itself go by its name."""
+    """The motion files by the folder below ``root`` that they are in; those in ``root`` itself by its name."""
     if not root.is_dir():
         raise FileError(f"{root} is not a folder")
     found: dict[str, list[Path]] = {}
@@ -124,7 +124,7 @@ def _grouped(clips: Iterable[Clip]) -> list[list[Clip]]:
 
 
 def _rested(clips: list[Clip]) -> list[Clip]:
-    """The clips on one skeleton: the T-pose's where there is one, else the first clip's. Their motion stays."""
+    """The clips on one skeleton: the T-pose's if there is one, else the first clip's. Their motion is unchanged."""
     poses = [c for c in clips if _T_POSE.search(c.name)]
     others = [c for c in clips if c not in poses] or clips
     skeleton = clips[0].skeleton
@@ -144,7 +144,7 @@ def _captioned(clip: Clip, creature: str, index: CaptionIndex | None, silent: li
 
 
 def action_of(clip: str, creature: str = "") -> str:
-    """The action that a clip's file name tells of, or its words where they tell of none that is known.
+    """The action in a clip's file name, or the name's words where none is known.
 
     >>> action_of("AlligatorALL-Bite1", "Alligator"), action_of("__FlyFast"), action_of("__BigMouth")
     ('attack', 'fly', 'big mouth')
@@ -160,7 +160,7 @@ def action_of(clip: str, creature: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Captions:
-    """All wordings there are of one clip's captions, the original one first; no level is empty."""
+    """All wordings of one clip's captions, the original one first; no level is empty."""
 
     short: tuple[str, ...]
     mid: tuple[str, ...]
@@ -187,12 +187,12 @@ class Record:
 
 
 class CaptionIndex:
-    """Finds the captions of a motion file, whose name need not be quite the one that the captions have.
+    """Finds the captions of a motion file by a similar name.
 
-    The captions' authors watched FBX files (``Alligator/AlligatorALL-Bite1.fbx``), owners mostly have the BVH files
-    beside them (``Alligator/__Bite1.bvh``). Compared are letters and digits only, first of creature and whole name,
-    then of creature and what is left of the name without creature and ``ALL``, then of the name alone; a key that fits
-    several records fits none.
+    The captions refer to FBX files (``Alligator/AlligatorALL-Bite1.fbx``), beside which are BVH files
+    (``Alligator/__Bite1.bvh``). Compared are letters and digits only: first of creature and full name, then of creature
+    and the name without creature and ``ALL``, then of the name alone. A key with several records is ambiguous and gives
+    none.
     """
 
     def __init__(self, records: list[Record]) -> None:
@@ -202,7 +202,7 @@ class CaptionIndex:
                 self._found[key] = record.captions if key not in self._found else None
 
     def get(self, creature: str, clip: str) -> Captions | None:
-        """The captions for the file ``clip`` (with or without suffix) of ``creature``, None where there are none."""
+        """The captions of the file ``clip`` (with or without suffix) of ``creature``, or None."""
         for name in (clip, re.sub(r"_\d+$", "", PurePosixPath(clip).stem)):
             for key in _keys(creature, name):
                 if (captions := self._found.get(key)) is not None:
@@ -225,10 +225,10 @@ def _plain(text: str) -> str:
 
 
 def read_captions(path: Path) -> list[Record]:
-    """The records in a JSON, JSONL or CSV file, or in all such files in a folder and below.
+    """The records in a JSON, JSONL or CSV file, or in all such files below a folder.
 
     A record is an object (or row) with the clip's name and, by level, a text, a list of texts, or lists of texts by
-    style with the original ones first. JSON may also have records by clip name. Raises FileError where there are none.
+    style, the original ones first. JSON may also map clip names to records. Raises FileError where there are none.
     """
     files = sorted(f for f in path.rglob("*") if f.suffix.lower() in _SUFFIXES) if path.is_dir() else [path]
     records = [record for file in files for record in _read(file)]
@@ -255,7 +255,7 @@ def _read(file: Path) -> list[Record]:
 
 
 def _items(value: Any) -> Iterator[tuple[str, Any]]:
-    """(name, record) pairs; the name is empty where the record has its own."""
+    """(name, record) pairs; the name is empty where the record includes it."""
     if isinstance(value, list):
         yield from (("", item) for item in value)
     elif isinstance(value, dict) and _first(value, _NAME) and _captions(value) is not None:

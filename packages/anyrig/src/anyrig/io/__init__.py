@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from anyrig import conform
-from anyrig.carriers import find
+from anyrig import rotations as rot
+from anyrig.conform import find
 from anyrig.errors import FileError
 from anyrig.io.asset import Asset, shaped, warn_of_units
 from anyrig.io.bvh import read_bvh, read_bvh_asset, write_bvh
-from anyrig.io.gltf_read import joint_weights, read_glb
+from anyrig.io.gltf_read import read_glb
 from anyrig.io.gltf_write import write_glb
 from anyrig.io.npz import read_npz, write_npz
 from anyrig.skeleton import Clip
@@ -21,7 +22,6 @@ from anyrig.skeleton import Clip
 __all__ = [
     "SUFFIXES",
     "Asset",
-    "joint_weights",
     "load",
     "read_bvh",
     "read_bvh_asset",
@@ -46,13 +46,13 @@ def load(
     up: str | None = None,
     unit: str | float | None = None,
 ) -> Asset:
-    """The asset in a file, brought to this package's y up and metres.
+    """The asset in a file, converted to y up and metres.
 
     ``skin``, by name or number, chooses one of several characters in a glTF file. ``up`` ("x", "y", "z") and ``unit``
-    ("m", "cm", "mm", "in", "ft", or a number of metres) say what the file's numbers mean: y up and metres, where they
-    are None, with a FileWarning where the pose or the size makes that doubtful. ``fps`` resamples the clips,
-    ``in_place`` takes away their travel over the ground, ``loop`` makes their last pose the first. Raises FileError for
-    a file that cannot be read and SettingsError for an option that cannot be honoured.
+    ("m", "cm", "mm", "in", "ft", or a number of metres) are the file's: y and metres where they are None, with a
+    FileWarning where the pose or the size makes that implausible. ``fps`` resamples the clips, ``in_place`` removes
+    their travel over the ground, ``loop`` makes their last pose the first. Raises FileError for a file that cannot be
+    read and SettingsError for an invalid option.
     """
     suffix = _suffix(path)
     axis, of = "y" if up is None else up, "m" if unit is None else unit
@@ -62,7 +62,7 @@ def load(
         asset = _carried(_to_metres(shaped(read_bvh_asset(path, up=axis), path), axis, of, plain_axes=True))
     else:
         asset = _carried(_to_metres(read_npz(path), axis, of, plain_axes=False))
-    if suffix != ".npz":  # an archive says what was read when it was written
+    if suffix != ".npz":  # an archive of this package is always in metres with y up
         warn_of_units(asset, Path(path), up=up is None, unit=unit is None)
     return _changed(asset, fps, in_place, loop)
 
@@ -77,12 +77,12 @@ def save(
     up: str | None = None,
     unit: str | float | None = None,
 ) -> None:
-    """Writes a asset or a clip; the options are :func:`load`'s, and ``up`` and ``unit`` say what the file shall have:
-    y up and metres, where they are None.
+    """Writes an asset or a clip with the options of :func:`load`; the file has ``up`` and ``unit``, y and metres where
+    they are None.
 
     A clip by itself is written with a mesh of bones; to keep a rig's own mesh, write the asset it came from with its
-    ``clips`` replaced. A BVH file holds one clip. Raises FileError where the disk refuses or the format cannot hold it,
-    and SettingsError for an option that cannot be honoured.
+    ``clips`` replaced. A BVH file holds one clip. Raises FileError where the file cannot be written or the format
+    cannot hold the asset, and SettingsError for an invalid option.
     """
     suffix = _suffix(path)
     up, unit = "y" if up is None else up, "m" if unit is None else unit
@@ -109,7 +109,7 @@ def _suffix(path: str | os.PathLike[str]) -> str:
 
 
 def _changed(asset: Asset, fps: float | None, in_place: bool, loop: bool) -> Asset:
-    """The asset with its clips changed; a clip that is not changed stays the same object, so its keys are kept."""
+    """The asset with its clips converted; an unchanged clip stays the same object, so that its keys are kept."""
     clips = []
     for clip in asset.clips:
         if fps is not None:
@@ -123,7 +123,7 @@ def _changed(asset: Asset, fps: float | None, in_place: bool, loop: bool) -> Ass
 
 
 def _carried(asset: Asset) -> Asset:
-    """The asset of a file without a mesh with its several roots, if it has any, carried by one another."""
+    """The asset of a file without a mesh, with carriers where it has several roots."""
     s = asset.skeleton
     if len(s.roots) < 2 or s.carriers:
         return asset
@@ -134,13 +134,13 @@ def _carried(asset: Asset) -> Asset:
 
 
 def _to_metres(asset: Asset, up: str, unit: str | float, plain_axes: bool) -> Asset:
-    """``plain_axes``: joints keep the axes that they rest in, without rotation, as in every BVH file."""
+    """``plain_axes``: the rest pose stays without rotations, as in every BVH file."""
     turn, factor = conform.upright(up), conform.metres(unit)
     if up == "y" and factor == 1.0:
         return asset
-    change = [conform.scaled(conform.turned(c, turn), factor) for c in _with_rest(asset)]
+    change = [conform.scaled(conform.turned(c, turn), factor) for c in (asset.skeleton.rest_clip(), *asset.clips)]
     if plain_axes:
-        change = [conform.reframed(c, [1.0, 0.0, 0.0, 0.0]) for c in change]
+        change = [conform.reframed(c, rot.IDENTITY) for c in change]
     return _regrouped(change)
 
 
@@ -148,14 +148,10 @@ def _from_metres(asset: Asset, up: str, unit: str | float) -> Asset:
     turn, factor = conform.upright(up), conform.metres(unit)
     if up == "y" and factor == 1.0:
         return asset
-    undo = turn * [1.0, -1.0, -1.0, -1.0]
-    return _regrouped([conform.turned(conform.scaled(c, 1.0 / factor), undo) for c in _with_rest(asset)])
-
-
-def _with_rest(asset: Asset) -> list[Clip]:
-    """The rest pose as a clip, then the asset's, so that all can be changed alike."""
-    s = asset.skeleton
-    return [Clip(s, s.rest[None], s.offsets, 1.0), *asset.clips]
+    undo = rot.inverse(turn)
+    return _regrouped(
+        [conform.turned(conform.scaled(c, 1.0 / factor), undo) for c in (asset.skeleton.rest_clip(), *asset.clips)]
+    )
 
 
 def _regrouped(clips: list[Clip]) -> Asset:

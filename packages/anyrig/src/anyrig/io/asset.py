@@ -1,8 +1,9 @@
-"""What a file holds, and checks of it: rest poses that a file leaves out, units and axes that make no sense."""
+"""The content of a file, its bytes on disk, and checks for missing offsets and implausible units and axes."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,14 +19,71 @@ from anyrig.skeleton import Clip, Skeleton
 if TYPE_CHECKING:
     from anyrig.io.gltf_document import Document, Nodes
 
+MAX_BYTES = 1 << 30
+"""Larger files are refused before they are read."""
+MAX_POSES = 20_000_000
+"""Frames times joints per file at most; 20 million take about 1.1 GB as rotations and translations."""
+
+
+def read_bytes(path: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> bytes:
+    """The file's content. Raises FileError for a file that is unreadable, empty, or larger than ``max_bytes``."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise FileError(f"{path} is a folder, not a file")
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise FileError(f"{path} is {_mib(size)}, more than the {_mib(max_bytes)} that a rig may take")
+        data = path.read_bytes()
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not data:
+        raise FileError(f"{path} is empty")
+    return data
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Writes the file atomically. Raises FileError where it cannot be written."""
+    path = Path(path)
+    part = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            part = Path(file.name)
+            file.write(data)
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
+    except OSError as error:
+        if part is not None:
+            part.unlink(missing_ok=True)
+        raise FileError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def refuse_too_many_poses(path: str | os.PathLike[str], n_frames: int, n_joints: int) -> None:
+    """Raises FileError for a clip that would need too much memory."""
+    if n_frames * n_joints > MAX_POSES:
+        raise FileError(
+            f"{path} asks for {n_frames:,} frames of {n_joints:,} joints, more than {MAX_POSES:,} poses; cut it first"
+        )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):,.0f} MiB"
+
+
 _NONE = 1e-9
-"""An offset this short, as a share of the longest translation, says nothing."""
+"""An offset below this share of the longest translation counts as missing."""
 HIGH, LONG = 20.0, 50.0
-"""Metres in height and in any direction from which on no creature is that large."""
+"""Metres in height and in any direction above which a size is implausible."""
 SMALL = 0.25
-"""Metres that most creatures measure in some direction."""
+"""Metres in the longest direction below which a size is implausible."""
 _UPRIGHT = 0.7
-"""Cosine between the legs and the axis that they hang along."""
+"""Least cosine between the legs and the axis that counts as theirs."""
 _FEET = ("foot", "toe", "ankle", "hoof", "paw", "heel")
 _LEGS = ("leg", "thigh", "shin", "calf")
 _LEG = 3  # joints from the foot up that are a leg
@@ -35,8 +93,7 @@ _LEG = 3  # joints from the foot up that are a leg
 class Source:
     """The document behind an asset.
 
-    ``joints`` has the node of each joint of ``skeleton``,
-    ``clips`` each clip as it was read, with its animation's number.
+    ``joints`` has the node of each joint of ``skeleton``, ``clips`` each clip as read with its animation's index.
     """
 
     document: Document
@@ -48,10 +105,10 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Asset:
-    """A skeleton with its clips, of which there may be none.
+    """A skeleton with any number of clips.
 
-    ``source`` is the glTF document they came from (None for other formats): meshes, skins, materials and whatever else
-    stands in it is written out again with the clips, as long as those are of the same joints.
+    ``source`` is the glTF document they came from (None for other formats), which is written with the clips, meshes,
+    skins and materials included, as long as the joints are the same.
     """
 
     skeleton: Skeleton
@@ -59,7 +116,7 @@ class Asset:
     source: Source | None = None
 
     def clip(self, name: str) -> Clip:
-        """The clip called ``name``. Raises ClipError, with the names there are, where there is none such."""
+        """The clip called ``name``. Raises ClipError with the known names for any other."""
         for clip in self.clips:
             if clip.name == name:
                 return clip
@@ -68,10 +125,11 @@ class Asset:
 
 
 def shaped(asset: Asset, path: str | os.PathLike[str]) -> Asset:
-    """The asset with offsets from its first clip's first frame for joints that have none but move as if they had.
+    """The asset with missing offsets taken from the first frame of its first clip, where joints move as if they had
+    any.
 
-    A skeleton with a mesh is changed only where all its joints lie at one point: its bones may be of no length on
-    purpose. Raises FileError where no frame tells them apart either.
+    A skeleton with a mesh is changed only where all its joints are at one point, since bones may have no length on
+    purpose. Raises FileError where all joints are at one point in every frame too.
     """
     s = asset.skeleton
     below = np.array([p >= 0 for p in s.parents])
@@ -90,7 +148,7 @@ def shaped(asset: Asset, path: str | os.PathLike[str]) -> Asset:
             shape = replace(s, offsets=offsets)
             clips = tuple(replace(c, skeleton=shape) for c in asset.clips)
             return replace(asset, skeleton=shape, clips=clips)
-    if flat and asset.source is None:  # a mesh has its size without bones: a lever turns about one point
+    if flat and asset.source is None:  # with a mesh, a single point can be right: a lever turns about one
         point = f"all {s.n_joints} joints lie at one point, at rest and in motion"
         raise FileError(f"{path}: {point}; export it with its bones' offsets")
     return asset
@@ -99,7 +157,7 @@ def shaped(asset: Asset, path: str | os.PathLike[str]) -> Asset:
 def warn_of_units(asset: Asset, path: Path, *, up: bool, unit: bool) -> None:
     """Warns (FileWarning) of a skeleton whose pose (``up``) or size (``unit``) hints at another axis or unit.
 
-    A caller that was told the axis or the unit asks for no warning of it.
+    Each is off where the user named the axis or the unit.
     """
     lying = _up_axis(asset) if up else None
     if lying not in (None, "y"):
@@ -112,7 +170,7 @@ def warn_of_units(asset: Asset, path: Path, *, up: bool, unit: bool) -> None:
 
 
 def _odd_size(skeleton: Skeleton) -> str | None:
-    """How large it is, where hardly any creature is that large or that small."""
+    """A text with an implausible size; None for a plausible one."""
     box = np.ptp(skeleton.rest_positions(), axis=0)
     height, length = float(box[1]), float(box.max())
     if height > HIGH:
@@ -123,7 +181,7 @@ def _odd_size(skeleton: Skeleton) -> str | None:
 
 
 def _up_axis(asset: Asset) -> str | None:
-    """The axis ("x", "y", "z") along which the legs hang, at rest and in the first frame; None where none is told."""
+    """The axis ("x", "y", "z") of the legs at rest and in the first frame; None where it is ambiguous."""
     s = asset.skeleton
     poses = [s.rest_positions()]
     if asset.clips:
@@ -135,7 +193,7 @@ def _up_axis(asset: Asset) -> str | None:
 
 
 def _legs(skeleton: Skeleton) -> list[tuple[int, int]]:
-    """(top, foot) of each leg: a joint that is named after a foot, else the last named after a leg, and one above."""
+    """(top, foot) of each leg: the first joint named after a foot, else the last named after a leg, and one above."""
     lower = [name.lower() for name in skeleton.names]
     above = skeleton.carriers or skeleton.parents  # feet of game rigs hang beside their legs
     feet = [any(word in name for word in _FEET) for name in lower]
@@ -143,11 +201,12 @@ def _legs(skeleton: Skeleton) -> list[tuple[int, int]]:
     if not first:
         legs = [any(word in name for word in _LEGS) for name in lower]
         first = [j for j in range(len(legs)) if legs[j] and not any(legs[c] for c, p in enumerate(above) if p == j)]
-    paths = [_upward(above, j) for j in first]
+    paths = [upward(above, j) for j in first]
     return [(path[min(_LEG, len(path) - 2)], path[0]) for path in paths if len(path) > 2]
 
 
-def _upward(above: Sequence[int], joint: int) -> list[int]:
+def upward(above: Sequence[int], joint: int) -> list[int]:
+    """``joint`` and all joints above it, up to a root."""
     path = []
     while joint >= 0:
         path.append(joint)
@@ -156,7 +215,7 @@ def _upward(above: Sequence[int], joint: int) -> list[int]:
 
 
 def _along(legs: Array) -> str | None:
-    """The axis along which all legs together go, if it is one: what goes to the sides cancels out."""
+    """The axis of the sum of all legs, in which sideways parts cancel out; None where it is near no axis."""
     total, lengths = legs.sum(axis=0), np.linalg.norm(legs, axis=-1).sum()
     if len(legs) < 2 or lengths <= 0 or np.abs(total).max() < _UPRIGHT * lengths:
         return None

@@ -1,22 +1,22 @@
-"""Biovision hierarchies: ``HIERARCHY`` with offsets and channels, then ``MOTION`` with a line of numbers a frame.
+"""Biovision hierarchies: ``HIERARCHY`` with offsets and channels, then ``MOTION`` with one line of numbers per frame.
 
-What dialects disagree on, and what is done here:
+Dialects differ; this module does as follows:
 
 - Any number of channels in any order, position channels on any joint, several roots, joint names with blanks, any line
   ends, numbers in scientific notation, a hierarchy on one line.
 - A position channel replaces the joint's offset along its axis and does not add to it (as in Blender, MotionBuilder).
 - Rotation channels apply in their order, each in the frame the ones before it left: ``Z X Y`` is the matrix ``Z X Y``.
-- Where the creature would stand under the ground by the height of its root's OFFSET, or bones would have no length,
-  positions were meant to be added to the OFFSET (as in three.js); they are, with a FileWarning.
-- An ``End Site`` becomes a joint called after its parent with ``_end`` at the end, and is written back as an End Site;
-  one that adds no length is dropped.
-- What is written is what all readers agree on: one ROOT, with an OFFSET of zero wherever
-  there are position channels, names of one word, and an End Site with a length after every last bone.
-- The rest pose has no rotations. A skeleton that has some is written with other joint frames (``conform.reframed``):
-  positions, at rest and in motion, stay; the axes of its joints do not.
+- Positions are added to the OFFSET (as in three.js), with a FileWarning, where the creature would otherwise be under
+  the ground by the height of its root's OFFSET, or bones would have no length.
+- An ``End Site`` becomes a joint with its parent's name and ``_end``, and is written as an End Site again; one without
+  length is dropped.
+- Files are written in the form on which all readers agree: one ROOT, an OFFSET of zero wherever there are position
+  channels, names without blanks, and an End Site with a length after every last bone.
+- The rest pose has no rotations. A skeleton with rest rotations is written with other joint frames
+  (:func:`anyrig.conform.reframed`), which changes the joints' axes but no position.
 
-Programs differ in what a position channel means where a joint has an OFFSET as well: Blender and bvhio let it replace
-the OFFSET, three.js adds the two, pybvh refuses it on anything but the ROOT. They agree where the OFFSET is zero.
+Programs differ where a joint has position channels and an OFFSET: Blender and bvhio replace the OFFSET, three.js adds
+the two, pybvh refuses position channels on all but the ROOT. They agree where the OFFSET is zero.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ import numpy as np
 
 from anyrig import conform
 from anyrig import rotations as rot
-from anyrig.carriers import parents_first
-from anyrig.conform import extent
+from anyrig.conform import extent, parents_first, rehung
 from anyrig.errors import FileError, FileWarning, SettingsError
-from anyrig.io.asset import Asset
-from anyrig.io.files import read_bytes, refuse_too_many_poses, write_bytes
+from anyrig.io.asset import Asset, read_bytes, refuse_too_many_poses, write_bytes
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
 
 MAX_BYTES = 1 << 28
 STILL = 1e-7
-"""A joint within this share of the skeleton's size of its offset does not move: float32 resolves no less."""
+"""A joint within this share of the skeleton's size of its offset does not move; float32 resolves no less."""
 FIXED = 1e-6
-"""A root that stays within this share of the size of its place in a joint's frame is fixed to that joint."""
+"""A root that stays within this share of the size of its position in a joint's frame is fixed to that joint."""
 MOVE = "_move"
-"""Ends the name of a joint that moves the one below it."""
+"""Suffix of a joint that moves the one below it."""
 END = "_end"
-"""Ends the name of a joint that stands for an End Site."""
+"""Suffix of a joint that represents an End Site."""
 STUB = 0.37
-"""Length of the End Site of a last bone that has none of its own, as a share of the bone."""
+"""Length of an End Site that is added to a last bone, as a share of the bone."""
 _SHORTEST = 0.02  # the same, at least, as a share of the skeleton's size
 # Blanks end a name in most readers; the others are separators to three.js, or braces.
 _RESERVED = re.compile(r"[\s\x00-\x20\x7f\ufeff{}\[\]:/]+")
-_PROPERTY = re.compile(r"\.(?=(?:materials?|bones|map)$)|^\.+$")  # "x.map" is the map of x to three.js, "." the root
-_SEEN = 0.05  # a root's height in its OFFSET, as a share of the skeleton's size, below which nothing can be told
-_NEAR = 0.3  # how near to the ground feet are expected, as a share of that height
-_COLLAPSED = 0.1  # a bone that is shorter than this share of its OFFSET all the time has collapsed
+_PROPERTY = re.compile(
+    r"\.(?=(?:materials?|bones|map)$)|^\.+$"
+)  # three.js takes "x.map" for the map of x and "." for the root
+_SEEN = 0.05  # least height of a root in its OFFSET, as a share of the skeleton's size, for a decision
+_NEAR = 0.3  # tolerance for the feet's height, as a share of that height
+_COLLAPSED = 0.1  # a bone always shorter than this share of its OFFSET has collapsed
 _SPACE = re.compile(r"\s*")
 _JOINT = re.compile(r"(ROOT|JOINT)\b[ \t]*([^\r\n{}]*)", re.IGNORECASE)
 _END_SITE = re.compile(r"End\b[^\r\n{}]*", re.IGNORECASE)
@@ -78,10 +78,10 @@ def read_bvh(path: str | os.PathLike[str]) -> Clip:
 
 
 def read_bvh_asset(path: str | os.PathLike[str], *, up: str = "y") -> Asset:
-    """As :func:`read_bvh`, for a file that may be a skeleton without motion, too.
+    """As :func:`read_bvh`, also for a skeleton without motion.
 
-    ``up`` ("x", "y", "z") is the axis that points up in the file: nothing is turned, but whether the root's positions
-    are relative to its OFFSET shows in how high the creature stands.
+    ``up`` ("x", "y", "z") is the file's up axis. It turns nothing, but the creature's height decides whether the root's
+    positions are relative to its OFFSET.
     """
     data = read_bytes(path, MAX_BYTES)
     try:
@@ -93,13 +93,13 @@ def read_bvh_asset(path: str | os.PathLike[str], *, up: str = "y") -> Asset:
 
 def write_bvh(clip: Clip, path: str | os.PathLike[str], *, order: str = "ZXY") -> None:
     """Writes the clip. Every joint gets three rotation channels in ``order``, the root three position channels before
-    them; a joint whose translation changes or is not its offset gets a joint above it, called after it with ``_move``
-    at the end, that has them. Other roots hang on a joint. Numbers have ten significant digits.
+    them. A joint whose translation changes or differs from its offset gets these from an added joint above it, with
+    its name and ``_move``. Other roots hang on a joint. Numbers have ten significant digits.
 
-    The place of the root at rest is not in the file: positions at rest are the same relative to it.
+    The root's rest position is not in the file; rest positions are the same relative to it.
 
-    Raises SettingsError for an order that is not x, y and z once each, and FileError where the disk refuses or a
-    position is not finite.
+    Raises SettingsError for an order that is not x, y and z once each, and FileError where the file cannot be written
+    or a position is not finite.
     """
     if not np.isfinite(clip.world()[0]).all():
         raise FileError(f"{path} cannot be written: a position is not finite")
@@ -117,9 +117,9 @@ class _Joint:
 
 
 def parse(text: str, path: Path, up: str = "y") -> Asset:
-    """The skeleton and, where there are frames, the one clip. Raises FileError with the line that is at fault.
+    """The skeleton and, where there are frames, the one clip. Raises FileError with the invalid line.
 
-    ``up`` is the axis that points up in the file; it helps to tell what position channels mean.
+    ``up`` is the file's up axis, see :func:`read_bvh_asset`.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     motion = _MOTION.search(text)
@@ -146,7 +146,7 @@ def _still(skeleton: Skeleton) -> Asset:
 
 
 class _Hierarchy:
-    """Reads the hierarchy from left to right; a stack, not recursion, so that a chain may be of any length."""
+    """Parses the hierarchy with a stack instead of recursion, so that chains may have any length."""
 
     def __init__(self, text: str, path: Path) -> None:
         self.text, self.path, self.at = text, path, 0
@@ -154,14 +154,14 @@ class _Hierarchy:
     def joints(self) -> list[_Joint]:
         joints: list[_Joint] = []
         stack: list[int] = []
-        opening = False  # a joint was named, and its brace has to follow
+        opening = False  # a joint's name was read and its brace has to follow
         self._header()
         while self._skip():
             brace = self.text[self.at]
             if brace in "{}":
                 self.at += 1
                 if (brace == "{") != opening or (brace == "}" and not stack):
-                    raise self._error(f"a {brace!r} that fits nothing")
+                    raise self._error(f"an unmatched {brace!r}")
                 if brace == "{":
                     stack.append(len(joints) - 1)
                 else:
@@ -186,7 +186,7 @@ class _Hierarchy:
         self.at += 9
 
     def _skip(self) -> bool:
-        """Past white space; whether anything is left."""
+        """Skips white space; whether any text is left."""
         match = _SPACE.match(self.text, self.at)
         self.at = match.end() if match else self.at
         return self.at < len(self.text)
@@ -236,7 +236,7 @@ class _Hierarchy:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise self._error(f"an offset of joint {joint.name!r} is {word!r}, no number")
+            raise self._error(f"an offset of joint {joint.name!r} is {word!r}, not a number")
         return value
 
     def _channel(self, joint: _Joint) -> tuple[int, str]:
@@ -251,7 +251,7 @@ class _Hierarchy:
 
 
 def _skeleton(joints: list[_Joint], path: Path) -> tuple[list[int], Skeleton]:
-    """The joints that are kept, and the skeleton of them: all but End Sites without a meaning of their own."""
+    """The joints except meaningless End Sites, and their skeleton."""
     at = np.zeros((len(joints), 3))
     for j, joint in enumerate(joints):
         if joint.offset is None:
@@ -266,7 +266,7 @@ def _skeleton(joints: list[_Joint], path: Path) -> tuple[list[int], Skeleton]:
 
 
 def _is_end(joints: list[_Joint], end: _Joint, size: float) -> bool:
-    """Whether an End Site says where a bone ends, or is all the shape there is; the others this package has made up."""
+    """Whether an End Site is the end of a bone, or the file's only shape; others were added by this package."""
     offset, above = np.array(end.offset), np.array(joints[end.parent].offset)
     return bool(offset.any()) and ((size == 0 and end.parent > 0) or not is_stub(offset, above, size or 1.0))
 
@@ -301,7 +301,7 @@ def _motion(lines: list[str], n_before: int, n_channels: int, path: Path, skelet
 
 
 def _refuse_other_width(lines: list[str], n_frames: int, n_channels: int, path: Path) -> None:
-    """Raises FileError for a line a frame with another number of values than the joints have channels."""
+    """Raises FileError where every frame's line has the same wrong number of values."""
     widths = [len(line.split()) for line in lines if line.strip()]
     if len(widths) == n_frames and len(set(widths)) == 1 and widths[0] != n_channels:
         raise FileError(f"{path}: each frame has {widths[0]} numbers, but the joints have {n_channels} channels")
@@ -313,12 +313,12 @@ def _header_number(text: str, where: str) -> float:
     except ValueError:
         value = math.nan
     if not (math.isfinite(value) and value >= 0):
-        raise FileError(f"{where} is {text.strip()!r}, no number that makes sense there")
+        raise FileError(f"{where} is {text.strip()!r}, not a valid number")
     return value
 
 
 def _rate(seconds: float) -> float:
-    """Frames a second; the whole number that a frame time of few digits was rounded from."""
+    """Frames a second; a whole number where the frame time was rounded from it."""
     fps = 1.0 / seconds
     return float(round(fps)) if round(fps) and abs(fps - round(fps)) < 1e-4 * fps else fps
 
@@ -345,8 +345,8 @@ def _bad_number(lines: list[str], n_before: int, path: Path) -> FileError:
             except ValueError:
                 good = False
             if not good:
-                return FileError(f"{path}, line {n}: {word[:40]!r} is no number")
-    return FileError(f"{path}: a frame holds something that is no number")
+                return FileError(f"{path}, line {n}: {word[:40]!r} is not a number")
+    return FileError(f"{path}: a frame has a value that is not a number")
 
 
 def _apply(joints: list[_Joint], kept: list[int], values: Array, skeleton: Skeleton, path: Path) -> tuple[Array, Array]:
@@ -379,11 +379,11 @@ def _apply(joints: list[_Joint], kept: list[int], values: Array, skeleton: Skele
 def absolute(
     skeleton: Skeleton, rotations: Array, translations: Array, placed: list[bool], up: str, path: Path
 ) -> Array:
-    """``translations`` (T, J, 3) with the OFFSETs added to those that were written without them, and a warning.
+    """``translations`` (T, J, 3) with OFFSETs added where they are relative to these, with a warning.
 
-    ``placed`` says which joints have three position channels; the other joints stay. Roots were, where the rest pose
-    stands on the ground and the whole motion as far below it as the main root's OFFSET is high. Other joints were,
-    where their bones would have no length to speak of otherwise.
+    ``placed`` marks the joints with three position channels; the others are unchanged. Positions of roots are relative
+    where the rest pose stands on the ground and the motion is below it by the height of the main root's OFFSET, those
+    of other joints where their bones would otherwise have almost no length.
     """
     s = skeleton
     roots = [j for j in s.roots if placed[j]]
@@ -406,7 +406,7 @@ def absolute(
 
 
 def _is_buried(skeleton: Skeleton, rotations: Array, translations: Array, up: int) -> bool:
-    """Whether the motion lies under the ground that the rest pose stands on, by the height of the root's OFFSET."""
+    """Whether the motion is below the rest pose's ground by the height of the root's OFFSET."""
     height = float(skeleton.offsets[skeleton.main_root, up])
     ground = float(skeleton.rest_positions()[:, up].min())
     if height < _SEEN * extent(skeleton) or abs(ground) > _NEAR * height:
@@ -450,12 +450,12 @@ def _end_sites(clip: Clip, moves: list[bool]) -> list[bool]:
 def _write_hierarchy(
     skeleton: Skeleton, moves: list[bool], ends: list[bool], order: str, lines: list[str]
 ) -> list[int]:
-    """Adds the hierarchy to ``lines``; returns the joints with channels in the order in which they are written."""
+    """Adds the hierarchy to ``lines``; returns the joints with channels in their written order."""
     joints = []
     names = plain_names(skeleton.names)
     size = joints_extent(skeleton, ends)
     rotation = " ".join(f"{axis}rotation" for axis in order)
-    todo: list[int | None] = list(reversed(skeleton.roots))  # None closes a brace
+    todo: list[int | None] = list(reversed(skeleton.roots))  # None is a closing brace
     depth = 0
     while todo:
         j = todo.pop()
@@ -466,7 +466,7 @@ def _write_hierarchy(
         kind = "End Site" if ends[j] else f"{'JOINT' if skeleton.parents[j] >= 0 else 'ROOT'} {names[j]}"
         lines += ["\t" * depth + kind, "\t" * depth + "{"]
         depth += 1
-        # Where a joint's channels say its position, an OFFSET would be added to it by some and not by others.
+        # With position channels, some readers would add an OFFSET and others not.
         offset = np.zeros(3) if moves[j] else skeleton.offsets[j]
         lines.append("\t" * depth + _offset(offset))
         if not ends[j]:
@@ -498,8 +498,8 @@ def _channel_values(clip: Clip, joints: list[int], moves: list[bool], order: str
 def unrolled(angles: Array) -> Array:
     """Euler angles (T, ..., 3) about three different axes, as the triples with the smallest steps from frame to frame.
 
-    Two triples a full circle give one rotation: ``(a, b, c)`` and ``(a + pi, pi - b, c + pi)``. A program that blends
-    angles would spin the bone through a jump from one to the other.
+    ``(a, b, c)`` and ``(a + pi, pi - b, c + pi)`` are one rotation. A program that blends angles would spin the bone at
+    a jump from one triple to the other.
     """
     out = np.array(angles)
     for t in range(1, len(out)):
@@ -512,7 +512,7 @@ def unrolled(angles: Array) -> Array:
 
 
 def moving(clip: Clip) -> list[bool]:
-    """For each joint whether its translation changes or is not its offset; roots always move."""
+    """For each joint whether its translation changes or differs from its offset; always true for roots."""
     s = clip.skeleton
     away = np.abs(clip.translations - s.offsets).max(axis=(0, 2)) > STILL * extent(s)
     return [parent < 0 or bool(away[j]) for j, parent in enumerate(s.parents)]
@@ -521,8 +521,8 @@ def moving(clip: Clip) -> list[bool]:
 def one_tree(clip: Clip) -> Clip:
     """The same motion in the world with all roots but the main one hung on joints of its tree.
 
-    A root goes to the nearest joint that it stays with as if it were fixed to it, and to the main root where there is
-    none. Rest rotations have to be identities.
+    A root hangs on the nearest joint to which it is fixed, or on the main root where there is none. Rest rotations must
+    be identities.
     """
     s = clip.skeleton
     if len(s.roots) == 1:
@@ -531,19 +531,14 @@ def one_tree(clip: Clip) -> Clip:
     for root, joint, fixed in _hangers(clip):
         parents[root] = joint
         held += [root] if fixed else []
-    order = parents_first(range(s.n_joints), parents)
-    at = {j: n for n, j in enumerate(order)}
-    above = tuple(at[parents[j]] if parents[j] >= 0 else -1 for j in order)
-    tree = Skeleton(tuple(s.names[j] for j in order), above, np.zeros((s.n_joints, 3)))
-    _, offsets = tree.local(s.rest_positions()[order], rot.identity(s.n_joints))
-    positions, turns = clip.world()
-    rotations, translations = tree.local(positions[:, order], turns[:, order])
-    translations[:, [at[root] for root in held]] = offsets[[at[root] for root in held]]
-    return replace(clip, skeleton=replace(tree, offsets=offsets), rotations=rotations, translations=translations)
+    tree, order = rehung(clip, range(s.n_joints), parents), parents_first(range(s.n_joints), parents)
+    fixed_roots, translations = [order.index(root) for root in held], tree.translations.copy()
+    translations[:, fixed_roots] = tree.skeleton.offsets[fixed_roots]
+    return replace(tree, translations=translations)
 
 
 def _hangers(clip: Clip) -> Iterator[tuple[int, int, bool]]:
-    """(root, joint, fixed) for each root but the main one: the joint to hang it on, and whether it is fixed to it."""
+    """(root, joint, fixed) for each root but the main one: its new parent, and whether it is fixed to it."""
     s, least = clip.skeleton, FIXED * extent(clip.skeleton)
     top: list[int] = []  # the root above each joint
     for j, parent in enumerate(s.parents):
@@ -567,16 +562,16 @@ def _hangers(clip: Clip) -> Iterator[tuple[int, int, bool]]:
 
 
 def with_movers(clip: Clip) -> Clip:
-    """The clip with a joint above each one that moves against its parent, which does the moving in its place.
+    """The clip with an added joint above each one that moves against its parent; the added joint does the moving.
 
-    It is called after that joint with :data:`MOVE` at the end, rests where the parent is and does not turn, so that
-    every joint with position channels has an OFFSET of zero and every other one keeps its own.
+    It has that joint's name with :data:`MOVE`, rests at the parent's position and does not turn, so that every joint
+    with position channels has an OFFSET of zero and all others keep theirs.
     """
     s = clip.skeleton
     moves = [j for j, moved in enumerate(moving(clip)) if moved and s.parents[j] >= 0]
     if not moves:
         return clip
-    rows: list[tuple[int, bool]] = []  # each old joint, and before one that moves its mover
+    rows: list[tuple[int, bool]] = []  # (old joint, whether this row is its mover)
     new = {}
     for j in range(s.n_joints):
         if j in moves:
@@ -635,7 +630,7 @@ def joints_extent(skeleton: Skeleton, ends: Sequence[bool]) -> float:
 
 
 def stub(offset: Array, size: float) -> Array:
-    """The End Site (3,) of a last bone that leads to ``offset``: it goes on in its direction, or up where it has none.
+    """The End Site (3,) of a last bone to ``offset``: in its direction, or up where it has no length.
 
     ``size`` is that of the skeleton without End Sites.
     """
@@ -646,12 +641,12 @@ def stub(offset: Array, size: float) -> Array:
 
 
 def is_stub(end: Array, offset: Array, size: float) -> bool:
-    """Whether an End Site is none of the rig's own but one that :func:`stub` made, to the digits that are written."""
+    """Whether an End Site equals that of :func:`stub` to the written digits, and so was added by this package."""
     return bool(np.abs(end - stub(offset, size)).max() <= 1e-8 * size)
 
 
 def plain_names(names: tuple[str, ...]) -> list[str]:
-    """The names as every reader of BVH can bind them: without blanks, braces and separators, each once."""
+    """Unique names without blanks, braces and separators, which every reader of BVH accepts."""
     taken = {"ENDSITE"}  # what three.js calls an End Site
     result = []
     for j, name in enumerate(names):

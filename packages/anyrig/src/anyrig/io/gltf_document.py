@@ -1,12 +1,11 @@
 """glTF 2.0 documents: the container, typed arrays in its buffer, and the node tree.
 
-- ``.glb`` and ``.gltf`` files are one document with one binary buffer. pygltflib parses and writes. What it would lose
-  or not notice is handled here: lengths are checked before anything is trusted, the default morph weights of nodes
-  stay, and ``extras`` (which may be any JSON) stay unchanged.
+- ``.glb`` and ``.gltf`` files become one document with one binary buffer. pygltflib parses and writes; this module adds
+  checks of all lengths, default morph weights of nodes, and unchanged ``extras`` (which may be any JSON).
 - Accessors are read and added as arrays (section 3.6.2).
-- A node's matrix in the world is ``L x + p``. ``L`` has the scales of all nodes above in it, so a joint does not get
-  its rotation from it: that is ``W``, the product of the nodes' rotations alone. Where scales are uniform, as in nearly
-  every rig, ``W`` is the rotation in ``L``; where they are not, positions are still exact.
+- A node's world transform is ``L x + p``. Since ``L`` includes the scales of all nodes above, a joint's rotation is
+  ``W``, the product of the nodes' rotations alone. With uniform scales, as in nearly every rig, ``W`` is the rotation
+  in ``L``; with others, positions are still exact.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from anyrig import conform
 from anyrig import rotations as rot
 from anyrig.errors import FileError
 from anyrig.io import meshopt
-from anyrig.io.files import read_bytes
+from anyrig.io.asset import read_bytes
 from anyrig.rotations import Array
 
 EXTRAS = "anyrig"
-"""The key in an animation's ``extras`` under which its captions, action and frame rate stand."""
+"""The key of captions, action and frame rate in an animation's ``extras``."""
 _HEADER = struct.Struct("<4sII")
 _CHUNK = struct.Struct("<I4s")
 _MIME = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".ktx2": "image/ktx2"}
@@ -45,22 +44,22 @@ _CODES = {np.dtype(t): code for code, t in _TYPES.items()}
 
 @dataclass
 class Node(pygltflib.Node):  # type: ignore[misc]
-    """A node with the field that pygltflib's lacks."""
+    """A node with ``weights``, which pygltflib's lacks."""
 
     weights: list[float] | None = field(default_factory=list)
 
 
 @dataclass
 class Document(pygltflib.GLTF2):  # type: ignore[misc]
-    """A glTF document whose buffers are joined into its one binary blob."""
+    """A glTF document with all buffers in one binary blob."""
 
-    animations: list[dict] = field(default_factory=list)  # plain: as objects they take most of the time to parse
+    animations: list[dict] = field(default_factory=list)  # as dicts, since objects take most of the parsing time
     nodes: list[Node] = field(default_factory=list)
     where: ClassVar[str] = "a glTF document"  # set on each instance: the file, for messages
 
     @classmethod
     def from_json(cls, text: str, **options: Any) -> Document:
-        """The document that ``text`` describes; its ``extras`` travel as one string each."""
+        """The document in ``text``, with each ``extras`` packed into one string."""
         raw = json.loads(text)
         if not isinstance(raw, dict):
             raise ValueError("a glTF document is a JSON object")
@@ -68,12 +67,12 @@ class Document(pygltflib.GLTF2):  # type: ignore[misc]
         return document
 
     def to_json(self, **options: Any) -> str:
-        """The document as JSON, with its ``extras`` as they were read."""
+        """The document as JSON, with unpacked ``extras``."""
         keep = {k: options[k] for k in ("indent", "separators") if k in options}
         return json.dumps(_unpacked(json.loads(super().to_json(**options))), **keep)
 
     def index(self, value: Any, items: list[Any] | None, what: str) -> int:
-        """``value`` as an index of ``items``. Raises FileError, naming ``what``, where it is none."""
+        """``value`` as an index of ``items``. Raises FileError with ``what`` for any other value."""
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < len(items or ()):
             raise FileError(f"{self.where} is malformed: {what} refers to number {value!r} of {len(items or ())}")
         return value
@@ -96,7 +95,7 @@ def open_document(path: str | os.PathLike[str]) -> Document:
 
 
 def _chunks(data: bytes, path: Path) -> tuple[bytes, bytes]:
-    """The JSON chunk and the first binary one, none of it trusted."""
+    """The JSON chunk and the first binary one, with all lengths checked."""
     if len(data) < _HEADER.size + _CHUNK.size:
         raise FileError(f"{path} is truncated: {len(data)} bytes are no GLB file")
     _, version, length = _HEADER.unpack_from(data)
@@ -122,11 +121,11 @@ def _parse(text: bytes, path: Path) -> Document:
     try:
         decoded = text.decode("utf-8-sig").rstrip("\0 ")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # pygltflib's, of fields that may be missing
+            warnings.simplefilter("ignore")  # pygltflib's about optional fields
             document: Document = Document.gltf_from_json(decoded)
     except json.JSONDecodeError as error:
         raise FileError(f"{path} is malformed: its JSON breaks off in line {error.lineno}: {error.msg}") from error
-    except Exception as error:  # the parser meets foreign structure with whatever Python raises there
+    except Exception as error:  # the parser raises any exception for foreign structure
         raise FileError(f"{path} is malformed: its JSON is no glTF document ({type(error).__name__})") from error
     document.where = str(path)  # type: ignore[misc]
     version = str(getattr(document.asset, "version", None))
@@ -136,7 +135,7 @@ def _parse(text: bytes, path: Path) -> Document:
 
 
 def _join_buffers(document: Document, blob: bytes, path: Path) -> None:
-    """Makes one buffer of all, and checks that every view lies within it."""
+    """Joins all buffers, and checks that every view is inside its buffer."""
     joined, starts = bytearray(), []
     for n, buffer in enumerate(document.buffers or ()):
         if buffer.uri is None and n == 0:
@@ -144,7 +143,7 @@ def _join_buffers(document: Document, blob: bytes, path: Path) -> None:
         elif isinstance(buffer.uri, str):
             data = _resource(buffer.uri, path)
         elif any((buffer.extensions or {}).get(name, {}).get("fallback") for name in meshopt.NAMES):
-            data = bytes(min(buffer.byteLength or 0, meshopt.MAX_BYTES))  # stands for what is compressed elsewhere
+            data = bytes(min(buffer.byteLength or 0, meshopt.MAX_BYTES))  # the fallback of a compressed buffer
         else:
             raise FileError(f"{path} is malformed: buffer {n} has no data")
         if not isinstance(buffer.byteLength, int) or buffer.byteLength > len(data):
@@ -164,7 +163,7 @@ def _join_buffers(document: Document, blob: bytes, path: Path) -> None:
 
 
 def _expand(document: Document, joined: bytearray, starts: list[tuple[int, int]], path: Path) -> None:
-    """Decodes the views that meshoptimizer compressed, and leaves the document without its extension."""
+    """Decodes the views that meshoptimizer compressed, and removes its extension from the document."""
     for n, view in enumerate(document.bufferViews or ()):
         name = next((name for name in meshopt.NAMES if name in (view.extensions or {})), None)
         if name is None:
@@ -200,7 +199,7 @@ def _resource(uri: str, path: Path) -> bytes:
         try:
             return base64.b64decode(body, validate=True)
         except binascii.Error as error:
-            raise FileError(f"{path} is malformed: a data URI is no base64") from error
+            raise FileError(f"{path} is malformed: a data URI is not base64") from error
     target = Path(path.parent, urllib.parse.unquote(uri))
     if ":" in uri.split("/")[0] or not target.resolve().is_relative_to(path.parent.resolve()):
         raise FileError(f"{path} refers to {uri[:80]!r}, which is not a file in its folder")
@@ -208,7 +207,7 @@ def _resource(uri: str, path: Path) -> bytes:
 
 
 def _embed_images(document: Document, path: Path) -> None:
-    """Takes image files into the document, which may be written elsewhere; one that is missing stays a reference."""
+    """Embeds image files in the document, which may be written elsewhere; a missing one stays a reference."""
     for image in document.images or ():
         if not isinstance(image.uri, str) or image.uri.startswith("data:"):
             continue
@@ -221,7 +220,7 @@ def _embed_images(document: Document, path: Path) -> None:
 
 
 def new_document() -> Document:
-    """A document with nothing in it."""
+    """An empty document."""
     document = Document(asset=pygltflib.Asset(generator="anyrig"))
     document.set_binary_blob(bytearray())
     return document
@@ -263,7 +262,7 @@ def set_extras(animation: dict[str, Any], value: Any) -> None:
 
 
 def _packed(value: Any) -> Any:
-    """``value`` with every ``extras`` turned into an object with one string, which no parser changes."""
+    """``value`` with every ``extras`` as an object with one string, which no parser changes."""
     if isinstance(value, dict):
         return {k: {"json": json.dumps(v)} if k == "extras" else v if k == "extensions" else _packed(v)
                 for k, v in value.items()}  # fmt: skip
@@ -281,10 +280,10 @@ def _unpacked(value: Any) -> Any:
 def read_accessor(
     document: Document, index: Any, what: str, kind: str | None = None, *, raw: bool = False
 ) -> NDArray[Any]:
-    """The numbers of accessor ``index`` as (count, components), normalised integers as float64, sparse ones filled in.
+    """The values of accessor ``index``, (count, components): normalised integers as float64, sparse entries included.
 
-    ``what`` names the one who asks, and ``kind`` the type it needs; ``raw`` leaves normalised integers as they are
-    stored. Raises FileError for anything that does not fit.
+    ``what`` names the reader in messages, and ``kind`` the type it needs; ``raw`` keeps normalised integers as stored.
+    Raises FileError for an invalid accessor.
     """
     n = document.index(index, document.accessors, what)
     accessor = document.accessors[n]
@@ -316,7 +315,7 @@ def _strided(
     if end > view.byteLength or stride < dtype.itemsize * size:
         raise FileError(f"{document.where} is malformed: {what} reaches beyond its {view.byteLength:,} bytes")
     blob = document.binary_blob()
-    # A copy: what looks into the blob would keep it from growing.
+    # A copy, since a bytearray with views cannot grow.
     return np.ndarray((count, size), dtype, blob, view.byteOffset + offset, (stride, dtype.itemsize)).copy()
 
 
@@ -346,8 +345,8 @@ def add_accessor(
 ) -> int:
     """Appends ``values`` (count, components), whose dtype is one of glTF's; the index of the new accessor.
 
-    ``bounds`` adds the least and greatest values, which times and positions must have. Raises FileError for what is not
-    finite: what was too large for single precision, for example.
+    ``bounds`` adds the least and greatest values, which times and positions must have. Raises FileError for values that
+    are not finite in single precision.
     """
     values = np.ascontiguousarray(values)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -366,7 +365,7 @@ def add_accessor(
 
 
 def replace_accessor(document: Document, index: int, values: NDArray[Any]) -> None:
-    """Gives accessor ``index`` other values of its type and number; who refers to it sees them."""
+    """Replaces the values of accessor ``index`` by others of its type and count."""
     old = document.accessors[index]
     document.accessors[index] = document.accessors[add_accessor(document, values, old.type)]
     document.accessors.pop()
@@ -384,7 +383,7 @@ class Nodes:
     scales: Array
 
     def above(self, nodes: list[int]) -> list[int]:
-        """``nodes`` and everything they hang on, parents first."""
+        """``nodes`` and all nodes above them, parents first."""
         wanted = set()
         for node in nodes:
             while node >= 0 and node not in wanted:
@@ -455,7 +454,7 @@ class Placement:
 
 
 def read_nodes(document: Document) -> Nodes:
-    """The document's nodes. Raises FileError for a tree that is none, or a transform that is no number."""
+    """The document's nodes. Raises FileError for nodes that are no tree, or an invalid transform."""
     n = len(document.nodes or ())
     parents = [-1] * n
     for i, node in enumerate(document.nodes):
@@ -465,10 +464,10 @@ def read_nodes(document: Document) -> Nodes:
                 raise FileError(f"{document.where} is malformed: node {child} hangs on two nodes, or on itself")
             parents[child] = i
     order = [i for i in range(n) if parents[i] < 0]
-    for i in order:  # grows while it is gone through
+    for i in order:  # grows during the iteration
         order += document.nodes[i].children or ()
     if len(order) < n:
-        raise FileError(f"{document.where} is malformed: {n - len(order)} nodes hang on one another in a circle")
+        raise FileError(f"{document.where} is malformed: {n - len(order)} nodes are in a cycle")
     local = [_local(document, i) for i in range(n)]
     names = tuple(str(node.name) if node.name else f"node_{i}" for i, node in enumerate(document.nodes))
     t, r, s = (np.array([part[k] for part in local]).reshape(n, -1) for k in range(3))
@@ -476,7 +475,7 @@ def read_nodes(document: Document) -> Nodes:
 
 
 def _depth_first(order: list[int], parents: list[int]) -> list[int]:
-    """The nodes as a reader of the tree meets them, which is how joints are expected to be listed."""
+    """The nodes in depth-first order, in which users expect joints."""
     children: dict[int, list[int]] = {}
     for i in order:
         children.setdefault(parents[i], []).append(i)
@@ -507,16 +506,16 @@ def _transform(values: Any, size: int, where: str) -> Array:
     try:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise FileError(f"{where} has a transform that is no number") from error
+        raise FileError(f"{where} has a transform that is not numeric") from error
     if array.shape != (size,) or not np.isfinite(array).all():
         raise FileError(f"{where} has a transform of other than {size} numbers")
     return array
 
 
 def wrap(document: Document, up: str, unit: str | float, *, inward: bool) -> None:
-    """Puts a node above each topmost one, to take the document from the axes and unit named to y up and metres.
+    """Puts a node above each topmost one that converts ``up`` and ``unit`` to y up and metres.
 
-    Where not ``inward`` it is the other way round. Nothing is done where there is nothing to do.
+    Where not ``inward``, it converts y up and metres to ``up`` and ``unit``.
     """
     turn, factor = conform.upright(up), conform.metres(unit)
     if up == "y" and factor == 1.0:

@@ -1,10 +1,10 @@
-"""Reading glTF 2.0: which nodes are joints, the pose in which a mesh was bound, animations as clips.
+"""Reads glTF 2.0: which nodes are joints, the pose in which a mesh was bound, animations as clips.
 
-- Joints are the nodes that any skin names, those between them, and those above them that an animation moves; in a file
-  without a skin, the nodes that animations move. Nodes above, such as an armature scaled by 100 and turned on its back,
-  are folded into the world that the joints are in. Of several characters in a file one is read.
-- The skeleton rests as its mesh was bound, where bind matrices say how, and as the nodes stand otherwise.
-- Animations become clips at the rate at which all their keys fall on frames, so keys are kept as they are.
+- Joints are the nodes named by any skin, those between them, and those above them that an animation moves; in a file
+  without a skin, the nodes that animations move. Transforms of other nodes above, such as an armature scaled by 100 and
+  turned on its back, are applied to the joints. Of several characters in a file one is read.
+- The rest pose is that in which the mesh was bound, if bind matrices give it, else that of the nodes.
+- Animations become clips at the frame rate at which all their keys fall on frames, so that keys are kept exactly.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyrig import rotations as rot
-from anyrig.carriers import find
-from anyrig.conform import extent
+from anyrig.conform import extent, find
 from anyrig.errors import AnyrigError, FileError, FileWarning, SettingsError
-from anyrig.io.asset import Asset, Source
-from anyrig.io.files import refuse_too_many_poses
+from anyrig.io.asset import Asset, Source, refuse_too_many_poses
 from anyrig.io.gltf_document import (
     EXTRAS,
     Document,
@@ -42,21 +40,21 @@ Ints = NDArray[np.int64]
 
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 RATES = (24.0, 30.0, 25.0, 60.0, 50.0, 48.0, 120.0, 100.0, 240.0)
-"""Tried in this order for keys that are not evenly spaced."""
+"""Frame rates, tried in this order for keys that are not evenly spaced."""
 ON_A_FRAME = 0.05
-"""A key so near a frame (as a share of a frame) stands on it: times are single precision, and often rounded."""
+"""Tolerance, in frames, for a key to fall on a frame: times are in single precision, and often rounded."""
 _SLOWEST = 10.0
 _MOSTLY = 0.75
 _FALLBACK = 60.0
 _PATHS = {"translation": "VEC3", "rotation": "VEC4", "scale": "VEC3"}
 _PROP = 3
-"""A skin of fewer joints beside another is a prop, and no character."""
+"""A skin with fewer joints beside another is a prop, not a character."""
 _SAME = 1e-4
-"""Radians, or a share of the size: nodes that are no further from the bind pose rest in it, and are more exact."""
+"""Radians, or a share of the size: nodes this near the bind pose are used instead, since they are more exact."""
 _RIGID = 1.25
-"""A skin whose bones are longer or shorter than its nodes' by more than this factor was bound in another unit."""
+"""A skin whose bones differ in length from its nodes' by more than this factor was bound in another unit."""
 _FLAT = 0.02
-"""Bind matrices that put bones at less than this share of their length in the nodes say nothing of a pose."""
+"""Bind matrices with bones below this share of their length in the nodes are no pose."""
 
 
 def read_glb(
@@ -66,10 +64,10 @@ def read_glb(
     up: str = "y",
     unit: str | float = "m",
 ) -> Asset:
-    """The skeleton in a glTF file with all its clips, of which there may be none.
+    """The skeleton in a glTF file with all its clips.
 
-    ``skin``, by name or number, chooses one of several characters. ``up`` and ``unit`` are for files that do not keep
-    to the standard, which is y up and metres. Raises FileError for a file that cannot be read, and for one without skin
+    ``skin``, by name or number, chooses one of several characters. ``up`` and ``unit`` are for files that differ from
+    the standard, which is y up and metres. Raises FileError for a file that cannot be read, and for one without skin
     and animation.
     """
     document = open_document(path)
@@ -78,15 +76,12 @@ def read_glb(
         return read_document(document, skin)
     except AnyrigError:
         raise
-    except _MALFORMED as error:  # JSON of the wrong shape gets this far, and meets whatever Python raises there
+    except _MALFORMED as error:  # JSON of the wrong shape can raise any of these
         raise FileError(f"{path} is malformed: it is no consistent glTF document ({type(error).__name__})") from error
 
 
 def read_document(document: Document, skin: str | int | None = None) -> Asset:
-    """The skeleton and clips of a document; which nodes are joints is said by :func:`choose_joints`.
-
-    The skeleton rests as its mesh was bound, where a skin says how (:func:`bind_pose`).
-    """
+    """The skeleton (see :func:`choose_joints` and :func:`bind_pose`) and the clips of a document."""
     if not document.nodes:
         raise FileError(f"{document.where} has no nodes, and so no skin and no animation")
     fix_weights(document)
@@ -162,7 +157,7 @@ def _clip(
 
 
 def _note(animation: dict[str, Any]) -> dict[str, Any]:
-    """What this package wrote into an animation's extras, if it did."""
+    """The entry of this package in an animation's extras, if any."""
     found = extras(animation)
     note = found.get(EXTRAS) if isinstance(found, dict) else None
     return note if isinstance(note, dict) else {}
@@ -183,7 +178,7 @@ class Channel:
 
 
 def read_channels(document: Document, animation: int, nodes: frozenset[int]) -> list[Channel]:
-    """The channels of one animation that move any of ``nodes``. Raises FileError for keys that make no motion."""
+    """The channels of one animation that move any of ``nodes``. Raises FileError for invalid keys."""
     source = document.animations[animation]
     label = f"animation {source.get('name', animation)!r}"
     samplers = source.get("samplers", [])
@@ -207,17 +202,17 @@ def _channel(document: Document, sampler: dict[str, Any], node: int, path: str, 
     if not len(times) or len(values) != len(times) * (3 if cubic else 1):
         raise FileError(f"{where} has {len(times)} times for {len(values)} values")
     if not (np.isfinite(times).all() and np.isfinite(values).all() and (np.diff(times) >= 0).all()):
-        raise FileError(f"{where} has keys that are no numbers, or out of order")
+        raise FileError(f"{where} has keys that are not finite, or out of order")
     if path == "rotation":
         values = values[:, [3, 0, 1, 2]]
     return Channel(node, path, times, values.reshape(len(times), 3, -1) if cubic else values, interpolation)
 
 
 def frame_rate(channels: list[Channel]) -> float:
-    """The rate at which every key stands on a frame, counted from the first key.
+    """The frame rate at which every key falls on a frame, counted from the first key.
 
-    Where nearly all keys stand on the frames of one rate and only a much higher one has frames for all, it is the
-    former: a last key that does not fit is no reason for five times the frames. 60 where there is no such rate.
+    Where nearly all keys fall on the frames of one rate and all of them only on those of a much higher one, it is the
+    former: a single odd key does not justify five times the frames. 60 where there is no such rate.
     """
     times = np.unique(np.concatenate([c.times for c in channels]))
     steps = np.diff(times)
@@ -237,7 +232,7 @@ def frame_rate(channels: list[Channel]) -> float:
 
 
 def _usual(times: Array, steps: Array) -> float | None:
-    """The rate of the most usual step between keys, where most keys stand on its frames."""
+    """The rate of the median step between keys, if most keys fall on its frames."""
     rate = 1.0 / float(np.median(steps))
     rate = next((r for r in RATES if abs(r - rate) < 0.02 * rate), rate)
     at = (times - times[0]) * rate
@@ -246,13 +241,13 @@ def _usual(times: Array, steps: Array) -> float | None:
 
 
 def _off_frame(times: Array, rate: float) -> float:
-    """How far the worst of the keys is from a frame, in frames."""
+    """The largest distance of a key from a frame, in frames."""
     at = (times - times[0]) * rate
     return float(np.abs(at - np.round(at)).max())
 
 
 def sample_channel(channel: Channel, times: Array, tolerance: float) -> Array:
-    """The channel's values at ``times`` (T,); a key within ``tolerance`` seconds of a time is taken as it is."""
+    """The channel's values at ``times`` (T,); a key within ``tolerance`` seconds of a time is used exactly."""
     keys = channel.times
     nearest = _nearest(keys, times)
     at = np.where(np.abs(keys[nearest] - times) <= tolerance, keys[nearest], times)
@@ -295,10 +290,10 @@ def _cubic(channel: Channel, before: Any, after: Any, t: Array, span: Array) -> 
 def choose_joints(document: Document, nodes: Nodes, skin: str | int | None) -> list[int]:
     """The nodes that are joints, parents first.
 
-    They are the nodes that the skins of one character name, those between them, and those above them that an animation
-    moves. Without any skin they are the nodes that animations move, and what these hang on together. ``skin`` chooses
-    between characters; without it the one of most joints is taken, with a FileWarning. Raises FileError for a document
-    without either, and SettingsError for a skin that there is not.
+    They are the nodes named by the skins of one character, those between them, and those above them that an animation
+    moves. Without a skin they are the nodes that animations move, and their common ancestor. ``skin`` chooses between
+    characters; without it that with most joints is used, with a FileWarning. Raises FileError for a document without
+    skins and animations, and SettingsError for an unknown skin.
     """
     if any(s.joints for s in document.skins or ()):
         named = _character(document, nodes, skin)
@@ -312,7 +307,7 @@ def choose_joints(document: Document, nodes: Nodes, skin: str | int | None) -> l
 
 
 def _filled(nodes: Nodes, named: set[int]) -> set[int]:
-    """``named`` with all nodes that lie between two of them."""
+    """``named`` and all nodes between two of them."""
     joints = set()
     for node in sorted(named):
         path = nodes.above([node])
@@ -322,7 +317,7 @@ def _filled(nodes: Nodes, named: set[int]) -> set[int]:
 
 
 def _character(document: Document, nodes: Nodes, skin: str | int | None) -> set[int]:
-    """The nodes that the skins of the chosen character name."""
+    """The nodes named by the skins of the chosen character."""
     skins = [
         {document.index(j, document.nodes, f"skin {n}") for j in s.joints or ()} for n, s in enumerate(document.skins)
     ]
@@ -337,8 +332,8 @@ def _character(document: Document, nodes: Nodes, skin: str | int | None) -> set[
     best = groups[int(np.argmax(sizes))]
     names = ", ".join(repr(_name(document, g[0])) for g in others)
     warnings.warn(
-        f"{document.where} holds {len(others)} characters ({names}); {_name(document, best[0])!r} is taken, another "
-        "with --skin NAME",
+        f"{document.where} holds {len(others)} characters ({names}); {_name(document, best[0])!r} is used; choose "
+        "another with --skin NAME",
         FileWarning,
         stacklevel=2,
     )
@@ -346,7 +341,7 @@ def _character(document: Document, nodes: Nodes, skin: str | int | None) -> set[
 
 
 def _groups(nodes: Nodes, skins: list[set[int]]) -> list[list[int]]:
-    """The skins that have joints, those together that share a joint or a tree of joints."""
+    """The skins with joints, grouped by shared joints or trees of joints."""
     joints = _filled(nodes, set().union(*skins))
     groups: list[tuple[set[int], list[int]]] = []
     for n, skin in enumerate(skins):
@@ -360,7 +355,7 @@ def _groups(nodes: Nodes, skins: list[set[int]]) -> list[list[int]]:
 
 
 def _name(document: Document, n: int) -> str:
-    """What a skin goes by: its name, or that of the first mesh that hangs on it, or its number."""
+    """A skin's name, or that of the first mesh with it, or its number."""
     hung = (node.name for node in document.nodes if node.skin == n and node.name)
     return str(document.skins[n].name or next(hung, None) or n)
 
@@ -376,7 +371,7 @@ def _number(document: Document, skin: str | int) -> int:
 
 
 def _animated(document: Document, nodes: Nodes) -> set[int]:
-    """The nodes that animations turn or move, and the node that they hang on together, if there is one."""
+    """The nodes that animations rotate or translate, and their lowest common ancestor, if any."""
     every = frozenset(range(len(nodes.names)))
     named = {
         c.node
@@ -385,14 +380,14 @@ def _animated(document: Document, nodes: Nodes) -> set[int]:
         if c.path != "scale"
     }
     if not named:
-        raise FileError(f"{document.where} has no skin and no animation: nothing says which of its nodes are bones")
+        raise FileError(f"{document.where} has no skin and no animation, so that its bones cannot be identified")
     paths = [nodes.above([n]) for n in named]
     shared = [n for n in paths[0] if all(n in p for p in paths)]
     return named | set(shared[-1:])
 
 
 def _moved(document: Document, nodes: Nodes, candidates: list[int]) -> set[int]:
-    """Those of ``candidates`` that some animation turns or takes away from where they rest."""
+    """Those of ``candidates`` that an animation rotates or translates away from rest."""
     moved = set()
     for a in range(len(document.animations or ())):
         for channel in read_channels(document, a, frozenset(candidates)):
@@ -403,19 +398,19 @@ def _moved(document: Document, nodes: Nodes, candidates: list[int]) -> set[int]:
                 rest = nodes.translations[channel.node]
                 away = float(np.abs(keys - rest).max() / max(float(np.abs(rest).max()), 1e-3))
             else:
-                continue  # a skeleton has no scale; what it does to the joints below is in their positions
+                continue  # a skeleton has no scale; its effect on the joints below is in their positions
             if away > 1e-5:
                 moved.add(channel.node)
     return moved
 
 
 def bind_pose(skeleton: Skeleton, document: Document, nodes: Nodes, joints: list[int]) -> Skeleton:
-    """``skeleton``, which rests as the nodes stand, resting as each skin was bound instead.
+    """``skeleton``, whose rest pose is that of the nodes, with the rest pose in which each skin was bound.
 
-    A bind matrix takes the mesh's space to a joint's. Where that space lies in the world is not said; tried are the
-    world itself, the mesh's node and the nodes above the skin, and the one that puts the joints nearest to their nodes
-    is taken. A skin without bind matrices, or with matrices that are no pose, leaves its joints as they stand; joints
-    that no skin names keep their place under their parent.
+    A bind matrix maps the mesh's space to a joint's. The file does not give that space's transform to the world; of the
+    identity, the mesh's node and the nodes above the skin, the one that puts the joints nearest to their nodes is used.
+    Joints of skins without bind matrices, or with matrices that are no pose, are unchanged; joints in no skin keep
+    their local transforms.
     """
     linear = _linear(nodes, joints)
     placed: dict[int, tuple[Array, Array]] = {}
@@ -443,7 +438,7 @@ def _bind_matrices(document: Document, s: int, joints: list[int]) -> dict[int, A
 
 
 def _spaces(document: Document, nodes: Nodes, s: int) -> list[Array]:
-    """World matrices (4, 4) that the space of skin ``s`` may have had, the standard's first."""
+    """Candidates for the world matrix (4, 4) of the space of skin ``s``, the standard's first."""
     spaces = [np.eye(4)]
     spaces += [nodes.matrix(n) for n, node in enumerate(document.nodes) if node.mesh is not None and node.skin == s]
     top = document.skins[s].joints[0]
@@ -453,10 +448,10 @@ def _spaces(document: Document, nodes: Nodes, s: int) -> list[Array]:
 
 
 def _in_world(matrices: dict[int, Array], skeleton: Skeleton, spaces: list[Array]) -> dict[int, Array]:
-    """The matrices in the space that fits best; none where they are no pose of these bones."""
+    """The matrices in the best-fitting space; none where they are no pose of these bones."""
     joints = sorted(matrices)
     frames = np.array([matrices[j] for j in joints])
-    if np.abs(frames - np.eye(4)).max() < 1e-9:  # what some exporters write for want of anything better
+    if np.abs(frames - np.eye(4)).max() < 1e-9:  # a placeholder of some exporters
         return {}
     rest = skeleton.rest_positions()[joints]
     bones = [(n, joints.index(p)) for n, j in enumerate(joints) if (p := skeleton.parents[j]) in matrices]
@@ -478,18 +473,18 @@ def _in_world(matrices: dict[int, Array], skeleton: Skeleton, spaces: list[Array
 
 
 def _lengths(positions: Array, bones: list[tuple[int, int]]) -> float:
-    """The length of all bones together."""
+    """The total length of the bones."""
     return float(sum(np.linalg.norm(positions[a] - positions[b]) for a, b in bones))
 
 
 def _linear(nodes: Nodes, joints: list[int]) -> Array:
-    """The linear part of each joint's world matrix as the nodes stand, scales and all, (J, 3, 3)."""
+    """The linear part of each joint's world matrix at rest, scales included, (J, 3, 3)."""
     chain = nodes.above(joints)
     return nodes.placed(chain, nodes.rest(chain)).linear[0, [chain.index(node) for node in joints]]
 
 
 def _rotation(bind: Array, standing: Array, world: Array) -> Array:
-    """The rotation in the linear map ``bind``, with the scales and mirrors that ``standing`` has beside ``world``."""
+    """The rotation in the linear map ``bind``, whose scales and mirrors are those of ``standing`` over ``world``."""
     scales = rot.to_matrix(world).T @ standing
     if abs(np.linalg.det(scales)) < 1e-24:
         return world
@@ -506,7 +501,7 @@ def _differs(skeleton: Skeleton, placed: dict[int, tuple[Array, Array]]) -> bool
 
 
 def _resting(skeleton: Skeleton, placed: dict[int, tuple[Array, Array]]) -> Skeleton:
-    """The skeleton with some of its joints at given world transforms, and the others where their parents take them."""
+    """The skeleton with the joints in ``placed`` at these world transforms, and the others' local ones unchanged."""
     positions, rotations = np.zeros((skeleton.n_joints, 3)), rot.identity(skeleton.n_joints)
     for j, parent in enumerate(skeleton.parents):
         if j in placed:
@@ -521,8 +516,9 @@ def _resting(skeleton: Skeleton, placed: dict[int, tuple[Array, Array]]) -> Skel
 
 
 def fix_weights(document: Document) -> None:
-    """Puts weights right that are no numbers, in place: they count as none, and a vertex without any follows the first
-    of its joints. Viewers drop the whole mesh over one of them."""
+    """Replaces weights that are not finite by 0, in place; a vertex without weights follows the first of its joints.
+
+    Viewers drop a whole mesh for one such weight."""
     seen = set()
     for mesh in document.meshes or ():
         for primitive in mesh.primitives:
@@ -540,19 +536,11 @@ def fix_weights(document: Document) -> None:
                 replace_accessor(document, index, fixed)
 
 
-def joint_weights(asset: Asset) -> Array:
-    """How much of the mesh each joint carries, (J,): the sum of its vertices' weights; zeros without a mesh."""
-    source = asset.source
-    if source is None:
-        return np.zeros(asset.skeleton.n_joints)
-    return skin_weights(source.document, list(source.joints))[0]
-
-
 def skin_weights(document: Document, joints: list[int]) -> tuple[Array, Array]:
-    """How much of the meshes each joint carries (J,), and how much of them hangs between each two, (J, J).
+    """The weight of the meshes on each joint (J,), and that shared by each two joints (J, J).
 
-    The latter sums, over the vertices and the sides of triangles, the product of what both have of it: it is zero for
-    joints that may part without tearing anything.
+    The latter sums the products of both joints' weights over the vertices and the edges of triangles; it is zero for
+    joints that can separate without tearing the mesh.
     """
     weights, between = np.zeros(len(joints)), np.zeros((len(joints), len(joints)))
     for number, followed, share, sides in _skinned(document, joints):
@@ -569,8 +557,8 @@ def skin_weights(document: Document, joints: list[int]) -> tuple[Array, Array]:
 
 
 def _skinned(document: Document, joints: list[int]) -> Iterator[tuple[Ints, Ints, Array, Ints]]:
-    """Of each skinned primitive: the joints of its skin (N,), which of those each vertex follows (V, K) and by how much
-    (V, K), and the sides of its triangles (E, 2)."""
+    """For each skinned primitive: the joints of its skin (N,), those of each vertex (V, K) and their weights (V, K),
+    and the edges of its triangles (E, 2)."""
     joint_of = {node: j for j, node in enumerate(joints)}
     for n, node in enumerate(document.nodes or ()):
         if node.mesh is None or node.skin is None:
@@ -593,7 +581,7 @@ def _skinned(document: Document, joints: list[int]) -> Iterator[tuple[Ints, Ints
 
 
 def _sides(document: Document, primitive: object, n_vertices: int) -> Ints:
-    """Pairs of vertices that a side of a triangle joins, (E, 2); none for anything but triangles."""
+    """The edges of the triangles as pairs of vertices (E, 2); none for other primitives."""
     index, mode = getattr(primitive, "indices", None), getattr(primitive, "mode", None)
     corners = np.arange(n_vertices)
     if index is not None and document.accessors[index].bufferView is not None:

@@ -1,7 +1,7 @@
 """Buffer views compressed by meshoptimizer (``EXT_meshopt_compression``), decoded.
 
-After the extension's specification, bitstreams of attributes (version 0), triangles (0 and 1) and indices (0 and 1),
-with its three filters. Version 1 of attributes, of ``KHR_meshopt_compression``, is told apart and not read.
+Implements the extension's bitstreams of attributes (version 0), triangles (0 and 1) and indices (0 and 1), and its
+three filters. Version 1 of attributes (``KHR_meshopt_compression``) is detected and refused.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _GROUP = 16
 
 
 class MeshoptError(ValueError):
-    """Bytes that are no such stream."""
+    """An invalid stream."""
 
 
 def decode(data: bytes, *, count: int, stride: int, mode: str, filter: str = "NONE") -> bytes:
-    """The ``count`` elements of ``stride`` bytes in ``data``. Raises MeshoptError for what is no such stream."""
+    """The ``count`` elements of ``stride`` bytes in ``data``. Raises MeshoptError for an invalid stream."""
     if not (isinstance(count, int) and isinstance(stride, int) and 0 <= count * stride <= MAX_BYTES and stride > 0):
         raise MeshoptError(f"{count} elements of {stride} bytes")
     try:
@@ -34,7 +34,7 @@ def decode(data: bytes, *, count: int, stride: int, mode: str, filter: str = "NO
             raise MeshoptError(f"mode {mode!r} of {stride} bytes")
         return _filtered(raw, filter).tobytes()
     except IndexError:
-        raise MeshoptError("a stream that breaks off") from None
+        raise MeshoptError("a truncated stream") from None
 
 
 def _attributes(data: bytes, count: int, stride: int) -> NDArray[np.uint8]:
@@ -57,7 +57,7 @@ def _attributes(data: bytes, count: int, stride: int) -> NDArray[np.uint8]:
 
 
 def _byte_column(data: bytes, at: int, n: int) -> tuple[NDArray[np.uint8], int]:
-    """One byte of ``n`` elements, as differences that are not unfolded yet, and where the next begins."""
+    """One byte of ``n`` elements as zigzag-coded differences, and the offset of the next column."""
     groups = -(-n // _GROUP)
     header = data[at : at + -(-groups // 4)]
     at += len(header)
@@ -66,7 +66,7 @@ def _byte_column(data: bytes, at: int, n: int) -> tuple[NDArray[np.uint8], int]:
         kind = header[g // 4] >> (2 * (g % 4)) & 3
         if kind == 3:
             if at + _GROUP > len(data):
-                raise MeshoptError("a stream that breaks off")
+                raise MeshoptError("a truncated stream")
             out[g * _GROUP : (g + 1) * _GROUP] = np.frombuffer(data, np.uint8, _GROUP, at)
             at += _GROUP
         elif kind:
@@ -83,7 +83,7 @@ def _byte_column(data: bytes, at: int, n: int) -> tuple[NDArray[np.uint8], int]:
 
 
 class _Varints:
-    """Reads numbers of seven bits a byte, and the differences that they stand for."""
+    """Reads variable-length integers of seven bits a byte, and zigzag-coded differences."""
 
     def __init__(self, data: bytes, at: int) -> None:
         self.data, self.at = data, at
@@ -128,7 +128,7 @@ def _triangles(data: bytes, count: int) -> list[int]:
 
 
 class _Triangles:
-    """Triangles that share sides or corners with the sixteen sides and corners before them, or are spelled out."""
+    """Decodes triangles that refer to the sixteen latest edges and vertices, or are explicit."""
 
     def __init__(self, data: bytes, count: int, n_recent: int) -> None:
         self.edges: list[tuple[int, int]] = [(0, 0)] * 16
@@ -145,7 +145,7 @@ class _Triangles:
             else:
                 self._new(self.read.byte(), 0 if code == 0xFE else 15)
         if len(self.out) != count:
-            raise MeshoptError("a stream that breaks off")
+            raise MeshoptError("a truncated stream")
 
     def _push(self, corner: int, wanted: bool = True) -> None:
         if wanted:
@@ -160,7 +160,7 @@ class _Triangles:
         return self.last
 
     def _beside(self, code: int, n_recent: int) -> None:
-        """A triangle on a side that was there before."""
+        """A triangle on an earlier edge."""
         a, b = self.edges[code >> 4]
         kind = code & 15
         if kind < n_recent:
@@ -177,7 +177,7 @@ class _Triangles:
         self.out += [a, b, c]
 
     def _new(self, kinds: int, first: int) -> None:
-        """A triangle on its own; ``first`` is -1 where its code stood in the table."""
+        """A separate triangle; ``first`` is -1 where its code was in the table."""
         kb, kc = kinds >> 4, kinds & 15
         if first >= 0 and kinds == 0:
             self.next = 0
@@ -198,7 +198,7 @@ class _Triangles:
 
 
 def _filtered(raw: NDArray[np.uint8], name: str) -> NDArray[Any]:
-    """What a filter makes of decoded bytes (N, stride)."""
+    """Decoded bytes (N, stride) after a filter."""
     stride = raw.shape[1]
     if name == "NONE":
         return raw

@@ -1,4 +1,4 @@
-"""NumPy archives: everything a asset has but its mesh, bit for bit, in arrays that need nothing of this package.
+"""NumPy archives: an asset without its mesh, bit for bit, in arrays that can be read without this package.
 
 | array | shape | |
 |---|---|---|
@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyrig.errors import AnyrigError, FileError
-from anyrig.io.asset import Asset
-from anyrig.io.files import MAX_BYTES, read_bytes, write_bytes
+from anyrig.io.asset import MAX_BYTES, Asset, read_bytes, write_bytes
 from anyrig.skeleton import Clip, Skeleton
 
 _NEEDED = (
@@ -33,7 +32,8 @@ _NEEDED = (
 
 
 def write_npz(asset: Asset, path: str | os.PathLike[str]) -> None:
-    """Writes the skeleton and its clips. Raises FileError where the disk refuses or a position is not finite."""
+    """Writes the skeleton and its clips. Raises FileError where the file cannot be written or a position is not
+    finite."""
     clips, j = asset.clips, asset.skeleton.n_joints
     positions = np.concatenate([np.zeros((0, j, 3)), *(c.world()[0] for c in clips)])
     if not np.isfinite(positions).all():
@@ -62,7 +62,7 @@ def _texts(values: list[str]) -> NDArray[np.str_]:
 
 
 def read_npz(path: str | os.PathLike[str]) -> Asset:
-    """The asset in a file that :func:`write_npz` wrote. Raises FileError for any other; nothing is unpickled."""
+    """The asset in a file of :func:`write_npz`. Raises FileError for any other file; nothing is unpickled."""
     data = read_bytes(path)
     try:
         arrays = _arrays(data, Path(path))
@@ -79,7 +79,7 @@ def read_npz(path: str | os.PathLike[str]) -> Asset:
 
 
 def _arrays(data: bytes, path: Path) -> dict[str, Any]:
-    """The arrays of the archive, after a look at how large they will be."""
+    """The arrays of the archive, after a check of their unpacked size."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > 2 * MAX_BYTES:
@@ -94,7 +94,7 @@ def _arrays(data: bytes, path: Path) -> dict[str, Any]:
 def _clips(arrays: dict[str, Any], skeleton: Skeleton) -> tuple[Clip, ...]:
     ends = np.cumsum(arrays["n_frames"])
     if len(ends) and ends[-1] != len(arrays["rotations"]):
-        raise ValueError(f"{ends[-1]} frames are announced, {len(arrays['rotations'])} are there")
+        raise ValueError(f"n_frames sums to {ends[-1]}, but there are {len(arrays['rotations'])} frames")
     clips = []
     for c, (stop, n) in enumerate(zip(ends.tolist(), arrays["n_frames"].tolist(), strict=True)):
         captions = json.loads(str(arrays["captions"][c]))
