@@ -292,10 +292,6 @@ class RolloutSettings:
     consistency: Consistency | None = None
 
 
-def _blank(model: Model, problem: Problem, method: str, settings: RolloutSettings, trace_id: str | None) -> Trace:
-    return Trace(trace_id or problem.id, problem, method, model.name, (), (), End.NO_ANSWER)
-
-
 async def rollout(
     model: Model,
     problem: Problem,
@@ -317,7 +313,7 @@ async def rollout(
     conversations that a server refuses, which end the episode as ``End.FAULT``; raises other ModelErrors and
     programmer's mistakes.
     """
-    trace = _blank(model, problem, method, settings, trace_id)
+    trace = Trace(trace_id or problem.id, problem, method, model.name, (), (), End.NO_ANSWER)
     policy = Policy(model, seed_of(settings.seed, trace.id), settings.sampling)
     prompt = opening or template.agent(problem.question, environment.tools)
     steps: list[Step] = []
@@ -326,10 +322,12 @@ async def rollout(
         prefix = await _first_thought_prefix(policy, problem, template) if settings.first_thought_prefix else ""
         if workspace is None:
             own = workspace = environment.open()
-        turn = _Turn(policy, workspace, template, settings, problem.kind)
-        end, answer = End.OUT_OF_STEPS, None
+        end, answer, vote = End.OUT_OF_STEPS, None, settings.consistency
         for _ in range(settings.max_steps):
-            taken = await turn.take([*prompt, *_said(steps)], prefix)
+            turn = (policy, [*prompt, *_said(steps)], prefix, template.AGENT_STOP, workspace)
+            taken = await (
+                _act_once(*turn) if vote is None else act_consistently(*turn, vote, settings.sampling, problem.kind)
+            )
             if taken is None:
                 end = End.OUT_OF_CONTEXT
                 break
@@ -353,27 +351,12 @@ async def rollout(
             own.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """How the episode's policy takes a step: one sample, or a vote among several."""
-
-    policy: Policy
-    workspace: Workspace
-    template: PromptTemplate
-    settings: RolloutSettings
-    kind: str
-
-    async def take(self, messages: Sequence[Message], prefix: str) -> tuple[Action, tuple[Action, ...]] | None:
-        """The action taken and those that were not; None where the conversation does not fit the context."""
-        stop, vote = self.template.AGENT_STOP, self.settings.consistency
-        if vote is not None:
-            return await act_consistently(
-                self.policy, messages, prefix, stop, self.workspace, vote, self.settings.sampling, self.kind
-            )
-        sample = await self.policy.ask(messages, prefix, stop)
-        if is_out_of_context(sample):
-            return None
-        return await act(reply_of(sample, prefix), self.workspace), ()
+async def _act_once(
+    policy: Policy, messages: Sequence[Message], prefix: str, stop: tuple[str, ...], workspace: Workspace
+) -> tuple[Action, tuple[Action, ...]] | None:
+    """One step by one sample: as :func:`act_consistently` gives it."""
+    sample = await policy.ask(messages, prefix, stop)
+    return None if is_out_of_context(sample) else (await act(reply_of(sample, prefix), workspace), ())
 
 
 def _said(steps: Sequence[Step]) -> list[Message]:
@@ -401,7 +384,7 @@ async def chain_of_thought(
     trace_id: str | None = None,
 ) -> Trace:
     """One chain-of-thought answer, as a trace of a single step. ``passages`` are put beside the question."""
-    trace = _blank(model, problem, method, settings, trace_id)
+    trace = Trace(trace_id or problem.id, problem, method, model.name, (), (), End.NO_ANSWER)
     policy = Policy(model, seed_of(settings.seed, trace.id), settings.sampling)
     prompt = template.cot(problem.question, passages)
     try:
