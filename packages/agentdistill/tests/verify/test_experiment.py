@@ -279,7 +279,7 @@ def test_a_run_verifies_what_its_student_answers(tmp_path, capsys):
     before = files(run)
     assert main(["run", str(inputs), "--runs", str(run.parent)]) == 0
     assert files(run) == before
-    assert main(["show", str(run / "test" / "traces.jsonl")]) == 0
+    assert main(["grade", str(run / "test" / "traces.jsonl")]) == 0
 
 
 def test_a_recipe_that_only_verifies_teaches_nobody(tmp_path, capsys):
