@@ -284,6 +284,18 @@ def test_a_former_folder_is_upgraded_once_and_nothing_is_lost(tmp_path):
         read_pools(tmp_path / "candidates.jsonl")
 
 
+def test_other_traces_beside_a_former_file_are_left_alone(tmp_path):
+    former(tmp_path / "former")
+    for name, rows in (("former", None), ("plain", [{"problem": "q", "candidates": [{"answer": "1"}]}])):
+        folder = tmp_path / name
+        write_pools(folder / "traces.jsonl", [pool_of(Problem("p", "q", "1"), [Solution("1", "1", True)])])
+        if rows is not None:
+            write(folder / "candidates.jsonl", *rows)
+        kept = {f: f.read_bytes() for f in folder.iterdir()}
+        assert [p.id for p in read_pools(folder / "traces.jsonl")] == ["p"]
+        assert {f: f.read_bytes() for f in folder.iterdir()} == kept
+
+
 @pytest.mark.parametrize("stopped_at", ["judge-toolv.jsonl", "begun.json", "traces.costs.json", "traces.jsonl"])
 def test_an_upgrade_that_is_stopped_goes_on(stopped_at, tmp_path, monkeypatch):
     import agentdistill.store as store

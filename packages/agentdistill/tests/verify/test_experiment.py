@@ -273,13 +273,13 @@ def test_a_run_verifies_what_its_student_answers(tmp_path, capsys):
     run = tmp_path / "runs" / "small"
     assert main(["run", str(inputs), "--runs", str(run.parent)]) == 0
     pools = read_pools(run / "test" / "traces.jsonl")
-    assert [[t.model for t in p.traces] for p in pools] == [[str(run / "train" / "base--cot-distill")] * 2] * 2
+    assert [[t.model for t in p.traces] for p in pools] == [["base--cot-distill"] * 2] * 2
     assert [[j.judge for j in said] for p in pools for said in p.judgements] == [["sums"]] * 4
     assert '<a href="#verification">Verification</a>' in (run / "report.html").read_text()
     before = files(run)
     assert main(["run", str(inputs), "--runs", str(run.parent)]) == 0
     assert files(run) == before
-    assert main(["show", str(run / "test" / "traces.jsonl")]) == 0
+    assert main(["grade", str(run / "test" / "traces.jsonl")]) == 0
 
 
 def test_a_recipe_that_only_verifies_teaches_nobody(tmp_path, capsys):

@@ -556,14 +556,22 @@ def upgrade(folder: Path) -> None:
     It may be stopped at any moment: what says that it has to be done is moved aside, or removed, at the very end.
     """
     old, journal, key_file = folder / _FORMER, folder / _FORMER_JOURNAL, folder / _FORMER_KEY
-    if not old.exists() and not journal.exists():
+    rows = [row for _, row in read_jsonl(old)] if old.exists() else []
+    if not (rows and "version" in rows[0]) and not (journal.exists() and key_file.exists()):
         return
     repair_jsonl(journal)
     sampled = {t.id: t for t in read_traces(journal)} if journal.exists() else {}
-    pools = [_former(row) for _, row in read_jsonl(old)] if old.exists() else []
+    pools = [_former(row) for row in rows]
+    traces = [_as_sampled(t, sampled.get(t.id), bool(sampled)) for p in pools for t in p.traces]
+    traces += [_nothing(p.problem, "no candidates were given") for p in pools if not p.traces]
+    kept = {t.id: t.solution for t in traces}
+    spare = [t for i, t in sampled.items() if kept.get(i) != t.solution]
+    traces, spare = (traces, spare) if pools else (spare, [])
+    if (folder / TRACES).exists() and read_traces(folder / TRACES) != traces:
+        return  # they are others, beside which a file of a former version lies
     keys = _former_judges(folder, pools)
     if key_file.exists():
-        begun = {"key": next(read_jsonl(key_file))[1].get("key"), "stage": "sample"}
+        begun = {"key": next(read_jsonl(key_file), (0, {}))[1].get("key"), "stage": "sample"}
         keys[_head(key_file)] = key_of(begun)
         write_json(folder / BEGUN, begun)
     elif not journal.exists():
@@ -573,13 +581,9 @@ def upgrade(folder: Path) -> None:
         for part in costs.get("parts", {}).values():
             part["key"] = keys.get(part["key"], part["key"])
         write_json((folder / TRACES).with_suffix(COSTS), costs)
-    traces = [_as_sampled(t, sampled.get(t.id), bool(sampled)) for p in pools for t in p.traces]
-    traces += [_nothing(p.problem, "no candidates were given") for p in pools if not p.traces]
-    kept = {t.id: t.solution for t in traces}
-    spare = [t for i, t in sampled.items() if kept.get(i) != t.solution]
-    if pools and spare:
+    if spare:
         write_jsonl(folder / SPARE, spare)
-    write_jsonl(folder / TRACES, traces if pools else spare)
+    write_jsonl(folder / TRACES, traces)
     if old.exists():
         set_aside(old)
     for name in (_FORMER_JOURNAL, _FORMER_KEY, _FORMER_COSTS):
@@ -603,9 +607,8 @@ def _former_judges(folder: Path, pools: Sequence[Pool]) -> dict[str, str]:
     told = {name: own.get(name, {"role": j.role}) for name, j in heard.items()}
     if told or own:
         write_json(folder / VERIFIERS, {**told, **own, **unheard})
-    for name in own:
-        rows = [row for _, row in read_jsonl(judge_path(folder, name))]
-        write_jsonl(judge_path(folder, name), [row for row in rows if "settings" not in row])
+    for path in (p for name in own if (p := judge_path(folder, name)).exists()):
+        write_jsonl(path, [row for _, row in read_jsonl(path) if "settings" not in row])
     for name in told.keys() - own.keys():
         write_jsonl(judge_path(folder, name), judged_lines(pools, name))
     return keys
@@ -613,7 +616,7 @@ def _former_judges(folder: Path, pools: Sequence[Pool]) -> dict[str, str]:
 
 def _head(path: Path) -> str:
     """What former costs tell a journal by."""
-    return hashlib.sha256(path.read_bytes().splitlines()[0]).hexdigest()[:16]
+    return hashlib.sha256((path.read_bytes().splitlines() or [b""])[0]).hexdigest()[:16]
 
 
 def _as_sampled(given: Trace, sampled: Trace | None, is_sampled: bool) -> Trace:
