@@ -135,6 +135,7 @@ def levels(steps: int) -> list[float]:
     return [1.0 - k / steps for k in range(steps)] + [0.0]
 
 
+@torch.no_grad()
 def denoise(
     answer: Answer,
     start: Tensor,
@@ -144,20 +145,8 @@ def denoise(
 ) -> Tensor:
     """Motion from ``start``, which is :func:`noise`; ``guide`` replaces the estimate in every step and in the
     result."""
-    with torch.no_grad():
-        return _loop(answer, start, schedule(sampling.schedule), sampling, generator, guide)
-
-
-def _loop(
-    answer: Answer,
-    x: Tensor,
-    how: Schedule,
-    sampling: Sampling,
-    generator: torch.Generator | None,
-    guide: Guide | None,
-) -> Tensor:
-    at = levels(sampling.steps)
-    for t, s in pairwise(at):
+    how, x = schedule(sampling.schedule), start
+    for t, s in pairwise(levels(sampling.steps)):
         kept, added = answer(x, t).chunk(2, dim=-1)
         clean = how.predict_x0(kept, added, torch.tensor([t], dtype=x.dtype, device=x.device))
         if guide is not None:

@@ -61,6 +61,8 @@ from anyrig.skeleton import Clip, Skeleton
 
 _STANDING = 0.02
 """Height in sizes below which a foot counts as standing."""
+_WINDOW, _COVERED = 8, 0.35
+"""Frames of a window, and the distance below which it is covered."""
 Results = Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]
 """Set -> method -> a row of measures per seed."""
 
@@ -139,20 +141,20 @@ def r_precision(
     return float(np.mean(hits)) if hits else 0.0
 
 
-def coverage(real: Sequence[Clip], made: Sequence[Clip], window: int = 8, near: float = 0.35) -> float:
+def coverage(real: Sequence[Clip], made: Sequence[Clip]) -> float:
     """The share of the real clips' windows that a generated window is near to; all clips are of one skeleton.
 
     As in AnyTop (Gat et al., SIGGRAPH 2025): a window is covered where the mean distance of the joints' 6D rotations to
-    the nearest generated window is below ``near``.
+    the nearest generated window is below :data:`_COVERED`.
     """
-    seen, there = (np.concatenate([_windows(c, window) for c in clips]) for clips in (made, real))
+    seen, there = (np.concatenate([_windows(c) for c in clips]) for clips in (made, real))
     nearest = np.array([_distance(w, seen).min() for w in there])
-    return float((nearest < near).mean())
+    return float((nearest < _COVERED).mean())
 
 
-def diversity(clips: Sequence[Clip], window: int = 8) -> tuple[float, float]:
+def diversity(clips: Sequence[Clip]) -> tuple[float, float]:
     """(between, within): mean distances of windows of different clips and of one clip, as in :func:`coverage`."""
-    parts = [_windows(c, window) for c in clips]
+    parts = [_windows(c) for c in clips]
     within = [float(_distance(w, p).sum() / (len(p) - 1)) for p in parts if len(p) > 1 for w in p]
     between = [
         float(_distance(w, np.concatenate(parts[:k] + parts[k + 1 :])).mean())
@@ -163,10 +165,10 @@ def diversity(clips: Sequence[Clip], window: int = 8) -> tuple[float, float]:
     return (float(np.mean(between)) if between else 0.0, float(np.mean(within)) if within else 0.0)
 
 
-def _windows(clip: Clip, n: int) -> Array:
+def _windows(clip: Clip) -> Array:
     """(W, n, J, 6), half overlapping."""
     turns = encode(clip).joints[..., ROTATION]
-    n = min(n, len(turns))
+    n = min(_WINDOW, len(turns))
     starts = range(0, len(turns) - n + 1, max(1, n // 2))
     return np.stack([turns[s : s + n] for s in starts])
 
@@ -355,10 +357,7 @@ class RowCache:
 
 def fingerprint(*paths: Path) -> str:
     """A hash of the files' contents."""
-    whole = hashlib.sha256()
-    for path in paths:
-        whole.update(path.read_bytes())
-    return whole.hexdigest()[:16]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -491,21 +490,13 @@ def by_model(model: MotionModel, options: Options) -> Method:
 def by_kind(models: Mapping[str, MotionModel], options: Options) -> Method:
     """One model per kind of creature; None for kinds without one."""
     methods = {kind: by_model(model, options) for kind, model in models.items()}
-
-    def make(asked: Asked, seed: int) -> Clip | None:
-        return methods[asked.kind](asked, seed) if asked.kind in methods else None
-
-    return make
+    return lambda asked, seed: methods[asked.kind](asked, seed) if asked.kind in methods else None
 
 
 def by_retrieval(n_bank: int) -> Method:
     """The nearest training clip, retargeted."""
     bank = Nearest([make_example(Selection("train"), k, varied=False)[1] for k in range(n_bank)])
-
-    def make(asked: Asked, seed: int) -> Clip | None:
-        return retarget(bank.find(asked.text), asked.real.skeleton, asked.real.n_frames)
-
-    return make
+    return lambda asked, seed: retarget(bank.find(asked.text), asked.real.skeleton, asked.real.n_frames)
 
 
 class Nearest:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,15 +88,28 @@ class ModelConfig:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> ModelConfig:
         """The config of values from a file. Raises SettingsError for unknown names and wrong types."""
-        known = {f.name: f for f in fields(ModelConfig)}
-        for name, value in values.items():
-            if name not in known:
-                raise SettingsError(f"a model has no setting {name!r}; there are: {', '.join(known)}")
-            default = getattr(ModelConfig(), name)
-            fits = isinstance(value, (int, float)) if isinstance(default, float) else type(value) is type(default)
-            if not fits:
-                raise SettingsError(f"{name} is a {type(default).__name__}, not {value!r}")
+        check_settings(values, ModelConfig(), "a model")
         return ModelConfig(**values)
+
+
+def check_settings(values: Mapping[str, Any], defaults: Any, owner: str) -> None:
+    """Raises SettingsError for names that the dataclass instance ``defaults`` does not have, and for other types."""
+    known = {f.name: getattr(defaults, f.name) for f in fields(defaults)}
+    for name, value in values.items():
+        if name not in known:
+            raise SettingsError(f"{owner} has no setting {name!r}; there are: {', '.join(sorted(known))}")
+        if not _fits(value, known[name]):
+            raise SettingsError(f"{name} is a {type(known[name]).__name__}, not {value!r}")
+
+
+def _fits(value: object, default: object) -> bool:
+    if isinstance(default, tuple):
+        return isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+    if isinstance(default, ModelConfig):
+        return isinstance(value, Mapping)
+    if isinstance(default, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(default)
 
 
 N_RELATIONS = 3 * (MAX_DISTANCE + 1) + 2
@@ -249,17 +262,6 @@ class Text:
     mask: Tensor
 
 
-class TextEncoder(Protocol):
-    """A frozen text encoder; its vectors may be cached."""
-
-    @property
-    def width(self) -> int:
-        """The length of its vectors."""
-
-    def encode(self, texts: Sequence[str]) -> list[Tensor]:
-        """Vectors (L, width) of each text; L may differ between texts."""
-
-
 class TextTower(nn.Module):
     """A small transformer over the words' buckets, or over the vectors of a frozen encoder.
 
@@ -314,7 +316,7 @@ def _ones(mask: Tensor) -> Tensor:
     return torch.ones(len(mask), 1, dtype=torch.bool, device=mask.device)
 
 
-def open_encoder(name: str) -> TextEncoder:
+def open_encoder(name: str) -> _FrozenEncoder:
     """A frozen encoder by name: ``sentence-transformers:MODEL``, or ``clip:MODEL`` and ``t5:MODEL`` of transformers.
 
     Raises SettingsError for any other name, and where the extra that it needs is not installed.
@@ -333,13 +335,16 @@ def open_encoder(name: str) -> TextEncoder:
         raise SettingsError(f"{name} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
-class _Kept:
-    """A frozen encoder with a cache, since training repeats captions."""
+class _FrozenEncoder:
+    """A frozen encoder with vectors of ``width``, cached because training repeats captions."""
+
+    width: int
 
     def __init__(self) -> None:
         self._kept: dict[str, Tensor] = {}
 
     def encode(self, texts: Sequence[str]) -> list[Tensor]:
+        """Vectors (L, width) of each text; L may differ between texts."""
         new = [t for t in dict.fromkeys(texts) if t not in self._kept]
         if new:
             with torch.no_grad():
@@ -350,7 +355,7 @@ class _Kept:
         raise NotImplementedError
 
 
-class _Sentences(_Kept):
+class _Sentences(_FrozenEncoder):
     """One vector per text."""
 
     def __init__(self, model: str) -> None:
@@ -358,17 +363,14 @@ class _Sentences(_Kept):
 
         super().__init__()
         self._model = SentenceTransformer(model)
-
-    @property
-    def width(self) -> int:
-        return int(self._model.get_sentence_embedding_dimension() or 0)
+        self.width = int(self._model.get_sentence_embedding_dimension() or 0)
 
     def _fresh(self, texts: list[str]) -> list[Tensor]:
         vectors = self._model.encode(texts, convert_to_tensor=True, show_progress_bar=False)
         return [v[None].float().cpu() for v in vectors]
 
 
-class _Transformers(_Kept):
+class _Transformers(_FrozenEncoder):
     """A vector for each token of CLIP's text model, or of T5's encoder."""
 
     def __init__(self, kind: str, model: str) -> None:
@@ -379,10 +381,7 @@ class _Transformers(_Kept):
         load = transformers.CLIPTextModel if kind == "clip" else transformers.T5EncoderModel
         self._model: Any = load.from_pretrained(model)
         self._model.train(False)
-
-    @property
-    def width(self) -> int:
-        return int(getattr(self._model.config, "d_model", None) or self._model.config.hidden_size)
+        self.width = int(getattr(self._model.config, "d_model", None) or self._model.config.hidden_size)
 
     def _fresh(self, texts: list[str]) -> list[Tensor]:
         inputs = self._tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=64)
@@ -643,20 +642,13 @@ def cosines(n: int) -> Tensor:
     return rows
 
 
-def save_model(
-    model: MotionModel, path: str | os.PathLike[str], *, half: bool = False, about: dict[str, Any] | None = None
-) -> None:
-    """Writes the model and ``about``; ``half`` stores 16-bit floats. Raises FileError where the file cannot be
-    written."""
+def save_model(model: MotionModel, path: str | os.PathLike[str], *, about: dict[str, Any] | None = None) -> None:
+    """Writes the model and ``about``. Raises FileError where the file cannot be written."""
     from safetensors.torch import save
 
-    tensors = {name: _stored(t, half) for name, t in model.state_dict().items()}
+    tensors = {name: t.detach().to("cpu", torch.float32).contiguous() for name, t in model.state_dict().items()}
     header = {_KEY: json.dumps({"config": model.config.to_dict(), "about": about or {}})}
     write_bytes(path, save(tensors, metadata=header))
-
-
-def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
-    return tensor.detach().to("cpu", torch.float16 if half else torch.float32).contiguous()
 
 
 def load_model(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> tuple[MotionModel, dict[str, Any]]:

@@ -46,10 +46,9 @@ class Skeleton:
         rest = _units(np.asarray(self.rest, dtype=np.float64))
         object.__setattr__(self, "rest", _frozen(_fit(rest, (len(self.names), 4))))
         object.__setattr__(self, "carriers", tuple(int(c) for c in self.carriers))
-        self.validate()
+        self._validate()
 
-    def validate(self) -> None:
-        """Raises SkeletonError for invalid fields; called for every new skeleton."""
+    def _validate(self) -> None:
         n = len(self.names)
         if n == 0:
             raise SkeletonError("a skeleton needs at least one joint")

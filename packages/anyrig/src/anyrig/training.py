@@ -18,7 +18,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from anyrig.model import (
     MotionModel,
     RigBatch,
     Text,
+    check_settings,
     contrast,
     joint_units,
     path_units,
@@ -100,27 +101,11 @@ class TrainSettings:
         ``untitled`` is the former name of ``uncond``.
         """
         values = {"uncond" if name == "untitled" else name: value for name, value in values.items()}
-        known = {f.name for f in fields(TrainSettings)}
-        for name, value in values.items():
-            if name not in known:
-                raise SettingsError(f"training has no setting {name!r}; there are: {', '.join(sorted(known))}")
-            default = getattr(TrainSettings(), name)
-            if not _fits(value, default):
-                raise SettingsError(f"{name} is a {type(default).__name__}, not {value!r}")
+        check_settings(values, TrainSettings(), "training")
         made: dict[str, Any] = dict(values)
         made["model"] = ModelConfig.from_dict(values.get("model", {}))
         made["kinds"] = tuple(values.get("kinds", ()))
         return TrainSettings(**made)
-
-
-def _fits(value: object, default: object) -> bool:
-    if isinstance(default, tuple):
-        return isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
-    if isinstance(default, ModelConfig):
-        return isinstance(value, Mapping)
-    if isinstance(default, float):
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return type(value) is type(default)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyrig.errors import AnyrigError, FileError
 from anyrig.io.asset import MAX_BYTES, Asset, read_bytes, write_bytes
@@ -45,9 +44,9 @@ def write_npz(asset: Asset, path: str | os.PathLike[str]) -> None:
         parents=np.array(asset.skeleton.parents),
         offsets=asset.skeleton.offsets,
         rest=asset.skeleton.rest,
-        clip_names=_texts([c.name for c in clips]),
-        actions=_texts([c.action for c in clips]),
-        captions=_texts([json.dumps(c.captions, ensure_ascii=False) for c in clips]),
+        clip_names=np.array([c.name for c in clips], dtype=np.str_),
+        actions=np.array([c.action for c in clips], dtype=np.str_),
+        captions=np.array([json.dumps(c.captions, ensure_ascii=False) for c in clips], dtype=np.str_),
         fps=np.array([c.fps for c in clips], dtype=np.float64),
         n_frames=np.array([c.n_frames for c in clips], dtype=np.int64),
         rotations=np.concatenate([np.zeros((0, j, 4)), *(c.rotations for c in clips)]),
@@ -55,10 +54,6 @@ def write_npz(asset: Asset, path: str | os.PathLike[str]) -> None:
         positions=positions,
     )
     write_bytes(path, buffer.getvalue())
-
-
-def _texts(values: list[str]) -> NDArray[np.str_]:
-    return np.array(values, dtype=np.str_)
 
 
 def read_npz(path: str | os.PathLike[str]) -> Asset:
