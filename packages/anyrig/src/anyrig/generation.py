@@ -467,7 +467,8 @@ def generate_clips(
     code = rig_code(rig)
     total = sum(n for _, n in frames)
     given = _given(pins, skeleton, rig, turn, fps, total)
-    limits = _limits(authored, pins, skeleton) if options.limit else None
+    shown = (*authored, *(pin.clip for pin in pins)) if authored and options.limit else ()
+    limits = learn_limits([whole(_own(clip, skeleton)) for clip in shown]) if shown else None
     x = _sample(model, collate_rigs([code]), parts, options, given, progress)
     clips = []
     for row in x:
@@ -479,13 +480,6 @@ def generate_clips(
         clip = spread(turned_onto(clip, body, turn), skeleton)
         clips.append(replace(clip, name=text, captions=(text,)))
     return clips
-
-
-def _limits(authored: Sequence[Clip], pins: Sequence[Pin], skeleton: Skeleton) -> JointLimits | None:
-    """The joint limits of the rig as one tree."""
-    if not authored:
-        return None
-    return learn_limits([whole(_own(clip, skeleton)) for clip in (*authored, *(pin.clip for pin in pins))])
 
 
 def _own(clip: Clip, skeleton: Skeleton) -> Clip:

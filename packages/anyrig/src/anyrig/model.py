@@ -287,7 +287,7 @@ class TextTower(nn.Module):
         vectors, mask = self._words(texts)
         first = self.first.expand(len(texts), 1, -1)
         x = torch.cat([first, self.project(vectors)], dim=1)
-        mask = torch.cat([torch.ones_like(mask[:, :1]) if mask.shape[1] else _ones(mask), mask], dim=1)
+        mask = torch.cat([mask.new_ones(len(mask), 1), mask], dim=1)
         place = waves(torch.arange(x.shape[1], device=x.device), x.shape[-1])
         x = self.layers(x + 0.1 * place, src_key_padding_mask=~mask)
         return Text(self.norm(x), mask)
@@ -310,10 +310,6 @@ class TextTower(nn.Module):
         for b, found in enumerate(rows):
             vectors[b, : len(found)], mask[b, : len(found)] = found, True
         return vectors, mask
-
-
-def _ones(mask: Tensor) -> Tensor:
-    return torch.ones(len(mask), 1, dtype=torch.bool, device=mask.device)
 
 
 def open_encoder(name: str) -> _FrozenEncoder:
