@@ -18,8 +18,8 @@ CORRELATION = 0.75
 _REACH = 12  # frames; the weights beyond are below 1/30
 _DEVIATION = 0.5
 """Deviation of packed features from their mean over time."""
-Answer = Callable[[Tensor, float], Tensor]
-"""``answer(x, level)``: the network's two outputs, kept and added, concatenated in the last dimension (see
+Predictor = Callable[[Tensor, float], Tensor]
+"""``predict(x, level)``: the network's two outputs, kept and added, concatenated in the last dimension (see
 :meth:`Schedule.predict_x0`)."""
 
 
@@ -137,7 +137,7 @@ def levels(steps: int) -> list[float]:
 
 @torch.no_grad()
 def denoise(
-    answer: Answer,
+    predict: Predictor,
     start: Tensor,
     sampling: Sampling,
     generator: torch.Generator | None = None,
@@ -147,7 +147,7 @@ def denoise(
     result."""
     how, x = schedule(sampling.schedule), start
     for t, s in pairwise(levels(sampling.steps)):
-        kept, added = answer(x, t).chunk(2, dim=-1)
+        kept, added = predict(x, t).chunk(2, dim=-1)
         clean = how.predict_x0(kept, added, torch.tensor([t], dtype=x.dtype, device=x.device))
         if guide is not None:
             clean = guide.mask * guide.known + (1 - guide.mask) * clean

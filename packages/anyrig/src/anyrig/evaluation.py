@@ -381,7 +381,7 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Question:
     """A prompt, and the procedural clip that it describes."""
 
     real: Clip
@@ -390,11 +390,11 @@ class Asked:
     kind: str
 
 
-Method = Callable[[Asked, int], Clip | None]
+Method = Callable[[Question, int], Clip | None]
 """``method(asked, seed)``: a clip of the real one's skeleton and length, or None where the method has none."""
 
 
-def questions(name: str, plan: Plan, seed: int) -> list[Asked]:
+def questions(name: str, plan: Plan, seed: int) -> list[Question]:
     """The prompts of one set, the same for the same seed. A pool is one creature with each action once."""
     rng = random.Random(seed_of("questions", name, seed))
     selection = Selection("test")
@@ -411,7 +411,7 @@ def questions(name: str, plan: Plan, seed: int) -> list[Asked]:
             able.sort(key=lambda a: (kind, a) not in HELD_OUT_PAIRS)
         for action in able[: plan.n_actions]:
             clip = creatures.clip(body, action, rng, plan.seconds, FPS)
-            found.append(Asked(clip, rng.choice(clip.captions[1:]), pool, kind))
+            found.append(Question(clip, rng.choice(clip.captions[1:]), pool, kind))
     return found
 
 
@@ -441,18 +441,18 @@ def evaluate(
     return results
 
 
-def _row(asked: Sequence[Asked], make: Method, seed: int, evaluator: Evaluator, only_pairs: bool) -> Row | None:
+def _row(asked: Sequence[Question], make: Method, seed: int, evaluator: Evaluator, only_pairs: bool) -> Row | None:
     """The measures of a method; None where it has fewer than three clips."""
     made = [make(a, seed_of("noise", seed, k) % 2**31) for k, a in enumerate(asked)]
     pairs = [(a, m) for a, m in zip(asked, made, strict=True) if m is not None]
     return measured(pairs, evaluator, only_pairs=only_pairs) if len(pairs) > 2 else None
 
 
-def _pair(asked: Asked) -> bool:
+def _pair(asked: Question) -> bool:
     return (asked.kind, asked.real.action) in HELD_OUT_PAIRS
 
 
-def measured(pairs: Sequence[tuple[Asked, Clip]], evaluator: Evaluator, *, only_pairs: bool) -> Row:
+def measured(pairs: Sequence[tuple[Question, Clip]], evaluator: Evaluator, *, only_pairs: bool) -> Row:
     """All measures of one method; ``energy`` is relative to the real clips'. ``only_pairs`` counts held-out pairs only,
     among their whole pools."""
     asked, made = [a for a, _ in pairs], [m for _, m in pairs]
@@ -480,7 +480,7 @@ def measured(pairs: Sequence[tuple[Asked, Clip]], evaluator: Evaluator, *, only_
 def by_model(model: MotionModel, options: Options) -> Method:
     """A trained model as a method."""
 
-    def make(asked: Asked, seed: int) -> Clip | None:
+    def make(asked: Question, seed: int) -> Clip | None:
         how = replace(options, seed=seed, fps=asked.real.fps)
         return generate_clips(model, asked.real.skeleton, [(asked.text, asked.real.seconds)], how)[0]
 

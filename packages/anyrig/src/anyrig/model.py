@@ -575,7 +575,7 @@ class MotionModel(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor, rig: RigBatch, texts: Sequence[str] | Text) -> Tensor:
         """See the class."""
-        gains, added = self._said(self.vectors(x, level, rig, texts)).chunk(2, dim=-1)
+        gains, added = self._outputs(self.vectors(x, level, rig, texts)).chunk(2, dim=-1)
         patches = x.reshape(x.shape[0], -1, self.config.patch, *x.shape[2:])
         cosines = self.get_buffer("cosines")
         passed = 2 * gains.sigmoid() * torch.einsum("kt,bptnc->bpknc", cosines, patches)
@@ -622,8 +622,8 @@ class MotionModel(nn.Module):
         )
         return torch.cat([joints, spare[:, None].expand(-1, n, -1, -1)], dim=2)
 
-    def _said(self, h: Tensor) -> Tensor:
-        """(B, P, patch, J + 1, 20): the filter before the sigmoid, patch being its frequencies, and what is added."""
+    def _outputs(self, h: Tensor) -> Tensor:
+        """(B, P, patch, J + 1, 20): the filter before the sigmoid, patch being its frequencies, and the added motion."""
         joints = self.joint_out(h[:, :, 1:]).unflatten(-1, (2, self.config.patch, N_JOINT))
         path = self.path_out(h[:, :, :1]).unflatten(-1, (2, self.config.patch, N_PATH))
         both = torch.cat([F.pad(path, (0, N_JOINT - N_PATH)), joints], dim=2)  # (B, P, J + 1, 2, patch, 10)

@@ -259,7 +259,7 @@ def train(
     run.open()
     paths = build(
         folder / "data", settings.selection(), settings.n_clips, varied=settings.varied, workers=workers,
-        told=_counter("examples", settings.n_clips, say),
+        progress=_counter("examples", settings.n_clips, say),
     )  # fmt: skip
     examples = load_examples(paths)
     run.restore()
@@ -440,13 +440,13 @@ def _endless(examples: list[Example], config: BatchConfig, seed: int, skip: int)
 def _counter(what: str, n: int, say: Say) -> Callable[[int], None]:
     calls: list[tuple[float, int]] = []
 
-    def told(done: int) -> None:
+    def progress(done: int) -> None:
         calls.append((time.monotonic(), done))
         since, before = calls[0]
         rate = (done - before) / max(calls[-1][0] - since, 1e-9)
         say(f"{what}  {done}/{n}" + (f"  {rate:.1f}/s" if done > before else ""))
 
-    return told
+    return progress
 
 
 def quick(settings: TrainSettings) -> TrainSettings:
