@@ -623,7 +623,7 @@ class MotionModel(nn.Module):
         return torch.cat([joints, spare[:, None].expand(-1, n, -1, -1)], dim=2)
 
     def _outputs(self, h: Tensor) -> Tensor:
-        """(B, P, patch, J + 1, 20): the filter before the sigmoid, patch being its frequencies, and the added motion."""
+        """(B, P, patch, J + 1, 20): the filter before the sigmoid, with patch frequencies, and the added motion."""
         joints = self.joint_out(h[:, :, 1:]).unflatten(-1, (2, self.config.patch, N_JOINT))
         path = self.path_out(h[:, :, :1]).unflatten(-1, (2, self.config.patch, N_PATH))
         both = torch.cat([F.pad(path, (0, N_JOINT - N_PATH)), joints], dim=2)  # (B, P, J + 1, 2, patch, 10)
