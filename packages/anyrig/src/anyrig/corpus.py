@@ -215,7 +215,7 @@ def _load(path: Path) -> list[Example]:
         texts = json.loads(str(arrays["texts"]))
         return [_example(arrays, texts, k) for k in _starts(arrays)]
     except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
-        raise FileError(f"{path} is no shard of examples: {str(error).splitlines()[0]}") from None
+        raise FileError(f"{path} is not a shard of examples: {str(error).splitlines()[0]}") from None
 
 
 def _starts(arrays: dict[str, Any]) -> list[tuple[int, int, int, int, int]]:

@@ -323,7 +323,7 @@ def load_evaluator(path: str | os.PathLike[str]) -> Evaluator:
     try:
         evaluator.load_state_dict(load_file(path))
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise FileError(f"{path} is no evaluator: {str(error).splitlines()[0]}") from None
+        raise FileError(f"{path} is not an evaluator: {str(error).splitlines()[0]}") from None
     return evaluator.eval()
 
 

@@ -456,10 +456,9 @@ class RigEncoding(nn.Module):
         self.rest = nn.Sequential(nn.Linear(9, width), nn.GELU(), nn.Linear(width, width)) if config.rest_pose else None
         self.name = nn.Linear(buckets.embedding_dim, width) if config.joint_names else None
         self.blank = nn.Parameter(torch.zeros(width))
-        self.buckets = [buckets]  # in a list, so that the table is not this module's parameter too
+        self.buckets = [buckets]  # in a list, so that the table is not registered as this module's parameter too
 
     def forward(self, rig: RigBatch) -> Tensor:
-        """See the class."""
         total = self.blank.expand(*rig.mask.shape, -1)
         if self.position is not None:
             total = total + self.position(rig)
@@ -483,7 +482,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, bias: Tensor | None = None, further: Tensor | None = None) -> Tensor:
-        """``bias`` (..., heads, N, M) is added to the scores; ``further`` (..., M - N, width) are keys beside x's."""
+        """``bias`` (..., heads, N, M) is added to the scores; ``further`` (..., M - N, width) are more keys."""
         query, (key, value) = self.query(x), self.key_value(x).chunk(2, dim=-1)
         if further is not None:
             more_key, more_value = self.key_value(further).chunk(2, dim=-1)
@@ -503,7 +502,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention over joints and words, attention over time, and a network for each token; each scaled, shifted and
+    """Attention over joints and words, attention over time, and a feed-forward network; each is scaled, shifted and
     gated by the condition, with gates that start closed (adaLN-Zero; Peebles and Xie, ICCV 2023)."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -522,7 +521,7 @@ class Block(nn.Module):
         ``words`` (B, 1, L, width)."""
         m: tuple[Tensor, ...] = self.modulate(condition)[:, None, None].chunk(9, dim=-1)
         x = x + m[2] * self.space(self._seen(x, 0, m), bias, words)
-        if x.shape[1] > 1:  # a single patch has no time to attend to: the pose stage
+        if x.shape[1] > 1:  # not with a single patch, as in the pose stage
             moved = self.time(self._seen(x, 1, m).transpose(1, 2)).transpose(1, 2)
             x = x + m[5] * moved
         out: Tensor = self.outward(F.relu(self.inward(self._seen(x, 2, m))).square())
@@ -534,15 +533,15 @@ class Block(nn.Module):
 
 
 class MotionModel(nn.Module):
-    """``model(x, level, rig, texts)``: what to keep of the noisy ``x``, and what to add to it, (B, T, J + 1, 20).
+    """``model(x, level, rig, texts)``: the kept part of the noisy ``x`` and the added motion, (B, T, J + 1, 20).
 
-    :meth:`anyrig.diffusion.Schedule.predict_x0` makes motion of the two. What is kept is ``x`` passed through a filter
-    for each token, feature and frequency (of the patch's cosines), which the network sets: nearly all of it passes
-    where the noise is low, and nothing where a joint shall stand still. To take noise away that passed, the network
-    would have to predict all of it; what it adds is motion, which is far simpler (Li and He, arXiv 2511.13720).
+    :meth:`anyrig.diffusion.Schedule.predict_x0` combines the two. The kept part is ``x`` after a filter that the
+    network sets per token, feature and frequency (of the patch's cosines): it passes nearly everything at low noise,
+    and nothing for joints that stand still. Without the filter the network would have to predict the noise; the added
+    motion is far simpler (Li and He, arXiv 2511.13720).
 
-    ``x`` (B, T, J + 1, 10) is packed as by :func:`anyrig.model.pack`, with T a multiple of ``config.patch``; ``level``
-    (B,) runs from 0, clean, to 1, pure noise. ``texts`` are strings, or what :meth:`read` made of them before.
+    ``x`` (B, T, J + 1, 10) is packed by :func:`pack`, with T a multiple of ``config.patch``; ``level`` (B,) is from 0
+    (clean) to 1 (pure noise). ``texts`` are strings, or the result of :meth:`read`.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -574,7 +573,6 @@ class MotionModel(nn.Module):
         return text
 
     def forward(self, x: Tensor, level: Tensor, rig: RigBatch, texts: Sequence[str] | Text) -> Tensor:
-        """See the class."""
         gains, added = self._outputs(self.vectors(x, level, rig, texts)).chunk(2, dim=-1)
         patches = x.reshape(x.shape[0], -1, self.config.patch, *x.shape[2:])
         cosines = self.get_buffer("cosines")
@@ -583,10 +581,10 @@ class MotionModel(nn.Module):
         return torch.cat([kept, added], dim=-1).flatten(1, 2)
 
     def vectors(self, x: Tensor, level: Tensor, rig: RigBatch, texts: Sequence[str] | Text) -> Tensor:
-        """What the blocks make of each token, (B, T / patch, J + 1, width)."""
+        """The blocks' output for each token, (B, T / patch, J + 1, width)."""
         t = x.shape[1]
         if t % self.config.patch:
-            raise SettingsError(f"{t} frames are no multiple of {self.config.patch}")
+            raise SettingsError(f"{t} frames are not a multiple of {self.config.patch}")
         text = texts if isinstance(texts, Text) else self.read(texts)
         condition = F.silu(self.level(waves(1000 * level, self.config.width, 4000.0)) + text.tokens[:, 0])
         h = self._tokens(x, rig)
@@ -612,7 +610,7 @@ class MotionModel(nn.Module):
         return torch.cat([path, joints], dim=2) + when[None, :, None]
 
     def _biases(self, rig: RigBatch, words: Tensor) -> Tensor:
-        """(B, N, N + L, layers * heads): relations between joints, and minus infinity where there is no key."""
+        """(B, N, N + L, layers * heads): biases of relations between joints, and minus infinity for padding."""
         n = rig.relations.shape[1]
         table = self.relations.weight if self.config.distances else torch.zeros_like(self.relations.weight)
         joints = F.embedding(rig.relations, table)
@@ -659,9 +657,9 @@ def load_model(path: str | os.PathLike[str], device: torch.device | str = "cpu")
             header = json.loads((file.metadata() or {}).get(_KEY, "null"))
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise FileError(f"{path} is no model: {str(error).splitlines()[0]}") from None
+        raise FileError(f"{path} is not a model: {str(error).splitlines()[0]}") from None
     if not isinstance(header, dict) or not isinstance(header.get("config"), dict):
-        raise FileError(f"{path} is no model of this package: it has no config")
+        raise FileError(f"{path} is not a model of this package: it has no config")
     try:
         model = MotionModel(ModelConfig.from_dict(header["config"]))
         model.load_state_dict(tensors)

@@ -266,7 +266,7 @@ class Clip:
     def cut(self, start: int, stop: int) -> Clip:
         """Frames ``start`` up to, not including, ``stop``. Raises ClipError for an empty or invalid range."""
         if not 0 <= start < stop <= self.n_frames:
-            raise ClipError(f"frames {start} to {stop} are no part of a clip of {self.n_frames} frames")
+            raise ClipError(f"frames {start} to {stop} are outside a clip of {self.n_frames} frames")
         return replace(self, rotations=self.rotations[start:stop], translations=self.translations[start:stop])
 
 

@@ -182,7 +182,7 @@ class _Hierarchy:
     def _header(self) -> None:
         self._skip()
         if self.text[self.at : self.at + 9].upper() != "HIERARCHY":
-            raise FileError(f"{self.path} is no BVH file: it does not begin with HIERARCHY")
+            raise FileError(f"{self.path} is not a BVH file: it does not begin with HIERARCHY")
         self.at += 9
 
     def _skip(self) -> bool:

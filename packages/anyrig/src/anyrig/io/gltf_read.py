@@ -77,7 +77,9 @@ def read_glb(
     except AnyrigError:
         raise
     except _MALFORMED as error:  # JSON of the wrong shape can raise any of these
-        raise FileError(f"{path} is malformed: it is no consistent glTF document ({type(error).__name__})") from error
+        raise FileError(
+            f"{path} is malformed: it is not a consistent glTF document ({type(error).__name__})"
+        ) from error
 
 
 def read_document(document: Document, skin: str | int | None = None) -> Asset:

@@ -323,7 +323,7 @@ def make_valid(document: Document) -> None:
     try:
         _make_valid(document)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        what = f"it is no consistent glTF document ({type(error).__name__})"
+        what = f"it is not a consistent glTF document ({type(error).__name__})"
         raise FileError(f"{document.where} is malformed: {what}") from error
 
 

@@ -70,7 +70,7 @@ def read_npz(path: str | os.PathLike[str]) -> Asset:
     except AnyrigError as error:
         raise FileError(f"{path} is malformed: {error}") from error
     except (zipfile.BadZipFile, EOFError, OSError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise FileError(f"{path} is no archive of this package: {str(error).splitlines()[0][:120]}") from error
+        raise FileError(f"{path} is not an archive of this package: {str(error).splitlines()[0][:120]}") from error
 
 
 def _arrays(data: bytes, path: Path) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def _arrays(data: bytes, path: Path) -> dict[str, Any]:
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         missing = [name for name in _NEEDED if name not in archive]
         if missing:
-            raise FileError(f"{path} is no archive of this package: it has no array {missing[0]!r}")
+            raise FileError(f"{path} is not an archive of this package: it has no array {missing[0]!r}")
         return {name: archive[name] for name in _NEEDED}
 
 
