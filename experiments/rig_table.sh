@@ -1,8 +1,8 @@
 #!/bin/sh
-# The table of packages/anyrig/README.md: the weights of the package and the baselines, on creatures that none was taught.
-# Rig augmentation, tree positions and one model for all kinds are taken away one at a time from a model of a tenth of the
-# work (1.5M parameters, 900 steps), since each costs a training. `sh experiments/rig_table.sh` from the root of the
-# repository, about an hour and a half on two cores; what is done already is not done again.
+# The table of packages/anyrig/README.md: the weights of the package and the baselines, on held-out creatures.
+# Ablations of rig augmentation, tree positions and one model for all kinds use a model of a tenth of the work (1.5M
+# parameters, 900 steps), since each needs a training run. `sh experiments/rig_table.sh` in the root of the repository
+# takes about an hour and a half on two cores; results that exist are not computed again.
 set -eu
 bin=${BIN:-.venv/bin}
 out=${1:-runs/rig-table}

@@ -448,7 +448,7 @@ GOOD = small_rig().bytes()
         (GOOD[:12] + struct.pack("<I", 1 << 31) + GOOD[16:], "truncated: a chunk"),
         (GOOD.replace(b"JSON", b"NOSJ", 1), "no JSON chunk"),
         (GOOD.replace(b'{"asset"', b'["asset"', 1), "JSON"),
-        (glb([]), "no glTF document"),
+        (glb([]), "not a glTF document"),
         (glb({"asset": 3}), "malformed"),
         (glb({"asset": {"version": "1.0"}}), "glTF 1.0"),
         (glb({"asset": {"version": "2.0"}}), "no skin and no animation"),

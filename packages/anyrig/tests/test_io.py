@@ -169,8 +169,8 @@ def repacked(path, **changes):
         ({"rotations": lambda a: a[:-1]}, "n_frames sums to"),
         ({"fps": lambda a: a * 0}, "frame rate"),
         ({"n_frames": lambda a: -a}, "n_frames sums to"),
-        ({"captions": lambda a: np.array(["{"] * len(a))}, "no archive"),
-        ({"names": lambda a: np.array([object()] * len(a), dtype=object)}, "no archive"),
+        ({"captions": lambda a: np.array(["{"] * len(a))}, "not an archive"),
+        ({"names": lambda a: np.array([object()] * len(a), dtype=object)}, "not an archive"),
         ({"translations": lambda a: a * np.nan}, "no number"),
     ],
 )
@@ -186,7 +186,7 @@ def test_archives_that_are_none_of_ours(tmp_path, changes, words):
 def test_archives_that_are_no_archives_or_unpack_without_end(tmp_path, monkeypatch):
     path = tmp_path / "model.npz"
     path.write_bytes(b"PK\x03\x04 not really")
-    with pytest.raises(FileError, match="no archive"):
+    with pytest.raises(FileError, match="not an archive"):
         io.read_npz(path)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("rest.npy", bytes(5 << 20))

@@ -183,8 +183,6 @@ def test_all_wordings_are_kept_the_original_first(published):
     assert found.short == ("A dragon bites.", "A beast bites.", "A dragon bites. (synonym)")
     assert found.long[:1] == ("Standing, a dragon bites.",)
     assert "Standing tall, a dragon bites hard." in found.long
-    drawn = {found.draw(np.random.default_rng(seed))[0] for seed in range(40)}
-    assert drawn == set(found.short)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -174,7 +173,9 @@ def augment(clip: Clip, rng: np.random.Generator, settings: Augmentation | None 
     Mirrored bones (by left and right in their names) get the same length.
     """
     settings = settings or Augmentation()
-    clip = scale_bones(clip, _lengths(clip.skeleton.names, rng, settings.lengths) * rng.uniform(*settings.size))
+    drawn: dict[str, float] = {}
+    factors = [drawn.setdefault(sideless(n), float(rng.uniform(*settings.lengths))) for n in clip.skeleton.names]
+    clip = scale_bones(clip, np.array(factors) * rng.uniform(*settings.size))
     for _ in range(int(rng.integers(0, settings.n_splits + 1))):
         clip = _with_split(clip, rng)
     for _ in range(int(rng.integers(0, settings.n_removals + 1))):
@@ -184,12 +185,6 @@ def augment(clip: Clip, rng: np.random.Generator, settings: Augmentation | None 
         turns[list(clip.skeleton.roots)] = rot.IDENTITY  # a creature's orientation is not part of its rig
         clip = change_rest(clip, rot.multiply(clip.skeleton.rest, turns))
     return reframed(clip, rot.random(rng, clip.skeleton.n_joints)) if settings.axes else clip
-
-
-def _lengths(names: Sequence[str], rng: np.random.Generator, bounds: tuple[float, float]) -> Array:
-    """A factor per bone, equal for names that differ only in left and right."""
-    drawn: dict[str, float] = {}
-    return np.array([drawn.setdefault(sideless(name), float(rng.uniform(*bounds))) for name in names])
 
 
 def sideless(name: str) -> str:

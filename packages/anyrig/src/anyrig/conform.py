@@ -385,7 +385,7 @@ def spread(clip: Clip, skeleton: Skeleton) -> Clip:
     rotations = rot.identity(clip.n_frames, skeleton.n_joints)
     positions[:, order], rotations[:, order] = place, turn
     rest, turned = clip.skeleton.rest_positions()[main], clip.skeleton.rest_world()[main]
-    yaw = rot.normalize(rot.multiply(turn[:, main], rot.inverse(turned)) * np.array([1.0, 0.0, 1.0, 0.0]))
+    yaw = _yaw(rot.multiply(turn[:, main], rot.inverse(turned)))
     for j, parent in enumerate(skeleton.parents):
         if j in order:
             continue

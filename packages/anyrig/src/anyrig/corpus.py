@@ -146,9 +146,9 @@ def build(
     *,
     varied: bool = True,
     workers: int = 1,
-    told: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> list[Path]:
-    """The shards of examples 0 to ``n`` in ``folder``, made where missing; ``told`` is called with the number done.
+    """The shards of examples 0 to ``n`` in ``folder``, made where missing; ``progress`` is called with the number done.
 
     Raises FileError where the folder's shards are of another selection.
     """
@@ -162,17 +162,17 @@ def build(
     paths = [folder / f"{start // SHARD:04d}-{min(SHARD, n - start)}.npz" for start in starts]
     todo = [(p, selection, s, min(SHARD, n - s), varied) for p, s in zip(paths, starts, strict=True) if not p.exists()]
     done = n - sum(t[3] for t in todo)
-    told(done)
+    progress(done)
     if workers <= 1:
         for task in todo:
             done += _make(task)
-            told(done)
+            progress(done)
     else:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
             for made in pool.map(_make, todo):
                 done += made
-                told(done)
+                progress(done)
     return paths
 
 
@@ -215,7 +215,7 @@ def _load(path: Path) -> list[Example]:
         texts = json.loads(str(arrays["texts"]))
         return [_example(arrays, texts, k) for k in _starts(arrays)]
     except (OSError, KeyError, ValueError, IndexError, zipfile.BadZipFile) as error:
-        raise FileError(f"{path} is no shard of examples: {str(error).splitlines()[0]}") from None
+        raise FileError(f"{path} is not a shard of examples: {str(error).splitlines()[0]}") from None
 
 
 def _starts(arrays: dict[str, Any]) -> list[tuple[int, int, int, int, int]]:

@@ -18,8 +18,8 @@ CORRELATION = 0.75
 _REACH = 12  # frames; the weights beyond are below 1/30
 _DEVIATION = 0.5
 """Deviation of packed features from their mean over time."""
-Answer = Callable[[Tensor, float], Tensor]
-"""``answer(x, level)``: the network's two outputs, kept and added, concatenated in the last dimension (see
+Predictor = Callable[[Tensor, float], Tensor]
+"""``predict(x, level)``: the network's two outputs, kept and added, concatenated in the last dimension (see
 :meth:`Schedule.predict_x0`)."""
 
 
@@ -135,8 +135,9 @@ def levels(steps: int) -> list[float]:
     return [1.0 - k / steps for k in range(steps)] + [0.0]
 
 
+@torch.no_grad()
 def denoise(
-    answer: Answer,
+    predict: Predictor,
     start: Tensor,
     sampling: Sampling,
     generator: torch.Generator | None = None,
@@ -144,21 +145,9 @@ def denoise(
 ) -> Tensor:
     """Motion from ``start``, which is :func:`noise`; ``guide`` replaces the estimate in every step and in the
     result."""
-    with torch.no_grad():
-        return _loop(answer, start, schedule(sampling.schedule), sampling, generator, guide)
-
-
-def _loop(
-    answer: Answer,
-    x: Tensor,
-    how: Schedule,
-    sampling: Sampling,
-    generator: torch.Generator | None,
-    guide: Guide | None,
-) -> Tensor:
-    at = levels(sampling.steps)
-    for t, s in pairwise(at):
-        kept, added = answer(x, t).chunk(2, dim=-1)
+    how, x = schedule(sampling.schedule), start
+    for t, s in pairwise(levels(sampling.steps)):
+        kept, added = predict(x, t).chunk(2, dim=-1)
         clean = how.predict_x0(kept, added, torch.tensor([t], dtype=x.dtype, device=x.device))
         if guide is not None:
             clean = guide.mask * guide.known + (1 - guide.mask) * clean

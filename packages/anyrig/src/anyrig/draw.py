@@ -15,8 +15,6 @@ from anyrig.errors import FileError, SettingsError
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip
 
-__all__ = ["contact_sheet"]
-
 Colour = tuple[int, int, int]
 
 _PAPER: Colour = (255, 255, 255)
@@ -37,15 +35,12 @@ def contact_sheet(
     *,
     frames: int = 8,
     cell: int = 200,
-    azimuth: float = -60.0,
-    elevation: float | None = None,
 ) -> None:
     """Writes a PNG with one row per clip: ``frames`` evenly spaced poses below its name and short caption.
 
-    Each cell is ``cell`` pixels square. The camera is ``azimuth`` degrees from the creature's front (+z) towards its
-    left (+x), ``elevation`` degrees up (None: higher for flat creatures), and follows it; the grid is fixed to the
-    ground, so that it shows speed. Joints on the left are blue, on the right orange; shadows are grey. Raises
-    SettingsError without clips, FileError where the file cannot be written.
+    Each cell is ``cell`` pixels square. The camera is to the front right, higher for flat creatures, and follows them;
+    the grid is fixed to the ground, so that it shows speed. Joints on the left are blue, on the right orange; shadows
+    are grey. Raises SettingsError without clips, FileError where the file cannot be written.
     """
     if not clips or frames < 1 or cell < 16:
         raise SettingsError("a contact sheet needs a clip at least, a frame a row and cells of 16 pixels")
@@ -57,7 +52,7 @@ def contact_sheet(
     for r, clip in enumerate(clips):
         text = f"{clip.name or clip.action}  {clip.captions[0] if clip.captions else ''}"
         pen.text((4 * scale, (r * row + 2) * scale), text, fill=_TEXT, font=font)
-        _draw_row(pen, clip, frames, (0, (r * row + _CAPTION) * scale), cell * scale, azimuth, elevation)
+        _draw_row(pen, clip, frames, (0, (r * row + _CAPTION) * scale), cell * scale)
     sheet = sheet.resize((sheet.width // scale, sheet.height // scale), Image.Resampling.LANCZOS)
     try:
         sheet.save(Path(path), format="PNG")
@@ -89,8 +84,6 @@ def _draw_row(
     frames: int,
     corner: tuple[int, int],
     cell: int,
-    azimuth: float,
-    elevation: float | None,
 ) -> None:
     shown = np.round(np.linspace(0, clip.n_frames - 1, frames)).astype(int)
     positions = clip.world()[0]
@@ -99,10 +92,8 @@ def _draw_row(
     around = positions - follow[:, None]
     low, high = around[shown].min(axis=(0, 1)), around[shown].max(axis=(0, 1))
     middle, radius = (low + high) / 2, max(float(np.linalg.norm(high - low)) / 2, 1e-6)
-    if elevation is None:
-        flat = (high[1] - low[1]) / max(high[0] - low[0], high[2] - low[2], 1e-9)
-        elevation = 14.0 + 28.0 * min(1.0, max(0.0, 1.0 - flat / 0.55))
-    turn = _turn(azimuth, elevation)
+    flat = (high[1] - low[1]) / max(high[0] - low[0], high[2] - low[2], 1e-9)
+    turn = _turn(-60.0, 14.0 + 28.0 * min(1.0, max(0.0, 1.0 - flat / 0.55)))
     zoom, shift = _fit(_Camera(turn, middle, 4.0 * radius, 1.0, (0.0, 0.0)), around[shown], cell)
     colours = _colours(clip)
     parents = clip.skeleton.parents
@@ -157,7 +148,8 @@ class _Clipped:
 
 
 def _turn(azimuth: float, elevation: float) -> Array:
-    """The rotation (3, 3) from the world to the camera."""
+    """The rotation (3, 3) from the world to a camera ``azimuth`` degrees from +z towards +x, ``elevation`` degrees
+    up."""
     a, e = math.radians(azimuth), math.radians(elevation)
     back = np.array([math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)])
     right = np.cross([0.0, 1.0, 0.0], back)

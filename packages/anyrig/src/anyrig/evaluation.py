@@ -61,6 +61,8 @@ from anyrig.skeleton import Clip, Skeleton
 
 _STANDING = 0.02
 """Height in sizes below which a foot counts as standing."""
+_WINDOW, _COVERED = 8, 0.35
+"""Frames of a window, and the distance below which it is covered."""
 Results = Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]
 """Set -> method -> a row of measures per seed."""
 
@@ -139,20 +141,20 @@ def r_precision(
     return float(np.mean(hits)) if hits else 0.0
 
 
-def coverage(real: Sequence[Clip], made: Sequence[Clip], window: int = 8, near: float = 0.35) -> float:
+def coverage(real: Sequence[Clip], made: Sequence[Clip]) -> float:
     """The share of the real clips' windows that a generated window is near to; all clips are of one skeleton.
 
     As in AnyTop (Gat et al., SIGGRAPH 2025): a window is covered where the mean distance of the joints' 6D rotations to
-    the nearest generated window is below ``near``.
+    the nearest generated window is below :data:`_COVERED`.
     """
-    seen, there = (np.concatenate([_windows(c, window) for c in clips]) for clips in (made, real))
+    seen, there = (np.concatenate([_windows(c) for c in clips]) for clips in (made, real))
     nearest = np.array([_distance(w, seen).min() for w in there])
-    return float((nearest < near).mean())
+    return float((nearest < _COVERED).mean())
 
 
-def diversity(clips: Sequence[Clip], window: int = 8) -> tuple[float, float]:
+def diversity(clips: Sequence[Clip]) -> tuple[float, float]:
     """(between, within): mean distances of windows of different clips and of one clip, as in :func:`coverage`."""
-    parts = [_windows(c, window) for c in clips]
+    parts = [_windows(c) for c in clips]
     within = [float(_distance(w, p).sum() / (len(p) - 1)) for p in parts if len(p) > 1 for w in p]
     between = [
         float(_distance(w, np.concatenate(parts[:k] + parts[k + 1 :])).mean())
@@ -163,10 +165,10 @@ def diversity(clips: Sequence[Clip], window: int = 8) -> tuple[float, float]:
     return (float(np.mean(between)) if between else 0.0, float(np.mean(within)) if within else 0.0)
 
 
-def _windows(clip: Clip, n: int) -> Array:
+def _windows(clip: Clip) -> Array:
     """(W, n, J, 6), half overlapping."""
     turns = encode(clip).joints[..., ROTATION]
-    n = min(n, len(turns))
+    n = min(_WINDOW, len(turns))
     starts = range(0, len(turns) - n + 1, max(1, n // 2))
     return np.stack([turns[s : s + n] for s in starts])
 
@@ -321,7 +323,7 @@ def load_evaluator(path: str | os.PathLike[str]) -> Evaluator:
     try:
         evaluator.load_state_dict(load_file(path))
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise FileError(f"{path} is no evaluator: {str(error).splitlines()[0]}") from None
+        raise FileError(f"{path} is not an evaluator: {str(error).splitlines()[0]}") from None
     return evaluator.eval()
 
 
@@ -355,10 +357,7 @@ class RowCache:
 
 def fingerprint(*paths: Path) -> str:
     """A hash of the files' contents."""
-    whole = hashlib.sha256()
-    for path in paths:
-        whole.update(path.read_bytes())
-    return whole.hexdigest()[:16]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +381,7 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class Question:
     """A prompt, and the procedural clip that it describes."""
 
     real: Clip
@@ -391,11 +390,11 @@ class Asked:
     kind: str
 
 
-Method = Callable[[Asked, int], Clip | None]
+Method = Callable[[Question, int], Clip | None]
 """``method(asked, seed)``: a clip of the real one's skeleton and length, or None where the method has none."""
 
 
-def questions(name: str, plan: Plan, seed: int) -> list[Asked]:
+def questions(name: str, plan: Plan, seed: int) -> list[Question]:
     """The prompts of one set, the same for the same seed. A pool is one creature with each action once."""
     rng = random.Random(seed_of("questions", name, seed))
     selection = Selection("test")
@@ -412,7 +411,7 @@ def questions(name: str, plan: Plan, seed: int) -> list[Asked]:
             able.sort(key=lambda a: (kind, a) not in HELD_OUT_PAIRS)
         for action in able[: plan.n_actions]:
             clip = creatures.clip(body, action, rng, plan.seconds, FPS)
-            found.append(Asked(clip, rng.choice(clip.captions[1:]), pool, kind))
+            found.append(Question(clip, rng.choice(clip.captions[1:]), pool, kind))
     return found
 
 
@@ -442,18 +441,18 @@ def evaluate(
     return results
 
 
-def _row(asked: Sequence[Asked], make: Method, seed: int, evaluator: Evaluator, only_pairs: bool) -> Row | None:
+def _row(asked: Sequence[Question], make: Method, seed: int, evaluator: Evaluator, only_pairs: bool) -> Row | None:
     """The measures of a method; None where it has fewer than three clips."""
     made = [make(a, seed_of("noise", seed, k) % 2**31) for k, a in enumerate(asked)]
     pairs = [(a, m) for a, m in zip(asked, made, strict=True) if m is not None]
     return measured(pairs, evaluator, only_pairs=only_pairs) if len(pairs) > 2 else None
 
 
-def _pair(asked: Asked) -> bool:
+def _pair(asked: Question) -> bool:
     return (asked.kind, asked.real.action) in HELD_OUT_PAIRS
 
 
-def measured(pairs: Sequence[tuple[Asked, Clip]], evaluator: Evaluator, *, only_pairs: bool) -> Row:
+def measured(pairs: Sequence[tuple[Question, Clip]], evaluator: Evaluator, *, only_pairs: bool) -> Row:
     """All measures of one method; ``energy`` is relative to the real clips'. ``only_pairs`` counts held-out pairs only,
     among their whole pools."""
     asked, made = [a for a, _ in pairs], [m for _, m in pairs]
@@ -481,7 +480,7 @@ def measured(pairs: Sequence[tuple[Asked, Clip]], evaluator: Evaluator, *, only_
 def by_model(model: MotionModel, options: Options) -> Method:
     """A trained model as a method."""
 
-    def make(asked: Asked, seed: int) -> Clip | None:
+    def make(asked: Question, seed: int) -> Clip | None:
         how = replace(options, seed=seed, fps=asked.real.fps)
         return generate_clips(model, asked.real.skeleton, [(asked.text, asked.real.seconds)], how)[0]
 
@@ -491,21 +490,13 @@ def by_model(model: MotionModel, options: Options) -> Method:
 def by_kind(models: Mapping[str, MotionModel], options: Options) -> Method:
     """One model per kind of creature; None for kinds without one."""
     methods = {kind: by_model(model, options) for kind, model in models.items()}
-
-    def make(asked: Asked, seed: int) -> Clip | None:
-        return methods[asked.kind](asked, seed) if asked.kind in methods else None
-
-    return make
+    return lambda asked, seed: methods[asked.kind](asked, seed) if asked.kind in methods else None
 
 
 def by_retrieval(n_bank: int) -> Method:
     """The nearest training clip, retargeted."""
     bank = Nearest([make_example(Selection("train"), k, varied=False)[1] for k in range(n_bank)])
-
-    def make(asked: Asked, seed: int) -> Clip | None:
-        return retarget(bank.find(asked.text), asked.real.skeleton, asked.real.n_frames)
-
-    return make
+    return lambda asked, seed: retarget(bank.find(asked.text), asked.real.skeleton, asked.real.n_frames)
 
 
 class Nearest:

@@ -63,7 +63,7 @@ class Facing:
 
 
 def facing_of(skeleton: Skeleton, facing: str = "auto") -> float:
-    """The heading at rest in radians from z towards x, a multiple of a quarter turn; see :func:`told_facing`.
+    """The heading at rest in radians from z towards x, a multiple of a quarter turn; see :func:`detect_facing`.
 
     Raises SettingsError for anything but "auto", "z", "x", "-z" and "-x".
     """
@@ -71,10 +71,10 @@ def facing_of(skeleton: Skeleton, facing: str = "auto") -> float:
         return FACINGS[facing]
     if facing != "auto":
         raise SettingsError(f"a rig faces z, x, -z or -x, or auto: not {facing!r}")
-    return told_facing(skeleton).radians
+    return detect_facing(skeleton).radians
 
 
-def told_facing(skeleton: Skeleton) -> Facing:
+def detect_facing(skeleton: Skeleton) -> Facing:
     """Where the rig faces at rest, by the names of the joints in its main root's tree.
 
     Evidence in order of priority: toes are before feet, eyes and mouths before the head's joint, the head of a body
@@ -96,7 +96,7 @@ def evidence(skeleton: Skeleton) -> list[tuple[str, tuple[float, float]]]:
     body, tree, parts, at = _body(skeleton)
     size, root = extent(body), at[body.main_root]
     toes = _mean([at[j] - at[body.parents[j]] for j in tree if parts[j] & _TOES and body.parents[j] >= 0])
-    found = [
+    candidates = [
         ("toes", toes, _NEAR),
         ("feet", _mean([at[c] - at[j] for j in tree if parts[j] & _FEET for c in body.children[j]]), _NEAR),
         ("the face", _face(body, tree, parts, at), _NEAR),
@@ -104,8 +104,8 @@ def evidence(skeleton: Skeleton) -> list[tuple[str, tuple[float, float]]]:
         ("the tail", _mean([at[tree].mean(axis=0) - at[j] for j in tree if parts[j] & _TAIL]), _ALONG),
         ("left and right", _sides(tree, parts, at), _NEAR),
     ]
-    told = [(what, (float(v[0]), float(v[2]))) for what, v, least in found if np.hypot(v[0], v[2]) > least * size]
-    return [t for t in told if t[0] != "feet"] if told and told[0][0] == "toes" else told
+    found = [(what, (float(v[0]), float(v[2]))) for what, v, least in candidates if np.hypot(v[0], v[2]) > least * size]
+    return [t for t in found if t[0] != "feet"] if found and found[0][0] == "toes" else found
 
 
 def _body(skeleton: Skeleton) -> tuple[Skeleton, list[int], dict[int, set[str]], Array]:
@@ -115,11 +115,11 @@ def _body(skeleton: Skeleton) -> tuple[Skeleton, list[int], dict[int, set[str]],
     return body, tree, {j: set(words(body.names[j])) for j in tree}, body.rest_positions()
 
 
-def _mirrored(skeleton: Skeleton, told: tuple[float, float]) -> bool:
+def _mirrored(skeleton: Skeleton, direction: tuple[float, float]) -> bool:
     """Whether left and right say -z and the head is ahead of its neck."""
     body, tree, parts, at = _body(skeleton)
     ahead = _mean([at[j] - at[body.parents[j]] for j in tree if parts[j] & _HEAD and body.parents[j] >= 0])
-    return told[1] < -abs(told[0]) and float(ahead[2]) > _AHEAD * extent(body)
+    return direction[1] < -abs(direction[0]) and float(ahead[2]) > _AHEAD * extent(body)
 
 
 def _along(vector: Array) -> Array:
@@ -230,7 +230,7 @@ def lock_feet(clip: Clip, contacts: Bools) -> Clip:
 
 
 def _steady(standing: Bools, fps: float) -> Bools:
-    """Without gaps and stands shorter than a tenth of a second."""
+    """``standing`` without gaps and stands shorter than a tenth of a second."""
     least = max(2, round(0.1 * fps))
     for value in (False, True):
         for start, stop in _runs(standing == value):
@@ -449,12 +449,11 @@ def generate_clips(
     progress: Progress | None = None,
     authored: Sequence[Clip] = (),
 ) -> list[Clip]:
-    """Clips of ``skeleton`` that do what ``prompts``, each ``(text, seconds)``, say, one after the other.
+    """Clips of ``skeleton`` for ``prompts``, each ``(text, seconds)``, in sequence.
 
-    A rig whose feet or controls hang where they do not belong moves as one tree (:mod:`anyrig.conform`). ``authored``
-    are the clips that the rig came with: joints turn no further than in them and in ``pins``. ``progress`` is called
-    with the number of denoising steps done, after each. Raises SettingsError for prompts without text or time, for
-    clips of another skeleton, and for pins beyond the end.
+    A rig with carriers is generated as one tree (:mod:`anyrig.conform`). ``authored`` are the rig's own clips, which
+    limit its joints together with ``pins``. ``progress`` is called with the number of finished denoising steps. Raises
+    SettingsError for prompts without text or time, for clips of another skeleton, and for pins beyond the end.
     """
     options = options or Options()
     fps = model.config.fps
@@ -467,7 +466,8 @@ def generate_clips(
     code = rig_code(rig)
     total = sum(n for _, n in frames)
     given = _given(pins, skeleton, rig, turn, fps, total)
-    limits = _limits(authored, pins, skeleton) if options.limit else None
+    shown = (*authored, *(pin.clip for pin in pins)) if authored and options.limit else ()
+    limits = learn_limits([whole(_own(clip, skeleton)) for clip in shown]) if shown else None
     x = _sample(model, collate_rigs([code]), parts, options, given, progress)
     clips = []
     for row in x:
@@ -479,13 +479,6 @@ def generate_clips(
         clip = spread(turned_onto(clip, body, turn), skeleton)
         clips.append(replace(clip, name=text, captions=(text,)))
     return clips
-
-
-def _limits(authored: Sequence[Clip], pins: Sequence[Pin], skeleton: Skeleton) -> JointLimits | None:
-    """The joint limits of the rig as one tree."""
-    if not authored:
-        return None
-    return learn_limits([whole(_own(clip, skeleton)) for clip in (*authored, *(pin.clip for pin in pins))])
 
 
 def _own(clip: Clip, skeleton: Skeleton) -> Clip:
@@ -532,7 +525,7 @@ def _sample(
     tilings = [parts, shifted(parts, patch)]
     done = itertools.count(1)
 
-    def answer(piece: Tensor, window: Window, level: float) -> Tensor:
+    def predict(piece: Tensor, window: Window, level: float) -> Tensor:
         levels = torch.full((2 * n,), level, device=device)
         out: Tensor = model(torch.cat([piece, piece]), levels, rigs, texts[window.text])
         cond, uncond = out.chunk(2)
@@ -542,7 +535,7 @@ def _sample(
 
     def whole(x: Tensor, level: float) -> Tensor:
         used = tilings if level <= _SEAMLESS else tilings[:1]
-        out = blend(x, used, lambda piece, window: answer(piece, window, level), dim=1, patch=patch)
+        out = blend(x, used, lambda piece, window: predict(piece, window, level), dim=1, patch=patch)
         if progress is not None:
             progress(next(done))
         return out
@@ -606,7 +599,7 @@ def _finished(clip: Clip, contact: Array, options: Options) -> Clip:
 
 
 def upsampled(clip: Clip, fps: float) -> Clip:
-    """The clip at ``fps`` by Catmull and Rom's splines through its frames, as far as its last frame.
+    """The clip at ``fps`` by Catmull-Rom splines through its frames, up to its last frame.
 
     Rotations are normalised splines through neighbouring quaternions; times of the clip's own frames give those frames.
     Raises ClipError for a rate that is not positive.

@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,15 +88,28 @@ class ModelConfig:
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> ModelConfig:
         """The config of values from a file. Raises SettingsError for unknown names and wrong types."""
-        known = {f.name: f for f in fields(ModelConfig)}
-        for name, value in values.items():
-            if name not in known:
-                raise SettingsError(f"a model has no setting {name!r}; there are: {', '.join(known)}")
-            default = getattr(ModelConfig(), name)
-            fits = isinstance(value, (int, float)) if isinstance(default, float) else type(value) is type(default)
-            if not fits:
-                raise SettingsError(f"{name} is a {type(default).__name__}, not {value!r}")
+        check_settings(values, ModelConfig(), "a model")
         return ModelConfig(**values)
+
+
+def check_settings(values: Mapping[str, Any], defaults: Any, owner: str) -> None:
+    """Raises SettingsError for names that the dataclass instance ``defaults`` does not have, and for other types."""
+    known = {f.name: getattr(defaults, f.name) for f in fields(defaults)}
+    for name, value in values.items():
+        if name not in known:
+            raise SettingsError(f"{owner} has no setting {name!r}; there are: {', '.join(sorted(known))}")
+        if not _fits(value, known[name]):
+            raise SettingsError(f"{name} is a {type(known[name]).__name__}, not {value!r}")
+
+
+def _fits(value: object, default: object) -> bool:
+    if isinstance(default, tuple):
+        return isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+    if isinstance(default, ModelConfig):
+        return isinstance(value, Mapping)
+    if isinstance(default, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return type(value) is type(default)
 
 
 N_RELATIONS = 3 * (MAX_DISTANCE + 1) + 2
@@ -249,17 +262,6 @@ class Text:
     mask: Tensor
 
 
-class TextEncoder(Protocol):
-    """A frozen text encoder; its vectors may be cached."""
-
-    @property
-    def width(self) -> int:
-        """The length of its vectors."""
-
-    def encode(self, texts: Sequence[str]) -> list[Tensor]:
-        """Vectors (L, width) of each text; L may differ between texts."""
-
-
 class TextTower(nn.Module):
     """A small transformer over the words' buckets, or over the vectors of a frozen encoder.
 
@@ -285,7 +287,7 @@ class TextTower(nn.Module):
         vectors, mask = self._words(texts)
         first = self.first.expand(len(texts), 1, -1)
         x = torch.cat([first, self.project(vectors)], dim=1)
-        mask = torch.cat([torch.ones_like(mask[:, :1]) if mask.shape[1] else _ones(mask), mask], dim=1)
+        mask = torch.cat([mask.new_ones(len(mask), 1), mask], dim=1)
         place = waves(torch.arange(x.shape[1], device=x.device), x.shape[-1])
         x = self.layers(x + 0.1 * place, src_key_padding_mask=~mask)
         return Text(self.norm(x), mask)
@@ -310,11 +312,7 @@ class TextTower(nn.Module):
         return vectors, mask
 
 
-def _ones(mask: Tensor) -> Tensor:
-    return torch.ones(len(mask), 1, dtype=torch.bool, device=mask.device)
-
-
-def open_encoder(name: str) -> TextEncoder:
+def open_encoder(name: str) -> _FrozenEncoder:
     """A frozen encoder by name: ``sentence-transformers:MODEL``, or ``clip:MODEL`` and ``t5:MODEL`` of transformers.
 
     Raises SettingsError for any other name, and where the extra that it needs is not installed.
@@ -333,13 +331,16 @@ def open_encoder(name: str) -> TextEncoder:
         raise SettingsError(f"{name} cannot be loaded: {str(error).splitlines()[0]}") from None
 
 
-class _Kept:
-    """A frozen encoder with a cache, since training repeats captions."""
+class _FrozenEncoder:
+    """A frozen encoder with vectors of ``width``, cached because training repeats captions."""
+
+    width: int
 
     def __init__(self) -> None:
         self._kept: dict[str, Tensor] = {}
 
     def encode(self, texts: Sequence[str]) -> list[Tensor]:
+        """Vectors (L, width) of each text; L may differ between texts."""
         new = [t for t in dict.fromkeys(texts) if t not in self._kept]
         if new:
             with torch.no_grad():
@@ -350,7 +351,7 @@ class _Kept:
         raise NotImplementedError
 
 
-class _Sentences(_Kept):
+class _Sentences(_FrozenEncoder):
     """One vector per text."""
 
     def __init__(self, model: str) -> None:
@@ -358,17 +359,14 @@ class _Sentences(_Kept):
 
         super().__init__()
         self._model = SentenceTransformer(model)
-
-    @property
-    def width(self) -> int:
-        return int(self._model.get_sentence_embedding_dimension() or 0)
+        self.width = int(self._model.get_sentence_embedding_dimension() or 0)
 
     def _fresh(self, texts: list[str]) -> list[Tensor]:
         vectors = self._model.encode(texts, convert_to_tensor=True, show_progress_bar=False)
         return [v[None].float().cpu() for v in vectors]
 
 
-class _Transformers(_Kept):
+class _Transformers(_FrozenEncoder):
     """A vector for each token of CLIP's text model, or of T5's encoder."""
 
     def __init__(self, kind: str, model: str) -> None:
@@ -379,10 +377,7 @@ class _Transformers(_Kept):
         load = transformers.CLIPTextModel if kind == "clip" else transformers.T5EncoderModel
         self._model: Any = load.from_pretrained(model)
         self._model.train(False)
-
-    @property
-    def width(self) -> int:
-        return int(getattr(self._model.config, "d_model", None) or self._model.config.hidden_size)
+        self.width = int(getattr(self._model.config, "d_model", None) or self._model.config.hidden_size)
 
     def _fresh(self, texts: list[str]) -> list[Tensor]:
         inputs = self._tokenizer(texts, return_tensors="pt", padding=True, truncation=True, max_length=64)
@@ -461,10 +456,9 @@ class RigEncoding(nn.Module):
         self.rest = nn.Sequential(nn.Linear(9, width), nn.GELU(), nn.Linear(width, width)) if config.rest_pose else None
         self.name = nn.Linear(buckets.embedding_dim, width) if config.joint_names else None
         self.blank = nn.Parameter(torch.zeros(width))
-        self.buckets = [buckets]  # in a list, so that the table is not this module's parameter too
+        self.buckets = [buckets]  # in a list, so that the table is not registered as this module's parameter too
 
     def forward(self, rig: RigBatch) -> Tensor:
-        """See the class."""
         total = self.blank.expand(*rig.mask.shape, -1)
         if self.position is not None:
             total = total + self.position(rig)
@@ -488,7 +482,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, bias: Tensor | None = None, further: Tensor | None = None) -> Tensor:
-        """``bias`` (..., heads, N, M) is added to the scores; ``further`` (..., M - N, width) are keys beside x's."""
+        """``bias`` (..., heads, N, M) is added to the scores; ``further`` (..., M - N, width) are more keys."""
         query, (key, value) = self.query(x), self.key_value(x).chunk(2, dim=-1)
         if further is not None:
             more_key, more_value = self.key_value(further).chunk(2, dim=-1)
@@ -508,7 +502,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention over joints and words, attention over time, and a network for each token; each scaled, shifted and
+    """Attention over joints and words, attention over time, and a feed-forward network; each is scaled, shifted and
     gated by the condition, with gates that start closed (adaLN-Zero; Peebles and Xie, ICCV 2023)."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -527,7 +521,7 @@ class Block(nn.Module):
         ``words`` (B, 1, L, width)."""
         m: tuple[Tensor, ...] = self.modulate(condition)[:, None, None].chunk(9, dim=-1)
         x = x + m[2] * self.space(self._seen(x, 0, m), bias, words)
-        if x.shape[1] > 1:  # a single patch has no time to attend to: the pose stage
+        if x.shape[1] > 1:  # not with a single patch, as in the pose stage
             moved = self.time(self._seen(x, 1, m).transpose(1, 2)).transpose(1, 2)
             x = x + m[5] * moved
         out: Tensor = self.outward(F.relu(self.inward(self._seen(x, 2, m))).square())
@@ -539,15 +533,15 @@ class Block(nn.Module):
 
 
 class MotionModel(nn.Module):
-    """``model(x, level, rig, texts)``: what to keep of the noisy ``x``, and what to add to it, (B, T, J + 1, 20).
+    """``model(x, level, rig, texts)``: the kept part of the noisy ``x`` and the added motion, (B, T, J + 1, 20).
 
-    :meth:`anyrig.diffusion.Schedule.predict_x0` makes motion of the two. What is kept is ``x`` passed through a filter
-    for each token, feature and frequency (of the patch's cosines), which the network sets: nearly all of it passes
-    where the noise is low, and nothing where a joint shall stand still. To take noise away that passed, the network
-    would have to predict all of it; what it adds is motion, which is far simpler (Li and He, arXiv 2511.13720).
+    :meth:`anyrig.diffusion.Schedule.predict_x0` combines the two. The kept part is ``x`` after a filter that the
+    network sets per token, feature and frequency (of the patch's cosines): it passes nearly everything at low noise,
+    and nothing for joints that stand still. Without the filter the network would have to predict the noise; the added
+    motion is far simpler (Li and He, arXiv 2511.13720).
 
-    ``x`` (B, T, J + 1, 10) is packed as by :func:`anyrig.model.pack`, with T a multiple of ``config.patch``; ``level``
-    (B,) runs from 0, clean, to 1, pure noise. ``texts`` are strings, or what :meth:`read` made of them before.
+    ``x`` (B, T, J + 1, 10) is packed by :func:`pack`, with T a multiple of ``config.patch``; ``level`` (B,) is from 0
+    (clean) to 1 (pure noise). ``texts`` are strings, or the result of :meth:`read`.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -579,8 +573,7 @@ class MotionModel(nn.Module):
         return text
 
     def forward(self, x: Tensor, level: Tensor, rig: RigBatch, texts: Sequence[str] | Text) -> Tensor:
-        """See the class."""
-        gains, added = self._said(self.vectors(x, level, rig, texts)).chunk(2, dim=-1)
+        gains, added = self._outputs(self.vectors(x, level, rig, texts)).chunk(2, dim=-1)
         patches = x.reshape(x.shape[0], -1, self.config.patch, *x.shape[2:])
         cosines = self.get_buffer("cosines")
         passed = 2 * gains.sigmoid() * torch.einsum("kt,bptnc->bpknc", cosines, patches)
@@ -588,10 +581,10 @@ class MotionModel(nn.Module):
         return torch.cat([kept, added], dim=-1).flatten(1, 2)
 
     def vectors(self, x: Tensor, level: Tensor, rig: RigBatch, texts: Sequence[str] | Text) -> Tensor:
-        """What the blocks make of each token, (B, T / patch, J + 1, width)."""
+        """The blocks' output for each token, (B, T / patch, J + 1, width)."""
         t = x.shape[1]
         if t % self.config.patch:
-            raise SettingsError(f"{t} frames are no multiple of {self.config.patch}")
+            raise SettingsError(f"{t} frames are not a multiple of {self.config.patch}")
         text = texts if isinstance(texts, Text) else self.read(texts)
         condition = F.silu(self.level(waves(1000 * level, self.config.width, 4000.0)) + text.tokens[:, 0])
         h = self._tokens(x, rig)
@@ -617,7 +610,7 @@ class MotionModel(nn.Module):
         return torch.cat([path, joints], dim=2) + when[None, :, None]
 
     def _biases(self, rig: RigBatch, words: Tensor) -> Tensor:
-        """(B, N, N + L, layers * heads): relations between joints, and minus infinity where there is no key."""
+        """(B, N, N + L, layers * heads): biases of relations between joints, and minus infinity for padding."""
         n = rig.relations.shape[1]
         table = self.relations.weight if self.config.distances else torch.zeros_like(self.relations.weight)
         joints = F.embedding(rig.relations, table)
@@ -627,8 +620,8 @@ class MotionModel(nn.Module):
         )
         return torch.cat([joints, spare[:, None].expand(-1, n, -1, -1)], dim=2)
 
-    def _said(self, h: Tensor) -> Tensor:
-        """(B, P, patch, J + 1, 20): the filter before the sigmoid, patch being its frequencies, and what is added."""
+    def _outputs(self, h: Tensor) -> Tensor:
+        """(B, P, patch, J + 1, 20): the filter before the sigmoid, with patch frequencies, and the added motion."""
         joints = self.joint_out(h[:, :, 1:]).unflatten(-1, (2, self.config.patch, N_JOINT))
         path = self.path_out(h[:, :, :1]).unflatten(-1, (2, self.config.patch, N_PATH))
         both = torch.cat([F.pad(path, (0, N_JOINT - N_PATH)), joints], dim=2)  # (B, P, J + 1, 2, patch, 10)
@@ -643,20 +636,13 @@ def cosines(n: int) -> Tensor:
     return rows
 
 
-def save_model(
-    model: MotionModel, path: str | os.PathLike[str], *, half: bool = False, about: dict[str, Any] | None = None
-) -> None:
-    """Writes the model and ``about``; ``half`` stores 16-bit floats. Raises FileError where the file cannot be
-    written."""
+def save_model(model: MotionModel, path: str | os.PathLike[str], *, about: dict[str, Any] | None = None) -> None:
+    """Writes the model and ``about``. Raises FileError where the file cannot be written."""
     from safetensors.torch import save
 
-    tensors = {name: _stored(t, half) for name, t in model.state_dict().items()}
+    tensors = {name: t.detach().to("cpu", torch.float32).contiguous() for name, t in model.state_dict().items()}
     header = {_KEY: json.dumps({"config": model.config.to_dict(), "about": about or {}})}
     write_bytes(path, save(tensors, metadata=header))
-
-
-def _stored(tensor: torch.Tensor, half: bool) -> torch.Tensor:
-    return tensor.detach().to("cpu", torch.float16 if half else torch.float32).contiguous()
 
 
 def load_model(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> tuple[MotionModel, dict[str, Any]]:
@@ -671,9 +657,9 @@ def load_model(path: str | os.PathLike[str], device: torch.device | str = "cpu")
             header = json.loads((file.metadata() or {}).get(_KEY, "null"))
             tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise FileError(f"{path} is no model: {str(error).splitlines()[0]}") from None
+        raise FileError(f"{path} is not a model: {str(error).splitlines()[0]}") from None
     if not isinstance(header, dict) or not isinstance(header.get("config"), dict):
-        raise FileError(f"{path} is no model of this package: it has no config")
+        raise FileError(f"{path} is not a model of this package: it has no config")
     try:
         model = MotionModel(ModelConfig.from_dict(header["config"]))
         model.load_state_dict(tensors)

@@ -46,10 +46,9 @@ class Skeleton:
         rest = _units(np.asarray(self.rest, dtype=np.float64))
         object.__setattr__(self, "rest", _frozen(_fit(rest, (len(self.names), 4))))
         object.__setattr__(self, "carriers", tuple(int(c) for c in self.carriers))
-        self.validate()
+        self._validate()
 
-    def validate(self) -> None:
-        """Raises SkeletonError for invalid fields; called for every new skeleton."""
+    def _validate(self) -> None:
         n = len(self.names)
         if n == 0:
             raise SkeletonError("a skeleton needs at least one joint")
@@ -267,7 +266,7 @@ class Clip:
     def cut(self, start: int, stop: int) -> Clip:
         """Frames ``start`` up to, not including, ``stop``. Raises ClipError for an empty or invalid range."""
         if not 0 <= start < stop <= self.n_frames:
-            raise ClipError(f"frames {start} to {stop} are no part of a clip of {self.n_frames} frames")
+            raise ClipError(f"frames {start} to {stop} are outside a clip of {self.n_frames} frames")
         return replace(self, rotations=self.rotations[start:stop], translations=self.translations[start:stop])
 
 

@@ -18,7 +18,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from anyrig.model import (
     MotionModel,
     RigBatch,
     Text,
+    check_settings,
     contrast,
     joint_units,
     path_units,
@@ -100,27 +101,11 @@ class TrainSettings:
         ``untitled`` is the former name of ``uncond``.
         """
         values = {"uncond" if name == "untitled" else name: value for name, value in values.items()}
-        known = {f.name for f in fields(TrainSettings)}
-        for name, value in values.items():
-            if name not in known:
-                raise SettingsError(f"training has no setting {name!r}; there are: {', '.join(sorted(known))}")
-            default = getattr(TrainSettings(), name)
-            if not _fits(value, default):
-                raise SettingsError(f"{name} is a {type(default).__name__}, not {value!r}")
+        check_settings(values, TrainSettings(), "training")
         made: dict[str, Any] = dict(values)
         made["model"] = ModelConfig.from_dict(values.get("model", {}))
         made["kinds"] = tuple(values.get("kinds", ()))
         return TrainSettings(**made)
-
-
-def _fits(value: object, default: object) -> bool:
-    if isinstance(default, tuple):
-        return isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
-    if isinstance(default, ModelConfig):
-        return isinstance(value, Mapping)
-    if isinstance(default, float):
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return type(value) is type(default)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +259,7 @@ def train(
     run.open()
     paths = build(
         folder / "data", settings.selection(), settings.n_clips, varied=settings.varied, workers=workers,
-        told=_counter("examples", settings.n_clips, say),
+        progress=_counter("examples", settings.n_clips, say),
     )  # fmt: skip
     examples = load_examples(paths)
     run.restore()
@@ -455,13 +440,13 @@ def _endless(examples: list[Example], config: BatchConfig, seed: int, skip: int)
 def _counter(what: str, n: int, say: Say) -> Callable[[int], None]:
     calls: list[tuple[float, int]] = []
 
-    def told(done: int) -> None:
+    def progress(done: int) -> None:
         calls.append((time.monotonic(), done))
         since, before = calls[0]
         rate = (done - before) / max(calls[-1][0] - since, 1e-9)
         say(f"{what}  {done}/{n}" + (f"  {rate:.1f}/s" if done > before else ""))
 
-    return told
+    return progress
 
 
 def quick(settings: TrainSettings) -> TrainSettings:

@@ -11,7 +11,7 @@ import pytest
 from gltf_oracle import glb, parse
 
 from anyrig.cli import main
-from anyrig.generation import faced, facing_of, told_facing
+from anyrig.generation import detect_facing, faced, facing_of
 from anyrig.io import load, save
 from anyrig.skeleton import Skeleton
 
@@ -60,7 +60,7 @@ PROP = [("Sword", "", (5, 0, -3)), ("sword head", "Sword", (5, 0, -9))]
 @pytest.mark.parametrize("axis", ["z", "x", "-z", "-x"])
 def test_names_tell_where_a_rig_faces(joints, by, axis):
     rig = body(*joints)
-    told = told_facing(faced(rig, facing_of(rig, axis)))
+    told = detect_facing(faced(rig, facing_of(rig, axis)))
     assert (told.axis, told.by, told.sure) == (axis, by, True)
 
 
@@ -76,15 +76,15 @@ def mirrored(joints):
 
 
 def test_sides_that_are_named_mirrored_do_not_turn_a_rig_round():
-    told = told_facing(body(*mirrored(HUMAN + TOES)))
+    told = detect_facing(body(*mirrored(HUMAN + TOES)))
     assert (told.axis, told.by, told.sure) == ("z", "toes", False), "told, as two names contradict one another"
     ahead = [(n, p, (x, y, 0.05) if n == "Head" else (x, y, z)) for n, p, (x, y, z) in mirrored(HUMAN)]
-    told = told_facing(body(*ahead))
+    told = detect_facing(body(*ahead))
     assert (told.axis, told.sure) == ("z", False)
 
 
 def test_without_names_it_is_z_and_not_sure():
-    told = told_facing(body(("a", "", (0, 1, 0)), ("b", "a", (1, 1, 0)), ("c", "b", (2, 1, 0))))
+    told = detect_facing(body(("a", "", (0, 1, 0)), ("b", "a", (1, 1, 0)), ("c", "b", (2, 1, 0))))
     assert (told.axis, told.by, told.sure) == ("z", "nothing", False)
 
 
@@ -123,4 +123,4 @@ def still(path, folder):
 def test_real_creatures_face_where_the_table_says(file, faces, tmp_path):
     if not (DATA / file).exists():
         pytest.skip(f"the creatures are not in {DATA}")
-    assert told_facing(load(still(DATA / file, tmp_path)).skeleton).axis == faces
+    assert detect_facing(load(still(DATA / file, tmp_path)).skeleton).axis == faces

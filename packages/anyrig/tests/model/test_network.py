@@ -187,8 +187,6 @@ def test_a_model_comes_back_from_its_file(clips, tmp_path):
     with torch.no_grad():
         a, b = (m(x, torch.tensor([0.5]), rig, ["walk"]) for m in (model, back))
     torch.testing.assert_close(a, b)
-    save_model(model, tmp_path / "h.safetensors", half=True)
-    assert (tmp_path / "h.safetensors").stat().st_size < 0.6 * (tmp_path / "m.safetensors").stat().st_size
 
 
 def test_the_default_model_is_small_enough_to_ship():

@@ -154,7 +154,9 @@ def evaluate(args: argparse.Namespace) -> int:
         {name: method for name, (method, _) in models.items()} | {"nearest clip retargeted": by_retrieval(plan.n_bank)},
         say, lambda key, make: rows.row([*key, marks.get(key[-1], ""), *same], make),
     )  # fmt: skip
-    (args.out / "results.json").write_text(json.dumps({"arguments": _plain(args), "results": results}, indent=1) + "\n")
+    (args.out / "results.json").write_text(
+        json.dumps({"arguments": vars(args), "results": results}, indent=1, default=str) + "\n"
+    )
     text = table(results)
     (args.out / "table.md").write_text(text)
     print(text, end="")
@@ -186,7 +188,3 @@ def _method(path: Path, args: argparse.Namespace, options: Options) -> tuple[Met
     opened = {file.parent.name: open_model(args, file) for file in files}
     sampling = next(iter(opened.values()))[1]
     return by_kind({kind: model for kind, (model, _) in opened.items()}, replace(options, sampling=sampling)), files
-
-
-def _plain(args: argparse.Namespace) -> dict[str, object]:
-    return {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}

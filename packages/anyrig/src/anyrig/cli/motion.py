@@ -65,9 +65,9 @@ def generate(args: argparse.Namespace) -> int:
         raise SettingsError(f"{args.out}: there is no folder {args.out.parent}")
     rig = load(args.rig, skin=args.skin, up=args.up, unit=args.unit)
     model, sampling = open_model(args)
-    from anyrig.generation import Options, generate_clips, told_facing
+    from anyrig.generation import Options, detect_facing, generate_clips
 
-    facing = told_facing(rig.skeleton)
+    facing = detect_facing(rig.skeleton)
     if args.facing == "auto" and not facing.sure:
         say(f"the facing of {args.rig} is uncertain; assumed {facing.axis}, by {facing.by} (--facing overrides it)")
     options = Options(

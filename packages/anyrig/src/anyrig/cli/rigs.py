@@ -55,10 +55,10 @@ def summary(asset: Asset) -> dict[str, Any]:
 
     from anyrig.augmentation import stretch
     from anyrig.features import size_of
-    from anyrig.generation import told_facing
+    from anyrig.generation import detect_facing
 
     s = asset.skeleton
-    facing = told_facing(s)
+    facing = detect_facing(s)
     return {
         "joints": s.n_joints,
         "roots": len(s.roots),

@@ -1,1 +1,1 @@
-"""Motion that others made, read with what its files are known to get wrong put right."""
+"""Published motion, with repairs of known faults in its files."""

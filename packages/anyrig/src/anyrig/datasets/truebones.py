@@ -19,8 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
-
 from anyrig.conform import settled
 from anyrig.errors import AnyrigError, FileError, FileWarning
 from anyrig.io import Asset
@@ -170,11 +168,6 @@ class Captions:
     def first(self) -> tuple[str, str, str]:
         """The original short, mid and long caption."""
         return self.short[0], self.mid[0], self.long[0]
-
-    def draw(self, rng: np.random.Generator) -> tuple[str, str, str]:
-        """One wording of each, at random."""
-        short, mid, long = (level[int(rng.integers(len(level)))] for level in (self.short, self.mid, self.long))
-        return short, mid, long
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,10 +148,8 @@ def _from_metres(asset: Asset, up: str, unit: str | float) -> Asset:
     turn, factor = conform.upright(up), conform.metres(unit)
     if up == "y" and factor == 1.0:
         return asset
-    undo = rot.inverse(turn)
-    return _regrouped(
-        [conform.turned(conform.scaled(c, 1.0 / factor), undo) for c in (asset.skeleton.rest_clip(), *asset.clips)]
-    )
+    undo, clips = rot.inverse(turn), (asset.skeleton.rest_clip(), *asset.clips)
+    return _regrouped([conform.turned(conform.scaled(c, 1.0 / factor), undo) for c in clips])
 
 
 def _regrouped(clips: list[Clip]) -> Asset:

@@ -142,9 +142,9 @@ def shaped(asset: Asset, path: str | os.PathLike[str]) -> Asset:
         return asset
     if asset.clips:
         least = np.min([np.abs(c.translations).max(axis=-1).min(axis=0) for c in asset.clips], axis=0)
-        told = empty & (least > 1e-6 * max(far, 1e-300)) & (below | flat)
-        offsets = np.where(told[:, None], asset.clips[0].translations[0], s.offsets)
-        if told[below].any():
+        moving = empty & (least > 1e-6 * max(far, 1e-300)) & (below | flat)
+        offsets = np.where(moving[:, None], asset.clips[0].translations[0], s.offsets)
+        if moving[below].any():
             shape = replace(s, offsets=offsets)
             clips = tuple(replace(c, skeleton=shape) for c in asset.clips)
             return replace(asset, skeleton=shape, clips=clips)

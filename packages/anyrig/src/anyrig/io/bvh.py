@@ -182,7 +182,7 @@ class _Hierarchy:
     def _header(self) -> None:
         self._skip()
         if self.text[self.at : self.at + 9].upper() != "HIERARCHY":
-            raise FileError(f"{self.path} is no BVH file: it does not begin with HIERARCHY")
+            raise FileError(f"{self.path} is not a BVH file: it does not begin with HIERARCHY")
         self.at += 9
 
     def _skip(self) -> bool:
@@ -231,10 +231,7 @@ class _Hierarchy:
 
     def _number(self, joint: _Joint) -> float:
         word = self._word()
-        try:
-            value = float(word)
-        except ValueError:
-            value = math.nan
+        value = _float(word)
         if not math.isfinite(value):
             raise self._error(f"an offset of joint {joint.name!r} is {word!r}, not a number")
         return value
@@ -307,11 +304,16 @@ def _refuse_other_width(lines: list[str], n_frames: int, n_channels: int, path: 
         raise FileError(f"{path}: each frame has {widths[0]} numbers, but the joints have {n_channels} channels")
 
 
-def _header_number(text: str, where: str) -> float:
+def _float(text: str) -> float:
+    """The number in ``text``, or NaN."""
     try:
-        value = float(text)
+        return float(text)
     except ValueError:
-        value = math.nan
+        return math.nan
+
+
+def _header_number(text: str, where: str) -> float:
+    value = _float(text)
     if not (math.isfinite(value) and value >= 0):
         raise FileError(f"{where} is {text.strip()!r}, not a valid number")
     return value
@@ -340,11 +342,7 @@ def _numbers(lines: list[str], n_before: int, path: Path) -> Array:
 def _bad_number(lines: list[str], n_before: int, path: Path) -> FileError:
     for n, line in enumerate(lines, n_before + 1):
         for word in line.split():
-            try:
-                good = math.isfinite(float(word))
-            except ValueError:
-                good = False
-            if not good:
+            if not math.isfinite(_float(word)):
                 return FileError(f"{path}, line {n}: {word[:40]!r} is not a number")
     return FileError(f"{path}: a frame has a value that is not a number")
 
@@ -578,7 +576,7 @@ def with_movers(clip: Clip) -> Clip:
             rows.append((j, True))
         new[j] = len(rows)
         rows.append((j, False))
-    parents = [new[j] - 1 if j in moves and not mover else _at(new, s.parents[j]) for j, mover in rows]
+    parents = [new[j] - 1 if j in moves and not mover else new.get(s.parents[j], -1) for j, mover in rows]
     old = [j for j, _ in rows]
     movers = [n for n, (_, mover) in enumerate(rows) if mover]
     moved = [new[j] for j in moves]
@@ -590,10 +588,6 @@ def with_movers(clip: Clip) -> Clip:
     names = tuple(s.names[j] + MOVE * mover for j, mover in rows)
     return replace(clip, skeleton=Skeleton(names, tuple(parents), offsets), rotations=rotations,
                    translations=translations)  # fmt: skip
-
-
-def _at(new: dict[int, int], parent: int) -> int:
-    return new[parent] if parent >= 0 else -1
 
 
 def without_movers(skeleton: Skeleton, rotations: Array, translations: Array) -> tuple[Skeleton, Array, Array]:
@@ -615,7 +609,7 @@ def without_movers(skeleton: Skeleton, rotations: Array, translations: Array) ->
         return skeleton, rotations, translations
     kept = [j for j in range(s.n_joints) if j not in gone.values()]
     new = {j: n for n, j in enumerate(kept)}
-    parents = tuple(_at(new, s.parents[gone.get(j, j)]) for j in kept)
+    parents = tuple(new.get(s.parents[gone.get(j, j)], -1) for j in kept)
     translations = translations.copy()
     for j, mover in gone.items():
         translations[:, j] += translations[:, mover]

@@ -85,7 +85,7 @@ def open_document(path: str | os.PathLike[str]) -> Document:
     if data[:4] == b"glTF":
         text, blob = _chunks(data, path)
     elif path.suffix.lower() == ".glb":
-        raise FileError(f"{path} is no GLB file: it does not begin with the letters glTF")
+        raise FileError(f"{path} is not a GLB file: it does not begin with the letters glTF")
     else:
         text, blob = data, b""
     document = _parse(text, path)
@@ -97,7 +97,7 @@ def open_document(path: str | os.PathLike[str]) -> Document:
 def _chunks(data: bytes, path: Path) -> tuple[bytes, bytes]:
     """The JSON chunk and the first binary one, with all lengths checked."""
     if len(data) < _HEADER.size + _CHUNK.size:
-        raise FileError(f"{path} is truncated: {len(data)} bytes are no GLB file")
+        raise FileError(f"{path} is truncated: {len(data)} bytes are not a GLB file")
     _, version, length = _HEADER.unpack_from(data)
     if version != 2:
         raise FileError(f"{path} is glTF {version}; only version 2 can be read")
@@ -124,9 +124,9 @@ def _parse(text: bytes, path: Path) -> Document:
             warnings.simplefilter("ignore")  # pygltflib's about optional fields
             document: Document = Document.gltf_from_json(decoded)
     except json.JSONDecodeError as error:
-        raise FileError(f"{path} is malformed: its JSON breaks off in line {error.lineno}: {error.msg}") from error
+        raise FileError(f"{path} is malformed: its JSON is invalid in line {error.lineno}: {error.msg}") from error
     except Exception as error:  # the parser raises any exception for foreign structure
-        raise FileError(f"{path} is malformed: its JSON is no glTF document ({type(error).__name__})") from error
+        raise FileError(f"{path} is malformed: its JSON is not a glTF document ({type(error).__name__})") from error
     document.where = str(path)  # type: ignore[misc]
     version = str(getattr(document.asset, "version", None))
     if not version.startswith("2."):

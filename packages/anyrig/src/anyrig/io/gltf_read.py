@@ -77,7 +77,9 @@ def read_glb(
     except AnyrigError:
         raise
     except _MALFORMED as error:  # JSON of the wrong shape can raise any of these
-        raise FileError(f"{path} is malformed: it is no consistent glTF document ({type(error).__name__})") from error
+        raise FileError(
+            f"{path} is malformed: it is not a consistent glTF document ({type(error).__name__})"
+        ) from error
 
 
 def read_document(document: Document, skin: str | int | None = None) -> Asset:
@@ -87,7 +89,8 @@ def read_document(document: Document, skin: str | int | None = None) -> Asset:
     fix_weights(document)
     nodes = read_nodes(document)
     joints = choose_joints(document, nodes, skin)
-    parents = _parents(nodes, joints)
+    at = {node: j for j, node in enumerate(joints)}
+    parents = tuple(at.get(nodes.parents[node], -1) for node in joints)
     names = tuple(nodes.names[node] for node in joints)
     forest = Skeleton(names, parents, np.zeros((len(joints), 3)))
     chain = nodes.above(joints)
@@ -105,11 +108,6 @@ def read_document(document: Document, skin: str | int | None = None) -> Asset:
     clips = [(_clip(document, a, skeleton, r, t, fps), a) for a, r, t, fps in motions]
     source = Source(document, nodes, tuple(joints), skeleton, tuple(clips))
     return Asset(skeleton, tuple(clip for clip, _ in clips), source)
-
-
-def _parents(nodes: Nodes, joints: list[int]) -> tuple[int, ...]:
-    at = {node: j for j, node in enumerate(joints)}
-    return tuple(at.get(nodes.parents[node], -1) for node in joints)
 
 
 def _motion(

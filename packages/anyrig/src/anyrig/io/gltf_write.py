@@ -323,7 +323,7 @@ def make_valid(document: Document) -> None:
     try:
         _make_valid(document)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
-        what = f"it is no consistent glTF document ({type(error).__name__})"
+        what = f"it is not a consistent glTF document ({type(error).__name__})"
         raise FileError(f"{document.where} is malformed: {what}") from error
 
 
@@ -365,7 +365,8 @@ def _channels(document: Document) -> None:
 def _nodes(document: Document) -> None:
     """Removes matrices of animated nodes and transforms beside a matrix; normalises rotations."""
     nodes = read_nodes(document)
-    moved = {target["node"] for _, target in _targets(document) if target.get("path") in PATHS}
+    targets = [channel["target"] for animation in document.animations or () for channel in animation["channels"]]
+    moved = {target["node"] for target in targets if "node" in target and target.get("path") in PATHS}
     for n, node in enumerate(document.nodes or ()):
         if node.matrix and n in moved:
             set_transform(node, nodes.translations[n], nodes.rotations[n], nodes.scales[n])
@@ -373,14 +374,6 @@ def _nodes(document: Document) -> None:
             node.translation = node.rotation = node.scale = None
         elif node.rotation and _is_off(np.array(node.rotation, dtype=np.float64)):
             node.rotation = xyzw(nodes.rotations[n])
-
-
-def _targets(document: Document) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """(animation, target) of every channel with a target node."""
-    for animation in document.animations or ():
-        for channel in animation["channels"]:
-            if "node" in channel["target"]:
-                yield animation, channel["target"]
 
 
 def set_transform(node: Node, translation: Array, rotation: Array, scale: Array) -> None:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anyrig.errors import AnyrigError, FileError
 from anyrig.io.asset import MAX_BYTES, Asset, read_bytes, write_bytes
@@ -45,9 +44,9 @@ def write_npz(asset: Asset, path: str | os.PathLike[str]) -> None:
         parents=np.array(asset.skeleton.parents),
         offsets=asset.skeleton.offsets,
         rest=asset.skeleton.rest,
-        clip_names=_texts([c.name for c in clips]),
-        actions=_texts([c.action for c in clips]),
-        captions=_texts([json.dumps(c.captions, ensure_ascii=False) for c in clips]),
+        clip_names=np.array([c.name for c in clips], dtype=np.str_),
+        actions=np.array([c.action for c in clips], dtype=np.str_),
+        captions=np.array([json.dumps(c.captions, ensure_ascii=False) for c in clips], dtype=np.str_),
         fps=np.array([c.fps for c in clips], dtype=np.float64),
         n_frames=np.array([c.n_frames for c in clips], dtype=np.int64),
         rotations=np.concatenate([np.zeros((0, j, 4)), *(c.rotations for c in clips)]),
@@ -55,10 +54,6 @@ def write_npz(asset: Asset, path: str | os.PathLike[str]) -> None:
         positions=positions,
     )
     write_bytes(path, buffer.getvalue())
-
-
-def _texts(values: list[str]) -> NDArray[np.str_]:
-    return np.array(values, dtype=np.str_)
 
 
 def read_npz(path: str | os.PathLike[str]) -> Asset:
@@ -75,7 +70,7 @@ def read_npz(path: str | os.PathLike[str]) -> Asset:
     except AnyrigError as error:
         raise FileError(f"{path} is malformed: {error}") from error
     except (zipfile.BadZipFile, EOFError, OSError, KeyError, TypeError, ValueError, IndexError) as error:
-        raise FileError(f"{path} is no archive of this package: {str(error).splitlines()[0][:120]}") from error
+        raise FileError(f"{path} is not an archive of this package: {str(error).splitlines()[0][:120]}") from error
 
 
 def _arrays(data: bytes, path: Path) -> dict[str, Any]:
@@ -87,7 +82,7 @@ def _arrays(data: bytes, path: Path) -> dict[str, Any]:
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         missing = [name for name in _NEEDED if name not in archive]
         if missing:
-            raise FileError(f"{path} is no archive of this package: it has no array {missing[0]!r}")
+            raise FileError(f"{path} is not an archive of this package: it has no array {missing[0]!r}")
         return {name: archive[name] for name in _NEEDED}
 
 

@@ -23,7 +23,7 @@ from anyrig.conform import whole
 from anyrig.corpus import Selection
 from anyrig.diffusion import Sampling
 from anyrig.errors import AnyrigError, FileWarning, SettingsError
-from anyrig.generation import Options, generate_clips, told_facing
+from anyrig.generation import Options, detect_facing, generate_clips
 from anyrig.io import SUFFIXES, Asset, load, save
 from anyrig.model import MotionModel
 from anyrig.skeleton import Clip
@@ -73,10 +73,10 @@ class Session:
                 warnings.simplefilter("always", FileWarning)
                 rig = load(path)
         notes = [str(w.message).replace(str(path), name) for w in caught if issubclass(w.category, FileWarning)]
-        facing = told_facing(rig.skeleton)
+        facing = detect_facing(rig.skeleton)
         if not facing.sure:
             notes.append(f"Its facing is uncertain: assumed {facing.axis}, by {facing.by}.")
-        if _unseen(rig):
+        if _is_undecodable(rig):
             notes.append("This page cannot decode its compressed mesh: it shows bones, and exports keep the mesh.")
         self._rigs[name], self._notes[name] = rig, notes
         return self.about(name)
@@ -111,7 +111,9 @@ class Session:
         """A motion, or a rig without one, as the bytes of a file; ``to_show``: without a mesh the page cannot
         decode."""
         rig, clip = self._made[name] if name in self._made else (self.rig(name), None)
-        what = replace(rig, clips=(clip,) if clip else (), source=None if to_show and _unseen(rig) else rig.source)
+        what = replace(
+            rig, clips=(clip,) if clip else (), source=None if to_show and _is_undecodable(rig) else rig.source
+        )
         if suffix not in SUFFIXES or (suffix == ".bvh" and not clip):
             raise SettingsError(f"a motion is exported as one of {', '.join(SUFFIXES)}")
         with tempfile.TemporaryDirectory() as folder:
@@ -128,7 +130,7 @@ class Session:
         return name
 
 
-def _unseen(rig: Asset) -> bool:
+def _is_undecodable(rig: Asset) -> bool:
     """Whether the page cannot decode the rig's mesh."""
     return rig.source is not None and "KHR_draco_mesh_compression" in (rig.source.document.extensionsRequired or ())
 
