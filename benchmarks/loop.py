@@ -39,8 +39,8 @@ from agentdistill.errors import UserError
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model, load_model
 from agentdistill.prompts import load_prompt
+from agentdistill.report.stats import Interval, mean_interval, paired_difference, paired_ratio
 from agentdistill.retrieval import Passage, build_retriever
-from agentdistill.stats import Interval, mean_interval, paired_difference, paired_ratio
 from agentdistill.tools import search_tool
 from agentdistill.types import Consistency, End, Problem, Request, Sample, Sampling, Trace
 from benchmarks.fixtures import arguments, small_llama

@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agentdistill.methods import NAMES
+from agentdistill.recipe.methods import NAMES
 from agentdistill.report.run import method_label
+from agentdistill.report.stats import percent, points
 from agentdistill.report.tables import grid
-from agentdistill.stats import percent, points
 
 PAGE = Path("docs/real.md")
 MARKS = re.compile(r"(<!-- (?P<drawing>\w+) (?P<names>[\w -]+?) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -13,10 +13,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from agentdistill import scorers
-from agentdistill.methods import method
 from agentdistill.models import load_model
 from agentdistill.pipeline.run import Run
 from agentdistill.recipe import load_recipe
+from agentdistill.recipe.methods import method
 from agentdistill.serve import Agent, Asked, read_chat
 from agentdistill.serve.outcome import answer_text
 from agentdistill.types import Problem, Trace

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agentdistill import Message, Passage, Problem, Request, Sample, StopReason, Tool, Trace
+from agentdistill.exchange.readers import Draft, Turn
 from agentdistill.prompts import compact
-from agentdistill.readers import Draft, Turn
 from agentdistill.verify import Check, Verdict
 
 VALUES = dict(M=1000, CM=900, D=500, CD=400, C=100, XC=90, L=50, XL=40, X=10, IX=9, V=5, IV=4, I=1)

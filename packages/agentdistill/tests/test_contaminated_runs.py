@@ -12,9 +12,9 @@ from small_run import question, recipe_with, row, write_inputs
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError
-from agentdistill.on_policy.rounds import fresh_problems
 from agentdistill.pipeline import run_recipe, write_report
 from agentdistill.pipeline.filtering import folder_of
+from agentdistill.pipeline.on_policy.rounds import fresh_problems
 from agentdistill.pipeline.run import Run
 from agentdistill.progress import Silent
 from agentdistill.recipe import OnPolicySettings, Recipe, load_recipe

@@ -21,10 +21,10 @@ from doc_blocks import Block, blocks, commands, shows
 from tiny_models import save_checkpoint
 
 import agentdistill
-from agentdistill import methods, recipe
+from agentdistill import recipe
 from agentdistill.cli import main
 from agentdistill.models import loader
-from agentdistill.recipe import load_recipe
+from agentdistill.recipe import load_recipe, methods
 from agentdistill.store import read_traces
 
 ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from agentdistill.errors import UserError
-from agentdistill.methods import COLLECTIONS, NAMES, method
+from agentdistill.recipe.methods import COLLECTIONS, NAMES, method
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -93,7 +93,7 @@ def test_a_recipe_runs_on_plugins_alone(installed, tmp_path):
 def test_the_readers_and_verifiers_of_a_package_are_found(installed):
     code = """
 import asyncio
-from agentdistill.readers import find_reader, read_drafts
+from agentdistill.exchange.readers import find_reader, read_drafts
 from agentdistill.verify import solved
 from agentdistill.verify.verifiers import VerifierSettings, Kit, load_verifier
 from agentdistill import Problem

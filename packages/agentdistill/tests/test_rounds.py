@@ -16,8 +16,8 @@ from agentdistill import pipeline
 from agentdistill.errors import RecipeError
 from agentdistill.filters import add_distinct, is_broken, question_key, solution_of
 from agentdistill.models.scripted import Scripted
-from agentdistill.on_policy import run_on_policy
 from agentdistill.pipeline import run_recipe, training
+from agentdistill.pipeline.on_policy import run_on_policy
 from agentdistill.recipe import Recipe, RoundsSettings, load_recipe
 from agentdistill.store import read_traces
 from agentdistill.types import End, Message, Problem, Request, Score, Source, Step, StepStatus, Trace

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentdistill.stats import maj_at_k, mean_interval, paired_difference, pass_at_k, wilson
+from agentdistill.report.stats import maj_at_k, mean_interval, paired_difference, pass_at_k, wilson
 
 shares = st.sampled_from([0.0, 0.25, 0.5, 1.0])
 strata = st.dictionaries(st.sampled_from("abcd"), st.lists(shares, min_size=1, max_size=12), min_size=1)

@@ -6,8 +6,8 @@ import pytest
 
 from agentdistill import scorers
 from agentdistill.errors import UserError
+from agentdistill.problems.tasks import find_task
 from agentdistill.registry import names
-from agentdistill.tasks import find_task
 from tinyworld.task import corpus, problems
 
 

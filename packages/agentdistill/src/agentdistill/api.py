@@ -19,11 +19,11 @@ from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.models import Model, load_model
 from agentdistill.pipeline import run_recipe
 from agentdistill.problems import load_problems as load_file
+from agentdistill.problems.tasks import find_task, passages_of_source
 from agentdistill.prompts import load_prompt
 from agentdistill.recipe import load_recipe
+from agentdistill.report.stats import Interval, wilson
 from agentdistill.retrieval import Passage, Retriever
-from agentdistill.stats import Interval, wilson
-from agentdistill.tasks import find_task, passages_of_source
 from agentdistill.tools import Tool, find, search_tool
 from agentdistill.types import Problem, Sampling, Trace
 

@@ -38,10 +38,10 @@ NOUNS = {
 
 _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "tasks": {
-        name: f"agentdistill.tasks.benchmarks:{name.upper()}"
+        name: f"agentdistill.problems.benchmarks:{name.upper()}"
         for name in ("aime", "bamboogle", "gsm8k", "gsm_hard", "hotpotqa", "math", "math500", "mmlu_pro", "musique",
                      "olymmath", "paper", "svamp", "two_wiki")
-    } | {"reasoning_gym": "agentdistill.tasks.reasoning_gym"},
+    } | {"reasoning_gym": "agentdistill.problems.reasoning_gym"},
     "tools": {},
     "models": {name: f"agentdistill.models.{name}" for name in ("endpoint", "local", "scripted")}
     | {"gguf": "agentdistill.models.local:load_gguf"},
@@ -64,7 +64,9 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "calculations": "agentdistill.verify.verifiers:CalculationVerifier",
         "prm": "agentdistill.verify.roles:StepVerifier",
     },
-    "readers": {name: f"agentdistill.readers.{name}" for name in ("fireact", "gsm8k", "mwp_reft", "reasoning_gym")},
+    "readers": {
+        name: f"agentdistill.exchange.readers.{name}" for name in ("fireact", "gsm8k", "mwp_reft", "reasoning_gym")
+    },
 }  # fmt: skip
 _TINYWORLD = {"tasks": "tinyworld", "prompts": "tiny", "weights": "tinyworld"}
 """What ``packages/tinyworld`` of this project's repository brings, which the recipes and examples there name."""

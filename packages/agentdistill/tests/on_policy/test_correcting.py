@@ -14,7 +14,7 @@ from agentdistill.environment import Environment
 from agentdistill.filters import filter_traces
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models.scripted import Scripted
-from agentdistill.on_policy import as_lesson, correct, n_given, prefixes, teachers_part
+from agentdistill.pipeline.on_policy import as_lesson, correct, n_given, prefixes, teachers_part
 from agentdistill.prompts import load_prompt
 from agentdistill.store import dumps, from_dict
 from agentdistill.types import End, Problem, Request, Source, StepStatus, Trace

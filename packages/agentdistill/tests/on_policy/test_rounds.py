@@ -14,8 +14,8 @@ from tiny_models import save_checkpoint
 
 from agentdistill.cli import main
 from agentdistill.errors import RecipeError
-from agentdistill.on_policy import n_given, run_on_policy
-from agentdistill.on_policy.rounds import print_table, slice_of
+from agentdistill.pipeline.on_policy import n_given, run_on_policy
+from agentdistill.pipeline.on_policy.rounds import print_table, slice_of
 from agentdistill.recipe import OnPolicySettings, Recipe, load_recipe
 from agentdistill.store import read_traces, write_jsonl
 from tinyworld import prompts as tiny

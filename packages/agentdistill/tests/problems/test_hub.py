@@ -20,7 +20,7 @@ _READ = """
 import json, sys
 from agentdistill.errors import AgentDistillError
 from agentdistill.problems import load_problems
-from agentdistill.tasks import find_task
+from agentdistill.problems.tasks import find_task
 
 for source in sys.argv[1:]:
     try:

@@ -10,9 +10,9 @@ import pytest
 from published_rows import GSM8K, write
 
 from agentdistill.environment import Environment
+from agentdistill.exchange.readers import Collection, read_sources
+from agentdistill.problems.benchmarks import FOLDER_VARIABLE
 from agentdistill.prompts import load_prompt
-from agentdistill.readers import Collection, read_sources
-from agentdistill.tasks.benchmarks import FOLDER_VARIABLE
 from agentdistill.tools import Tool
 
 SHARED = Path(os.environ.get(FOLDER_VARIABLE) or Path(__file__).parents[4].parent / "shared" / "data")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agentdistill.readers.fireact import Chain, Stated, chain, sentences, stated
+from agentdistill.exchange.readers.fireact import Chain, Stated, chain, sentences, stated
 
 
 def test_sentences_end_where_a_reader_ends_them():

@@ -9,8 +9,8 @@ import pytest
 from published_rows import GSM8K, write
 
 from agentdistill.errors import RecipeError
+from agentdistill.exchange.readers import find_reader
 from agentdistill.pipeline import run_recipe
-from agentdistill.readers import find_reader
 from agentdistill.recipe import load_recipe, recipe_from_json
 from agentdistill.registry import names
 from agentdistill.store import dumps, from_dict, read_traces

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from agentdistill.exchange.readers.program import NoProgram, program
 from agentdistill.parse import extract_answer
-from agentdistill.readers.program import NoProgram, program
 from agentdistill.types import End, StepStatus
 
 

@@ -81,7 +81,7 @@ def test_a_rationale_ends_in_our_answer_line(folder, read):
 
 
 def test_free_has_no_question_of_asdiv(folder, read, monkeypatch):
-    monkeypatch.setattr("agentdistill.readers.mwp_reft.is_asdiv", lambda question: question == THEIRS)
+    monkeypatch.setattr("agentdistill.exchange.readers.mwp_reft.is_asdiv", lambda question: question == THEIRS)
     found = read(f"mwp_reft:free@{folder}")
     assert [t.problem.id for t in found.traces] == [f"mwp_reft-svamp_{n}" for n in (0, 1, 3)]
     assert found.left_out["a question of ASDiv"] == 1

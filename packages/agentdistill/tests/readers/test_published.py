@@ -13,8 +13,8 @@ from functools import cache
 import pytest
 
 from agentdistill import scorers
-from agentdistill.readers import Draft, find_reader, read_drafts
-from agentdistill.readers.arithmetic import numbers, numerals, same
+from agentdistill.exchange.readers import Draft, find_reader, read_drafts
+from agentdistill.exchange.readers.arithmetic import numbers, numerals, same
 from agentdistill.scorers.short import contains
 
 EVERY = 150

@@ -9,10 +9,10 @@ from collections import Counter
 import pytest
 
 from agentdistill.errors import UserError
+from agentdistill.exchange.readers import Draft, LeftOut, find_reader, read_drafts, reasoning_gym
+from agentdistill.exchange.readers.arithmetic import numbers, same
 from agentdistill.parse import extract_answer
-from agentdistill.readers import Draft, LeftOut, find_reader, read_drafts, reasoning_gym
-from agentdistill.readers.arithmetic import numbers, same
-from agentdistill.tasks.reasoning_gym import problems
+from agentdistill.problems.reasoning_gym import problems
 
 pytest.importorskip("reasoning_gym", reason="the extra agentdistill[gym] is not installed")
 N = 400

@@ -8,7 +8,7 @@ from synthetic_run import Message, Problem, ToolCall, broken_step, final_step, w
 
 from agentdistill.errors import DataError, UserError
 from agentdistill.report import markdown, summarize, table, write_report
-from agentdistill.stats import wilson
+from agentdistill.report.stats import wilson
 from agentdistill.store import append_jsonl, dumps, write_json, write_jsonl
 from agentdistill.types import End, Score, Source, Step, StepStatus, Trace, Usage
 

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from agentdistill.errors import DataError, UserError
 from agentdistill.problems import load_problems, passages_beside, supporting_titles
+from agentdistill.problems.tasks import benchmarks, open_search
 from agentdistill.retrieval import Passage, build_retriever, load_corpus, open_corpus
 from agentdistill.retrieval.corpus import Distinct
-from agentdistill.tasks import benchmarks, open_search
 
 SHARED = Path(__file__).parents[4].parent / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the HotpotQA files are not in {SHARED}")

@@ -11,9 +11,9 @@ import pytest
 
 from agentdistill import scorers
 from agentdistill.errors import UserError
+from agentdistill.problems.reasoning_gym import problems
 from agentdistill.scorers.gym import BY_VALUE, SETS, library_score, parse_ref
 from agentdistill.store import from_dict, to_dict
-from agentdistill.tasks.reasoning_gym import problems
 from agentdistill.types import Problem, Score
 
 pytest.importorskip("reasoning_gym", reason="the extra agentdistill[gym] is not installed")

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from agentdistill.cli import main
-from agentdistill.stats import maj_at_k, pass_at_k
+from agentdistill.report.stats import maj_at_k, pass_at_k
 from agentdistill.store import append_jsonl
 from agentdistill.types import End, Problem, Score, Trace
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentdistill.stats import Interval, mean_interval, over_seeds, student_t
+from agentdistill.report.stats import Interval, mean_interval, over_seeds, student_t
 
 MEAN = Interval(0.5, 0.45, 0.55, 100)
 shares = st.floats(0, 1)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentdistill.stats import paired_difference, paired_ratio
+from agentdistill.report.stats import paired_difference, paired_ratio
 
 Values = dict[str, dict[str, float]]
 

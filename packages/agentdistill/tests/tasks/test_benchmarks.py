@@ -10,10 +10,10 @@ import pytest
 
 from agentdistill import scorers
 from agentdistill.errors import DataError, UserError
+from agentdistill.problems.benchmarks import FOLDER_VARIABLE, parse_spec
+from agentdistill.problems.tasks import find_task
 from agentdistill.registry import names
 from agentdistill.scorers import exact
-from agentdistill.tasks import find_task
-from agentdistill.tasks.benchmarks import FOLDER_VARIABLE, parse_spec
 from agentdistill.types import Problem
 
 SHARED = Path(__file__).parents[4].parent / "shared" / "data"

@@ -17,10 +17,10 @@ from fractions import Fraction
 import pytest
 
 from agentdistill.errors import UserError
+from agentdistill.problems.reasoning_gym import SPLITS, parse, problems
+from agentdistill.problems.tasks import find_task
 from agentdistill.scorers import gym
 from agentdistill.scorers.gym import FAULTY_TEMPLATES, LEVELS, SETS, offered, parse_ref
-from agentdistill.tasks import find_task
-from agentdistill.tasks.reasoning_gym import SPLITS, parse, problems
 from agentdistill.types import Problem
 
 factory = pytest.importorskip("reasoning_gym", reason="the extra agentdistill[gym] is not installed").factory
@@ -129,7 +129,7 @@ def test_fewer_are_the_first_of_more():
 
 def test_every_process_makes_the_same_questions():
     code = (
-        "import json; from agentdistill.tasks.reasoning_gym import problems;"
+        "import json; from agentdistill.problems.reasoning_gym import problems;"
         "print(json.dumps([[p.id, p.question, p.answer] for p in problems('train:4') + problems('test:4')]))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "12345", "TZ": "Asia/Tokyo"}

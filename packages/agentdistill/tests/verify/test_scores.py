@@ -11,7 +11,7 @@ from made_pools import Solution, first, matrix_of, pool_of
 
 from agentdistill.cli import main
 from agentdistill.errors import DataError
-from agentdistill.stats import wilson
+from agentdistill.report.stats import wilson
 from agentdistill.types import Problem
 from agentdistill.verify import Confusion, Judgement, Listen, Policy, Pool, Verdict, rescore, write_pools
 from agentdistill.verify.page import markdown, reading, render, setting

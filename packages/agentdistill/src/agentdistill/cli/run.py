@@ -168,14 +168,14 @@ def _on_policy(args: argparse.Namespace) -> int:
             raise UserError("--rounds has to be at least 1")
         recipe = dataclasses.replace(recipe, on_policy=dataclasses.replace(recipe.on_policy, rounds=args.rounds))
     with Terminal() as progress:
-        from agentdistill.on_policy import run_on_policy
+        from agentdistill.pipeline.on_policy import run_on_policy
 
         path = run_on_policy(recipe, args.runs / recipe.name, progress, args.seeds)
     facts = json.loads(path.read_text(encoding="utf-8"))
     if args.json:
         print(json.dumps(facts, indent=2))
     else:
-        from agentdistill.on_policy.rounds import print_table
+        from agentdistill.pipeline.on_policy.rounds import print_table
 
         print_table(facts)
     return 0

@@ -102,7 +102,7 @@ def _typed() -> Any:
 
 async def _answer(run: Run, model: Model, environment: Any, question: str, vote: bool, live: bool) -> Trace:
     from agentdistill.loop import rollout
-    from agentdistill.methods import method
+    from agentdistill.recipe.methods import method
     from agentdistill.types import Problem
 
     problem = Problem("ask", question, "")
@@ -193,7 +193,7 @@ async def _answer_verified(
 ) -> Answered:
     """Sample, judge and choose."""
     from agentdistill.loop import rollout
-    from agentdistill.methods import method
+    from agentdistill.recipe.methods import method
     from agentdistill.types import Problem
 
     problem = Problem("ask", question, "")
@@ -359,7 +359,7 @@ def _check_least(args: argparse.Namespace, **least: int) -> None:
 def loaded(args: argparse.Namespace, **settings: Any) -> Iterator[Agent]:
     """The agent that the arguments name, in the run's surroundings, which are closed in the end."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from agentdistill.methods import method
+    from agentdistill.recipe.methods import method
     from agentdistill.serve import Agent
 
     run = opened(args)
@@ -495,7 +495,7 @@ def _export_gguf(run: Run, args: argparse.Namespace) -> None:
 
 def _about(run: Run, student: Path, args: argparse.Namespace) -> dict[str, Any]:
     """What any card says of a student."""
-    from agentdistill.methods import method
+    from agentdistill.recipe.methods import method
 
     return {
         "name": f"{run.recipe.name} {student.name}",
@@ -521,9 +521,9 @@ def _samples(run: Run) -> list[str]:
 
 def _evaluations(run: Run, student: Path) -> list[dict[str, Any]]:
     """What the run's report says of this student, by every method that uses these very weights."""
-    from agentdistill.methods import method
     from agentdistill.pipeline.run import trained
     from agentdistill.recipe import student_name
+    from agentdistill.recipe.methods import method
 
     try:
         report = json.loads((run.folder / "report.json").read_text(encoding="utf-8"))

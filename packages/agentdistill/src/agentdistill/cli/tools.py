@@ -107,7 +107,7 @@ def _problems(source: str) -> list[Problem]:
     """The questions of a task, of a file of problems or of a file of trajectories."""
     from agentdistill.exchange import read_trajectories
     from agentdistill.problems import load_problems
-    from agentdistill.tasks import find_task
+    from agentdistill.problems.tasks import find_task
 
     task = find_task(source)
     if task is not None:
@@ -190,8 +190,8 @@ def _retrieve_eval(args: argparse.Namespace) -> int:
 def _opened(
     args: argparse.Namespace, settings: dict[str, Any], folder: Path, progress: Progress
 ) -> tuple[Retriever, MappedCorpus | None]:
+    from agentdistill.problems.tasks import open_search
     from agentdistill.retrieval import build_retriever
-    from agentdistill.tasks import open_search
 
     if args.corpus is None:
         return build_retriever(args.retriever, (), **settings), None

@@ -22,7 +22,6 @@ from markupsafe import Markup
 from agentdistill import __version__, report
 from agentdistill.batching import RaySettings
 from agentdistill.errors import DataError, InfrastructureError, RecipeError
-from agentdistill.methods import Method, method
 from agentdistill.models.chat import read_template
 from agentdistill.models.weights import check_base
 from agentdistill.pipeline.folder import StageFolder
@@ -30,6 +29,7 @@ from agentdistill.pipeline.run import CONTAMINATION, Run, trainings
 from agentdistill.problems.contamination import told
 from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
 from agentdistill.recipe import Recipe, StudentSettings
+from agentdistill.recipe.methods import Method, method
 from agentdistill.store import digest, file_digest, locked, sweep, write_atomic
 
 STAGES = ("collect", "filter", "train", "evaluate", "verify", "report")

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.batching import Work
+from agentdistill.exchange.readers import find_reader, read_sources
 from agentdistill.filters import question_key
-from agentdistill.methods import Method, method
 from agentdistill.pipeline.folder import StageFolder, facts, run_rollouts
 from agentdistill.pipeline.run import (
     Run,
@@ -29,8 +29,8 @@ from agentdistill.pipeline.run import (
     weights_digest,
 )
 from agentdistill.progress import Progress
-from agentdistill.readers import find_reader, read_sources
 from agentdistill.recipe import StudentSettings, asks_teacher, sources_of
+from agentdistill.recipe.methods import Method, method
 from agentdistill.store import digest, file_digest, read_traces, write_jsonl
 from agentdistill.types import Problem, Trace
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.batching import Work
-from agentdistill.methods import method
 from agentdistill.models import Model, load_model
 from agentdistill.models.weights import is_gguf, locate, runnable
 from agentdistill.pipeline.folder import StageFolder, run_rollouts
 from agentdistill.pipeline.run import Run, elsewhere, episode, evaluated, trained, training_traces, trainings
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, student_name
+from agentdistill.recipe.methods import method
 from agentdistill.store import digest, file_digest
 from agentdistill.types import Problem, Trace
 

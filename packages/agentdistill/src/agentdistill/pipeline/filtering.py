@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.filters import RoundCounts, add_distinct, filter_traces
-from agentdistill.methods import method
 from agentdistill.pipeline.folder import StageFolder
 from agentdistill.pipeline.run import Run, collected, filtered, sampled, trained_name, training_traces
 from agentdistill.problems.contamination import told
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, asks_teacher, sources_of
+from agentdistill.recipe.methods import method
 from agentdistill.registry import fingerprint
 from agentdistill.store import digest, file_digest, read_traces, write_jsonl
 from agentdistill.types import Trace

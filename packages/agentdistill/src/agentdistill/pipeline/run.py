@@ -14,19 +14,19 @@ from agentdistill import registry
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
-from agentdistill.methods import COLLECTIONS, Method, method
 from agentdistill.models import Model, identity, load_model
 from agentdistill.models.weights import is_gguf, runnable
 from agentdistill.pipeline.folder import TRACES
 from agentdistill.problems import joined, load_problems
 from agentdistill.problems.contamination import Screening, screen
+from agentdistill.problems.tasks import find_task, open_search
 from agentdistill.prompts import PromptTemplate, load_prompt
 from agentdistill.prompts.examples import ExampleTemplate, read_examples
 from agentdistill.recipe import Recipe, RolloutTable, StudentSettings, recipe_from_json, recipe_to_json, student_name
+from agentdistill.recipe.methods import COLLECTIONS, Method, method
 from agentdistill.retrieval import MappedCorpus, Passage, Retriever, build_retriever, is_remote
 from agentdistill.sandbox import Limits
 from agentdistill.store import digest, file_digest, json_text, to_dict, write_json
-from agentdistill.tasks import find_task, open_search
 from agentdistill.tools import Tool, find, load_tools, search_tool
 from agentdistill.types import Problem, Sampling, Trace
 

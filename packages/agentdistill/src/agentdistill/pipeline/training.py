@@ -11,12 +11,12 @@ from statistics import mean
 from typing import TYPE_CHECKING
 
 from agentdistill.errors import AgentDistillError, DataError, InfrastructureError
-from agentdistill.methods import method
 from agentdistill.models.weights import locate
 from agentdistill.pipeline.folder import StageFolder
 from agentdistill.pipeline.run import Run, collected, elsewhere, trained, training_traces, trainings
 from agentdistill.progress import Progress, Task
 from agentdistill.recipe import Recipe, StudentSettings, student_name
+from agentdistill.recipe.methods import method
 from agentdistill.store import file_digest, read_traces
 from agentdistill.training.settings import Divergence, TrainResult, TrainSettings
 from agentdistill.types import Trace

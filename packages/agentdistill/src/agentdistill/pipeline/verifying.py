@@ -19,13 +19,13 @@ from statistics import fmean
 from typing import Any
 
 from agentdistill.errors import DataError, ModelError, RecipeError
-from agentdistill.methods import method
 from agentdistill.models import Model
 from agentdistill.models.scripted import Scripted
 from agentdistill.models.weights import locate
 from agentdistill.pipeline.run import Run, trained
 from agentdistill.progress import Progress
 from agentdistill.recipe import OtherGenerator, RolloutTable, VerifySettings
+from agentdistill.recipe.methods import method
 from agentdistill.retrieval import Retriever
 from agentdistill.store import repair_jsonl, write_atomic, write_json
 from agentdistill.types import Problem

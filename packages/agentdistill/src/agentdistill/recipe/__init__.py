@@ -18,12 +18,12 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 from agentdistill import registry
 from agentdistill.batching import RaySettings
 from agentdistill.errors import RecipeError, UserError
+from agentdistill.exchange.readers import find_reader
 from agentdistill.filters import DEFAULT
-from agentdistill.methods import COLLECTIONS, NAMES, method
-from agentdistill.readers import find_reader
 from agentdistill.recipe._verification import OtherGenerator as OtherGenerator
 from agentdistill.recipe._verification import VerifySettings as VerifySettings
 from agentdistill.recipe._verification import check_verify, refuse_former
+from agentdistill.recipe.methods import COLLECTIONS, NAMES, method
 from agentdistill.recipe.toml import RecipeText, build, check_call
 from agentdistill.registry import unknown
 from agentdistill.retrieval import builder, check_settings, is_remote
@@ -104,7 +104,7 @@ class RolloutTable:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectSettings(RolloutTable):
     """Collecting from the teacher, or reading ``trajectories``: by collection (``agent``, ``cot``, ...), a file, a hub
-    dataset, one of :mod:`agentdistill.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list."""
+    dataset, one of :mod:`agentdistill.exchange.readers` as ``NAME:SPLIT[:N][@PATH]``, or several of them in a list."""
 
     samples: int = 1
     compare_prefix: bool = True

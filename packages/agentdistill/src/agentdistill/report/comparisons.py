@@ -22,7 +22,7 @@ from agentdistill.report.run import (
     outcome,
     values_by_problem,
 )
-from agentdistill.stats import Interval, Paired, Values, Weighting, paired_difference, paired_ratio, points
+from agentdistill.report.stats import Interval, Paired, Values, Weighting, paired_difference, paired_ratio, points
 from agentdistill.types import End, Trace, Usage
 
 COT_DISTILL = "cot-distill"

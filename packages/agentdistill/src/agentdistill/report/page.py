@@ -30,8 +30,8 @@ from agentdistill.report.run import (
     read_run,
     tools_used,
 )
+from agentdistill.report.stats import percent, points
 from agentdistill.report.summary import summarize_run
-from agentdistill.stats import percent, points
 from agentdistill.store import digest, write_atomic, write_json
 from agentdistill.types import Step, Trace
 

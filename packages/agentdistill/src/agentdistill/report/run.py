@@ -12,8 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from agentdistill import methods
 from agentdistill.errors import DataError, UserError
+from agentdistill.recipe import methods
 from agentdistill.store import from_dict, read_traces
 from agentdistill.types import EXECUTION_ERRORS, PARSE_ERRORS, End, StepStatus, Trace
 

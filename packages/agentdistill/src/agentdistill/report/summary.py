@@ -12,9 +12,9 @@ from typing import Any
 
 from agentdistill.errors import UserError
 from agentdistill.filters import RoundCounts, is_broken
-from agentdistill.methods import NAMES, method
 from agentdistill.problems import share_shown
 from agentdistill.problems.contamination import told
+from agentdistill.recipe.methods import NAMES, method
 from agentdistill.report.comparisons import comparisons, prefix_effects, reading, vote_effects
 from agentdistill.report.run import (
     ERROR_KINDS,
@@ -30,7 +30,7 @@ from agentdistill.report.run import (
     read_run,
     values_by_problem,
 )
-from agentdistill.stats import CONFIDENCE, N_RESAMPLES, Interval, Weighting, mean_interval, over_seeds, wilson
+from agentdistill.report.stats import CONFIDENCE, N_RESAMPLES, Interval, Weighting, mean_interval, over_seeds, wilson
 from agentdistill.types import StepStatus, Trace
 
 Report = dict[str, Any]
@@ -416,8 +416,8 @@ def summarize_seeds(run_dirs: Sequence[Path | str]) -> Report:
     """The report of several runs of one recipe, as :func:`summarize` gives it of one, with ``seeds`` added.
 
     Only parts that all runs have are in it; filters and training are left to the runs' own reports. An interval over
-    problems is widened by what the seeds' own estimates scatter (:func:`agentdistill.stats.over_seeds`) and lists them
-    as ``seeds``. Raises UserError for runs whose recipes differ in more than seed and name, or that share a seed.
+    problems is widened by what the seeds' own estimates scatter (:func:`agentdistill.report.stats.over_seeds`) and
+    lists them as ``seeds``. Raises UserError for runs whose recipes differ in more than seed and name, or that share a seed.
     """
     runs = [read_run(d) for d in run_dirs]
     seeds = _seeds(runs)

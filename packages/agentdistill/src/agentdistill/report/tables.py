@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agentdistill.errors import UserError
-from agentdistill.methods import NAMES
+from agentdistill.recipe.methods import NAMES
 from agentdistill.report.run import method_label
-from agentdistill.stats import percent, points
+from agentdistill.report.stats import percent, points
 
 
 def grid(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -28,7 +28,7 @@ from agentdistill.report.run import (
     tools_used,
     values_by_problem,
 )
-from agentdistill.stats import Paired, paired_difference, points
+from agentdistill.report.stats import Paired, paired_difference, points
 from agentdistill.store import to_dict
 from agentdistill.types import Step, StopReason, Trace
 

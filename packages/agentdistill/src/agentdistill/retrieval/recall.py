@@ -17,9 +17,9 @@ from typing import Any
 from agentdistill.errors import DataError
 from agentdistill.problems import Row, as_text, as_texts, open_source, plain_text, supporting_passages
 from agentdistill.progress import Progress, Silent
+from agentdistill.report.stats import mean_interval
 from agentdistill.retrieval import Passage, Retriever, shortened
 from agentdistill.scorers.short import contains
-from agentdistill.stats import mean_interval
 
 KS = (2, 5, 10)
 _ANSWERS = ("answer", "aliases", "answer_aliases")

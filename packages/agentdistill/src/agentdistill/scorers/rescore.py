@@ -20,9 +20,9 @@ from agentdistill.errors import DataError, RefusedError
 from agentdistill.models import Model
 from agentdistill.parse import after_reasoning
 from agentdistill.problems import as_text, as_texts
+from agentdistill.report.stats import wilson
 from agentdistill.scorers import math, score
 from agentdistill.scorers.short import measure
-from agentdistill.stats import wilson
 from agentdistill.store import append_jsonl, digest, from_dict, read_jsonl, repair_jsonl
 from agentdistill.types import End, Message, Request, Sampling, Trace
 

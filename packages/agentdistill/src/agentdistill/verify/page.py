@@ -14,8 +14,8 @@ from markupsafe import Markup, escape
 
 from agentdistill.report import standalone_style, svg
 from agentdistill.report.page import standalone_page
+from agentdistill.report.stats import percent, points
 from agentdistill.report.tables import grid, text
-from agentdistill.stats import percent, points
 from agentdistill.verify.select import best_informed
 
 T1, CONTROL = "verifier-weighted", "two-stage"

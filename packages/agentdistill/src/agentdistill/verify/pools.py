@@ -27,6 +27,7 @@ from agentdistill import registry, scorers
 from agentdistill.errors import DataError
 from agentdistill.parse import extract_answer
 from agentdistill.problems import answer_kind, as_text, as_texts
+from agentdistill.problems.benchmarks import labels_of
 from agentdistill.store import (
     digest,
     from_dict,
@@ -37,7 +38,6 @@ from agentdistill.store import (
     write_json,
     write_jsonl,
 )
-from agentdistill.tasks.benchmarks import labels_of
 from agentdistill.types import End, Message, Problem, Score, Source, Step, StepStatus, Trace, Usage
 
 Role = str

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from agentdistill import scorers
 from agentdistill.errors import DataError, UserError
-from agentdistill.stats import Interval, mean_interval, paired_difference, paired_ratio, pass_at_k, wilson
+from agentdistill.report.stats import Interval, mean_interval, paired_difference, paired_ratio, pass_at_k, wilson
 from agentdistill.store import seed_of, to_dict
 from agentdistill.verify.pools import COSTS, Pool, Said, Verdict, by, read_object, verifiers_of
 from agentdistill.verify.select import (

@@ -20,20 +20,20 @@ from typing import TYPE_CHECKING, Any
 from agentdistill.batching import Episode, Work
 from agentdistill.errors import DataError, RecipeError
 from agentdistill.filters import filter_traces
-from agentdistill.methods import method
 from agentdistill.models.weights import locate
-from agentdistill.on_policy.correcting import as_lesson, correct, n_given, teachers_part
 from agentdistill.pipeline import run_recipe
 from agentdistill.pipeline.collect import asking
 from agentdistill.pipeline.evaluating import answering
 from agentdistill.pipeline.folder import StageFolder, run_rollouts
+from agentdistill.pipeline.on_policy.correcting import as_lesson, correct, n_given, teachers_part
 from agentdistill.pipeline.run import Run, evaluated, filtered, load_student, trained, weights_digest
 from agentdistill.pipeline.training import fit, folder_at
 from agentdistill.problems.contamination import told
 from agentdistill.progress import Progress, Silent
 from agentdistill.recipe import OnPolicySettings, Recipe, StudentSettings, student_name
+from agentdistill.recipe.methods import method
 from agentdistill.report.run import values_by_problem
-from agentdistill.stats import mean_interval, paired_difference
+from agentdistill.report.stats import mean_interval, paired_difference
 from agentdistill.store import digest, file_digest, locked, read_traces, write_json
 from agentdistill.training.settings import Divergence, read_result
 from agentdistill.types import End, Problem, Trace

@@ -18,10 +18,10 @@ from agentdistill.errors import DataError, UserError
 from agentdistill.exchange import in_template, read_trajectories, unique_id
 from agentdistill.parse import extract_answer
 from agentdistill.problems import open_source
+from agentdistill.problems.benchmarks import FOLDER_VARIABLE, Part, Values, parse_spec, sources
 from agentdistill.prompts import PromptTemplate
 from agentdistill.retrieval import Passage
 from agentdistill.store import file_digest
-from agentdistill.tasks.benchmarks import FOLDER_VARIABLE, Part, Values, parse_spec, sources
 from agentdistill.tools import Tool
 from agentdistill.types import End, Message, Problem, Score, Source, Step, StepStatus, ToolCall, Trace
 
@@ -74,7 +74,7 @@ class LeftOut:
 
 def rows(name: str, part: Part, path: str | None) -> Iterator[tuple[int, Values]]:
     """Every row of a part of the reader ``name``, with its number from 1. The part is the file ``path``, or lies below
-    the folder ``path``, or where :func:`~agentdistill.tasks.benchmarks.sources` finds it.
+    the folder ``path``, or where :func:`~agentdistill.problems.benchmarks.sources` finds it.
 
     Raises DataError for a file that is missing or malformed."""
     for source in _located(name, part, path):

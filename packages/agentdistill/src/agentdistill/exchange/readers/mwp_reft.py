@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from agentdistill.readers import arithmetic
-from agentdistill.readers.arithmetic import Number, Unreadable, numbers, numerals
-from agentdistill.readers.collection import Draft, LeftOut, Turn, rows, text_of
-from agentdistill.tasks.benchmarks import Part, Values
+from agentdistill.exchange.readers import arithmetic
+from agentdistill.exchange.readers.arithmetic import Number, Unreadable, numbers, numerals
+from agentdistill.exchange.readers.collection import Draft, LeftOut, Turn, rows, text_of
+from agentdistill.problems.benchmarks import Part, Values
 from agentdistill.types import Problem
 
 SPLITS = {"all": ("agent", "cot"), "free": ("agent", "cot")}

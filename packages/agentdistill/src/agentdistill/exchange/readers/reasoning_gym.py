@@ -15,12 +15,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from functools import cache
 
-from agentdistill.readers.arithmetic import Number, numbers, same
-from agentdistill.readers.collection import Draft, LeftOut, Turn
-from agentdistill.readers.program import NoProgram, program
+from agentdistill.exchange.readers.arithmetic import Number, numbers, same
+from agentdistill.exchange.readers.collection import Draft, LeftOut, Turn
+from agentdistill.exchange.readers.program import NoProgram, program
+from agentdistill.problems.benchmarks import Part
+from agentdistill.problems.reasoning_gym import parse, stream
 from agentdistill.scorers.gym import entry, parse_ref, rationale
-from agentdistill.tasks.benchmarks import Part
-from agentdistill.tasks.reasoning_gym import parse, stream
 from agentdistill.types import Problem
 
 SPLITS = {"train": ("agent", "cot")}

@@ -1,12 +1,12 @@
 """Readers: published trajectories and solutions as collections; other readers are plug-ins.
 
 A recipe names one as ``NAME``, ``NAME:SPLIT``, ``NAME:SPLIT:N`` (the first N rows) or ``NAME:SPLIT@PATH``; see
-:mod:`agentdistill.tasks.benchmarks` for where a split is looked for. A reader has ``SPLITS``, which maps every
+:mod:`agentdistill.problems.benchmarks` for where a split is looked for. A reader has ``SPLITS``, which maps every
 split to the methods it has trajectories of (the first split is the default); ``parts(split)``, the files
 of a split; and ``drafts(split, path, method)``, which yields a :class:`Draft` or a :class:`LeftOut` for every row.
 """
 
-from agentdistill.readers.collection import (
+from agentdistill.exchange.readers.collection import (
     Collection,
     Draft,
     LeftOut,

@@ -1,7 +1,7 @@
 """Tasks: sets of problems, named in recipes as ``NAME`` or ``NAME:SPLIT``; other tasks are plug-ins.
 
 A task has ``problems(split) -> list[Problem]`` and, where it brings passages to search, ``corpus(split) ->
-list[Passage]``. The benchmarks also take ``NAME:SPLIT@PATH`` (see :mod:`agentdistill.tasks.benchmarks`).
+list[Passage]``. The benchmarks also take ``NAME:SPLIT@PATH`` (see :mod:`agentdistill.problems.benchmarks`).
 """
 
 from __future__ import annotations

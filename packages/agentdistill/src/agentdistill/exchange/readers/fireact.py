@@ -14,12 +14,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from agentdistill.exchange.readers.collection import Draft, LeftOut, Turn, rows, text_of
+from agentdistill.problems.benchmarks import Part
 from agentdistill.prompts import format_passages
-from agentdistill.readers.collection import Draft, LeftOut, Turn, rows, text_of
 from agentdistill.retrieval import Passage
 from agentdistill.scorers.short import contains
 from agentdistill.store import digest
-from agentdistill.tasks.benchmarks import Part
 from agentdistill.tools import FINAL_ANSWER
 from agentdistill.types import Problem, ToolCall
 

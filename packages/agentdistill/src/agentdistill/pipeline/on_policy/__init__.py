@@ -6,7 +6,7 @@ itself. Beside it, the same number of teacher tokens is spent on plain collectio
 
 from __future__ import annotations
 
-from agentdistill.on_policy.correcting import as_lesson, correct, n_given, prefixes, teachers_part
-from agentdistill.on_policy.rounds import run_on_policy
+from agentdistill.pipeline.on_policy.correcting import as_lesson, correct, n_given, prefixes, teachers_part
+from agentdistill.pipeline.on_policy.rounds import run_on_policy
 
 __all__ = ["as_lesson", "correct", "n_given", "prefixes", "run_on_policy", "teachers_part"]

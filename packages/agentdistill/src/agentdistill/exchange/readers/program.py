@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from agentdistill.readers import arithmetic
-from agentdistill.readers.arithmetic import (
+from agentdistill.exchange.readers import arithmetic
+from agentdistill.exchange.readers.arithmetic import (
     NUMBER_WORDS,
     NUMERAL,
     Equation,

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from agentdistill.readers.collection import Draft, LeftOut, Turn, rows, text_of
-from agentdistill.readers.program import NoProgram, program
-from agentdistill.tasks.benchmarks import Part
+from agentdistill.exchange.readers.collection import Draft, LeftOut, Turn, rows, text_of
+from agentdistill.exchange.readers.program import NoProgram, program
+from agentdistill.problems.benchmarks import Part
 from agentdistill.types import Problem
 
 SPLITS = {"train": ("agent", "cot")}
