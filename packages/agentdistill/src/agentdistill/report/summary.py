@@ -417,7 +417,8 @@ def summarize_seeds(run_dirs: Sequence[Path | str]) -> Report:
 
     Only parts that all runs have are in it; filters and training are left to the runs' own reports. An interval over
     problems is widened by what the seeds' own estimates scatter (:func:`agentdistill.report.stats.over_seeds`) and
-    lists them as ``seeds``. Raises UserError for runs whose recipes differ in more than seed and name, or that share a seed.
+    lists them as ``seeds``. Raises UserError for runs whose recipes differ in more than seed and name, or that share a
+    seed.
     """
     runs = [read_run(d) for d in run_dirs]
     seeds = _seeds(runs)
