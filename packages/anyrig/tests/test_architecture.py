@@ -35,7 +35,7 @@ ALLOWED = {
         "io",
         "model",
     },
-    "studio": {"errors", "skeleton", "corpus", "creatures", "diffusion", "generation", "io", "model"},
+    "studio": {"errors", "skeleton", "conform", "corpus", "creatures", "diffusion", "generation", "io", "model"},
 }
 """Part -> the parts that it may import."""
 

@@ -171,7 +171,7 @@ def repacked(path, **changes):
         ({"n_frames": lambda a: -a}, "n_frames sums to"),
         ({"captions": lambda a: np.array(["{"] * len(a))}, "not an archive"),
         ({"names": lambda a: np.array([object()] * len(a), dtype=object)}, "not an archive"),
-        ({"translations": lambda a: a * np.nan}, "no number"),
+        ({"translations": lambda a: a * np.nan}, "not finite"),
     ],
 )
 def test_archives_that_are_none_of_ours(tmp_path, changes, words):

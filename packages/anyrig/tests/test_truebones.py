@@ -67,7 +67,7 @@ def published(tmp_path):
 
 
 def test_motion_is_joined_with_the_published_captions(zoo, published):
-    with pytest.warns(FileWarning, match="1 of 3 clips have no captions, Dragon/__Walk"):
+    with pytest.warns(FileWarning, match="1 of 3 clips have no captions, such as Dragon/__Walk"):
         models = truebones.load(zoo, published)
     assert sorted(models) == ["Dragon", "Goat"]
     bite = models["Dragon"].clip("__Bite1")
