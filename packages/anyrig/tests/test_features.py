@@ -174,8 +174,6 @@ def test_the_tree_code_tells_joints_apart_and_ignores_their_order():
     )
     np.testing.assert_array_equal(rig_code(other).paths, code.paths[order])
     np.testing.assert_array_equal(rig_code(other).distances, code.distances[order][:, order])
-    shuffled = rig_code(s, np.random.default_rng(0))
-    assert (shuffled.paths != code.paths).any()
 
 
 def test_words_of_names_and_texts():

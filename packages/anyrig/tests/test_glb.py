@@ -457,7 +457,7 @@ GOOD = small_rig().bytes()
         (changed(put("skins", [{"joints": [99]}])), "skin 0 refers to number 99 of 5"),
         (changed(put("nodes", 2, "children", [1])), "hangs on two nodes"),
         (changed(put("nodes", 0, "children", [0])), "on itself"),
-        (changed(lambda b: (put("nodes", 0, "children", [])(b), put("nodes", 4, "children", [1])(b))), "circle"),
+        (changed(lambda b: (put("nodes", 0, "children", [])(b), put("nodes", 4, "children", [1])(b))), "in a cycle"),
         (changed(put("nodes", 1, "translation", [0, 1])), "other than 3 numbers"),
         (changed(put("nodes", 1, "translation", [0, 1, None])), "malformed"),
         (changed(put("nodes", 1, "rotation", [0, 0, 0, float("nan")])), "malformed"),

@@ -156,7 +156,7 @@ def test_pins_that_do_not_fit_are_refused(model, idle):
 
 
 def test_default_weights_are_small_and_missed_with_a_line(monkeypatch, tmp_path):
-    path = Path(generation.__file__).parents[1] / "weights" / "anyrig.safetensors"
+    path = Path(generation.__file__).parent / "weights" / "anyrig.safetensors"
     assert default_weights() == path
     assert path.stat().st_size <= 20e6
     monkeypatch.setattr("anyrig.generation.__file__", str(tmp_path / "anyrig" / "generation.py"))
