@@ -282,7 +282,7 @@ def test_a_run_verifies_what_its_student_answers(tmp_path, capsys):
     assert main(["grade", str(run / "test" / "traces.jsonl")]) == 0
 
 
-def test_a_recipe_that_only_verifies_teaches_nobody(tmp_path, capsys):
+def test_a_recipe_that_only_verifies_trains_nobody(tmp_path, capsys):
     path = tmp_path / "alone.toml"
     problem = json.dumps({"question": "6 * 7?", "answer": "42"})
     (tmp_path / "problems.jsonl").write_text(problem + "\n")
@@ -290,4 +290,4 @@ def test_a_recipe_that_only_verifies_teaches_nobody(tmp_path, capsys):
     path.write_text(f'[problems]\ntest = "{tmp_path / "problems.jsonl"}"\n{generator}')
     for verb in ("run", "collect"):
         assert main([verb, str(path), "--runs", str(tmp_path / "runs")]) == 2
-        assert "no [student] to teach; to verify only: agentdistill verify run" in capsys.readouterr().err
+        assert "no [student] to train; to verify only: agentdistill verify run" in capsys.readouterr().err
