@@ -141,6 +141,16 @@ def test_an_adapter(base: str, tmp_path: Path) -> None:
         train(made_traces(4), str(tmp_path), tmp_path / "again", LORA)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_adapter_is_kept_in_the_number_format_of_its_base(precision: str, base: str, tmp_path: Path) -> None:
+    half = tmp_path / "half"
+    AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16).save_pretrained(half)
+    build_tokenizer("smollm2").save_pretrained(half)
+    train(made_traces(8), str(half), tmp_path / "out", replace(LORA, precision=precision))
+    weights = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    assert {t.dtype for t in weights.values()} == {torch.bfloat16}
+
+
 def test_a_finished_run_is_not_run_again_but_other_data_is(base: str, tmp_path: Path) -> None:
     first = train(made_traces(8), base, tmp_path, FULL)
     before = (tmp_path / "model.safetensors").stat().st_mtime_ns

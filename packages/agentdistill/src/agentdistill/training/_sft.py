@@ -201,7 +201,7 @@ def save(trainer: Any, tokenizer: Any, out: Path, base: str) -> None:
         place = resolve(base)[0]  # where PEFT looks for the base's config; the adapter's own record has a lasting name
         model.peft_config["default"].base_model_name_or_path = place
         if n_processes() == 1:
-            _in_base_dtype(model)
+            _in_stored_dtype(model, place)
     else:
         _stop_at(model, ChatFormat(tokenizer).end_ids)
         if n_processes() == 1:
@@ -225,15 +225,15 @@ def _stop_at(model: Any, end_ids: Sequence[int]) -> None:
 
 
 def _in_stored_dtype(model: Any, base: str) -> None:
-    """Full weights go back to the number format of the base's file."""
+    """What was trained is kept in the number format of the base's file, in whatever format it was computed.
+
+    An adapter in bfloat16 is half the size, and the base that it is added to rounds to bfloat16 anyway.
+    """
     dtype = stored_dtype(base)
-    if dtype is not None:
+    if dtype is None:
+        return
+    if not hasattr(model, "peft_config"):
         model.to(dtype)
-
-
-def _in_base_dtype(model: Any) -> None:
-    """An adapter is kept in its base's number format, half the size where that is bfloat16: merging rounds to it."""
-    dtype = next(p.dtype for p in model.parameters() if not p.requires_grad)
     for p in model.parameters():
         if p.requires_grad:
             p.data = p.data.to(dtype)
