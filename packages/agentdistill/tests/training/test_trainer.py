@@ -143,6 +143,8 @@ def test_an_adapter(base: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_an_adapter_is_kept_in_the_number_format_of_its_base(precision: str, base: str, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
     half = tmp_path / "half"
     AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16).save_pretrained(half)
     build_tokenizer("smollm2").save_pretrained(half)
