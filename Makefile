@@ -7,8 +7,8 @@ VENV ?= .venv
 WORKERS ?= 2
 RECIPE ?= recipes/tinyworld.toml
 RUNS ?= runs
-PROBLEM ?= A baker fills 14 trays with 23 rolls each and sells 198 rolls. How many rolls are left?
-QUESTION ?= Which mode of the sandbox needs Docker?
+PROBLEM ?= Tom had 1250 dollars. He spent 389 dollars on a bike and 64 dollars on a helmet. How much money does Tom have left?
+QUESTION ?= How many hostile cells does the attack benchmark run?
 
 PACKAGE := packages/agentdistill
 RIGS := packages/anyrig

@@ -37,6 +37,7 @@ def test_what_it_was_trained_on_is_attributed() -> None:
 def test_it_answers_a_word_problem_by_a_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ask", str(STUDENT), "--json", "Tom has 3 boxes of 12 pens and gives 5 away. How many are left?"]) == 0
     trace = json.loads(capsys.readouterr().out)
+    assert trace["answer"] == "31"
     assert trace["steps"][0]["code"]
 
 
