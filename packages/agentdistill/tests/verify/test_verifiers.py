@@ -32,7 +32,7 @@ from agentdistill.verify import (
 )
 from agentdistill.verify.judging import judge_pools, read_journal
 from agentdistill.verify.pools import read_judged, read_object
-from agentdistill.verify.scores import Asked
+from agentdistill.verify.scores import ScoreSettings
 from agentdistill.verify.select import METHODS, ballots, find_verifiers, select
 from agentdistill.verify.verifiers import Kit, VerifierSettings, all_claims, load_verifier, said, yes
 
@@ -409,13 +409,13 @@ def test_a_useless_verifier_changes_kinds_of_verdicts_and_nothing_else(reply, ki
     What asks it falls back to the reward alone, and says so.
     """
     scored = [replace(p, judgements=tuple(good(t) for t in p.traces)) for p in POOLS]
-    before = rescore(scored, Asked(n_resamples=100))
+    before = rescore(scored, ScoreSettings(n_resamples=100))
     settings = VerifierSettings(name="useless", role="code", model=TABLE, k=2)
     with Environment(limits=Limits(wall_s=0.5, memory_mb=256, output_chars=2000)) as environment:
         after = judge_pools(scored, settings, lambda: nullcontext(Kit(environment)), tmp_path, lambda: Scripted(reply))
     assert [replace(p, judgements=tuple(said[:1] for said in p.judgements)) for p in after] == scored
     assert {j.verdicts for p in after for j in judged_by(p, "useless")} == {(kind, kind)}
-    told = rescore(after, Asked(listen=Listen(verifier="useless"), n_resamples=100))
+    told = rescore(after, ScoreSettings(listen=Listen(verifier="useless"), n_resamples=100))
     assert told["verifiers"]["useless"]["kinds"] == {
         **{v.value: 10 * (v is kind) for v in Verdict},
         "candidates_without": 0,

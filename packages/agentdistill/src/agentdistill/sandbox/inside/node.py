@@ -28,7 +28,7 @@ class ToolError(RuntimeError):
     __module__ = "builtins"  # so that tracebacks say ToolError and no more
 
 
-class Line:
+class DescriptorChannel:
     """A node's channel, by its descriptors. `wait` is called after a reply, before the next read."""
 
     def __init__(self, source: int, sink: int, wait: Callable[[], object] = bool) -> None:
@@ -59,7 +59,7 @@ class Line:
 class Node:
     """One state: a runner, its channel, and the tools whose calls it forwards."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: DescriptorChannel) -> None:
         self.line = line
         self.runner = cell.Runner()
         self._tools = b""
@@ -89,7 +89,7 @@ class Node:
         spent, self._cpu = max(0.0, used - self._cpu), used
         self.line.write(self._reply(outcome, spent, peak, limit))
 
-    def _reply(self, outcome: cell.Outcome, cpu: float, peak: int, limit: int) -> bytes:
+    def _reply(self, outcome: cell.CellResult, cpu: float, peak: int, limit: int) -> bytes:
         final, value, error = self.runner.final, outcome.value, outcome.error
         kind, message, line, text = error or ("", "", None, "")
         flags = wire.IS_FINAL * (final is not None)
@@ -153,7 +153,7 @@ class Tool:
 def main(argv: list[str]) -> None:
     """Serve cells on stdin and stdout until stdin closes. `argv[0]`: JSON of modules, seed and limits."""
     options: dict[str, Any] = json.loads(argv[0])
-    line = Line(os.dup(0), os.dup(1))
+    line = DescriptorChannel(os.dup(0), os.dup(1))
     quiet = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(quiet, fd)

@@ -32,7 +32,7 @@ _PEEK, _Blocked = socket.MSG_PEEK | socket.MSG_DONTWAIT, BlockingIOError
 class Forker:
     """Carries out FORK orders: the child moves to the socket and the scratch folder that came with the order."""
 
-    def __init__(self, line: node.Line, sock: socket.socket) -> None:
+    def __init__(self, line: node.DescriptorChannel, sock: socket.socket) -> None:
         self._line, self._sock = line, sock
         self._poll = select.poll()
         for fd in range(CHANNEL + 1, isolation.N_DESCRIPTORS):
@@ -129,7 +129,7 @@ def _prepare(options: dict[str, Any], layers: isolation.Layers, scratch: str) ->
     isolation.keep_paths()
     cell.preload(tuple(options["modules"]))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, CHANNEL)
-    line = node.Line(CHANNEL, CHANNEL, wire.Spin(_order_in(sock)))
+    line = node.DescriptorChannel(CHANNEL, CHANNEL, wire.Spin(_order_in(sock)))
     mine = node.Node(line)
     # Run what a first cell runs, so that the memory it touches is shared by all forks.
     for source in ("try:\n    1 / 0\nexcept Exception as e:\n    print(e)\n[1]", "1 / 0"):
