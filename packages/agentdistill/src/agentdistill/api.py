@@ -27,7 +27,7 @@ from agentdistill.retrieval import Passage, Retriever
 from agentdistill.tools import Tool, find, search_tool
 from agentdistill.types import Problem, Sampling, Trace
 
-Method = Literal["agent", "cot"]
+Loop = Literal["agent", "cot"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def collect(
     tools: Sequence[Tool] = (),
     retriever: Retriever | None = None,
     prompt: str = "standard",
-    method: Method = "agent",
+    method: Loop = "agent",
     settings: RolloutSettings | None = None,
     samples: int = 1,
     keep: Sequence[str] = DEFAULT,
@@ -90,7 +90,7 @@ def evaluate(
     tools: Sequence[Tool] = (),
     retriever: Retriever | None = None,
     prompt: str = "standard",
-    method: Method = "agent",
+    method: Loop = "agent",
     settings: RolloutSettings | None = None,
 ) -> Evaluation:
     """Let a model solve problems, many at once, and score what it answers.
@@ -120,7 +120,7 @@ def _episodes(
     tools: Sequence[Tool],
     retriever: Retriever | None,
     prompt: str,
-    method: Method,
+    method: Loop,
     settings: RolloutSettings | None,
 ) -> list[Trace]:
     loaded = load_model("local", path=model) if isinstance(model, str) else model

@@ -132,13 +132,13 @@ class _Line:
         self._terminal.print_done(self._stage, f"{self._what}  {summary}".strip(), took)
 
 
-Event = tuple[int, str, tuple[Any, ...]]
+ProgressEvent = tuple[int, str, tuple[Any, ...]]
 
 
 class Relay:
     """Progress of a worker process, told to its parent through ``send``."""
 
-    def __init__(self, send: Callable[[Event], None], worker: int) -> None:
+    def __init__(self, send: Callable[[ProgressEvent], None], worker: int) -> None:
         self._send, self._worker, self._n = send, worker, 0
 
     def task(self, stage: str, what: str, total: int) -> Task:
@@ -154,7 +154,7 @@ class Relay:
 
 
 class _RelayTask:
-    def __init__(self, send: Callable[[Event], None], key: int) -> None:
+    def __init__(self, send: Callable[[ProgressEvent], None], key: int) -> None:
         self._send, self._key = send, key
 
     def advance(self, n: int = 1, note: str = "") -> None:
@@ -166,7 +166,7 @@ class _RelayTask:
         self._send((self._key, "done", (summary,)))
 
 
-def replay(event: Event, progress: Progress, tasks: dict[int, Task]) -> None:
+def replay(event: ProgressEvent, progress: Progress, tasks: dict[int, Task]) -> None:
     """Do in the parent what a worker's task was told."""
     key, what, args = event
     if what == "say":

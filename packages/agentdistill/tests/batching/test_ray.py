@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from small_run import files, question, recipe_with, replies, write_inputs
 
 from agentdistill.batching import RaySettings, Work
-from agentdistill.batching.ray import Loaded, chunks_of, connected, load_ray
+from agentdistill.batching.ray import WorkerInfo, chunks_of, connected, load_ray
 from agentdistill.errors import InfrastructureError, UserError
 from agentdistill.models.scripted import Scripted
 from agentdistill.pipeline import run_recipe
@@ -222,7 +222,7 @@ def test_chunks_hold_every_episode_once_and_lockstep_keeps_its_batches(
     lockstep: bool, batch_size: int, n: int, n_workers: int, data: st.DataObject
 ) -> None:
     missing = data.draw(st.sets(st.integers(0, n - 1)))
-    chunks = chunks_of(Loaded(lockstep, batch_size, n), missing, n_workers)
+    chunks = chunks_of(WorkerInfo(lockstep, batch_size, n), missing, n_workers)
     places = [i for chunk in chunks for i in chunk]
     assert len(places) == len(set(places))
     assert missing <= set(places)

@@ -455,9 +455,9 @@ def test_a_wait_longer_than_our_patience_is_not_begun():
 
 
 def test_waits_double_and_are_spread():
-    from agentdistill.models.server import Policy, _backoff
+    from agentdistill.models.server import RetryPolicy, _backoff
 
-    policy = Policy(first_wait_s=1, longest_wait_s=10)
+    policy = RetryPolicy(first_wait_s=1, longest_wait_s=10)
     for n, full in ((1, 1), (2, 2), (3, 4), (5, 10), (5000, 10)):
         waits = [_backoff(policy, n) for _ in range(50)]
         assert full / 2 <= min(waits) < max(waits) <= full

@@ -14,7 +14,7 @@ from search_server import search_server
 from agentdistill.cli import main
 from agentdistill.errors import DataError
 from agentdistill.retrieval import Passage, build_retriever
-from agentdistill.retrieval.recall import Asked, Gold, measure, n_missing, read_questions, recall
+from agentdistill.retrieval.recall import Gold, Question, measure, n_missing, read_questions, recall
 
 DATA = Path(__file__).parents[4].parent / "shared" / "data" / "retrieval"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"the retrieval files are not in {DATA}")
@@ -57,27 +57,27 @@ def test_every_form_is_read(tmp_path: Path, wrap: Any) -> None:
 
 
 def test_a_title_is_enough_where_there_is_no_text() -> None:
-    by_title, by_text = Asked("?", (Gold("Velmora"), Gold("Aren"))), Asked("?", (Gold("Aren", PASSAGES[2].text),))
+    by_title, by_text = Question("?", (Gold("Velmora"), Gold("Aren"))), Question("?", (Gold("Aren", PASSAGES[2].text),))
     assert recall([PASSAGES[1]], by_title, 1) == 0.5
     assert recall([PASSAGES[2], PASSAGES[0]], by_title, 2) == 1.0
     assert recall(PASSAGES[:2], by_text, 2) == 0.0
     assert recall(PASSAGES[:3], by_text, 3) == 1.0
-    assert recall([PASSAGES[3]], Asked("?", (Gold("Eddie  &quot;The Eagle&quot;"),)), 1) == 1.0
+    assert recall([PASSAGES[3]], Question("?", (Gold("Eddie  &quot;The Eagle&quot;"),)), 1) == 1.0
 
 
 @given(st.permutations(range(4)), st.sets(st.sampled_from(["Velmora", "Aren", "X"]), min_size=1))
 def test_recall_grows_with_k_and_is_all_that_is_there(order: list[int], wanted: set[str]) -> None:
     found = [PASSAGES[i] for i in order]
-    asked = Asked("?", tuple(map(Gold, sorted(wanted))))
-    at = [recall(found, asked, k) for k in range(6)]
+    question = Question("?", tuple(map(Gold, sorted(wanted))))
+    at = [recall(found, question, k) for k in range(6)]
     assert at == sorted(at)
     assert at[0] == 0
     assert at[5] == pytest.approx(len(wanted - {"X"}) / len(wanted))
-    assert n_missing([asked], PASSAGES) == len(wanted & {"X"})
+    assert n_missing([question], PASSAGES) == len(wanted & {"X"})
 
 
 def test_measured_is_the_mean_over_questions() -> None:
-    questions = [Asked("Velmora town", (Gold("Velmora"),)), Asked("a town", (Gold("Nowhere"), Gold("Velmora")))]
+    questions = [Question("Velmora town", (Gold("Velmora"),)), Question("a town", (Gold("Nowhere"), Gold("Velmora")))]
     said = measure(build_retriever("bm25", PASSAGES), questions, (1, 5))
     assert (said["recall@1"], said["recall@5"], said["n_questions"]) == (0.75, 0.75, 2)
     low, high = said["intervals"]["recall@5"]

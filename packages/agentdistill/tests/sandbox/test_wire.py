@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agentdistill.sandbox.forked import SocketChannel
 from agentdistill.sandbox.inside import wire
-from agentdistill.sandbox.step import Gone, Late, Oversize
+from agentdistill.sandbox.step import ChannelTimeout, Gone, Oversize
 
 
 @given(st.lists(st.binary(max_size=200), max_size=wire.MAX_FIELDS), st.integers(0, 255))
@@ -53,7 +53,7 @@ def test_channel_keeps_its_deadline_and_its_bound() -> None:
     frame = wire.pack(wire.REPLY, [b"abc"])
     theirs.send(frame[:3])
     began = time.monotonic()
-    with pytest.raises(Late):
+    with pytest.raises(ChannelTimeout):
         channel.receive(began + 0.1, 1000)
     theirs.send(frame[3:] + frame)  # what came before the deadline was kept
     assert channel.receive(time.monotonic() + 1, 1000) == (wire.REPLY, [b"abc"])

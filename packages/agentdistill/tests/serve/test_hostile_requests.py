@@ -23,7 +23,7 @@ from agentdistill.models.chat import ChatFormat
 from agentdistill.models.local import LocalModel
 from agentdistill.models.scripted import Scripted
 from agentdistill.serve import ServeSettings
-from agentdistill.serve._schema import Error
+from agentdistill.serve._schema import ErrorResponse
 
 DONE = "Thought: done.\nCode:\n```py\nfinal_answer(412)\n```"
 
@@ -67,7 +67,7 @@ def question(text: str, **more) -> bytes:
 
 def assert_refused(answer, status=400) -> str:
     assert answer[0] == status, answer
-    said = Error.model_validate(answer[1]).error
+    said = ErrorResponse.model_validate(answer[1]).error
     assert "Traceback" not in said.message
     assert len(said.message) < 500
     return said.message
@@ -219,7 +219,7 @@ def test_any_json_gets_an_answer_or_a_plain_refusal(server, changes):
     connection.close()
     assert reply.status in (200, 400, 404)
     if reply.status != 200:
-        Error.model_validate_json(text)
+        ErrorResponse.model_validate_json(text)
 
 
 def test_a_key_with_odd_bytes_is_a_wrong_key(environment):

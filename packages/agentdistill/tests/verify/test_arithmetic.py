@@ -12,7 +12,7 @@ from made_pools import matrix_of
 
 from agentdistill.environment import Environment
 from agentdistill.verify import Verdict, read_pools
-from agentdistill.verify.select import Policy
+from agentdistill.verify.select import SelectionPolicy
 from agentdistill.verify.verifiers import LIMITS, Checker, calculations, with_calculations
 
 GSM8K = Path(__file__).parents[5] / "shared/data/math/gsm8k_model_solutions_first660.jsonl"
@@ -99,7 +99,7 @@ def test_what_is_right_is_true_and_what_is_off_is_not(checker, a, b, sign, off):
 def test_real_solutions_are_checked():
     """Right solutions hardly ever calculate wrong; wrong ones mostly calculate right, since they had a calculator."""
     pools = with_calculations(read_pools(GSM8K, limit=60))
-    matrix = matrix_of(pools, "calculations", Policy())
+    matrix = matrix_of(pools, "calculations", SelectionPolicy())
     assert matrix.n == 240
     assert matrix.recall > 0.95
     assert 0 < matrix.tn / (matrix.tn + matrix.fp) < 0.3

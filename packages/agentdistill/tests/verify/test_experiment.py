@@ -20,7 +20,7 @@ from agentdistill.types import Problem
 from agentdistill.verify import Judgement, Pool, Verdict, read_pools, rescore, write_pools
 from agentdistill.verify.page import markdown, reading
 from agentdistill.verify.roles import resolved
-from agentdistill.verify.scores import Asked, Costs, curve
+from agentdistill.verify.scores import Costs, ScoreSettings, curve
 
 RECIPE = """
 name = "whole"
@@ -190,7 +190,7 @@ SEEDS = [[pool(i, seed) for i in range(8)] for seed in range(3)]
 
 
 def test_a_problem_counts_once_however_many_seeds_there_are():
-    asked = Asked(n_resamples=50)
+    asked = ScoreSettings(n_resamples=50)
     told = rescore(SEEDS[0], asked, SEEDS[1:])
     alone = [rescore(s, asked) for s in SEEDS]
     for m, facts in told["methods"].items():
@@ -208,14 +208,14 @@ def test_a_problem_counts_once_however_many_seeds_there_are():
 
 def test_a_prm_costs_what_it_reads():
     costs = Costs({"generator": 1000, "prm": 100}, {})
-    told = curve("c", SEEDS[0], Asked(n_resamples=20), costs)
+    told = curve("c", SEEDS[0], ScoreSettings(n_resamples=20), costs)
     assert told["methods"]["weighted"]["budgets"]["2"]["cost"]["flops"] == 2 * (2000 * 23 + 200 * 9)
     assert told["stages"]["prm"] == {"n_parameters": 100, "prompt_tokens": 9, "new_tokens": 0, "seconds": None}
 
 
 def test_a_page_says_what_it_shows():
     rival = ([pool_of(p.problem, (Solution("s", "0", False),)) for p in SEEDS[0]], None)
-    told = curve("c", SEEDS[0], Asked(n_resamples=20), Costs(), SEEDS[1:], {"large": rival})
+    told = curve("c", SEEDS[0], ScoreSettings(n_resamples=20), Costs(), SEEDS[1:], {"large": rival})
     assert reading(told).startswith("With 4 candidates, tool verifier × reward reaches 100.0 %; +")
     assert "against large answering once" in reading(told)
     page = markdown([told])
@@ -243,7 +243,7 @@ def test_curves_in_a_run_are_a_section_of_its_report(tmp_path):
     assert "Verification" not in write_report(folder).read_text()
     write(folder, Silent())
     assert is_reported(folder)
-    told = curve("<b>c</b>", SEEDS[0], Asked(n_resamples=20), Costs())
+    told = curve("<b>c</b>", SEEDS[0], ScoreSettings(n_resamples=20), Costs())
     (folder / "verify.json").write_text(json.dumps({"curves": [told]}))
     assert not is_reported(folder)
     page = write(folder, Silent()).read_text()

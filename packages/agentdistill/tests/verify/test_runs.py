@@ -24,7 +24,7 @@ from agentdistill.types import Problem
 from agentdistill.verify import Judgement, Pool, Verdict, read_pools, write_pools
 from agentdistill.verify.judging import Choosing, explain
 from agentdistill.verify.page import render
-from agentdistill.verify.scores import Asked, Costs, curve
+from agentdistill.verify.scores import Costs, ScoreSettings, curve
 from agentdistill.verify.verifiers import Kit
 
 ROOT = Path(__file__).parents[4]
@@ -377,7 +377,7 @@ POOLS = [pool(i, f"f{i % 2}") for i in range(12)]
 
 def test_costs_of_a_budget_are_those_of_the_stages_it_needs():
     costs = Costs({"generator": 1000, "toolv": 500, "prm": 100}, {"generator": 0.5, "toolv": 0.25})
-    told = curve("c", POOLS, Asked(n_resamples=50), costs)
+    told = curve("c", POOLS, ScoreSettings(n_resamples=50), costs)
     cost = {m: {n: c["cost"] for n, c in f["budgets"].items()} for m, f in told["methods"].items()}
     assert cost["majority"]["4"] == {"tokens": 80, "flops": 4 * 2 * 1000 * 23, "seconds": 2.0}
     assert cost["first"]["4"]["tokens"] == 20  # however many there are, one is enough
@@ -386,12 +386,12 @@ def test_costs_of_a_budget_are_those_of_the_stages_it_needs():
     assert cost["verifier-weighted"]["2"]["seconds"] is None  # nobody told how long the PRM took
     assert told["verifiers"]["toolv"]["families"].keys() == {"f0", "f1"}
     assert set(told["verifiers"]) == {"toolv", "prm", "toolv × prm"}
-    unknown = curve("c", POOLS, Asked(n_resamples=50), Costs())
+    unknown = curve("c", POOLS, ScoreSettings(n_resamples=50), Costs())
     assert unknown["methods"]["majority"]["budgets"]["4"]["cost"]["flops"] is None
 
 
 def test_the_page_is_whole_and_loads_nothing():
-    told = curve("<script>alert(1)</script>", POOLS, Asked(n_resamples=50), Costs({"generator": 1e6}, {}))
+    told = curve("<script>alert(1)</script>", POOLS, ScoreSettings(n_resamples=50), Costs({"generator": 1e6}, {}))
     page = render([told])
     assert "<script" not in page
     assert not re.search(r"(src|href)=", page)

@@ -13,13 +13,13 @@ from agentdistill.cli import main
 from agentdistill.errors import DataError
 from agentdistill.report.stats import wilson
 from agentdistill.types import Problem
-from agentdistill.verify import Confusion, Judgement, Listen, Policy, Pool, Verdict, rescore, write_pools
+from agentdistill.verify import Confusion, Judgement, Listen, Pool, SelectionPolicy, Verdict, rescore, write_pools
 from agentdistill.verify.page import markdown, reading, render, setting
-from agentdistill.verify.scores import Asked, Costs, curve, grouped, matrix_facts, select_rows, strata
+from agentdistill.verify.scores import Costs, ScoreSettings, curve, grouped, matrix_facts, select_rows, strata
 from agentdistill.verify.select import find_verifiers
 
 T, F, E = Verdict.TRUE, Verdict.FALSE, Verdict.ERROR
-QUICK = Asked(n_resamples=100)
+QUICK = ScoreSettings(n_resamples=100)
 
 
 def solved(correct: bool, *said: Judgement, answer: str | None = None) -> Solution:
@@ -49,8 +49,8 @@ def test_a_reward_model_accepts_from_a_half_on_where_code_accepts_by_any():
     """One Yes of four is a reward of a quarter, and no acceptance; one program of four that passes is one."""
     said = (T, F, F, F)
     pools = [pool(0, solved(False, coded(*said), rewarded(*said)), solved(True, coded(T), rewarded(T, T, F, E)))]
-    assert matrix_of(pools, "toolv", Policy()) == Confusion(tp=1, fp=1)
-    assert matrix_of(pools, "reward", Policy()) == Confusion(tp=1, tn=1)
+    assert matrix_of(pools, "toolv", SelectionPolicy()) == Confusion(tp=1, fp=1)
+    assert matrix_of(pools, "reward", SelectionPolicy()) == Confusion(tp=1, tn=1)
 
 
 def test_verifier_and_reward_together_have_a_matrix():
@@ -76,7 +76,7 @@ def test_a_reward_that_only_ranks_has_no_matrix():
 @pytest.mark.parametrize(("missing", "matrix"), [("reject", Confusion(1, 1, 0, 1)), ("accept", Confusion(2, 0, 1, 0))])
 def test_a_matrix_counts_what_was_not_judged_as_the_filter_does(missing, matrix):
     pools = [pool(0, solved(True, coded(T)), solved(True), solved(False))]
-    assert matrix_of(pools, "toolv", Policy(missing=missing)) == matrix
+    assert matrix_of(pools, "toolv", SelectionPolicy(missing=missing)) == matrix
 
 
 def test_p_and_q_have_intervals_over_problems():
@@ -105,7 +105,7 @@ def test_small_families_are_resampled_together():
 
     def width(n_families: int) -> float:
         pools = [pool(i, solved(i % 2 == 0), family=f"f{i % n_families}") for i in range(100)]
-        cell = rescore(pools, Asked(methods=("majority",)))["methods"]["majority"]["budgets"]["1"]
+        cell = rescore(pools, ScoreSettings(methods=("majority",)))["methods"]["majority"]["budgets"]["1"]
         assert len(cell["families"]) == n_families
         return cell["high"] - cell["low"]
 
@@ -118,7 +118,7 @@ def test_small_families_are_resampled_together():
 def test_what_the_first_sample_reaches_is_exact():
     pools = [pool(0, *(solved(k < 7) for k in range(64)))]
     for seed in range(3):
-        cells = rescore(pools, Asked(methods=("first",), seed=seed))["methods"]["first"]["budgets"]
+        cells = rescore(pools, ScoreSettings(methods=("first",), seed=seed))["methods"]["first"]["budgets"]
         assert {c["accuracy"] for c in cells.values()} == {7 / 64}
 
 
@@ -198,7 +198,7 @@ def test_negative_rewards_leave_out_what_cannot_use_them():
     assert "Left out: " in render([told])
     with pytest.raises(DataError, match=r"the least is -0.5 \(--methods names others\)"):
         rescore(pools, replace(QUICK, methods=("weighted",)))
-    soft = rescore(pools, replace(QUICK, policy=Policy(passes="soft")))
+    soft = rescore(pools, replace(QUICK, policy=SelectionPolicy(passes="soft")))
     assert "verifier-best" in soft["left_out"]
 
 
@@ -211,8 +211,8 @@ LEVELS = [
 
 
 def test_results_may_be_shown_by_a_label():
-    def families(asked: Asked, pools: list[Pool] = LEVELS) -> list[str]:
-        return list(rescore(pools, asked)["methods"]["majority"]["budgets"]["1"]["families"])
+    def families(settings: ScoreSettings, pools: list[Pool] = LEVELS) -> list[str]:
+        return list(rescore(pools, settings)["methods"]["majority"]["budgets"]["1"]["families"])
 
     assert families(QUICK) == ["Algebra", "Geometry"]
     assert families(replace(QUICK, by="level")) == ["level 1", "level 2", "level 3"]

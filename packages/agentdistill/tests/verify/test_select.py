@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import agentdistill
 from agentdistill.errors import DataError, UserError
-from agentdistill.verify import METHODS, Ballots, Policy, Verdict, classes, expected, orders, select
+from agentdistill.verify import METHODS, Ballots, SelectionPolicy, Verdict, classes, expected, orders, select
 from agentdistill.verify.select import fallbacks, pass_fraction, standing, step_score
 
 T, F, E, L, N, M = Verdict.TRUE, Verdict.FALSE, Verdict.ERROR, Verdict.TIMEOUT, Verdict.NO_CODE, Verdict.MALFORMED
@@ -81,14 +81,14 @@ def test_a_reward_of_nothing_still_may_be_chosen_where_a_rejected_one_may_not():
 )
 def test_where_nobody_passes_the_policy_says_what_is_done(filtered, index, fallback):
     b = ballot([0, 0, 1], [0.1, 0.1, 0.9], [0.0, 0.0, 0.0])
-    choice = select("verifier-weighted", b, Policy(filtered=filtered))
+    choice = select("verifier-weighted", b, SelectionPolicy(filtered=filtered))
     assert (choice.index, choice.fallback) == (index, fallback)
 
 
 def test_without_verdicts_the_policy_says_whether_a_candidate_is_in():
     b = ballot([0, 1, 1], [0.9, 0.2, 0.2], [None, 1.0, None])
     assert select("verifier-weighted", b).index == 1
-    assert select("verifier-weighted", b, Policy(missing="accept")).index == 0
+    assert select("verifier-weighted", b, SelectionPolicy(missing="accept")).index == 0
 
 
 def test_without_any_answer_or_any_candidate_nothing_is_chosen():
@@ -102,9 +102,9 @@ def test_a_share_of_a_negative_reward_is_no_smaller_one():
     """Half of -0.8 would be more than all of -0.5."""
     b = ballot([0, 1], [-0.8, -0.5], [0.5, 1.0])
     with pytest.raises(DataError, match="multiplies rewards by shares and needs them to be at least 0"):
-        select("verifier-best", b, Policy(passes="soft"))
+        select("verifier-best", b, SelectionPolicy(passes="soft"))
     assert select("verifier-best", ballot([0, 1], [-0.8, -0.5], [1.0, 1.0])).index == 1
-    assert select("best-of-n", b, Policy(passes="soft")).index == 1
+    assert select("best-of-n", b, SelectionPolicy(passes="soft")).index == 1
 
 
 def test_votes_refuse_negative_weights_and_unknown_names_are_told():
@@ -160,12 +160,14 @@ ballots_ = st.integers(1, 7).flatmap(
     )
 )
 policies = st.builds(
-    Policy, missing=st.sampled_from(["reject", "accept"]), filtered=st.sampled_from(["reward", "majority", "abstain"])
+    SelectionPolicy,
+    missing=st.sampled_from(["reject", "accept"]),
+    filtered=st.sampled_from(["reward", "majority", "abstain"]),
 )
 names = st.sampled_from([m for m in METHODS if m != "pass"])
 
 
-def slowly(name: str, b: Ballots, policy: Policy) -> int | None:
+def slowly(name: str, b: Ballots, policy: SelectionPolicy) -> int | None:
     """The same selection, one candidate after another; weights are quarters, so sums are exact."""
     if name == "first":
         return 0
@@ -211,7 +213,7 @@ def test_accuracy_at_a_budget_is_the_mean_over_ordered_subsets(name, b, policy, 
 def test_two_votes_are_worth_one_and_the_ceiling_is_one(b):
     if len(b) < 2 or None in b.groups:
         return
-    policy = Policy()
+    policy = SelectionPolicy()
     by_class = dict(zip(reversed(b.groups), reversed(b.correct), strict=True))
     b = Ballots(b.groups, b.rewards, b.passed, b.plain, tuple(by_class[g] for g in b.groups))
     # First seen wins ties, so a second vote decides nothing: every majority row of the paper shows it.
@@ -239,8 +241,8 @@ def test_a_random_estimate_comes_near_the_exact_one():
         [0.2, 0.4, 0.6, 0.9, 0.7, 0.1, 0.3],
         correct=[True, False, False, False, True, False, True],
     )
-    exact = expected("weighted", b, 4, Policy(), n_orders=10_000).right
-    drawn = expected("weighted", b, 4, Policy(), seed=3, n_orders=800).right
+    exact = expected("weighted", b, 4, SelectionPolicy(), n_orders=10_000).right
+    drawn = expected("weighted", b, 4, SelectionPolicy(), seed=3, n_orders=800).right
     assert exact != drawn
     assert abs(exact - drawn) < 0.06
 
@@ -251,7 +253,7 @@ def test_the_weights_shown_are_of_those_who_may_be_chosen(name, b):
     if choice.index is not None and name != "first":
         assert choice.weights[choice.index] is not None
         assert choice.group == b.groups[choice.index]
-    eligible, weights = standing(METHODS["majority"], b, Policy())
+    eligible, weights = standing(METHODS["majority"], b, SelectionPolicy())
     assert eligible.tolist() == [g is not None for g in b.groups]
     assert set(weights.tolist()) <= {1.0}
 
@@ -276,12 +278,12 @@ def test_classes_are_numbered_by_first_appearance(answers):
 
 def test_nothing_hangs_on_hashing():
     code = """
-from agentdistill.verify import Ballots, Policy, classes, expected, select
+from agentdistill.verify import Ballots, SelectionPolicy, classes, expected, select
 groups = classes(['a b', 'b a', 'Ulm', 'ulm', 'Bonn', 'a b'], 'short')
 right = (True, False, True, True, False, False)
 b = Ballots(groups, (.1, .2, .3, .1, .2, .3), (1., 0., 1., 1., 0., 1.), (None,) * 6, right)
 chosen = [select(m, b) for m in ('majority', 'weighted', 'verifier-weighted')]
-print(groups, chosen, expected('weighted', b, 4, Policy()))
+print(groups, chosen, expected('weighted', b, 4, SelectionPolicy()))
 """
     source = str(Path(agentdistill.__file__).parents[1])
     said = {

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentdistill.verify import Confusion, confusion
-from agentdistill.verify.scores import Outcome, chance_right
+from agentdistill.verify.scores import Chances, chance_right
 
 # Per published verifier on MATH-500 x 64: counts, then accuracy, precision and recall as printed (arXiv 2504.04718).
 PUBLISHED = [
@@ -34,7 +34,7 @@ def test_a_matrix_is_counted_from_pairs_and_empty_ones_have_no_measures():
     assert [empty.accuracy, empty.precision, empty.recall, empty.f1] == [None] * 4
 
 
-def simulate(p: float, q: float, n: int, prior: float, n_trials: int) -> Outcome:
+def simulate(p: float, q: float, n: int, prior: float, n_trials: int) -> Chances:
     """The same by drawing candidates and verdicts; nothing of the formula is in it."""
     rng = np.random.default_rng(0)
     good = rng.random((n_trials, n)) < prior
@@ -42,7 +42,7 @@ def simulate(p: float, q: float, n: int, prior: float, n_trials: int) -> Outcome
     empty = ~accepted.any(axis=1)
     chosen = np.where(accepted | empty[:, None], rng.random((n_trials, n)), -1.0).argmax(axis=1)
     right = good[np.arange(n_trials), chosen].mean()
-    return Outcome(float(right), float(empty.mean()), float((good & ~accepted).sum() / good.sum()))
+    return Chances(float(right), float(empty.mean()), float((good & ~accepted).sum() / good.sum()))
 
 
 @pytest.mark.parametrize(("p", "q"), [(0.55, 0.55), (0.55, 0.95), (0.8, 0.75), (0.99, 0.55), (0.99, 0.95)])

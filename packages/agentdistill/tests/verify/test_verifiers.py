@@ -13,7 +13,7 @@ from made_pools import Solution, first, judged_by, pool_of
 
 from agentdistill.environment import Environment
 from agentdistill.errors import InfrastructureError, ModelError, RecipeError, RefusedError, UserError
-from agentdistill.loop import Policy as Asking
+from agentdistill.loop import Policy
 from agentdistill.models.scripted import Scripted
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.sandbox import Limits
@@ -22,8 +22,8 @@ from agentdistill.verify import (
     Check,
     Judgement,
     Listen,
-    Policy,
     Pool,
+    SelectionPolicy,
     Verdict,
     read_pools,
     rescore,
@@ -32,7 +32,7 @@ from agentdistill.verify import (
 )
 from agentdistill.verify.judging import judge_pools, read_journal
 from agentdistill.verify.pools import read_judged, read_object
-from agentdistill.verify.scores import Asked
+from agentdistill.verify.scores import ScoreSettings
 from agentdistill.verify.select import METHODS, ballots, find_verifiers, select
 from agentdistill.verify.verifiers import Kit, VerifierSettings, all_claims, load_verifier, said, yes
 
@@ -65,7 +65,7 @@ def patient():
 def check(role: str, replies, kit: Kit, **settings) -> tuple[Check, ...]:
     own = VerifierSettings(name="j", role=role, model=TABLE, **settings)
     judge = load_verifier(own, kit)
-    policy = Asking(Scripted(replies), 0, own.sampling)
+    policy = Policy(Scripted(replies), 0, own.sampling)
     return asyncio.run(judge.check(policy, PROBLEM, SOLUTION.trace(PROBLEM)))
 
 
@@ -176,7 +176,7 @@ def test_facts_are_held_against_what_a_search_for_them_finds():
     judge = load_verifier(settings, Kit(retriever=build_retriever("bm25", passages)))
     problem = Problem("b", "Where does Bonn lie?", "Rhine")
     trace = solved(problem, "Bonn lies on the Danube.", "Danube")
-    found = asyncio.run(judge.check(Asking(model, 0, settings.sampling), problem, trace))
+    found = asyncio.run(judge.check(Policy(model, 0, settings.sampling), problem, trace))
     assert [c.verdict for c in found] == [Verdict.FALSE] * 2
     assert found[0].documents == ("Bonn: Bonn lies on the Rhine.",)
     shown = model.requests[0].messages[1].content
@@ -208,7 +208,7 @@ def test_the_claims_decide_about_facts(reply, verdict):
 def test_a_reward_is_the_mean_of_what_could_be_parsed(environment):
     replies = ["Verification: Yes", "Verification: No", "Verification: Yes", "I pass."]
     pools = judged("genrm", replies, k=4)
-    b = ballots(pools[0], find_verifiers(pools), Policy())
+    b = ballots(pools[0], find_verifiers(pools), SelectionPolicy())
     assert b.rewards == (pytest.approx(2 / 3),)
     assert find_verifiers(pools).reward == "j"
 
@@ -409,13 +409,13 @@ def test_a_useless_verifier_changes_kinds_of_verdicts_and_nothing_else(reply, ki
     What asks it falls back to the reward alone, and says so.
     """
     scored = [replace(p, judgements=tuple(good(t) for t in p.traces)) for p in POOLS]
-    before = rescore(scored, Asked(n_resamples=100))
+    before = rescore(scored, ScoreSettings(n_resamples=100))
     settings = VerifierSettings(name="useless", role="code", model=TABLE, k=2)
     with Environment(limits=Limits(wall_s=0.5, memory_mb=256, output_chars=2000)) as environment:
         after = judge_pools(scored, settings, lambda: nullcontext(Kit(environment)), tmp_path, lambda: Scripted(reply))
     assert [replace(p, judgements=tuple(said[:1] for said in p.judgements)) for p in after] == scored
     assert {j.verdicts for p in after for j in judged_by(p, "useless")} == {(kind, kind)}
-    told = rescore(after, Asked(listen=Listen(verifier="useless"), n_resamples=100))
+    told = rescore(after, ScoreSettings(listen=Listen(verifier="useless"), n_resamples=100))
     assert told["verifiers"]["useless"]["kinds"] == {
         **{v.value: 10 * (v is kind) for v in Verdict},
         "candidates_without": 0,
@@ -429,7 +429,7 @@ def test_a_useless_verifier_changes_kinds_of_verdicts_and_nothing_else(reply, ki
     }
     assert {c["fell_back"] for c in with_reward.values()} == {1.0}
     listen = find_verifiers(after, Listen(verifier="useless"))
-    choice = select("verifier-weighted", ballots(after[0], listen, Policy()), Policy())
+    choice = select("verifier-weighted", ballots(after[0], listen, SelectionPolicy()), SelectionPolicy())
     assert choice.reason.startswith("nobody passed, so by weighted")
     json.dumps(told)
 

@@ -150,7 +150,7 @@ def settled(clips: Sequence[Clip]) -> list[Clip]:
     return [replace(c, skeleton=rested, translations=np.where(steady[:, None], offsets, c.translations)) for c in clips]
 
 
-Motion = tuple[Array, Array]
+Poses = tuple[Array, Array]
 """Local rotations (T, J, 4) and translations (T, J, 3)."""
 
 TRUNKS = ("body", "root")
@@ -171,7 +171,7 @@ _TOUCHES = 0.05
 """Two parts touch where at least this share of the shared mesh of one is shared with the other."""
 
 
-def find(skeleton: Skeleton, motions: Sequence[Motion], weights: Array, between: Array) -> tuple[int, ...]:
+def find(skeleton: Skeleton, motions: Sequence[Poses], weights: Array, between: Array) -> tuple[int, ...]:
     """``Skeleton.carriers`` for ``skeleton``: empty where it is one tree whose parents carry their joints.
 
     ``motions`` are its clips, ``weights`` (J,) the share of the mesh that each joint carries, ``between`` (J, J) that
@@ -235,7 +235,7 @@ def _drop_stem(parents: dict[int, int], weights: Array) -> None:
 class _Poses:
     """Sampled poses of all clips, or the rest pose alone."""
 
-    def __init__(self, skeleton: Skeleton, motions: Sequence[Motion], between: Array) -> None:
+    def __init__(self, skeleton: Skeleton, motions: Sequence[Poses], between: Array) -> None:
         self.skeleton, self.between, self.size = skeleton, between, extent(skeleton)
         frames = [(m, t) for m, (r, _) in enumerate(motions) for t in range(len(r))]
         some = [frames[i] for i in np.linspace(0, len(frames) - 1, min(_FRAMES, len(frames))).astype(int)]

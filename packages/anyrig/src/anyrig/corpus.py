@@ -30,7 +30,7 @@ from anyrig.augmentation import Augmentation, augment
 from anyrig.creatures.captions import a, gerund, sentence, third
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import Features, RigCode, encode, rig_code
-from anyrig.io.asset import write_bytes
+from anyrig.io.files import write_bytes
 from anyrig.model import RigBatch, collate_rigs, pack
 from anyrig.skeleton import Clip
 
@@ -75,7 +75,7 @@ class Selection:
         if unknown:
             raise SettingsError(f"no kind is called {unknown[0]!r}; there are: {', '.join(creatures.kinds())}")
 
-    def body(self, kind: str, number: int) -> creatures.Plan:
+    def body(self, kind: str, number: int) -> creatures.BodyPlan:
         """A body of the split."""
         return creatures.plan(kind, random.Random(seed_of("body", self.split, kind, number)))
 
@@ -83,7 +83,7 @@ class Selection:
         """The kinds to draw from."""
         return self.kinds or tuple(k for k in creatures.kinds() if k not in HELD_OUT_KINDS)
 
-    def actions(self, plan: creatures.Plan) -> tuple[str, ...]:
+    def actions(self, plan: creatures.BodyPlan) -> tuple[str, ...]:
         """The actions of ``plan`` that this split draws."""
         able = creatures.actions(plan)
         return able if self.split != "train" else tuple(a for a in able if (plan.kind, a) not in HELD_OUT_PAIRS)

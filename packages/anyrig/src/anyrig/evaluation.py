@@ -54,7 +54,7 @@ from anyrig.features import (
     text_ids,
 )
 from anyrig.generation import Options, feet, generate_clips
-from anyrig.io.asset import write_bytes
+from anyrig.io.files import write_bytes
 from anyrig.model import ModelConfig, MotionModel, RigBatch, TextTower, collate_rigs, contrast, pack
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton

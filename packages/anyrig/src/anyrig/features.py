@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from anyrig import rotations as rot
 from anyrig.errors import ClipError
-from anyrig.rotations import Array
+from anyrig.rotations import Array, Ints
 from anyrig.skeleton import Clip, Skeleton
 
 N_BUCKETS = 4096
@@ -45,7 +45,6 @@ MAX_WORDS = 64
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+")
 _SIDES = {"l": "left", "r": "right", "lft": "left", "rgt": "right"}
-Ints = NDArray[np.int64]
 
 MAX_DEPTH = 24
 """Levels of a root path in a code, from the joint upward."""

@@ -37,7 +37,7 @@ from anyrig.features import (
     log_size,
     text_ids,
 )
-from anyrig.io.asset import write_bytes
+from anyrig.io.files import write_bytes
 
 POSITIONS = ("tree", "sequence", "none")
 

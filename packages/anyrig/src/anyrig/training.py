@@ -32,7 +32,7 @@ from anyrig.corpus import Batch, BatchConfig, Example, Selection, batches, build
 from anyrig.diffusion import noise, schedule
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import CONTACT, FORWARD, HEIGHT, LEFT, N_PATH, POSITION, TURNING
-from anyrig.io.asset import write_bytes
+from anyrig.io.files import write_bytes
 from anyrig.model import (
     ModelConfig,
     MotionModel,

@@ -89,7 +89,7 @@ def _connect(ray: Any, settings: RaySettings) -> None:
                 raise InfrastructureError(f"no Ray cluster at {settings.address or 'this machine'}: {why}") from e
 
 
-def chunks_of(loaded: Loaded, missing: Collection[int], n_workers: int) -> list[Chunk]:
+def chunks_of(loaded: WorkerInfo, missing: Collection[int], n_workers: int) -> list[Chunk]:
     """Which episodes are run together: whole batches in lockstep, for they may not hang on who else is missing."""
     batches = batches_of(loaded.lockstep, loaded.batch_size, loaded.n_episodes, missing)
     if loaded.lockstep:
@@ -116,7 +116,7 @@ class RayCrew:
         self._at_work: dict[Any, _Hand] = {}  # by the reference that will hold what it reports
         self._idle: list[_Hand] = []
         self._losses: Counter[Chunk] = Counter()
-        self._loaded: Loaded | None = None
+        self._loaded: WorkerInfo | None = None
         self._placed: list[Any] = []  # for each worker a reference that is there when the worker is
         self._told = False
 
@@ -174,7 +174,7 @@ class RayCrew:
             text = f"no Ray worker has been given a place yet; waiting for a node with {_demand(self._settings)} free"
             print(text, file=sys.stderr, flush=True)
 
-    async def _next(self) -> tuple[Chunk, Report | None]:
+    async def _next(self) -> tuple[Chunk, ChunkResult | None]:
         """Wait for a worker: what it reports, and the chunk it took with it if it was lost instead."""
         ready: list[Any] = []
         while not ready:
@@ -189,7 +189,7 @@ class RayCrew:
             return hand.chunk, None
         hand.chunk = ()
         self._idle.append(hand)
-        if isinstance(said, Report):
+        if isinstance(said, ChunkResult):
             self._losses[()] = 0
             return (), said
         if isinstance(said, Exception):
@@ -227,7 +227,7 @@ class RayCrew:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class WorkerInfo:
     """What a worker says once its work is open: how its model likes to be asked, and how many episodes there are."""
 
     lockstep: bool
@@ -236,7 +236,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ChunkResult:
     """What became of a chunk: results by their places, and the error that ended it before its end."""
 
     results: tuple[tuple[int, Any], ...]
@@ -251,7 +251,7 @@ class Worker:
         self._open: AbstractAsyncContextManager[Work[Any]] | None = None
         self._work: Work[Any] | None = None
 
-    def load(self, order: tuple[OpenWork[Any], str]) -> Loaded | AgentDistillError:
+    def load(self, order: tuple[OpenWork[Any], str]) -> WorkerInfo | AgentDistillError:
         """Open the work, in the folder that the recipe's relative paths start from."""
         open_work, folder = order
         try:
@@ -264,9 +264,9 @@ class Worker:
             work = self._work = self._loop.run_until_complete(self._open.__aenter__())
         except AgentDistillError as e:
             return e
-        return Loaded(work.model.lockstep, work.model.batch_size, len(work.episodes))
+        return WorkerInfo(work.model.lockstep, work.model.batch_size, len(work.episodes))
 
-    def run(self, chunk: Sequence[int]) -> Report:
+    def run(self, chunk: Sequence[int]) -> ChunkResult:
         """Run the episodes at these places together."""
         assert self._work is not None, "the worker has not loaded its work"
         results: list[tuple[int, Any]] = []
@@ -274,8 +274,8 @@ class Worker:
         try:
             self._loop.run_until_complete(drive(self._work.model, [group], lambda i, r: results.append((i, r))))
         except AgentDistillError as e:
-            return Report(tuple(results), e)
-        return Report(tuple(results))
+            return ChunkResult(tuple(results), e)
+        return ChunkResult(tuple(results))
 
     def close(self) -> None:
         """Close what was opened."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agentdistill.pipeline.run import Run
     from agentdistill.serve import Agent
     from agentdistill.types import Trace
-    from agentdistill.verify.judging import Answered, Choosing
+    from agentdistill.verify.judging import Choosing, VerifiedAnswer
 
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
@@ -128,7 +128,7 @@ def _show_step(step: Any) -> None:
         console.print(Text(step.observation.content, style="dim"))
 
 
-def _print_verified(found: Answered, as_json: bool) -> None:
+def _print_verified(found: VerifiedAnswer, as_json: bool) -> None:
     from agentdistill.store import dumps
 
     if as_json:
@@ -190,7 +190,7 @@ def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) 
 
 async def _answer_verified(
     run: Run, model: Model, choosing: Choosing, environment: Environment, question: str
-) -> Answered:
+) -> VerifiedAnswer:
     """Sample, judge and choose."""
     from agentdistill.loop import rollout
     from agentdistill.recipe.methods import method
@@ -205,7 +205,7 @@ async def _answer_verified(
     return await choosing.answer(model, problem, solve, settings, run.recipe.seed)
 
 
-def _choice_facts(found: Answered) -> dict[str, Any]:
+def _choice_facts(found: VerifiedAnswer) -> dict[str, Any]:
     """The choice and every candidate as JSON values, the winner's whole trace with them."""
     from agentdistill.store import to_dict
     from agentdistill.verify.judging import facts
@@ -213,7 +213,7 @@ def _choice_facts(found: Answered) -> dict[str, Any]:
     return {**facts(found), "trace": to_dict(dataclasses.replace(found.trace, score=None))}
 
 
-def _show_choice(found: Answered) -> None:
+def _show_choice(found: VerifiedAnswer) -> None:
     """The steps of the one that won, and why it did."""
     from rich.console import Console
     from rich.text import Text

@@ -17,7 +17,7 @@ from agentdistill.errors import DataError, UserError
 if TYPE_CHECKING:
     from agentdistill.progress import Progress
     from agentdistill.retrieval import MappedCorpus, Retriever
-    from agentdistill.scorers.rescore import Answered
+    from agentdistill.scorers.rescore import StoredAnswer
     from agentdistill.types import Problem
 
 
@@ -61,7 +61,7 @@ def _grade(args: argparse.Namespace) -> int:
     return 0
 
 
-def _judged(args: argparse.Namespace, answers: list[Answered]) -> list[bool | None]:
+def _judged(args: argparse.Namespace, answers: list[StoredAnswer]) -> list[bool | None]:
     from agentdistill.models import load_model
     from agentdistill.scorers.rescore import Case, judge_cases
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from agentdistill.errors import UserError
 
 if TYPE_CHECKING:
-    from agentdistill.verify import Asked, Pool
+    from agentdistill.verify import Pool, ScoreSettings
 
 
 def add(parser: argparse.ArgumentParser, verb: str) -> None:
@@ -112,16 +112,16 @@ def _add_files(parser: argparse.ArgumentParser, command: str) -> None:
         parser.add_argument("--out", type=Path, metavar="FILE", help=about)
 
 
-def _asked(args: argparse.Namespace) -> Asked:
-    from agentdistill.verify import Asked, Listen, Policy
+def _score_settings(args: argparse.Namespace) -> ScoreSettings:
+    from agentdistill.verify import Listen, ScoreSettings, SelectionPolicy
 
     if getattr(args, "subsets", 1) < 1 or getattr(args, "resamples", 1) < 1:
         raise UserError("--subsets and --resamples have to be at least 1")
-    policy = Policy(args.passes, args.unsettled, args.missing, args.filtered, args.steps)
+    policy = SelectionPolicy(args.passes, args.unsettled, args.missing, args.filtered, args.steps)
     listen = Listen(args.verifier, args.plain, args.reward)
     if args.command == "select":
-        return Asked(listen=listen, policy=policy, seed=args.seed)
-    return Asked(args.methods, args.budgets, listen, policy, args.subsets, args.resamples, args.seed, args.by)
+        return ScoreSettings(listen=listen, policy=policy, seed=args.seed)
+    return ScoreSettings(args.methods, args.budgets, listen, policy, args.subsets, args.resamples, args.seed, args.by)
 
 
 def _read(path: Path, args: argparse.Namespace) -> list[Pool]:
@@ -137,7 +137,7 @@ def _read(path: Path, args: argparse.Namespace) -> list[Pool]:
 def _select(args: argparse.Namespace) -> int:
     from agentdistill.verify.scores import select_rows
 
-    for row in select_rows(_read(args.file, args), args.method, _asked(args)):
+    for row in select_rows(_read(args.file, args), args.method, _score_settings(args)):
         print(json.dumps(row, ensure_ascii=False))
     return 0
 
@@ -146,7 +146,7 @@ def _rescore(args: argparse.Namespace) -> int:
     from agentdistill.store import json_text
     from agentdistill.verify import rescore
 
-    print(json_text(rescore(_read(args.file, args), _asked(args))), end="")
+    print(json_text(rescore(_read(args.file, args), _score_settings(args))), end="")
     return 0
 
 
@@ -159,8 +159,8 @@ def _curve(args: argparse.Namespace) -> int:
     writers = {".html": render, ".md": markdown, ".svg": picture}
     if kind not in (*writers, ".json"):
         raise UserError(f"--out {args.out}: give a name that ends in .html, .md, .svg or .json")
-    asked = _asked(args)
-    curves = [curve(_name(f, args.files), _read(f, args), asked, read_costs(f)) for f in args.files]
+    settings = _score_settings(args)
+    curves = [curve(_name(f, args.files), _read(f, args), settings, read_costs(f)) for f in args.files]
     text = writers[kind](curves) if kind in writers else json_text({"curves": curves})
     if args.out is None:
         print(text, end="")

@@ -64,7 +64,7 @@ def write_container(
     name: str,
     config: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
-    vocabulary: Vocabulary,
+    vocabulary: GgufVocabulary,
     quantization: str,
 ) -> Container:
     """Write the file. ``config`` and the names of ``tensors`` are transformers'.
@@ -228,7 +228,7 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class GgufVocabulary:
     """Everything that a GGUF file says of a tokenizer."""
 
     tokens: tuple[str, ...]
@@ -254,7 +254,7 @@ class Vocabulary:
         writer.add_chat_template(self.template)
 
 
-def vocabulary_of(chat: ChatFormat, template: str, n_tokens: int, samples: Sequence[str] = ()) -> Vocabulary:
+def vocabulary_of(chat: ChatFormat, template: str, n_tokens: int, samples: Sequence[str] = ()) -> GgufVocabulary:
     """The vocabulary of a chat's tokenizer for a model of ``n_tokens`` embeddings. ``samples`` are texts like those
     that the model reads. Raises ModelError for a tokenizer that is not byte-level BPE."""
     tokenizer = chat.tokenizer
@@ -271,7 +271,7 @@ def vocabulary_of(chat: ChatFormat, template: str, n_tokens: int, samples: Seque
         kinds.append(int(kind))
     merges = [m if isinstance(m, str) else " ".join(m) for m in data["model"]["merges"]]
     cut = nearest_cut(tokenizer, (*SAMPLES, *samples))
-    return Vocabulary(tuple(tokens), tuple(kinds), tuple(merges), cut, _special(chat), _begins(chat), template)
+    return GgufVocabulary(tuple(tokens), tuple(kinds), tuple(merges), cut, _special(chat), _begins(chat), template)
 
 
 def _begins(chat: ChatFormat) -> bool:

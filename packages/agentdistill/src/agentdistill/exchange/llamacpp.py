@@ -203,10 +203,10 @@ agentdistill ask RUN "QUESTION" --url http://localhost:11434/v1 --name {_slug(pa
 # --- the Modelfile ----------------------------------------------------------------------------------------------------
 
 
-Chat = Sequence[tuple[str, str]]
-Render = Callable[[Chat], str]
+_Chat = Sequence[tuple[str, str]]
+Render = Callable[[_Chat], str]
 _S, _U, _A, _V = (f"\ufdd2{name}" for name in "suav")  # noncharacters: no template has them
-_CHECKS: tuple[Chat, ...] = (
+_CHECKS: tuple[_Chat, ...] = (
     (("system", "s"), ("user", "a b\nc")),
     (("system", "s\n\ns"), ("user", "one"), ("assistant", "two\n```py\nx\n```"), ("user", "three")),
     (("system", "s"), ("user", "1"), ("assistant", "2"), ("user", "3"), ("assistant", "4"), ("user", "5")),
@@ -223,7 +223,7 @@ class Turns:
     assistant: tuple[str, str]
     reply: str
 
-    def render(self, chat: Chat) -> str:
+    def render(self, chat: _Chat) -> str:
         """A conversation of ``(role, text)`` pairs up to where the model goes on."""
         around = {"system": self.system, "user": self.user, "assistant": self.assistant}
         return self.opening + "".join(around[r][0] + text + around[r][1] for r, text in chat) + self.reply

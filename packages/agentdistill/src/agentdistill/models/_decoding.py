@@ -27,7 +27,7 @@ class Cancelled(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class Row:
+class BatchRow:
     """One sample being written: what it continues (``prefix`` ends ``prompt``), how, and what has been written."""
 
     prompt: tuple[int, ...]
@@ -39,7 +39,7 @@ class Row:
     logprob: float = 0.0
     stop: StopReason | None = None
 
-    def take(self, token: int, logprob: float, end_ids: frozenset[int], stops: Callable[[Row], bool]) -> None:
+    def take(self, token: int, logprob: float, end_ids: frozenset[int], stops: Callable[[BatchRow], bool]) -> None:
         """Record the next token, and whether it is the last. ``stops`` tells whether a stop string has been met."""
         self.ids.append(token)
         self.logprob += logprob
@@ -56,7 +56,7 @@ class Writer(Protocol):
 
     cancelled: bool
 
-    def run(self, rows: Sequence[Row]) -> None:
+    def run(self, rows: Sequence[BatchRow]) -> None:
         """Fill ``ids``, ``logprob`` and ``stop`` of every row. Raises Cancelled."""
         ...
 
@@ -305,7 +305,7 @@ _SHARED_AT_LEAST = 16  # tokens: below this a pass of its own costs more than it
 class _Group:
     """Rows with one prompt, and the past it starts from: its first ``n_past`` tokens are computed already."""
 
-    rows: list[Row]
+    rows: list[BatchRow]
     past: Past | None = None
     n_past: int = 0
 
@@ -321,7 +321,7 @@ class Decoder:
     """
 
     def __init__(
-        self, model: Any, end_ids: Sequence[int], stops: Callable[[Row], bool], max_rows: int, kv_reuse_bytes: int
+        self, model: Any, end_ids: Sequence[int], stops: Callable[[BatchRow], bool], max_rows: int, kv_reuse_bytes: int
     ) -> None:
         self.model = model
         _keep_head_rows_together(model)
@@ -339,7 +339,7 @@ class Decoder:
         self._pasts: dict[tuple[int, ...], list[Past]] = {}
         self._kept: dict[tuple[int, ...], list[Past]] = {}
 
-    def run(self, rows: Sequence[Row]) -> None:
+    def run(self, rows: Sequence[BatchRow]) -> None:
         """Fill ``ids``, ``logprob`` and ``stop`` of every row. The same calls in the same order give the same bits."""
         self.cancelled = False
         self._left, self._kept = self._budget, {}
@@ -385,7 +385,7 @@ class Decoder:
         for g in groups:
             g.past, g.n_past = past, n
 
-    def _keep(self, row: Row, i: int, cache: Cache, mask: Tensor) -> None:
+    def _keep(self, row: BatchRow, i: int, cache: Cache, mask: Tensor) -> None:
         """Copy row ``i`` of the batch for the next call, while there is room. Its last token has no keys yet."""
         if self._left <= 0:
             return
@@ -443,7 +443,7 @@ class Decoder:
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
             logits = self._forward(tokens[:, None], mask, positions[:, None], cache)
 
-    def _advance(self, rows: list[Row], draw: Draw, logits: Tensor, cache: Cache, mask: Tensor) -> Tensor:
+    def _advance(self, rows: list[BatchRow], draw: Draw, logits: Tensor, cache: Cache, mask: Tensor) -> Tensor:
         """Choose and record one token for every row that is still writing."""
         tokens, logprobs = draw(logits)
         for i, (row, token, logprob) in enumerate(zip(rows, tokens.tolist(), logprobs.tolist(), strict=True)):
@@ -490,9 +490,9 @@ def _keep_head_rows_together(model: Any) -> None:
         head.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(), *inputs[1:]))
 
 
-def _group(rows: Sequence[Row]) -> list[_Group]:
+def _group(rows: Sequence[BatchRow]) -> list[_Group]:
     """Rows by prompt, in the order they first appear."""
-    groups: dict[tuple[int, ...], list[Row]] = {}
+    groups: dict[tuple[int, ...], list[BatchRow]] = {}
     for row in rows:
         groups.setdefault(row.prompt, []).append(row)
     return [_Group(same) for same in groups.values()]

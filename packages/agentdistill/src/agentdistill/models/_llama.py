@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from agentdistill.errors import ModelError
-from agentdistill.models._decoding import Cancelled, Draw, Row, n_common
+from agentdistill.models._decoding import BatchRow, Cancelled, Draw, n_common
 
 _N_BATCH = 512  # tokens that one call of llama.cpp reads
 _GGML_TYPES = {"f32": 0, "f16": 1}
@@ -110,7 +110,7 @@ class LlamaDecoder:
         self,
         llama: Llama,
         end_ids: frozenset[int],
-        stops: Callable[[Row], bool],
+        stops: Callable[[BatchRow], bool],
         max_rows: int,
         n_context: int,
         n_bytes: int,
@@ -132,7 +132,7 @@ class LlamaDecoder:
             llama_cpp.llama_free(context)
             self._llama.close()
 
-    def run(self, rows: Sequence[Row]) -> None:
+    def run(self, rows: Sequence[BatchRow]) -> None:
         """See :class:`agentdistill.models._decoding.Writer`. Raises ModelError where llama.cpp fails."""
         self.cancelled = False
         for batch in self._batches(rows):
@@ -143,8 +143,8 @@ class LlamaDecoder:
                 self._held = {}
                 raise
 
-    def _batches(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
-        batch: list[Row] = []
+    def _batches(self, rows: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:
+        batch: list[BatchRow] = []
         n_cells = 0
         for row in rows:
             n = len(row.prompt) + row.max_new
@@ -158,7 +158,7 @@ class LlamaDecoder:
 
     # --- one batch ----------------------------------------------------------------------------------------------------
 
-    def _write(self, rows: list[Row]) -> None:
+    def _write(self, rows: list[BatchRow]) -> None:
         sequences = self._start(rows)
         logits = self._prefill(rows, sequences)
         draw = Draw([r.sampling for r in rows], [r.uniforms for r in rows], torch.device("cpu"))
@@ -175,7 +175,9 @@ class LlamaDecoder:
             newest = [(token, at, s) for (token, at), s in zip(places, sequences, strict=True)]
             logits = self._read(newest, len(newest))
 
-    def _advance(self, rows: list[Row], sequences: list[int], draw: Draw, logits: NDArray[np.float32]) -> list[int]:
+    def _advance(
+        self, rows: list[BatchRow], sequences: list[int], draw: Draw, logits: NDArray[np.float32]
+    ) -> list[int]:
         """Choose and record a token for every row; which rows go on."""
         tokens, logprobs = draw(torch.from_numpy(logits))
         alive = []
@@ -188,7 +190,7 @@ class LlamaDecoder:
                 self._held[sequences[i]] = (*row.prompt, *row.ids[:-1])  # its last token has not been read
         return alive
 
-    def _start(self, rows: list[Row]) -> list[int]:
+    def _start(self, rows: list[BatchRow]) -> list[int]:
         """Sequences for the rows, each with what the last call's sequences hold of its prompt; those are let go."""
         old, self._held = self._held, {}
         free = [s for s in range(2 * self._max_rows) if s not in old][: len(rows)]
@@ -198,7 +200,7 @@ class LlamaDecoder:
             llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return free
 
-    def _share(self, row: Row, sequence: int, held: dict[int, tuple[int, ...]]) -> None:
+    def _share(self, row: BatchRow, sequence: int, held: dict[int, tuple[int, ...]]) -> None:
         """Let the row's sequence begin with the most that another one holds of its prompt, its last token apart."""
         have = len(self._held.get(sequence, ()))
         most, source = max(((n_common(ids, row.prompt), s) for s, ids in held.items()), default=(0, -1))
@@ -208,7 +210,7 @@ class LlamaDecoder:
             llama_cpp.llama_memory_seq_cp(self._memory, source, sequence, 0, most)
             self._held[sequence] = row.prompt[:most]
 
-    def _prefill(self, rows: list[Row], sequences: list[int]) -> NDArray[np.float32]:
+    def _prefill(self, rows: list[BatchRow], sequences: list[int]) -> NDArray[np.float32]:
         """Read what is left of every prompt; the logits after each, ``[rows, vocabulary]``."""
         out = np.empty((len(rows), self._llama.n_vocab), np.float32)
         read: dict[int, tuple[int, ...]] = {}

@@ -11,11 +11,11 @@ from urllib.parse import urlsplit
 
 from agentdistill.errors import ModelError, RefusedError
 from agentdistill.models import OUT_OF_CONTEXT
-from agentdistill.models.server import Policy, TooLong, post, retrying, samples_of
+from agentdistill.models.server import RetryPolicy, TooLong, post, retrying, samples_of
 from agentdistill.types import Message, Request, Sample, Sampling, Usage
 
-Mode = Literal["continue_final_message", "prefill", "prefix_flag", "completions", "none"]
-MODES: tuple[Mode, ...] = get_args(Mode)
+PrefixMode = Literal["continue_final_message", "prefill", "prefix_flag", "completions", "none"]
+MODES: tuple[PrefixMode, ...] = get_args(PrefixMode)
 COMPLETIONS = 'prefix_mode = "completions" with tokenizer = "the model\'s folder or name"'
 HELP = (
     'set prefix_mode to "continue_final_message" (vLLM, SGLang), "prefill" (llama.cpp, Ollama) or "prefix_flag" '
@@ -39,7 +39,7 @@ def continues(text: str) -> bool:
     return text.startswith(PROBE_REST[:2])
 
 
-def chat_body(messages: Sequence[Message], prefix: str, mode: Mode) -> dict[str, Any]:
+def chat_body(messages: Sequence[Message], prefix: str, mode: PrefixMode) -> dict[str, Any]:
     """The part of a chat request that holds the conversation, in the mode's own form."""
     turns: list[dict[str, Any]] = [{"role": m.role, "content": m.content} for m in messages]
     if not prefix:
@@ -53,7 +53,7 @@ def chat_body(messages: Sequence[Message], prefix: str, mode: Mode) -> dict[str,
     return body
 
 
-def no_mode(label: str, wanted: str, tried: Mapping[Mode, str]) -> str:
+def no_mode(label: str, wanted: str, tried: Mapping[PrefixMode, str]) -> str:
     """What to say of a server on which every mode that was tried came to nothing."""
     how = "; ".join(f"{mode}: {outcome}" for mode, outcome in tried.items())
     what = f"{label} does not continue an assistant prefix ({how})"
@@ -137,7 +137,7 @@ class Endpoint:
         timeout_s: float = 300.0,
         tries: int = 4,
         patience_s: float = 600.0,
-        prefix_mode: Mode | Literal["auto"] = "auto",
+        prefix_mode: PrefixMode | Literal["auto"] = "auto",
         check_prefix: bool = True,
         tokenizer: str | None = None,
         context_length: int | None = None,
@@ -158,7 +158,7 @@ class Endpoint:
         is_openai = (urlsplit(url).hostname or "").endswith(".openai.com")
         self._key_variable = api_key_env or ("OPENAI_API_KEY" if is_openai else None)
         self._timeout_s = timeout_s
-        self._policy = Policy(tries=tries, patience_s=patience_s)
+        self._policy = RetryPolicy(tries=tries, patience_s=patience_s)
         self._wanted_mode = prefix_mode
         self._check_prefix = check_prefix
         self._tokenizer = tokenizer
@@ -169,7 +169,7 @@ class Endpoint:
             self._options.setdefault("return_token_ids", True)
         self._send_seed = send_seed
         # What this server turned out to be like.
-        self._mode: Mode | None = prefix_mode if prefix_mode in ("none", "completions") else None  # type: ignore[assignment]
+        self._mode: PrefixMode | None = prefix_mode if prefix_mode in ("none", "completions") else None  # type: ignore[assignment]
         self._echoes = False
         self._honours_n = True
         self._takes_ids = True
@@ -241,7 +241,7 @@ class Endpoint:
             self._honours_n = self._honours_n and request.n == 1  # only now: what was refused may be the conversation
         return found[: request.n]
 
-    async def _some(self, request: Request, mode: Mode) -> list[Sample]:
+    async def _some(self, request: Request, mode: PrefixMode) -> list[Sample]:
         """The samples of one reply: as many as the request asks for, or as the server likes to give."""
         try:
             return await self._ask(request, mode)
@@ -256,7 +256,7 @@ class Endpoint:
         except TooLong:
             return [OUT_OF_CONTEXT] * request.n
 
-    async def _ask(self, request: Request, mode: Mode) -> list[Sample]:
+    async def _ask(self, request: Request, mode: PrefixMode) -> list[Sample]:
         completes = mode == "completions" and bool(request.prefix)
 
         async def attempt() -> list[Sample]:
@@ -312,7 +312,7 @@ class Endpoint:
         elif completes and "prompt" in refusal.lower():
             self._takes_ids = False
 
-    def _repeats(self, prefix: str, mode: Mode) -> bool:
+    def _repeats(self, prefix: str, mode: PrefixMode) -> bool:
         """Whether a reply that begins with the prefix repeats it: the probe saw it, or, unchecked, it is no chance."""
         if mode == "completions":
             return False
@@ -327,7 +327,7 @@ class Endpoint:
             if not self._check_prefix and self._wanted_mode != "auto":
                 self._mode = self._wanted_mode
                 return
-            tried: dict[Mode, str] = {}
+            tried: dict[PrefixMode, str] = {}
             for mode in self._candidates():
                 outcome = await self._probe(mode)
                 if not outcome:
@@ -336,13 +336,13 @@ class Endpoint:
                 tried[mode] = outcome
         raise ModelError(no_mode(self.label, self._wanted_mode, tried))
 
-    def _candidates(self) -> list[Mode]:
+    def _candidates(self) -> list[PrefixMode]:
         if self._wanted_mode != "auto":
             return [self._wanted_mode]
-        chat: list[Mode] = ["continue_final_message", "prefix_flag", "prefill"]
+        chat: list[PrefixMode] = ["continue_final_message", "prefix_flag", "prefill"]
         return ["completions", *chat] if self._tokenizer else chat
 
-    async def _probe(self, mode: Mode) -> str:
+    async def _probe(self, mode: PrefixMode) -> str:
         """Why the mode does not work here; '' if it does."""
         try:
             (sample,) = (await self._some(PROBE, mode))[:1]

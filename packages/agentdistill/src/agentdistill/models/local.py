@@ -20,7 +20,7 @@ from agentdistill.models.weights import is_gguf, load_tokenizer, load_weights, r
 from agentdistill.types import Request, Sample, StopReason
 
 if TYPE_CHECKING:
-    from agentdistill.models._decoding import Row, Writer
+    from agentdistill.models._decoding import BatchRow, Writer
     from agentdistill.models._llama import Llama
     from agentdistill.models.chat import ChatFormat
 
@@ -195,8 +195,8 @@ class LocalModel:
             return_freed_memory()
         return [[self._sample(request, row) for row in some] for request, some in zip(requests, rows, strict=True)]
 
-    def _rows(self, request: Request) -> list[Row]:
-        from agentdistill.models._decoding import Row
+    def _rows(self, request: Request) -> list[BatchRow]:
+        from agentdistill.models._decoding import BatchRow
 
         prompt = tuple(self.chat.prompt_ids(request.messages, request.prefix))
         max_new = request.sampling.max_new_tokens
@@ -205,11 +205,11 @@ class LocalModel:
         sampled = request.sampling.temperature > 0
         prefix = self.chat.prefix_ids(request.prefix)
         return [
-            Row(prompt, request.sampling, max_new, _uniforms(request.seed, i, max_new) if sampled else (), prefix)
+            BatchRow(prompt, request.sampling, max_new, _uniforms(request.seed, i, max_new) if sampled else (), prefix)
             for i in range(request.first, request.first + request.n)
         ]
 
-    def _sample(self, request: Request, row: Row) -> Sample:
+    def _sample(self, request: Request, row: BatchRow) -> Sample:
         n_prompt = len(row.prompt)
         if row.max_new <= 0:
             return Sample("", StopReason.LENGTH, n_prompt_tokens=n_prompt)
@@ -231,7 +231,7 @@ class LocalModel:
                 break
         return len(ids)
 
-    def _meets_stop(self, row: Row) -> bool:
+    def _meets_stop(self, row: BatchRow) -> bool:
         """Whether the newest token completes a stop string. The text is looked at only if its last character came."""
         for stop in row.sampling.stop:
             if stop not in self._stopping:
@@ -267,11 +267,11 @@ class GgufModel(LocalModel):
 def token_writer(model: Any, n_rows: int) -> Callable[[Sequence[Sequence[int]], int], None]:
     """A function that continues prompts of ids by so many tokens each, ``n_rows`` at a time: the decoding of a
     :class:`LocalModel` without texts, for measurements."""
-    from agentdistill.models._decoding import Decoder, Row
+    from agentdistill.models._decoding import BatchRow, Decoder
     from agentdistill.types import Sampling
 
     decoder = Decoder(model, [], lambda row: False, n_rows, 0)
-    return lambda prompts, n_new: decoder.run([Row(tuple(p), Sampling(), n_new) for p in prompts])
+    return lambda prompts, n_new: decoder.run([BatchRow(tuple(p), Sampling(), n_new) for p in prompts])
 
 
 def _uniforms(seed: int, index: int, n: int) -> list[float]:

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RetryPolicy:
     """``tries`` of one request at most, within ``patience_s`` of its first. Waits double from ``first_wait_s``.
 
     A server that says when to come back (Retry-After) is waited for, and that does not use up a try; only, it is not
@@ -44,7 +44,7 @@ class Passing(Exception):
         self.wait_s = wait_s
 
 
-async def retrying(policy: Policy, label: str, attempt: Callable[[], Awaitable[T]]) -> T:
+async def retrying(policy: RetryPolicy, label: str, attempt: Callable[[], Awaitable[T]]) -> T:
     """The result of ``attempt``, called again as long as it raises Passing and the policy allows.
 
     Raises InfrastructureError saying what failed last and how often it was tried.
@@ -67,7 +67,7 @@ async def retrying(policy: Policy, label: str, attempt: Callable[[], Awaitable[T
         await asyncio.sleep(wait_s)
 
 
-def _backoff(policy: Policy, n_failed: int) -> float:
+def _backoff(policy: RetryPolicy, n_failed: int) -> float:
     """Exponential, with up to half of it taken off by chance, so that many clients do not come back together."""
     full: float = min(policy.longest_wait_s, policy.first_wait_s * 2.0 ** min(n_failed - 1, 60))
     return full * (1 - 0.5 * random.random())

@@ -27,7 +27,7 @@ from agentdistill.models.weights import check_base
 from agentdistill.pipeline.folder import StageFolder
 from agentdistill.pipeline.run import CONTAMINATION, Run, trainings
 from agentdistill.problems.contamination import told
-from agentdistill.progress import Event, Progress, Relay, Silent, Task, replay
+from agentdistill.progress import Progress, ProgressEvent, Relay, Silent, Task, replay
 from agentdistill.recipe import Recipe, StudentSettings
 from agentdistill.recipe.methods import Method, method
 from agentdistill.store import digest, file_digest, locked, sweep, write_atomic
@@ -276,7 +276,7 @@ def _without_interrupts() -> Iterator[None]:
 def _drain(events: Any, progress: Progress, tasks: dict[int, Task]) -> None:
     while True:
         try:
-            event: Event = events.get_nowait()
+            event: ProgressEvent = events.get_nowait()
         except Empty:
             return
         replay(event, progress, tasks)

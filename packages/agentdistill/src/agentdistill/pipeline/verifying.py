@@ -55,7 +55,7 @@ from agentdistill.verify.roles import (
     resolved,
     train_prm,
 )
-from agentdistill.verify.scores import GENERATOR, Asked, Costs, curve, read_costs
+from agentdistill.verify.scores import GENERATOR, Costs, ScoreSettings, curve, read_costs
 from agentdistill.verify.verifiers import Kit, VerifierSettings
 
 
@@ -370,7 +370,7 @@ def summary(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """The curves of the generator and of the others that were sampled, over all seeds; those asked once are rivals."""
     name, settings, folders = runs[0].recipe.name, verify_of(runs[0]), [r.folder for r in runs]
     seed = runs[0].recipe.seed
-    asked = Asked(settings.methods, settings.budgets, settings.listen, settings.policy, seed=seed)
+    scoring = ScoreSettings(settings.methods, settings.budgets, settings.listen, settings.policy, seed=seed)
     rivals = {}
     for other in (o for o in settings.others if o.n == 1):
         path = candidates_path(folders[0], f"test.{other.name}")
@@ -382,7 +382,7 @@ def summary(runs: Sequence[Run]) -> list[dict[str, Any]]:
     ):
         paths = [candidates_path(f, split) for f in folders]
         first, *repeats = (read_pools(p) for p in paths)
-        out.append(curve(told, first, asked, _costs_of_seeds(paths), repeats, rivals))
+        out.append(curve(told, first, scoring, _costs_of_seeds(paths), repeats, rivals))
     return out
 
 

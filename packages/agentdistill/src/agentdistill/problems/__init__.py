@@ -13,7 +13,7 @@ from agentdistill.errors import DataError
 from agentdistill.problems.answers import answer_kind, golds, too_long_to_answer
 from agentdistill.problems.sources import (
     Row,
-    Source,
+    RowSource,
     as_text,
     as_texts,
     join_sentences,
@@ -29,7 +29,7 @@ from agentdistill.store import digest
 from agentdistill.types import Problem
 
 __all__ = [
-    "Loaded", "Row", "Source", "answer_kind", "as_text", "as_texts", "golds", "join_sentences", "joined",
+    "Loaded", "Row", "RowSource", "answer_kind", "as_text", "as_texts", "golds", "join_sentences", "joined",
     "load_problems", "open_source", "passages_beside", "plain_text", "share_shown", "supporting_passages",
     "supporting_titles",
 ]  # fmt: skip
@@ -116,7 +116,7 @@ def _columns(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def _collect(
-    opened: Source, columns: dict[str, str], kind: str | None, family: str, limit: int | None, strict: bool
+    opened: RowSource, columns: dict[str, str], kind: str | None, family: str, limit: int | None, strict: bool
 ) -> tuple[list[Problem], list[str]]:
     drafts: dict[str, tuple[Problem, bool]] = {}
     skipped: list[str] = []
@@ -138,7 +138,7 @@ def _collect(
     return [p if known else replace(p, kind=found) for p, known in drafts.values()], skipped
 
 
-def _answers_left(opened: Source, columns: dict[str, str], most: int) -> list[str]:
+def _answers_left(opened: RowSource, columns: dict[str, str], most: int) -> list[str]:
     """The gold answers of rows that no limit lets through: the kind is the source's, however much of it is taken."""
     out: list[str] = []
     while len(out) < most and (row := next(opened.rows, None)) is not None:
@@ -196,7 +196,7 @@ def _near(missing: str, values: Mapping[str, Any]) -> str:
     return f" (the row has: {shown})" if values else ""
 
 
-def _nothing(opened: Source, skipped: list[str]) -> DataError:
+def _nothing(opened: RowSource, skipped: list[str]) -> DataError:
     if not skipped:
         return DataError(f"{opened.label}: no problems in it")
     more = f"; and {len(skipped) - 1} more" if len(skipped) > 1 else ""

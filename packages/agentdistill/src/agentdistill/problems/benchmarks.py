@@ -32,12 +32,12 @@ _ID = ("id", "_id", "question_id", "unique_id", "item_id", "ID")
 _BESIDE = frozenset({"context", "paragraphs"})
 _LABELS = ("level", "category", "subject", "type")
 
-Values = Mapping[str, Any]
+RowValues = Mapping[str, Any]
 """The columns of a row."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SplitSource:
     """A split, or part of one: the names its file may have (globs), and its datasets on the hub, read in turn.
 
     ``label`` goes into the ids, where the files of one split number their problems alike. ``keep`` says which rows
@@ -47,7 +47,7 @@ class Part:
     files: tuple[str, ...]
     hub: tuple[str, ...]
     label: str = ""
-    keep: Callable[[Values], bool] = bool
+    keep: Callable[[RowValues], bool] = bool
     family: str = ""
 
 
@@ -59,21 +59,21 @@ class Drawn:
     answers: tuple[str, ...]
 
 
-Reader = Callable[[Values], Drawn]
+Reader = Callable[[RowValues], Drawn]
 
 
-def plain_row(values: Values) -> Drawn:
+def plain_row(values: RowValues) -> Drawn:
     """A row with the question, the answer and its aliases in columns of their own, under any of their usual names."""
     answers = _first(values, _ANSWER)
     return Drawn(question_of(values), (*answers, *_first(values, _ALIASES)) if answers else ())
 
 
-def question_of(values: Values) -> str:
+def question_of(values: RowValues) -> str:
     """The question of a row, under any of its usual names; ``""`` where there is none."""
     return " ".join(_first(values, _QUESTION))
 
 
-def labels_of(values: Values) -> tuple[tuple[str, str], ...]:
+def labels_of(values: RowValues) -> tuple[tuple[str, str], ...]:
     """What a row says of its problem's level, category, subject and type, of those that it names.
 
     >>> labels_of({"level": 3, "subject": "Algebra", "question": "2x = 4"})
@@ -82,7 +82,7 @@ def labels_of(values: Values) -> tuple[tuple[str, str], ...]:
     return tuple((name, said) for name in _LABELS if (said := as_text(values.get(name))))
 
 
-def _first(values: Values, names: tuple[str, ...]) -> list[str]:
+def _first(values: RowValues, names: tuple[str, ...]) -> list[str]:
     """The texts of the first column there is; none where there is none."""
     for name in names:
         if values.get(name) is not None:
@@ -96,7 +96,7 @@ class Benchmark:
 
     name: str
     kind: str
-    parts: Mapping[str, tuple[Part, ...]]
+    parts: Mapping[str, tuple[SplitSource, ...]]
     read: Reader = plain_row
 
     def problems(self, spec: str) -> list[Problem]:
@@ -126,7 +126,7 @@ class Benchmark:
             raise UserError(f'{self.name} has no split "{name}"; there are: {", ".join(self.parts)}')
         return name, n, path
 
-    def _problem(self, row: Row, part: Part) -> Problem | None:
+    def _problem(self, row: Row, part: SplitSource) -> Problem | None:
         if not isinstance(row.values, Mapping):
             raise DataError(f"{row.where}: {row.fault or f'expected an object, got {type(row.values).__name__}'}")
         drawn = self.read(row.values)
@@ -187,7 +187,7 @@ def parse_spec(spec: str, default: str = "test") -> tuple[str, int | None, str |
     return match["name"] or default, int(match["n"]) if match["n"] else None, match["path"]
 
 
-def _rows(benchmark: Benchmark, split: str, path: str | None) -> Iterator[tuple[Part, Row]]:
+def _rows(benchmark: Benchmark, split: str, path: str | None) -> Iterator[tuple[SplitSource, Row]]:
     """Every row of a split, each with its part; a file that is named is one part."""
     given = Path(path).expanduser() if path is not None else None
     if given is not None and not given.is_dir():
@@ -204,7 +204,7 @@ def _rows(benchmark: Benchmark, split: str, path: str | None) -> Iterator[tuple[
             yield from ((part, row) for row in rows if not isinstance(row.values, Mapping) or part.keep(row.values))
 
 
-def sources(name: str, part: Part, given: Path | None) -> tuple[str, ...]:
+def sources(name: str, part: SplitSource, given: Path | None) -> tuple[str, ...]:
     """Where a part is read from: the folder given, else the folder of the environment, else the hub."""
     from_environment = os.environ.get(FOLDER_VARIABLE)
     folder = given or (Path(from_environment).expanduser() if from_environment else None)
@@ -224,13 +224,13 @@ def sources(name: str, part: Part, given: Path | None) -> tuple[str, ...]:
 _ASK_FOR_LETTER = "Answer with the letter of the right option."
 
 
-def _gsm8k_row(values: Values) -> Drawn:
+def _gsm8k_row(values: RowValues) -> Drawn:
     """The answer follows ``####``, after its solution."""
     drawn = plain_row(values)
     return Drawn(drawn.question, tuple(a.rpartition("####")[2].strip() for a in drawn.answers))
 
 
-def _math_row(values: Values) -> Drawn:
+def _math_row(values: RowValues) -> Drawn:
     """The hub has no answers, only solutions, whose last ``\\boxed{…}`` holds the answer."""
     if "answer" in values:
         return plain_row(values)
@@ -240,7 +240,7 @@ def _math_row(values: Values) -> Drawn:
     return Drawn(question_of(values), (answer,) if answer else ())
 
 
-def _mmlu_pro_row(values: Values) -> Drawn:
+def _mmlu_pro_row(values: RowValues) -> Drawn:
     """The gold answer is the letter; the option's own text counts too, unless it is the name of another option."""
     options = as_texts(values.get("options")) or []
     letter = as_text(values.get("answer")).upper()
@@ -253,7 +253,7 @@ def _mmlu_pro_row(values: Values) -> Drawn:
     return Drawn("\n".join([question_of(values), "", *lines, "", _ASK_FOR_LETTER]), (letter, *aliases))
 
 
-def _svamp_row(values: Values) -> Drawn:
+def _svamp_row(values: RowValues) -> Drawn:
     """The release has a ``Body`` before its ``Question``; its answers are floats, or texts such as ``"14.0"``."""
     question = f"{as_text(values.get('Body'))} {question_of(values)}".strip()
     answer = next((as_text(values[k]) for k in ("Answer", "answer_value", "answer") if k in values), "")
@@ -269,21 +269,23 @@ def _svamp_row(values: Values) -> Drawn:
 
 _SUBJECTS = "algebra counting_and_probability geometry intermediate_algebra number_theory prealgebra precalculus"
 _HUB = tuple(f"EleutherAI/hendrycks_math/{subject}:train" for subject in _SUBJECTS.split())
-_HARD = Part(("math_1000*.json",), _HUB, "hard", lambda v: v.get("level") in ("Level 4", "Level 5"))
-_MEDIUM = Part(("math_medium_1000*.json",), _HUB, "medium", lambda v: v.get("level") in ("Level 2", "Level 3"))
+_HARD = SplitSource(("math_1000*.json",), _HUB, "hard", lambda v: v.get("level") in ("Level 4", "Level 5"))
+_MEDIUM = SplitSource(("math_medium_1000*.json",), _HUB, "medium", lambda v: v.get("level") in ("Level 2", "Level 3"))
 
-AIME = Benchmark("aime", "math", {"test": (Part(("aime_90*.json",), ("AI-MO/aimo-validation-aime:train",)),)})
+AIME = Benchmark("aime", "math", {"test": (SplitSource(("aime_90*.json",), ("AI-MO/aimo-validation-aime:train",)),)})
 """AIME 2022 to 2024: 90 competition problems whose answers are whole numbers from 0 to 999."""
 
-BAMBOOGLE = Benchmark("bamboogle", "short", {"test": (Part(("bamboogle_125*.json",), ("chiayewken/bamboogle:test",)),)})
+BAMBOOGLE = Benchmark(
+    "bamboogle", "short", {"test": (SplitSource(("bamboogle_125*.json",), ("chiayewken/bamboogle:test",)),)}
+)
 """Bamboogle (Press et al. 2023, arXiv 2210.03350): 125 two-step questions that no search engine answered. MIT."""
 
 GSM8K = Benchmark(
     "gsm8k",
     "math",
     {
-        "test": (Part(("gsm8k_test*.jsonl", "test.jsonl"), ("openai/gsm8k/main:test",)),),
-        "train": (Part(("gsm8k_train*.jsonl", "train.jsonl"), ("openai/gsm8k/main:train",)),),
+        "test": (SplitSource(("gsm8k_test*.jsonl", "test.jsonl"), ("openai/gsm8k/main:test",)),),
+        "train": (SplitSource(("gsm8k_train*.jsonl", "train.jsonl"), ("openai/gsm8k/main:train",)),),
     },
     _gsm8k_row,
 )
@@ -294,7 +296,9 @@ GSM_HARD = Benchmark(
     "math",
     {
         "test": (
-            Part(("gsm_hard_500*.json", "gsm_hard*.jsonl", "gsmhardv2.jsonl"), ("reasoning-machines/gsm-hard:train",)),
+            SplitSource(
+                ("gsm_hard_500*.json", "gsm_hard*.jsonl", "gsmhardv2.jsonl"), ("reasoning-machines/gsm-hard:train",)
+            ),
         )
     },
 )
@@ -306,15 +310,17 @@ HOTPOTQA = MultiHop(
     "short",
     {
         "test": (
-            Part(
+            SplitSource(
                 ("hotpotqa_500*.json", "hotpot_dev_*.json", "hotpotqa_distractor*.csv"),
                 ("hotpotqa/hotpot_qa/distractor:validation",),
             ),
         ),
-        "train": (Part(("hotpotqa_1000*.json", "hotpot_train_*.json"), ("hotpotqa/hotpot_qa/distractor:train",)),),
-        "dev_100": (Part(("hotpotqa_distractor_100.csv",), (), family="hotpotqa-dev"),),
-        "train_100": (Part(("hotpotqa_100.json",), (), family="hotpotqa-train100"),),
-        "train_500": (Part(("hotpotqa_train_500_with_passages.json",), (), family="hotpotqa-train500"),),
+        "train": (
+            SplitSource(("hotpotqa_1000*.json", "hotpot_train_*.json"), ("hotpotqa/hotpot_qa/distractor:train",)),
+        ),
+        "dev_100": (SplitSource(("hotpotqa_distractor_100.csv",), (), family="hotpotqa-dev"),),
+        "train_100": (SplitSource(("hotpotqa_100.json",), (), family="hotpotqa-train100"),),
+        "train_500": (SplitSource(("hotpotqa_train_500_with_passages.json",), (), family="hotpotqa-train500"),),
     },
 )
 """HotpotQA (Yang et al. 2018, arXiv 1809.09600): questions that need two Wikipedia articles. CC BY-SA 4.0.
@@ -331,14 +337,14 @@ MATH = Benchmark("math", "math", {"train": (_HARD, _MEDIUM), "hard": (_HARD,), "
 two files of 1,000 (levels 4 and 5; levels 2 and 3), and ``train`` is both; four of their rows have no answer and are
 left out. From the hub each is every training problem of those levels. To test, there is ``math500``."""
 
-MATH500 = Benchmark("math500", "math", {"test": (Part(("math_500*.json",), ("HuggingFaceH4/MATH-500:test",)),)})
+MATH500 = Benchmark("math500", "math", {"test": (SplitSource(("math_500*.json",), ("HuggingFaceH4/MATH-500:test",)),)})
 """MATH-500 (Lightman et al. 2023, arXiv 2305.20050): 500 test problems of MATH. MIT."""
 
 MMLU_PRO = Benchmark(
     "mmlu_pro",
     "short",
     {
-        split: (Part((f"mmlu_pro_{split}*.*", f"mmlu_pro/{split}-*.parquet"), (f"TIGER-Lab/MMLU-Pro:{split}",)),)
+        split: (SplitSource((f"mmlu_pro_{split}*.*", f"mmlu_pro/{split}-*.parquet"), (f"TIGER-Lab/MMLU-Pro:{split}",)),)
         for split in ("test", "validation")
     },
     _mmlu_pro_row,
@@ -348,21 +354,27 @@ MMLU_PRO = Benchmark(
 MUSIQUE = MultiHop(
     "musique",
     "short",
-    {"test": (Part(("musique_500*.json", "musique_ans_*dev.jsonl"), ("dgslibisey/MuSiQue:validation",)),)},
+    {"test": (SplitSource(("musique_500*.json", "musique_ans_*dev.jsonl"), ("dgslibisey/MuSiQue:validation",)),)},
 )
 """MuSiQue (Trivedi et al. 2022, arXiv 2108.00573): questions composed of two to four steps, with aliases. CC BY 4.0."""
 
 OLYMMATH = Benchmark(
     "olymmath",
     "math",
-    {"test": (Part(("olymmath_200*.json",), ("RUC-AIBOX/OlymMATH/en-easy:test", "RUC-AIBOX/OlymMATH/en-hard:test")),)},
+    {
+        "test": (
+            SplitSource(
+                ("olymmath_200*.json",), ("RUC-AIBOX/OlymMATH/en-easy:test", "RUC-AIBOX/OlymMATH/en-hard:test")
+            ),
+        )
+    },
 )
 """OlymMATH (Sun et al. 2025, arXiv 2503.21380), in English: 100 easy and 100 hard olympiad problems. MIT."""
 
 SVAMP = Benchmark(
     "svamp",
     "math",
-    {"test": (Part(("svamp_test*.json", "SVAMP.json"), ("ChilleD/SVAMP:train", "ChilleD/SVAMP:test")),)},
+    {"test": (SplitSource(("svamp_test*.json", "SVAMP.json"), ("ChilleD/SVAMP:train", "ChilleD/SVAMP:test")),)},
     _svamp_row,
 )
 """SVAMP (Patel et al. 2021, arXiv 2103.07191): 1,000 word problems that vary others just enough to change the answer.
@@ -372,7 +384,7 @@ which are read as one."""
 TWO_WIKI = MultiHop(
     "2wikimultihopqa",
     "short",
-    {"test": (Part(("2wikimultihopqa_500*.json",), ("framolfese/2WikiMultihopQA:validation",)),)},
+    {"test": (SplitSource(("2wikimultihopqa_500*.json",), ("framolfese/2WikiMultihopQA:validation",)),)},
 )
 """2WikiMultiHopQA (Ho et al. 2020, arXiv 2011.01060): two-step questions made from Wikidata and Wikipedia.
 Apache-2.0."""

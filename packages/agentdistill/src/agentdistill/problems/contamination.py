@@ -78,7 +78,7 @@ class _Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class QuestionPair:
     """A training question and the test question most like it. ``overlap`` is 1 for equal ones."""
 
     train: Problem
@@ -91,12 +91,12 @@ class Match:
 class Screening:
     """What was found: one entry for each training question, None for a clean one. With ``drop`` the others go."""
 
-    matches: tuple[Match | None, ...]
+    matches: tuple[QuestionPair | None, ...]
     n_test: int
     drop: bool = True
 
     @cached_property
-    def found(self) -> tuple[Match, ...]:
+    def found(self) -> tuple[QuestionPair, ...]:
         """The matches there are."""
         return tuple(m for m in self.matches if m is not None)
 
@@ -129,7 +129,7 @@ class Screening:
         return [_pair(m) for m in (*near[:n], *[m for m in self.found if m.level == "equal"][:n])]
 
 
-def _pair(m: Match) -> dict[str, Any]:
+def _pair(m: QuestionPair) -> dict[str, Any]:
     def shown(p: Problem) -> dict[str, str]:
         return {"id": p.id, "family": p.family, "question": p.question}
 
@@ -166,9 +166,11 @@ def screen(train: Sequence[Problem], test: Sequence[Problem], drop: bool = True)
     index = _Index([texts[p.question] for p in train], [texts[p.question] for p in test])
     best = {q: index.best(texts[q]) for q in {p.question for p in train}}
 
-    def match(p: Problem) -> Match | None:
+    def match(p: Problem) -> QuestionPair | None:
         found = best[p.question]
-        return None if found is None else Match(p, test[found[0]], "equal" if found[1] == 1 else "near", found[1])
+        return (
+            None if found is None else QuestionPair(p, test[found[0]], "equal" if found[1] == 1 else "near", found[1])
+        )
 
     return Screening(tuple(match(p) for p in train), len(test), drop)
 

@@ -33,7 +33,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RowSource:
     """An opened source: how to name it in a message, what to call its family, and its rows, read as they are used."""
 
     label: str
@@ -41,16 +41,16 @@ class Source:
     rows: Iterator[Row]
 
 
-def open_source(source: str) -> Source:
+def open_source(source: str) -> RowSource:
     """The rows of a file or a hub dataset. Raises DataError for what is neither or cannot be read."""
     path = Path(source).expanduser()
     if path.is_file():
-        return Source(source, path.stem, _read_file(path))
+        return RowSource(source, path.stem, _read_file(path))
     if path.is_dir():
         raise DataError(f"{source}: is a folder; name one file of problems in it")
     match = _HUB.fullmatch(source)
     if match and not source.partition(":")[0].lower().endswith(tuple(_READERS)):
-        return Source(source, match["name"].rpartition("/")[2], _hub(source, match))
+        return RowSource(source, match["name"].rpartition("/")[2], _hub(source, match))
     hint = ' (a hub dataset is written "owner/name:split")' if source.count("/") == 1 and not path.suffix else ""
     raise DataError(f"{source}: no such file{hint}")
 

@@ -27,7 +27,7 @@ _KEYS = ("question", "agent", "cot")
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class ExampleTurn:
     """What is replied and, unless it is the last turn, what the code printed."""
 
     reply: str
@@ -39,7 +39,7 @@ class WorkedExample:
     """A question and how it is answered. Without turns, or without a chain of thought, it is no example of that."""
 
     question: str
-    agent: tuple[Turn, ...] = ()
+    agent: tuple[ExampleTurn, ...] = ()
     cot: str | None = None
 
 
@@ -72,7 +72,7 @@ def _example(row: dict[str, Any]) -> WorkedExample:
     return WorkedExample(_text(row.get("question"), "question"), steps, cot)
 
 
-def _turn(turn: dict[str, Any], last: bool) -> Turn:
+def _turn(turn: dict[str, Any], last: bool) -> ExampleTurn:
     unknown = next((key for key in turn if key not in ("reply", "observation")), None)
     if unknown is not None:
         raise DataError(f'unknown key "{unknown}" in a turn of "agent" (there are: reply, observation)')
@@ -82,8 +82,8 @@ def _turn(turn: dict[str, Any], last: bool) -> Turn:
     if last:
         if turn.get("observation") is not None:
             raise DataError('"agent" ends with an observation; its last turn gives the answer')
-        return Turn(reply)
-    return Turn(reply, _text(turn.get("observation"), "observation"))
+        return ExampleTurn(reply)
+    return ExampleTurn(reply, _text(turn.get("observation"), "observation"))
 
 
 def _text(value: Any, name: str) -> str:

@@ -12,7 +12,7 @@ from agentdistill.recipe.toml import RecipeText, check_call
 from agentdistill.registry import unknown
 from agentdistill.verify.judging import SampleSettings
 from agentdistill.verify.roles import ROLE, RoleSettings
-from agentdistill.verify.select import Listen, Policy
+from agentdistill.verify.select import Listen, SelectionPolicy
 from agentdistill.verify.verifiers import VerifierSettings
 
 
@@ -50,7 +50,7 @@ class VerifySettings:
     others: tuple[OtherGenerator, ...] = ()
     verifiers: tuple[VerifierSettings, ...] = ()
     sample: SampleSettings = SampleSettings()  # noqa: RUF009  frozen
-    policy: Policy = Policy()  # noqa: RUF009  frozen
+    policy: SelectionPolicy = SelectionPolicy()  # noqa: RUF009  frozen
     listen: Listen = Listen()  # noqa: RUF009  frozen
     methods: tuple[str, ...] = ()
     budgets: tuple[int, ...] = ()

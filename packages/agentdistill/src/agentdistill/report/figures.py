@@ -13,7 +13,6 @@ from agentdistill.report import svg
 from agentdistill.report.comparisons import COT_DISTILL, is_agent_distilled
 from agentdistill.report.run import method_label
 
-Report = Mapping[str, Any]
 _TONES = {"agent-distill": 0, "cot-distill": 1, "cot-distill-rag": 2, "agent": 3, "cot": 4, "agent-distill-prefix": 5}
 _N_TONES = 8
 
@@ -51,7 +50,7 @@ class Line:
         return self.method == COT_DISTILL or is_agent_distilled(self.method)
 
 
-def lines(report: Report, family: str | None = None) -> list[Line]:
+def lines(report: Mapping[str, Any], family: str | None = None) -> list[Line]:
     """A line for every student method, over model sizes on a log axis (over their order where sizes are unknown)."""
     students = [e for e in report["evaluations"] if e["role"] != "teacher"]
     methods = list(dict.fromkeys(e["method"] for e in students))
@@ -72,7 +71,9 @@ def lines(report: Report, family: str | None = None) -> list[Line]:
     return out
 
 
-def ladder(report: Report, width: float = 900, height: float = 440, *, legend: bool = False, style: str = "") -> Markup:
+def ladder(
+    report: Mapping[str, Any], width: float = 900, height: float = 440, *, legend: bool = False, style: str = ""
+) -> Markup:
     """Accuracy against model size, one line a method, intervals drawn, the teacher as dashed lines.
 
     A dotted line carries each distilled agent across to the next size up, where it meets what CoT reached there.
@@ -101,7 +102,7 @@ def ladder(report: Report, width: float = 900, height: float = 440, *, legend: b
     return svg.figure(width, height, "Accuracy against model size, by method, with 95 % intervals", body, style)
 
 
-def _teachers(report: Report) -> svg.Rows:
+def _teachers(report: Mapping[str, Any]) -> svg.Rows:
     out = []
     for e in report["evaluations"]:
         if e["role"] == "teacher" and e["average"]["accuracy"] is not None and e["method"] in ("agent", "cot"):
@@ -150,7 +151,7 @@ def _line(frame: svg.Frame, line: Line, dodge: float = 0.0, size: float = 4.6) -
     return out
 
 
-def family_panels(report: Report, width: float = 232, height: float = 168) -> list[Markup]:
+def family_panels(report: Mapping[str, Any], width: float = 232, height: float = 168) -> list[Markup]:
     """The ladder for each family, all on the same axes so that they can be compared at a glance."""
     everything = [p for f in report["families"] for line in lines(report, f) for p in line.points]
     if not everything:
@@ -170,7 +171,7 @@ def family_panels(report: Report, width: float = 232, height: float = 168) -> li
     return out
 
 
-def loss_panels(report: Report, width: float = 232, height: float = 132) -> list[Markup]:
+def loss_panels(report: Mapping[str, Any], width: float = 232, height: float = 132) -> list[Markup]:
     """Training loss against optimiser step, one panel a student and method, the loss axis shared."""
     curves = [t for t in report["training"] if len(t["loss"]) > 1]
     if not curves:
@@ -196,7 +197,7 @@ def loss_panels(report: Report, width: float = 232, height: float = 132) -> list
     return out
 
 
-def ladder_svg(report: Report) -> str:
+def ladder_svg(report: Mapping[str, Any]) -> str:
     """Accuracy against model size as a standalone SVG with its own colours, on white or on a dark page.
 
     Empty text where the report holds no scored student.

@@ -19,6 +19,7 @@ from agentdistill.report.comparisons import comparisons, prefix_effects, reading
 from agentdistill.report.run import (
     ERROR_KINDS,
     SEARCH,
+    Facts,
     Outcome,
     Part,
     StoredRun,
@@ -202,10 +203,7 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-Cell = dict[str, Any]
-
-
-def cell(traces: Sequence[Trace]) -> Cell:
+def cell(traces: Sequence[Trace]) -> Facts:
     """One family. Means are over the episodes that ended without a fault; None where there is none."""
     whole = [t for t in traces if outcome(t) is not Outcome.FAULT]
     accuracy = _accuracy(whole)
@@ -217,7 +215,7 @@ def cell(traces: Sequence[Trace]) -> Cell:
     }
 
 
-def average(traces: Sequence[Trace], weighting: Weighting = "family") -> Cell:
+def average(traces: Sequence[Trace], weighting: Weighting = "family") -> Facts:
     """All families together: counts add up; accuracy and means weigh by family or by problem, as asked.
 
     A single family is its own average, interval included.
@@ -246,7 +244,7 @@ def _accuracy(traces: Sequence[Trace]) -> Interval | None:
     return mean_interval({"all": values})
 
 
-def _counts(traces: Sequence[Trace]) -> Cell:
+def _counts(traces: Sequence[Trace]) -> Facts:
     outcomes = Counter(outcome(t) for t in traces)
     kinds = Counter(k for t in traces for k in error_kinds(t))
     statuses = Counter(s.status for t in traces for s in t.steps)
@@ -264,7 +262,7 @@ def _counts(traces: Sequence[Trace]) -> Cell:
     }
 
 
-def _means(traces: Sequence[Trace]) -> Cell:
+def _means(traces: Sequence[Trace]) -> Facts:
     tools = sorted({c.name for t in traces for s in t.steps for c in s.tool_calls})
 
     def mean(of: Callable[[Trace], float]) -> float | None:
@@ -279,10 +277,10 @@ def _means(traces: Sequence[Trace]) -> Cell:
     }
 
 
-def _mean_of_means(means: Sequence[Cell]) -> Cell:
+def _mean_of_means(means: Sequence[Facts]) -> Facts:
     """Each group weighs the same; a tool that a group never called counts there as zero."""
     means = [m for m in means if m["mean_steps"] is not None]
-    out: Cell = {}
+    out: Facts = {}
     for key in ("mean_steps", "prompt_tokens_per_answer", "new_tokens_per_answer", "code_actions_per_episode"):
         out[key] = math.fsum(m[key] for m in means) / len(means) if means else None
     tools = sorted({name for m in means for name in m["tool_calls_per_episode"]})

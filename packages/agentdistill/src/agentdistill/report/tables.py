@@ -11,7 +11,7 @@ from typing import Any
 
 from agentdistill.errors import UserError
 from agentdistill.recipe.methods import NAMES
-from agentdistill.report.run import method_label
+from agentdistill.report.run import Facts, method_label
 from agentdistill.report.stats import percent, points
 
 
@@ -146,10 +146,8 @@ _EFFECTS = (
 _NONE = "–"
 _ERRORS = {"parse": "no or broken code", "execution": "code failed", "out_of_steps": "out of steps"}
 
-Facts = Mapping[str, Any]
 
-
-def markdown(table: Facts) -> str:
+def markdown(table: Table) -> str:
     """The page of a table (from :func:`agentdistill.report.table`)."""
     sections = (
         _opening(table),
@@ -165,7 +163,7 @@ def markdown(table: Facts) -> str:
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 
 
-def _opening(table: Facts) -> list[str]:
+def _opening(table: Table) -> list[str]:
     seeds = ", ".join(str(s) for s in table["seeds"])
     n = max((c["accuracy"]["n"] for c in table["cells"] if c["accuracy"]), default=0)
     several = (
@@ -182,7 +180,7 @@ def _opening(table: Facts) -> list[str]:
     ]
 
 
-def _accuracies(table: Facts) -> list[str]:
+def _accuracies(table: Table) -> list[str]:
     sizes = [s["student"] for s in table["sizes"]]
     found = {(c["student"], c["method"]): c for c in table["cells"] if c["role"] != "teacher"}
     methods = list(dict.fromkeys(c["method"] for c in table["cells"] if c["role"] != "teacher"))
@@ -213,7 +211,7 @@ def _accuracies(table: Facts) -> list[str]:
     ]
 
 
-def _ratios(table: Facts) -> list[str]:
+def _ratios(table: Table) -> list[str]:
     ranks = {s["student"]: i for i, s in enumerate(table["sizes"])}
     rows = []
     for c in table["next_size_up"]:
@@ -251,7 +249,7 @@ def _beyond(interval: Facts | None, paper: float | None) -> str:
     return "no" if interval["high"] is not None and interval["high"] < paper else "not settled"
 
 
-def _effects(table: Facts) -> list[str]:
+def _effects(table: Table) -> list[str]:
     found = {(c["student"], c["method"], c["baseline_method"]): c for c in table["same_size"]}
     rows = []
     for method, baseline in _EFFECTS:
@@ -279,7 +277,7 @@ def _verdict(difference: Facts) -> str:
     return "the other way round" if difference["high"] < 0 else "not settled"
 
 
-def _votes(table: Facts) -> list[str]:
+def _votes(table: Table) -> list[str]:
     rows = []
     for v in table["votes"]:
         sampled = v["candidates"] + v["candidates_spared"]
@@ -304,7 +302,7 @@ def _change(p: Facts) -> str:
     return f"{percent(p['b'])} → {percent(p['a'])} ({points(d['low'])} to {points(d['high'])})"
 
 
-def _answers(table: Facts) -> list[str]:
+def _answers(table: Table) -> list[str]:
     rows = []
     for c in table["cells"]:
         n = c["n_episodes"]
@@ -324,7 +322,7 @@ def _answers(table: Facts) -> list[str]:
     ]
 
 
-def _searched(table: Facts) -> list[str]:
+def _searched(table: Table) -> list[str]:
     """Nothing for a table without questions that name their supporting passages."""
     rows = []
     for c in table["cells"]:
@@ -349,7 +347,7 @@ def _searched(table: Facts) -> list[str]:
     ]
 
 
-def _families(table: Facts) -> list[str]:
+def _families(table: Table) -> list[str]:
     names = table["families"]
     rows = [
         [
@@ -371,7 +369,7 @@ def _families(table: Facts) -> list[str]:
     ]
 
 
-def _warnings(table: Facts) -> list[str]:
+def _warnings(table: Table) -> list[str]:
     if not table["warnings"]:
         return []
     return ["## What was not scored", "", *(f"- {text(w)}" for w in table["warnings"])]

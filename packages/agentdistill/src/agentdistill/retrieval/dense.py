@@ -43,7 +43,7 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class EmbeddingInput:
     """What is to be embedded: ``prefix``, title and text of every passage, by ``encode``."""
 
     passages: Sequence[Passage]
@@ -99,7 +99,7 @@ class Index:
         return scores, rows
 
 
-def in_memory(source: Source, approximate: str | None, advance: Advance) -> Index:
+def in_memory(source: EmbeddingInput, approximate: str | None, advance: Advance) -> Index:
     """The index of a corpus, nothing of it on disk."""
     import numpy as np
 
@@ -114,7 +114,7 @@ def in_memory(source: Source, approximate: str | None, advance: Advance) -> Inde
     return Index(vectors) if approximate is None else Index(None, _approximate(vectors, approximate))
 
 
-def write(source: Source, folder: Path, advance: Advance) -> None:
+def write(source: EmbeddingInput, folder: Path, advance: Advance) -> None:
     """Write the vectors of all passages into ``folder``, going on from those that are there."""
     n, n_dims = _written(folder)
     n = n if n_dims else 0
@@ -229,7 +229,7 @@ class Dense:
         self.passages = passages if isinstance(passages, MappedCorpus) else tuple(passages)
         self._query_prefix = query_prefix
         self._encoder = _encoder(model, batch_size) if encoder is None else _checked(encoder)
-        source = Source(self.passages, self._encoder.encode, passage_prefix)
+        source = EmbeddingInput(self.passages, self._encoder.encode, passage_prefix)
         if cache is None:
             with self._watched(progress) as advance:
                 self._index = in_memory(source, approximate, advance)
@@ -247,7 +247,7 @@ class Dense:
     def _watched(self, progress: Progress | None) -> AbstractContextManager[Callable[[int], None]]:
         return watched(progress, f"dense · {self._encoder.name}", len(self.passages))
 
-    def _write(self, source: Source, half: Path, progress: Progress | None) -> None:
+    def _write(self, source: EmbeddingInput, half: Path, progress: Progress | None) -> None:
         with self._watched(progress) as advance:
             write(source, half, advance)
 

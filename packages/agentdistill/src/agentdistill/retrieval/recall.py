@@ -44,7 +44,7 @@ class Gold:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Question:
     """A question, the passages it needs, each once, and its answer with aliases, where they are known."""
 
     question: str
@@ -57,24 +57,24 @@ class Asked:
         return bool(self.answers) and self.answers[0].strip().lower() not in ("yes", "no")
 
 
-def recall(found: Sequence[Passage], asked: Asked, k: int) -> float:
+def recall(found: Sequence[Passage], question: Question, k: int) -> float:
     """The share of the needed passages that are among the first ``k`` found.
 
-    >>> recall([Passage("A", "…"), Passage("B", "…")], Asked("?", (Gold("B"), Gold("C"))), 2)
+    >>> recall([Passage("A", "…"), Passage("B", "…")], Question("?", (Gold("B"), Gold("C"))), 2)
     0.5
     """
-    return sum(g.is_in(found[:k]) for g in asked.gold) / len(asked.gold)
+    return sum(g.is_in(found[:k]) for g in question.gold) / len(question.gold)
 
 
-def says_answer(found: Sequence[Passage], asked: Asked, k: int, n_chars: int | None = None) -> bool:
+def says_answer(found: Sequence[Passage], question: Question, k: int, n_chars: int | None = None) -> bool:
     """Whether an answer stands, word for word, in the first ``k`` found, each cut to ``n_chars``."""
     text = "\n".join(f"{p.title}: {shortened(p, n_chars).text}" for p in found[:k])
-    return any(contains(text, answer) for answer in asked.answers)
+    return any(contains(text, answer) for answer in question.answers)
 
 
 def measure(
     retriever: Retriever,
-    questions: Sequence[Asked],
+    questions: Sequence[Question],
     ks: Sequence[int] = KS,
     progress: Progress | None = None,
     chars: Sequence[int] = (),
@@ -90,18 +90,18 @@ def measure(
     found, seconds = [], []
     retriever.search(questions[0].question, max(ks))
     task = (progress or Silent()).task("recall", f"{len(questions)} questions", len(questions))
-    for asked in questions:
+    for question in questions:
         started = time.perf_counter()
-        found.append(retriever.search(asked.question, max(ks)))
+        found.append(retriever.search(question.question, max(ks)))
         seconds.append(time.perf_counter() - started)
         task.advance()
     task.done("")
     pairs = list(zip(found, questions, strict=True))
-    named = [(f, asked) for f, asked in pairs if asked.is_named]
-    each = {f"recall@{k}": [recall(f, asked, k) for f, asked in pairs] for k in ks}
+    named = [(f, question) for f, question in pairs if question.is_named]
+    each = {f"recall@{k}": [recall(f, question, k) for f, question in pairs] for k in ks}
     for n in (None, *chars) if named else ():
         cut = "" if n is None else f"/{n}"
-        each |= {f"answer@{k}{cut}": [float(says_answer(f, asked, k, n)) for f, asked in named] for k in ks}
+        each |= {f"answer@{k}{cut}": [float(says_answer(f, question, k, n)) for f, question in named] for k in ks}
     out: dict[str, Any] = {"n_questions": len(questions), "n_answers": len(named)}
     intervals: dict[str, list[float]] = {}
     for name, values in each.items():
@@ -112,7 +112,7 @@ def measure(
     return {**out, "intervals": intervals, **{name: round(s * 1000, 3) for name, s in times.items()}}
 
 
-def n_missing(questions: Iterable[Asked], passages: Iterable[Passage]) -> int:
+def n_missing(questions: Iterable[Question], passages: Iterable[Passage]) -> int:
     """How many of the passages that questions need are not in a corpus at all: no retriever could find them."""
     needed = {(plain_text(g.title), None if g.text is None else plain_text(g.text)) for q in questions for g in q.gold}
     titles = {title for title, _ in needed}
@@ -122,18 +122,18 @@ def n_missing(questions: Iterable[Asked], passages: Iterable[Passage]) -> int:
     return len(needed)
 
 
-def read_questions(path: Path) -> list[Asked]:
+def read_questions(path: Path) -> list[Question]:
     """The questions of a file (JSON, JSONL, CSV or Parquet), in order.
 
     Raises DataError naming file and question for one without its supporting passages.
     """
-    questions = [_asked(row) for row in open_source(str(path)).rows]
+    questions = [_question(row) for row in open_source(str(path)).rows]
     if not questions:
         raise DataError(f"{path}: no questions")
     return questions
 
 
-def _asked(row: Row) -> Asked:
+def _question(row: Row) -> Question:
     values = row.values
     if row.fault:
         raise DataError(f"{row.where}: {row.fault}")
@@ -147,4 +147,4 @@ def _asked(row: Row) -> Asked:
         why = 'supporting passages, as "supporting_facts" or as "paragraphs" with "is_supporting"'
         raise DataError(f"{row.where}: no {why}")
     answers = [a for column in _ANSWERS for a in as_texts(values.get(column)) or ()]
-    return Asked(as_text(values["question"]), gold, tuple(dict.fromkeys(answers)))
+    return Question(as_text(values["question"]), gold, tuple(dict.fromkeys(answers)))

@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from .inside import command, environment, wire
-from .step import Death, Gone, Late, Node, Oversize
+from .step import ChannelTimeout, Death, Gone, NodeHandle, Oversize
 from .types import Capabilities, Limits, SandboxBroken, SandboxUnavailable
 
 Answer = Future[tuple[bytes, tuple[int, ...]]]
@@ -63,7 +63,7 @@ class SocketChannel:
                 ready = select.poll()
                 ready.register(self._sock, select.POLLOUT)
                 if left <= 0 or not ready.poll(left * 1000):
-                    raise Late from None
+                    raise ChannelTimeout from None
             except OSError:
                 raise Gone from None
 
@@ -101,7 +101,7 @@ class SocketChannel:
                     wait = deadline - time.monotonic()
                     ready = self._poll.poll(wait * 1000) if wait > 0 else []
                     if not ready:
-                        raise Late from None
+                        raise ChannelTimeout from None
                     if [fd for fd, _ in ready] == [self._pidfd]:
                         raise Gone from None
                     continue
@@ -110,7 +110,7 @@ class SocketChannel:
                 if not data:
                     raise Gone
                 if time.monotonic() > deadline:
-                    raise Late
+                    raise ChannelTimeout
                 parts.append(data)
                 have += len(data)
         finally:
@@ -162,7 +162,7 @@ class IdleStopper:
                 self._idle.popleft().stop()
 
 
-class ForkedNode(Node):
+class ForkedNode(NodeHandle):
     """One state, by its own socket and pidfd."""
 
     def __init__(self, backend: ForkedBackend, number: int, sock: socket.socket, pidfd: int) -> None:
@@ -176,7 +176,7 @@ class ForkedNode(Node):
         self._busy = self._stopped = self._queued = False
 
     def wake(self) -> None:
-        """See Node."""
+        """See NodeHandle."""
         with self._guard:
             self._busy = True
             if self._stopped:
@@ -208,7 +208,7 @@ class ForkedNode(Node):
             return False
 
     def cpu(self) -> float | None:
-        """See Node."""
+        """See NodeHandle."""
         try:
             return time.clock_gettime(self._clock)
         except OSError:
@@ -221,11 +221,11 @@ class ForkedNode(Node):
             resource.prlimit(self.pid, resource.RLIMIT_AS, (hard - by, hard - by))
 
     def scratch(self) -> int:
-        """See Node."""
+        """See NodeHandle."""
         return self._backend.used(self._number)
 
     def fork(self, n: int) -> list[ForkedNode | None]:
-        """See Node."""
+        """See NodeHandle."""
         with self._guard:
             children = self._backend.make(self._number, n, rest_parent=self._backend.can_signal)
             self._stopped = self._backend.can_signal  # the broker did it

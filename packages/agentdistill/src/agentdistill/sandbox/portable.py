@@ -13,7 +13,7 @@ import time
 from typing import IO
 
 from .inside import command, environment, wire
-from .step import Death, Gone, Late, Node, Oversize
+from .step import ChannelTimeout, Death, Gone, NodeHandle, Oversize
 from .types import Capabilities, Limits, SandboxBroken
 
 START_S = 60.0
@@ -64,7 +64,7 @@ class PipeChannel:
     def receive(self, deadline: float, most: int) -> tuple[int, list[bytes]]:
         """See Channel."""
         if not self.wait(deadline) or self._next is None:
-            raise Late
+            raise ChannelTimeout
         found, self._next = self._next, None
         if isinstance(found, Exception):
             self._frames.put(found)  # the next caller learns it too
@@ -85,7 +85,7 @@ class PipeChannel:
                 file.close()
 
 
-class PortableNode(Node):
+class PortableNode(NodeHandle):
     """A child interpreter with a scratch folder of its own. It keeps the Sandbox's limits, whatever the session's."""
 
     def __init__(self, limits: Limits, modules: tuple[str, ...], seed: int) -> None:
@@ -106,7 +106,7 @@ class PortableNode(Node):
         self.channel = PipeChannel(self._process.stdout, self._process.stdin, most)
         try:
             self.channel.receive(time.monotonic() + START_S, 1 << 16)
-        except (Gone, Late, Oversize, wire.Malformed) as problem:
+        except (Gone, ChannelTimeout, Oversize, wire.Malformed) as problem:
             self.kill()
             raise SandboxBroken(f"the worker did not start: {problem!r}") from None
 

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
 from .portable import PortableBackend
-from .step import Cell, Node, Step, Tools, checked
+from .step import Cell, CellRun, NodeHandle, Tools, checked
 from .types import Capabilities, Error, Limits, Result, SandboxBroken, SandboxClosed, SandboxUnavailable, Stop
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Session:
     stop a cell before its deadline.
     """
 
-    def __init__(self, box: Sandbox, limits: Limits, tools: Tools, node: Node | None = None) -> None:
+    def __init__(self, box: Sandbox, limits: Limits, tools: Tools, node: NodeHandle | None = None) -> None:
         self.limits = limits
         self._box = box
         self._tools = checked(tools)
@@ -219,7 +219,7 @@ class Session:
         if spare > 0:
             node.cut_memory(spare << 20)
         for done in self._log:
-            if not done.matches(Step(node, done.replay(self.limits, self._tools)).run()):
+            if not done.matches(CellRun(node, done.replay(self.limits, self._tools)).run()):
                 node.drop()
                 return _without_run(Stop.LOST, f"the state was lost and cell {done.number} could not be replayed")
         self._holder.node = node
@@ -228,7 +228,7 @@ class Session:
     def _run(self, cell: Cell) -> Result:
         node = self._holder.node
         assert node is not None
-        step = Step(node, cell)
+        step = CellRun(node, cell)
         result = step.run()
         self._wall_used += result.seconds
         self._cpu_used += result.cpu_s
@@ -238,7 +238,7 @@ class Session:
             self._log.append(Done(cell.number, cell.source, tuple(step.answers), cell.wall_s, result.stop))
         return result
 
-    def _child(self, node: Node | None) -> Session:
+    def _child(self, node: NodeHandle | None) -> Session:
         child = Session(self._box, self.limits, self._tools, node)
         child._log, child._number = list(self._log), self._number
         child._wall_used, child._cpu_used = self._wall_used, self._cpu_used
@@ -249,7 +249,7 @@ class Session:
 class _Holder:
     """Holds the node for the session's finalizer, which must not hold the session."""
 
-    def __init__(self, node: Node | None) -> None:
+    def __init__(self, node: NodeHandle | None) -> None:
         self.node = node
 
     def drop(self) -> None:
@@ -359,7 +359,7 @@ class Sandbox:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def _spawn(self) -> Node:
+    def _spawn(self) -> NodeHandle:
         """A fresh node for a session. Raises SandboxBroken or SandboxClosed."""
         with self._lock:
             if self._backend is None:

@@ -28,7 +28,7 @@ class Gone(Exception):
     """The other side closed the channel or died."""
 
 
-class Late(Exception):
+class ChannelTimeout(Exception):
     """The deadline passed with no whole frame."""
 
 
@@ -40,13 +40,13 @@ class Channel(Protocol):
     """Frames to and from one node. `deadline` is in time.monotonic() seconds."""
 
     def send(self, frame: bytes, deadline: float) -> None:
-        """All of it; raises Gone or Late."""
+        """All of it; raises Gone or ChannelTimeout."""
 
     def wait(self, deadline: float) -> bool:
         """True once something of a frame, or the end, has arrived; False if the deadline came first."""
 
     def receive(self, deadline: float, most: int) -> tuple[int, list[bytes]]:
-        """Kind and fields of the next frame; raises Gone, Late, Oversize or wire.Malformed."""
+        """Kind and fields of the next frame; raises Gone, ChannelTimeout, Oversize or wire.Malformed."""
 
     def ended(self) -> bool:
         """True if the other side is gone and left nothing to read."""
@@ -65,7 +65,7 @@ class Death:
     by_cpu_limit: bool = False
 
 
-class Node:
+class NodeHandle:
     """One live state, seen from the host. These methods are enough for a node that can only run cells."""
 
     channel: Channel
@@ -96,7 +96,7 @@ class Node:
         """Bytes of scratch in use; 0 where they are not counted."""
         return 0
 
-    def fork(self, n: int) -> Sequence[Node | None]:
+    def fork(self, n: int) -> Sequence[NodeHandle | None]:
         """`n` copies of the state as new nodes; None in place of one that failed."""
         return [None] * n
 
@@ -121,10 +121,10 @@ class _Over(Exception):
 
 
 @dataclass
-class Step:
+class CellRun:
     """Runs one cell. `answers` holds the answers of its tools, for the log."""
 
-    node: Node
+    node: NodeHandle
     cell: Cell
     answers: list[tuple[bool, str]] = field(default_factory=list)
     _began: float = 0.0
@@ -148,7 +148,7 @@ class Step:
             if self._seconds() > LOOK_S / 2:
                 self._check_scratch()
             return result
-        except (Late, TimeoutError):
+        except (ChannelTimeout, TimeoutError):
             return self._killed(Stop.TIMEOUT, _late(self.cell))
         except Gone:
             return self._killed(Stop.CRASH, "")
@@ -184,7 +184,7 @@ class Step:
         while not self.node.channel.wait(min(deadline, look, self._cpu_deadline())):
             now = time.monotonic()
             if now >= deadline:
-                raise Late
+                raise ChannelTimeout
             if now >= self._cpu_deadline():
                 raise _Over(Stop.CPU, f"the cell used more than {self.cell.cpu_s:g} s of CPU")
             if now >= look:

@@ -30,7 +30,7 @@ SHOWN_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class StoredAnswer:
     """A stored answer: where it stands, how it is scored, what was said and what is right."""
 
     line: int
@@ -46,7 +46,7 @@ class Answered:
         return (self.answer, *self.aliases)
 
 
-def read_answered(path: Path, kind: str | None = None) -> list[Answered]:
+def read_answered(path: Path, kind: str | None = None) -> list[StoredAnswer]:
     """The answers of a JSONL file: rows with ``prediction`` and ``answer`` (and ``aliases``, ``question``), or traces.
 
     ``kind`` says how all are scored; without it a row's own ``kind`` does, or its problem's. Traces that ended in a
@@ -63,17 +63,17 @@ def read_answered(path: Path, kind: str | None = None) -> list[Answered]:
     return out
 
 
-def _of_trace(line: int, row: dict[str, Any], kind: str | None) -> Answered | None:
+def _of_trace(line: int, row: dict[str, Any], kind: str | None) -> StoredAnswer | None:
     trace = from_dict(Trace, row)
     if trace.end is End.FAULT:
         return None
     problem = trace.problem
     if kind is None and problem.kind not in registry.names("scorers"):  # a file must not say what code is run
         raise DataError(f'scorer "{problem.kind}" is not built in or installed; name it as --kind to use it')
-    return Answered(line, kind or problem.kind, trace.answer, problem.answer, problem.aliases, problem.question)
+    return StoredAnswer(line, kind or problem.kind, trace.answer, problem.answer, problem.aliases, problem.question)
 
 
-def _of_row(line: int, row: dict[str, Any], kind: str | None) -> Answered:
+def _of_row(line: int, row: dict[str, Any], kind: str | None) -> StoredAnswer:
     for needed in ("prediction", "answer"):
         if needed not in row:
             raise DataError(f'no "{needed}"')
@@ -88,10 +88,10 @@ def _of_row(line: int, row: dict[str, Any], kind: str | None) -> Answered:
     # A prediction is kept as it was said; only numbers are written out.
     said = row["prediction"]
     prediction = None if said is None else said if isinstance(said, str) else as_text(said)
-    return Answered(line, how, prediction, as_text(row["answer"]), tuple(aliases), as_text(row.get("question")))
+    return StoredAnswer(line, how, prediction, as_text(row["answer"]), tuple(aliases), as_text(row.get("question")))
 
 
-def _row(answered: Answered) -> dict[str, Any]:
+def _row(answered: StoredAnswer) -> dict[str, Any]:
     """The score of one answer, with what either comparison said (``math``) or its measures (``short``)."""
     more: dict[str, Any] = {}
     if answered.kind == "math" and answered.prediction is not None:
@@ -111,7 +111,7 @@ def _row(answered: Answered) -> dict[str, Any]:
     }
 
 
-def rescore(answers: Sequence[Answered], judged: Sequence[bool | None] | None = None) -> dict[str, Any]:
+def rescore(answers: Sequence[StoredAnswer], judged: Sequence[bool | None] | None = None) -> dict[str, Any]:
     """Every score and the totals, as JSON values; ``judged`` are a judge's verdicts on the same answers, in order."""
     rows = [_row(a) for a in answers]
     if judged is not None:
@@ -135,7 +135,7 @@ def _counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"n": n, "n_correct": n_correct, "accuracy": n_correct / n, "interval": [interval.low, interval.high]}
 
 
-def _two_comparisons(pairs: Sequence[tuple[Answered, Mapping[str, Any]]]) -> dict[str, Any]:
+def _two_comparisons(pairs: Sequence[tuple[StoredAnswer, Mapping[str, Any]]]) -> dict[str, Any]:
     """How often either comparison said what, how often they agreed, and where they did not."""
     both = [(a, r) for a, r in pairs if r.get("exact") is not None and r.get("math_verify") is not None]
     differ = [(a, r) for a, r in both if r["exact"] != r["math_verify"]]
@@ -157,7 +157,7 @@ def _verdicts(found: Sequence[bool | None]) -> dict[str, int]:
     return {"n_right": found.count(True), "n_wrong": found.count(False), "n_none": found.count(None)}
 
 
-def _shown(answered: Answered) -> dict[str, Any]:
+def _shown(answered: StoredAnswer) -> dict[str, Any]:
     said = answered.prediction or ""
     short = said if len(said) <= SHOWN_CHARS else said[:SHOWN_CHARS] + "…"
     return {"line": answered.line, "prediction": short, "answer": answered.answer}
@@ -167,7 +167,7 @@ def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name: sum(float(r[name]) for r in rows) / len(rows) for name in ("exact_match", "f1", "contains")}
 
 
-def _beside(answers: Sequence[Answered], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _beside(answers: Sequence[StoredAnswer], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A judge's verdicts beside those of the rules. An answer without a verdict is in no accuracy."""
     verdicts = [r["judge"] for r in rows]
     counts = _verdicts(verdicts)
@@ -215,7 +215,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class JudgeVerdict:
     """What a judge said of a case. ``correct`` is None where its words hold no verdict; ``key`` tells cases apart."""
 
     key: str
@@ -233,16 +233,16 @@ def key_of(case: Case, judge: str) -> str:
     return digest([PROMPT, judge, case.question, list(case.answers), case.prediction])
 
 
-def read_verdicts(path: Path) -> dict[str, Verdict]:
+def read_verdicts(path: Path) -> dict[str, JudgeVerdict]:
     """The verdicts of a file by key; none where there is no file. Raises DataError for a file of another kind."""
-    found: dict[str, Verdict] = {}
+    found: dict[str, JudgeVerdict] = {}
     if not path.exists():
         return found
     for n, row in read_jsonl(path):
         if "prompt_text" in row:
             continue
         try:
-            verdict = from_dict(Verdict, row)
+            verdict = from_dict(JudgeVerdict, row)
         except DataError as e:
             raise DataError(f"{path}:{n}: no verdict of a judge ({e})") from e
         found[verdict.key] = verdict
@@ -277,12 +277,12 @@ def _note_prompt(path: Path) -> None:
         append_jsonl(path, [{"prompt": name, "prompt_text": PROMPT}])
 
 
-async def _ask_all(model: Model, cases: dict[str, Case], path: Path) -> dict[str, Verdict]:
+async def _ask_all(model: Model, cases: dict[str, Case], path: Path) -> dict[str, JudgeVerdict]:
     slots = asyncio.Semaphore(max(1, model.batch_size))
 
     refusals: list[RefusedError] = []
 
-    async def ask(key: str, case: Case) -> Verdict:
+    async def ask(key: str, case: Case) -> JudgeVerdict:
         asked = (case.question, case.answers, case.prediction)
         try:
             async with slots:
@@ -291,8 +291,8 @@ async def _ask_all(model: Model, cases: dict[str, Case], path: Path) -> dict[str
             refusals.append(e)
             if len(refusals) == len(cases):
                 raise
-            return Verdict(key, model.name, digest(PROMPT), *asked, str(e))
-        verdict = Verdict(key, model.name, digest(PROMPT), *asked, sample.text, said(sample.text))
+            return JudgeVerdict(key, model.name, digest(PROMPT), *asked, str(e))
+        verdict = JudgeVerdict(key, model.name, digest(PROMPT), *asked, sample.text, said(sample.text))
         append_jsonl(path, [verdict])
         return verdict
 

@@ -31,7 +31,7 @@ from agentdistill.errors import UserError
 from agentdistill.serve import ServeSettings
 from agentdistill.serve._guard import ASSETS, Guard
 from agentdistill.serve._handlers import CHAT, Server
-from agentdistill.serve._schema import NOT_JSON, Completion, Error, Health, ModelCard, ModelList, refused_by
+from agentdistill.serve._schema import NOT_JSON, Completion, ErrorResponse, Health, ModelCard, ModelList, refused_by
 from agentdistill.serve.agent import Agent
 from agentdistill.serve.outcome import Refused
 
@@ -46,14 +46,14 @@ def app_of(agent: Agent, settings: ServeSettings) -> FastAPI:
         lifespan=server.lifespan,
         docs_url=None,
         redoc_url=None,
-        responses={s: {"model": Error, "description": about} for s, about in ERRORS.items() if s != 404},
+        responses={s: {"model": ErrorResponse, "description": about} for s, about in ERRORS.items() if s != 404},
     )
     app.state.server = server
     app.add_middleware(Guard, settings=settings, on_refused=server.refused)
     if settings.allow_origins:
         _let_pages_in(app, settings.allow_origins)
     handle_errors(app)
-    no_such: dict[int | str, dict[str, Any]] = {404: {"model": Error, "description": ERRORS[404]}}
+    no_such: dict[int | str, dict[str, Any]] = {404: {"model": ErrorResponse, "description": ERRORS[404]}}
     event = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
     events = {"text/event-stream": {"schema": event}}
     streamed: dict[int | str, dict[str, Any]] = {200: {"model": Completion, "content": events}}

@@ -17,13 +17,13 @@ from starlette.types import Scope
 
 from agentdistill.serve import ServeSettings
 from agentdistill.serve._guard import request_id
-from agentdistill.serve._replies import Replies, bare_stream, first_or_error, stream, usage_of
-from agentdistill.serve._schema import ChatRequest, Health, ModelCard, ModelList, Usage, refuse_unsupported
+from agentdistill.serve._replies import ResponseBuilder, bare_stream, first_or_error, stream, usage_of
+from agentdistill.serve._schema import ChatRequest, CompletionUsage, Health, ModelCard, ModelList, refuse_unsupported
 from agentdistill.serve.agent import Agent, Asked, Tell
 from agentdistill.serve.conversation import read_chat
 from agentdistill.serve.outcome import FAULT, Refused, client_gone, trace_of
 from agentdistill.types import Message, Sampling, Trace
-from agentdistill.verify.judging import Answered
+from agentdistill.verify.judging import VerifiedAnswer
 
 # --- metrics for Prometheus; every application has its own registry ---------------------------------------------------
 
@@ -78,7 +78,7 @@ class Metrics:
             Gauge(f"agentdistill_{name}", about, registry=registry).set_function(value)
         agent.on_batch = self._rows.observe
 
-    def answered(self, model: str, outcome: str, seconds: float, usage: Usage, n_steps: int | None) -> None:
+    def answered(self, model: str, outcome: str, seconds: float, usage: CompletionUsage, n_steps: int | None) -> None:
         """An answer was given; ``n_steps`` None where no agent was at work."""
         self._requests.labels(model, outcome).inc()
         self._seconds.labels(model).observe(seconds)
@@ -247,10 +247,10 @@ class Server:
             body.conversation,
             body.stops,
         )
-        replies = Replies(body.model, body.stops, self._warnings(body))
+        replies = ResponseBuilder(body.model, body.stops, self._warnings(body))
         events: asyncio.Queue[Any] = asyncio.Queue()
         find = self._agent.choose if variant == ":verify" else self._agent.answer
-        task: asyncio.Task[Trace | Answered] = self._start(find(asked, events.put_nowait))
+        task: asyncio.Task[Trace | VerifiedAnswer] = self._start(find(asked, events.put_nowait))
         task.add_done_callback(lambda _: events.put_nowait(None))
 
         def done(outcome: str) -> None:
@@ -277,7 +277,7 @@ class Server:
         own = self._agent.sampling
         temperature = own.temperature if body.temperature is None else body.temperature
         sampling = Sampling(temperature, body.top_p or own.top_p, body.n_tokens or own.max_new_tokens, body.stops)
-        replies = Replies(body.model)
+        replies = ResponseBuilder(body.model)
         task = self._start(self._agent.complete(messages, sampling, body.n or 1, body.seed))
         samples = await self._unless_gone(task, request)
         completion = replies.bare_completion(samples, "")
@@ -313,7 +313,7 @@ class Server:
     def _why_cancelled(self) -> Refused:
         return self._agent.gate.shutting_down("the server was shut down before it had an answer")
 
-    def _answered(self, name: str, start: float, found: Trace | Answered) -> None:
+    def _answered(self, name: str, start: float, found: Trace | VerifiedAnswer) -> None:
         trace = trace_of(found)
         seconds = time.monotonic() - start
         self._metrics.answered(name, trace.end.value, seconds, usage_of(found), len(trace.steps))

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from agentdistill.serve._schema import Choice, Completion, ReplyMessage, Usage
+from agentdistill.serve._schema import Choice, Completion, CompletionUsage, ReplyMessage
 from agentdistill.serve.agent import Chosen, Ended, Event, Tried, Wrote
 from agentdistill.serve.outcome import CLIENT_GONE, Refused, answer_text, client_gone, trace_of
 from agentdistill.types import Candidate, End, Sample, Step, StopReason, Trace
-from agentdistill.verify.judging import Answered, explain, facts
+from agentdistill.verify.judging import VerifiedAnswer, explain, facts
 
 Finish = Literal["stop", "length"]
 _CODE = re.compile(r"\s*(?:Code:\s*)?(?:```|<code>).*", re.DOTALL)
@@ -59,12 +59,12 @@ def trajectory_text(place: int, trace: Trace) -> str:
     return f"--- Candidate {place + 1} ---\n{steps}Answer {place + 1}: {answer_text(trace)}\n\n"
 
 
-def choice_text(found: Answered) -> str:
+def choice_text(found: VerifiedAnswer) -> str:
     """What the checks said of every candidate, and why one was chosen."""
     return "\n".join(["--- Checked ---", *explain(found)]) + "\n"
 
 
-def choice_facts(found: Answered) -> dict[str, Any]:
+def choice_facts(found: VerifiedAnswer) -> dict[str, Any]:
     """The choice as plain values for a client that shows it, every candidate with its steps."""
     said = facts(found)
     for candidate, trace in zip(said["candidates"], found.traces, strict=True):
@@ -73,7 +73,7 @@ def choice_facts(found: Answered) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Replies:
+class ResponseBuilder:
     """The objects that answer one request under one id."""
 
     model: str
@@ -82,14 +82,14 @@ class Replies:
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def completion(self, found: Trace | Answered) -> Completion:
+    def completion(self, found: Trace | VerifiedAnswer) -> Completion:
         """The whole answer of an agent: the only trajectory, or the one that was chosen with all the others."""
         trace = trace_of(found)
         message = ReplyMessage(
             content=self.text(trace),
             reasoning_content=reasoning(found),
             steps=[step_facts(s) for s in trace.steps],
-            verification=choice_facts(found) if isinstance(found, Answered) else None,
+            verification=choice_facts(found) if isinstance(found, VerifiedAnswer) else None,
         )
         choice = Choice(index=0, message=message, finish_reason=finish_of(trace))
         return self._whole([choice], usage_of(found))
@@ -106,7 +106,7 @@ class Replies:
         """The answer's words, up to the first of the client's stop strings; without an answer, why there is none."""
         return answer_text(trace, self.stops)
 
-    def _whole(self, choices: list[Choice], usage: Usage) -> Completion:
+    def _whole(self, choices: list[Choice], usage: CompletionUsage) -> Completion:
         warnings = list(self.warnings) or None
         return Completion(
             id=self.id, created=self.created, model=self.model, choices=choices, usage=usage, warnings=warnings
@@ -128,7 +128,7 @@ class Replies:
         """
         return self.chunk({"reasoning_content": event_text(event, vote)}, agent=event_facts(event))
 
-    def usage_chunk(self, usage: Usage) -> str:
+    def usage_chunk(self, usage: CompletionUsage) -> str:
         """What it cost, after the last word."""
         return self._chunk([], usage=usage.model_dump())
 
@@ -167,7 +167,7 @@ def event_facts(event: Event) -> dict[str, Any]:
     return {"step": step_facts(event)}
 
 
-def reasoning(found: Trace | Answered) -> str:
+def reasoning(found: Trace | VerifiedAnswer) -> str:
     """Everything that was done for an answer, as text."""
     if isinstance(found, Trace):
         return "".join(step_text(s) for s in found.steps).strip()
@@ -198,27 +198,27 @@ def finish_of_sample(sample: Sample) -> Finish:
     return "length" if sample.stop is StopReason.LENGTH else "stop"
 
 
-def usage_of(found: Trace | Answered) -> Usage:
+def usage_of(found: Trace | VerifiedAnswer) -> CompletionUsage:
     """What an answer cost."""
     n_in, n_out = found.usage.n_prompt_tokens, found.usage.n_new_tokens
-    return Usage(prompt_tokens=n_in, completion_tokens=n_out, total_tokens=n_in + n_out)
+    return CompletionUsage(prompt_tokens=n_in, completion_tokens=n_out, total_tokens=n_in + n_out)
 
 
-def usage_of_samples(samples: Sequence[Sample]) -> Usage:
+def usage_of_samples(samples: Sequence[Sample]) -> CompletionUsage:
     """What a bare completion cost: the prompt counts once."""
     n_in, n_out = samples[0].n_prompt_tokens, sum(s.n_new_tokens for s in samples)
-    return Usage(prompt_tokens=n_in, completion_tokens=n_out, total_tokens=n_in + n_out)
+    return CompletionUsage(prompt_tokens=n_in, completion_tokens=n_out, total_tokens=n_in + n_out)
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
 
 _ALIVE_S = 15.0
-Task = asyncio.Task[Trace | Answered]
+AnswerTask = asyncio.Task[Trace | VerifiedAnswer]
 Events = asyncio.Queue[Event | None]
 
 
 async def first_or_error(
-    task: Task, events: Events, gone: asyncio.Task[None], patience_s: float, why_cancelled: Callable[[], Refused]
+    task: AnswerTask, events: Events, gone: asyncio.Task[None], patience_s: float, why_cancelled: Callable[[], Refused]
 ) -> Event | None:
     """Wait for something to happen, so that what fails at once is told by its status. None where nothing has yet, or
     where all is over already; raises the error of a task that has failed, and Refused for a client that is ``gone``."""
@@ -245,8 +245,8 @@ async def first_or_error(
 
 
 async def stream(
-    replies: Replies,
-    task: Task,
+    replies: ResponseBuilder,
+    task: AnswerTask,
     events: Events,
     first: Event | None,
     vote: bool,
@@ -296,7 +296,7 @@ async def _until_over(events: Events) -> AsyncIterator[Event | None]:
         yield event
 
 
-async def bare_stream(replies: Replies, completion: Completion, include_usage: bool) -> AsyncIterator[str]:
+async def bare_stream(replies: ResponseBuilder, completion: Completion, include_usage: bool) -> AsyncIterator[str]:
     """The bare model's words, in one piece each: they are decoded in batches that nobody sees half of."""
     for choice in completion.choices:
         delta: dict[str, Any] = {"role": "assistant", "content": choice.message.content}

@@ -112,7 +112,7 @@ class ChatRequest(_In):
         return tuple(s for s in wanted if s)
 
 
-class Usage(BaseModel):
+class CompletionUsage(BaseModel):
     """Tokens read and written, all steps together: a prompt that grows from step to step counts at each."""
 
     prompt_tokens: int
@@ -148,7 +148,7 @@ class Completion(BaseModel):
     created: int
     model: str
     choices: list[Choice]
-    usage: Usage
+    usage: CompletionUsage
     warnings: list[str] | None = None
 
 
@@ -186,7 +186,7 @@ class ErrorBody(BaseModel):
     code: str
 
 
-class Error(BaseModel):
+class ErrorResponse(BaseModel):
     """An error, as OpenAI words it."""
 
     error: ErrorBody

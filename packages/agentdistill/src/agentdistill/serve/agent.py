@@ -19,7 +19,7 @@ from agentdistill.serve.conversation import Chat, Shelf, opening
 from agentdistill.serve.outcome import Refused, answer_text, fault, raise_without_answer, too_long, trace_of
 from agentdistill.store import seed_of
 from agentdistill.types import Consistency, End, Message, Problem, Request, Sample, Sampling, Step, Trace
-from agentdistill.verify.judging import Answered, Choosing
+from agentdistill.verify.judging import Choosing, VerifiedAnswer
 
 # --- events on the way to an answer -----------------------------------------------------------------------------------
 
@@ -51,7 +51,7 @@ class Ended:
 class Chosen:
     """All trajectories are checked, and one of them is the answer."""
 
-    found: Answered
+    found: VerifiedAnswer
 
 
 Event = Wrote | Step | Tried | Ended | Chosen
@@ -90,7 +90,7 @@ class Watched:
 
 # --- the agent --------------------------------------------------------------------------------------------------------
 
-Found = TypeVar("Found", bound=Trace | Answered)
+Found = TypeVar("Found", bound=Trace | VerifiedAnswer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class Agent:
         """
         return await self._converse(asked, tell, self._episode)
 
-    async def choose(self, asked: Asked, tell: Tell = lambda event: None) -> Answered:
+    async def choose(self, asked: Asked, tell: Tell = lambda event: None) -> VerifiedAnswer:
         """Several such episodes side by side, each checked, and the one that answers.
 
         Raises Refused as :meth:`answer`, and for an agent that was not told how to choose.
@@ -269,7 +269,7 @@ class Agent:
         raise_without_answer(trace, watched.retry_after_s)
         return trace
 
-    async def _episodes(self, asked: Asked, prompt: Prompt, workspace: Workspace, tell: Tell) -> Answered:
+    async def _episodes(self, asked: Asked, prompt: Prompt, workspace: Workspace, tell: Tell) -> VerifiedAnswer:
         """Each trajectory acts in a fork of the session, which goes on from the state of the one that is chosen."""
         if self.choosing is None:
             raise Refused(400, "unsupported", "this server checks no answers", param="model")

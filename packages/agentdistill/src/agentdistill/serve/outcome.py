@@ -9,7 +9,7 @@ from typing import Any
 from agentdistill.errors import AgentDistillError
 from agentdistill.models import cut_at_stop
 from agentdistill.types import End, Trace
-from agentdistill.verify.judging import Answered
+from agentdistill.verify.judging import VerifiedAnswer
 
 CLIENT_GONE = "client_gone"
 """The code of a request whose client went away, which nobody is told but the metrics."""
@@ -65,7 +65,7 @@ _SOON_S = 5
 """When to ask again after a fault that says nothing of how long it lasts."""
 
 
-def trace_of(found: Trace | Answered) -> Trace:
+def trace_of(found: Trace | VerifiedAnswer) -> Trace:
     """The episode that answers: the only one, or the one that was chosen."""
     return found if isinstance(found, Trace) else found.trace
 

@@ -37,7 +37,7 @@ from agentdistill.store import write_json
 from agentdistill.training._fast import head_loss, speed_up
 from agentdistill.training.settings import (
     Divergence,
-    Progress,
+    ProgressCallback,
     TrainSettings,
     is_first,
     is_launched,
@@ -64,7 +64,7 @@ def build(
     base: str,
     checkpoints: Path,
     settings: TrainSettings,
-    on_progress: Progress | None,
+    on_progress: ProgressCallback | None,
     divergence: Divergence | None = None,
 ) -> tuple[Any, Keeper]:
     """The trainer, which reads ``examples`` in the given order, and the callback that keeps its checkpoints."""
@@ -401,7 +401,9 @@ class Keeper(TrainerCallback):  # type: ignore[misc]
     is the one before it removed.
     """
 
-    def __init__(self, folder: Path, every_s: float, n_tokens: Sequence[int], progress: Progress | None) -> None:
+    def __init__(
+        self, folder: Path, every_s: float, n_tokens: Sequence[int], progress: ProgressCallback | None
+    ) -> None:
         self.folder, self.every_s, self.progress = folder, every_s, progress
         self.n_tokens = n_tokens  # read after each update, cumulative
         self.first_step = 0

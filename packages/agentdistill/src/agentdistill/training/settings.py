@@ -13,7 +13,7 @@ from typing import Any, Literal
 from agentdistill.errors import RecipeError
 from agentdistill.models.weights import has_bfloat16
 
-Progress = Callable[[int, int, float, float], None]
+ProgressCallback = Callable[[int, int, float, float], None]
 """Is told update, updates in all, mean loss, and tokens a second."""
 _CHOICES = {
     "method": ("lora", "full"),

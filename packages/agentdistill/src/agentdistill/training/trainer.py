@@ -20,7 +20,7 @@ from agentdistill.models.weights import load_tokenizer, locate, quiet, resolve
 from agentdistill.store import digest, file_digest, write_atomic, write_json, write_jsonl
 from agentdistill.training.settings import (
     Divergence,
-    Progress,
+    ProgressCallback,
     TrainResult,
     TrainSettings,
     is_first,
@@ -44,7 +44,7 @@ def train(
     out: str | Path,
     settings: TrainSettings | None = None,
     *,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
     divergence: Divergence | None = None,
 ) -> TrainResult:
     """Fine-tune ``base`` on what the models of ``traces`` wrote: -sum_t log p(r_t, a_t | x, tau_<t) (paper, eq. 3).
@@ -114,7 +114,7 @@ def _run(
     out: Path,
     settings: TrainSettings,
     manifest: dict[str, Any],
-    on_progress: Progress | None,
+    on_progress: ProgressCallback | None,
     divergence: Divergence | None,
 ) -> TrainResult:
     from agentdistill.training._sft import build, last_checkpoint, save
@@ -273,7 +273,7 @@ def config_file(distributed: str) -> Path:
 
 
 def launch(
-    traces: Sequence[Trace], base: str, out: Path, settings: TrainSettings, on_progress: Progress | None
+    traces: Sequence[Trace], base: str, out: Path, settings: TrainSettings, on_progress: ProgressCallback | None
 ) -> TrainResult:
     """Run :func:`agentdistill.training.train` in the processes that the accelerate config asks for."""
     config = config_file(settings.distributed or "ddp")

@@ -6,20 +6,20 @@ Solutions, which are ordinary traces, are sampled and judged by tool verifiers a
 """
 
 from agentdistill.verify.pools import Check, Judgement, Pool, Verdict, read_pools, solved, write_pools
-from agentdistill.verify.scores import Asked, Confusion, confusion, expected, orders, rescore
-from agentdistill.verify.select import METHODS, Ballots, Choice, Listen, Policy, ballots, classes, select
+from agentdistill.verify.scores import Confusion, ScoreSettings, confusion, expected, orders, rescore
+from agentdistill.verify.select import METHODS, Ballots, Listen, Selection, SelectionPolicy, ballots, classes, select
 
 __all__ = [
     "METHODS",
-    "Asked",
     "Ballots",
     "Check",
-    "Choice",
     "Confusion",
     "Judgement",
     "Listen",
-    "Policy",
     "Pool",
+    "ScoreSettings",
+    "Selection",
+    "SelectionPolicy",
     "Verdict",
     "ballots",
     "classes",

@@ -20,8 +20,7 @@ from agentdistill.batching import Episode, OpenWork, RaySettings, Work, drive, g
 from agentdistill.batching.resume import Fault, fault_of, run_missing
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, InfrastructureError, RefusedError
-from agentdistill.loop import Policy as Asking
-from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
+from agentdistill.loop import Policy, RolloutSettings, chain_of_thought, rollout
 from agentdistill.models import Model
 from agentdistill.problems import answer_kind
 from agentdistill.progress import Progress, Silent
@@ -53,7 +52,7 @@ from agentdistill.verify.pools import (
     upgrade,
 )
 from agentdistill.verify.roles import model_identity
-from agentdistill.verify.select import Ballots, Choice, Listen, Policy, ballots, select
+from agentdistill.verify.select import Ballots, Listen, Selection, SelectionPolicy, ballots, select
 from agentdistill.verify.verifiers import Kit, Verifier, VerifierSettings, load_verifier
 
 # --- sampling ---------------------------------------------------------------------------------------------------------
@@ -73,10 +72,6 @@ class SampleSettings:
     max_new_tokens: int = 1024
     loop: Literal["cot", "agent"] = "cot"
     max_steps: int = 5
-
-
-Asked = tuple[Problem, str]
-"""A problem, and the id of the trace that answers it."""
 
 
 def sample_pools(
@@ -151,7 +146,7 @@ def _asked_now(trace: Trace, problem: Problem) -> Trace:
 
 @asynccontextmanager
 async def _sampling(
-    asked: Sequence[Asked],
+    asked: Sequence[tuple[Problem, str]],
     settings: SampleSettings,
     template: PromptTemplate,
     make: Callable[[], Model],
@@ -262,7 +257,7 @@ def _judgement(
     verifier: Verifier, settings: VerifierSettings, seed: int, problem: Problem, i: int, trace: Trace
 ) -> Episode[Judged | Fault]:
     async def run(model: Model) -> Judged | Fault:
-        policy = Asking(model, seed_of(seed, settings.name, problem.id, i), settings.sampling)
+        policy = Policy(model, seed_of(seed, settings.name, problem.id, i), settings.sampling)
         try:
             checks = await verifier.check(policy, problem, trace)
         except (InfrastructureError, RefusedError) as e:
@@ -315,12 +310,12 @@ TEMPERATURE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class VerifiedAnswer:
     """Every trajectory, what was said of each, and the choice among them."""
 
     pool: Pool
     checks: tuple[tuple[Check, ...], ...]
-    choice: Choice
+    choice: Selection
     ballots: Ballots
 
     @property
@@ -363,7 +358,7 @@ class Choosing:
 
     async def answer(
         self, model: Model, problem: Problem, solve: Solve, settings: RolloutSettings, seed: int
-    ) -> Answered:
+    ) -> VerifiedAnswer:
         """Sample the trajectories, judge each, and choose the most frequent answer among those that pass.
 
         A check is as long as a step of the trajectories may be. A trajectory that met a fault has no answer to choose.
@@ -390,12 +385,12 @@ async def _chosen(
     settings: VerifierSettings,
     kit: Kit,
     seed: int,
-) -> Answered:
+) -> VerifiedAnswer:
     verifier = load_verifier(settings, kit)
 
     def checking(i: int, trace: Trace) -> Callable[[Model], Awaitable[tuple[Judgement, tuple[Check, ...]]]]:
         async def check(m: Model) -> tuple[Judgement, tuple[Check, ...]]:
-            asking = Asking(m, seed_of(seed, settings.name, problem.id, i), settings.sampling)
+            asking = Policy(m, seed_of(seed, settings.name, problem.id, i), settings.sampling)
             try:
                 checks = await verifier.check(asking, problem, trace) if trace.answer is not None else ()
             except RefusedError:  # one candidate's words: the others are judged
@@ -406,9 +401,9 @@ async def _chosen(
 
     judged = await _all(model, [checking(i, t) for i, t in enumerate(traces)])
     pool = Pool(problem, tuple(traces), tuple((j,) for j, _ in judged))
-    rules = Policy(filtered="majority")
+    rules = SelectionPolicy(filtered="majority")
     seen = ballots(pool, Listen(verifier=settings.name), rules)
-    return Answered(pool, tuple(k for _, k in judged), select("verifier", seen, rules), seen)
+    return VerifiedAnswer(pool, tuple(k for _, k in judged), select("verifier", seen, rules), seen)
 
 
 def _named(solve: Solve, name: str) -> Callable[[Model], Awaitable[Trace]]:
@@ -422,7 +417,7 @@ async def _all(model: Model, work: Sequence[Callable[[Model], Awaitable[T]]]) ->
     return [done[i] for i in range(len(work))]
 
 
-def facts(found: Answered) -> dict[str, Any]:
+def facts(found: VerifiedAnswer) -> dict[str, Any]:
     """The choice and every candidate as JSON values."""
     chosen = found.choice
     return {
@@ -437,7 +432,7 @@ def facts(found: Answered) -> dict[str, Any]:
     }
 
 
-def explain(found: Answered) -> list[str]:
+def explain(found: VerifiedAnswer) -> list[str]:
     """Why one won: a line for each trajectory, the winner's with a star, and one for the choice."""
     lines = []
     for i, (t, checks) in enumerate(zip(found.traces, found.checks, strict=True)):

@@ -326,7 +326,8 @@ def _figure(value: float | None) -> str:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 Curve = Mapping[str, Any]
-Cell = Mapping[str, Any]
+Points = Sequence[tuple[float, Mapping[str, Any]]]
+"""Where a point lies across, and what was measured there."""
 LABELS = {
     "verifier-weighted": "tool verifier × reward",
     "majority": "majority",
@@ -417,14 +418,12 @@ def by_family(c: Curve, width: float = 250, height: float = 178) -> list[Markup]
     return out
 
 
-def _last(c: Curve, m: str) -> Cell:
-    cells: Mapping[str, Cell] = c["methods"][m]["budgets"]
+def _last(c: Curve, m: str) -> Mapping[str, Any]:
+    cells: Mapping[str, Mapping[str, Any]] = c["methods"][m]["budgets"]
     return list(cells.values())[-1]
 
 
-def _line(
-    frame: svg.Frame, m: str, points: Sequence[tuple[float, Cell]], dodge: float, size: float = 4.2
-) -> list[Markup]:
+def _line(frame: svg.Frame, m: str, points: Points, dodge: float, size: float = 4.2) -> list[Markup]:
     tone, main = TONES[m], m in ("verifier-weighted", "majority")
     path = " ".join(f"{frame.x(x):.2f},{frame.y(cell['accuracy']):.2f}" for x, cell in points)
     weight = "teacher" if m == "pass" else "line main" if main else "line minor"
@@ -449,7 +448,7 @@ def _end_labels(frame: svg.Frame, rows: svg.Rows, n_lines: int) -> list[Markup]:
 
 
 def _small(
-    points: Mapping[str, Sequence[tuple[float, Cell]]],
+    points: Mapping[str, Points],
     title: str,
     ticks: svg.Ticks,
     width: float,
@@ -486,7 +485,7 @@ def _named_points(frame: svg.Frame, named: Sequence[tuple[str, float, float]]) -
     return out
 
 
-def _decades(points: Mapping[str, Sequence[tuple[float, Cell]]]) -> svg.Ticks:
+def _decades(points: Mapping[str, Points]) -> svg.Ticks:
     xs = [x for ps in points.values() for x, _ in ps]
     whole = range(math.ceil(min(xs) - 1e-9), math.floor(max(xs) + 1e-9) + 1)
     ticks = [(float(k), short(10.0**k)) for k in whole]

@@ -40,11 +40,11 @@ from agentdistill.store import (
 )
 from agentdistill.types import End, Message, Problem, Score, Source, Step, StepStatus, Trace, Usage
 
-Role = str
+VerifierRole = str
 """What a verifier is, the name of a plug-in of kind ``verifiers``: with code, with documents (``facts``), or without
 a tool (``cot``); a reward model that writes (``genrm``) or scores steps (``prm``); a check of the calculations written
 in a solution, with no model; the gold answer (``gold``); or ``given``: read from somebody's file."""
-REWARD_ROLES: tuple[Role, ...] = ("genrm", "prm")
+REWARD_ROLES: tuple[VerifierRole, ...] = ("genrm", "prm")
 
 
 class Verdict(StrEnum):
@@ -93,7 +93,7 @@ class Judgement:
     """
 
     judge: str
-    role: Role
+    role: VerifierRole
     verdicts: tuple[Verdict, ...] = ()
     scores: tuple[float, ...] = ()
     n_prompt_tokens: int = 0
@@ -334,7 +334,7 @@ def _of_kind(pool: Pool, asked: str | None, usual: str) -> Pool:
     return pool if pool.problem.kind == kind else with_problem(pool, replace(pool.problem, kind=kind))
 
 
-Row = Mapping[str, Any]
+_Row = Mapping[str, Any]
 
 
 def _of_rows(path: Path, limit: int | None) -> list[Pool]:
@@ -367,7 +367,7 @@ def _add(found: dict[str, tuple[int, Pool, bool]], n: int, pool: Pool, is_part: 
     found[pool.id] = (line, Pool(first.problem, (*first.traces, *pool.traces)), True)
 
 
-def _pool_of(row: Row) -> tuple[Pool, bool]:
+def _pool_of(row: _Row) -> tuple[Pool, bool]:
     """A row as a pool, and whether it is only one trace of it."""
     if "version" in row and "candidates" in row:
         return _former(row), False
@@ -387,7 +387,7 @@ GIVEN_SCORE, GIVEN_VERDICT = "score", "verdict"
 """The names of the verifiers whose scores and verdicts a file of others holds."""
 
 
-def _plain(row: Row) -> Pool:
+def _plain(row: _Row) -> Pool:
     problem = _problem(row, row["problem"], _first(row, ("answer", "gold", "ground_truth")))
     given = row["candidates"]
     if not isinstance(given, list):
@@ -439,7 +439,7 @@ def _verdict(value: Any, where: str) -> list[Judgement]:
     return [Judgement(GIVEN_VERDICT, "given", verdicts=tuple(verdicts))]
 
 
-def _search_and_learn(row: Row) -> Pool:
+def _search_and_learn(row: _Row) -> Pool:
     """``scores`` are a PRM's, one list of steps a completion; ``completion_tokens`` counts where it is a list."""
     problem = _problem(row, row["problem"], _first(row, ("answer",)))
     completions = row["completions"]
@@ -458,7 +458,7 @@ def _search_and_learn(row: Row) -> Pool:
     return Pool(problem, tuple(traces), tuple(said))
 
 
-def _gsm8k(row: Row) -> Pool:
+def _gsm8k(row: _Row) -> Pool:
     solutions = {k: v for k, v in row.items() if isinstance(v, dict) and "solution" in v}
     if not solutions:
         raise DataError("no model's solution in it")
@@ -482,18 +482,18 @@ def _after_mark(text: str) -> str | None:
     return None
 
 
-_FORMS: tuple[tuple[frozenset[str], Callable[[Row], Pool]], ...] = (
+_FORMS: tuple[tuple[frozenset[str], Callable[[_Row], Pool]], ...] = (
     (frozenset({"problem", "candidates"}), _plain),
     (frozenset({"problem", "completions"}), _search_and_learn),
     (frozenset({"question", "ground_truth"}), _gsm8k),
 )
 
 
-def _first(row: Row, names: Sequence[str]) -> Any:
+def _first(row: _Row, names: Sequence[str]) -> Any:
     return next((row[n] for n in names if row.get(n) is not None), None)
 
 
-def _problem(row: Row, given: Any, gold: Any) -> Problem:
+def _problem(row: _Row, given: Any, gold: Any) -> Problem:
     """The problem of a row, whose parts stand in ``problem`` or beside it."""
     parts = {**row, **given} if isinstance(given, dict) else row
     question = as_text(parts.get("question")) if isinstance(given, dict) else as_text(given)
@@ -540,7 +540,7 @@ class _FormerPool:
     version: int = 1
 
 
-def _former(row: Row) -> Pool:
+def _former(row: _Row) -> Pool:
     old = from_dict(_FormerPool, row)
     traces = []
     for i, c in enumerate(old.candidates):

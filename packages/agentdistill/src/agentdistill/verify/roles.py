@@ -44,12 +44,11 @@ from agentdistill.verify.verifiers import Kit, VerifierSettings
 # --- models, told apart -----------------------------------------------------------------------------------------------
 
 ROLE = "role:"
-Table = Mapping[str, Any]
 _HOW_ONLY = ("path", "device", "batch_size", "threads")
 _SHARED = {"device", "dtype", "batch_size", "chat_template", "context_length"}
 
 
-def resolved(table: Table, folder: Path) -> dict[str, Any]:
+def resolved(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The table with its path looked up: ``role:NAME`` in a run's folder, ``tinyworld:SIZE`` where it ships.
 
     Raises ModelError for a role that is not trained yet.
@@ -65,13 +64,13 @@ def resolved(table: Table, folder: Path) -> dict[str, Any]:
     return {**table, "path": str(found)}
 
 
-def make_model(table: Table) -> Model:
+def make_model(table: Mapping[str, Any]) -> Model:
     """The model of a resolved table; its kind stands under ``model``."""
     settings = dict(table)
     return load_model(settings.pop("model", "endpoint"), **settings)
 
 
-def model_identity(table: Table) -> str:
+def model_identity(table: Mapping[str, Any]) -> str:
     """A hash of a resolved table: its settings, and its weights where they lie in a folder.
 
     What only changes how it is run is left out. A name that is no folder stands for itself.
@@ -87,7 +86,7 @@ def model_identity(table: Table) -> str:
     return digest([settings, [file_digest(f) for f in files] or path])
 
 
-def n_parameters(table: Table) -> int | None:
+def n_parameters(table: Mapping[str, Any]) -> int | None:
     """The parameters of local weights, read off their files' headers, the base's for an adapter; None if not known."""
     path = table.get("path")
     if not isinstance(path, str):
@@ -525,9 +524,6 @@ class StepVerifier:
         return tuple(Check(step, score=s) for step, s in zip(steps, scored.scores, strict=True))
 
 
-Progress = Callable[[int, int, float], None]
-
-
 @dataclass(frozen=True, slots=True)
 class Marked:
     """A solution by its steps; ``labels`` are whether it is right so far, None where that is not learned."""
@@ -551,7 +547,11 @@ def marked(pools: Sequence[Pool], separator: str = "\n\n", which: Literal["last"
 
 
 def train_prm(
-    examples: Sequence[Marked], base: str, out: Path, settings: TrainSettings, on_progress: Progress | None = None
+    examples: Sequence[Marked],
+    base: str,
+    out: Path,
+    settings: TrainSettings,
+    on_progress: Callable[[int, int, float], None] | None = None,
 ) -> dict[str, Any]:
     """Train a head and all weights of ``base`` into the folder ``out``; returns what ``training.json`` there says.
 
@@ -592,12 +592,12 @@ def _done(out: Path, key: str) -> dict[str, Any] | None:
     return record if record.get("key") == key else None
 
 
-Row = tuple[list[int], list[tuple[int, int]]]
+_Row = tuple[list[int], list[tuple[int, int]]]
 """Token ids, and ``(place, label)`` of the steps that are learned."""
 
 
-def _rows(examples: Sequence[Marked], tokenizer: Any, max_length: int) -> tuple[list[Row], int]:
-    rows: list[Row] = []
+def _rows(examples: Sequence[Marked], tokenizer: Any, max_length: int) -> tuple[list[_Row], int]:
+    rows: list[_Row] = []
     n_long = 0
     for e in examples:
         ids, ends = step_ids(tokenizer, e.question, e.steps, max_length + 1)
@@ -609,7 +609,11 @@ def _rows(examples: Sequence[Marked], tokenizer: Any, max_length: int) -> tuple[
 
 
 def _fit(
-    rows: Sequence[Row], base: str, settings: TrainSettings, resume: _Resume, on_progress: Progress | None
+    rows: Sequence[_Row],
+    base: str,
+    settings: TrainSettings,
+    resume: _Resume,
+    on_progress: Callable[[int, int, float], None] | None,
 ) -> tuple[Any, list[float]]:
     import torch
     from transformers import get_scheduler
@@ -685,7 +689,7 @@ class _Resume:
         self._path.unlink(missing_ok=True)
 
 
-def _loss(model: Any, rows: Sequence[Row], device: str) -> Any:
+def _loss(model: Any, rows: Sequence[_Row], device: str) -> Any:
     """Mean cross-entropy at the labelled places. Padding stands on the right, where no token of theirs looks."""
     import torch
 

@@ -35,7 +35,15 @@ from numpy.typing import NDArray
 
 from agentdistill import scorers
 from agentdistill.errors import DataError, UserError
-from agentdistill.report.stats import Interval, mean_interval, paired_difference, paired_ratio, pass_at_k, wilson
+from agentdistill.report.stats import (
+    Interval,
+    Values,
+    mean_interval,
+    paired_difference,
+    paired_ratio,
+    pass_at_k,
+    wilson,
+)
 from agentdistill.store import seed_of, to_dict
 from agentdistill.verify.pools import COSTS, Pool, Said, Verdict, by, read_object, verifiers_of
 from agentdistill.verify.select import (
@@ -43,7 +51,7 @@ from agentdistill.verify.select import (
     Ballots,
     Ints,
     Listen,
-    Policy,
+    SelectionPolicy,
     accepted,
     ballots,
     best_informed,
@@ -88,7 +96,9 @@ def _all_orders(n_candidates: int, n: int) -> Ints:
     return np.array(list(permutations(range(n_candidates), n)), dtype=np.int64)
 
 
-def expected(name: str, b: Ballots, n: int, policy: Policy, seed: int = 0, n_orders: int = N_ORDERS) -> Expected:
+def expected(
+    name: str, b: Ballots, n: int, policy: SelectionPolicy, seed: int = 0, n_orders: int = N_ORDERS
+) -> Expected:
     """What a method reaches on one pool with ``n`` of its candidates. No answer is wrong.
 
     Every candidate has to be graded. Raises ValueError for ``n`` out of range or an ungraded candidate.
@@ -106,7 +116,7 @@ def expected(name: str, b: Ballots, n: int, policy: Policy, seed: int = 0, n_ord
 
 
 def over_pools(
-    name: str, pools: Mapping[str, Ballots], n: int, policy: Policy, seed: int = 0, n_orders: int = N_ORDERS
+    name: str, pools: Mapping[str, Ballots], n: int, policy: SelectionPolicy, seed: int = 0, n_orders: int = N_ORDERS
 ) -> dict[str, Expected]:
     """:func:`expected` for every pool, by its id, that has ``n`` candidates or more. Its subsets hang on its id."""
     return {
@@ -169,14 +179,14 @@ BASELINE, CONTROL = "majority", "two-stage"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ScoreSettings:
     """What to compute: methods and budgets (none: all that can be), who is listened to and by which rules, and what
     results are shown by (:func:`~agentdistill.verify.scores.grouped`)."""
 
     methods: tuple[str, ...] = ()
     budgets: tuple[int, ...] = ()
     listen: Listen = Listen()  # noqa: RUF009  frozen
-    policy: Policy = Policy()  # noqa: RUF009  frozen
+    policy: SelectionPolicy = SelectionPolicy()  # noqa: RUF009  frozen
     n_orders: int = N_ORDERS
     n_resamples: int = 2_000
     seed: int = 0
@@ -185,7 +195,7 @@ class Asked:
 
 def rescore(
     pools: Sequence[Pool],
-    asked: Asked = Asked(),
+    settings: ScoreSettings = ScoreSettings(),
     repeats: Sequence[Sequence[Pool]] = (),
     rivals: Mapping[str, Sequence[Pool]] = MappingProxyType({}),
 ) -> dict[str, Any]:
@@ -196,35 +206,35 @@ def rescore(
     cell says what each seed alone gave. Raises DataError for candidates that are not graded, unknown verifiers,
     methods that lack theirs and repeats of other problems, and UserError for unknown methods and budgets out of range.
     """
-    pools, repeats = grouped(pools, asked.by), [grouped(run, asked.by) for run in repeats]
+    pools, repeats = grouped(pools, settings.by), [grouped(run, settings.by) for run in repeats]
     every = [p for run in (pools, *repeats) for p in run]
     _check(pools, repeats)
-    listen = find_verifiers(pools, asked.listen)
-    seeds = _seeds(pools, repeats, listen, asked)
-    names, left_out = _methods(asked, listen, seeds)
+    listen = find_verifiers(pools, settings.listen)
+    seeds = _seeds(pools, repeats, listen, settings)
+    names, left_out = _methods(settings, listen, seeds)
     try:
         most = max(min(len(run[p.id]) for run in seeds) for p in pools)
         if not most:
             raise DataError("no problem has a candidate under every seed")
-        budgets = check_budgets(asked.budgets, most) if asked.budgets else doubling(most)
+        budgets = check_budgets(settings.budgets, most) if settings.budgets else doubling(most)
     except ValueError as e:
         raise UserError(str(e)) from e
-    table = {m: {n: _over_seeds(m, n, seeds, asked) for n in budgets} for m in names}
+    table = {m: {n: _over_seeds(m, n, seeds, settings) for n in budgets} for m in names}
     family = {p.id: p.problem.family for p in pools}
     return {
         "n_problems": len(pools),
         "n_problems_at": {str(n): sum(all(len(run[p.id]) >= n for run in seeds) for p in pools) for n in budgets},
         "n_candidates": sum(len(p.traces) for p in every),
         "n_seeds": len(seeds),
-        "judges": to_dict(listen) | {"policy": {k: v for k, v in asdict(asked.policy).items() if v is not None}},
+        "judges": to_dict(listen) | {"policy": {k: v for k, v in asdict(settings.policy).items() if v is not None}},
         "budgets": list(budgets),
-        "methods": {m: {"budgets": _cells(rows, family, asked)} for m, rows in table.items()},
+        "methods": {m: {"budgets": _cells(rows, family, settings)} for m, rows in table.items()},
         "left_out": left_out,
-        "versus_majority": _versus(BASELINE, table, family, budgets, asked),
-        "versus_two_stage": _versus(CONTROL, table, family, budgets, asked),
-        "rivals": {r: _rival(answers, table, family, budgets[-1], asked) for r, answers in rivals.items()},
+        "versus_majority": _versus(BASELINE, table, family, budgets, settings),
+        "versus_two_stage": _versus(CONTROL, table, family, budgets, settings),
+        "rivals": {r: _rival(answers, table, family, budgets[-1], settings) for r, answers in rivals.items()},
         "verifiers": verifier_facts(
-            every, tests(every, listen, asked.policy), asked.policy, asked.n_resamples, asked.seed
+            every, tests(every, listen, settings.policy), settings.policy, settings.n_resamples, settings.seed
         ),
         "marks": _marks(every),
     }
@@ -242,54 +252,56 @@ Votes = Mapping[str, Ballots]
 """Problem -> what selection sees of it, under one seed."""
 
 
-def _seeds(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]], listen: Listen, asked: Asked) -> tuple[Votes, ...]:
-    return tuple({p.id: ballots(p, listen, asked.policy) for p in run} for run in (pools, *repeats))
+def _seeds(
+    pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]], listen: Listen, settings: ScoreSettings
+) -> tuple[Votes, ...]:
+    return tuple({p.id: ballots(p, listen, settings.policy) for p in run} for run in (pools, *repeats))
 
 
-def _methods(asked: Asked, listen: Listen, seeds: Sequence[Votes]) -> tuple[list[str], dict[str, str]]:
+def _methods(settings: ScoreSettings, listen: Listen, seeds: Sequence[Votes]) -> tuple[list[str], dict[str, str]]:
     """The methods wanted, or all for which there is evidence; and why some of these cannot go by it.
 
     Raises DataError where one that is wanted has no evidence.
     """
-    names = _with_evidence(asked, listen)
-    if asked.methods:
+    names = _with_evidence(settings, listen)
+    if settings.methods:
         return names, {}
     left_out: dict[str, str] = {}
     for name in names:
-        ways = (m for m in (METHODS[name], *fallbacks(METHODS[name], asked.policy)))
-        refusals = (refusal(m, b, asked.policy) for m in ways for run in seeds for b in run.values())
+        ways = (m for m in (METHODS[name], *fallbacks(METHODS[name], settings.policy)))
+        refusals = (refusal(m, b, settings.policy) for m in ways for run in seeds for b in run.values())
         why = next((r for r in refusals if r is not None), None)
         if why is not None:
             left_out[name] = why
     return [name for name in names if name not in left_out], left_out
 
 
-def _with_evidence(asked: Asked, listen: Listen) -> list[str]:
+def _with_evidence(settings: ScoreSettings, listen: Listen) -> list[str]:
     names = []
-    for name in asked.methods or METHODS:
+    for name in settings.methods or METHODS:
         m = method(name)
         needs = {"tool": listen.verifier, "plain": listen.plain, None: ""}[m.filter]
         missing = "verdicts" if needs is None else "scores" if m.reward and listen.reward is None else ""
         if not missing:
             names.append(name)
-        elif asked.methods:
+        elif settings.methods:
             raise DataError(f'"{name}" needs {missing}, and no verifier of these candidates gives any')
     return names
 
 
-Rows = Mapping[str, Expected]
+ExpectedByProblem = Mapping[str, Expected]
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     """A method at a budget: what it reaches on each problem over all seeds, and each seed's accuracy."""
 
-    found: Rows
+    found: ExpectedByProblem
     by_seed: tuple[float, ...]
 
 
-def _over_seeds(name: str, n: int, seeds: Sequence[Votes], asked: Asked) -> _Row:
-    rows = [over_pools(name, votes, n, asked.policy, asked.seed, asked.n_orders) for votes in seeds]
+def _over_seeds(name: str, n: int, seeds: Sequence[Votes], settings: ScoreSettings) -> _Row:
+    rows = [over_pools(name, votes, n, settings.policy, settings.seed, settings.n_orders) for votes in seeds]
     shared = [i for i in rows[0] if all(i in r for r in rows)]
     found = {i: _mean([r[i] for r in rows]) for i in shared}
     return _Row(found, tuple(sum(r[i].right for i in shared) / len(shared) for r in rows))
@@ -300,16 +312,18 @@ def _mean(several: Sequence[Expected]) -> Expected:
     return Expected(*(sum(part) / len(several) for part in parts))
 
 
-def _cells(rows: Mapping[int, _Row], family: Mapping[str, str], asked: Asked) -> dict[str, Any]:
-    return {str(n): _cell(row, family, asked) for n, row in rows.items()}
+def _cells(rows: Mapping[int, _Row], family: Mapping[str, str], settings: ScoreSettings) -> dict[str, Any]:
+    return {str(n): _cell(row, family, settings) for n, row in rows.items()}
 
 
-def _cell(row: _Row, family: Mapping[str, str], asked: Asked) -> dict[str, Any]:
+def _cell(row: _Row, family: Mapping[str, str], settings: ScoreSettings) -> dict[str, Any]:
     told = {f: list(found.values()) for f, found in by_family(row.found, family).items()}
     values = {s: list(found.values()) for s, found in by_family(row.found, strata(family)).items()}
     n = len(row.found)
     return {
-        **interval_facts(mean_interval(values, weighting="problem", n_resamples=asked.n_resamples, seed=asked.seed)),
+        **interval_facts(
+            mean_interval(values, weighting="problem", n_resamples=settings.n_resamples, seed=settings.seed)
+        ),
         "seeds": list(row.by_seed),
         "fell_back": sum(e.fell_back for e in row.found.values()) / n,
         "abstained": sum(e.abstained for e in row.found.values()) / n,
@@ -322,16 +336,12 @@ def interval_facts(i: Interval) -> dict[str, Any]:
     return {"accuracy": i.estimate, "low": i.low, "high": i.high, "n": i.n}
 
 
-Values = Mapping[str, Mapping[str, float]]
-"""Family, or stratum -> problem -> the chance of a right answer."""
-
-
 def _versus(
     other: str,
     table: Mapping[str, Mapping[int, _Row]],
     family: Mapping[str, str],
     budgets: Sequence[int],
-    asked: Asked,
+    settings: ScoreSettings,
 ) -> dict[str, Any]:
     """Every method minus another one at the largest budget, paired by problem."""
     n = budgets[-1]
@@ -340,21 +350,21 @@ def _versus(
     drawn = strata(family)
     theirs = by_family(table[other][n].found, drawn)
     return {
-        name: difference_facts(by_family(rows[n].found, drawn), theirs, n, asked)
+        name: difference_facts(by_family(rows[n].found, drawn), theirs, n, settings)
         for name, rows in table.items()
         if name not in (other, "pass")
     }
 
 
-def difference_facts(a: Values, b: Values, budget: int, asked: Asked) -> dict[str, Any]:
+def difference_facts(a: Values, b: Values, budget: int, settings: ScoreSettings) -> dict[str, Any]:
     """``a`` minus ``b``, paired by problem, as JSON values."""
-    pair = paired_difference(a, b, weighting="problem", n_resamples=asked.n_resamples, seed=asked.seed)
+    pair = paired_difference(a, b, weighting="problem", n_resamples=settings.n_resamples, seed=settings.seed)
     d = pair.difference
     told = {"budget": budget, "difference": d.estimate, "low": d.low, "high": d.high, "n": d.n}
     return told | {"n_better": pair.n_better, "n_worse": pair.n_worse}
 
 
-def by_family(found: Rows, family: Mapping[str, str]) -> Values:
+def by_family(found: ExpectedByProblem, family: Mapping[str, str]) -> Values:
     """Chances of a right answer, as paired comparisons want them."""
     out: dict[str, dict[str, float]] = defaultdict(dict)
     for i, e in found.items():
@@ -363,7 +373,11 @@ def by_family(found: Rows, family: Mapping[str, str]) -> Values:
 
 
 def _rival(
-    answers: Sequence[Pool], table: Mapping[str, Mapping[int, _Row]], family: Mapping[str, str], n: int, asked: Asked
+    answers: Sequence[Pool],
+    table: Mapping[str, Mapping[int, _Row]],
+    family: Mapping[str, str],
+    n: int,
+    settings: ScoreSettings,
 ) -> dict[str, Any]:
     """What a rival's first answers reach, and every method at a budget minus that, paired by problem."""
     reached = {p.id: Expected(float(bool(p.traces[0].correct))) for p in answers if p.id in family and p.traces}
@@ -373,8 +387,8 @@ def _rival(
     theirs = by_family(reached, drawn)
     own = {m: by_family(rows[n].found, drawn) for m, rows in table.items() if m != "pass"}
     return {
-        **_cell(_Row(reached, ()), family, asked),
-        "versus": {m: difference_facts(found, theirs, n, asked) for m, found in own.items()},
+        **_cell(_Row(reached, ()), family, settings),
+        "versus": {m: difference_facts(found, theirs, n, settings) for m, found in own.items()},
     }
 
 
@@ -395,19 +409,19 @@ def _marks(pools: Sequence[Pool]) -> dict[str, Any]:
     }
 
 
-def select_rows(pools: Sequence[Pool], name: str | None, asked: Asked) -> list[dict[str, Any]]:
+def select_rows(pools: Sequence[Pool], name: str | None, settings: ScoreSettings) -> list[dict[str, Any]]:
     """What a method takes of every pool, all of whose candidates are there, and why; one JSON object a problem.
 
     Without a name it is the best informed of those that can be computed.
     """
-    listen = find_verifiers(pools, asked.listen)
+    listen = find_verifiers(pools, settings.listen)
     if name is None:
-        name = best_informed(_methods(asked, listen, _seeds(pools, (), listen, asked))[0])
-    _with_evidence(replace(asked, methods=(name,)), listen)
+        name = best_informed(_methods(settings, listen, _seeds(pools, (), listen, settings))[0])
+    _with_evidence(replace(settings, methods=(name,)), listen)
     out = []
     for p in pools:
-        b: Ballots = ballots(p, listen, asked.policy)
-        c = select(name, b, asked.policy)
+        b: Ballots = ballots(p, listen, settings.policy)
+        c = select(name, b, settings.policy)
         chosen = None if c.index is None else p.traces[c.index]
         out.append(
             {
@@ -451,7 +465,7 @@ def read_costs(path: Path) -> Costs:
 def curve(
     name: str,
     pools: Sequence[Pool],
-    asked: Asked,
+    settings: ScoreSettings,
     costs: Costs,
     repeats: Sequence[Sequence[Pool]] = (),
     rivals: Mapping[str, tuple[Sequence[Pool], int | None]] = MappingProxyType({}),
@@ -462,8 +476,8 @@ def curve(
     parameters. A cost is None where it is not known: tokens were not counted, a model's size or the time it took is
     not told.
     """
-    scores = rescore(pools, asked, repeats, {name: answers for name, (answers, _) in rivals.items()})
-    listen = find_verifiers(pools, asked.listen)
+    scores = rescore(pools, settings, repeats, {name: answers for name, (answers, _) in rivals.items()})
+    listen = find_verifiers(pools, settings.listen)
     every = [p for run in (pools, *repeats) for p in run]
     parts = _parts(every)
     for which, facts in scores["methods"].items():
@@ -632,7 +646,7 @@ class Test:
     verifiers: tuple[str, ...]
     role: str = ""
 
-    def accepts(self, policy: Policy, said: Said) -> bool:
+    def accepts(self, policy: SelectionPolicy, said: Said) -> bool:
         """Whether a candidate passes that this was said of."""
         return all(accepted(by(said, j), policy) for j in self.verifiers)
 
@@ -678,7 +692,7 @@ def _interval(shares: Mapping[str, tuple[int, int]], n_resamples: int, seed: int
 
 
 def verifier_facts(
-    pools: Sequence[Pool], tests: Mapping[str, Test], policy: Policy, n_resamples: int = 2_000, seed: int = 0
+    pools: Sequence[Pool], tests: Mapping[str, Test], policy: SelectionPolicy, n_resamples: int = 2_000, seed: int = 0
 ) -> dict[str, Any]:
     """Every test against the truth: matrix, matrix by family, how many samples ended in which kind of verdict."""
     family = {p.id: p.problem.family for p in pools}
@@ -694,7 +708,7 @@ def verifier_facts(
     return out
 
 
-def tests(pools: Sequence[Pool], listen: Listen, policy: Policy) -> dict[str, Test]:
+def tests(pools: Sequence[Pool], listen: Listen, policy: SelectionPolicy) -> dict[str, Test]:
     """Every verifier, by its name, and last the verifier and the reward together: f and r, which T1 multiplies.
 
     A reward model accepts from a half on. One without verdicts is left out where a half does not part its rewards: it
@@ -708,7 +722,7 @@ def tests(pools: Sequence[Pool], listen: Listen, policy: Policy) -> dict[str, Te
     return found
 
 
-def _separates(pools: Sequence[Pool], verifier: str, policy: Policy) -> bool:
+def _separates(pools: Sequence[Pool], verifier: str, policy: SelectionPolicy) -> bool:
     rewards = [reward_value(by(said, verifier), policy) for p in pools for said in p.judgements]
     known = [r for r in rewards if r is not None]
     return bool(known) and 0 <= min(known) < 0.5 <= max(known) <= 1
@@ -726,7 +740,7 @@ def kinds(pools: Sequence[Pool], test: Test) -> dict[str, int] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Chances:
     """``right``: the chance that the chosen is right. ``all_rejected``: that nobody was accepted. ``thrown_away``: the
     share of right candidates that were rejected."""
 
@@ -735,7 +749,7 @@ class Outcome:
     thrown_away: float
 
 
-def chance_right(p: float, q: float, n: int, prior: float = 0.5) -> Outcome:
+def chance_right(p: float, q: float, n: int, prior: float = 0.5) -> Chances:
     """The formula. Raises ValueError for what is no probability, or ``n`` below 1.
 
     >>> round(chance_right(p=0.9, q=0.8, n=1).right, 6), round(chance_right(p=0.9, q=0.8, n=64).right, 4)
@@ -747,7 +761,7 @@ def chance_right(p: float, q: float, n: int, prior: float = 0.5) -> Outcome:
     rejected_right, rejected_wrong = prior * (1 - q), (1 - prior) * p
     a = (rejected_right + rejected_wrong) ** n
     right = (1 - a) * _ratio(accepted_right, accepted_wrong) + a * _ratio(rejected_right, rejected_wrong)
-    return Outcome(right, a, 1 - q)
+    return Chances(right, a, 1 - q)
 
 
 def _ratio(x: float, y: float) -> float:

@@ -40,7 +40,7 @@ MAX_CHARS = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class SelectionPolicy:
     """Everything that the method leaves open.
 
     ``passes``: how k verdicts become one; None is the role's own. ``soft`` is the share that passed.
@@ -109,7 +109,7 @@ def step_score(scores: Sequence[float], rule: Steps) -> float | None:
     return {"last": scores[-1], "min": min(scores), "mean": math.fsum(scores) / len(scores)}[rule]
 
 
-def filter_value(judgement: Judgement | None, policy: Policy) -> float | None:
+def filter_value(judgement: Judgement | None, policy: SelectionPolicy) -> float | None:
     """f of a candidate by one verifier."""
     if judgement is None or not judgement.verdicts:
         return None
@@ -117,7 +117,7 @@ def filter_value(judgement: Judgement | None, policy: Policy) -> float | None:
     return pass_fraction(judgement.verdicts, rule, policy.unsettled)
 
 
-def reward_value(judgement: Judgement | None, policy: Policy) -> float | None:
+def reward_value(judgement: Judgement | None, policy: SelectionPolicy) -> float | None:
     """r of a candidate by one verifier: a PRM's steps, the mean of a GenRM's rationales, or the share of
     verdicts passed.
 
@@ -133,7 +133,7 @@ def reward_value(judgement: Judgement | None, policy: Policy) -> float | None:
     return pass_fraction(judgement.verdicts, "soft", unsettled)
 
 
-def accepted(judgement: Judgement | None, policy: Policy) -> bool:
+def accepted(judgement: Judgement | None, policy: SelectionPolicy) -> bool:
     """Whether a verifier lets a candidate pass: f, or a reward model's r, of at least a half.
 
     Where it says neither, the policy's ``missing`` counts, as it does where candidates are filtered.
@@ -182,7 +182,7 @@ def same(answer: str, other: str, kind: str) -> bool:
     return scorers.score(kind, answer, other).correct or scorers.score(kind, other, answer).correct
 
 
-def ballots(pool: Pool, listen: Listen, policy: Policy) -> Ballots:
+def ballots(pool: Pool, listen: Listen, policy: SelectionPolicy) -> Ballots:
     """What selection needs of a pool. A verifier that is not named gives None everywhere."""
 
     def heard(name: str | None, said: Said) -> Judgement | None:
@@ -228,7 +228,7 @@ TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class SelectionMethod:
     """``filter``: by the verifier with a tool, the one without, or none. ``reward``: weigh by r. ``vote``: add up the
     weights of equal answers; else the single best candidate is taken."""
 
@@ -239,18 +239,20 @@ class Method:
     vote: bool = True
 
 
-METHODS: dict[str, Method] = {
+METHODS: dict[str, SelectionMethod] = {
     m.name: m
     for m in (
-        Method("first", "the first sample, whatever it says", vote=False),
-        Method("majority", "most frequent answer"),
-        Method("best-of-n", "greatest reward", reward=True, vote=False),
-        Method("weighted", "answer with the greatest sum of rewards", reward=True),
-        Method("verifier", "most frequent answer among those that the tool verifier passes", filter="tool"),
-        Method("verifier-best", "greatest f x r", filter="tool", reward=True, vote=False),
-        Method("verifier-weighted", "answer with the greatest sum of f x r: T1", filter="tool", reward=True),
-        Method("two-stage", "the same with the verifier that has no tool: T1's control", filter="plain", reward=True),
-        Method("pass", "whether any is right: the ceiling"),
+        SelectionMethod("first", "the first sample, whatever it says", vote=False),
+        SelectionMethod("majority", "most frequent answer"),
+        SelectionMethod("best-of-n", "greatest reward", reward=True, vote=False),
+        SelectionMethod("weighted", "answer with the greatest sum of rewards", reward=True),
+        SelectionMethod("verifier", "most frequent answer among those that the tool verifier passes", filter="tool"),
+        SelectionMethod("verifier-best", "greatest f x r", filter="tool", reward=True, vote=False),
+        SelectionMethod("verifier-weighted", "answer with the greatest sum of f x r: T1", filter="tool", reward=True),
+        SelectionMethod(
+            "two-stage", "the same with the verifier that has no tool: T1's control", filter="plain", reward=True
+        ),
+        SelectionMethod("pass", "whether any is right: the ceiling"),
     )
 }
 
@@ -269,7 +271,7 @@ def best_informed(names: Collection[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """What was chosen and why: its place (None: nothing), its class, every candidate's weight (None: filtered out).
 
     ``fallback`` names what was done where no candidate passed the filter.
@@ -282,14 +284,14 @@ class Choice:
     fallback: str | None = None
 
 
-def method(name: str) -> Method:
+def method(name: str) -> SelectionMethod:
     """The method called ``name``. Raises UserError for an unknown one."""
     if name not in METHODS:
         raise UserError(f'no selection is called "{name}"; there are: {", ".join(METHODS)}')
     return METHODS[name]
 
 
-def refusal(m: Method, b: Ballots, policy: Policy) -> str | None:
+def refusal(m: SelectionMethod, b: Ballots, policy: SelectionPolicy) -> str | None:
     """Why a method cannot go by these rewards; None where it can.
 
     A vote that adds negative weights up would punish answers for being frequent, and a share of a negative reward
@@ -302,7 +304,7 @@ def refusal(m: Method, b: Ballots, policy: Policy) -> str | None:
     return f'"{m.name}" {does} and needs them to be at least 0; the least is {least:g} (--methods names others)'
 
 
-def standing(m: Method, b: Ballots, policy: Policy) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def standing(m: SelectionMethod, b: Ballots, policy: SelectionPolicy) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Which candidates may be chosen, and their weights: both ``[candidates]``.
 
     Out are those without an answer, those that the filter rejects and, where rewards count, those without one. Raises
@@ -326,7 +328,7 @@ def standing(m: Method, b: Ballots, policy: Policy) -> tuple[NDArray[np.bool_], 
     return eligible, weights
 
 
-def fallbacks(m: Method, policy: Policy) -> tuple[Method, ...]:
+def fallbacks(m: SelectionMethod, policy: SelectionPolicy) -> tuple[SelectionMethod, ...]:
     """What is tried in turn where a method leaves nobody to choose."""
     if m.name in ("first", "majority"):
         return ()
@@ -338,7 +340,7 @@ def fallbacks(m: Method, policy: Policy) -> tuple[Method, ...]:
     return (without, METHODS["majority"]) if policy.filtered == "reward" and m.reward else (METHODS["majority"],)
 
 
-def choose(m: Method, b: Ballots, policy: Policy, orders: Ints) -> tuple[Ints, Ints]:
+def choose(m: SelectionMethod, b: Ballots, policy: SelectionPolicy, orders: Ints) -> tuple[Ints, Ints]:
     """The places chosen when candidates come as ``orders`` says, ``[orders, n]`` places each; -1 is none.
 
     Second is how many fallbacks were taken, ``[orders]``.
@@ -358,7 +360,7 @@ def choose(m: Method, b: Ballots, policy: Policy, orders: Ints) -> tuple[Ints, I
     return chosen, fell
 
 
-def _pick(m: Method, b: Ballots, policy: Policy, orders: Ints) -> Ints:
+def _pick(m: SelectionMethod, b: Ballots, policy: SelectionPolicy, orders: Ints) -> Ints:
     eligible, weights = standing(m, b, policy)
     may, w = eligible[orders], weights[orders]
     rows = np.arange(len(orders))
@@ -388,7 +390,7 @@ def _leading_group(groups: Ints, may: NDArray[np.bool_], w: NDArray[np.float64])
     return np.asarray(np.minimum(first, n - 1), dtype=np.int64)
 
 
-def select(name: str, b: Ballots, policy: Policy = Policy()) -> Choice:
+def select(name: str, b: Ballots, policy: SelectionPolicy = SelectionPolicy()) -> Selection:
     """The candidate that a method takes of a pool in its own order, and why.
 
     >>> b = Ballots((0, 1, 1), (0.9, 0.4, 0.4), (1.0, 1.0, 0.0), (None,) * 3, (None,) * 3)
@@ -397,7 +399,7 @@ def select(name: str, b: Ballots, policy: Policy = Policy()) -> Choice:
     """
     m = method(name)
     if not len(b):
-        return Choice(None, None, (), "no candidates")
+        return Selection(None, None, (), "no candidates")
     chosen, fell = choose(m, b, policy, np.arange(len(b))[None])
     ways = (m, *fallbacks(m, policy))
     used = ways[min(int(fell[0]), len(ways) - 1)]
@@ -406,11 +408,11 @@ def select(name: str, b: Ballots, policy: Policy = Policy()) -> Choice:
     index = int(chosen[0])
     fallback = used.name if used is not m else None
     if index < 0:
-        return Choice(None, None, weights, "no candidate is left to choose from", fallback or "abstain")
-    return Choice(index, b.groups[index], weights, _reason(used, b, weights, index, fallback), fallback)
+        return Selection(None, None, weights, "no candidate is left to choose from", fallback or "abstain")
+    return Selection(index, b.groups[index], weights, _reason(used, b, weights, index, fallback), fallback)
 
 
-def _reason(m: Method, b: Ballots, weights: Sequence[float | None], index: int, fallback: str | None) -> str:
+def _reason(m: SelectionMethod, b: Ballots, weights: Sequence[float | None], index: int, fallback: str | None) -> str:
     before = "" if fallback is None else f"nobody passed, so by {fallback}: "
     n = sum(w is not None for w in weights)
     if m.name == "first":

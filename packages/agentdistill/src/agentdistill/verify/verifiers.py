@@ -31,7 +31,7 @@ from agentdistill.prompts import VerifierTemplate, load_verifier_prompt
 from agentdistill.retrieval import Retriever
 from agentdistill.sandbox import Limits
 from agentdistill.types import Message, Problem, Request, Sample, Sampling, StepStatus, StopReason, Trace
-from agentdistill.verify.pools import Check, Judgement, Pool, Role, Said, Verdict
+from agentdistill.verify.pools import Check, Judgement, Pool, Said, Verdict, VerifierRole
 
 DEFAULT_K = {"code": 4, "facts": 4, "cot": 4, "genrm": 8}
 """The paper's samples for each role."""
@@ -53,7 +53,7 @@ class VerifierSettings:
     """
 
     name: str
-    role: Role
+    role: VerifierRole
     model: dict[str, Any] = field(default_factory=dict)
     prompt: str = ""
     k: int | None = None

@@ -37,7 +37,7 @@ import numpy as np
 
 from anyrig import rotations as rot
 from anyrig.creatures import aerial, aquatic, combat, gaits, serpentine, standing
-from anyrig.creatures.body import Plan
+from anyrig.creatures.body import BodyPlan
 from anyrig.creatures.captions import Telling, captions
 from anyrig.creatures.kinds import KINDS
 from anyrig.creatures.kinds import draw as plan
@@ -55,23 +55,23 @@ class Action:
 
     name: str
     act: Act
-    able: Callable[[Plan], bool]
+    able: Callable[[BodyPlan], bool]
     adverbs: str = "pace, mood"
 
 
-def _legged(plan: Plan) -> bool:
+def _legged(plan: BodyPlan) -> bool:
     return bool(plan.legs)
 
 
-def _few_legs(plan: Plan) -> bool:
+def _few_legs(plan: BodyPlan) -> bool:
     return 0 < plan.n_legs <= 4
 
 
-def _winged(plan: Plan) -> bool:
+def _winged(plan: BodyPlan) -> bool:
     return plan.wings is not None and plan.kind != "fish"
 
 
-def _kind(*kinds: str) -> Callable[[Plan], bool]:
+def _kind(*kinds: str) -> Callable[[BodyPlan], bool]:
     return lambda plan: plan.kind in kinds
 
 
@@ -125,7 +125,7 @@ ACTIONS = (
 )
 
 
-def actions(plan: Plan) -> tuple[str, ...]:
+def actions(plan: BodyPlan) -> tuple[str, ...]:
     """The actions of a body, in alphabetical order."""
     return tuple(sorted(action.name for action in ACTIONS if action.able(plan)))
 
@@ -148,7 +148,12 @@ class Performance:
 
 
 def perform(
-    plan: Plan, action: str, rng: random.Random, seconds: float = 2.0, fps: float = 15.0, manner: Style | None = None
+    plan: BodyPlan,
+    action: str,
+    rng: random.Random,
+    seconds: float = 2.0,
+    fps: float = 15.0,
+    manner: Style | None = None,
 ) -> Performance:
     """``plan`` doing ``action`` for ``seconds`` at ``fps`` frames a second, in a manner drawn from ``rng`` or given.
 
@@ -184,7 +189,7 @@ def perform(
     return Performance(clip, rig, motion.style, feet, contacts, motion.cyclic, motion.speed)
 
 
-__all__ = ["Performance", "Plan", "Style", "actions", "clip", "kinds", "perform", "plan", "sample", "skeleton"]
+__all__ = ["BodyPlan", "Performance", "Style", "actions", "clip", "kinds", "perform", "plan", "sample", "skeleton"]
 
 
 def kinds() -> tuple[str, ...]:
@@ -192,12 +197,12 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(KINDS))
 
 
-def skeleton(plan: Plan) -> Skeleton:
+def skeleton(plan: BodyPlan) -> Skeleton:
     """The joints of ``plan``, in its rest pose."""
     return assemble(plan).skeleton
 
 
-def clip(plan: Plan, action: str, rng: random.Random, seconds: float = 2.0, fps: float = 15.0) -> Clip:
+def clip(plan: BodyPlan, action: str, rng: random.Random, seconds: float = 2.0, fps: float = 15.0) -> Clip:
     """``plan`` doing ``action``, with a short, mid and long caption. The same arguments give the same clip.
 
     Raises SettingsError for an action that this body cannot do.

@@ -311,7 +311,7 @@ class Rest:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BodyPlan:
     """The body of one creature of a ``kind``.
 
     ``noun`` is the animal it most resembles. ``size`` is the height of its hips, or its length where it has no legs.

@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Sequence
 
-from anyrig.creatures.body import Plan
+from anyrig.creatures.body import BodyPlan
 from anyrig.creatures.motion import Style
 
 
@@ -57,7 +57,7 @@ _PRONOUNS = {"it": ("he", "she"), "its": ("his", "her"), "It": ("He", "She"), "I
 
 
 def captions(
-    plan: Plan, telling: Telling, style: Style, rng: random.Random, adverbs: str = "pace, mood"
+    plan: BodyPlan, telling: Telling, style: Style, rng: random.Random, adverbs: str = "pace, mood"
 ) -> tuple[str, str, str]:
     """The short, mid and long caption; ``adverbs`` are the kinds that fit."""
     mood = style.mood if plan.legs and "mood" in adverbs else ""
@@ -83,7 +83,7 @@ def _adverb(pace: str, mood: str, rng: random.Random) -> str:
     return rng.choice(options) if options else ""
 
 
-def _short(plan: Plan, verb: str, adverb: str, rng: random.Random) -> str:
+def _short(plan: BodyPlan, verb: str, adverb: str, rng: random.Random) -> str:
     forms = (
         f"{a(plan.noun)} {third(verb)}",
         f"the {plan.noun} {third(verb)}",
@@ -94,7 +94,7 @@ def _short(plan: Plan, verb: str, adverb: str, rng: random.Random) -> str:
     return sentence(choose(f"{rng.choice(forms)} {adverb}", rng))
 
 
-def _long(plan: Plan, start: str, verb: str, adverb: str, parts: list[str], mood: str, rng: random.Random) -> str:
+def _long(plan: BodyPlan, start: str, verb: str, adverb: str, parts: list[str], mood: str, rng: random.Random) -> str:
     bearing = rng.choice(_BEARING[mood]) if mood else ""
     start = f"{choose(start, rng)} {bearing}".strip()
     first = sentence(f"{a(describe(plan, rng))} {start}")
@@ -108,7 +108,7 @@ def _long(plan: Plan, start: str, verb: str, adverb: str, parts: list[str], mood
     return choose(rng.choice(forms), rng)
 
 
-def describe(plan: Plan, rng: random.Random) -> str:
+def describe(plan: BodyPlan, rng: random.Random) -> str:
     """A noun phrase for the creature, without an article: its size and a few traits."""
     traits = _traits(plan)
     rng.shuffle(traits)
@@ -117,7 +117,7 @@ def describe(plan: Plan, rng: random.Random) -> str:
     return " ".join([", ".join(before), plan.noun, *after]).strip()
 
 
-def _traits(plan: Plan) -> list[str]:
+def _traits(plan: BodyPlan) -> list[str]:
     size, trunk, kind = plan.size * (1.0 if plan.legs else 0.35), plan.trunk.length, plan.kind
     neck = plan.neck.length / plan.size if plan.neck is not None and kind != "hexapod" else 0.5
     tail = plan.tail.length / plan.size if plan.tail and kind in ("quadruped", "biped", "dragon") else 0.0

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from anyrig.creatures import standing
-from anyrig.creatures.body import Plan
+from anyrig.creatures.body import BodyPlan
 from anyrig.creatures.captions import STILL, Telling, side_name
 from anyrig.creatures.motion import PITCH, TAU, YAW, Motion, bump, smooth, spans, track, wave
 from anyrig.rotations import Array
@@ -33,7 +33,7 @@ def attack(motion: Motion, rng: random.Random) -> Telling:
     return Telling(verbs, "stands ready|stands its ground|stands on guard", *parts)
 
 
-def _strikes(plan: Plan) -> list[Strike]:
+def _strikes(plan: BodyPlan) -> list[Strike]:
     """The strikes that suit a body, the most natural ones repeated."""
     if plan.insect:
         options: list[Strike] = [_forelegs]

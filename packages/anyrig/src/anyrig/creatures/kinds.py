@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from anyrig.creatures.body import Arms, Chain, Fins, Head, LegPair, Plan, Rest, Trunk, Wings, naming
+from anyrig.creatures.body import Arms, BodyPlan, Chain, Fins, Head, LegPair, Rest, Trunk, Wings, naming
 from anyrig.errors import SettingsError
 
 BLENDED = 0.2  # the share of creatures interpolated between two animals
@@ -249,11 +249,11 @@ class _Draw:
         n = max(least, self.count("tail_n"))
         return Chain(n, self.length("tail"), start, self.angle("tail_pitch"), taper) if n else None
 
-    def plan(self, *, fold: bool = False, **parts: Any) -> Plan:
+    def plan(self, *, fold: bool = False, **parts: Any) -> BodyPlan:
         """The plan of ``parts`` with random joint names and rest pose; ``fold``: its wings may be folded."""
         names = naming(self.rng)
         rest = _rest(self.rng, math.radians(80) if "upright" in parts.get("habits", ()) else 0.0, fold)
-        return Plan(self.kind, self.noun, self.size, naming=names, rest=rest, **parts)
+        return BodyPlan(self.kind, self.noun, self.size, naming=names, rest=rest, **parts)
 
 
 def _rest(rng: random.Random, arms: float, fold: bool) -> Rest:
@@ -337,7 +337,7 @@ def _insect_legs(n_pairs: int, span: float, b: _Draw) -> tuple[LegPair, ...]:
 # -- bodies
 
 
-def _biped(b: _Draw) -> Plan:
+def _biped(b: _Draw) -> BodyPlan:
     """Upright people and ogres, level-backed dinosaurs, hopping kangaroos, running birds."""
     upright, spread = b.words["posture"] == "human", b.length("spread")
     if upright:
@@ -373,7 +373,7 @@ def _arms(b: _Draw, upright: bool) -> Arms:
 _BIRD_WINGS = ((0.26, 0.32, 0.42), (0.26, 0.32, 0.42), (0.4, 0.6), (0.22, 0.28, 0.28, 0.22))
 
 
-def _bird(b: _Draw) -> Plan:
+def _bird(b: _Draw) -> BodyPlan:
     """Birds that fly: sparrows to eagles, ducks, gulls and herons."""
     trunk, spread, span = b.length("trunk"), b.length("spread"), b.length("span")
     # The hips of a bird sit under the middle of its body.
@@ -392,7 +392,7 @@ def _bird(b: _Draw) -> Plan:
     )
 
 
-def _dragon(b: _Draw) -> Plan:
+def _dragon(b: _Draw) -> BodyPlan:
     """Winged dragons: on four legs, or wyverns on two."""
     rng, spread, four = b.rng, b.length("spread"), b.words["legs"] == "four"
     pitch, root = b.angle("slope") * (0.6 if four else 1.0), rng.choice(("hips", "hips", "centre"))
@@ -422,7 +422,7 @@ def _dragon_wings(b: _Draw) -> Wings:
     return Wings(at, b.length("spread") * 0.8, 0.12 * b.size, lengths, fingers, joints)
 
 
-def _fish(b: _Draw) -> Plan:
+def _fish(b: _Draw) -> BodyPlan:
     """Fish and eels that beat the tail sideways, dolphins and whales that beat it up and down, and rays."""
     length, habits, shape = b.size, b.habits or {"lateral"}, b.words["tail"]
     fins = Fins(max(1, b.count("fin_n")), b.length("fin"), b.count("dorsal"), b.likely("pelvic"), shape)
@@ -437,7 +437,7 @@ def _fish(b: _Draw) -> Plan:
     return b.plan(trunk=trunk, head=head, wings=wings, fins=fins, habits=frozenset(habits))
 
 
-def _hexapod(b: _Draw) -> Plan:
+def _hexapod(b: _Draw) -> BodyPlan:
     """Ants, beetles, mantises, and wasps and flies with wings."""
     height, thick, slope = b.size, b.length("thick"), b.angle("slope")
     n, root = b.rng.choice((2, 2, 3)), b.rng.choice(("centre", "hips", "front"))
@@ -457,7 +457,7 @@ def _hexapod(b: _Draw) -> Plan:
     )
 
 
-def _octopod(b: _Draw) -> Plan:
+def _octopod(b: _Draw) -> BodyPlan:
     """Spiders, scorpions with pincers and sting, crabs that walk sideways."""
     height, thick, reach = b.size, b.length("thick"), b.length("arm")
     root = b.rng.choice(("centre", "hips", "front"))
@@ -476,7 +476,7 @@ def _octopod(b: _Draw) -> Plan:
     )
 
 
-def _quadruped(b: _Draw) -> Plan:
+def _quadruped(b: _Draw) -> BodyPlan:
     """Four-legged animals: from rats to sauropods, on paws, hooves, columns or sprawling."""
     posture, spread, rng = b.words["posture"], b.length("spread"), b.rng
     drop = 0.06 * b.size if posture != "sprawling" else 0.0
@@ -501,7 +501,7 @@ def _quadruped(b: _Draw) -> Plan:
     return replace(plan, habits=b.habits.union(habits))
 
 
-def _serpent(b: _Draw) -> Plan:
+def _serpent(b: _Draw) -> BodyPlan:
     """Legless crawlers: snakes, cobras, pythons, worms."""
     n, root = max(8, b.count("spine_n")), b.rng.choice(("hips", "centre", "centre", "front"))
     trunk = Trunk(n, b.size, 0.0, b.length("thick"), root, 1.0)
@@ -509,7 +509,7 @@ def _serpent(b: _Draw) -> Plan:
 
 
 # Kind: its animals, what a body between two of them is called, and how a plan is made of a draw.
-KINDS: dict[str, tuple[tuple[Animal, ...], str, Callable[[_Draw], Plan]]] = {
+KINDS: dict[str, tuple[tuple[Animal, ...], str, Callable[[_Draw], BodyPlan]]] = {
     "biped": (_BIPEDS, "two-legged creature, biped, two-legged monster, walker on two legs", _biped),
     "bird": (_BIRDS, "bird, bird, flying creature", _bird),
     "dragon": (_DRAGONS, "winged reptile, flying monster, winged beast", _dragon),
@@ -521,7 +521,7 @@ KINDS: dict[str, tuple[tuple[Animal, ...], str, Callable[[_Draw], Plan]]] = {
 }
 
 
-def draw(kind: str, rng: random.Random) -> Plan:
+def draw(kind: str, rng: random.Random) -> BodyPlan:
     """A random body plan of ``kind``, like one animal or between two. Raises SettingsError for an unknown kind."""
     if kind not in KINDS:
         raise SettingsError(f'no kind of creature is called "{kind}"; there are: {", ".join(sorted(KINDS))}')

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from anyrig import rotations as rot
-from anyrig.creatures.body import Arms, Chain, Head, LegPair, Plan, Role, Wings, joint_names
+from anyrig.creatures.body import Arms, BodyPlan, Chain, Head, LegPair, Role, Wings, joint_names
 from anyrig.rotations import Array
 from anyrig.skeleton import Skeleton
 
@@ -193,7 +193,7 @@ class Rig:
     creature above all others in the tree, or None. ``mouth`` is the tip of the head relative to the head joint.
     """
 
-    plan: Plan
+    plan: BodyPlan
     skeleton: Skeleton
     natural: Array
     frames: Array
@@ -277,7 +277,7 @@ class Rig:
 
 
 @lru_cache(maxsize=64)
-def assemble(plan: Plan) -> Rig:
+def assemble(plan: BodyPlan) -> Rig:
     """The rig of ``plan``, whose parents come before their children."""
     joints = _Joints(plan)
     ground = joints.add(-1, np.zeros(3), "root") if plan.rest.ground else None
@@ -303,7 +303,7 @@ _RAKES = {1: (-8,), 2: (6, -14), 3: (-14, 16, -12), 4: (-14, 18, -6, -22)}  # fo
 class _Joints:
     """The joints of a plan while they are added: roles, parents and natural positions."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: BodyPlan) -> None:
         self.plan = plan
         self.roles: list[Role] = []
         self.parents: list[int] = []
@@ -562,7 +562,7 @@ def folded(n: int, amount: float | Array, side: int) -> Array:
 
 
 def _at_rest(
-    plan: Plan, names: tuple[str, ...], parents: tuple[int, ...], natural: Array, parts: Mapping[str, Any]
+    plan: BodyPlan, names: tuple[str, ...], parents: tuple[int, ...], natural: Array, parts: Mapping[str, Any]
 ) -> tuple[Skeleton, Array]:
     """The skeleton with its rest pose, and the world rotations (J, 4) that its joints have in the natural pose.
 
@@ -587,7 +587,7 @@ def _at_rest(
     return Skeleton(names, parents, offsets, local), frames
 
 
-def _rest_turns(plan: Plan, natural: Array, parts: Mapping[str, Any]) -> Array:
+def _rest_turns(plan: BodyPlan, natural: Array, parts: Mapping[str, Any]) -> Array:
     """Local turns (J, 4) from the natural pose to the rest pose."""
     rest, turns = plan.rest, rot.identity(len(natural))
     if rest.arms and plan.arms is not None:
@@ -630,7 +630,7 @@ def _level(turns: Array, natural: Array, joints: Sequence[int], sign: float, amo
         before = -sign * amount * pitch
 
 
-def _axes(plan: Plan, parents: Sequence[int], positions: Array) -> Array:
+def _axes(plan: BodyPlan, parents: Sequence[int], positions: Array) -> Array:
     """World rotations (J, 4) of the joints at rest: the world's axes, or with the bone along y or x."""
     axes = rot.identity(len(parents))
     if plan.rest.frame != "world":

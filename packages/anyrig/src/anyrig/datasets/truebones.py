@@ -23,7 +23,7 @@ from anyrig.conform import settled
 from anyrig.errors import AnyrigError, FileError, FileWarning
 from anyrig.io import Asset
 from anyrig.io import load as load_asset
-from anyrig.io.asset import read_bytes
+from anyrig.io.files import read_bytes
 from anyrig.skeleton import Clip
 
 _MOTION = (".bvh", ".glb", ".gltf")

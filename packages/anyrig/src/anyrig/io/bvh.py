@@ -35,7 +35,8 @@ from anyrig import conform
 from anyrig import rotations as rot
 from anyrig.conform import extent, parents_first, rehung
 from anyrig.errors import FileError, FileWarning, SettingsError
-from anyrig.io.asset import Asset, read_bytes, refuse_too_many_poses, write_bytes
+from anyrig.io.asset import Asset
+from anyrig.io.files import read_bytes, refuse_too_many_poses, write_bytes
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
 

@@ -29,7 +29,7 @@ from anyrig import conform
 from anyrig import rotations as rot
 from anyrig.errors import FileError
 from anyrig.io import meshopt
-from anyrig.io.asset import read_bytes
+from anyrig.io.files import read_bytes
 from anyrig.rotations import Array
 
 EXTRAS = "anyrig"

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from anyrig import rotations as rot
 from anyrig.conform import extent, find
 from anyrig.errors import AnyrigError, FileError, FileWarning, SettingsError
-from anyrig.io.asset import Asset, Source, refuse_too_many_poses
+from anyrig.io.asset import Asset, Source
+from anyrig.io.files import refuse_too_many_poses
 from anyrig.io.gltf_document import (
     EXTRAS,
     Document,
@@ -33,10 +34,8 @@ from anyrig.io.gltf_document import (
     replace_accessor,
     wrap,
 )
-from anyrig.rotations import Array
+from anyrig.rotations import Array, Ints
 from anyrig.skeleton import Clip, Skeleton
-
-Ints = NDArray[np.int64]
 
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 RATES = (24.0, 30.0, 25.0, 60.0, 50.0, 48.0, 120.0, 100.0, 240.0)

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from anyrig import rotations as rot
 from anyrig.conform import extent
 from anyrig.errors import ClipError, FileError, FileWarning
-from anyrig.io.asset import Asset, Source, upward, write_bytes
+from anyrig.io.asset import Asset, Source, upward
+from anyrig.io.files import write_bytes
 from anyrig.io.gltf_document import (
     EXTRAS,
     Document,

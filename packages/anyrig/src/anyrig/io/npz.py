@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from anyrig.errors import AnyrigError, FileError
-from anyrig.io.asset import MAX_BYTES, Asset, read_bytes, write_bytes
+from anyrig.io.asset import Asset
+from anyrig.io.files import MAX_BYTES, read_bytes, write_bytes
 from anyrig.skeleton import Clip, Skeleton
 
 _NEEDED = (

@@ -18,7 +18,7 @@ from agentdistill.errors import DataError, UserError
 from agentdistill.exchange import in_template, read_trajectories, unique_id
 from agentdistill.parse import extract_answer
 from agentdistill.problems import open_source
-from agentdistill.problems.benchmarks import FOLDER_VARIABLE, Part, Values, parse_spec, sources
+from agentdistill.problems.benchmarks import FOLDER_VARIABLE, RowValues, SplitSource, parse_spec, sources
 from agentdistill.prompts import PromptTemplate
 from agentdistill.retrieval import Passage
 from agentdistill.store import file_digest
@@ -72,7 +72,7 @@ class LeftOut:
     reason: str
 
 
-def rows(name: str, part: Part, path: str | None) -> Iterator[tuple[int, Values]]:
+def rows(name: str, part: SplitSource, path: str | None) -> Iterator[tuple[int, RowValues]]:
     """Every row of a part of the reader ``name``, with its number from 1. The part is the file ``path``, or lies below
     the folder ``path``, or where :func:`~agentdistill.problems.benchmarks.sources` finds it.
 
@@ -84,7 +84,7 @@ def rows(name: str, part: Part, path: str | None) -> Iterator[tuple[int, Values]
             yield n, row.values
 
 
-def _located(name: str, part: Part, path: str | None) -> tuple[str, ...]:
+def _located(name: str, part: SplitSource, path: str | None) -> tuple[str, ...]:
     given = Path(path).expanduser() if path is not None else None
     if given is not None and not given.is_dir():
         return (str(given),)
@@ -97,7 +97,7 @@ def _located(name: str, part: Part, path: str | None) -> tuple[str, ...]:
     return found
 
 
-def text_of(values: Values, column: str) -> str:
+def text_of(values: RowValues, column: str) -> str:
     """A column's text; ``""`` where there is none."""
     value = values.get(column)
     return value if isinstance(value, str) else ""

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from agentdistill.exchange.readers.collection import Draft, LeftOut, Turn, rows, text_of
-from agentdistill.problems.benchmarks import Part
+from agentdistill.problems.benchmarks import SplitSource
 from agentdistill.prompts import format_passages
 from agentdistill.retrieval import Passage
 from agentdistill.scorers.short import contains
@@ -26,9 +26,11 @@ from agentdistill.types import Problem, ToolCall
 SPLITS = {"hotpotqa": ("agent", "cot"), "strategyqa": ("agent", "cot"), "cot": ("cot",)}
 MODEL = "gpt-4"
 _PARTS = {
-    "hotpotqa": Part(("fireact/hotpotqa.json", "alpaca_format/hotpotqa.json"), ()),  # a benchmark's has that name too
-    "strategyqa": Part(("multitask.json",), ()),
-    "cot": Part(("multitask_multimethod.json",), ()),
+    "hotpotqa": SplitSource(
+        ("fireact/hotpotqa.json", "alpaca_format/hotpotqa.json"), ()
+    ),  # a benchmark's has that name too
+    "strategyqa": SplitSource(("multitask.json",), ()),
+    "cot": SplitSource(("multitask_multimethod.json",), ()),
 }
 _PIECE = re.compile(r"^(Thought|Action|Observation):[ \t]*", re.MULTILINE)
 _ACTION = re.compile(r"(?P<name>search|finish)\[(?P<argument>.*)\]", re.DOTALL)
@@ -37,7 +39,7 @@ _NOTHING = "None"
 """What FireAct's search observed where it found nothing."""
 
 
-def parts(split: str) -> tuple[Part, ...]:
+def parts(split: str) -> tuple[SplitSource, ...]:
     """The files of a split."""
     return (_PARTS[split],)
 

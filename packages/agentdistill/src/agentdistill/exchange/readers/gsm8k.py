@@ -12,15 +12,15 @@ from collections.abc import Iterator
 
 from agentdistill.exchange.readers.collection import Draft, LeftOut, Turn, rows, text_of
 from agentdistill.exchange.readers.program import NoProgram, program
-from agentdistill.problems.benchmarks import Part
+from agentdistill.problems.benchmarks import SplitSource
 from agentdistill.types import Problem
 
 SPLITS = {"train": ("agent", "cot")}
-_PART = Part(("gsm8k_train*.jsonl", "train.jsonl"), ("openai/gsm8k/main:train",))
+_PART = SplitSource(("gsm8k_train*.jsonl", "train.jsonl"), ("openai/gsm8k/main:train",))
 _ANNOTATION = re.compile(r"<<[^<>]*>>")
 
 
-def parts(split: str) -> tuple[Part, ...]:
+def parts(split: str) -> tuple[SplitSource, ...]:
     """The files of a split."""
     return (_PART,)
 

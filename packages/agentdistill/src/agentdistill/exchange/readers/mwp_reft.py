@@ -18,13 +18,13 @@ from pathlib import Path
 from agentdistill.exchange.readers import arithmetic
 from agentdistill.exchange.readers.arithmetic import Number, Unreadable, numbers, numerals
 from agentdistill.exchange.readers.collection import Draft, LeftOut, Turn, rows, text_of
-from agentdistill.problems.benchmarks import Part, Values
+from agentdistill.problems.benchmarks import RowValues, SplitSource
 from agentdistill.types import Problem
 
 SPLITS = {"all": ("agent", "cot"), "free": ("agent", "cot")}
 MODEL = "gpt-3.5-turbo"
-_PROGRAMS = Part(("svamp_python_sdp.json",), ())
-_RATIONALES = Part(("svamp_nl.json",), ())
+_PROGRAMS = SplitSource(("svamp_python_sdp.json",), ())
+_RATIONALES = SplitSource(("svamp_nl.json",), ())
 _SOLUTION = re.compile(r'\s*def solution\(\):\s*\n\s*""".*?"""\s*\n(?P<body>.*?)\n\s*return result\s*\Z', re.DOTALL)
 _RESULT = re.compile(r"\nresult = (?P<name>[A-Za-z_]\w*)\Z")
 _CLOSING = re.compile(r"\s*(?:Therefore, the|The) answer is <(?P<answer>[^<>]*)>\.?\s*\Z")
@@ -33,7 +33,7 @@ _ARITHMETIC = re.compile(r"\d\s*[-+*/x×÷=]\s*\$?\d|=")
 _THOUGHT_WORDS = 45
 
 
-def parts(split: str) -> tuple[Part, ...]:
+def parts(split: str) -> tuple[SplitSource, ...]:
     """The files of a split."""
     return (_PROGRAMS, _RATIONALES)
 
@@ -67,7 +67,7 @@ def _plain(text: str) -> str | None:
     return str(int(value)) if value == int(value) else str(value)
 
 
-def _chain(problem: Problem, row: Values, where: str) -> Draft | LeftOut:
+def _chain(problem: Problem, row: RowValues, where: str) -> Draft | LeftOut:
     """The rationale, its closing line as ours, and without a paragraph that only says the answer again."""
     text, said = _rationale(row)
     if said is None:
@@ -83,7 +83,7 @@ def _chain(problem: Problem, row: Values, where: str) -> Draft | LeftOut:
     return Draft(problem, MODEL, (turn,), notes)
 
 
-def _rationale(row: Values) -> tuple[str, Number | None]:
+def _rationale(row: RowValues) -> tuple[str, Number | None]:
     """What a rationale says before its closing line, and the answer that it gives."""
     text = text_of(row, "answer_cot").strip()
     closing = _CLOSING.search(text)
@@ -95,7 +95,7 @@ def _rationale(row: Values) -> tuple[str, Number | None]:
         return text, None
 
 
-def _program(problem: Problem, row: Values, paired: Values | None, where: str) -> Draft | LeftOut:
+def _program(problem: Problem, row: RowValues, paired: RowValues | None, where: str) -> Draft | LeftOut:
     """The body of ``solution()``, its ``return result`` as ``final_answer``."""
     match = _SOLUTION.match(text_of(row, "answer_cot"))
     if match is None:
@@ -111,7 +111,7 @@ def _program(problem: Problem, row: Values, paired: Values | None, where: str) -
     return Draft(problem, MODEL, (Turn(thought, code),), tuple(notes))
 
 
-def _thought(problem: Problem, paired: Values | None) -> str:
+def _thought(problem: Problem, paired: RowValues | None) -> str:
     """The opening sentences of the paired rationale, where it is right, up to the first that computes or that holds a
     number which the question does not; ``""`` where it begins so."""
     if paired is None or text_of(paired, "question").strip() != problem.question:

@@ -18,7 +18,7 @@ from functools import cache
 from agentdistill.exchange.readers.arithmetic import Number, numbers, same
 from agentdistill.exchange.readers.collection import Draft, LeftOut, Turn
 from agentdistill.exchange.readers.program import NoProgram, program
-from agentdistill.problems.benchmarks import Part
+from agentdistill.problems.benchmarks import SplitSource
 from agentdistill.problems.reasoning_gym import parse, stream
 from agentdistill.scorers.gym import entry, parse_ref, rationale
 from agentdistill.types import Problem
@@ -31,7 +31,7 @@ _N_FOR_USUAL = 1500
 _CURRENCY = re.compile(r"[€£¥₹]")
 
 
-def parts(split: str) -> tuple[Part, ...]:
+def parts(split: str) -> tuple[SplitSource, ...]:
     """The files of a split: none, its rows are generated."""
     return ()
 

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import isolation, template, wire
-from .scratch import Scratch, TooMuch, clear
+from .scratch import FolderTooLarge, Scratch, clear
 
 TEMPLATE_S = 120.0  # to start
 TEMPLATE_HELLO_S = 40.0  # the template never refuses, but many orders may wait for it on a busy machine
@@ -296,7 +296,7 @@ class Broker:
             return 0
         try:
             return self._scratch.used(state.folder)
-        except TooMuch:
+        except FolderTooLarge:
             return 1 << 62
         except OSError:
             return 0
@@ -312,7 +312,7 @@ class Broker:
             return self._answer(wire.FAILED, request, b"n_states live processes are running already")
         try:
             self._order_fork(request, state, number, rest)
-        except TooMuch:
+        except FolderTooLarge:
             self._answer(wire.FAILED, request, b"the scratch folder is too large or too deep to copy")
         except OSError as problem:
             self._answer(wire.FAILED, request, str(problem).encode())

@@ -52,7 +52,7 @@ class Flood(BaseException):
 
 
 @dataclass
-class Outcome:
+class CellResult:
     """The outcome of a cell; the node makes it a REPLY."""
 
     stop: str = "ok"
@@ -127,9 +127,9 @@ class Runner:
         final_answer.__qualname__ = "final_answer"  # as a wrong call's message names it
         self._answer = self.namespace["final_answer"] = final_answer
 
-    def run(self, source: str, number: int, soft_s: float, limit: int) -> Outcome:
-        """Run `source`; every exception ends up in the Outcome. The caller cuts texts to `limit`."""
-        self.final, outcome, self._alarmed = None, Outcome(), False
+    def run(self, source: str, number: int, soft_s: float, limit: int) -> CellResult:
+        """Run `source`; every exception ends up in the CellResult. The caller cuts texts to `limit`."""
+        self.final, outcome, self._alarmed = None, CellResult(), False
         self.capture.start(limit)
         sys.stdout = sys.stderr = self.capture
         name = f"<cell {number}>"

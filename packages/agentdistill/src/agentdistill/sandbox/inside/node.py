@@ -28,7 +28,7 @@ class ToolError(RuntimeError):
     __module__ = "builtins"  # so that tracebacks say ToolError and no more
 
 
-class Line:
+class DescriptorChannel:
     """A node's channel, by its descriptors. `wait` is called after a reply, before the next read."""
 
     def __init__(self, source: int, sink: int, wait: Callable[[], object] = bool) -> None:
@@ -59,8 +59,8 @@ class Line:
 class Node:
     """One state: a runner, its channel, and the tools whose calls it forwards."""
 
-    def __init__(self, line: Line) -> None:
-        self.line = line
+    def __init__(self, channel: DescriptorChannel) -> None:
+        self.channel = channel
         self.runner = cell.Runner()
         self._tools = b""
         self._names: list[str] = []
@@ -69,9 +69,9 @@ class Node:
     def serve(self, fork: Callable[[int], None] | None = None) -> None:
         """Carry out orders until the other side goes away. `fork` takes the payload of FORK orders by itself."""
         while True:
-            kind, size = wire.HEADER.unpack(self.line.read(wire.HEADER.size))
+            kind, size = wire.HEADER.unpack(self.channel.read(wire.HEADER.size))
             if kind == wire.EXEC:
-                self._exec(*wire.unpack(self.line.read(size)))
+                self._exec(*wire.unpack(self.channel.read(size)))
             elif kind == wire.FORK and fork is not None:
                 fork(size)
             else:
@@ -87,9 +87,9 @@ class Node:
         used, peak = cell.now()
         # Nothing runs between cells, so the last count is where this cell began (but a fork's own count starts at 0).
         spent, self._cpu = max(0.0, used - self._cpu), used
-        self.line.write(self._reply(outcome, spent, peak, limit))
+        self.channel.write(self._reply(outcome, spent, peak, limit))
 
-    def _reply(self, outcome: cell.Outcome, cpu: float, peak: int, limit: int) -> bytes:
+    def _reply(self, outcome: cell.CellResult, cpu: float, peak: int, limit: int) -> bytes:
         final, value, error = self.runner.final, outcome.value, outcome.error
         kind, message, line, text = error or ("", "", None, "")
         flags = wire.IS_FINAL * (final is not None)
@@ -122,9 +122,9 @@ class Node:
             raise ToolError(f"the arguments are longer than {wire.MAX_JSON} bytes")
         left = self.runner.pause()  # also keeps the soft deadline from cutting a frame in two
         try:
-            self.line.write(wire.pack(wire.CALL, [name.encode(), asked]))
-            kind, size = wire.HEADER.unpack(self.line.read(wire.HEADER.size))
-            fields = wire.unpack(self.line.read(size))
+            self.channel.write(wire.pack(wire.CALL, [name.encode(), asked]))
+            kind, size = wire.HEADER.unpack(self.channel.read(wire.HEADER.size))
+            fields = wire.unpack(self.channel.read(size))
         finally:
             self.runner.resume(left)
         if kind != wire.ANSWER:
@@ -153,7 +153,7 @@ class Tool:
 def main(argv: list[str]) -> None:
     """Serve cells on stdin and stdout until stdin closes. `argv[0]`: JSON of modules, seed and limits."""
     options: dict[str, Any] = json.loads(argv[0])
-    line = Line(os.dup(0), os.dup(1))
+    channel = DescriptorChannel(os.dup(0), os.dup(1))
     quiet = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(quiet, fd)
@@ -161,9 +161,9 @@ def main(argv: list[str]) -> None:
     cell.preload(tuple(options["modules"]))
     cell.seed_generators(options["seed"])
     _confine(options)
-    line.write(wire.pack(wire.HELLO, []))
+    channel.write(wire.pack(wire.HELLO, []))
     try:
-        Node(line).serve()
+        Node(channel).serve()
     finally:
         os._exit(0)  # never atexit functions: those are the model's
 

@@ -16,7 +16,7 @@ MAX_DEPTH = 64
 ENTRY = 4096  # what an entry counts for besides its bytes, so that empty files are not free
 
 
-class TooMuch(Exception):
+class FolderTooLarge(Exception):
     """A folder holds more than it may, or lies deeper than is walked."""
 
 
@@ -59,11 +59,11 @@ class Scratch:
         return os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
 
     def used(self, name: str) -> int:
-        """Bytes in a folder; raises TooMuch when it is too deep to tell."""
+        """Bytes in a folder; raises FolderTooLarge when it is too deep to tell."""
         return _walk(self.open(name), None, 1 << 62)
 
     def copy(self, name: str, target: str, most: int) -> bool:
-        """Copy the files of one folder to another; True if there were any. Raises TooMuch above `most` bytes."""
+        """Copy the files of one folder to another; True if there were any. Raises FolderTooLarge above `most` bytes."""
         return _walk(self.open(name), self.open(target), most) > 0
 
     def remove(self, name: str) -> None:
@@ -99,13 +99,13 @@ def _walk(source: int, target: int | None, most: int) -> int:
                     if stat.S_ISDIR(info.st_mode):
                         if depth == MAX_DEPTH:
                             os.close(fd)
-                            raise TooMuch
+                            raise FolderTooLarge
                         todo.append((fd, _subfolder(name, there), depth + 1))
                         continue
                     used += min(info.st_blocks * 512, info.st_size) if there is None else info.st_size
                     if used > most:
                         os.close(fd)
-                        raise TooMuch
+                        raise FolderTooLarge
                     _copy_file(fd, name, there, info.st_size)
             finally:
                 os.close(here)

@@ -32,8 +32,8 @@ _PEEK, _Blocked = socket.MSG_PEEK | socket.MSG_DONTWAIT, BlockingIOError
 class Forker:
     """Carries out FORK orders: the child moves to the socket and the scratch folder that came with the order."""
 
-    def __init__(self, line: node.Line, sock: socket.socket) -> None:
-        self._line, self._sock = line, sock
+    def __init__(self, channel: node.DescriptorChannel, sock: socket.socket) -> None:
+        self._channel, self._sock = channel, sock
         self._poll = select.poll()
         for fd in range(CHANNEL + 1, isolation.N_DESCRIPTORS):
             self._poll.register(fd, 0)
@@ -55,7 +55,7 @@ class Forker:
         for fd in fds:
             os.close(fd)
         if child:
-            self._line.write(wire.pack(wire.HELLO, []))
+            self._channel.write(wire.pack(wire.HELLO, []))
 
     def _take(self, size: int) -> list[int]:
         """Read the order's payload; the descriptors sent with it."""
@@ -129,8 +129,8 @@ def _prepare(options: dict[str, Any], layers: isolation.Layers, scratch: str) ->
     isolation.keep_paths()
     cell.preload(tuple(options["modules"]))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, CHANNEL)
-    line = node.Line(CHANNEL, CHANNEL, wire.Spin(_order_in(sock)))
-    mine = node.Node(line)
+    channel = node.DescriptorChannel(CHANNEL, CHANNEL, wire.Spin(_order_in(sock)))
+    mine = node.Node(channel)
     # Run what a first cell runs, so that the memory it touches is shared by all forks.
     for source in ("try:\n    1 / 0\nexcept Exception as e:\n    print(e)\n[1]", "1 / 0"):
         cell.Runner().run(source, 0, 0.0, 1000)
@@ -138,7 +138,7 @@ def _prepare(options: dict[str, Any], layers: isolation.Layers, scratch: str) ->
     mapped = isolation.mapped_bytes(PROC)
     os.close(PROC)
     cell.seed_generators(options["seed"])
-    forker = Forker(line, sock)
+    forker = Forker(channel, sock)
 
     def hand_over(listener: int) -> None:
         socket.send_fds(sock, [wire.pack(wire.HELLO, [b"listener"])], [listener])
@@ -146,7 +146,7 @@ def _prepare(options: dict[str, Any], layers: isolation.Layers, scratch: str) ->
     # The folder's entry counts too: so one file as large as the kernel allows is within the limit.
     isolation.limit(mapped, options["memory"], options["scratch"] - ENTRY, options["session_cpu"])
     isolation.seal(layers, scratch, readable, hand_over, weak=options["mode"] == "process")
-    line.write(wire.pack(wire.HELLO, [json.dumps({"on": layers.on, "off": layers.off}).encode()]))
+    channel.write(wire.pack(wire.HELLO, [json.dumps({"on": layers.on, "off": layers.off}).encode()]))
     gc.collect()
     gc.freeze()
     return mine, forker

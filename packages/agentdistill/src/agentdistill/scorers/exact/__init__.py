@@ -24,8 +24,8 @@ from agentdistill.scorers.exact.syntax import (
     Based,
     Braces,
     Call,
+    Expression,
     Listing,
-    Node,
     Num,
     Quantity,
     Relation,
@@ -98,7 +98,7 @@ _OPPOSITE = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _NEGATIVE = Call("neg", (INFINITY,))
 
 
-def read(text: str) -> Node:
+def read(text: str) -> Expression:
     """The tree of an answer. Raises Unread where it is no answer of any form that is known here."""
     if len(text) > MAX_CHARS:
         raise TooMuch(f"longer than {MAX_CHARS} characters")
@@ -141,7 +141,7 @@ def _is_words(text: str) -> bool:
 # --- one form for what can be written in several --------------------------------------------------------------------
 
 
-def normal(node: Node) -> Node:
+def normal(node: Expression) -> Expression:
     """Both values of ±, inequalities as intervals, equations of a system as its solution, degrees as a quantity."""
     if isinstance(node, Listing):
         return _listing(node)
@@ -155,7 +155,7 @@ def normal(node: Node) -> Node:
     return node
 
 
-def _listing(node: Listing) -> Node:
+def _listing(node: Listing) -> Expression:
     items = [normal(i) for i in node.items]
     if all(isinstance(i, Union) for i in items) and node.word == "or":
         return Union(tuple(p for i in items if isinstance(i, Union) for p in i.parts))
@@ -175,7 +175,7 @@ def _listing(node: Listing) -> Node:
     return Listing(tuple(flat), node.word)
 
 
-def _overlap(items: list[Node]) -> Node | None:
+def _overlap(items: list[Expression]) -> Expression | None:
     """``x > 1 and x < 3``: two rays that face each other."""
     rays = [i.parts[0] for i in items if isinstance(i, Union) and len(i.parts) == 1]
     rays = [r for r in rays if isinstance(r, Seq)]
@@ -188,7 +188,7 @@ def _overlap(items: list[Node]) -> Node | None:
     return Union((Seq(up[0].opening, down[0].closing, (up[0].items[0], down[0].items[1])),))
 
 
-def _sum(items: list[Node]) -> Node | None:
+def _sum(items: list[Expression]) -> Expression | None:
     """``1 hour and 30 minutes``: quantities of one kind in units that grow smaller."""
     quantities = [i for i in items if isinstance(i, Quantity) and i.unit is not None]
     if len(quantities) != 2 or len(items) != 2:
@@ -201,7 +201,7 @@ def _sum(items: list[Node]) -> Node | None:
     return compound(first, second)
 
 
-def _relation(node: Relation) -> Node:
+def _relation(node: Relation) -> Expression:
     if node.ops == ("in",):
         return normal(node.sides[1])
     if node.ops == ("=",) and isinstance(node.sides[1], Sym) and not isinstance(node.sides[0], Sym):
@@ -213,7 +213,7 @@ def _relation(node: Relation) -> Node:
     return _interval(node) or node
 
 
-def _interval(node: Relation) -> Node | None:
+def _interval(node: Relation) -> Expression | None:
     """An inequality of one variable as the interval that it is; None for any other relation."""
     at = [i for i, side in enumerate(node.sides) if isinstance(side, Sym) and symbols(side) and side != INFINITY]
     others = [s for i, s in enumerate(node.sides) if i not in at]
@@ -222,10 +222,10 @@ def _interval(node: Relation) -> Node | None:
     if node.ops == ("!=",):
         (value,) = others
         return Union((Seq("(", ")", (_NEGATIVE, value)), Seq("(", ")", (value, INFINITY))))
-    low: Node = _NEGATIVE
-    high: Node = INFINITY
+    low: Expression = _NEGATIVE
+    high: Expression = INFINITY
     opening, closing = "(", ")"
-    ends: dict[str, tuple[Node, str]] = {}
+    ends: dict[str, tuple[Expression, str]] = {}
     for i, op in enumerate(node.ops):
         if at[0] not in (i, i + 1) or op == "!=":
             return None
@@ -238,7 +238,7 @@ def _interval(node: Relation) -> Node | None:
     return Union((Seq(opening, closing, (low, high)),))
 
 
-def _quantity(node: Call) -> Node:
+def _quantity(node: Call) -> Expression:
     """``60^\\circ`` standing alone is a quantity; inside a function it is a number."""
     if node.name == "degree":
         return Quantity(node.args[0], parse_unit("degree"))
@@ -249,7 +249,7 @@ def _quantity(node: Call) -> Node:
     return node
 
 
-def _expanded(node: Node) -> tuple[Node, ...]:
+def _expanded(node: Expression) -> tuple[Expression, ...]:
     """Both values of an expression with one ±; of an expression without, itself."""
     n = _count(node)
     if n == 0:
@@ -259,11 +259,11 @@ def _expanded(node: Node) -> tuple[Node, ...]:
     return _chosen(node, 1), _chosen(node, -1)
 
 
-def _count(node: Node) -> int:
+def _count(node: Expression) -> int:
     return (node.name == "pm") + sum(map(_count, node.args)) if isinstance(node, Call) else 0
 
 
-def _chosen(node: Node, sign: int) -> Node:
+def _chosen(node: Expression, sign: int) -> Expression:
     if not isinstance(node, Call):
         return node
     args = tuple(_chosen(a, sign) for a in node.args)

@@ -24,9 +24,9 @@ from agentdistill.scorers.exact.syntax import (
     Based,
     Braces,
     Call,
+    Expression,
     Listing,
     Matrix,
-    Node,
     Num,
     Quantity,
     Ratio,
@@ -68,7 +68,7 @@ class Numbers:
         self._deadline = deadline
         self._names = names or {}
 
-    def of(self, node: Node) -> Value:
+    def of(self, node: Expression) -> Value:
         """The value of a tree. Raises Unread for what is no number, TooMuch beyond the bounds, Undefined for 1/0."""
         if isinstance(node, Num):
             return node.value
@@ -288,7 +288,7 @@ _NOISE = Fraction(1, 10**12)
 _N_POINTS = 3
 
 
-def same_scalar(a: Node, b: Node, deadline: float) -> bool | None:
+def same_scalar(a: Expression, b: Expression, deadline: float) -> bool | None:
     """Whether two values agree, units, degrees and per cent considered; None where that cannot be told here."""
     results: list[bool | None] = []
     for x, y in _readings(a, b):
@@ -302,7 +302,7 @@ def same_scalar(a: Node, b: Node, deadline: float) -> bool | None:
     return None if None in results else False
 
 
-def _readings(a: Node, b: Node) -> Iterator[tuple[Node, Node]]:
+def _readings(a: Expression, b: Expression) -> Iterator[tuple[Expression, Expression]]:
     """The ways to take two values together. A unit or a per cent sign that only one of them has is the question's."""
     if isinstance(a, Quantity) or isinstance(b, Quantity):
         yield from _quantities(a, b)
@@ -314,7 +314,7 @@ def _readings(a: Node, b: Node) -> Iterator[tuple[Node, Node]]:
         yield a, b
 
 
-def _quantities(a: Node, b: Node) -> Iterator[tuple[Node, Node]]:
+def _quantities(a: Expression, b: Expression) -> Iterator[tuple[Expression, Expression]]:
     if isinstance(a, Quantity) and isinstance(b, Quantity):
         if a.unit is None or b.unit is None:
             yield from _readings(a.amount, b.amount)
@@ -326,7 +326,7 @@ def _quantities(a: Node, b: Node) -> Iterator[tuple[Node, Node]]:
     flipped = isinstance(b, Quantity)
     quantity, other = (b, a) if isinstance(b, Quantity) else (a, b)
     assert isinstance(quantity, Quantity)
-    options: list[Node] = [quantity.amount]
+    options: list[Expression] = [quantity.amount]
     if quantity.product is not None and symbols(other):
         options.append(quantity.product)
     if quantity.unit is not None and quantity.unit.n_pi:
@@ -335,24 +335,24 @@ def _quantities(a: Node, b: Node) -> Iterator[tuple[Node, Node]]:
         yield (other, option) if flipped else (option, other)
 
 
-def _in_base(quantity: Quantity) -> Node:
+def _in_base(quantity: Quantity) -> Expression:
     assert quantity.unit is not None
-    node: Node = Call("*", (quantity.amount, Num(quantity.unit.size)))
+    node: Expression = Call("*", (quantity.amount, Num(quantity.unit.size)))
     for _ in range(quantity.unit.n_pi):
         node = Call("*", (node, PI))
     return node
 
 
-def _is_percent(node: Node) -> bool:
+def _is_percent(node: Expression) -> bool:
     return isinstance(node, Call) and node.name == "percent"
 
 
-def _inner(node: Node) -> Node:
+def _inner(node: Expression) -> Expression:
     assert isinstance(node, Call)
     return node.args[0]
 
 
-def _same(a: Node, b: Node, deadline: float) -> bool | None:
+def _same(a: Expression, b: Expression, deadline: float) -> bool | None:
     if a == b:
         return True
     names = symbols(a) | symbols(b)
@@ -363,14 +363,14 @@ def _same(a: Node, b: Node, deadline: float) -> bool | None:
     return None if result is False and (_has_log(a) or _has_log(b)) else result
 
 
-def _has_log(node: Node) -> bool:
+def _has_log(node: Expression) -> bool:
     return isinstance(node, Call) and (node.name == "log" or any(map(_has_log, node.args)))
 
 
 # --- constants ------------------------------------------------------------------------------------------------------
 
 
-def _same_number(a: Node, b: Node, deadline: float) -> bool:
+def _same_number(a: Expression, b: Expression, deadline: float) -> bool:
     numbers = Numbers(DIGITS, deadline)
     x, y = numbers.of(a), numbers.of(b)
     if isinstance(x, Fraction) and isinstance(y, Fraction):
@@ -390,7 +390,7 @@ def _agree(numbers: Numbers, x: Value, y: Value) -> bool:
     return bool(abs(u - v) <= max(abs(u), abs(v)) * numbers.mp.mpf(10) ** -_AGREE)
 
 
-def _vanishes(a: Node, b: Node, gap: Any, deadline: float) -> bool:
+def _vanishes(a: Expression, b: Expression, gap: Any, deadline: float) -> bool:
     """Whether a tiny difference is nothing: worked out with twice the digits it all but disappears."""
     finer = Numbers(2 * DIGITS, deadline)
     rest = abs(finer.real(finer.of(a)) - finer.real(finer.of(b)))
@@ -402,14 +402,14 @@ def _rational(value: Any) -> Fraction:
     return Fraction(str(value)) if abs(value) < 10**300 else Fraction(10**300)
 
 
-def _rounds(gap: Fraction, size: Fraction, a: Node, b: Node) -> bool:
+def _rounds(gap: Fraction, size: Fraction, a: Expression, b: Expression) -> bool:
     written = [w for w in (_written(a), _written(b)) if w is not None]
     if any(places and digits >= _ROUNDED_DIGITS and gap <= Fraction(1, 2 * 10**places) for places, digits in written):
         return True
     return any(places for places, _ in written) and gap <= size * _NOISE
 
 
-def _written(node: Node) -> tuple[int, int] | None:
+def _written(node: Expression) -> tuple[int, int] | None:
     """The decimals and significant digits of a number that is written out; None for any other expression."""
     if isinstance(node, Num):
         return node.places, node.digits
@@ -422,7 +422,7 @@ def _written(node: Node) -> tuple[int, int] | None:
 # --- expressions with variables -------------------------------------------------------------------------------------
 
 
-def _same_function(a: Node, b: Node, names: frozenset[str], deadline: float) -> bool | None:
+def _same_function(a: Expression, b: Expression, names: frozenset[str], deadline: float) -> bool | None:
     """Whether two expressions agree at several points (Schwartz, Zippel): everywhere, or only where all is positive."""
     positive = [_agree_at(a, b, p, deadline) for p in points(names, negative=False)]
     if False in positive:
@@ -432,7 +432,7 @@ def _same_function(a: Node, b: Node, names: frozenset[str], deadline: float) -> 
     return None if False in [_agree_at(a, b, p, deadline) for p in points(names, negative=True)] else True
 
 
-def _agree_at(a: Node, b: Node, point: dict[str, Fraction], deadline: float) -> bool | None:
+def _agree_at(a: Expression, b: Expression, point: dict[str, Fraction], deadline: float) -> bool | None:
     """None where one of them has no value there."""
     numbers = Numbers(DIGITS, deadline, point)
     try:
@@ -457,7 +457,7 @@ def points(names: frozenset[str], *, negative: bool) -> list[dict[str, Fraction]
     return found
 
 
-def proportional(a: Node, b: Node, deadline: float) -> int | None:
+def proportional(a: Expression, b: Expression, deadline: float) -> int | None:
     """The sign of ``a / b`` where that is the same number at every point; None where it is not."""
     names = symbols(a) | symbols(b)
     ratios = []
@@ -478,7 +478,7 @@ def proportional(a: Node, b: Node, deadline: float) -> int | None:
 # --- matrices ---------------------------------------------------------------------------------------------------------
 
 
-def as_matrix(node: Node) -> Matrix | None:
+def as_matrix(node: Expression) -> Matrix | None:
     """A matrix, or a number times a matrix, or its negative; None for anything else."""
     if isinstance(node, Matrix):
         return node
@@ -493,7 +493,7 @@ def as_matrix(node: Node) -> Matrix | None:
     return None
 
 
-def _scaled(matrix: Matrix, factor: Node) -> Matrix:
+def _scaled(matrix: Matrix, factor: Expression) -> Matrix:
     return Matrix(tuple(tuple(Call("*", (factor, n)) for n in row) for row in matrix.rows))
 
 
@@ -520,7 +520,7 @@ class Comparison:
 
     deadline: float
 
-    def same(self, a: Node, b: Node) -> bool | None:
+    def same(self, a: Expression, b: Expression) -> bool | None:
         """Whether the two are the same answer."""
         if a == b:
             return True
@@ -547,18 +547,18 @@ class Comparison:
 
     # --- several values ---------------------------------------------------------------------------------------------
 
-    def _ordered(self, xs: Sequence[Node], ys: Sequence[Node]) -> bool | None:
+    def _ordered(self, xs: Sequence[Expression], ys: Sequence[Expression]) -> bool | None:
         if len(xs) != len(ys):
             return False
         return _all([self.same(x, y) for x, y in zip(xs, ys, strict=True)])
 
-    def _unordered(self, xs: Sequence[Node], ys: Sequence[Node]) -> bool | None:
+    def _unordered(self, xs: Sequence[Expression], ys: Sequence[Expression]) -> bool | None:
         """As sets: every item of either is in the other."""
         if len(xs) > _MAX_ITEMS or len(ys) > _MAX_ITEMS:
             raise Unread("too many items")
         return _all([self._among(x, ys) for x in xs] + [self._among(y, xs) for y in ys])
 
-    def _among(self, x: Node, others: Sequence[Node]) -> bool | None:
+    def _among(self, x: Expression, others: Sequence[Expression]) -> bool | None:
         unsure = False
         for other in others:
             result = self.same(x, other)
@@ -567,7 +567,7 @@ class Comparison:
             unsure = unsure or result is None
         return None if unsure else False
 
-    def _collections(self, a: Node, b: Node) -> bool | None:
+    def _collections(self, a: Expression, b: Expression) -> bool | None:
         if not isinstance(a, Seq | Braces | Listing):
             return self._collections(b, a)
         if not isinstance(b, Seq | Braces | Listing):
@@ -591,7 +591,7 @@ class Comparison:
             return False
         return self._ordered(a.items, b.items)
 
-    def _sequence_and_set(self, a: Seq, b: Node) -> bool | None:
+    def _sequence_and_set(self, a: Seq, b: Expression) -> bool | None:
         """A list in square brackets is how programs print several answers; a point has an order."""
         assert isinstance(b, Braces | Listing)
         as_set = self._unordered(a.items, b.items) if len(a.items) == len(b.items) else False
@@ -601,7 +601,7 @@ class Comparison:
             return as_set if a.opening == "[" else self._ordered(a.items, b.items) or None
         return False if a.opening != "[" else as_set if len(a.items) != 2 else None
 
-    def _assigned(self, a: Assigned, b: Node) -> bool | None:
+    def _assigned(self, a: Assigned, b: Expression) -> bool | None:
         if isinstance(b, Assigned):
             if [n for n, _ in a.values] != [n for n, _ in b.values]:
                 return False
@@ -610,7 +610,7 @@ class Comparison:
             return self._ordered([v for _, v in a.values], b.items)
         return None
 
-    def _ratio(self, a: Ratio, b: Node) -> bool | None:
+    def _ratio(self, a: Ratio, b: Expression) -> bool | None:
         if isinstance(b, Ratio):
             if len(a.items) != len(b.items):
                 return False
@@ -623,7 +623,7 @@ class Comparison:
 
     # --- matrices ---------------------------------------------------------------------------------------------------
 
-    def _matrices(self, a: Node, b: Node) -> bool | None:
+    def _matrices(self, a: Expression, b: Expression) -> bool | None:
         if not isinstance(a, Matrix):
             return self._matrices(b, a)
         if isinstance(b, Seq):
@@ -640,7 +640,7 @@ class Comparison:
 
     # --- equations and intervals ------------------------------------------------------------------------------------
 
-    def _relations(self, a: Node, b: Node) -> bool | None:
+    def _relations(self, a: Expression, b: Expression) -> bool | None:
         if not isinstance(a, Relation) or not isinstance(b, Relation) or len(a.ops) != 1 or len(b.ops) != 1:
             return None
         if a.ops == b.ops == ("=",) and a.sides[0] == b.sides[0] and isinstance(a.sides[0], Sym):
@@ -652,7 +652,7 @@ class Comparison:
             return None
         return a.ops[0] == (b.ops[0] if sign > 0 else _FLIPPED[b.ops[0]])
 
-    def _intervals(self, a: Node, b: Node) -> bool | None:
+    def _intervals(self, a: Expression, b: Expression) -> bool | None:
         xs, ys = self._pieces(a), self._pieces(b)
         if xs is None or ys is None:
             if isinstance(a, Union) and isinstance(b, Union) and self._unordered(a.parts, b.parts):
@@ -668,7 +668,7 @@ class Comparison:
                     return False
         return True
 
-    def _pieces(self, node: Node) -> list[_Piece] | None:
+    def _pieces(self, node: Expression) -> list[_Piece] | None:
         """The pieces of a set of real numbers, from left to right, those that touch joined; None where it is none."""
         if node == REALS:
             node = Seq("(", ")", (_NEGATIVE, INFINITY))
@@ -686,7 +686,7 @@ class Comparison:
                 return None
         return _joined(sorted(found, key=lambda p: (p.at_low, not p.closed_low)))
 
-    def _place(self, node: Node) -> Any:
+    def _place(self, node: Expression) -> Any:
         """Where an end lies on the line. Raises Unread for one that is no real number."""
         numbers = Numbers(DIGITS, self.deadline)
         if node in (INFINITY, _NEGATIVE):
@@ -699,9 +699,9 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    low: Node
+    low: Expression
     closed_low: bool
-    high: Node
+    high: Expression
     closed_high: bool
     at_low: Any
     at_high: Any
@@ -725,7 +725,7 @@ def _all(results: Sequence[bool | None]) -> bool | None:
     return False if False in results else None if None in results else True
 
 
-def _without_name(node: Node, other: Node) -> Node:
+def _without_name(node: Expression, other: Expression) -> Expression:
     """``y = 2x`` as ``2x`` beside an answer that is no equation."""
     if not isinstance(node, Relation) or set(node.ops) != {"="} or isinstance(other, Relation | Assigned):
         return node
@@ -734,7 +734,7 @@ def _without_name(node: Node, other: Node) -> Node:
     return node.sides[1]
 
 
-def _is_name(node: Node) -> bool:
+def _is_name(node: Expression) -> bool:
     """A variable, a function of variables, or a tuple of variables."""
     if isinstance(node, Seq):
         return all(map(_is_name, node.items))
@@ -743,12 +743,12 @@ def _is_name(node: Node) -> bool:
     return isinstance(node, Sym)
 
 
-def _letter(node: Node) -> str | None:
+def _letter(node: Expression) -> str | None:
     """A single letter, which may be the name of a choice."""
     return node.name.lstrip("\\").lower() if isinstance(node, Sym) else None
 
 
-def _same_numeral(a: Based, b: Node) -> bool | None:
+def _same_numeral(a: Based, b: Expression) -> bool | None:
     if isinstance(b, Based):
         return (a.digits, a.base) == (b.digits, b.base)
     if isinstance(b, Num):
@@ -756,10 +756,10 @@ def _same_numeral(a: Based, b: Node) -> bool | None:
     return False if _is_constant(b) else None
 
 
-def _is_constant(node: Node) -> bool:
+def _is_constant(node: Expression) -> bool:
     """A single value without variables."""
     return isinstance(node, Num | Call | Quantity) and not symbols(node)
 
 
-def _difference(relation: Relation) -> Node:
+def _difference(relation: Relation) -> Expression:
     return Call("+", (relation.sides[0], Call("neg", (relation.sides[1],))))

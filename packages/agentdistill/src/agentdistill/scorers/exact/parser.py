@@ -27,9 +27,9 @@ from agentdistill.scorers.exact.syntax import (
     VARIANTS,
     Braces,
     Call,
+    Expression,
     Listing,
     Matrix,
-    Node,
     Num,
     Quantity,
     Ratio,
@@ -91,7 +91,7 @@ class Formula:
         """The next ``n`` tokens at most."""
         return self._tokens[self._at : self._at + n]
 
-    def ahead(self, read: Callable[[], Node]) -> Node:
+    def ahead(self, read: Callable[[], Expression]) -> Expression:
         """What ``read`` would give, without going on."""
         at = self._at
         node = read()
@@ -104,14 +104,14 @@ class Formula:
 
     # --- answers ----------------------------------------------------------------------------------------------------
 
-    def answer(self) -> Node:
+    def answer(self) -> Expression:
         """The whole text as one answer, or as several beside each other."""
         node = self.listing()
         if self.peek() is not STOP:
             raise Unread(f"cannot go on at {self.peek().text!r}")
         return node
 
-    def listing(self) -> Node:
+    def listing(self) -> Expression:
         """Items parted by commas, semicolons, ``and`` or ``or``."""
         items, word = [self.item()], ","
         while True:
@@ -128,7 +128,7 @@ class Formula:
             items.append(self.item())
         return items[0] if len(items) == 1 else Listing(tuple(items), word)
 
-    def item(self) -> Node:
+    def item(self) -> Expression:
         """One answer: a chain of relations, a ratio, or a value."""
         sides, ops = [self.union()], []
         while self.peek().kind in ("sign", "cmd") and self.peek().text in RELATIONS:
@@ -141,7 +141,7 @@ class Formula:
             sides.append(self.union())
         return sides[0] if len(sides) == 1 else Ratio(tuple(sides))
 
-    def union(self) -> Node:
+    def union(self) -> Expression:
         """Sets with ∪ between them, or one value."""
         parts = [self.sum()]
         while self.on("cup") or (self.peek().text == "U" and self.peek().kind == "word" and _is_set(parts[-1])):
@@ -151,7 +151,7 @@ class Formula:
 
     # --- arithmetic -------------------------------------------------------------------------------------------------
 
-    def sum(self) -> Node:
+    def sum(self) -> Expression:
         """Terms with + and - between them."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
@@ -164,11 +164,11 @@ class Formula:
         self._depth -= 1
         return node
 
-    def _after(self, read: Callable[[], Node]) -> Node:
+    def _after(self, read: Callable[[], Expression]) -> Expression:
         self.take()
         return read()
 
-    def product(self) -> Node:
+    def product(self) -> Expression:
         """Factors, with or without a sign between them; a unit may end it."""
         if self.on("-", "+"):
             sign = self.take().text
@@ -191,7 +191,7 @@ class Formula:
             node = Call(sign, (node, factor))
             is_number = is_number and not symbols(factor)
 
-    def _factor(self) -> Node:
+    def _factor(self) -> Expression:
         if self.on("-", "+"):
             return Call("neg", (self._factor(),)) if self.take().text == "-" else self._factor()
         return self.power()
@@ -207,7 +207,7 @@ class Formula:
             return token.text in ("(", "{") or (token.text == "|" and not self._bars)
         return token.kind == "begin"
 
-    def _mixed(self) -> Node | None:
+    def _mixed(self) -> Expression | None:
         r"""``1\frac{1}{2}`` and ``1 1/2``: a whole number and a proper fraction make a sum."""
         first, second = self.peek(), self.peek(1)
         if first.number is None or first.number.places or first.number.value.denominator != 1:
@@ -226,11 +226,11 @@ class Formula:
         self._at = start
         return None
 
-    def power(self) -> Node:
+    def power(self) -> Expression:
         """A value with what stands behind it: powers, factorials, degrees, per cent."""
         return self._raised(self.primary())
 
-    def _raised(self, node: Node) -> Node:
+    def _raised(self, node: Expression) -> Expression:
         while True:
             if self.on("!"):
                 self.take()
@@ -248,7 +248,7 @@ class Formula:
             else:
                 return node
 
-    def exponent(self) -> Node | None:
+    def exponent(self) -> Expression | None:
         r"""What is raised to; None where it is ``\circ``: degrees."""
         if self.on("circ"):
             self.take()
@@ -260,7 +260,7 @@ class Formula:
             return Call("neg", (self._exponent(),)) if self.take().text == "-" else self._exponent()
         return self._exponent()
 
-    def _exponent(self) -> Node:
+    def _exponent(self) -> Expression:
         node = self.primary(short=True)
         if self.on("^", "**"):
             self.take()
@@ -268,13 +268,13 @@ class Formula:
             return Call("^", (node, inner)) if inner is not None else node
         return Call("factorial", (node,)) if self.on("!") and self.take() else node
 
-    def primary(self, *, short: bool = False) -> Node:
+    def primary(self, *, short: bool = False) -> Expression:
         """One value; ``short``: of a word only the first letter, as an exponent or a bare argument is."""
         return _primary(self, short=short)
 
     # --- for primary ------------------------------------------------------------------------------------------------
 
-    def argument(self) -> Node:
+    def argument(self) -> Expression:
         r"""What a command takes: a group in braces, or one piece (``\frac12``, ``\sqrt x``)."""
         token = self.peek()
         if token.number is not None and len(token.text) > 1 and token.text.isdigit():
@@ -282,7 +282,7 @@ class Formula:
             return number(token.text[0])
         return self.primary(short=True)
 
-    def name(self, text: str) -> Node:
+    def name(self, text: str) -> Expression:
         """A letter as a variable or a constant, with its subscript."""
         if self.on("_"):
             self.take()
@@ -303,10 +303,10 @@ class Formula:
         self.take()
         return "".join(parts)
 
-    def items_until(self, *closing: str) -> tuple[tuple[Node, ...], str]:
+    def items_until(self, *closing: str) -> tuple[tuple[Expression, ...], str]:
         """Items parted by commas until a closing sign, and that sign."""
         bars, self._bars = self._bars, 0
-        items: list[Node] = []
+        items: list[Expression] = []
         done = self.on(*(c for c in closing if c != "["))  # where an item may begin, [ opens it
         while not done:
             items.append(self.item())
@@ -316,7 +316,7 @@ class Formula:
         self._bars = bars
         return tuple(items), self.take().text
 
-    def between_bars(self) -> Node:
+    def between_bars(self) -> Expression:
         """The inside of ``|…|``; the opening bar has been read."""
         self._bars += 1
         inner = self.sum()
@@ -330,7 +330,7 @@ _NOT_MULTIPLIED = r"""cup cap rangle rfloor rceil rvert } pm mp div mid land lor
 _NO_FACTOR = frozenset(_NOT_MULTIPLIED.split())
 
 
-def _is_set(node: Node) -> bool:
+def _is_set(node: Expression) -> bool:
     return isinstance(node, Seq | Braces) or node == INFINITY
 
 
@@ -344,7 +344,7 @@ def _proper(part: Call) -> bool:
     )
 
 
-def _negated(node: Node) -> Node:
+def _negated(node: Expression) -> Expression:
     if isinstance(node, Quantity):
         return replace(node, amount=_negated(node.amount), product=node.product and Call("neg", (node.product,)))
     if isinstance(node, Call) and node.name == "percent":
@@ -360,7 +360,7 @@ _ROUNDING = {"lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil"), "lvert":
 _FIELDS = {"R": REALS, "Z": Sym("\\Z"), "N": Sym("\\N"), "Q": Sym("\\Q"), "C": Sym("\\C")}
 
 
-def _primary(formula: Formula, *, short: bool = False) -> Node:
+def _primary(formula: Formula, *, short: bool = False) -> Expression:
     """One value. ``short``: of a word only its first letter, as an exponent or a bare argument is."""
     token = formula.take()
     if token.number is not None:
@@ -378,7 +378,7 @@ def _primary(formula: Formula, *, short: bool = False) -> Node:
     raise Unread("a value is missing" if token is STOP else f"no value begins with {token.text!r}")
 
 
-def _sign(formula: Formula, sign: str) -> Node:
+def _sign(formula: Formula, sign: str) -> Expression:
     if sign == "(":
         return _round(formula)
     if sign in ("[", "]"):  # ]0, 1[ is the continental open interval
@@ -393,7 +393,7 @@ def _sign(formula: Formula, sign: str) -> Node:
     raise Unread(f"no value begins with {sign!r}")
 
 
-def _round(formula: Formula) -> Node:
+def _round(formula: Formula) -> Expression:
     """Round brackets: a group where one value stands in them, else a sequence."""
     items, closing = formula.items_until(")", "]", "[")
     closing = {"[": ")"}.get(closing, closing)
@@ -405,7 +405,7 @@ def _round(formula: Formula) -> Node:
 # --- words and commands ---------------------------------------------------------------------------------------------
 
 
-def _word(formula: Formula, token: Token, short: bool) -> Node:
+def _word(formula: Formula, token: Token, short: bool) -> Expression:
     text = SAME.get(token.text, token.text)
     if token.text in PYTHON and (formula.on("(") or formula.on(".")):
         return _printed_call(formula, token.text)
@@ -425,7 +425,7 @@ def _word(formula: Formula, token: Token, short: bool) -> Node:
     return formula.name(first)
 
 
-def _command(formula: Formula, name: str) -> Node:
+def _command(formula: Formula, name: str) -> Expression:
     if name in _FRACTIONS:
         top = formula.argument()
         return Call("/", (top, formula.argument()))
@@ -453,7 +453,7 @@ def _command(formula: Formula, name: str) -> Node:
     return _named(formula, name)
 
 
-def _named(formula: Formula, name: str) -> Node:
+def _named(formula: Formula, name: str) -> Expression:
     if name in CONSTANTS:
         return CONSTANTS[name]
     if name.startswith("vec@"):
@@ -465,8 +465,8 @@ def _named(formula: Formula, name: str) -> Node:
     raise Unread(f"\\{name} is not read here")
 
 
-def _root(formula: Formula) -> Node:
-    index: Node = Num(Fraction(2))
+def _root(formula: Formula) -> Expression:
+    index: Expression = Num(Fraction(2))
     if formula.on("["):
         formula.take()
         items, _ = formula.items_until("]")
@@ -479,9 +479,9 @@ def _root(formula: Formula) -> Node:
     return Call("root", (formula.argument(), index))
 
 
-def _function(formula: Formula, name: str) -> Node:
-    power: Node | None = None
-    base: Node | None = None
+def _function(formula: Formula, name: str) -> Expression:
+    power: Expression | None = None
+    base: Expression | None = None
     while formula.on("^", "_"):
         if formula.take().text == "^":
             power = formula.exponent()
@@ -501,7 +501,7 @@ def _function(formula: Formula, name: str) -> Node:
     return node if power is None else Call("^", (node, power))
 
 
-def _arguments(formula: Formula) -> tuple[Node, ...]:
+def _arguments(formula: Formula) -> tuple[Expression, ...]:
     r"""In brackets (``\sin(2x)``), or what follows up to a sign or another function (``\sin 2x \cos x``)."""
     if formula.on("("):
         formula.take()
@@ -524,11 +524,11 @@ def _continues(token: Token) -> bool:
 # --- matrices -------------------------------------------------------------------------------------------------------
 
 
-def _matrix(formula: Formula, environment: str) -> Node:
+def _matrix(formula: Formula, environment: str) -> Expression:
     if environment not in MATRICES:
         raise Unread(f"the environment {environment} is not read here")
-    rows: list[tuple[Node, ...]] = []
-    row: list[Node] = []
+    rows: list[tuple[Expression, ...]] = []
+    row: list[Expression] = []
     while True:
         if formula.peek().kind == "end":
             break
@@ -564,7 +564,7 @@ _MAX_NOUN = 4
 _MAX_PIECES = 16
 
 
-def with_unit(formula: Formula, node: Node) -> Node | None:
+def with_unit(formula: Formula, node: Expression) -> Expression | None:
     """A number with the scale or unit that follows it, if one does."""
     token = formula.peek()
     if token.kind != "word":
@@ -580,7 +580,7 @@ def with_unit(formula: Formula, node: Node) -> Node | None:
     return _quantity(formula, node)
 
 
-def _quantity(formula: Formula, node: Node) -> Node | None:
+def _quantity(formula: Formula, node: Expression) -> Expression | None:
     first = formula.peek()
     text, n_pieces = _unit_text(formula.coming(_MAX_PIECES))
     known = parse_unit(text)
@@ -633,7 +633,7 @@ def _is_noun(text: str) -> bool:
     )
 
 
-def compound(first: Quantity, rest: Node) -> Node:
+def compound(first: Quantity, rest: Expression) -> Expression:
     """``5 ft 11 in`` as one quantity in the first unit. Raises Unread where the two are not of one kind."""
     if not isinstance(rest, Quantity) or first.unit is None or rest.unit is None:
         raise Unread("two quantities beside each other")
@@ -649,7 +649,7 @@ _SAME = ("Integer", "Float")
 _SETS = ("FiniteSet", "set", "frozenset")
 
 
-def _printed_call(formula: Formula, name: str) -> Node:
+def _printed_call(formula: Formula, name: str) -> Expression:
     """A _printed_call by its printed name; the name has been read."""
     ends = ""
     if formula.on("."):
@@ -664,7 +664,7 @@ def _printed_call(formula: Formula, name: str) -> Node:
     return _printed_value(name, items)
 
 
-def _printed_value(name: str, items: tuple[Node, ...]) -> Node:
+def _printed_value(name: str, items: tuple[Expression, ...]) -> Expression:
     match name, items:
         case (("Rational" | "Fraction"), (top, bottom)):
             return Call("/", (top, bottom))
@@ -695,14 +695,14 @@ def _printed_value(name: str, items: tuple[Node, ...]) -> Node:
     raise Unread(f"{name}(…) is not read here")
 
 
-def _printed_matrix(rows: tuple[Node, ...]) -> Node:
+def _printed_matrix(rows: tuple[Expression, ...]) -> Expression:
     cells = [r.items if isinstance(r, Seq) else (r,) for r in rows]
     if not cells or len({len(r) for r in cells}) > 1 or not cells[0]:
         raise Unread("the rows of a matrix differ in length")
     return Matrix(tuple(cells))
 
 
-def _printed_interval(items: tuple[Node, ...], ends: str) -> Node:
+def _printed_interval(items: tuple[Expression, ...], ends: str) -> Expression:
     """``Interval(a, b, left_open, right_open)`` and its short forms. An infinite end is open, however it is printed."""
     flags = [isinstance(i, Sym) and i.name == "True" for i in items[2:4]] + [False, False]
     left = ends in ("open", "Lopen") or flags[0] or items[0] in (Call("neg", (INFINITY,)), INFINITY)

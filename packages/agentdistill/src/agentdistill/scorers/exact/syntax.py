@@ -42,7 +42,7 @@ class Call:
     """An operation: ``+ * / ^ neg sqrt sin … percent degree pm``, on one argument or more."""
 
     name: str
-    args: tuple[Node, ...]
+    args: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +51,28 @@ class Seq:
 
     opening: str
     closing: str
-    items: tuple[Node, ...]
+    items: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Braces:
     """A set."""
 
-    items: tuple[Node, ...]
+    items: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
     """Rows of entries, all of one length."""
 
-    rows: tuple[tuple[Node, ...], ...]
+    rows: tuple[tuple[Expression, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Union:
     """Sets put together."""
 
-    parts: tuple[Node, ...]
+    parts: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +80,14 @@ class Relation:
     """``sides[0] ops[0] sides[1] ops[1] …``, with ops among ``= < > <= >= != in``."""
 
     ops: tuple[str, ...]
-    sides: tuple[Node, ...]
+    sides: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """Answers beside each other without brackets; ``word`` is what parts them: ``,``, ``and`` or ``or``."""
 
-    items: tuple[Node, ...]
+    items: tuple[Expression, ...]
     word: str = ","
 
 
@@ -95,16 +95,16 @@ class Listing:
 class Ratio:
     """``1 : 2``."""
 
-    items: tuple[Node, ...]
+    items: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """A number with its unit, None for what is merely counted. ``product``: what it is if the unit is a variable."""
 
-    amount: Node
+    amount: Expression
     unit: Unit | None
-    product: Node | None = None
+    product: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +126,10 @@ class Words:
 class Assigned:
     """Values for several variables: the solution of a system, sorted by name."""
 
-    values: tuple[tuple[str, Node], ...]
+    values: tuple[tuple[str, Expression], ...]
 
 
-Node = (
+Expression = (
     Num | Sym | Call | Seq | Braces | Matrix | Union | Relation | Listing | Ratio | Quantity | Based | Words | Assigned
 )
 
@@ -137,7 +137,7 @@ PI, EULER, IMAGINARY, INFINITY, REALS = Sym("\\pi"), Sym("\\e"), Sym("\\i"), Sym
 _CONSTANTS = frozenset({PI, EULER, IMAGINARY})
 
 
-def symbols(node: Node) -> frozenset[str]:
+def symbols(node: Expression) -> frozenset[str]:
     """The names of the free variables of a tree."""
     if isinstance(node, Sym):
         return frozenset() if node in _CONSTANTS else frozenset({node.name})
@@ -145,7 +145,7 @@ def symbols(node: Node) -> frozenset[str]:
         return frozenset().union(*(symbols(n) for row in node.rows for n in row))
     if isinstance(node, Quantity):
         return symbols(node.amount)
-    children: tuple[Node, ...] = ()
+    children: tuple[Expression, ...] = ()
     if isinstance(node, Call):
         children = node.args
     elif isinstance(node, Seq | Braces | Listing | Ratio):
@@ -165,7 +165,7 @@ FUNCTIONS = frozenset(_FUNCTIONS.split())
 """Functions by the names they have in LaTeX (``\\sin``) and in plain text (``sin``)."""
 SAME = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log10", "Abs": "abs", "ceiling": "ceil"}
 
-CONSTANTS: dict[str, Node] = {
+CONSTANTS: dict[str, Expression] = {
     "pi": PI,
     "infty": INFINITY,
     "inf": INFINITY,
@@ -201,7 +201,7 @@ CURRENCY = {"dollar": "dollar", "euro": "€", "pound": "£", "yen": "¥"}
 MATRICES = frozenset({"pmatrix", "bmatrix", "matrix", "smallmatrix", "Bmatrix", "array", "vmatrix"})
 
 
-def letter(name: str) -> Node:
+def letter(name: str) -> Expression:
     """A one-letter name: a variable, or Euler's or the imaginary number."""
     return {"e": EULER, "i": IMAGINARY}.get(name) or Sym(name)
 
