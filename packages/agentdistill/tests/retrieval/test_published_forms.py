@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentdistill.errors import DataError, UserError
-from agentdistill.problems import load_problems, passages_beside, supporting_titles
-from agentdistill.problems.tasks import benchmarks, open_search
+from agentdistill.problems import benchmarks, load_problems, passages_beside, supporting_titles
+from agentdistill.problems.tasks import open_search
 from agentdistill.retrieval import Passage, build_retriever, load_corpus, open_corpus
 from agentdistill.retrieval.corpus import Distinct
 
