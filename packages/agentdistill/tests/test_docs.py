@@ -255,3 +255,10 @@ def test_links_between_pages_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_files_of_tests_that_the_makefile_names_are_there():
+    named = re.findall(r"(?:[\w]+/)*test_\w+\.py", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert named
+    there = [path.as_posix() for path in ROOT.glob("packages/*/tests/**/test_*.py")]
+    assert [name for name in named if not any(path.endswith(f"/{name}") for path in there)] == []
