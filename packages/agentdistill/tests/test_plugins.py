@@ -18,6 +18,7 @@ from agentdistill.errors import DataError, UserError
 from agentdistill.filters import filter_traces
 from agentdistill.models.weights import locate
 from agentdistill.problems import load_problems
+from agentdistill.recipe import load_recipe
 from agentdistill.scorers.rescore import read_answered
 from agentdistill.store import write_jsonl
 from agentdistill.types import End, Trace
@@ -210,6 +211,92 @@ def test_a_changed_file_is_another_filter(mine):
     mine.write_text(mine.read_text().replace("< 2", "< 3"))
     assert registry.fingerprint("filters", f"{mine}:short_ones") != before
     assert registry.fingerprint("filters", "right_answer") == "right_answer"
+
+
+LAB = {
+    "models.py": """
+def load(**settings):
+    from agentdistill import load_model
+    return load_model("scripted", replies={"How many?": "```python\\nfinal_answer(7)\\n```"})
+""",
+    "scorers.py": "def same(prediction, answer, aliases):\n    return prediction == answer\n",
+    "filters.py": "def keep(trace):\n    return True\n",
+    "retrievers.py": "from agentdistill.retrieval.bm25 import build as find\n",
+}
+LAB_RECIPE = """
+[problems]
+train = "q.jsonl"
+kind = "{lab}scorers{end}:same"
+[teacher]
+model = "{lab}models{end}:load"
+[tools]
+search = "passages.jsonl"
+retriever = "{lab}retrievers{end}:find"
+[collect]
+compare_prefix = false
+[filter]
+keep = ["{lab}filters{end}:keep"]
+[student]
+base = "x"
+methods = ["agent-distill"]
+"""
+
+
+def lab(folder: Path, form: str) -> None:
+    """A recipe of plug-ins of every kind in the working directory, each named as a module's or as a file's."""
+    (folder / "lab").mkdir()
+    for name, text in LAB.items():
+        (folder / "lab" / name).write_text(text)
+    names = {"lab": "lab.", "end": ""} if form == "module" else {"lab": "lab/", "end": ".py"}
+    (folder / "r.toml").write_text(LAB_RECIPE.format(**names))
+    (folder / "q.jsonl").write_text('{"question": "How many?", "answer": "7"}\n')
+    (folder / "passages.jsonl").write_text('{"title": "Rome", "text": "MCM is a number."}\n')
+
+
+@pytest.mark.parametrize("form", ["module", "file"])
+def test_what_an_edited_plugin_made_is_made_again(tmp_path, form):
+    lab(tmp_path, form)
+    environment = dict(os.environ)
+    collect, keep = ("collect", "r.toml"), ("filter", "r.toml")
+    run(environment, *collect, cwd=tmp_path)
+    traces = tmp_path / "runs" / "r" / "collect" / "agent" / "traces.jsonl"
+    kept = traces.parents[2] / "filter" / "agent" / "traces.jsonl"
+    first = traces.stat().st_ino
+    run(environment, *collect, cwd=tmp_path)
+    assert traces.stat().st_ino == first
+    for name in ("models.py", "scorers.py", "retrievers.py"):
+        (tmp_path / "lab" / name).write_text(LAB[name] + "# edited\n")
+        run(environment, *collect, cwd=tmp_path)
+        assert traces.stat().st_ino != first, name
+        first = traces.stat().st_ino
+    run(environment, *keep, cwd=tmp_path)
+    first_kept = kept.stat().st_ino
+    (tmp_path / "lab" / "filters.py").write_text(LAB["filters.py"] + "# edited\n")
+    run(environment, *keep, cwd=tmp_path)
+    assert kept.stat().st_ino != first_kept
+
+
+def test_a_plugin_may_take_any_setting(tmp_path):
+    (tmp_path / "p.py").write_text(
+        "def load(*rest, **settings):\n    pass\ndef find(passages, cache=None, **settings):\n    pass\n"
+    )
+    text = f"""
+[problems]
+train = "tinyworld:train:2"
+[teacher]
+model = "{tmp_path / "p.py"}:load"
+path = "here"
+[tools]
+search = "tinyworld"
+retriever = "{tmp_path / "p.py"}:find"
+retriever_settings = {{ depth = 3 }}
+[student]
+base = "x"
+"""
+    (tmp_path / "r.toml").write_text(text)
+    recipe = load_recipe(tmp_path / "r.toml")
+    assert recipe.teacher.settings == {"path": "here"}
+    assert recipe.tools.retriever_settings == {"depth": 3}
 
 
 def test_data_cannot_name_code_to_run(mine, tmp_path):

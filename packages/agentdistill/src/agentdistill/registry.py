@@ -12,9 +12,10 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -159,18 +160,39 @@ def split_source(kind: str, source: str) -> tuple[str, str] | None:
 
 
 def fingerprint(kind: str, name: str) -> str:
-    """What a result depends on when it was made with ``name``: the name, with the package's version or the file's hash
-    where it comes from outside of this project."""
+    """What a result depends on when it was made with ``name``: the name, with the package's version or the hash of the
+    file, or of the module's file, where it comes from outside of this project."""
     if _TINYWORLD.get(kind) == name:
         return name
     if name in plugins(kind):
         plugin = plugins(kind)[name]
         return f"{name}@{plugin.package}-{plugin.version}" if plugin.version else name
-    match = _FILE.fullmatch(name)
-    if match or name.endswith(".py"):
-        content = Path(match["file"] if match else name).expanduser().read_bytes()
-        return f"{name}@{hashlib.sha256(content).hexdigest()[:16]}"
-    return name
+    file = _file_of(name)
+    return name if file is None else f"{name}@{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
+
+
+def _file_of(name: str) -> Path | None:
+    """The file of ``FILE.py``, ``FILE.py:attribute`` or ``package.module:attribute``, None where it has none."""
+    if (match := _FILE.fullmatch(name)) or name.endswith(".py"):
+        return Path(match["file"] if match else name).expanduser()
+    if (match := _MODULE.fullmatch(name)) is None:
+        return None
+    try:
+        spec = importlib.util.find_spec(match["module"])  # imports the packages that the module is in
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+
+
+def named_parameters(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
+    """The parameters that can be given by name, without ``*args`` and ``**settings``."""
+    found = inspect.signature(function).parameters
+    return {n: p for n, p in found.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+
+
+def takes_any_name(function: Callable[..., object]) -> bool:
+    """Whether a function has ``**settings``."""
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values())
 
 
 def _absent(kind: str, name: str) -> str:

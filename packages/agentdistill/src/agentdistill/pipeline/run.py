@@ -236,7 +236,8 @@ class Run:
     def teacher_key(self) -> dict[str, Any]:
         """What of the teacher's settings its trajectories depend on."""
         teacher = self.recipe.teacher
-        return {"model": teacher.model, "settings": identity(teacher.model, teacher.settings)}
+        kind = registry.fingerprint("models", teacher.model)
+        return {"model": kind, "settings": identity(teacher.model, teacher.settings)}
 
     def rollout_inputs(self, split: str, trained: bool = False) -> dict[str, str]:
         """Hashes of what episodes depend on besides their settings: problems, corpus, tools and, unless the model was
@@ -244,6 +245,7 @@ class Run:
         inputs = {
             "problems": digest(self.problems(split)),
             "style": registry.fingerprint("prompts", self.recipe.prompt),
+            **self.scorer_inputs(split),
         }
         if self.retriever is not None:
             inputs["corpus"] = self.retriever.corpus
@@ -256,6 +258,12 @@ class Run:
             inputs["examples"] = file_digest(Path(self.recipe.examples))
         return inputs
 
+    def scorer_inputs(self, split: str) -> dict[str, str]:
+        """The hash of a split's scorers that are plug-ins from outside; empty where all are built in."""
+        kinds = sorted({p.kind for p in self.problems(split)})
+        ours = [found for kind in kinds if (found := registry.fingerprint("scorers", kind)) != kind]
+        return {"scorers": digest(ours)} if ours else {}
+
     def round_key(self, number: int | None) -> dict[str, int]:
         """Which round something is of, None being the last, where the recipe has rounds: no two share a result."""
         return {} if self.recipe.rounds is None else {"round": number or self.recipe.n_rounds}
@@ -266,7 +274,8 @@ class Run:
         rollout = dataclasses.asdict(table)
         for other in _OF_THE_STAGE if m.consistency else (*_OF_THE_STAGE, "consistency"):
             rollout.pop(other, None)
-        search = [tools.retriever, tools.k, *filter(None, [tools.retriever_settings, tools.passage_chars])]
+        retriever = registry.fingerprint("retrievers", tools.retriever)
+        search = [retriever, tools.k, *filter(None, [tools.retriever_settings, tools.passage_chars])]
         return {
             "rollout": to_dict(rollout),
             "search": [] if self.retriever is None else search,
