@@ -156,7 +156,11 @@ def test_an_object_in_a_module():
         ("models", "xyz", 'unknown model kind "xyz" (there are: endpoint, gguf, local, scripted)'),
         ("filters", "nowhere.py:keep", "nowhere.py: no such Python file"),
         ("filters", "agentdistill.filters:nothing", "agentdistill.filters:nothing: cannot be loaded: AttributeError"),
-        ("filters", "no_such_package:keep", 'unknown filter "no_such_package:keep"'),
+        (
+            "filters",
+            "no_such_package:keep",
+            'no module "no_such_package" (is it installed, or below the working directory?)',
+        ),
     ],
 )
 def test_what_is_not_there_is_told_in_one_line(kind, name, said):
@@ -274,6 +278,19 @@ def test_what_an_edited_plugin_made_is_made_again(tmp_path, form):
     (tmp_path / "lab" / "filters.py").write_text(LAB["filters.py"] + "# edited\n")
     run(environment, *keep, cwd=tmp_path)
     assert kept.stat().st_ino != first_kept
+
+
+def test_the_command_finds_modules_below_the_working_directory(tmp_path):
+    lab(tmp_path, "module")
+    code = "import sys; from agentdistill.cli import main; sys.path.remove(''); sys.exit(main(sys.argv[1:]))"
+    show = [sys.executable, "-c", code, "recipe", "show", "r.toml"]
+    done = subprocess.run(show, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(tmp_path / "lab")
+    done = subprocess.run(show, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert 'no module "lab.' in done.stderr
+    assert "below the working directory?)" in done.stderr
 
 
 def test_a_plugin_may_take_any_setting(tmp_path):

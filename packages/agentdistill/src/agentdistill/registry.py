@@ -71,6 +71,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
 }  # fmt: skip
 _TINYWORLD = {"tasks": "tinyworld", "prompts": "tiny", "weights": "tinyworld"}
 """What ``packages/tinyworld`` of this project's repository brings, which the recipes and examples there name."""
+_folders: list[Path] = []
 _FILE = re.compile(r"(?P<file>.+?\.py):(?P<attribute>\w+)")
 _MODULE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<attribute>[A-Za-z_]\w*)")
 
@@ -114,6 +115,12 @@ def plugins(kind: str) -> Mapping[str, Plugin]:
     return dict(sorted(found.items()))
 
 
+def look_in(folder: Path) -> None:
+    """Find ``package.module:attribute`` below ``folder`` too, as the command line does in the working directory."""
+    if folder not in _folders:
+        _folders.append(folder)
+
+
 def names(kind: str) -> tuple[str, ...]:
     """The names of the plug-ins of a kind, in order. None of them is imported."""
     return tuple(plugins(kind))
@@ -129,6 +136,8 @@ def load(kind: str, name: str, error: type[UserError] = UserError) -> Any:
     match = _MODULE.fullmatch(name)
     if match and _is_there(match["module"]):
         return _from_module(match["module"], match["attribute"])
+    if match:
+        raise error(f'no module "{match["module"]}" (is it installed, or below the working directory?)')
     raise error(_absent(kind, name) or unknown(NOUNS[kind], name, names(kind)))
 
 
@@ -250,10 +259,17 @@ def _from_module(module: str, attribute: str) -> Any:
 
 def _is_there(module: str) -> bool:
     """Whether the module's top-level package can be found. Nothing is imported."""
+    top = module.split(".")[0]
     try:
-        return importlib.util.find_spec(module.split(".")[0]) is not None
+        if importlib.util.find_spec(top) is not None:
+            return True
     except (ImportError, ValueError):
         return False
+    folder = next((f for f in _folders if (f / top).is_dir() or (f / f"{top}.py").is_file()), None)
+    if folder is not None:
+        sys.path.append(str(folder))  # not before: a folder "ray" there is not the package
+        importlib.invalidate_caches()
+    return folder is not None
 
 
 def _said(e: Exception) -> str:

@@ -142,6 +142,20 @@ def check_call(function: Callable[..., object], given: dict[str, Any], source: R
             raise source.error(f'{source.shown(table)} needs "{name}"', table)
 
 
+A_NAME = 'has to be letters, digits, ".", "-" or "_", the first a letter or digit'
+
+
+def is_name(text: str) -> bool:
+    """Whether a run, a student or a verifier may be called so: names become folders."""
+    return re.fullmatch(r"\w[\w.\-]*", text) is not None and ".old-" not in text
+
+
+def check_name(name: str, source: RecipeText, table: str) -> None:
+    """Raise RecipeError, with the line of ``name`` in the table, unless it :func:`is_name`."""
+    if not is_name(name):
+        raise source.error(f'name "{name}" {A_NAME}', table, "name")
+
+
 def _is_plain(hint: Any) -> bool:
     """Whether a hint is str, int, float or bool, or one of them or None."""
     kinds = [a for a in get_args(hint) if a is not type(None)] if isinstance(hint, types.UnionType) else [hint]
