@@ -280,6 +280,56 @@ def test_what_an_edited_plugin_made_is_made_again(tmp_path, form):
     assert kept.stat().st_ino != first_kept
 
 
+BROKEN = """
+number = 3
+def raising(*given, **settings):
+    raise AttributeError("no\\nluck")
+def nothing(*given, **settings):
+    return None
+def empty(split):
+    return []
+def rows(split):
+    return [{"question": "?"}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        (lambda f: filter_traces([trace()], [f"{f}:raising"]), 'filter "{f}:raising": AttributeError: no luck'),
+        (lambda f: filter_traces([trace()], [f"{f}:number"]), 'filter "{f}:number": is of type int, and has to be a'),
+        (lambda f: scorers.score(f"{f}:raising", "1", "2"), 'scorer "{f}:raising": AttributeError: no luck'),
+        (lambda f: scorers.score(f"{f}:nothing", "1", "2"), 'scorer "{f}:nothing": returned None, and has to'),
+        (lambda f: scorers.score(f"{f}:number", "1", "2"), 'scorer "{f}:number": is of type int, and has to be a'),
+        (lambda f: ad.load_problems(f"{f}:raising"), 'task "{f}:raising": AttributeError: no luck'),
+        (lambda f: ad.load_problems(f"{f}:nothing"), 'task "{f}:nothing": TypeError'),
+        (lambda f: ad.load_problems(f"{f}:empty"), 'task "{f}:empty": gave no problems'),
+        (lambda f: ad.load_problems(f"{f}:rows"), 'task "{f}:rows": gave a dict, and has to give Problems'),
+        (lambda f: ad.load_problems(f"{f}:number"), 'task "{f}:number": is of type int, and has to be a function'),
+        (lambda f: ad.load_model(f"{f}:raising"), 'model kind "{f}:raising": AttributeError: no luck'),
+        (lambda f: ad.load_model(f"{f}:nothing"), 'model kind "{f}:nothing": gave a NoneType, no Model'),
+        (lambda f: ad.load_model(f"{f}:number"), 'model kind "{f}:number": is of type int, and has to be a function'),
+        (lambda f: locate(f"{f}:number:1"), 'weights "{f}:number": is of type int, and has to be an object with sizes'),
+    ],
+)
+def test_a_broken_plugin_is_named_in_one_line(tmp_path, use, said):
+    (tmp_path / "broken.py").write_text(BROKEN)
+    with pytest.raises(UserError) as caught:
+        use(tmp_path / "broken.py")
+    assert str(caught.value).startswith(said.format(f=tmp_path / "broken.py"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_with_a_broken_scorer_stops_in_one_line(tmp_path):
+    lab(tmp_path, "file")
+    (tmp_path / "lab" / "scorers.py").write_text("def same(prediction, answer, aliases):\n    return answer.nothing\n")
+    command = [sys.executable, "-m", "agentdistill", "collect", "r.toml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith('agentdistill: scorer "lab/scorers.py:same": AttributeError: ')
+    assert "Traceback" not in done.stderr
+
+
 def test_the_command_finds_modules_below_the_working_directory(tmp_path):
     lab(tmp_path, "module")
     code = "import sys; from agentdistill.cli import main; sys.path.remove(''); sys.exit(main(sys.argv[1:]))"

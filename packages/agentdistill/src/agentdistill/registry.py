@@ -19,9 +19,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from agentdistill.errors import UserError
+from agentdistill.errors import AgentDistillError, UserError
+
+T = TypeVar("T")
 
 NOUNS = {
     "tasks": "task",
@@ -69,6 +71,17 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
         name: f"agentdistill.exchange.readers.{name}" for name in ("fireact", "gsm8k", "mwp_reft", "reasoning_gym")
     },
 }  # fmt: skip
+_SHAPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "tasks": ("a function (split) -> problems", ("problems",)),
+    "models": ("a function (**settings) -> Model", ("load",)),
+    "weights": ("", ("sizes", "locate")),
+    "filters": ("a function (trace) -> bool", ()),
+    "scorers": ("a function (prediction, answer, aliases) -> bool or Score", ()),
+    "retrievers": ("a function (passages, cache=None, **settings) -> Retriever", ()),
+    "verifiers": ("a function (settings, kit) -> Verifier", ()),
+    "readers": ("", ("SPLITS", "drafts")),
+}
+"""What the objects of a kind are: a function, if any, or something with these attributes."""
 _TINYWORLD = {"tasks": "tinyworld", "prompts": "tiny", "weights": "tinyworld"}
 """What ``packages/tinyworld`` of this project's repository brings, which the recipes and examples there name."""
 _folders: list[Path] = []
@@ -128,7 +141,30 @@ def names(kind: str) -> tuple[str, ...]:
 
 def load(kind: str, name: str, error: type[UserError] = UserError) -> Any:
     """The object that ``name`` names. Raises ``error``, with the nearest name, where there is none; and UserError where
-    a file or package is there and cannot be loaded."""
+    a file or package is there and cannot be loaded, or holds something that is no plug-in of this kind."""
+    found = _load(kind, name, error)
+    function, attributes = _SHAPES.get(kind, ("", ()))
+    is_one = (function and callable(found)) or (attributes and all(hasattr(found, a) for a in attributes))
+    if kind in _SHAPES and name not in _BUILT_IN[kind] and not is_one:
+        wanted = " or ".join(filter(None, [function, attributes and f"an object with {' and '.join(attributes)}"]))
+        raise UserError(f'{NOUNS[kind]} "{name}": is of type {type(found).__name__}, and has to be {wanted}')
+    return found
+
+
+def call(kind: str, name: str, function: Callable[..., T], *given: Any, **settings: Any) -> T:
+    """What a function of the plug-in returns. Where code from outside of this project raises anything but this
+    library's errors, that is a UserError of one line that names it."""
+    try:
+        return function(*given, **settings)
+    except AgentDistillError:
+        raise
+    except Exception as e:
+        if name in _BUILT_IN[kind]:
+            raise
+        raise UserError(f'{NOUNS[kind]} "{name}": {_said(e)}') from e
+
+
+def _load(kind: str, name: str, error: type[UserError]) -> Any:
     if name in plugins(kind):
         return plugins(kind)[name].load()
     if match := _FILE.fullmatch(name):

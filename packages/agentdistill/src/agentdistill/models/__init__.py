@@ -87,7 +87,10 @@ def load_model(kind: str, **settings: object) -> Model:
         for key in settings:
             if key not in known:
                 raise ModelError(registry.unknown("setting", key, known, f'model kind "{kind}"'))
-    return load(**settings)
+    model = registry.call("models", kind, load, **settings)
+    if not (hasattr(model, "generate") and hasattr(model, "aclose")):
+        raise ModelError(f'model kind "{kind}": gave a {type(model).__name__}, no Model with generate and aclose')
+    return model
 
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str | None:

@@ -19,7 +19,7 @@ from agentdistill.models.weights import is_gguf, runnable
 from agentdistill.pipeline.folder import TRACES
 from agentdistill.problems import joined, load_problems
 from agentdistill.problems.contamination import Screening, screen
-from agentdistill.problems.tasks import find_task, open_search
+from agentdistill.problems.tasks import open_search, task_problems
 from agentdistill.prompts import PromptTemplate, load_prompt
 from agentdistill.prompts.examples import ExampleTemplate, read_examples
 from agentdistill.recipe import Recipe, RolloutTable, StudentSettings, recipe_from_json, recipe_to_json, student_name
@@ -106,10 +106,9 @@ class Run:
         self, source: str, limit: int | None = None
     ) -> tuple[tuple[Problem, ...], tuple[str, ...], tuple[str, ...]]:
         """The problems of a source as the recipe's own are read, a line for every row left out, and warnings."""
-        task = find_task(source)
-        if task is not None:
-            module, split = task
-            return tuple(module.problems(split))[:limit], (), ()
+        found = task_problems(source)
+        if found is not None:
+            return tuple(found[:limit]), (), ()
         settings = self.recipe.problems
         kind: str | None = settings.kind  # type: ignore[assignment]  # checked by the loader
         loaded = load_problems(source, fields=settings.fields, kind=kind, limit=limit, strict=settings.strict)

@@ -86,7 +86,7 @@ def build_retriever(
     check_settings(kind, settings)
     build = builder(kind)
     told = {"progress": progress} if "progress" in inspect.signature(build).parameters else {}
-    return cast(Retriever, build(passages, cache=cache, **told, **settings))
+    return cast(Retriever, registry.call("retrievers", kind, build, passages, cache=cache, **told, **settings))
 
 
 def builder(kind: str) -> Any:
