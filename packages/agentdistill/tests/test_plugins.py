@@ -18,6 +18,7 @@ from agentdistill.errors import DataError, UserError
 from agentdistill.filters import filter_traces
 from agentdistill.models.weights import locate
 from agentdistill.problems import load_problems
+from agentdistill.recipe import load_recipe
 from agentdistill.scorers.rescore import read_answered
 from agentdistill.store import write_jsonl
 from agentdistill.types import End, Trace
@@ -155,7 +156,11 @@ def test_an_object_in_a_module():
         ("models", "xyz", 'unknown model kind "xyz" (there are: endpoint, gguf, local, scripted)'),
         ("filters", "nowhere.py:keep", "nowhere.py: no such Python file"),
         ("filters", "agentdistill.filters:nothing", "agentdistill.filters:nothing: cannot be loaded: AttributeError"),
-        ("filters", "no_such_package:keep", 'unknown filter "no_such_package:keep"'),
+        (
+            "filters",
+            "no_such_package:keep",
+            'no module "no_such_package" (is it installed, or below the working directory?)',
+        ),
     ],
 )
 def test_what_is_not_there_is_told_in_one_line(kind, name, said):
@@ -210,6 +215,155 @@ def test_a_changed_file_is_another_filter(mine):
     mine.write_text(mine.read_text().replace("< 2", "< 3"))
     assert registry.fingerprint("filters", f"{mine}:short_ones") != before
     assert registry.fingerprint("filters", "right_answer") == "right_answer"
+
+
+LAB = {
+    "models.py": """
+def load(**settings):
+    from agentdistill import load_model
+    return load_model("scripted", replies={"How many?": "```python\\nfinal_answer(7)\\n```"})
+""",
+    "scorers.py": "def same(prediction, answer, aliases):\n    return prediction == answer\n",
+    "filters.py": "def keep(trace):\n    return True\n",
+    "retrievers.py": "from agentdistill.retrieval.bm25 import build as find\n",
+}
+LAB_RECIPE = """
+[problems]
+train = "q.jsonl"
+kind = "{lab}scorers{end}:same"
+[teacher]
+model = "{lab}models{end}:load"
+[tools]
+search = "passages.jsonl"
+retriever = "{lab}retrievers{end}:find"
+[collect]
+compare_prefix = false
+[filter]
+keep = ["{lab}filters{end}:keep"]
+[student]
+base = "x"
+methods = ["agent-distill"]
+"""
+
+
+def lab(folder: Path, form: str) -> None:
+    """A recipe of plug-ins of every kind in the working directory, each named as a module's or as a file's."""
+    (folder / "lab").mkdir()
+    for name, text in LAB.items():
+        (folder / "lab" / name).write_text(text)
+    names = {"lab": "lab.", "end": ""} if form == "module" else {"lab": "lab/", "end": ".py"}
+    (folder / "r.toml").write_text(LAB_RECIPE.format(**names))
+    (folder / "q.jsonl").write_text('{"question": "How many?", "answer": "7"}\n')
+    (folder / "passages.jsonl").write_text('{"title": "Rome", "text": "MCM is a number."}\n')
+
+
+@pytest.mark.parametrize("form", ["module", "file"])
+def test_what_an_edited_plugin_made_is_made_again(tmp_path, form):
+    lab(tmp_path, form)
+    environment = dict(os.environ)
+    collect, keep = ("collect", "r.toml"), ("filter", "r.toml")
+    run(environment, *collect, cwd=tmp_path)
+    traces = tmp_path / "runs" / "r" / "collect" / "agent" / "traces.jsonl"
+    kept = traces.parents[2] / "filter" / "agent" / "traces.jsonl"
+    first = traces.stat().st_ino
+    run(environment, *collect, cwd=tmp_path)
+    assert traces.stat().st_ino == first
+    for name in ("models.py", "scorers.py", "retrievers.py"):
+        (tmp_path / "lab" / name).write_text(LAB[name] + "# edited\n")
+        run(environment, *collect, cwd=tmp_path)
+        assert traces.stat().st_ino != first, name
+        first = traces.stat().st_ino
+    run(environment, *keep, cwd=tmp_path)
+    first_kept = kept.stat().st_ino
+    (tmp_path / "lab" / "filters.py").write_text(LAB["filters.py"] + "# edited\n")
+    run(environment, *keep, cwd=tmp_path)
+    assert kept.stat().st_ino != first_kept
+
+
+BROKEN = """
+number = 3
+def raising(*given, **settings):
+    raise AttributeError("no\\nluck")
+def nothing(*given, **settings):
+    return None
+def empty(split):
+    return []
+def rows(split):
+    return [{"question": "?"}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        (lambda f: filter_traces([trace()], [f"{f}:raising"]), 'filter "{f}:raising": AttributeError: no luck'),
+        (lambda f: filter_traces([trace()], [f"{f}:number"]), 'filter "{f}:number": is of type int, and has to be a'),
+        (lambda f: scorers.score(f"{f}:raising", "1", "2"), 'scorer "{f}:raising": AttributeError: no luck'),
+        (lambda f: scorers.score(f"{f}:nothing", "1", "2"), 'scorer "{f}:nothing": returned None, and has to'),
+        (lambda f: scorers.score(f"{f}:number", "1", "2"), 'scorer "{f}:number": is of type int, and has to be a'),
+        (lambda f: ad.load_problems(f"{f}:raising"), 'task "{f}:raising": AttributeError: no luck'),
+        (lambda f: ad.load_problems(f"{f}:nothing"), 'task "{f}:nothing": TypeError'),
+        (lambda f: ad.load_problems(f"{f}:empty"), 'task "{f}:empty": gave no problems'),
+        (lambda f: ad.load_problems(f"{f}:rows"), 'task "{f}:rows": gave a dict, and has to give Problems'),
+        (lambda f: ad.load_problems(f"{f}:number"), 'task "{f}:number": is of type int, and has to be a function'),
+        (lambda f: ad.load_model(f"{f}:raising"), 'model kind "{f}:raising": AttributeError: no luck'),
+        (lambda f: ad.load_model(f"{f}:nothing"), 'model kind "{f}:nothing": gave a NoneType, no Model'),
+        (lambda f: ad.load_model(f"{f}:number"), 'model kind "{f}:number": is of type int, and has to be a function'),
+        (lambda f: locate(f"{f}:number:1"), 'weights "{f}:number": is of type int, and has to be an object with sizes'),
+    ],
+)
+def test_a_broken_plugin_is_named_in_one_line(tmp_path, use, said):
+    (tmp_path / "broken.py").write_text(BROKEN)
+    with pytest.raises(UserError) as caught:
+        use(tmp_path / "broken.py")
+    assert str(caught.value).startswith(said.format(f=tmp_path / "broken.py"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_with_a_broken_scorer_stops_in_one_line(tmp_path):
+    lab(tmp_path, "file")
+    (tmp_path / "lab" / "scorers.py").write_text("def same(prediction, answer, aliases):\n    return answer.nothing\n")
+    command = [sys.executable, "-m", "agentdistill", "collect", "r.toml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith('agentdistill: scorer "lab/scorers.py:same": AttributeError: ')
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_finds_modules_below_the_working_directory(tmp_path):
+    lab(tmp_path, "module")
+    code = "import sys; from agentdistill.cli import main; sys.path.remove(''); sys.exit(main(sys.argv[1:]))"
+    show = [sys.executable, "-c", code, "recipe", "show", "r.toml"]
+    done = subprocess.run(show, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    shutil.rmtree(tmp_path / "lab")
+    done = subprocess.run(show, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert 'no module "lab.' in done.stderr
+    assert "below the working directory?)" in done.stderr
+
+
+def test_a_plugin_may_take_any_setting(tmp_path):
+    (tmp_path / "p.py").write_text(
+        "def load(*rest, **settings):\n    pass\ndef find(passages, cache=None, **settings):\n    pass\n"
+    )
+    text = f"""
+[problems]
+train = "tinyworld:train:2"
+[teacher]
+model = "{tmp_path / "p.py"}:load"
+path = "here"
+[tools]
+search = "tinyworld"
+retriever = "{tmp_path / "p.py"}:find"
+retriever_settings = {{ depth = 3 }}
+[student]
+base = "x"
+"""
+    (tmp_path / "r.toml").write_text(text)
+    recipe = load_recipe(tmp_path / "r.toml")
+    assert recipe.teacher.settings == {"path": "here"}
+    assert recipe.tools.retriever_settings == {"depth": 3}
 
 
 def test_data_cannot_name_code_to_run(mine, tmp_path):

@@ -113,7 +113,7 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, add: str, why: str)
     ("old", "new", "why"),
     [
         ('[problems]\ntrain = "q.jsonl"', "", r"mine.toml: no \[problems\] table, for example with train = "),
-        ("[teacher]", "[teachr]", r"no \[teacher\] table"),
+        ("[teacher]", "[teachr]", r'mine.toml:3: unknown key "teachr"; did you mean "teacher"'),
         ('train = "q.jsonl"', "", r'mine.toml:1: \[problems\] needs "train"'),
         ("base = ", "bass = ", r'mine.toml:7: unknown key "bass" in \[student\]; did you mean "base"'),
         ("[problems]\n", "problems = 3\n[problem]\n", r"mine.toml:1: problems has to be a table, got 3"),
@@ -229,3 +229,51 @@ def test_bad_settings_beside_the_file(tmp_path: Path, change: str, why: str) -> 
     with pytest.raises(RecipeError, match=why) as e:
         load_recipe(path, [change])
     assert "\n" not in str(e.value)
+
+
+VERIFY = """[problems]
+test = "q.jsonl"
+[verify]
+methods = ["majority"]
+budgets = [1, 4]
+[verify.generator]
+model = "local"
+path = "x"
+[verify.sample]
+n = 4
+temperature = 0.5
+[verify.listen]
+verifier = "sums"
+[[verify.others]]
+name = "other"
+model = { model = "local", path = "x" }
+[[verify.verifiers]]
+name = "sums"
+role = "calculations"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('name = "sums"', 'name = "../sums"', r'mine.toml:18: name "../sums" has to be letters'),
+        ('name = "other"', 'name = "a/b"', r'mine.toml:15: name "a/b" has to be letters'),
+        ('verifier = "sums"', 'verifier = "sum"', r'mine.toml:13: unknown verifier "sum"; did you mean "sums"'),
+        ('verifier = "sums"', 'plain = "y"', r'mine.toml:13: unknown verifier "y" \(there are: sums\)'),
+        ('"majority"', '"majorty"', r'mine.toml:4: unknown method "majorty"; did you mean "majority"'),
+        ('"majority"', '"weighted"', r'mine.toml:4: method "weighted" needs a verifier: add one of role genrm or prm'),
+        ('"majority"', '"two-stage"', r'mine.toml:4: method "two-stage" needs a verifier: add one of role cot'),
+        ("[1, 4]", "[0, 4]", r"mine.toml:5: a budget of 0 is not between 1 and 4"),
+        ("[1, 4]", "[1, 5]", r"mine.toml:5: a budget of 5 is not between 1 and 4, the n of \[verify.sample\]"),
+    ],
+)
+def test_what_verification_cannot_do_is_told_before_sampling(tmp_path: Path, old: str, new: str, why: str) -> None:
+    assert load(tmp_path, VERIFY).verify is not None
+    with pytest.raises(RecipeError, match=why):
+        load(tmp_path, VERIFY.replace(old, new, 1))
+
+
+def test_candidates_that_are_there_may_hold_other_judgements(tmp_path: Path) -> None:
+    text = VERIFY.replace("[verify.sample]", "[verify.candidates]\ntest = 'traces.jsonl'\n[verify.sample]")
+    text = text.replace('verifier = "sums"', 'verifier = "theirs"').replace("[1, 4]", "[1, 64]")
+    assert load(tmp_path, text.replace("majority", "weighted")).verify is not None

@@ -19,7 +19,7 @@ from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.models import Model, load_model
 from agentdistill.pipeline import run_recipe
 from agentdistill.problems import load_problems as load_file
-from agentdistill.problems.tasks import find_task, passages_of_source
+from agentdistill.problems.tasks import passages_of_source, task_problems
 from agentdistill.prompts import load_prompt
 from agentdistill.recipe import load_recipe
 from agentdistill.report.stats import Interval, wilson
@@ -48,10 +48,8 @@ def load_problems(source: str | Path, limit: int | None = None) -> list[Problem]
 
     Raises UserError for a source that is missing or malformed.
     """
-    task = find_task(str(source))
-    if task is None:
-        return list(load_file(source, limit=limit).problems)
-    return list(task[0].problems(task[1]))[:limit]
+    found = task_problems(str(source))
+    return list(load_file(source, limit=limit).problems) if found is None else found[:limit]
 
 
 def load_corpus(source: str | Sequence[str]) -> list[Passage]:

@@ -40,7 +40,7 @@ def filter_traces(traces: Sequence[Trace], names: Sequence[str] = DEFAULT) -> tu
     predicates: list[tuple[str, Callable[[Trace], bool]]] = [(name, registry.load("filters", name)) for name in names]
     kept, counts = [], Counter({"kept": 0, **dict.fromkeys(names, 0)})
     for trace in traces:
-        why = next((name for name, keep in predicates if not keep(trace)), None)
+        why = next((name for name, keep in predicates if not registry.call("filters", name, keep, trace)), None)
         counts[why or "kept"] += 1
         if why is None:
             kept.append(trace)

@@ -12,15 +12,18 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from agentdistill.errors import UserError
+from agentdistill.errors import AgentDistillError, UserError
+
+T = TypeVar("T")
 
 NOUNS = {
     "tasks": "task",
@@ -68,8 +71,20 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
         name: f"agentdistill.exchange.readers.{name}" for name in ("fireact", "gsm8k", "mwp_reft", "reasoning_gym")
     },
 }  # fmt: skip
+_SHAPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "tasks": ("a function (split) -> problems", ("problems",)),
+    "models": ("a function (**settings) -> Model", ("load",)),
+    "weights": ("", ("sizes", "locate")),
+    "filters": ("a function (trace) -> bool", ()),
+    "scorers": ("a function (prediction, answer, aliases) -> bool or Score", ()),
+    "retrievers": ("a function (passages, cache=None, **settings) -> Retriever", ()),
+    "verifiers": ("a function (settings, kit) -> Verifier", ()),
+    "readers": ("", ("SPLITS", "drafts")),
+}
+"""What the objects of a kind are: a function, if any, or something with these attributes."""
 _TINYWORLD = {"tasks": "tinyworld", "prompts": "tiny", "weights": "tinyworld"}
 """What ``packages/tinyworld`` of this project's repository brings, which the recipes and examples there name."""
+_folders: list[Path] = []
 _FILE = re.compile(r"(?P<file>.+?\.py):(?P<attribute>\w+)")
 _MODULE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<attribute>[A-Za-z_]\w*)")
 
@@ -113,6 +128,12 @@ def plugins(kind: str) -> Mapping[str, Plugin]:
     return dict(sorted(found.items()))
 
 
+def look_in(folder: Path) -> None:
+    """Find ``package.module:attribute`` below ``folder`` too, as the command line does in the working directory."""
+    if folder not in _folders:
+        _folders.append(folder)
+
+
 def names(kind: str) -> tuple[str, ...]:
     """The names of the plug-ins of a kind, in order. None of them is imported."""
     return tuple(plugins(kind))
@@ -120,7 +141,30 @@ def names(kind: str) -> tuple[str, ...]:
 
 def load(kind: str, name: str, error: type[UserError] = UserError) -> Any:
     """The object that ``name`` names. Raises ``error``, with the nearest name, where there is none; and UserError where
-    a file or package is there and cannot be loaded."""
+    a file or package is there and cannot be loaded, or holds something that is no plug-in of this kind."""
+    found = _load(kind, name, error)
+    function, attributes = _SHAPES.get(kind, ("", ()))
+    is_one = (function and callable(found)) or (attributes and all(hasattr(found, a) for a in attributes))
+    if kind in _SHAPES and name not in _BUILT_IN[kind] and not is_one:
+        wanted = " or ".join(filter(None, [function, attributes and f"an object with {' and '.join(attributes)}"]))
+        raise UserError(f'{NOUNS[kind]} "{name}": is of type {type(found).__name__}, and has to be {wanted}')
+    return found
+
+
+def call(kind: str, name: str, function: Callable[..., T], *given: Any, **settings: Any) -> T:
+    """What a function of the plug-in returns. Where code from outside of this project raises anything but this
+    library's errors, that is a UserError of one line that names it."""
+    try:
+        return function(*given, **settings)
+    except AgentDistillError:
+        raise
+    except Exception as e:
+        if name in _BUILT_IN[kind]:
+            raise
+        raise UserError(f'{NOUNS[kind]} "{name}": {_said(e)}') from e
+
+
+def _load(kind: str, name: str, error: type[UserError]) -> Any:
     if name in plugins(kind):
         return plugins(kind)[name].load()
     if match := _FILE.fullmatch(name):
@@ -128,6 +172,8 @@ def load(kind: str, name: str, error: type[UserError] = UserError) -> Any:
     match = _MODULE.fullmatch(name)
     if match and _is_there(match["module"]):
         return _from_module(match["module"], match["attribute"])
+    if match:
+        raise error(f'no module "{match["module"]}" (is it installed, or below the working directory?)')
     raise error(_absent(kind, name) or unknown(NOUNS[kind], name, names(kind)))
 
 
@@ -159,18 +205,39 @@ def split_source(kind: str, source: str) -> tuple[str, str] | None:
 
 
 def fingerprint(kind: str, name: str) -> str:
-    """What a result depends on when it was made with ``name``: the name, with the package's version or the file's hash
-    where it comes from outside of this project."""
+    """What a result depends on when it was made with ``name``: the name, with the package's version or the hash of the
+    file, or of the module's file, where it comes from outside of this project."""
     if _TINYWORLD.get(kind) == name:
         return name
     if name in plugins(kind):
         plugin = plugins(kind)[name]
         return f"{name}@{plugin.package}-{plugin.version}" if plugin.version else name
-    match = _FILE.fullmatch(name)
-    if match or name.endswith(".py"):
-        content = Path(match["file"] if match else name).expanduser().read_bytes()
-        return f"{name}@{hashlib.sha256(content).hexdigest()[:16]}"
-    return name
+    file = _file_of(name)
+    return name if file is None else f"{name}@{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
+
+
+def _file_of(name: str) -> Path | None:
+    """The file of ``FILE.py``, ``FILE.py:attribute`` or ``package.module:attribute``, None where it has none."""
+    if (match := _FILE.fullmatch(name)) or name.endswith(".py"):
+        return Path(match["file"] if match else name).expanduser()
+    if (match := _MODULE.fullmatch(name)) is None:
+        return None
+    try:
+        spec = importlib.util.find_spec(match["module"])  # imports the packages that the module is in
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+
+
+def named_parameters(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
+    """The parameters that can be given by name, without ``*args`` and ``**settings``."""
+    found = inspect.signature(function).parameters
+    return {n: p for n, p in found.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+
+
+def takes_any_name(function: Callable[..., object]) -> bool:
+    """Whether a function has ``**settings``."""
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(function).parameters.values())
 
 
 def _absent(kind: str, name: str) -> str:
@@ -228,10 +295,17 @@ def _from_module(module: str, attribute: str) -> Any:
 
 def _is_there(module: str) -> bool:
     """Whether the module's top-level package can be found. Nothing is imported."""
+    top = module.split(".")[0]
     try:
-        return importlib.util.find_spec(module.split(".")[0]) is not None
+        if importlib.util.find_spec(top) is not None:
+            return True
     except (ImportError, ValueError):
         return False
+    folder = next((f for f in _folders if (f / top).is_dir() or (f / f"{top}.py").is_file()), None)
+    if folder is not None:
+        sys.path.append(str(folder))  # not before: a folder "ray" there is not the package
+        importlib.invalidate_caches()
+    return folder is not None
 
 
 def _said(e: Exception) -> str:

@@ -9,9 +9,10 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from agentdistill import __version__
+from agentdistill import __version__, registry
 from agentdistill.errors import InfrastructureError, UserError
 
 VERBS = {
@@ -92,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = next((a for a in argv if a in VERBS), None)
     args = build_parser(only=verb or "").parse_args(argv)
     try:
+        registry.look_in(Path.cwd())
         return int(importlib.import_module(f"{__name__}.{_MODULES[args.verb]}").main(args))
     except (UserError, InfrastructureError) as e:
         if _from_interrupt(e):

@@ -107,11 +107,11 @@ def _problems(source: str) -> list[Problem]:
     """The questions of a task, of a file of problems or of a file of trajectories."""
     from agentdistill.exchange import read_trajectories
     from agentdistill.problems import load_problems
-    from agentdistill.problems.tasks import find_task
+    from agentdistill.problems.tasks import task_problems
 
-    task = find_task(source)
-    if task is not None:
-        return list(task[0].problems(task[1]))
+    found = task_problems(source)
+    if found is not None:
+        return found
     try:
         return list(load_problems(source).problems)
     except DataError as e:

@@ -83,11 +83,14 @@ def load_model(kind: str, **settings: object) -> Model:
     """The model of that kind, ready to generate. Raises ModelError for an unknown kind or setting."""
     load = loader(kind)
     known = inspect.signature(load).parameters
-    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values()):
+    if not registry.takes_any_name(load):
         for key in settings:
             if key not in known:
                 raise ModelError(registry.unknown("setting", key, known, f'model kind "{kind}"'))
-    return load(**settings)
+    model = registry.call("models", kind, load, **settings)
+    if not (hasattr(model, "generate") and hasattr(model, "aclose")):
+        raise ModelError(f'model kind "{kind}": gave a {type(model).__name__}, no Model with generate and aclose')
+    return model
 
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str | None:

@@ -31,6 +31,7 @@ from agentdistill.pipeline.run import (
 from agentdistill.progress import Progress
 from agentdistill.recipe import StudentSettings, asks_teacher, sources_of
 from agentdistill.recipe.methods import Method, method
+from agentdistill.registry import fingerprint
 from agentdistill.store import digest, file_digest, read_traces, write_jsonl
 from agentdistill.types import Problem, Trace
 
@@ -49,7 +50,7 @@ def folder_of(run: Run, name: str) -> StageFolder:
     if run.recipe.collect.offer != "all":
         settings["offer"] = run.recipe.collect.offer
     inputs = {k: v for source in sources for k, v in _contents(source, name).items()}
-    inputs["style"] = run.recipe.prompt
+    inputs["style"] = fingerprint("prompts", run.recipe.prompt)
     if method(name).retrieval and run.retriever is not None:
         inputs["corpus"] = run.retriever.corpus
     if asks_teacher(run.recipe.collect, name):

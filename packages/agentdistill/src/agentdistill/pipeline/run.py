@@ -19,7 +19,7 @@ from agentdistill.models.weights import is_gguf, runnable
 from agentdistill.pipeline.folder import TRACES
 from agentdistill.problems import joined, load_problems
 from agentdistill.problems.contamination import Screening, screen
-from agentdistill.problems.tasks import find_task, open_search
+from agentdistill.problems.tasks import open_search, task_problems
 from agentdistill.prompts import PromptTemplate, load_prompt
 from agentdistill.prompts.examples import ExampleTemplate, read_examples
 from agentdistill.recipe import Recipe, RolloutTable, StudentSettings, recipe_from_json, recipe_to_json, student_name
@@ -106,10 +106,9 @@ class Run:
         self, source: str, limit: int | None = None
     ) -> tuple[tuple[Problem, ...], tuple[str, ...], tuple[str, ...]]:
         """The problems of a source as the recipe's own are read, a line for every row left out, and warnings."""
-        task = find_task(source)
-        if task is not None:
-            module, split = task
-            return tuple(module.problems(split))[:limit], (), ()
+        found = task_problems(source)
+        if found is not None:
+            return tuple(found[:limit]), (), ()
         settings = self.recipe.problems
         kind: str | None = settings.kind  # type: ignore[assignment]  # checked by the loader
         loaded = load_problems(source, fields=settings.fields, kind=kind, limit=limit, strict=settings.strict)
@@ -236,7 +235,8 @@ class Run:
     def teacher_key(self) -> dict[str, Any]:
         """What of the teacher's settings its trajectories depend on."""
         teacher = self.recipe.teacher
-        return {"model": teacher.model, "settings": identity(teacher.model, teacher.settings)}
+        kind = registry.fingerprint("models", teacher.model)
+        return {"model": kind, "settings": identity(teacher.model, teacher.settings)}
 
     def rollout_inputs(self, split: str, trained: bool = False) -> dict[str, str]:
         """Hashes of what episodes depend on besides their settings: problems, corpus, tools and, unless the model was
@@ -244,6 +244,7 @@ class Run:
         inputs = {
             "problems": digest(self.problems(split)),
             "style": registry.fingerprint("prompts", self.recipe.prompt),
+            **self.scorer_inputs(split),
         }
         if self.retriever is not None:
             inputs["corpus"] = self.retriever.corpus
@@ -256,6 +257,12 @@ class Run:
             inputs["examples"] = file_digest(Path(self.recipe.examples))
         return inputs
 
+    def scorer_inputs(self, split: str) -> dict[str, str]:
+        """The hash of a split's scorers that are plug-ins from outside; empty where all are built in."""
+        kinds = sorted({p.kind for p in self.problems(split)})
+        ours = [found for kind in kinds if (found := registry.fingerprint("scorers", kind)) != kind]
+        return {"scorers": digest(ours)} if ours else {}
+
     def round_key(self, number: int | None) -> dict[str, int]:
         """Which round something is of, None being the last, where the recipe has rounds: no two share a result."""
         return {} if self.recipe.rounds is None else {"round": number or self.recipe.n_rounds}
@@ -266,7 +273,8 @@ class Run:
         rollout = dataclasses.asdict(table)
         for other in _OF_THE_STAGE if m.consistency else (*_OF_THE_STAGE, "consistency"):
             rollout.pop(other, None)
-        search = [tools.retriever, tools.k, *filter(None, [tools.retriever_settings, tools.passage_chars])]
+        retriever = registry.fingerprint("retrievers", tools.retriever)
+        search = [retriever, tools.k, *filter(None, [tools.retriever_settings, tools.passage_chars])]
         return {
             "rollout": to_dict(rollout),
             "search": [] if self.retriever is None else search,

@@ -26,8 +26,9 @@ from agentdistill.pipeline.run import Run, trained
 from agentdistill.progress import Progress
 from agentdistill.recipe import OtherGenerator, RolloutTable, VerifySettings
 from agentdistill.recipe.methods import method
+from agentdistill.registry import fingerprint
 from agentdistill.retrieval import Retriever
-from agentdistill.store import repair_jsonl, write_atomic, write_json
+from agentdistill.store import digest, repair_jsonl, write_atomic, write_json
 from agentdistill.types import Problem
 from agentdistill.verify.judging import judge_pools, read_journal, sample_pools
 from agentdistill.verify.page import markdown, picture, render
@@ -149,6 +150,7 @@ def sample(run: Run, split: str, progress: Progress, other: OtherGenerator | Non
     if other is not None:
         settings = replace(settings, n=other.n, temperature=other.temperature)
     table = generator_of(run) if other is None else resolved(other.model, run.folder)
+    scored = run.scorer_inputs(split)
     with costed(path, GENERATOR, table) as count:
         sample_pools(
             problems_of(run, split),
@@ -157,7 +159,7 @@ def sample(run: Run, split: str, progress: Progress, other: OtherGenerator | Non
             partial(make_model, table),
             path,
             environment=partial(run.environment, RolloutTable(), ()),
-            identity=model_identity(table),
+            identity=digest([model_identity(table), scored]) if scored else model_identity(table),
             seed=run.recipe.seed,
             progress=progress,
             ray=run.recipe.on_ray,
@@ -202,12 +204,12 @@ def _leave_out(folder: Path, known: set[str]) -> None:
 def _world(run: Run, settings: VerifierSettings, pools: Sequence[Pool]) -> dict[str, Any]:
     """What a judgement hangs on besides its verifier's own settings, for the roles that it matters to."""
     recipe, retriever = run.recipe, _retriever(run, settings)
-    world: dict[str, Any] = {"style": settings.prompt or recipe.prompt}
+    world: dict[str, Any] = {"style": fingerprint("prompts", settings.prompt or recipe.prompt)}
     if settings.role in ("code", "calculations"):
         world["limits"] = {"wall_s": recipe.sandbox.wall_s, "memory_mb": recipe.sandbox.memory_mb}
     if retriever is not None:
         settings_of = [recipe.tools.retriever_settings] if recipe.tools.retriever_settings else []
-        world["documents"] = [recipe.tools.retriever, retriever.corpus, *settings_of]
+        world["documents"] = [fingerprint("retrievers", recipe.tools.retriever), retriever.corpus, *settings_of]
     if settings.role == "gold":
         world["marks"] = [[t.correct for t in p.traces] for p in pools]
     return world

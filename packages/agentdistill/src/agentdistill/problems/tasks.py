@@ -12,9 +12,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from agentdistill import registry
-from agentdistill.errors import UserError
+from agentdistill.errors import DataError, UserError
 from agentdistill.progress import Progress
 from agentdistill.retrieval import MappedCorpus, Passage, map_corpus, open_corpus, read_corpus
+from agentdistill.types import Problem
 
 
 def find_task(source: str) -> tuple[Any, str] | None:
@@ -29,6 +30,21 @@ def find_task(source: str) -> tuple[Any, str] | None:
     if not hasattr(task, "problems"):
         task = SimpleNamespace(problems=task)
     return task, f"test{rest}" if rest[:1] in ("", "@") else rest
+
+
+def task_problems(source: str) -> list[Problem] | None:
+    """The problems of a task's split; None where ``source`` names no task. Raises UserError for a task that fails, has
+    none, or gives anything else."""
+    found, named = find_task(source), registry.split_source("tasks", source)
+    if found is None or named is None:
+        return None
+    problems = registry.call("tasks", named[0], lambda: list(found[0].problems(found[1])))
+    other = next((p for p in problems if not isinstance(p, Problem)), None)
+    if other is not None:
+        raise DataError(f'task "{named[0]}": gave a {type(other).__name__}, and has to give Problems')
+    if not problems:
+        raise DataError(f'task "{source}": gave no problems')
+    return problems
 
 
 def open_search(search: str | Sequence[str], cache: Path, progress: Progress | None = None) -> MappedCorpus:

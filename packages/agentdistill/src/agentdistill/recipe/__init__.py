@@ -24,7 +24,9 @@ from agentdistill.recipe._verification import OtherGenerator as OtherGenerator
 from agentdistill.recipe._verification import VerifySettings as VerifySettings
 from agentdistill.recipe._verification import check_verify, refuse_former
 from agentdistill.recipe.methods import COLLECTIONS, NAMES, method
-from agentdistill.recipe.toml import RecipeText, build, check_call
+from agentdistill.recipe.toml import A_NAME as A_NAME
+from agentdistill.recipe.toml import RecipeText, build, check_call, check_name
+from agentdistill.recipe.toml import is_name as is_name
 from agentdistill.registry import unknown
 from agentdistill.retrieval import builder, check_settings, is_remote
 from agentdistill.tools.mcp import McpServer
@@ -257,14 +259,6 @@ def student_name(student: StudentSettings) -> str:
     return student.name or re.split(r"[/:]", student.base.rstrip("/"))[-1].removesuffix(".gguf").removesuffix(".GGUF")
 
 
-A_NAME = 'has to be letters, digits, ".", "-" or "_", the first a letter or digit'
-
-
-def is_name(text: str) -> bool:
-    """Whether a run or a student may be called so: names become folders."""
-    return re.fullmatch(r"\w[\w.\-]*", text) is not None and ".old-" not in text
-
-
 # --- reading: TOML text, or the JSON that a run keeps ---
 
 
@@ -342,6 +336,9 @@ def _recipe(data: dict[str, Any], source: RecipeText) -> Recipe:
         ("students", "student", 'base = "owner/model"'),
     ):
         if needed not in data:
+            for key in data:
+                if key not in get_type_hints(Recipe) and key != _KEPT:
+                    raise source.error(unknown("key", key, [*get_type_hints(Recipe), "student"]), "", key)
             raise source.error(f"no [{header}] table, for example with {example}")
     if isinstance(data["teacher"], dict):
         data["teacher"] = _teacher(dict(data["teacher"]), source)
@@ -402,7 +399,7 @@ def _teacher(table: dict[str, Any], source: RecipeText) -> dict[str, Any]:
 
 def _check(recipe: Recipe, source: RecipeText) -> None:
     """Raise RecipeError, with file and line, for the first thing that does not fit."""
-    _check_name(recipe.name, source, "")
+    check_name(recipe.name, source, "")
     _check_plugin("prompts", recipe.prompt, source, "", "prompt")
     _check_problems(recipe, source)
     _check_retriever(recipe.tools, source)
@@ -494,18 +491,13 @@ def _check_retriever(tools: ToolsSettings, source: RecipeText) -> None:
     check_call(builder(kind), {"passages": (), **given, **settings}, source, "tools.retriever_settings")
 
 
-def _check_name(name: str, source: RecipeText, table: str) -> None:
-    if not is_name(name):
-        raise source.error(f'name "{name}" {A_NAME}', table, "name")
-
-
 def _check_students(recipe: Recipe, source: RecipeText) -> None:
     if not recipe.students:
         if recipe.verify is not None:
             return
         raise source.error("no student to train", "", "students")
     for i, student in enumerate(recipe.students):
-        _check_name(student_name(student), source, f"students#{i}")
+        check_name(student_name(student), source, f"students#{i}")
         _check_methods(student.methods, recipe, source, f"students#{i}", "methods")
     names = [student_name(s) for s in recipe.students]
     twice = max(names, key=names.count)

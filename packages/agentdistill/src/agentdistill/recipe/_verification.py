@@ -8,11 +8,11 @@ from typing import Any
 from agentdistill.errors import UserError
 from agentdistill.models import loader
 from agentdistill.prompts import load_verifier_prompt
-from agentdistill.recipe.toml import RecipeText, check_call
+from agentdistill.recipe.toml import RecipeText, check_call, check_name
 from agentdistill.registry import unknown
 from agentdistill.verify.judging import SampleSettings
 from agentdistill.verify.roles import ROLE, RoleSettings
-from agentdistill.verify.select import Listen, SelectionPolicy
+from agentdistill.verify.select import METHODS, Listen, SelectionPolicy
 from agentdistill.verify.verifiers import VerifierSettings
 
 
@@ -88,6 +88,7 @@ def check_verify(settings: VerifySettings, prompt: str, can_default: bool, sourc
     elif settings.candidates.test is None and not can_default:
         raise source.error('no [verify.generator] table, for example with model = "local"', "verify")
     for i, other in enumerate(settings.others):
+        check_name(other.name, source, f"verify.others#{i}")
         _check_model(other.model, source, f"verify.others#{i}")
         if other.n < 1 or (other.n > 1 and other.temperature <= 0):
             raise source.error("n has to be at least 1, and above 1 it needs a temperature", f"verify.others#{i}", "n")
@@ -95,6 +96,7 @@ def check_verify(settings: VerifySettings, prompt: str, can_default: bool, sourc
             why = "who answers once answers greedily: leave temperature out, or sample with n above 1"
             raise source.error(why, f"verify.others#{i}", "temperature")
     _check_verifiers(settings, source)
+    _check_selection(settings, source)
     sample = settings.sample
     if min(sample.n, sample.n_train or 1, sample.max_new_tokens, sample.max_steps) < 1:
         raise source.error("n, n_train, max_new_tokens and max_steps have to be at least 1", "verify.sample")
@@ -106,12 +108,14 @@ def check_verify(settings: VerifySettings, prompt: str, can_default: bool, sourc
 
 def _check_verifiers(settings: VerifySettings, source: RecipeText) -> None:
     for i, verifier in enumerate(settings.verifiers):
+        check_name(verifier.name, source, f"verify.verifiers#{i}")
         if verifier.needs_model and verifier.role != "prm":
             _check_model(verifier.model, source, f"verify.verifiers#{i}")
     names = [j.name for j in settings.verifiers]
     if len(set(names)) < len(names):
         raise source.error("two verifiers have one name", "verify.verifiers")
     for i, role in enumerate(settings.roles):
+        check_name(role.name, source, f"verify.roles#{i}")
         if role.teacher not in names and (role.role not in ("prm", "generator") or role.teacher is not None):
             raise source.error(unknown("verifier", role.teacher or "", names), f"verify.roles#{i}", "teacher")
         if role.role == "prm" and role.train.method != "full":
@@ -123,6 +127,34 @@ def _check_verifiers(settings: VerifySettings, source: RecipeText) -> None:
         path = str(verifier.model.get("path", ""))
         if path.startswith(ROLE) and path.removeprefix(ROLE) not in trained:
             raise source.error(unknown("role", path.removeprefix(ROLE), trained), f"verify.verifiers#{i}", "model")
+
+
+_GIVES = {"verifier": ("code", "facts", "calculations"), "plain": ("cot",), "reward": ("genrm", "prm")}
+"""The roles that selection goes by where [verify.listen] names no verifier."""
+
+
+def _check_selection(settings: VerifySettings, source: RecipeText) -> None:
+    """Raise RecipeError for a verifier, method or budget that there will not be once sampling is paid for. Candidates
+    that are there may hold judgements that the recipe does not name."""
+    sampled, names = settings.candidates.test is None, [v.name for v in settings.verifiers]
+    roles = {v.role for v in settings.verifiers}
+    there = {key for key, gives in _GIVES.items() if getattr(settings.listen, key) is not None or roles & set(gives)}
+    for key in _GIVES:
+        name = getattr(settings.listen, key)
+        if sampled and name is not None and name not in names:
+            raise source.error(unknown("verifier", name, names or ["none"]), "verify.listen", key)
+    for name in settings.methods:
+        if name not in METHODS:
+            raise source.error(unknown("method", name, METHODS), "verify", "methods")
+        needs = [{"tool": "verifier", "plain": "plain", None: None}[METHODS[name].filter]]
+        needs += ["reward"] if METHODS[name].reward else []
+        for key in (k for k in needs if sampled and k is not None and k not in there):
+            way_out = f"add one of role {' or '.join(_GIVES[key])}, or name yours as {key} in [verify.listen]"
+            raise source.error(f'method "{name}" needs a verifier: {way_out}', "verify", "methods")
+    for n in settings.budgets:
+        if n < 1 or (sampled and n > settings.sample.n):
+            most = f"and {settings.sample.n}, the n of [verify.sample]" if sampled else "and the candidates there are"
+            raise source.error(f"a budget of {n} is not between 1 {most}", "verify", "budgets")
 
 
 def _check_model(table: dict[str, Any], source: RecipeText, where: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 from agentdistill.errors import RecipeError
-from agentdistill.registry import unknown
+from agentdistill.registry import named_parameters, takes_any_name, unknown
 
 T = TypeVar("T")
 _TYPE_NAMES = {int: "a whole number", float: "a number", str: "text", bool: "true or false", dict: "a table"}
@@ -128,17 +128,32 @@ def _member(hint: Any, value: Any) -> Any:
 
 
 def check_call(function: Callable[..., object], given: dict[str, Any], source: RecipeText, table: str) -> None:
-    """Raise RecipeError unless a table fits a function's parameters: their names, plain types, and those needed."""
-    parameters = inspect.signature(function).parameters
+    """Raise RecipeError unless a table fits a function's parameters: their names (any, where it takes ``**settings``),
+    plain types, and those needed."""
+    parameters = named_parameters(function)
     hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
     for key, value in given.items():
-        if key not in parameters:
+        if key not in parameters and not takes_any_name(function):
             raise source.error(unknown("key", key, [*parameters, "model"], source.shown(table)), table, key)
-        if _is_plain(hints.get(key)):
+        if key in parameters and _is_plain(hints.get(key)):
             _value(hints[key], value, source, table, key)
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in given:
             raise source.error(f'{source.shown(table)} needs "{name}"', table)
+
+
+A_NAME = 'has to be letters, digits, ".", "-" or "_", the first a letter or digit'
+
+
+def is_name(text: str) -> bool:
+    """Whether a run, a student or a verifier may be called so: names become folders."""
+    return re.fullmatch(r"\w[\w.\-]*", text) is not None and ".old-" not in text
+
+
+def check_name(name: str, source: RecipeText, table: str) -> None:
+    """Raise RecipeError, with the line of ``name`` in the table, unless it :func:`is_name`."""
+    if not is_name(name):
+        raise source.error(f'name "{name}" {A_NAME}', table, "name")
 
 
 def _is_plain(hint: Any) -> bool:

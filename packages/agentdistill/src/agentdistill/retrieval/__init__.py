@@ -53,8 +53,7 @@ class Retriever(Protocol):
 
 def settings_of(kind: str) -> dict[str, inspect.Parameter]:
     """The settings that the retriever called ``kind`` has, by name. Raises UserError for an unknown kind."""
-    parameters = inspect.signature(builder(kind)).parameters
-    return {n: p for n, p in parameters.items() if n not in _HANDED}
+    return {n: p for n, p in registry.named_parameters(builder(kind)).items() if n not in _HANDED}
 
 
 def is_remote(kind: str) -> bool:
@@ -66,7 +65,7 @@ def check_settings(kind: str, settings: Iterable[str]) -> None:
     """Raise UserError for a setting that the retriever called ``kind`` does not have."""
     known = list(settings_of(kind))
     for key in settings:
-        if key not in known:
+        if key not in known and not registry.takes_any_name(builder(kind)):
             raise UserError(registry.unknown("setting", key, known, f'retriever "{kind}"'))
 
 
@@ -87,7 +86,7 @@ def build_retriever(
     check_settings(kind, settings)
     build = builder(kind)
     told = {"progress": progress} if "progress" in inspect.signature(build).parameters else {}
-    return cast(Retriever, build(passages, cache=cache, **told, **settings))
+    return cast(Retriever, registry.call("retrievers", kind, build, passages, cache=cache, **told, **settings))
 
 
 def builder(kind: str) -> Any:

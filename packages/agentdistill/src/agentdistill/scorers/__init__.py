@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentdistill import registry
+from agentdistill.errors import UserError
 from agentdistill.types import Score
 
 
 def score(kind: str, prediction: str | None, answer: str, aliases: Sequence[str] = ()) -> Score:
     """The score that the scorer called ``kind`` gives ``prediction``, against ``answer`` or any of ``aliases``.
 
-    Raises UserError for a scorer that does not exist, and InfrastructureError where a scorer's helper cannot start.
+    Raises UserError for a scorer that does not exist or fails, and InfrastructureError where its helper cannot start.
 
     >>> score("short", "The Eiffel Tower.", "Eiffel tower").correct
     True
@@ -19,5 +20,7 @@ def score(kind: str, prediction: str | None, answer: str, aliases: Sequence[str]
     scorer = registry.load("scorers", kind)
     if prediction is None:
         return Score(correct=False, extracted="", grader=kind, reason="no answer")
-    scored = scorer(prediction, answer, tuple(aliases))
+    scored = registry.call("scorers", kind, scorer, prediction, answer, tuple(aliases))
+    if scored is None:
+        raise UserError(f'scorer "{kind}": returned None, and has to return a bool or a Score')
     return scored if isinstance(scored, Score) else Score(bool(scored), prediction, kind)

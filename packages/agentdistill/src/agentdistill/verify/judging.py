@@ -25,6 +25,7 @@ from agentdistill.models import Model
 from agentdistill.problems import answer_kind
 from agentdistill.progress import Progress, Silent
 from agentdistill.prompts import PromptTemplate
+from agentdistill.registry import fingerprint
 from agentdistill.store import (
     digest,
     read_traces,
@@ -236,7 +237,8 @@ def read_journal(folder: Path, verifier: str) -> tuple[VerifierSettings, list[Ju
 def _opened_judge(folder: Path, settings: VerifierSettings, seed: int, world: Mapping[str, Any]) -> dict[Key, Judged]:
     upgrade(folder)
     name, path = settings.name, judge_path(folder, settings.name)
-    identity = {**settings.kept(), "model": model_identity(settings.model)}
+    role = fingerprint("verifiers", settings.role)
+    identity = {**settings.kept(), "role": role, "model": model_identity(settings.model)}
     note = {"key": digest([identity, seed]), "world": digest(dict(world)), "settings": settings.kept()}
     notes: dict[str, Note] = read_object(folder / VERIFIERS)
     found = notes.get(name, {})

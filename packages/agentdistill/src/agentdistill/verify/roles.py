@@ -33,6 +33,7 @@ from agentdistill.models import Model, identity, load_model
 from agentdistill.models.local import LocalModel
 from agentdistill.models.weights import is_gguf, runnable
 from agentdistill.prompts import VerifierTemplate, load_prompt, load_verifier_prompt
+from agentdistill.registry import fingerprint
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, file_digest, seed_of, write_json
 from agentdistill.training.settings import TrainSettings
@@ -76,7 +77,10 @@ def model_identity(table: Mapping[str, Any]) -> str:
     What only changes how it is run is left out. A name that is no folder stands for itself.
     """
     kept = {k: v for k, v in table.items() if k not in _HOW_ONLY}
-    settings = identity(str(table.get("model", "endpoint")), kept)
+    kind = str(table.get("model", "endpoint"))
+    settings = identity(kind, kept)
+    if (known := fingerprint("models", kind)) != kind:
+        settings["model"] = known
     path = table.get("path")
     if not isinstance(path, str):
         return digest(settings)

@@ -133,7 +133,8 @@ def told(sample: Sample, verdict: Verdict) -> Verdict:
 
 def load_verifier(settings: VerifierSettings, kit: Kit) -> Verifier:
     """The verifier of that role. Raises UserError where the kit lacks what it needs."""
-    verifier: Verifier = registry.load("verifiers", settings.role)(settings, kit)
+    load = registry.load("verifiers", settings.role)
+    verifier: Verifier = registry.call("verifiers", settings.role, load, settings, kit)
     return verifier
 
 
