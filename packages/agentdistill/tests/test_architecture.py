@@ -61,9 +61,11 @@ def imports_of(name: str) -> set[str]:
 
 
 def place_of(name: str, drawn: dict[str, int]) -> str:
-    """What a module is called in the drawing: its own name, or its package's."""
+    """What a module is called in the drawing: its own name, or that of the nearest package which is drawn."""
     short = name.removeprefix("agentdistill.")
-    return short if short in drawn else short.split(".")[0]
+    while short not in drawn and "." in short:
+        short = short.rpartition(".")[0]
+    return short
 
 
 def upward(drawn: dict[str, int], found: dict[str, set[str]]) -> list[str]:

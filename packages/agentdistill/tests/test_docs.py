@@ -251,10 +251,16 @@ def resolve(name: str) -> tuple[str, str]:
 
 
 def test_links_between_pages_lead_somewhere():
-    for page in PAGES:
+    for page in (*PAGES, *ROOT.glob("students/*/README.md")):
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_modules_that_the_page_for_contributors_names_are_there():
+    named = re.findall(r"`([\w/]+\.py)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert named
+    assert [name for name in named if not any((place / name).exists() for place in (SOURCE, SOURCE.parents[1]))] == []
 
 
 def test_files_of_tests_that_the_makefile_names_are_there():

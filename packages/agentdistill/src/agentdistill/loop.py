@@ -308,7 +308,7 @@ async def rollout(
     """One agent episode: thought, action, observation, until ``final_answer`` or a limit.
 
     The model's mistakes become observations. ``on_step`` is called with every step as it ends. ``opening`` is what was
-    said so far, the question last, where that is more than the style's opening; ``workspace`` a session to act in,
+    said so far, the question last, where that is more than the template's opening; ``workspace`` a session to act in,
     which is left open, where that is no fresh one. Never raises for mistakes, nor for faults of the world and
     conversations that a server refuses, which end the episode as ``End.FAULT``; raises other ModelErrors and
     programmer's mistakes.

@@ -120,7 +120,8 @@ def fit(
     settings = _settings(run, student, method_name)
     if divergence is not None:
         settings = dataclasses.replace(settings, epochs=1)
-    what = f"{student_name(student)} · {method_name} · {len(traces)} trajectories · {settings.epochs} epochs"
+    epochs = "1 epoch" if settings.epochs == 1 else f"{settings.epochs} epochs"
+    what = f"{student_name(student)} · {method_name} · {len(traces)} trajectories · {epochs}"
     line = _Line(progress, what)
     try:
         base = weights or student.base
