@@ -35,9 +35,14 @@ def test_what_it_was_trained_on_is_attributed() -> None:
 
 @needs_base
 def test_it_answers_a_word_problem_by_a_program(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ask", str(STUDENT), "--json", "Tom has 3 boxes of 12 pens and gives 5 away. How many are left?"]) == 0
+    assert (
+        main(
+            ["ask", str(STUDENT), "--json", "There are 37 rows of 46 seats in a hall. How many seats are in the hall?"]
+        )
+        == 0
+    )
     trace = json.loads(capsys.readouterr().out)
-    assert trace["answer"] == "31"
+    assert trace["answer"] == "1702"
     assert trace["steps"][0]["code"]
 
 
