@@ -146,7 +146,8 @@ def load(kind: str, name: str, error: type[UserError] = UserError) -> Any:
     function, attributes = _SHAPES.get(kind, ("", ()))
     is_one = (function and callable(found)) or (attributes and all(hasattr(found, a) for a in attributes))
     if kind in _SHAPES and name not in _BUILT_IN[kind] and not is_one:
-        wanted = " or ".join(filter(None, [function, attributes and f"an object with {' and '.join(attributes)}"]))
+        held = f"an object with {' and '.join(attributes)}" if attributes else ""
+        wanted = " or ".join(filter(None, [function, held]))
         raise UserError(f'{NOUNS[kind]} "{name}": is of type {type(found).__name__}, and has to be {wanted}')
     return found
 
