@@ -152,7 +152,7 @@ def load(kind: str, name: str, error: type[UserError] = UserError) -> Any:
     return found
 
 
-def call(kind: str, name: str, function: Callable[..., T], *given: Any, **settings: Any) -> T:
+def call(kind: str, name: str, function: Callable[..., T], /, *given: Any, **settings: Any) -> T:
     """What a function of the plug-in returns. Where code from outside of this project raises anything but this
     library's errors, that is a UserError of one line that names it."""
     try:
