@@ -146,13 +146,13 @@ def load(kind: str, name: str, error: type[UserError] = UserError) -> Any:
     function, attributes = _SHAPES.get(kind, ("", ()))
     is_one = (function and callable(found)) or (attributes and all(hasattr(found, a) for a in attributes))
     if kind in _SHAPES and name not in _BUILT_IN[kind] and not is_one:
-        one_with = f"an object with {' and '.join(attributes)}" if attributes else ""
-        wanted = " or ".join(filter(None, [function, one_with]))
+        held = f"an object with {' and '.join(attributes)}" if attributes else ""
+        wanted = " or ".join(filter(None, [function, held]))
         raise UserError(f'{NOUNS[kind]} "{name}": is of type {type(found).__name__}, and has to be {wanted}')
     return found
 
 
-def call(kind: str, name: str, function: Callable[..., T], *given: Any, **settings: Any) -> T:
+def call(kind: str, name: str, function: Callable[..., T], /, *given: Any, **settings: Any) -> T:
     """What a function of the plug-in returns. Where code from outside of this project raises anything but this
     library's errors, that is a UserError of one line that names it."""
     try:
