@@ -15,7 +15,8 @@ import importlib.util
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -153,10 +154,17 @@ def load(kind: str, name: str, error: type[UserError] = UserError) -> Any:
 
 
 def call(kind: str, name: str, function: Callable[..., T], /, *given: Any, **settings: Any) -> T:
-    """What a function of the plug-in returns. Where code from outside of this project raises anything but this
-    library's errors, that is a UserError of one line that names it."""
-    try:
+    """What a function of the plug-in returns; fails as :func:`running` does."""
+    with running(kind, name):
         return function(*given, **settings)
+
+
+@contextmanager
+def running(kind: str, name: str) -> Iterator[None]:
+    """Where code from outside of this project raises anything but this library's errors in the block, that is a
+    UserError of one line that names the plug-in."""
+    try:
+        yield
     except AgentDistillError:
         raise
     except Exception as e:

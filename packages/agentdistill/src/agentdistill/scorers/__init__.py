@@ -20,7 +20,8 @@ def score(kind: str, prediction: str | None, answer: str, aliases: Sequence[str]
     scorer = registry.load("scorers", kind)
     if prediction is None:
         return Score(correct=False, extracted="", grader=kind, reason="no answer")
-    scored = registry.call("scorers", kind, scorer, prediction, answer, tuple(aliases))
+    with registry.running("scorers", kind):
+        scored = scorer(prediction, answer, tuple(aliases))
     if scored is None:
         raise UserError(f'scorer "{kind}": returned None, and has to return a bool or a Score')
     return scored if isinstance(scored, Score) else Score(bool(scored), prediction, kind)
