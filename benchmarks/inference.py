@@ -33,7 +33,7 @@ from agentdistill.environment import Environment
 from agentdistill.errors import UserError
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model, load_model
-from agentdistill.models.weights import has_bfloat16, locate
+from agentdistill.models.weights import bfloat16_is_faster, locate
 from agentdistill.prompts import load_prompt
 from agentdistill.types import Request, Sample, Sampling, StopReason, Trace
 from benchmarks.fixtures import arguments, in_process, peak_mb, problem, quiet
@@ -74,7 +74,7 @@ def evaluation(argv: Sequence[str] | None = None) -> int:
         batch_size=options.batch_size,
         max_new_tokens=options.max_new_tokens,
     )
-    dtypes = options.dtypes or (["float32", "bfloat16"] if has_bfloat16() else ["float32"])
+    dtypes = options.dtypes or (["float32", "bfloat16"] if bfloat16_is_faster() else ["float32"])
     result = {"model": options.model, **{d: compare(replace(job, dtype=d), options.alone) for d in dtypes}}
     print(json.dumps(result) if options.json else table(result))
     return 0

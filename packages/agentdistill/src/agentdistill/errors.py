@@ -17,7 +17,7 @@ class AgentDistillError(Exception):
 
 
 class UserError(AgentDistillError):
-    """Something the user can mend. The message is one line that names the thing, the place and the way out."""
+    """Something the user can fix. The message is one line that names the thing, the place and the way out."""
 
 
 class RecipeError(UserError):
@@ -35,7 +35,7 @@ class ModelError(UserError):
 class RefusedError(ModelError):
     """One request that a server understood and will not answer: its content, or its form. Others may be answered.
 
-    An episode that meets it ends as a fault; only where every episode does is it the user's to mend.
+    An episode that meets it ends as a fault; only where every episode does is it the user's to fix.
     """
 
 

@@ -167,7 +167,7 @@ class _RelayTask:
 
 
 def replay(event: ProgressEvent, progress: Progress, tasks: dict[int, Task]) -> None:
-    """Do in the parent what a worker's task was told."""
+    """Repeat in the parent what a worker reported of its task."""
     key, what, args = event
     if what == "say":
         progress.say(*args)

@@ -119,7 +119,7 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as e:
         why = f"cannot be written: {e.strerror or e}"
-        raise InfrastructureError(f"{path}: {why}; mend that and run the same command to go on") from e
+        raise InfrastructureError(f"{path}: {why}; fix that and run the same command to go on") from e
 
 
 def append_jsonl(path: Path, values: Iterable[Any]) -> None:
@@ -231,7 +231,7 @@ def locked(path: Path, what: Path) -> Iterator[None]:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a file or folder to the first free ``NAME.old-N`` and return that: it may have been dear to make."""
+    """Rename a file or folder to the first free ``NAME.old-N`` and return that: it may have been expensive to make."""
     n = 1
     while (aside := path.with_name(f"{path.name}.old-{n}")).exists():
         n += 1

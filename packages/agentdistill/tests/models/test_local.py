@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import timeit
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 import torch
 from tiny_models import build_tokenizer, save_checkpoint, tiny_llama
+from transformers import AutoModelForCausalLM
 
 from agentdistill.errors import ModelError
 from agentdistill.models import Model, is_out_of_context, load_model
 from agentdistill.models.chat import ChatFormat
 from agentdistill.models.local import LocalModel
+from agentdistill.models.weights import dtype_for
 from agentdistill.types import Message, Request, Sample, Sampling, Source, StopReason
 
 torch.set_num_threads(1)
@@ -394,3 +397,21 @@ def test_cancelling_a_call_that_waits_leaves_the_running_one_alone(network: Any)
         return await running
 
     assert asyncio.run(both()) == ask(model, slow)
+
+
+def test_bfloat16_is_chosen_on_a_cpu_only_where_it_is_faster(tmp_path: Path) -> None:
+    """Against other products than the choice itself goes by; where neither format clearly wins, both are right."""
+
+    def seconds(dtype: torch.dtype) -> float:
+        a, b = torch.ones(512, 576, dtype=dtype), torch.ones(576, 1536, dtype=dtype)
+        return min(timeit.repeat(lambda: a @ b, number=3, repeat=5))
+
+    folder = save_checkpoint(tmp_path / "base")
+    AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(folder)
+    ratio = seconds(torch.bfloat16) / seconds(torch.float32)
+    chosen = dtype_for("auto", "cpu", str(folder))
+    if ratio > 1.4:
+        assert chosen is torch.float32
+    elif ratio < 0.6:
+        assert chosen is torch.bfloat16
+    assert chosen in (torch.float32, torch.bfloat16)

@@ -118,6 +118,14 @@ def test_what_was_read_once_is_there_without_a_network(hub: Hub) -> None:
     )
 
 
+@pytest.mark.parametrize("offline", ["0", "1"])
+def test_a_task_that_may_be_meant_is_named(hub: Hub, offline: str) -> None:
+    meant = {"tinywrld:train": "tinyworld", "svmp:test": "svamp", "hotpot_qa:validation": "hotpotqa"}
+    for (source, task), got in zip(meant.items(), hub.read(*meant, HF_HUB_OFFLINE=offline), strict=True):
+        assert got["line"].startswith(f"{source}: ")
+        assert got["line"].endswith(f'; or did you mean the task "{task}"?')
+
+
 def test_what_is_wrong_there_is_one_line(hub: Hub) -> None:
     wrong = {
         "someone/nobody:test": "doesn't exist on the Hub or cannot be accessed",

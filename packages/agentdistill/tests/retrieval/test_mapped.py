@@ -153,7 +153,7 @@ def test_what_is_wrong_is_said_and_nothing_is_left(tmp_path: Path) -> None:
         open_corpus(tmp_path / "missing.jsonl", index)
     assert list(index.iterdir()) == []
     (tmp_path / "file").write_text("")
-    with pytest.raises(InfrastructureError, match="mend that"):
+    with pytest.raises(InfrastructureError, match="fix that"):
         open_corpus(write(tmp_path / "d.jsonl", [("A", "x")]), tmp_path / "file")
 
 

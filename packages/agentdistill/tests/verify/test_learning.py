@@ -79,7 +79,7 @@ def test_what_cannot_be_learned_is_told():
     with pytest.raises(DataError, match=r"nothing to learn from: 9 not judged"):
         lessons(POOLS, role, "standard", (CODE, []))
     gold = VerifierSettings(name="gold", role="gold")
-    with pytest.raises(DataError, match="plays gold and cannot teach code"):
+    with pytest.raises(DataError, match="has the role gold: code cannot be trained on its checks"):
         lessons(POOLS, role, "standard", (gold, []))
     with pytest.raises(DataError, match="needs the checks of a teacher"):
         lessons(POOLS, role, "standard")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from agentdistill.models.weights import has_bfloat16
+from agentdistill.models.weights import bfloat16_is_faster
 from tinyworld.corpus import LEARN, Rows
 from tinyworld.ladder import SIZES, Size
 
@@ -102,7 +102,7 @@ def loss_of(model: Any, batch: Any) -> tuple[torch.Tensor, int]:
     data = torch.from_numpy(batch.astype(np.int64))
     ids, learned = data & (LEARN - 1), data >= LEARN
     mask = learned[:, 1:]
-    with torch.autocast("cpu", torch.bfloat16, enabled=has_bfloat16()):
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_faster()):
         hidden = model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
         logits = model.lm_head(hidden[mask])
     return cross_entropy(logits.float(), ids[:, 1:][mask]), int(mask.sum())

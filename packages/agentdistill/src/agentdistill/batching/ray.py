@@ -90,7 +90,7 @@ def _connect(ray: Any, settings: RaySettings) -> None:
 
 
 def chunks_of(loaded: WorkerInfo, missing: Collection[int], n_workers: int) -> list[Chunk]:
-    """Which episodes are run together: whole batches in lockstep, for they may not hang on who else is missing."""
+    """Which episodes are run together: whole batches in lockstep, for they may not depend on who else is missing."""
     batches = batches_of(loaded.lockstep, loaded.batch_size, loaded.n_episodes, missing)
     if loaded.lockstep:
         return [tuple(b) for b in batches]

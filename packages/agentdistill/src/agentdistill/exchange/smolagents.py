@@ -40,7 +40,7 @@ def student_model(model: Any, template: PromptTemplate, tools: Sequence[Tool] = 
 
     class Student(Model):  # type: ignore[misc]
         def generate(self, messages: Sequence[Any], stop_sequences: object = None, **how: Any) -> Any:
-            """As the base class's; a turn ends where the student was taught to end it."""
+            """As the base class's; a turn ends where the student was trained to end it."""
             told = [(m.role.value, _text(m.content)) for m in messages]
             told = [(role, as_written(text) if role == "assistant" else text) for role, text in told]
             said = [_plain(m) for m in in_our_words(told, template, tools)]

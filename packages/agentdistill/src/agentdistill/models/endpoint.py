@@ -366,7 +366,7 @@ def _one(request: Request, i: int) -> Request:
 
 
 def _seed(request: Request, i: int = 0) -> int:
-    """The seed of the request's ``i``-th sample, which hangs on its place: samples asked for later are new ones."""
+    """The seed of the request's ``i``-th sample, which depends on its place: samples asked for later are new ones."""
     return (request.seed + (request.first + i) * _SEED_STEP) % 2**31
 
 

@@ -349,7 +349,7 @@ def dtype_for(dtype: str, device: str | None, path: str | None = None) -> Any:
     if dtype == "auto":
         if (device or "").startswith("cuda") or (device == "auto" and torch.cuda.is_available()):
             return "auto"
-        half = path is not None and has_bfloat16() and stored_dtype(path) is torch.bfloat16
+        half = path is not None and bfloat16_is_faster() and stored_dtype(path) is torch.bfloat16
         return torch.bfloat16 if half else torch.float32
     named = getattr(torch, dtype, None)
     if not isinstance(named, torch.dtype):
@@ -406,17 +406,17 @@ def is_plain(model: Any) -> bool:
 
 
 @cache
-def has_bfloat16() -> bool:
-    """Whether the CPU multiplies bfloat16 matrices faster than float32 ones, measured once a process in some 20 ms.
+def bfloat16_is_faster() -> bool:
+    """Whether the CPU multiplies bfloat16 matrices faster than float32 ones, measured once per process.
 
-    The instruction set does not tell: with AMX or on AMD they are several times as fast, on an Intel Xeon that has
-    AVX-512's bfloat16 and no AMX half as fast, elsewhere they are emulated.
+    Instructions for bfloat16 are needed for that, but do not decide it: a Xeon that has AVX-512's and no AMX is faster
+    in float32 (docs/experiments.md).
     """
     import torch
 
     if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return False
-    # Far from 1 either way: a busy machine decides alike.
+    # The ratio is far from 1 either way, so that a busy machine decides as an idle one.
     return 1.2 * _seconds(torch.bfloat16) < _seconds(torch.float32)
 
 

@@ -47,7 +47,7 @@ class StagePart:
 def run_recipe(recipe: Recipe, folder: Path, progress: Progress | None = None, until: str = "report") -> Path:
     """Run the stages up to ``until`` and return the run's folder. What is done already is not done again.
 
-    Raises UserError for what the user can mend, another process at work in the folder included, and
+    Raises UserError for what the user can fix, another process at work in the folder included, and
     InfrastructureError where the world failed; what was done is kept and the same call goes on from there.
     """
     progress = progress or Silent()

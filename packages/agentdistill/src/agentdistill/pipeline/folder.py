@@ -234,7 +234,7 @@ def run_rollouts(
 def _reopen(
     folder: StageFolder, partial: Path, asked: Sequence[tuple[Problem, str]], others: Sequence[Path], progress: Progress
 ) -> dict[str, Trace]:
-    """What is there: a torn line is mended, faults are left out to be tried again, what lies aside is taken over."""
+    """What is there: a torn line is repaired, faults are left out to be tried again, what lies aside is taken over."""
     path = folder.path
     if not partial.exists() and (path / TRACES).exists():
         write_jsonl(partial, read_traces(path / TRACES))

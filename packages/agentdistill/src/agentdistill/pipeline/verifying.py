@@ -202,7 +202,7 @@ def _leave_out(folder: Path, known: set[str]) -> None:
 
 
 def _world(run: Run, settings: VerifierSettings, pools: Sequence[Pool]) -> dict[str, Any]:
-    """What a judgement hangs on besides its verifier's own settings, for the roles that it matters to."""
+    """What a judgement depends on besides its verifier's own settings, for the roles that it matters to."""
     recipe, retriever = run.recipe, _retriever(run, settings)
     world: dict[str, Any] = {"style": fingerprint("prompts", settings.prompt or recipe.prompt)}
     if settings.role in ("code", "calculations"):

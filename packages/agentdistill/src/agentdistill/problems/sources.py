@@ -6,6 +6,7 @@ import ast
 import contextlib
 import csv
 import datetime
+import difflib
 import html
 import json
 import math
@@ -17,6 +18,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from agentdistill import registry
 from agentdistill.errors import DataError, InfrastructureError
 
 _HUB = re.compile(r"(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:/(?P<config>[\w.-]+))?:(?P<split>[\w.\[\]%:+-]+)")
@@ -149,16 +151,23 @@ def _parquet(path: Path) -> Iterator[Row]:
         raise DataError(f"{path}: not Parquet ({str(e).splitlines()[0]})") from e
 
 
+def _task_like(name: str) -> str:
+    """What to add to a message about a hub dataset whose name may be a misspelt task's; "" where none is near."""
+    near = difflib.get_close_matches(name, registry.names("tasks"), n=1, cutoff=0.8)
+    return f'; or did you mean the task "{near[0]}"?' if near else ""
+
+
 def _hub(source: str, match: re.Match[str]) -> Iterator[Row]:
     import datasets
 
     try:
         rows = datasets.load_dataset(match["name"], match["config"], split=match["split"])
     except FileNotFoundError as e:  # no such dataset, or none of its files holds data
-        raise DataError(f"{source}: {_line(e)}") from e
+        raise DataError(f"{source}: {_line(e)}{_task_like(match['name'])}") from e
     except OSError as e:
         offline = "HF_HUB_OFFLINE is set" if datasets.config.HF_HUB_OFFLINE else _line(e)
-        raise InfrastructureError(f"{source}: the hub cannot be reached ({offline}); a file will do instead") from e
+        why = f"the hub cannot be reached ({offline}); a file will do instead{_task_like(match['name'])}"
+        raise InfrastructureError(f"{source}: {why}") from e
     except (ValueError, RuntimeError, datasets.exceptions.DatasetsError) as e:
         raise DataError(f"{source}: {_line(e)}") from e
     for n, values in enumerate(rows, 1):

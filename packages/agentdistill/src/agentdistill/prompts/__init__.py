@@ -1,4 +1,4 @@
-"""Prompt templates: what models are told, and how their turns are written. A template is a module or an object.
+"""Prompt templates: the messages that models get, and how their turns are written. A template is a module or an object.
 
 It has ``agent(question, tools)`` and ``cot(question, passages)``, which open a conversation;
 ``action(thought, code)``, an agent's turn; ``observation(text)``, what the environment says after a step; ``THOUGHT``,

@@ -42,7 +42,7 @@ def kept(folder: Path, write: Write, *, resume: bool = False) -> Path:
                     _fill(folder, write, resume)
     except OSError as e:
         why = f"the search index cannot be kept there ({e.strerror or e})"
-        raise InfrastructureError(f"{folder}: {why}; mend that and run the same command again") from e
+        raise InfrastructureError(f"{folder}: {why}; fix that and run the same command again") from e
     return folder
 
 

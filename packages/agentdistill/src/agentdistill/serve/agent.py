@@ -59,7 +59,7 @@ Tell = Callable[[Event], None]
 
 
 class Watched:
-    """A model whose words are told as soon as they are written, before the loop runs them.
+    """A model whose replies are reported as soon as they are written, before the loop runs them.
 
     ``retry_after_s`` is what its last fault said of when to ask again: the trace that the loop makes of a fault holds
     no such thing.

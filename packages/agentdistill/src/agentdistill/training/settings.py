@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agentdistill.errors import RecipeError
-from agentdistill.models.weights import has_bfloat16
+from agentdistill.models.weights import bfloat16_is_faster
 
 ProgressCallback = Callable[[int, int, float, float], None]
 """Is told update, updates in all, mean loss, and tokens a second."""
@@ -99,7 +99,7 @@ class TrainSettings:
     def half(self, gpu: bool) -> bool:
         """Whether it computes in bfloat16, on a GPU or not."""
         if self.precision == "auto":
-            return gpu or (self.method == "lora" and has_bfloat16())
+            return gpu or (self.method == "lora" and bfloat16_is_faster())
         return self.precision == "bfloat16"
 
 

@@ -163,7 +163,7 @@ def _claim(checkpoints: Path, key: str) -> None:
 
 
 def _write(result: TrainResult, manifest: dict[str, Any], too_long: Sequence[str]) -> None:
-    """Both records; ``training.json`` last, as it says that all is there. What hangs on the clock is kept out of it."""
+    """Both records; ``training.json`` last, as it says that all is there. Times are kept out of it."""
     record = asdict(result)
     timing = {name: record.pop(name) for name in _TIMING}
     del record["out"]

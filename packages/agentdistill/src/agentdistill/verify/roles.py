@@ -275,7 +275,7 @@ def lessons(
 ) -> Lessons:
     """What a role learns from graded pools and, but for a generator, from its teacher's journal ``taught``.
 
-    Raises DataError where nothing is left, saying where it went, and for a teacher that cannot teach the role.
+    Raises DataError where nothing is left, saying where it went, and for a teacher whose checks do not fit the role.
     """
     counts: dict[str, int] = defaultdict(int)
     if role.role == "generator":
@@ -317,7 +317,7 @@ def _checks(
 ) -> Iterable[_Draft]:
     said = {j.key: j for j in journal}
     if teacher.role != role.role and not (teacher.role == "gold" and role.role in ("genrm", "cot")):
-        raise DataError(f'"{teacher.name}" plays {teacher.role} and cannot teach {role.role}')
+        raise DataError(f'"{teacher.name}" has the role {teacher.role}: {role.role} cannot be trained on its checks')
     for p in pools:
         for i, c in enumerate(p.traces):
             judged = said.get((p.id, i, digest(c.solution)))
@@ -654,7 +654,7 @@ def _fit(
 
 
 class _Resume:
-    """Where an interrupted training goes on: everything that the next update hangs on, in one file."""
+    """Where an interrupted training goes on: everything that the next update depends on, in one file."""
 
     def __init__(self, path: Path, key: str, every_s: float) -> None:
         self._path, self._key, self._every_s = path, key, every_s

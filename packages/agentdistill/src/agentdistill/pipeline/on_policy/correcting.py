@@ -3,7 +3,7 @@
 Which step was the first wrong one is found by trying, not by asking: from the state after the student's first k steps
 the teacher goes on by itself, for the longest prefix first. The longest one from which it comes to the right answer is
 kept, and what it did there takes the place of the student's next step and of all that followed. So "wrong" is what the
-teacher could not mend any more, which is later than what a reader might call the first slip: a slip that is noticed
+teacher could not correct any more, which is later than what a reader might call the first slip: a slip that is noticed
 and repaired is worth learning from. A right answer by chance counts as right, here as in any collection.
 """
 
