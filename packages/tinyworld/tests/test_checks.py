@@ -10,7 +10,7 @@ import pytest
 
 from agentdistill.retrieval import build_retriever
 from agentdistill.verify import Verdict
-from agentdistill.verify.verifiers import all_claims, said
+from agentdistill.verify.verifiers import all_claims, listed_claims, query_in, ruling, said
 from tinyworld import checks
 from tinyworld.facts import FACT_FAMILIES, fact_question
 from tinyworld.maths import MATH_FAMILIES, math_question
@@ -56,3 +56,27 @@ def test_a_claim_is_held_against_the_passages(family):
         if told is q:
             assert verdicts[-1] is Verdict.TRUE  # what is true is never contradicted
     assert verdicts.count(Verdict.FALSE) > 5  # not every article is among the passages
+
+
+@pytest.mark.parametrize("family", FACT_FAMILIES)
+def test_a_claim_is_looked_up_by_itself_and_held_against_what_that_finds(family):
+    world = World(3, 150)
+    search = build_retriever("bm25", world.encyclopaedia()).search
+    rng = Random(family)
+    rulings = {True: [], False: []}
+    for i in range(60):
+        q = fact_question(rng, world, family)
+        told = checks.wrong_facts(rng, world, q) if i % 2 else q
+        listed, asked, ruled = checks.claim_by_claim(rng, world, q, told, search)
+        claims = listed_claims(listed.turns[-1][1])
+        assert len(claims) == len(set(told.hops))
+        assert all(c in listed.turns[1][1] for c in claims)
+        claim = asked.turns[1][1].splitlines()[-1].removeprefix("Claim: ")
+        assert claim in claims
+        assert ruled.turns[1][1].endswith(f"\nClaim: {claim}")
+        subject = query_in(asked.turns[-1][1]).partition("about " if "about" in asked.turns[-1][1] else " of ")[2]
+        assert subject in asked.turns[1][1]  # in the claim, or in what was found before
+        rulings[told is q].append(ruling(ruled.turns[-1][1]))
+    assert set(rulings[True]) <= {Verdict.TRUE, Verdict.NOT_FOUND}
+    assert rulings[True].count(Verdict.TRUE) > 24  # one query finds its article nearly always
+    assert rulings[False].count(Verdict.FALSE) > 5

@@ -62,6 +62,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "verifiers": {
         "code": "agentdistill.verify.verifiers:CodeVerifier",
         "cot": "agentdistill.verify.verifiers:ThinkingVerifier",
+        "claims": "agentdistill.verify.verifiers:ClaimVerifier",
         "facts": "agentdistill.verify.verifiers:FactVerifier",
         "genrm": "agentdistill.verify.verifiers:GenRM",
         "gold": "agentdistill.verify.verifiers:GoldVerifier",

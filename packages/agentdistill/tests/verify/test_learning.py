@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tiny_models import save_checkpoint
 
 from agentdistill.errors import DataError, ModelError
 from agentdistill.prompts import standard
+from agentdistill.retrieval import Passage
 from agentdistill.store import digest
 from agentdistill.training import TrainSettings, train
 from agentdistill.types import Message, Problem, Request, Sampling, Source
@@ -72,6 +74,31 @@ def test_only_checks_that_tell_the_truth_are_learned():
     for t in found.traces:
         solution = next(s for s in wanted if s in t.prompt[1].content)
         assert t.steps[0].reply.content == wanted[solution]
+
+
+def test_every_turn_of_a_claim_check_is_learned_where_documents_agree_with_the_truth():
+    teacher = VerifierSettings(name="teacher", role="claims", model={"model": "scripted", "replies": ""})
+    first = Check("It is 42. -> supported", Verdict.TRUE, detail="6 * 7 = 42", documents=("d",), query="six times seven")
+    second = Check("It is 41. -> supported", Verdict.TRUE, detail="42 - 1 = 41", documents=("e",), query="less one")
+    lines = [
+        replace(line, judgement=Judgement("teacher", "claims", tuple(c.verdict for c in line.checks)))
+        for line in journal((first, second), (first,), ())
+    ]
+    role = RoleSettings(name="claims", role="claims", teacher="teacher", balance=False, per_problem=9)
+    found = lessons(POOLS, role, "standard", (teacher, [line for line in lines if line.checks]))
+    assert found.counts["verdict is not the truth"] == 3  # the wrong solution, all of whose claims are supported
+    prompts = [(t.prompt, t.steps[0].reply.content) for t in found.traces[:5]]
+    question = POOLS[0].problem.question
+    assert prompts == [
+        (standard.claims(question, RIGHT), "Claim: 6 * 7 = 42\nClaim: 42 - 1 = 41"),
+        (standard.query("6 * 7 = 42", ()), "Search: six times seven"),
+        (standard.claim("6 * 7 = 42", (), [Passage("", "d")]), "It is 42. -> supported"),
+        (standard.query("42 - 1 = 41", ["It is 42."]), "Search: less one"),
+        (standard.claim("42 - 1 = 41", ["It is 42."], [Passage("", "e")]), "It is 41. -> supported"),
+    ]
+    assert len(found.traces) == 15
+    with pytest.raises(DataError, match="has the role code: claims cannot be trained on its checks"):
+        lessons(POOLS, role, "standard", (CODE, []))
 
 
 def test_what_cannot_be_learned_is_told():

@@ -205,6 +205,93 @@ def test_the_claims_decide_about_facts(reply, verdict):
     assert all_claims(reply) is verdict
 
 
+CITIES = [
+    Passage("Ulm", "Ulm lies on the Danube."),
+    Passage("Bonn", "Bonn lies on the Rhine."),
+    Passage("Faust", "Faust was written by Goethe."),
+    Passage("Goethe", "Goethe was born in Frankfurt."),
+]
+
+
+def reading(request):
+    """A careful reader: lists sentences, searches for the words of a claim, and looks for it in the documents."""
+    system, user = (m.content for m in request.messages[:2])
+    if "list the facts" in system:
+        lines = user.rpartition("solution:\n")[2].splitlines()
+        return "\n".join(f"Claim: {x}" for x in lines if x and not x.startswith("Answer")) or "Claim: none"
+    claim = user.rpartition("Claim: ")[2]
+    known = [x.removeprefix("Known: ") for x in user.splitlines() if x.startswith("Known: ")]
+    subject = known[-1].rstrip(".").split()[-1] if "the author" in claim.lower() and known else claim.split()[0]
+    if "look claims up" in system:
+        return f"Search: {subject}"
+    found = next((p.text for p in CITIES if p.title == subject and p.text in user), None)
+    if found is None:
+        return "Nothing. -> not found"
+    return f"{found} -> {'supported' if claim.split()[-1] == found.split()[-1] else 'contradicted'}"
+
+
+def claims_of(*solutions: str, replies=reading, **settings):
+    """The checks of each solution, judged together, and the model that was asked."""
+    own = VerifierSettings(name="c", role="claims", model=TABLE, n_documents=1, **settings)
+    problem = Problem("b", "Where?", "Rhine")
+    pool = pool_of(problem, tuple(Solution(s, "x", False) for s in solutions), "small")
+    model, kit = Scripted(replies), Kit(retriever=build_retriever("bm25", CITIES))
+    verifier = load_verifier(own, kit)
+    asking = [verifier.check(Policy(model, i, own.sampling), problem, t) for i, t in enumerate(pool.traces)]
+
+    async def every():
+        return [await one for one in asking]
+
+    return asyncio.run(every()), model
+
+
+def test_each_claim_is_searched_for_by_itself():
+    [checks], model = claims_of("Bonn lies on the Danube.\nUlm lies on the Danube.\nParis lies on the Seine.\nAnswer: x")
+    assert [c.verdict for c in checks] == [Verdict.FALSE, Verdict.TRUE, Verdict.NOT_FOUND]
+    assert [c.detail for c in checks] == [f"{x}." for x in ("Bonn lies on the Danube", "Ulm lies on the Danube", "Paris lies on the Seine")]
+    assert [c.query for c in checks] == ["Bonn", "Ulm", "Paris"]
+    assert checks[0].documents == ("Bonn: Bonn lies on the Rhine.",)
+    assert "Ulm" not in model.requests[2].messages[1].content.partition("Known")[0]  # its own documents alone
+
+
+def test_what_documents_said_leads_to_what_a_later_claim_is_about():
+    [checks], _ = claims_of("Faust was written by Goethe.\nThe author of Faust was born in Frankfurt.")
+    assert [c.query for c in checks] == ["Faust", "Goethe"]
+    assert [c.verdict for c in checks] == [Verdict.TRUE, Verdict.TRUE]
+
+
+def test_the_same_claim_is_judged_alike_in_every_candidate():
+    """Requests of different candidates are equal, so that a model that runs them together answers once."""
+    _, model = claims_of("Bonn lies on the Danube.", "Ulm lies on the Danube.\nBonn lies on the Danube.", k=3)
+    about = [r for r in model.requests if r.messages[1].content.endswith("Claim: Bonn lies on the Danube.")]
+    alone, known = [r for r in about if "Known" not in r.messages[1].content], about[2:]
+    assert len(alone) == 2
+    assert len(known) == 2  # the second candidate knows something by then
+    again = claims_of("Bonn lies on the Danube.", k=3)[1].requests
+    assert again[1:] == alone
+
+
+@pytest.mark.parametrize(
+    ("replies", "verdict", "detail"),
+    [
+        ("Claim: none", Verdict.NOT_FOUND, "none"),
+        ("There are no facts in it.", Verdict.MALFORMED, "none"),
+        (lambda r: reading(r) if "list the facts" in r.messages[0].content else "", Verdict.MALFORMED, "Bonn is big."),
+    ],
+)
+def test_a_list_or_a_ruling_that_cannot_be_read_is_of_its_kind(replies, verdict, detail):
+    [checks], _ = claims_of("Bonn is big.", replies=replies)
+    assert [(c.verdict, c.detail) for c in checks] == [(verdict, detail)]
+
+
+def test_claims_need_documents_and_prompts():
+    own = VerifierSettings(name="c", role="claims", model=TABLE)
+    with pytest.raises(UserError, match="needs a corpus"):
+        load_verifier(own, Kit())
+    with pytest.raises(UserError, match='"compact" has no prompts for claims'):
+        load_verifier(replace(own, prompt="compact"), Kit(retriever=build_retriever("bm25", CITIES)))
+
+
 def test_a_reward_is_the_mean_of_what_could_be_parsed(environment):
     replies = ["Verification: Yes", "Verification: No", "Verification: Yes", "I pass."]
     pools = judged("genrm", replies, k=4)

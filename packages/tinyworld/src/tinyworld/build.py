@@ -47,7 +47,7 @@ def build_tokenizer(out: Path) -> Any:
 
 
 def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
-    """Training text as rows; all models read the first four sorts, the last two are for the teacher and the checker."""
+    """Training text as rows; all models read the first four sorts, the last three are for the teacher and the checkers."""
     path = out / f"rows-{name}.npz"
     if not path.exists():
         made = {
@@ -57,6 +57,7 @@ def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
             "student": lambda: corpus.documents(1, corpus.STUDENT_MIX, _search),
             "teacher": lambda: corpus.documents(2, corpus.TEACHER_EXTRA, _search),
             "checker": lambda: corpus.documents(6, corpus.CHECKER_MIX, _search),
+            "fact-checker": lambda: corpus.documents(7, corpus.FACT_CHECKER_MIX, _search),
         }[name]()
         encoded = (corpus.encode(d, tokenizer) for d in made)
         corpus.save(corpus.bucket(encoded, Random(3), tokenizer.pad_token_id), path)
@@ -66,7 +67,8 @@ def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
 def build_model(size: str, tokenizer: Any, work: Path, out: Path, share: Share | None = None) -> None:
     """Pretrain one model. The teacher reads its transcripts beside what it shares with the students.
 
-    The checker is the teacher, which has to be there already, after it has read checks of solutions.
+    The checker is the teacher, which has to be there already, after it has read checks of solutions; the fact checker is
+    the checker after it has read checks of claims.
     """
     spec = SIZES[size]
     if spec.continues:
@@ -111,7 +113,7 @@ def main() -> int:
     if args.size:
         _build_together(args.processes, args.size, args.work, args.out)
         return 0
-    for name in ("repetitions", "first", "sums", "student", "teacher", "checker"):
+    for name in ("repetitions", "first", "sums", "student", "teacher", "checker", "fact-checker"):
         build_rows(name, tokenizer, args.work)
     # A fresh process for each: the allocator of a long run does not give memory back.
     command = [sys.executable, "-m", "tinyworld.build", "--work", str(args.work), "--out", str(args.out)]

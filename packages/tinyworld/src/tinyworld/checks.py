@@ -8,13 +8,14 @@ another name in the place of the right one.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
 
 from agentdistill.retrieval import Passage
+from agentdistill.types import Message
 from tinyworld import prompts as tiny
-from tinyworld.documents import Document, Question, Search, chain_of_thought, statement
+from tinyworld.documents import N_PASSAGES, Document, Question, Search, chain_of_thought, conclusion, statement
 from tinyworld.facts import FactQuestion, Hop
 from tinyworld.language import relations_of
 from tinyworld.maths import MathQuestion
@@ -55,6 +56,50 @@ def against_documents(world: World, q: FactQuestion, said: FactQuestion, search:
         verdict = "No" if word == "contradicted" else verdict
         lines.append(f"Claim: {statement(hop)} {true or 'nothing'} -> {word}")
     return _document("facts", q, solution, "\n".join([*lines, tiny.VERDICT + verdict]), passages)
+
+
+def claim_by_claim(
+    rng: Random, world: World, q: FactQuestion, said: FactQuestion, search: Search
+) -> Iterator[Document]:
+    """The claims of a solution; then for one of them, drawn at random, the query, and what is found with it.
+
+    A quarter of the solutions call the things on the way by how they were found ("the author of X") and not by name:
+    their names are known from what documents said of the claims before.
+    """
+    branch = rng.choice(said.branches)
+    described = rng.random() < 0.25
+    claims = [_described(branch, i) if described else statement(h) for i, h in enumerate(branch)]
+    others = [statement(h) for b in said.branches if b is not branch for h in b]
+    listed = [*claims, *others] if said.branches[0] is branch else [*others, *claims]
+    solution = "\n\n".join([said.plan, *listed, *conclusion(said), f"Answer: {said.answer}"])
+    yield _asked(tiny.claims(q.text, solution), "\n".join(f"Claim: {c}" for c in listed))
+    at = rng.randrange(len(branch))
+    hop, before = branch[0], []
+    for i in range(at):
+        true = _value(world, hop)
+        before += [statement(replace(hop, value=true))] if true else []
+        by_look_up = described and claims[i + 1] != statement(branch[i + 1])
+        hop = replace(branch[i + 1], subject=true) if by_look_up and true else branch[i + 1]
+    known = before if described or rng.random() < 0.7 else []
+    query = f"about {hop.subject}" if hop.noun == "other name" else f"{hop.noun} of {hop.subject}"
+    yield _asked(tiny.query(claims[at], known), f"Search: {query}")
+    passages = list(search(query, N_PASSAGES if rng.random() < 0.7 else 1))
+    true = _value(world, hop) if hop.subject in {p.title for p in passages} else None
+    word = "not found" if true is None else "supported" if true == hop.value else "contradicted"
+    found = "Nothing." if true is None else statement(replace(hop, value=true))
+    yield _asked(tiny.claim(claims[at], known, passages), f"{found} -> {word}")
+
+
+def _described(branch: Sequence[Hop], i: int) -> str:
+    """A claim whose subject is called by the look-up before it, where there is one."""
+    if i == 0 or "other name" in (branch[i].noun, branch[i - 1].noun):
+        return statement(branch[i])
+    called = f"the {branch[i - 1].noun} of {branch[i - 1].subject}"
+    return statement(replace(branch[i], subject=called))
+
+
+def _asked(messages: Sequence[Message], reply: str) -> Document:
+    return Document((*((m.role, m.content) for m in messages), ("assistant", reply)))
 
 
 def _value(world: World, hop: Hop) -> str | None:

@@ -27,7 +27,8 @@ N_AGENT_FACT, N_AGENT_MATH = 0.72, 0.28
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How many documents of each sort. ``agent`` is for the teacher alone, ``checks`` for the checker."""
+    """How many documents of each sort. ``agent`` is for the teacher alone, ``checks`` for the checker, ``claims``
+    (three documents each) for the fact checker."""
 
     articles: int = 0
     cot_facts: int = 0
@@ -41,6 +42,7 @@ class Mix:
     arithmetic: int = 0
     agent: int = 0
     checks: int = 0
+    claims: int = 0
 
 
 STUDENT_MIX = Mix(
@@ -57,6 +59,7 @@ STUDENT_MIX = Mix(
 N_REPETITIONS, N_FIRST, N_SUMS = 15_000, 16_000, 10_000
 TEACHER_EXTRA = Mix(agent=20_000)
 CHECKER_MIX = Mix(checks=15_000)
+FACT_CHECKER_MIX = Mix(claims=5_000)
 
 
 def home() -> World:
@@ -220,6 +223,16 @@ def _checks(
             yield checks.against_documents(fresh, fact, fact if right else checks.wrong_facts(rng, fresh, fact), search)
 
 
+def _claims(rng: Random, n: int, make_search: MakeSearch) -> Iterator[doc.Document]:
+    """Checks claim by claim of ``n`` solutions, in small worlds; a third of the solutions are right."""
+    worlds = _small_worlds(rng, make_search, 60)
+    for _ in range(n):
+        world, search = next(worlds)
+        fact = _any_fact(rng, world)
+        said = fact if rng.random() < 1 / 3 else checks.wrong_facts(rng, world, fact)
+        yield from checks.claim_by_claim(rng, world, fact, said, search)
+
+
 def documents(seed: int, mix: Mix, make_search: MakeSearch) -> Iterator[doc.Document]:
     """Every document of a mix, sort by sort."""
     rng = Random(f"corpus-{seed}")
@@ -239,6 +252,7 @@ def documents(seed: int, mix: Mix, make_search: MakeSearch) -> Iterator[doc.Docu
         yield doc.arithmetic(rng)
     yield from _agent(rng, mix.agent, make_search)
     yield from _checks(rng, world, hidden, mix.checks, make_search)
+    yield from _claims(rng, mix.claims, make_search)
 
 
 Rows = dict[int, np.ndarray[Any, np.dtype[np.uint16]]]

@@ -53,3 +53,25 @@ def check(role: str, question: str, solution: str, passages: Sequence[Passage] |
     asked = f"{question}\n{solution}"
     text = asked if passages is None else f"{format_passages(passages)}\n{asked}"
     return (Message("system", CHECKS[role]), Message("user", text))
+
+
+def claims(question: str, solution: str) -> tuple[Message, ...]:
+    """Asks for the facts that a solution states."""
+    return (Message("system", "List the claims."), Message("user", f"{question}\n{solution}"))
+
+
+def query(claim: str, known: Sequence[str]) -> tuple[Message, ...]:
+    """Asks what to search for."""
+    return (Message("system", "Search for it."), Message("user", _known(known) + f"Claim: {claim}"))
+
+
+def claim(claim: str, known: Sequence[str], passages: Sequence[Passage]) -> tuple[Message, ...]:
+    """Asks what the passages say of a claim."""
+    return (
+        Message("system", "Is it so?"),
+        Message("user", f"{format_passages(passages)}\n{_known(known)}Claim: {claim}"),
+    )
+
+
+def _known(known: Sequence[str]) -> str:
+    return "".join(f"Known: {sentence}\n" for sentence in known)

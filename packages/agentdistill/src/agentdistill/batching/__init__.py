@@ -69,15 +69,17 @@ class _Rounds:
 
     async def _run(self, waiting: dict[int, tuple[Sequence[Request], asyncio.Future[list[list[Sample]]]]]) -> None:
         batch = [waiting[place] for place in sorted(waiting)]
+        asked = [r for requests, _ in batch for r in requests]
+        distinct = list(dict.fromkeys(asked))  # one and the same request has one and the same reply
         try:
-            samples = iter(await self.model.generate([r for requests, _ in batch for r in requests]))
+            replies = dict(zip(distinct, await self.model.generate(distinct), strict=True))
         except BaseException as e:
             for _, future in batch:
                 if not future.done():
                     future.set_exception(e)
             return
         for requests, future in batch:
-            result = [next(samples) for _ in requests]
+            result = [replies[r] for r in requests]
             if not future.done():
                 future.set_result(result)
 

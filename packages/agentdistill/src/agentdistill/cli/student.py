@@ -43,6 +43,7 @@ def _add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vote", action="store_true", help="take every step by a vote among several candidates")
     parser.add_argument("--verify", type=int, metavar="N", help="sample N trajectories, check each, choose one")
     parser.add_argument("--verifier", metavar="PATH", help="weights or adapter that check (the student's own)")
+    add_stop(parser)
     parser.add_argument("--json", action="store_true", help="print the trajectory as JSON instead of the steps")
 
 
@@ -65,7 +66,7 @@ def _ask(args: argparse.Namespace) -> int:
         stack.callback(lambda: runner.run(model.aclose()))
         environment = stack.enter_context(run.environment(run.recipe.evaluate))
         n, verifier = args.verify, args.verifier
-        by = stack.enter_context(choosing(run, n, verifier, args.device)) if n else None
+        by = stack.enter_context(choosing(run, n, verifier, args.device, args.stop)) if n else None
         failed = False
         for question in filter(None, map(str.strip, questions)):
             if by is not None:
@@ -156,12 +157,21 @@ def _print(trace: Trace, as_json: bool) -> None:
     Console(highlight=False).print(Text(f"→ {answer}", style="bold green" if trace.answer is not None else "bold red"))
 
 
+def add_stop(parser: argparse.ArgumentParser) -> None:
+    """The argument that lets ``--verify`` end before its N."""
+    about = "stop sampling once the answer of all N is settled, or is another with a probability of at most P (0)"
+    parser.add_argument("--stop", type=float, nargs="?", const=0.0, metavar="P", help=about)
+
+
 def check_verify(args: argparse.Namespace) -> None:
     """Raise UserError for arguments of ``--verify`` that do not go together."""
     if args.verify is None:
-        if args.verifier is not None:
-            raise UserError("--verifier needs --verify N, the number of trajectories to choose from")
+        for option in ("verifier", "stop"):
+            if getattr(args, option) is not None:
+                raise UserError(f"--{option} needs --verify N, the number of trajectories to choose from")
         return
+    if args.stop is not None and not 0 <= args.stop < 1:
+        raise UserError("--stop is a probability: at least 0 and below 1")
     if args.verify < 1:
         raise UserError("--verify has to be at least 1")
     if getattr(args, "vote", False):
@@ -169,15 +179,19 @@ def check_verify(args: argparse.Namespace) -> None:
 
 
 @contextmanager
-def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) -> Iterator[Choosing]:
+def choosing(
+    run: Run, n: int, verifier: str | None, device: str | None = None, stop: float | None = None
+) -> Iterator[Choosing]:
     """How answers are chosen: among ``n``, checked by the weights named, else by the student itself, with the run's own
-    corpus where it has one. Closed in the end: the sandbox of the checks, which has no tools."""
+    corpus where it has one; with ``stop``, until another answer has at most that probability. Closed in the end: the
+    sandbox of the checks, which has no tools."""
     from agentdistill.environment import Environment
     from agentdistill.models import load_model
     from agentdistill.models.weights import runnable
     from agentdistill.prompts import can_verify
     from agentdistill.sandbox import Limits
     from agentdistill.verify.judging import Choosing
+    from agentdistill.verify.stopping import StopSettings
     from agentdistill.verify.verifiers import Kit
 
     sandbox = run.recipe.sandbox
@@ -185,7 +199,8 @@ def choosing(run: Run, n: int, verifier: str | None, device: str | None = None) 
     on = device or run.recipe.evaluate.device
     checker = None if verifier is None else load_model("local", path=runnable(verifier), device=on)
     with Environment(mode=sandbox.mode, limits=Limits(wall_s=sandbox.wall_s, memory_mb=sandbox.memory_mb)) as box:
-        yield Choosing(n, Kit(box, run.retriever, prompt), checker, run.recipe.problems.kind)  # type: ignore[arg-type]
+        kit = Kit(box, run.retriever, prompt, run.recipe.seed)  # type: ignore[arg-type]
+        yield Choosing(n, kit, checker, run.recipe.problems.kind, None if stop is None else StopSettings(bound=stop))
 
 
 async def _answer_verified(
@@ -297,7 +312,8 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", type=int, default=64, metavar="N", help="named conversations kept in mind (64)")
     parser.add_argument("--grace", type=float, default=30.0, metavar="S", help="for answers under way at the end (30)")
     parser.add_argument("--verify", type=int, metavar="N", help="offer NAME:verify, which chooses among N trajectories")
-    parser.add_argument("--verifier", metavar="PATH", help="weights or adapter that _check_least (the student's own)")
+    parser.add_argument("--verifier", metavar="PATH", help="weights or adapter that check (the student's own)")
+    add_stop(parser)
     parser.add_argument("--as", dest="called", metavar="NAME", help="the name to ask for (the student's own)")
     parser.add_argument(
         "--system", choices=("show", "ignore"), default="show", help="what becomes of system messages (show)"
@@ -371,7 +387,7 @@ def loaded(args: argparse.Namespace, **settings: Any) -> Iterator[Agent]:
     with ExitStack() as stack:
         environment = stack.enter_context(run.environment(run.recipe.evaluate))
         environment.open().close()  # a machine without a sandbox is told of now, not at the first question
-        by = stack.enter_context(choosing(run, n, args.verifier, args.device)) if n else None
+        by = stack.enter_context(choosing(run, n, args.verifier, args.device, args.stop)) if n else None
         yield Agent(load(), environment, run.template, rollouts, vote=vote, choosing=by, **settings)
 
 

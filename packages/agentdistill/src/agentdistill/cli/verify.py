@@ -100,10 +100,15 @@ def _add_files(parser: argparse.ArgumentParser, command: str) -> None:
         return
     _add_file(parser, many=command == "curve")
     _add_selection(parser)
-    if command == "select":
+    if command in ("select", "stop"):
         about = "how to choose (verifier-weighted where there are verdicts and scores, verifier without scores, …)"
         parser.add_argument("--method", metavar="NAME", help=about)
-    else:
+    if command == "stop":
+        parser.add_argument("--batch", type=int, default=4, metavar="N", help="candidates between two looks (4)")
+        about = "greatest probability that the answer of all candidates is another; several are compared (0)"
+        parser.add_argument("--bound", type=float, nargs="+", default=[0.0], metavar="P", help=about)
+        parser.add_argument("--orders", type=int, default=8, metavar="N", help="random orders of a problem (8)")
+    elif command != "select":
         _add_scores(parser)
         about = "what results are shown by: family, or a label such as level (families, else the first that differs)"
         parser.add_argument("--by", default="", metavar="NAME", help=about)
@@ -117,9 +122,9 @@ def _score_settings(args: argparse.Namespace) -> ScoreSettings:
 
     if getattr(args, "subsets", 1) < 1 or getattr(args, "resamples", 1) < 1:
         raise UserError("--subsets and --resamples have to be at least 1")
-    policy = SelectionPolicy(args.passes, args.unsettled, args.missing, args.filtered, args.steps)
+    policy = SelectionPolicy(args.passes, args.unsettled, args.missing, args.filtered, args.steps, args.claims)
     listen = Listen(args.verifier, args.plain, args.reward)
-    if args.command == "select":
+    if args.command in ("select", "stop"):
         return ScoreSettings(listen=listen, policy=policy, seed=args.seed)
     return ScoreSettings(args.methods, args.budgets, listen, policy, args.subsets, args.resamples, args.seed, args.by)
 
@@ -139,6 +144,20 @@ def _select(args: argparse.Namespace) -> int:
 
     for row in select_rows(_read(args.file, args), args.method, _score_settings(args)):
         print(json.dumps(row, ensure_ascii=False))
+    return 0
+
+
+def _stop(args: argparse.Namespace) -> int:
+    from agentdistill.store import json_text
+    from agentdistill.verify.scores import read_costs, stopping
+    from agentdistill.verify.stopping import StopSettings
+
+    if args.orders < 1:
+        raise UserError("--orders has to be at least 1")
+    looks = [StopSettings(batch=args.batch, bound=bound) for bound in args.bound]
+    pools, settings, costs = _read(args.file, args), _score_settings(args), read_costs(args.file)
+    rows = [stopping(pools, args.method, settings, look, costs, args.orders) for look in looks]
+    print(json_text(rows), end="")
     return 0
 
 
@@ -228,6 +247,12 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", choices=("last", "min", "product", "mean"), default="last", help="how step scores become one (last)"
     )
+    parser.add_argument(
+        "--claims",
+        choices=("supported", "uncontradicted", "share"),
+        default="supported",
+        help="how the claims of a solution become one verdict: all supported, none contradicted, the share (supported)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of random subsets and of intervals (0)")
 
 
@@ -262,6 +287,7 @@ _COMMANDS = {
     "judge": (_add_stage, _stage, "let a recipe's verifiers judge them"),
     "train": (_add_stage, _stage, "train verifiers and reward models on judged candidates"),
     "select": (_add_files, _select, "choose among stored candidates and say why"),
+    "stop": (_add_files, _stop, "what sampling would have spared that stops once the answer is settled"),
     "rescore": (_add_files, _rescore, "accuracy of every method and budget over stored candidates; no model"),
     "curve": (_add_files, _curve, "accuracy against candidates, tokens, FLOPs and time, as a page or as JSON"),
     "theory": (_add_files, _theory, "the chance that a verified choice is right, by formula"),

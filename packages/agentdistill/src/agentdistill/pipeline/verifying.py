@@ -270,11 +270,11 @@ def _wanted(run: Run, names: Sequence[str]) -> list[VerifierSettings]:
 @contextmanager
 def _kit(run: Run, settings: VerifierSettings) -> Iterator[Kit]:
     with run.environment(RolloutTable(), ()) as environment:
-        yield Kit(environment, _retriever(run, settings), run.recipe.prompt)
+        yield Kit(environment, _retriever(run, settings), run.recipe.prompt, run.recipe.seed)
 
 
 def _retriever(run: Run, settings: VerifierSettings) -> Retriever | None:
-    return run.retriever if settings.role == "facts" else None
+    return run.retriever if settings.role in ("claims", "facts") else None
 
 
 def _solutions(pool: Pool) -> list[str]:

@@ -6,7 +6,8 @@ how every agent turn begins; and ``AGENT_STOP``, the strings at which a turn is 
 observation.
 
 A template that verifiers use too has ``check(role, question, solution, passages)``, which opens a check of a solution
-in the role ``code``, ``cot``, ``facts`` or ``genrm``, and ``VERDICT``, how the line with the verdict begins.
+in the role ``code``, ``cot``, ``facts`` or ``genrm``, and ``VERDICT``, how the line with the verdict begins. For the
+role ``claims`` it has ``claims(question, solution)``, ``query(claim, known)`` and ``claim(claim, known, passages)``.
 """
 
 from __future__ import annotations
@@ -53,6 +54,21 @@ class VerifierTemplate(Protocol):
         against the passages found for it (``facts``), or of the final answer alone (``genrm``)."""
 
 
+class ClaimTemplate(Protocol):
+    """What a prompt template has for a verifier that checks claim by claim. ``known`` are sentences: what documents said
+    about earlier claims of the same solution."""
+
+    def claims(self, question: str, solution: str) -> tuple[Message, ...]:
+        """Asks for the facts that a solution states, a line ``Claim: …`` each; ``Claim: none`` where there is none."""
+
+    def query(self, claim: str, known: Sequence[str]) -> tuple[Message, ...]:
+        """Asks for a line ``Search: …``, what to look up for a claim."""
+
+    def claim(self, claim: str, known: Sequence[str], passages: Sequence[Passage]) -> tuple[Message, ...]:
+        """Asks for a line: what the passages say of the claim, then ``-> supported``, ``-> contradicted`` or
+        ``-> not found``."""
+
+
 def load_prompt(name: str) -> PromptTemplate:
     """The template called ``name``. Raises UserError naming the nearest for an unknown one."""
     return cast(PromptTemplate, registry.load("prompts", name))
@@ -69,3 +85,11 @@ def load_verifier_prompt(name: str) -> VerifierTemplate:
     if not can_verify(template):
         raise UserError(f'prompt template "{name}" has no prompts for verifiers; use "standard"')
     return cast(VerifierTemplate, template)
+
+
+def load_claim_prompt(name: str) -> ClaimTemplate:
+    """The template called ``name``, for claims. Raises UserError for an unknown one and one without such prompts."""
+    template = load_prompt(name)
+    if not hasattr(template, "claims"):
+        raise UserError(f'prompt template "{name}" has no prompts for claims; use "standard"')
+    return cast(ClaimTemplate, template)

@@ -70,6 +70,21 @@ You grade solutions. You are given a question and a proposed solution. Think abo
 is right, step by step, looking for the first mistake. End with a line of this form, with Yes or No at its end:
 {VERDICT}Yes"""
 
+_CLAIMS = """\
+You list the facts that a proposed solution states. For each, in the order of the solution, write one line:
+Claim: the fact, as a sentence that can be understood alone, with names in place of he, she or it
+Leave out plans, calculations and opinions. If it states no fact, write: Claim: none"""
+
+_QUERY = """\
+You look claims up. You are given a claim, and what documents said about earlier ones. Write one line:
+Search: what to type into a search engine to find out whether the claim is true
+Where the claim describes a person or thing whose name the documents gave, search for the name."""
+
+_CLAIM = """\
+You compare a claim with documents. Write one line: what the documents say about it, in one sentence, and then
+-> supported
+if that is what the claim says, -> contradicted if it is something else, or -> not found if they do not say."""
+
 _CHECKS = {"code": _CHECK_CODE, "cot": _CHECK_COT, "facts": _CHECK_FACTS, "genrm": _CHECK_GENRM}
 
 
@@ -101,3 +116,23 @@ def check(role: str, question: str, solution: str, passages: Sequence[Passage] |
     if passages is not None:
         text = f"Documents:\n{format_passages(passages)}\n\n{text}"
     return (Message("system", _CHECKS[role]), Message("user", text))
+
+
+def claims(question: str, solution: str) -> tuple[Message, ...]:
+    """Asks for the facts that a solution states."""
+    return (Message("system", _CLAIMS), Message("user", f"Question:\n{question}\n\nProposed solution:\n{solution}"))
+
+
+def query(claim: str, known: Sequence[str]) -> tuple[Message, ...]:
+    """Asks what to search for."""
+    return (Message("system", _QUERY), Message("user", _known(known) + f"Claim: {claim}"))
+
+
+def claim(claim: str, known: Sequence[str], passages: Sequence[Passage]) -> tuple[Message, ...]:
+    """Asks what the passages say of a claim."""
+    text = f"Documents:\n{format_passages(passages)}\n\n{_known(known)}Claim: {claim}"
+    return (Message("system", _CLAIM), Message("user", text))
+
+
+def _known(known: Sequence[str]) -> str:
+    return "".join(f"Known: {sentence}\n" for sentence in known)

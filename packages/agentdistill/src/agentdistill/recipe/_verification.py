@@ -129,7 +129,7 @@ def _check_verifiers(settings: VerifySettings, source: RecipeText) -> None:
             raise source.error(unknown("role", path.removeprefix(ROLE), trained), f"verify.verifiers#{i}", "model")
 
 
-_GIVES = {"verifier": ("code", "facts", "calculations"), "plain": ("cot",), "reward": ("genrm", "prm")}
+_GIVES = {"verifier": ("code", "claims", "facts", "calculations"), "plain": ("cot",), "reward": ("genrm", "prm")}
 """The roles that selection goes by where [verify.listen] names no verifier."""
 
 

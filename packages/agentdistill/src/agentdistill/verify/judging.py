@@ -53,7 +53,8 @@ from agentdistill.verify.pools import (
     upgrade,
 )
 from agentdistill.verify.roles import model_identity
-from agentdistill.verify.select import Ballots, Listen, Selection, SelectionPolicy, ballots, select
+from agentdistill.verify.select import METHODS, Ballots, Listen, Selection, SelectionPolicy, ballots, select
+from agentdistill.verify.stopping import StopSettings, stops
 from agentdistill.verify.verifiers import Kit, Verifier, VerifierSettings, load_verifier
 
 # --- sampling ---------------------------------------------------------------------------------------------------------
@@ -313,12 +314,13 @@ TEMPERATURE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class VerifiedAnswer:
-    """Every trajectory, what was said of each, and the choice among them."""
+    """Every trajectory, what was said of each, and the choice among them. ``most`` trajectories were allowed."""
 
     pool: Pool
     checks: tuple[tuple[Check, ...], ...]
     choice: Selection
     ballots: Ballots
+    most: int
 
     @property
     def trace(self) -> Trace:
@@ -344,13 +346,15 @@ class Choosing:
     """How an answer is chosen while somebody waits: among ``n`` trajectories, each checked by ``verifier`` (None: by
     whoever solves) with what is in ``kit``: by programs, or where answers are words and it can search, by documents.
 
-    ``kind`` says how answers are compared; without it they are themselves looked at.
+    ``kind`` says how answers are compared; without it they are themselves looked at (with ``stop``, those of the first
+    batch). ``stop``: trajectories come in batches, and no more than the answer needs.
     """
 
     n: int
     kit: Kit
     verifier: Model | None = None
     kind: str | None = None
+    stop: StopSettings | None = None
 
     def settings(self, own: RolloutSettings) -> RolloutSettings:
         """The settings of each trajectory: an agent's own, but never greedy."""
@@ -366,12 +370,29 @@ class Choosing:
         A check is as long as a step of the trajectories may be. A trajectory that met a fault has no answer to choose.
         Raises InfrastructureError where judging meets one.
         """
-        traces = await _all(model, [_named(solve, f"{problem.id}#{i}") for i in range(self.n)])
-        kind = self.kind or _kind([t.answer for t in traces if t.answer])
-        role = "facts" if kind == "short" and self.kit.retriever is not None else "code"
+        traces: list[Trace] = []
+        judged: list[tuple[Judgement, tuple[Check, ...]]] = []
+        rules, checker = SelectionPolicy(filtered="majority"), None
+        while True:
+            n = self.n if self.stop is None else min(self.n, len(traces) + self.stop.batch)
+            new = range(len(traces), n)
+            traces += await _all(model, [_named(solve, f"{problem.id}#{i}") for i in new])
+            if checker is None:
+                problem = replace(problem, kind=self.kind or _kind([t.answer for t in traces if t.answer]))
+                checker = self._checker(problem.kind, settings)
+                verifier = load_verifier(checker, self.kit)
+            judging = [_checking(verifier, checker, problem, i, traces[i], seed) for i in new]
+            judged += await _all(self.verifier or model, judging)
+            pool = Pool(problem, tuple(traces), tuple((j,) for j, _ in judged))
+            seen = ballots(pool, Listen(verifier=checker.name), rules)
+            if self.stop is None or stops(self.stop, METHODS["verifier"], seen, rules, self.n, seed):
+                choice = select("verifier", seen, rules)
+                return VerifiedAnswer(pool, tuple(k for _, k in judged), choice, seen, self.n)
+
+    def _checker(self, kind: str, settings: RolloutSettings) -> VerifierSettings:
+        role = "claims" if kind == "short" and self.kit.retriever is not None else "code"
         table = {"model": "local"}  # is loaded already
-        checker = VerifierSettings(name=role, role=role, model=table, max_new_tokens=settings.sampling.max_new_tokens)
-        return await _chosen(self.verifier or model, replace(problem, kind=kind), traces, checker, self.kit, seed)
+        return VerifierSettings(name=role, role=role, model=table, max_new_tokens=settings.sampling.max_new_tokens)
 
 
 def _kind(answers: Sequence[str]) -> str:
@@ -380,32 +401,18 @@ def _kind(answers: Sequence[str]) -> str:
     return "math" if 2 * n_math > len(answers) else "short"
 
 
-async def _chosen(
-    model: Model,
-    problem: Problem,
-    traces: Sequence[Trace],
-    settings: VerifierSettings,
-    kit: Kit,
-    seed: int,
-) -> VerifiedAnswer:
-    verifier = load_verifier(settings, kit)
+def _checking(
+    verifier: Verifier, settings: VerifierSettings, problem: Problem, i: int, trace: Trace, seed: int
+) -> Callable[[Model], Awaitable[tuple[Judgement, tuple[Check, ...]]]]:
+    async def check(model: Model) -> tuple[Judgement, tuple[Check, ...]]:
+        asking = Policy(model, seed_of(seed, settings.name, problem.id, i), settings.sampling)
+        try:
+            checks = await verifier.check(asking, problem, trace) if trace.answer is not None else ()
+        except RefusedError:  # one candidate's words: the others are judged
+            checks = ()
+        return judgement_of(settings, checks, asking.usage), checks
 
-    def checking(i: int, trace: Trace) -> Callable[[Model], Awaitable[tuple[Judgement, tuple[Check, ...]]]]:
-        async def check(m: Model) -> tuple[Judgement, tuple[Check, ...]]:
-            asking = Policy(m, seed_of(seed, settings.name, problem.id, i), settings.sampling)
-            try:
-                checks = await verifier.check(asking, problem, trace) if trace.answer is not None else ()
-            except RefusedError:  # one candidate's words: the others are judged
-                checks = ()
-            return judgement_of(settings, checks, asking.usage), checks
-
-        return check
-
-    judged = await _all(model, [checking(i, t) for i, t in enumerate(traces)])
-    pool = Pool(problem, tuple(traces), tuple((j,) for j, _ in judged))
-    rules = SelectionPolicy(filtered="majority")
-    seen = ballots(pool, Listen(verifier=settings.name), rules)
-    return VerifiedAnswer(pool, tuple(k for _, k in judged), select("verifier", seen, rules), seen)
+    return check
 
 
 def _named(solve: Solve, name: str) -> Callable[[Model], Awaitable[Trace]]:
@@ -425,17 +432,35 @@ def facts(found: VerifiedAnswer) -> dict[str, Any]:
     return {
         "answer": None if chosen.index is None else found.traces[chosen.index].answer,
         "chosen": chosen.index,
+        "sampled": len(found.traces),
+        "most": found.most,
         "reason": chosen.reason,
         "fallback": chosen.fallback,
         "candidates": [
-            {"answer": t.answer, "verdicts": [k.verdict for k in checks], "weight": w, "trace": t.id}
+            {
+                "answer": t.answer,
+                "verdicts": [k.verdict for k in checks],
+                "weight": w,
+                "trace": t.id,
+                **({"claims": claims} if (claims := _claims(checks)) else {}),
+            }
             for t, checks, w in zip(found.traces, found.checks, chosen.weights, strict=True)
         ],
     }
 
 
+def _claims(checks: Sequence[Check]) -> list[dict[str, Any]]:
+    """The claims that were looked up, each with its query and the documents that came of it."""
+    asked = [c for c in checks if c.query]
+    return [
+        {"claim": c.detail, "verdict": c.verdict, "query": c.query, "reply": c.reply, "documents": list(c.documents)}
+        for c in asked
+    ]
+
+
 def explain(found: VerifiedAnswer) -> list[str]:
-    """Why one won: a line for each trajectory, the winner's with a star, and one for the choice."""
+    """Why one won: a line for each trajectory, the winner's with a star, below it one for each claim that was looked up,
+    and one for the choice."""
     lines = []
     for i, (t, checks) in enumerate(zip(found.traces, found.checks, strict=True)):
         mark = "*" if i == found.choice.index else " "
@@ -445,4 +470,16 @@ def explain(found: VerifiedAnswer) -> list[str]:
         told = "out" if weight is None else f"weight {weight:g}"
         answered = "no answer" if t.answer is None else " ".join(t.answer.split())[:80]
         lines.append(f"{mark} {i + 1}. {answered}  [{verdicts}; {told}]")
-    return [*lines, f"  chosen: {found.choice.reason}"]
+        lines += [f"      {_told(c)}" for c in checks if c.query]
+    stopped = f" (stopped after {len(found.traces)} of {found.most})" if len(found.traces) < found.most else ""
+    return [*lines, f"  chosen: {found.choice.reason}{stopped}"]
+
+
+_RULED = {Verdict.TRUE: "supported", Verdict.FALSE: "contradicted"}
+
+
+def _told(check: Check) -> str:
+    """A claim in one line: what was found, the query, the titles of the documents."""
+    ruled = "not judged" if check.verdict is None else _RULED.get(check.verdict, check.verdict.replace("_", " "))
+    titles = "; ".join(d.partition(": ")[0][:40] for d in check.documents) or "nothing"
+    return f'{ruled}: {" ".join(check.detail.split())[:100]}  (searched "{check.query[:60]}", found {titles})'

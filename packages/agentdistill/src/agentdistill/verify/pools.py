@@ -41,8 +41,8 @@ from agentdistill.store import (
 from agentdistill.types import End, Message, Problem, Score, Source, Step, StepStatus, Trace, Usage
 
 VerifierRole = str
-"""What a verifier is, the name of a plug-in of kind ``verifiers``: with code, with documents (``facts``), or without
-a tool (``cot``); a reward model that writes (``genrm``) or scores steps (``prm``); a check of the calculations written
+"""What a verifier is, the name of a plug-in of kind ``verifiers``: with code, with documents for each claim (``claims``)
+or for all at once (``facts``), or without a tool (``cot``); a reward model that writes (``genrm``) or scores steps (``prm``); a check of the calculations written
 in a solution, with no model; the gold answer (``gold``); or ``given``: read from somebody's file."""
 REWARD_ROLES: tuple[VerifierRole, ...] = ("genrm", "prm")
 
@@ -51,7 +51,7 @@ class Verdict(StrEnum):
     """What came of one try to verify. Only ``TRUE`` and ``FALSE`` are opinions: the others never mean "wrong".
 
     ``NO_CODE``: nothing to run was written. ``MALFORMED``: what was written could not be read (bad syntax), or what it
-    gave was no verdict. ``CUT_OFF``: it ended at the limit of new tokens, before any verdict. ``ERROR``: it raised, or
+    gave was no verdict. ``NOT_FOUND``: no document mentions the claim. ``CUT_OFF``: it ended at the limit of new tokens, before any verdict. ``ERROR``: it raised, or
     met a limit of the sandbox other than time.
     """
 
@@ -61,6 +61,7 @@ class Verdict(StrEnum):
     TIMEOUT = "timeout"
     NO_CODE = "no_code"
     MALFORMED = "malformed"
+    NOT_FOUND = "not_found"
     CUT_OFF = "cut_off"
 
     @property
@@ -73,7 +74,7 @@ class Verdict(StrEnum):
 class Check:
     """One sample of a verifier: what it wrote, what was run, the verdict. ``score`` is a probability of being right.
 
-    ``documents`` are what a fact checker was shown.
+    ``documents`` are what a fact checker was shown, found by ``query``. A check of one claim has the claim as ``detail``.
     """
 
     reply: str
@@ -82,14 +83,15 @@ class Check:
     code: str | None = None
     detail: str = ""
     documents: tuple[str, ...] = ()
+    query: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What one verifier said of one trace, and what that cost.
 
-    ``verdicts`` holds one for each sample (each calculation, for ``calculations``); ``scores`` one for each rationale
-    of a GenRM, where they are probabilities, or for each step of a PRM.
+    ``verdicts`` holds one for each sample (calculation or claim, for ``calculations`` and ``claims``); ``scores`` one for
+    each rationale of a GenRM, where they are probabilities, or for each step of a PRM.
     """
 
     judge: str

@@ -32,7 +32,7 @@ from agentdistill.loop import Policy
 from agentdistill.models import Model, identity, load_model
 from agentdistill.models.local import LocalModel
 from agentdistill.models.weights import is_gguf, runnable
-from agentdistill.prompts import VerifierTemplate, load_prompt, load_verifier_prompt
+from agentdistill.prompts import ClaimTemplate, VerifierTemplate, load_claim_prompt, load_prompt, load_verifier_prompt
 from agentdistill.registry import fingerprint
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, file_digest, seed_of, write_json
@@ -40,7 +40,8 @@ from agentdistill.training.settings import TrainSettings
 from agentdistill.training.trainer import reading_order
 from agentdistill.types import End, Message, Problem, Request, Sample, Source, Step, StepStatus, Trace, Usage
 from agentdistill.verify.pools import Check, Judged, Pool, Verdict
-from agentdistill.verify.verifiers import Kit, VerifierSettings
+from agentdistill.verify.select import SelectionPolicy, accepted
+from agentdistill.verify.verifiers import NO_CLAIM, Kit, VerifierSettings, known_from
 
 # --- models, told apart -----------------------------------------------------------------------------------------------
 
@@ -229,7 +230,7 @@ def _put_on(model: Any, role: str, path: str) -> Any:
 
 # --- what a role learns -----------------------------------------------------------------------------------------------
 
-Learns = Literal["code", "cot", "facts", "genrm", "prm", "generator"]
+Learns = Literal["code", "cot", "claims", "facts", "genrm", "prm", "generator"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,6 +283,8 @@ def lessons(
         drafts = list(_solutions(pools, prompt, counts))
     elif taught is None:
         raise DataError(f'role "{role.name}" needs the checks of a teacher')
+    elif role.role == "claims":
+        drafts = list(_claim_checks(pools, role, load_claim_prompt(prompt), *taught, counts))
     else:
         drafts = list(_checks(pools, role, load_verifier_prompt(prompt), *taught, counts))
     drafts = _at_most(drafts, role.per_problem, counts)
@@ -317,7 +320,7 @@ def _checks(
 ) -> Iterable[_Draft]:
     said = {j.key: j for j in journal}
     if teacher.role != role.role and not (teacher.role == "gold" and role.role in ("genrm", "cot")):
-        raise DataError(f'"{teacher.name}" has the role {teacher.role}: {role.role} cannot be trained on its checks')
+        raise _unfit(teacher, role)
     for p in pools:
         for i, c in enumerate(p.traces):
             judged = said.get((p.id, i, digest(c.solution)))
@@ -333,6 +336,54 @@ def _checks(
                     found = [Passage("", d) for d in check.documents] if role.role == "facts" else None
                     prompt = template.check(role.role, p.problem.question, c.solution, found)
                     yield _Draft(_trace(p, i, k, role.role, teacher.name, prompt, check.reply), c.correct)
+
+
+def _unfit(teacher: VerifierSettings, role: RoleSettings) -> DataError:
+    return DataError(f'"{teacher.name}" has the role {teacher.role}: {role.role} cannot be trained on its checks')
+
+
+def _claim_checks(
+    pools: Sequence[Pool],
+    role: RoleSettings,
+    template: ClaimTemplate,
+    teacher: VerifierSettings,
+    journal: Sequence[Judged],
+    counts: dict[str, int],
+) -> Iterable[_Draft]:
+    """The list of claims, the queries and the rulings of every solution that is right if and only if documents support
+    all its claims. The same request of one problem, with the same reply, counts once."""
+    if teacher.role != role.role:
+        raise _unfit(teacher, role)
+    said = {j.key: j for j in journal}
+    for p in pools:
+        seen: set[tuple[str, str]] = set()
+        for i, t in enumerate(p.traces):
+            judged = said.get((p.id, i, digest(t.solution)))
+            if judged is None or t.correct is None:
+                counts["not judged"] += 1
+                continue
+            if accepted(judged.judgement, SelectionPolicy()) != t.correct:
+                counts["verdict is not the truth"] += 1
+                continue
+            for k, (prompt, reply) in enumerate(_turns(template, p.problem.question, t.solution, judged.checks)):
+                if (prompt[-1].content, reply) in seen:
+                    counts["twice"] += 1
+                    continue
+                seen.add((prompt[-1].content, reply))
+                yield _Draft(_trace(p, i, k, role.role, teacher.name, prompt, reply), t.correct)
+
+
+def _turns(
+    template: ClaimTemplate, question: str, solution: str, checks: Sequence[Check]
+) -> Iterable[tuple[tuple[Message, ...], str]]:
+    """What the verifier was asked of a solution, in order, with its replies in the form that was asked for."""
+    yield template.claims(question, solution), "\n".join(f"Claim: {c.detail}" for c in checks)
+    for n, check in enumerate(checks):
+        if check.detail == NO_CLAIM or check.verdict is Verdict.MALFORMED:
+            continue
+        known, found = known_from(checks[:n]), [Passage("", d) for d in check.documents]
+        yield template.query(check.detail, known), f"Search: {check.query}"
+        yield template.claim(check.detail, known, found), check.reply
 
 
 def _trace(p: Pool, i: int, k: int, role: str, teacher: str, prompt: tuple[Message, ...], reply: str) -> Trace:

@@ -63,6 +63,7 @@ from agentdistill.verify.select import (
     reward_value,
     select,
 )
+from agentdistill.verify.stopping import StopSettings, savings
 
 N_ORDERS = 256
 """Ordered subsets looked at where there are more."""
@@ -436,6 +437,23 @@ def select_rows(pools: Sequence[Pool], name: str | None, settings: ScoreSettings
             }
         )
     return out
+
+
+def stopping(
+    pools: Sequence[Pool], name: str | None, settings: ScoreSettings, stop: StopSettings, costs: Costs, n_orders: int
+) -> dict[str, Any]:
+    """What stopping spares on stored candidates (:func:`~agentdistill.verify.stopping.savings`) by a method, else by
+    the best informed: candidates, judgements, tokens written, FLOPs and seconds, as far as they are known."""
+    listen = find_verifiers(pools, settings.listen)
+    if name is None:
+        name = best_informed(_methods(settings, listen, _seeds(pools, (), listen, settings))[0])
+    _with_evidence(replace(settings, methods=(name,)), listen)
+    used = _used(name, listen)
+    cost: dict[str, float | None] = {"judgements": len(used) - 1}
+    return savings(
+        pools, name, listen, settings.policy, stop, cost | _cost(1, used, _parts(pools), costs),
+        n_orders=n_orders, seed=settings.seed,
+    )  # fmt: skip
 
 
 GENERATOR = "generator"

@@ -30,6 +30,7 @@ Steps = Literal["last", "min", "product", "mean"]
 Unsettled = Literal["reject", "ignore", "accept"]
 Missing = Literal["reject", "accept"]
 Filtered = Literal["reward", "majority", "abstain"]
+Claims = Literal["supported", "uncontradicted", "share"]
 
 _PASS: dict[str, Pass] = {"code": "any", "facts": "all", "cot": "any", "calculations": "all"}
 """The paper's: code passes if any sample does, facts only if all do."""
@@ -49,6 +50,8 @@ class SelectionPolicy:
     ``missing``: a candidate without any verdict, or with none left, is out (``reject``) or in (``accept``).
     ``filtered``: where no candidate is left, choose by the reward alone, by majority, or not at all (counted as wrong).
     ``steps``: how a PRM's step scores become one.
+    ``claims``: a solution passes if documents support each of its claims (``supported``) or contradict none of them
+    (``uncontradicted``), or by the share that they support (``share``).
     """
 
     passes: Pass | None = None
@@ -56,6 +59,7 @@ class SelectionPolicy:
     missing: Missing = "reject"
     filtered: Filtered = "reward"
     steps: Steps = "last"
+    claims: Claims = "supported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,18 @@ def pass_fraction(verdicts: Sequence[Verdict], rule: Pass, unsettled: Unsettled 
     return float({"any": any(passed), "all": all(passed), "majority": 2 * sum(passed) > len(passed)}[rule])
 
 
+def claims_fraction(verdicts: Sequence[Verdict], rule: Claims) -> float:
+    """f of a solution in [0, 1] from a verdict on each of its claims, of which there is at least one.
+
+    >>> [claims_fraction([Verdict.TRUE, Verdict.NOT_FOUND], r) for r in ("supported", "uncontradicted", "share")]
+    [0.0, 1.0, 0.5]
+    """
+    n_supported = verdicts.count(Verdict.TRUE)
+    if rule == "uncontradicted":
+        return float(Verdict.FALSE not in verdicts)
+    return n_supported / len(verdicts) if rule == "share" else float(n_supported == len(verdicts))
+
+
 def step_score(scores: Sequence[float], rule: Steps) -> float | None:
     """r of a candidate from its step scores; None without any."""
     if not scores:
@@ -113,6 +129,8 @@ def filter_value(judgement: Judgement | None, policy: SelectionPolicy) -> float 
     """f of a candidate by one verifier."""
     if judgement is None or not judgement.verdicts:
         return None
+    if judgement.role == "claims":
+        return claims_fraction(judgement.verdicts, policy.claims)
     rule = policy.passes or _PASS.get(judgement.role, "any")
     return pass_fraction(judgement.verdicts, rule, policy.unsettled)
 
@@ -129,6 +147,8 @@ def reward_value(judgement: Judgement | None, policy: SelectionPolicy) -> float 
         return step_score(judgement.scores, policy.steps)
     if judgement.scores:
         return math.fsum(judgement.scores) / len(judgement.scores)
+    if judgement.role == "claims" and judgement.verdicts:
+        return claims_fraction(judgement.verdicts, "share")
     unsettled: Unsettled = "ignore" if judgement.role == "genrm" else policy.unsettled
     return pass_fraction(judgement.verdicts, "soft", unsettled)
 
@@ -211,7 +231,7 @@ def find_verifiers(pools: Sequence[Pool], wanted: Listen = Listen()) -> Listen:
     for name in (wanted.verifier, wanted.plain):
         if name is not None and not there[name].verdicts:
             raise DataError(f'verifier "{name}" gives scores and no verdicts to filter by; name it with --reward')
-    verifier = wanted.verifier or _first(there, ("code", "facts", "calculations", "given"), reward=False)
+    verifier = wanted.verifier or _first(there, ("code", "claims", "facts", "calculations", "given"), reward=False)
     plain = wanted.plain or _first(there, ("cot",), reward=False)
     reward = wanted.reward or _first(there, ("genrm", "prm", "given"), reward=True)
     return Listen(verifier, plain, reward)
@@ -366,7 +386,7 @@ def _pick(m: SelectionMethod, b: Ballots, policy: SelectionPolicy, orders: Ints)
     rows = np.arange(len(orders))
     if m.vote:
         groups = np.array([-1 if g is None else g for g in b.groups], dtype=np.int64)[orders]
-        first = _leading_group(groups, may, np.where(may, w, 0.0))
+        first = leading_group(groups, may, np.where(may, w, 0.0))
     else:
         ranked = np.where(may, w, -np.inf)
         best = ranked.max(axis=1, keepdims=True)
@@ -374,7 +394,7 @@ def _pick(m: SelectionMethod, b: Ballots, policy: SelectionPolicy, orders: Ints)
     return np.where(may.any(axis=1), orders[rows, first], -1)
 
 
-def _leading_group(groups: Ints, may: NDArray[np.bool_], w: NDArray[np.float64]) -> Ints:
+def leading_group(groups: Ints, may: NDArray[np.bool_], w: NDArray[np.float64]) -> Ints:
     """The column of the first member of the class with the greatest sum, ``[orders]``; of equals the first seen."""
     n_rows, n = groups.shape
     n_groups = int(groups.max(initial=0)) + 1

@@ -17,7 +17,7 @@ import ast
 import asyncio
 import math
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -27,13 +27,14 @@ from agentdistill.environment import Environment, Execution, Workspace
 from agentdistill.errors import DataError, InfrastructureError, ModelError, RecipeError, UserError
 from agentdistill.loop import Policy
 from agentdistill.parse import after_reasoning, parse_action
-from agentdistill.prompts import VerifierTemplate, load_verifier_prompt
-from agentdistill.retrieval import Retriever
+from agentdistill.prompts import ClaimTemplate, VerifierTemplate, load_claim_prompt, load_verifier_prompt
+from agentdistill.retrieval import Passage, Retriever
 from agentdistill.sandbox import Limits
+from agentdistill.store import seed_of
 from agentdistill.types import Message, Problem, Request, Sample, Sampling, StepStatus, StopReason, Trace
 from agentdistill.verify.pools import Check, Judgement, Pool, Said, Verdict, VerifierRole
 
-DEFAULT_K = {"code": 4, "facts": 4, "cot": 4, "genrm": 8}
+DEFAULT_K = {"code": 4, "facts": 4, "claims": 1, "cot": 4, "genrm": 8}
 """The paper's samples for each role."""
 VERDICT_LINE = re.compile(r"[*_]{0,3}verification[\s*_]*:(.*(?:\n\s*[*_]*(?:yes|no)\b(?!\s+\w))?)", re.IGNORECASE)
 """``Verification: …``, bold or not, with a lone yes or no below it."""
@@ -110,11 +111,13 @@ class VerifierSettings:
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What verifiers work with: a sandbox without tools, a retriever, and the prompt template where they name none."""
+    """What verifiers work with: a sandbox without tools, a retriever, the prompt template where they name none, and the
+    seed of what they ask apart from a candidate."""
 
     environment: Environment | None = None
     retriever: Retriever | None = None
     prompt: str = "standard"
+    seed: int = 0
 
 
 class Verifier(Protocol):
@@ -328,9 +331,13 @@ class FactVerifier:
         query = f"{problem.question}\n{candidate.solution}"[:QUERY_CHARS]
         found = await asyncio.to_thread(self._retriever.search, query, self._settings.n_documents)
         messages = self._template.check("facts", problem.question, candidate.solution, found)
-        shown = tuple(f"{p.title}: {p.text}" if p.title else p.text for p in found)
         samples = await _samples(self._settings, policy, messages)
-        return tuple(Check(s.text, told(s, all_claims(s.text)), documents=shown) for s in samples)
+        return tuple(Check(s.text, told(s, all_claims(s.text)), documents=shown_as(found)) for s in samples)
+
+
+def shown_as(passages: Sequence[Passage]) -> tuple[str, ...]:
+    """Passages as a check keeps them."""
+    return tuple(f"{p.title}: {p.text}" if p.title else p.text for p in passages)
 
 
 def all_claims(reply: str) -> Verdict:
@@ -347,6 +354,117 @@ def all_claims(reply: str) -> Verdict:
     if "contradicted" in words:
         return Verdict.FALSE
     return verdict if "" in words else Verdict.TRUE
+
+
+# --- with documents, claim by claim ------------------------------------------------------------------------------------
+
+NO_CLAIM = "none"
+MAX_CLAIMS = 12
+_LISTED = re.compile(r"^[^a-z\n]*claim(?:\s*\d+)?[\s*_]*:[\s*_]*(\S.*?)[\s*_]*$", re.I | re.M)
+_SEARCH = re.compile(r"^[^a-z\n]*search[\s*_]*:[\s*_\"]*(.*?)[\s*_\"]*$", re.I | re.M)
+_OF_CLAIM = re.compile(r"^(.*?)\s*(?:->|→)\W*(supported|contradicted|not found)\b", re.I | re.M)
+_RULINGS = {"supported": Verdict.TRUE, "contradicted": Verdict.FALSE, "not found": Verdict.NOT_FOUND}
+
+
+class ClaimVerifier:
+    """One Check a claim: the solution is split into the facts that it states, and each is searched for by itself.
+
+    The model writes the list of claims, for each a query, and k times what the documents say of it; the verdict that
+    most of the k give counts, and of two equal ones ``NOT_FOUND``. What documents said of earlier claims is known to
+    later ones: a claim about "the director's birthplace" is searched for by the name that was found. Seeds hang on the
+    claim and not on the candidate, so the same claim is judged alike in all candidates of a problem, at the cost of one
+    where they run together. How the claims of a solution make one verdict is for the selection to say.
+    """
+
+    def __init__(self, settings: VerifierSettings, kit: Kit) -> None:
+        if kit.retriever is None:
+            raise UserError(f'verifier "{settings.name}" searches and needs a corpus: name one as search in [tools]')
+        self._settings, self._retriever, self._seed = settings, kit.retriever, kit.seed
+        self._template: ClaimTemplate = load_claim_prompt(settings.prompt or kit.prompt)
+
+    async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
+        """See :class:`Verifier`."""
+        messages = self._template.claims(problem.question, candidate.solution)
+        [listed] = await self._ask(policy, messages)
+        claims = listed_claims(listed.text)
+        if not claims:
+            none = Verdict.NOT_FOUND if states_nothing(listed.text) else Verdict.MALFORMED
+            return (Check(listed.text, told(listed, none), detail=NO_CLAIM),)
+        checks: list[Check] = []
+        for claim in claims:
+            checks.append(await self._check(policy, claim, known_from(checks)))
+        return tuple(checks)
+
+    async def _check(self, policy: Policy, claim: str, known: Sequence[str]) -> Check:
+        [asked] = await self._ask(policy, self._template.query(claim, known))
+        query = query_in(asked.text) or claim
+        found = await asyncio.to_thread(self._retriever.search, query, self._settings.n_documents)
+        replies = await self._ask(policy, self._template.claim(claim, known, found), self._settings.n)
+        verdicts = [told(r, ruling(r.text)) for r in replies]
+        verdict = agreed(verdicts)
+        reply = next((r.text for r, v in zip(replies, verdicts, strict=True) if v is verdict), replies[0].text)
+        return Check(reply, verdict, detail=claim, documents=shown_as(found), query=query)
+
+    async def _ask(self, policy: Policy, messages: tuple[Message, ...], n: int = 0) -> Sequence[Sample]:
+        """``n`` samples; 0: the likeliest reply alone."""
+        sampling = self._settings.sampling if n else replace(self._settings.sampling, temperature=0.0, top_p=1.0)
+        seed = seed_of(self._seed, self._settings.name, *(m.content for m in messages))
+        return await policy.ask_many(Request(messages, sampling, n or 1, seed=seed))
+
+
+def listed_claims(reply: str) -> tuple[str, ...]:
+    """The claims of a list, in order, each once, at most :data:`MAX_CLAIMS`.
+
+    >>> listed_claims("Claim: Ulm is in Spain.\\n2. **Claim**: Ulm has a minster.\\nSo far.")
+    ('Ulm is in Spain.', 'Ulm has a minster.')
+    """
+    found = dict.fromkeys(_LISTED.findall(after_reasoning(reply)))
+    return tuple(c for c in found if c.rstrip(".").lower() != NO_CLAIM)[:MAX_CLAIMS]
+
+
+def states_nothing(reply: str) -> bool:
+    """Whether a list says that there is no claim."""
+    return any(c.rstrip(".").lower() == NO_CLAIM for c in _LISTED.findall(after_reasoning(reply)))
+
+
+def query_in(reply: str) -> str:
+    """The query that a reply asks for; its last line where it is not marked as one. Empty for an empty reply.
+
+    >>> query_in('Search: "author of Faust"'), query_in("author of Faust")
+    ('author of Faust', 'author of Faust')
+    """
+    text = after_reasoning(reply).strip()
+    marked = _SEARCH.findall(text)
+    return (marked[0] if marked else text.splitlines()[-1] if text else "").strip()[:QUERY_CHARS]
+
+
+def ruling(reply: str) -> Verdict:
+    """What a reply says of its claim.
+
+    >>> ruling("The author of Faust is Goethe. -> supported"), ruling("I cannot tell.")
+    (<Verdict.TRUE: 'true'>, <Verdict.MALFORMED: 'malformed'>)
+    """
+    found = _OF_CLAIM.findall(after_reasoning(reply))
+    return _RULINGS[found[-1][1].lower()] if found else Verdict.MALFORMED
+
+
+def agreed(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict of most samples, unread ones left out unless all are; ``NOT_FOUND`` where two lead.
+
+    >>> agreed([Verdict.TRUE, Verdict.FALSE]), agreed([Verdict.TRUE, Verdict.MALFORMED])
+    (<Verdict.NOT_FOUND: 'not_found'>, <Verdict.TRUE: 'true'>)
+    """
+    votes = Counter(v for v in verdicts if v in _RULINGS.values())
+    if not votes:
+        return verdicts[0]
+    (first, most), *others = votes.most_common()
+    return Verdict.NOT_FOUND if others and others[0][1] == most else first
+
+
+def known_from(checks: Sequence[Check]) -> tuple[str, ...]:
+    """What documents said of the claims that were judged: sentences."""
+    said = [_OF_CLAIM.findall(after_reasoning(c.reply)) for c in checks if c.verdict is not None and c.verdict.settled]
+    return tuple(found[-1][0].strip() for found in said if found and found[-1][0].strip())
 
 
 # --- a reward model that writes ---------------------------------------------------------------------------------------
