@@ -58,14 +58,20 @@ class Policy:
 
     async def ask_many(self, request: Request) -> list[Sample]:
         """The samples of a request made elsewhere, counted like any other."""
-        [samples] = await self._model.generate([request])
-        self.usage += Usage(
-            n_requests=1,
-            n_prompt_tokens=samples[0].n_prompt_tokens,
-            n_new_tokens=sum(s.n_new_tokens for s in samples),
-            n_truncated=sum(s.stop is StopReason.LENGTH for s in samples),
-        )
+        [samples] = await self.ask_all([request])
         return samples
+
+    async def ask_all(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        """The samples of several requests, asked at once."""
+        replies = await self._model.generate(requests)
+        for samples in replies:
+            self.usage += Usage(
+                n_requests=1,
+                n_prompt_tokens=samples[0].n_prompt_tokens,
+                n_new_tokens=sum(s.n_new_tokens for s in samples),
+                n_truncated=sum(s.stop is StopReason.LENGTH for s in samples),
+            )
+        return replies
 
     def seed(self, *parts: object) -> int:
         """A seed of this episode's own."""
@@ -345,7 +351,7 @@ async def rollout(
         trace = replace(trace, prompt=prompt, steps=tuple(steps), end=end, answer=answer, usage=policy.usage)
         return await scored(trace)
     except (InfrastructureError, RefusedError) as e:
-        return _faulty(replace(trace, prompt=prompt, steps=tuple(steps), usage=policy.usage), e)
+        return faulty(replace(trace, prompt=prompt, steps=tuple(steps), usage=policy.usage), e)
     finally:
         if own is not None:
             own.close()
@@ -390,7 +396,7 @@ async def chain_of_thought(
     try:
         sample = await policy.ask(prompt)
     except (InfrastructureError, RefusedError) as e:
-        return _faulty(replace(trace, prompt=prompt, usage=policy.usage), e)
+        return faulty(replace(trace, prompt=prompt, usage=policy.usage), e)
     if is_out_of_context(sample):
         trace = replace(trace, prompt=prompt, end=End.OUT_OF_CONTEXT, usage=policy.usage)
         return await scored(trace)
@@ -402,7 +408,8 @@ async def chain_of_thought(
     return await scored(replace(trace, prompt=prompt, steps=(step,), end=end, answer=answer, usage=policy.usage))
 
 
-def _faulty(trace: Trace, error: Exception) -> Trace:
+def faulty(trace: Trace, error: Exception) -> Trace:
+    """The trace of an episode that ended in an infrastructure fault or in a server's refusal."""
     return replace(trace, end=End.FAULT, fault=str(error), refused=isinstance(error, RefusedError))
 
 

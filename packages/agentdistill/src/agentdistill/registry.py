@@ -66,6 +66,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "facts": "agentdistill.verify.verifiers:FactVerifier",
         "genrm": "agentdistill.verify.verifiers:GenRM",
         "gold": "agentdistill.verify.verifiers:GoldVerifier",
+        "program": "agentdistill.verify.verifiers:ProgramVerifier",
         "calculations": "agentdistill.verify.verifiers:CalculationVerifier",
         "prm": "agentdistill.verify.roles:StepVerifier",
     },

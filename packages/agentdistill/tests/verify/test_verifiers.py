@@ -284,12 +284,66 @@ def test_a_list_or_a_ruling_that_cannot_be_read_is_of_its_kind(replies, verdict,
     assert [(c.verdict, c.detail) for c in checks] == [(verdict, detail)]
 
 
-def test_claims_need_documents_and_prompts():
+def test_claims_need_documents_and_prompts(tmp_path):
     own = VerifierSettings(name="c", role="claims", model=TABLE)
     with pytest.raises(UserError, match="needs a corpus"):
         load_verifier(own, Kit())
-    with pytest.raises(UserError, match='"compact" has no prompts for claims'):
-        load_verifier(replace(own, prompt="compact"), Kit(retriever=build_retriever("bm25", CITIES)))
+    code = "from types import SimpleNamespace\nfrom agentdistill.prompts import standard as s\n"
+    names = "agent cot action observation THOUGHT AGENT_STOP check VERDICT"
+    code += f"plain = SimpleNamespace(**{{n: getattr(s, n) for n in {names.split()}}})\n"
+    (tmp_path / "mine.py").write_text(code)
+    mine = f"{tmp_path / 'mine.py'}:plain"
+    with pytest.raises(UserError, match="has no prompts for claims"):
+        load_verifier(replace(own, prompt=mine), Kit(retriever=build_retriever("bm25", CITIES)))
+
+
+def flooded(line: str):
+    """A list of a hundred claims, and rulings in which ``line`` is said over and over."""
+
+    def reply(request):
+        if "list the facts" in request.messages[0].content:
+            return "\n".join(f"Claim: {'Bonn ' * 400}{i}" for i in range(100))
+        return "Search: Bonn\n" * 20 if "look claims up" in request.messages[0].content else f"{line}\n" * 20
+
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("replies", "verdicts"),
+    [
+        (lambda r: "", {Verdict.MALFORMED}),
+        (flooded("Bonn"), {Verdict.MALFORMED}),
+        (flooded("Document [9] says so. -> supported"), {Verdict.MALFORMED}),  # there is no ninth
+        (flooded("Document [1] says so. -> supported"), {Verdict.TRUE}),
+    ],
+    ids=["silence", "loop", "invented", "cited"],
+)
+def test_a_verifier_that_fails_changes_verdicts_and_nothing_else(replies, verdicts):
+    [checks, other], model = claims_of("Bonn lies on the Danube.", "Ulm lies on the Danube.", replies=replies)
+    assert {c.verdict for c in (*checks, *other)} == verdicts
+    assert len(checks) <= 12
+    assert max(len(c.detail) for c in checks) <= 500
+    assert max(len(r.messages[1].content) for r in model.requests) < 20_000
+
+
+def test_a_published_program_judges_the_answers_to_its_question(environment):
+    kit = Kit(environment, programs={PROBLEM.question: "product = 6 * 7\nfinal_answer(product)"})
+    own = VerifierSettings(name="p", role="program", programs=("gsm8k:train",))
+    verifier = load_verifier(own, kit)
+
+    def verdict(answer, question=PROBLEM.question):
+        problem = Problem("p", question, "42", "math")
+        policy = Policy(Scripted(""), 0, own.sampling)
+        [found] = asyncio.run(verifier.check(policy, problem, Solution("…", answer, False).trace(problem)))
+        return found
+
+    assert [verdict(a).verdict for a in ("42", "$42.00", "41", "about forty", None)] == [
+        Verdict.TRUE, Verdict.TRUE, Verdict.FALSE, Verdict.FALSE, Verdict.FALSE,
+    ]  # fmt: skip
+    assert verdict("41").code == "product = 6 * 7\nprint(abs(product - 41) < 1e-6)"
+    assert verdict("41", "Another one?").verdict is Verdict.NO_CODE
+    with pytest.raises(RecipeError, match='the role "program", and no other'):
+        replace(own, programs=())
 
 
 def test_a_reward_is_the_mean_of_what_could_be_parsed(environment):

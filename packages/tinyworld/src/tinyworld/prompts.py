@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentdistill.prompts import format_passages
+from agentdistill.prompts import format_passages, known_lines
 from agentdistill.retrieval import Passage
 from agentdistill.tools import Tool
 from agentdistill.types import Message
@@ -62,16 +62,12 @@ def claims(question: str, solution: str) -> tuple[Message, ...]:
 
 def query(claim: str, known: Sequence[str]) -> tuple[Message, ...]:
     """Asks what to search for."""
-    return (Message("system", "Search for it."), Message("user", _known(known) + f"Claim: {claim}"))
+    return (Message("system", "Search for it."), Message("user", known_lines(known) + f"Claim: {claim}"))
 
 
 def claim(claim: str, known: Sequence[str], passages: Sequence[Passage]) -> tuple[Message, ...]:
     """Asks what the passages say of a claim."""
     return (
         Message("system", "Is it so?"),
-        Message("user", f"{format_passages(passages)}\n{_known(known)}Claim: {claim}"),
+        Message("user", f"{format_passages(passages)}\n{known_lines(known)}Claim: {claim}"),
     )
-
-
-def _known(known: Sequence[str]) -> str:
-    return "".join(f"Known: {sentence}\n" for sentence in known)

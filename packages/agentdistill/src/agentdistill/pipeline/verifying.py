@@ -19,6 +19,7 @@ from statistics import fmean
 from typing import Any
 
 from agentdistill.errors import DataError, ModelError, RecipeError
+from agentdistill.exchange.readers import Draft, find_reader, read_drafts
 from agentdistill.models import Model
 from agentdistill.models.scripted import Scripted
 from agentdistill.models.weights import locate
@@ -205,11 +206,13 @@ def _world(run: Run, settings: VerifierSettings, pools: Sequence[Pool]) -> dict[
     """What a judgement depends on besides its verifier's own settings, for the roles that it matters to."""
     recipe, retriever = run.recipe, _retriever(run, settings)
     world: dict[str, Any] = {"style": fingerprint("prompts", settings.prompt or recipe.prompt)}
-    if settings.role in ("code", "calculations"):
+    if settings.role in ("code", "calculations", "program"):
         world["limits"] = {"wall_s": recipe.sandbox.wall_s, "memory_mb": recipe.sandbox.memory_mb}
     if retriever is not None:
         settings_of = [recipe.tools.retriever_settings] if recipe.tools.retriever_settings else []
         world["documents"] = [fingerprint("retrievers", recipe.tools.retriever), retriever.corpus, *settings_of]
+    if settings.programs:
+        world["programs"] = published_programs(settings.programs)
     if settings.role == "gold":
         world["marks"] = [[t.correct for t in p.traces] for p in pools]
     return world
@@ -270,7 +273,24 @@ def _wanted(run: Run, names: Sequence[str]) -> list[VerifierSettings]:
 @contextmanager
 def _kit(run: Run, settings: VerifierSettings) -> Iterator[Kit]:
     with run.environment(RolloutTable(), ()) as environment:
-        yield Kit(environment, _retriever(run, settings), run.recipe.prompt, run.recipe.seed)
+        programs = published_programs(settings.programs)
+        yield Kit(environment, _retriever(run, settings), run.recipe.prompt, run.recipe.seed, programs)
+
+
+def published_programs(collections: Sequence[str]) -> dict[str, str]:
+    """The programs of published collections by question, where a solution is one program; the first of a question.
+
+    Raises RecipeError for what is no published collection, DataError for one that cannot be read.
+    """
+    out: dict[str, str] = {}
+    for source in collections:
+        named = find_reader(source, "agent")
+        if named is None:
+            raise RecipeError(f'verify.verifiers.programs: "{source}" is no published collection')
+        for draft in read_drafts(named, "agent"):
+            if isinstance(draft, Draft) and len(draft.turns) == 1 and draft.turns[0].code is not None:
+                out.setdefault(draft.problem.question, draft.turns[0].code)
+    return out
 
 
 def _retriever(run: Run, settings: VerifierSettings) -> Retriever | None:

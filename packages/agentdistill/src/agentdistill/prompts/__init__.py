@@ -69,6 +69,11 @@ class ClaimTemplate(Protocol):
         ``-> not found``."""
 
 
+def known_lines(known: Sequence[str]) -> str:
+    """What is known when a claim is looked up, a line each."""
+    return "".join(f"Known: {sentence}\n" for sentence in known)
+
+
 def load_prompt(name: str) -> PromptTemplate:
     """The template called ``name``. Raises UserError naming the nearest for an unknown one."""
     return cast(PromptTemplate, registry.load("prompts", name))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentdistill.prompts import format_passages
+from agentdistill.prompts import format_passages, known_lines
 from agentdistill.retrieval import Passage
 from agentdistill.tools import Tool
 from agentdistill.types import Message
@@ -17,6 +17,17 @@ AGENT_STOP = ("\nObservation:",)
 
 _AGENT = "Solve the task with Python code that ends in final_answer(result)."
 _STEPS = "Answer with Python code, step by step. Print what you need to see; end with final_answer(answer). Functions: "
+VERDICT = "Verification: "
+_CHECKS = {
+    "code": "Check the solution: write Python code that solves the task and prints True if the answer is right, else False.",
+    "cot": "Check the solution step by step. End with a line: Verification: Yes, or Verification: No",
+    "facts": "Check each fact of the solution against the passages, a line each: Claim: the fact -> supported, "
+    "contradicted or not mentioned. End with a line: Verification: Yes, or Verification: No",
+    "genrm": "Is the answer right? Think step by step. End with a line: Verification: Yes, or Verification: No",
+}
+_CLAIMS = "List the facts that the solution states, a line each: Claim: the fact, with its names. No facts: Claim: none"
+_QUERY = "Write one line: Search: what to look up to check the claim."
+_CLAIM = "What do the passages say? Write one line: a sentence, then -> supported, -> contradicted or -> not found."
 _COT = "Think step by step. End with a line: Answer: the answer alone."
 
 
@@ -41,3 +52,31 @@ def action(thought: str, code: str) -> str:
 def observation(text: str) -> str:
     """What the environment says after a step."""
     return f"Observation: {text}"
+
+
+def check(role: str, question: str, solution: str, passages: Sequence[Passage] | None = None) -> tuple[Message, ...]:
+    """The opening of a check by a verifier of that role, with the passages that were found for it."""
+    text = _solved(question, solution)
+    if passages is not None:
+        text = f"{format_passages(passages)}\n\n{text}"
+    return (Message("system", _CHECKS[role]), Message("user", text))
+
+
+def claims(question: str, solution: str) -> tuple[Message, ...]:
+    """Asks for the facts that a solution states."""
+    return (Message("system", _CLAIMS), Message("user", _solved(question, solution)))
+
+
+def query(claim: str, known: Sequence[str]) -> tuple[Message, ...]:
+    """Asks what to search for."""
+    return (Message("system", _QUERY), Message("user", known_lines(known) + f"Claim: {claim}"))
+
+
+def claim(claim: str, known: Sequence[str], passages: Sequence[Passage]) -> tuple[Message, ...]:
+    """Asks what the passages say of a claim."""
+    text = f"{format_passages(passages)}\n\n{known_lines(known)}Claim: {claim}"
+    return (Message("system", _CLAIM), Message("user", text))
+
+
+def _solved(question: str, solution: str) -> str:
+    return f"{question}\n\nSolution: {solution}"

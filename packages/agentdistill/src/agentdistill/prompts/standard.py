@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentdistill.prompts import format_passages
+from agentdistill.prompts import format_passages, known_lines
 from agentdistill.retrieval import Passage
 from agentdistill.tools import Tool, describe
 from agentdistill.types import Message
@@ -125,14 +125,10 @@ def claims(question: str, solution: str) -> tuple[Message, ...]:
 
 def query(claim: str, known: Sequence[str]) -> tuple[Message, ...]:
     """Asks what to search for."""
-    return (Message("system", _QUERY), Message("user", _known(known) + f"Claim: {claim}"))
+    return (Message("system", _QUERY), Message("user", known_lines(known) + f"Claim: {claim}"))
 
 
 def claim(claim: str, known: Sequence[str], passages: Sequence[Passage]) -> tuple[Message, ...]:
     """Asks what the passages say of a claim."""
-    text = f"Documents:\n{format_passages(passages)}\n\n{_known(known)}Claim: {claim}"
+    text = f"Documents:\n{format_passages(passages)}\n\n{known_lines(known)}Claim: {claim}"
     return (Message("system", _CLAIM), Message("user", text))
-
-
-def _known(known: Sequence[str]) -> str:
-    return "".join(f"Known: {sentence}\n" for sentence in known)

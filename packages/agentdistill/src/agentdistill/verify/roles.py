@@ -319,7 +319,7 @@ def _checks(
     counts: dict[str, int],
 ) -> Iterable[_Draft]:
     said = {j.key: j for j in journal}
-    if teacher.role != role.role and not (teacher.role == "gold" and role.role in ("genrm", "cot")):
+    if teacher.role != role.role and role.role not in _TEACHES.get(teacher.role, ()):
         raise _unfit(teacher, role)
     for p in pools:
         for i, c in enumerate(p.traces):
@@ -336,6 +336,10 @@ def _checks(
                     found = [Passage("", d) for d in check.documents] if role.role == "facts" else None
                     prompt = template.check(role.role, p.problem.question, c.solution, found)
                     yield _Draft(_trace(p, i, k, role.role, teacher.name, prompt, check.reply), c.correct)
+
+
+_TEACHES: Mapping[str, tuple[str, ...]] = {"gold": ("genrm", "cot"), "program": ("code",)}
+"""Roles whose checks others learn."""
 
 
 def _unfit(teacher: VerifierSettings, role: RoleSettings) -> DataError:

@@ -25,7 +25,7 @@ from typing import Any, Literal, Protocol
 from agentdistill import registry
 from agentdistill.environment import Environment, Execution, Workspace
 from agentdistill.errors import DataError, InfrastructureError, ModelError, RecipeError, UserError
-from agentdistill.loop import Policy
+from agentdistill.loop import Policy, canonical
 from agentdistill.parse import after_reasoning, parse_action
 from agentdistill.prompts import ClaimTemplate, VerifierTemplate, load_claim_prompt, load_verifier_prompt
 from agentdistill.retrieval import Passage, Retriever
@@ -50,7 +50,8 @@ class VerifierSettings:
     ``model`` is a table as a recipe's ``[teacher]``: the kind under ``model``, its settings beside it; empty for roles
     without one. ``k`` None is the role's own. ``hardened`` compares by value what code compares with ``==``.
     ``score`` says whether a GenRM's rationales are parsed or asked for the probability of Yes. ``n_documents`` are
-    shown to a fact checker. ``separator`` ends the steps that a PRM scores. Raises RecipeError for what makes no sense.
+    shown to a fact checker. ``separator`` ends the steps that a PRM scores. ``programs`` are the collections that the
+    role ``program`` takes its programs from. Raises RecipeError for what makes no sense.
     """
 
     name: str
@@ -65,6 +66,7 @@ class VerifierSettings:
     score: Literal["parsed", "probability"] = "parsed"
     n_documents: int = 3
     separator: str = "\n\n"
+    programs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -81,6 +83,8 @@ class VerifierSettings:
             raise RecipeError(
                 f'verifiers.model: "{self.name}" needs a model, for example {{ model = "local", path = … }}'
             )
+        if (self.role == "program") != bool(self.programs):
+            raise RecipeError('verifiers.programs: the role "program", and no other, names collections of programs')
         if self.n > 1 and self.temperature == 0 and self.role in DEFAULT_K:
             raise RecipeError(f'verifiers.k: "{self.name}" would be {self.n} times the same at temperature 0')
 
@@ -92,7 +96,7 @@ class VerifierSettings:
     @property
     def needs_model(self) -> bool:
         """Whether the role is played by a model at all."""
-        return self.role not in ("calculations", "gold")
+        return self.role not in ("calculations", "gold", "program")
 
     @property
     def sampling(self) -> Sampling:
@@ -111,13 +115,14 @@ class VerifierSettings:
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What verifiers work with: a sandbox without tools, a retriever, the prompt template where they name none, and the
-    seed of what they ask apart from a candidate."""
+    """What verifiers work with: a sandbox without tools, a retriever, the prompt template where they name none, the seed
+    of what they ask apart from a candidate, and by question the programs that were published for it."""
 
     environment: Environment | None = None
     retriever: Retriever | None = None
     prompt: str = "standard"
     seed: int = 0
+    programs: Mapping[str, str] = field(default_factory=dict)
 
 
 class Verifier(Protocol):
@@ -363,6 +368,8 @@ MAX_CLAIMS = 12
 _LISTED = re.compile(r"^[^a-z\n]*claim(?:\s*\d+)?[\s*_]*:[\s*_]*(\S.*?)[\s*_]*$", re.I | re.M)
 _SEARCH = re.compile(r"^[^a-z\n]*search[\s*_]*:[\s*_\"]*(.*?)[\s*_\"]*$", re.I | re.M)
 _OF_CLAIM = re.compile(r"^(.*?)\s*(?:->|→)\W*(supported|contradicted|not found)\b", re.I | re.M)
+_CITED = re.compile(r"\[(\d{1,4})\]")
+CLAIM_CHARS = 500
 _RULINGS = {"supported": Verdict.TRUE, "contradicted": Verdict.FALSE, "not found": Verdict.NOT_FOUND}
 
 
@@ -400,7 +407,7 @@ class ClaimVerifier:
         query = query_in(asked.text) or claim
         found = await asyncio.to_thread(self._retriever.search, query, self._settings.n_documents)
         replies = await self._ask(policy, self._template.claim(claim, known, found), self._settings.n)
-        verdicts = [told(r, ruling(r.text)) for r in replies]
+        verdicts = [told(r, ruling(r.text, len(found))) for r in replies]
         verdict = agreed(verdicts)
         reply = next((r.text for r, v in zip(replies, verdicts, strict=True) if v is verdict), replies[0].text)
         return Check(reply, verdict, detail=claim, documents=shown_as(found), query=query)
@@ -413,12 +420,12 @@ class ClaimVerifier:
 
 
 def listed_claims(reply: str) -> tuple[str, ...]:
-    """The claims of a list, in order, each once, at most :data:`MAX_CLAIMS`.
+    """The claims of a list, in order, each once, at most :data:`MAX_CLAIMS` of :data:`CLAIM_CHARS` each.
 
     >>> listed_claims("Claim: Ulm is in Spain.\\n2. **Claim**: Ulm has a minster.\\nSo far.")
     ('Ulm is in Spain.', 'Ulm has a minster.')
     """
-    found = dict.fromkeys(_LISTED.findall(after_reasoning(reply)))
+    found = dict.fromkeys(c[:CLAIM_CHARS] for c in _LISTED.findall(after_reasoning(reply)))
     return tuple(c for c in found if c.rstrip(".").lower() != NO_CLAIM)[:MAX_CLAIMS]
 
 
@@ -438,14 +445,18 @@ def query_in(reply: str) -> str:
     return (marked[0] if marked else text.splitlines()[-1] if text else "").strip()[:QUERY_CHARS]
 
 
-def ruling(reply: str) -> Verdict:
-    """What a reply says of its claim.
+def ruling(reply: str, n_documents: int | None = None) -> Verdict:
+    """What a reply says of its claim. One that cites a document (``[4]``) that was not shown is malformed.
 
     >>> ruling("The author of Faust is Goethe. -> supported"), ruling("I cannot tell.")
     (<Verdict.TRUE: 'true'>, <Verdict.MALFORMED: 'malformed'>)
     """
     found = _OF_CLAIM.findall(after_reasoning(reply))
-    return _RULINGS[found[-1][1].lower()] if found else Verdict.MALFORMED
+    if not found:
+        return Verdict.MALFORMED
+    said, ruled = found[-1]
+    invented = n_documents is not None and any(not 1 <= int(n) <= n_documents for n in _CITED.findall(said))
+    return Verdict.MALFORMED if invented else _RULINGS[ruled.lower()]
 
 
 def agreed(verdicts: Sequence[Verdict]) -> Verdict:
@@ -543,6 +554,44 @@ class GoldVerifier:
             raise DataError(f"problem {problem.id!r} has no gold answer to judge by")
         verdict = Verdict.TRUE if candidate.correct else Verdict.FALSE
         return (Check(self._template.VERDICT + ("Yes" if candidate.correct else "No"), verdict),)
+
+
+# --- a published program ----------------------------------------------------------------------------------------------
+
+_RESULT = re.compile(r"^final_answer\((.+)\)\s*$", re.M)
+_VALUE = re.compile(r"[-+]?\d+(?:\.\d+)?(?:/\d+)?")
+
+
+class ProgramVerifier:
+    """The program that was published for the question, compared with the candidate's answer: no model is asked.
+
+    Made for training questions: the replies are what a verifier with code learns to write, which has to find the
+    program by itself. A question without a program gives the verdict ``NO_CODE``.
+    """
+
+    def __init__(self, settings: VerifierSettings, kit: Kit) -> None:
+        self._programs, self._code = kit.programs, CodeVerifier(settings, kit)
+
+    async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
+        """See :class:`Verifier`."""
+        code = comparing(self._programs.get(problem.question, ""), candidate.answer)
+        if code is None:
+            return (Check("", Verdict.NO_CODE, detail="no program was published"),)
+        return await self._code.run([Sample(f"```python\n{code}\n```", StopReason.END_TURN)])
+
+
+def comparing(program: str, answer: str | None) -> str | None:
+    """A program that ends in ``final_answer(x)`` as one that prints whether x is the answer; None for another one.
+
+    >>> comparing("cost = 3 * 4\\nfinal_answer(cost)", "$12")
+    'cost = 3 * 4\\nprint(abs(cost - 12) < 1e-6)'
+    """
+    found = _RESULT.search(program)
+    if found is None:
+        return None
+    value = canonical(answer or "").strip("$ .").replace(" ", "")
+    same = f"abs({found[1]} - {value}) < 1e-6" if _VALUE.fullmatch(value) else "False"
+    return f"{program[: found.start()]}print({same})"
 
 
 # --- the calculations that are written --------------------------------------------------------------------------------

@@ -1,0 +1,128 @@
+"""Beam search over the steps of a solution, led by a reward model of steps: a control of equal cost.
+
+From every solution begun, the generator writes several next steps; the reward model scores each of them, and the best
+are gone on with. ``width * expand`` steps are written at every depth, so a search costs the generator about as much as
+that many whole solutions, between which the same reward model could choose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from agentdistill.errors import InfrastructureError, RefusedError
+from agentdistill.loop import Policy, faulty, reply_of, scored
+from agentdistill.models import Model
+from agentdistill.parse import extract_answer
+from agentdistill.prompts import PromptTemplate
+from agentdistill.store import seed_of
+from agentdistill.types import (
+    End,
+    Message,
+    Problem,
+    Request,
+    Sample,
+    Sampling,
+    Step,
+    StepStatus,
+    StopReason,
+    Trace,
+)
+from agentdistill.verify.roles import StepScorer, steps_of
+
+SOURCE = "beam"
+SCORED_TOKENS = "scored tokens"
+"""The note of a trace that says how many tokens the reward model read for it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeamSettings:
+    """``reward`` names the verifier that scores steps. ``width`` solutions are kept at every step, for each ``expand``
+    next ones are written; ``max_steps`` is how deep it goes."""
+
+    reward: str
+    width: int = 4
+    expand: int = 4
+    max_steps: int = 20
+
+    @property
+    def n(self) -> int:
+        """Steps written at every depth, and the most solutions that are finished."""
+        return self.width * self.expand
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    text: str
+    score: float
+    last: Sample | None = None
+
+
+async def beam_search(
+    model: Model,
+    scorer: StepScorer,
+    problem: Problem,
+    template: PromptTemplate,
+    sampling: Sampling,
+    settings: BeamSettings,
+    *,
+    separator: str = "\n\n",
+    seed: int = 0,
+    trace_id: str | None = None,
+) -> Trace:
+    """The finished solution with the greatest score, as a chain of thought of one step; its usage is that of the search.
+
+    Steps end at the ``separator``. Equal beginnings are one. Scores are those of the last step, of equals the first
+    found counts. A search that finishes nothing gives the best beginning, without an answer.
+    """
+    trace = Trace(trace_id or problem.id, problem, SOURCE, model.name, template.cot(problem.question), (), End.NO_ANSWER)
+    policy = Policy(model, seed_of(seed, trace.id), sampling)
+    live, finished, n_read = [_Begun("", 0.0)], list[_Begun](), 0
+    try:
+        for depth in range(settings.max_steps):
+            begun = await _continued(policy, trace.prompt, live, replace(sampling, stop=(separator,)), settings.n, depth)
+            texts = {_joined(b.text, s, separator): s for b, s in begun if s.stop is not StopReason.LENGTH}
+            scores = [await asyncio.to_thread(scorer.score, problem.question, steps_of(t, separator)) for t in texts]
+            n_read += sum(s.n_tokens for s in scores)
+            found = [
+                _Begun(text, s.scores[-1] if s.scores else 0.0, last)
+                for (text, last), s in zip(texts.items(), scores, strict=True)
+            ]
+            found.sort(key=lambda b: -b.score)
+            finished += [b for b in found if _is_done(b)]
+            live = [b for b in found if not _is_done(b)][: settings.width] or live[:0]
+            if not live or len(finished) >= settings.n:
+                break
+    except (InfrastructureError, RefusedError) as e:
+        return faulty(replace(trace, usage=policy.usage), e)
+    best = max(finished or live or [_Begun("", 0.0)], key=lambda b: b.score)
+    answer = extract_answer(best.text)
+    notes = (("finished", str(len(finished))), ("score", f"{best.score:.4f}"), (SCORED_TOKENS, str(n_read)))
+    reply = reply_of(replace(best.last, text=best.text)) if best.last else Message("assistant", best.text)
+    step = Step(reply, StepStatus.OK if answer is None else StepStatus.FINAL)
+    end = End.NO_ANSWER if answer is None else End.ANSWERED
+    return await scored(replace(trace, steps=(step,), end=end, answer=answer, usage=policy.usage, notes=notes))
+
+
+async def _continued(
+    policy: Policy, prompt: Sequence[Message], live: Sequence[_Begun], sampling: Sampling, n: int, depth: int
+) -> list[tuple[_Begun, Sample]]:
+    """``n`` next steps, as even a share of each beginning as there can be; the best get what is over."""
+    shares = [n // len(live) + (i < n % len(live)) for i in range(len(live))]
+    requests = [
+        Request(tuple(prompt), sampling, share, prefix=b.text, seed=policy.seed(depth, i))
+        for i, (b, share) in enumerate(zip(live, shares, strict=True))
+    ]
+    replies = await policy.ask_all(requests)
+    return [(b, s) for b, samples in zip(live, replies, strict=True) for s in samples]
+
+
+def _joined(text: str, sample: Sample, separator: str) -> str:
+    return text + sample.text + (separator if sample.stop is StopReason.STOP_STRING else "")
+
+
+def _is_done(begun: _Begun) -> bool:
+    """Whether the model ended its turn, or has written an answer."""
+    ended = begun.last is not None and begun.last.stop is StopReason.END_TURN
+    return ended or extract_answer(begun.text) is not None
