@@ -14,13 +14,14 @@ import pytest
 
 import agentdistill as ad
 from agentdistill import registry, scorers
+from agentdistill.cli import main
 from agentdistill.errors import DataError, UserError
 from agentdistill.filters import filter_traces
 from agentdistill.models.weights import locate
 from agentdistill.problems import load_problems
 from agentdistill.recipe import load_recipe
 from agentdistill.scorers.rescore import read_answered
-from agentdistill.store import write_jsonl
+from agentdistill.store import read_traces, write_jsonl
 from agentdistill.types import End, Trace
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "plugin"
@@ -278,6 +279,51 @@ def test_what_an_edited_plugin_made_is_made_again(tmp_path, form):
     (tmp_path / "lab" / "filters.py").write_text(LAB["filters.py"] + "# edited\n")
     run(environment, *keep, cwd=tmp_path)
     assert kept.stat().st_ino != first_kept
+
+
+COUNTING = """
+def load(**settings):
+    from agentdistill import load_model
+    return load_model("scripted", replies=say)
+def say(request):
+    with open("asked", "a") as f:
+        f.write("once\\n")
+    return "```python\\nfinal_answer(7)\\n```\\n\\nAnswer: 7"
+"""
+VERIFY_RECIPE = """
+[problems]
+test = "q.jsonl"
+kind = "lab/scorers.py:same"
+[verify.generator]
+model = "lab/models.py:load"
+[verify.sample]
+n = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "n", "made"),
+    [(["collect"], 1, "collect/agent"), (["verify", "sample"], 2, "test")],
+)
+def test_an_edited_scorer_scores_again_and_asks_nothing(tmp_path, monkeypatch, command, n, made):
+    monkeypatch.chdir(tmp_path)
+    lab(tmp_path, "file")
+    (tmp_path / "lab" / "models.py").write_text(COUNTING)
+    if command[0] == "verify":
+        (tmp_path / "r.toml").write_text(VERIFY_RECIPE)
+    traces, scorer = tmp_path / "runs" / "r" / made / "traces.jsonl", tmp_path / "lab" / "scorers.py"
+    assert main([*command, "r.toml"]) == 0
+    assert [t.correct for t in read_traces(traces)] == [True] * n
+    text = scorer.read_text()
+    for edited, right in ((text.replace("==", "!="), False), (text + "# as before", True)):
+        scorer.write_text(edited)
+        assert main([*command, "r.toml"]) == 0
+        assert [t.correct for t in read_traces(traces)] == [right] * n
+        scored = traces.stat().st_ino
+        assert len((tmp_path / "asked").read_text().splitlines()) == n
+    if command[0] == "collect":
+        assert main([*command, "r.toml"]) == 0
+        assert traces.stat().st_ino == scored
 
 
 BROKEN = """

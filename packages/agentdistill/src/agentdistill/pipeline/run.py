@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill import registry
+from agentdistill import registry, scorers
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
 from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
@@ -260,7 +260,7 @@ class Run:
     def scorer_inputs(self, split: str) -> dict[str, str]:
         """The hash of a split's scorers that are plug-ins from outside; empty where all are built in."""
         kinds = sorted({p.kind for p in self.problems(split)})
-        ours = [found for kind in kinds if (found := registry.fingerprint("scorers", kind)) != kind]
+        ours = [registry.fingerprint("scorers", kind) for kind in kinds if scorers.may_change(kind)]
         return {"scorers": digest(ours)} if ours else {}
 
     def round_key(self, number: int | None) -> dict[str, int]:

@@ -28,7 +28,7 @@ from agentdistill.recipe import OtherGenerator, RolloutTable, VerifySettings
 from agentdistill.recipe.methods import method
 from agentdistill.registry import fingerprint
 from agentdistill.retrieval import Retriever
-from agentdistill.store import digest, repair_jsonl, write_atomic, write_json
+from agentdistill.store import repair_jsonl, write_atomic, write_json
 from agentdistill.types import Problem
 from agentdistill.verify.judging import judge_pools, read_journal, sample_pools
 from agentdistill.verify.page import markdown, picture, render
@@ -150,7 +150,6 @@ def sample(run: Run, split: str, progress: Progress, other: OtherGenerator | Non
     if other is not None:
         settings = replace(settings, n=other.n, temperature=other.temperature)
     table = generator_of(run) if other is None else resolved(other.model, run.folder)
-    scored = run.scorer_inputs(split)
     with costed(path, GENERATOR, table) as count:
         sample_pools(
             problems_of(run, split),
@@ -159,7 +158,7 @@ def sample(run: Run, split: str, progress: Progress, other: OtherGenerator | Non
             partial(make_model, table),
             path,
             environment=partial(run.environment, RolloutTable(), ()),
-            identity=digest([model_identity(table), scored]) if scored else model_identity(table),
+            identity=model_identity(table),
             seed=run.recipe.seed,
             progress=progress,
             ray=run.recipe.on_ray,
