@@ -4,6 +4,7 @@ AgentDistillError
 ├── UserError            bad input or settings: one clear line, exit status 2
 │   ├── RecipeError      a recipe that cannot be run as written
 │   ├── DataError        a file that cannot be read as problems, passages or traces
+│   ├── PluginError      code from outside of this project that raised, or gave what it must not
 │   └── ModelError       a model or checkpoint that does not fit what was asked of it
 │       └── RefusedError one request that a server will not answer: a fault of that episode alone
 └── InfrastructureError  the world failed (network, server, disk): recorded, unscored, tried again on resume
@@ -26,6 +27,10 @@ class RecipeError(UserError):
 
 class DataError(UserError):
     """A file that cannot be read as what it should be."""
+
+
+class PluginError(UserError):
+    """Code from outside of this project, named in a recipe or command, that raised or gave what it must not."""
 
 
 class ModelError(UserError):

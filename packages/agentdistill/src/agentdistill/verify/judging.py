@@ -93,9 +93,9 @@ def sample_pools(
 
     ``model`` and ``environment`` are made only if one is missing, in this process or, with ``ray``, in its workers;
     ``identity`` tells the model from others: traces of another model or other settings are set aside, those of other
-    problems are kept beside. What a scorer scored that has changed since is scored again. ``on_new`` is called for each that came. A trace that the model's server refused has no
-    answer. Raises InfrastructureError where an episode failed twice, ModelError where all were refused; what was
-    sampled is kept, and the same call goes on.
+    problems are kept beside. Where a scorer that is a plug-in has changed since, they are scored again. ``on_new`` is
+    called for each that came. A trace that the model's server refused has no answer. Raises InfrastructureError where
+    an episode failed twice, ModelError where all were refused; what was sampled is kept, and the same call goes on.
     """
     key = digest([replace(settings, n=0), seed, template.cot("?"), identity])
     asked = [(p, f"{p.id}#{i}") for p in problems for i in range(settings.n)]

@@ -212,7 +212,9 @@ class _Rounds:
             **run.rollout_inputs("train", trained=True),
             "problems": "",
             "acted": file_digest(source),
-            **{f"{name} of tries": value for name, value in run.scorer_inputs("train").items()},  # a right one is the last
+            **{
+                f"{name} of tries": value for name, value in run.scorer_inputs("train").items()
+            },  # a right one ends them
         }
         folder = StageFolder(source.parents[1] / "corrected", "correct", key, inputs)
         work = partial(correcting, run, source)
