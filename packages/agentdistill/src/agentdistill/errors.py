@@ -12,6 +12,9 @@ AgentDistillError
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class AgentDistillError(Exception):
     """Base of all errors raised on purpose."""
@@ -42,6 +45,16 @@ class RefusedError(ModelError):
 
     An episode that meets it ends as a fault; only where every episode does is it the user's to fix.
     """
+
+
+@contextmanager
+def named_by(key: str) -> Iterator[None]:
+    """Where the block raises a UserError, its line ends with the recipe's ``key`` that names what was read."""
+    try:
+        yield
+    except UserError as e:
+        e.args = (f"{e} ({key})",)
+        raise
 
 
 class InfrastructureError(AgentDistillError):

@@ -314,8 +314,8 @@ def taken_over(
     questions, and ``others``, as far as their ``episode_key`` is this one's. ``names`` are the files of traces in one.
 
     A trace answers the very same question. It gets the id and the problem that it is asked for now, and a new score
-    where the gold answer or the kind is another, or the scorer is a plug-in, which may have changed. A trace of the same
-    id is preferred; none is used twice.
+    where the gold answer or the kind is another, or the scorer is a plug-in, which may have changed. A trace of the
+    same id is preferred; none is used twice.
     """
     pool = _pool([*_aside(folder), *(p for p in others if p != folder.path)], folder, names)
     missing = [(p, i) for p, i in asked if i not in have and p.question in pool]

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from agentdistill.errors import DataError, ModelError, RecipeError
+from agentdistill.errors import DataError, ModelError, RecipeError, named_by
 from agentdistill.models import Model
 from agentdistill.models.scripted import Scripted
 from agentdistill.models.weights import locate
@@ -133,7 +133,8 @@ def given(run: Run, split: str) -> list[Pool] | None:
     """The candidates of ``test`` or ``train`` that the recipe does not sample; None where it samples them."""
     settings = verify_of(run)
     source = settings.candidates.test if split == "test" else settings.candidates.train
-    return None if source is None else read_pools(Path(source), limit=settings.limit)
+    with named_by(f"{split} of [verify.candidates]"):
+        return None if source is None else read_pools(Path(source), limit=settings.limit)
 
 
 def sample(run: Run, split: str, progress: Progress, other: OtherGenerator | None = None) -> Path:
