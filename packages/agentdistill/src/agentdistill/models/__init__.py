@@ -116,6 +116,8 @@ class _FromOutside:
             await self._model.aclose()
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # of a copy under way, which has no model yet
+            raise AttributeError(name)
         return getattr(self._model, name)
 
 

@@ -182,7 +182,7 @@ class Recipe:
 
     ``examples`` is a file of worked examples that models which were not trained are shown in their prompts.
     ``executor`` says who runs the episodes: this machine's processes, or the workers of ``ray``. A recipe that only
-    verifies has no students.
+    collects or verifies has no students.
     """
 
     name: str
@@ -277,7 +277,7 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
-        raise RecipeError(f"{path}: not TOML: {e}") from e
+        raise RecipeText(path, text).single() or RecipeError(f"{path}: not TOML: {e}") from e
     data, source = _changed(text, changes), RecipeText(path, text)
     try:
         return _recipe(data, source)

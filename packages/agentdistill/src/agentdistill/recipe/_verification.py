@@ -114,13 +114,13 @@ def _check_verifiers(settings: VerifySettings, source: RecipeText) -> None:
             _check_model(verifier.model, source, f"verify.verifiers#{i}")
     names = [j.name for j in settings.verifiers]
     _check_apart("verifiers", names, source)
+    _check_apart("roles", [r.name for r in settings.roles], source)
     for i, role in enumerate(settings.roles):
         check_name(role.name, source, f"verify.roles#{i}")
         if role.teacher not in names and (role.role not in ("prm", "generator") or role.teacher is not None):
             raise source.error(unknown("verifier", role.teacher or "", names), f"verify.roles#{i}", "teacher")
         if role.role == "prm" and role.train.method != "full":
             raise source.error('all weights of a PRM are trained: method = "full"', f"verify.roles#{i}.train", "method")
-    _check_apart("roles", [r.name for r in settings.roles], source)
     if settings.base is None and any(r.base is None for r in settings.roles):
         raise source.error("roles are trained on a base model: set base in [verify]")
     trained = {r.name for r in settings.roles}

@@ -50,6 +50,15 @@ class RecipeText:
         name = other if any(h == other for _, h in self._headers()) else name
         return f"[[{name}]]" if re.search(r"#\d+$", table) and name in _LISTS else f"[{name}]"
 
+    def single(self) -> RecipeError | None:
+        """The error for a table written with single brackets of which there may be several, where there is one: two of
+        them are no TOML."""
+        for n, line in enumerate(self._lines, 1):
+            match = re.match(r"\s*\[\s*([\w.]+)\s*\]", line)
+            if match and match[1] in _LISTS:
+                return RecipeError(f"{self.path}:{n}: {_several(match[1])}")
+        return None
+
     def _headers(self) -> list[tuple[int, str]]:
         found = ((n, re.match(r"\s*\[+\s*([\w.\-\"]+)\s*\]+", line)) for n, line in enumerate(self._lines, 1))
         return [(n, m.group(1).replace('"', "")) for n, m in found if m]
@@ -105,8 +114,7 @@ def _value(hint: Any, value: Any, source: RecipeText, table: str, key: str) -> A
         return build(cast("type[Any]", hint), value, source, inner_table)
     if origin is tuple:
         if isinstance(value, dict) and dataclasses.is_dataclass(get_args(hint)[0]):
-            name = _header(inner_table)
-            raise source.error(f"[{name}] has to be written [[{name}]]: there may be several", inner_table)
+            raise source.error(_several(_header(inner_table)), inner_table)
         if not isinstance(value, list):
             raise source.error(f"{key} has to be a list", table, key)
         item = get_args(hint)[0]
@@ -135,6 +143,10 @@ def _no_table(value: Any, source: RecipeText, table: str) -> RecipeError:
         return source.error(f"[[{name}]] has to be written [{name}]: there can be only one", table)
     *owner, key = table.split(".")
     return source.error(f"{key} has to be a table, got {value!r}", ".".join(owner), key)
+
+
+def _several(name: str) -> str:
+    return f"[{name}] has to be written [[{name}]]: there may be several"
 
 
 def _header(table: str) -> str:

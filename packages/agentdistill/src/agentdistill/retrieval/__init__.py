@@ -112,6 +112,8 @@ class _FromOutside:
         return [registry.all_of("retrievers", self._kind, Passage, passages) for passages in found]
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # of a copy under way, which has no retriever yet
+            raise AttributeError(name)
         return getattr(self._retriever, name)
 
 
