@@ -97,7 +97,18 @@ def test_problem_files(fails: Fails, tmp_path: Path, split: str, text: str | Non
         path.write_text(text)
     line = fails((rf'{split} = "[^"]*"', f'{split} = "{path}"'))
     assert re.search(why, line), line
+    assert line.endswith(f"({split} of [problems])")
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_a_recipe_names_is_told_with_its_key(fails: Fails) -> None:
+    there = (r'prompt = "tiny"', 'prompt = "tiny"\nexamples = "no.jsonl"')
+    assert re.search(r"no.jsonl: .* \(examples of the recipe\)", fails(there))
+    there = (r'search = "', 'functions = "no.py"\nsearch = "')
+    assert re.search(r"no.py: .* \(functions of \[tools\]\)", fails(there))
+    assert re.search(r"/no: .* \(base of a student\)", fails((r'base = "[^"]*"', 'base = "/no"')))
+    published = (r"\[train\]", '[collect.trajectories]\ncot = "no.jsonl"\n[train]')
+    assert re.search(r"no.jsonl.* \(cot of \[collect.trajectories\]\)", fails(published))
 
 
 def test_strict_stops_at_the_first_bad_row(fails: Fails, inputs: Path, tmp_path: Path) -> None:
@@ -112,7 +123,9 @@ def test_corpora(fails: Fails, tmp_path: Path, text: str | None) -> None:
     path = tmp_path / "corpus.jsonl"
     if text is not None:
         path.write_text(text)
-    assert "corpus.jsonl" in fails((r'search = "[^"]*"', f'search = "{path}"'))
+    line = fails((r'search = "[^"]*"', f'search = "{path}"'))
+    assert "corpus.jsonl" in line
+    assert line.endswith("(search of [tools])")
 
 
 @pytest.mark.parametrize(

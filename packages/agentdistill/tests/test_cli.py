@@ -56,10 +56,46 @@ def test_help_is_quick_because_nothing_heavy_is_imported(arguments: list[str]) -
     assert after.children_user - before.children_user < 0.5
 
 
-def test_a_wrong_verb_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("evalute r.toml", 'agentdistill: error: argument VERB: unknown choice "evalute"; did you mean "evaluate"?'),
+        ("verify jugde r.toml", 'verify: error: argument COMMAND: unknown choice "jugde"; did you mean "judge"?'),
+        ("show r --outcome rihgt", 'show: error: argument --outcome: unknown choice "rihgt"; did you mean "right"?'),
+        ("run r.toml --sedes 3", "run: error: unrecognized arguments: --sedes 3; did you mean --seeds?"),
+        (
+            "verify judge r.toml --limt=3",
+            "verify judge: error: unrecognized arguments: --limt=3; did you mean --limit?",
+        ),
+        ("ask r --max-stps 3 how", "ask: error: unrecognized arguments: --max-stps 3 how; did you mean --max-steps?"),
+        ("run r.toml --qqq", "run: error: unrecognized arguments: --qqq"),
+    ],
+)
+def test_what_is_misspelt_is_named_with_the_nearest(
+    command: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as e:
-        main(["rum"])
+        main(command.split())
     assert e.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(said)
+
+
+def test_collecting_needs_no_student(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Collected is what a student of the default methods learns from, or what [collect.trajectories] names."""
+    path, runs = tmp_path / "r.toml", ["--runs", str(tmp_path / "runs")]
+    (tmp_path / "q.jsonl").write_text('{"question": "6 * 7?", "answer": "42"}\n')
+    teacher = '[teacher]\nmodel = "scripted"\nreplies = "```python\\nfinal_answer(42)\\n```\\n\\nAnswer: 42"\n'
+    path.write_text(f'[problems]\ntrain = "{tmp_path / "q.jsonl"}"\n{teacher}')
+    assert main(["filter", str(path), *runs]) == 0
+    assert {p.name for p in (tmp_path / "runs/r/collect").iterdir() if p.is_dir()} == {"agent", "agent-prefix", "cot"}
+    assert (tmp_path / "runs/r/filter/cot/traces.jsonl").read_text()
+    assert main(["show", str(tmp_path / "runs/r")]) == 0
+    for verb in ("train", "run"):
+        assert main([verb, str(path), *runs]) == 2
+        assert "r: no [student] to train; add one" in capsys.readouterr().err
+    path.write_text(path.read_text() + '[collect.trajectories]\ncot = "teacher"\n')
+    assert main(["collect", str(path), *runs, "--name", "named"]) == 0
+    assert [p.name for p in (tmp_path / "runs/named/collect").iterdir() if p.is_dir()] == ["cot"]
 
 
 def test_a_run_ends_with_its_table(run: Path, inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,14 +14,20 @@ import pytest
 
 import agentdistill as ad
 from agentdistill import registry, scorers
+from agentdistill.cli import main
+from agentdistill.environment import Environment
 from agentdistill.errors import DataError, UserError
+from agentdistill.exchange.readers import find_reader, read_drafts
 from agentdistill.filters import filter_traces
 from agentdistill.models.weights import locate
 from agentdistill.problems import load_problems
 from agentdistill.recipe import load_recipe
+from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.scorers.rescore import read_answered
-from agentdistill.store import write_jsonl
+from agentdistill.store import read_traces, write_jsonl
+from agentdistill.tools import search_tool
 from agentdistill.types import End, Trace
+from agentdistill.verify.verifiers import Kit, VerifierSettings, load_verifier
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "plugin"
 RECIPE = """
@@ -280,17 +286,113 @@ def test_what_an_edited_plugin_made_is_made_again(tmp_path, form):
     assert kept.stat().st_ino != first_kept
 
 
+COUNTING = """
+def load(**settings):
+    from agentdistill import load_model
+    return load_model("scripted", replies=say)
+def say(request):
+    with open("asked", "a") as f:
+        f.write("once\\n")
+    return "```python\\nfinal_answer(7)\\n```\\n\\nAnswer: 7"
+"""
+VERIFY_RECIPE = """
+[problems]
+test = "q.jsonl"
+kind = "lab/scorers.py:same"
+[verify.generator]
+model = "lab/models.py:load"
+[verify.sample]
+n = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "n", "made"),
+    [(["collect"], 1, "collect/agent"), (["verify", "sample"], 2, "test")],
+)
+def test_an_edited_scorer_scores_again_and_asks_nothing(tmp_path, monkeypatch, command, n, made):
+    monkeypatch.chdir(tmp_path)
+    lab(tmp_path, "file")
+    (tmp_path / "lab" / "models.py").write_text(COUNTING)
+    if command[0] == "verify":
+        (tmp_path / "r.toml").write_text(VERIFY_RECIPE)
+    traces, scorer = tmp_path / "runs" / "r" / made / "traces.jsonl", tmp_path / "lab" / "scorers.py"
+    assert main([*command, "r.toml"]) == 0
+    assert [t.correct for t in read_traces(traces)] == [True] * n
+    text = scorer.read_text()
+    for edited, right in ((text.replace("==", "!="), False), (text + "# as before", True)):
+        scorer.write_text(edited)
+        assert main([*command, "r.toml"]) == 0
+        assert [t.correct for t in read_traces(traces)] == [right] * n
+        scored = traces.stat().st_ino
+        assert len((tmp_path / "asked").read_text().splitlines()) == n
+    if command[0] == "collect":
+        assert main([*command, "r.toml"]) == 0
+        assert traces.stat().st_ino == scored
+
+
 BROKEN = """
 number = 3
 def raising(*given, **settings):
     raise AttributeError("no\\nluck")
 def nothing(*given, **settings):
     return None
+class Finds:
+    corpus = "c"
+    def __init__(self, found):
+        self.found = found
+    def search(self, query, k):
+        return self.found()
+    def search_many(self, queries, k):
+        return [self.found() for _ in queries]
+def raises_when_searched(passages, cache=None, **settings):
+    return Finds(raising)
+def finds_texts(passages, cache=None, **settings):
+    return Finds(lambda: ["text"])
+class Speaks:
+    name, batch_size, lockstep, context_length = "m", 1, False, None
+    async def generate(self, requests):
+        return raising()
+    async def aclose(self):
+        pass
+def raises_when_asked(**settings):
+    return Speaks()
+class Read:
+    SPLITS = {"all": ["cot"]}
+    @staticmethod
+    def drafts(split, path, method):
+        yield raising()
+class Sized:
+    sizes = staticmethod(lambda: ["1"])
+    locate = staticmethod(lambda size: raising())
+class Library:
+    problems = staticmethod(lambda split: [])
+    corpus = staticmethod(lambda split: ["text"])
+class Checks:
+    def __init__(self, settings, kit):
+        self.settings = settings
+    async def check(self, policy, problem, candidate):
+        return [raising()] if self.settings.k == 1 else ["so"]
 def empty(split):
     return []
 def rows(split):
     return [{"question": "?"}]
 """
+
+
+def search(retriever):
+    tool = search_tool(build_retriever(retriever, [Passage("t", "x")]))
+    with Environment([tool], mode="process") as environment:
+        return environment.open().run("try:\n    search('x')\nexcept Exception:\n    pass")
+
+
+def check(role, k):
+    verifier = load_verifier(VerifierSettings(name="v", role=role, model={"model": "scripted"}, k=k), Kit())
+    return asyncio.run(verifier.check(None, trace().problem, trace()))
+
+
+def ask(kind):
+    return ad.collect(ad.load_model(kind), [trace().problem], prompt="compact")
 
 
 @pytest.mark.parametrize(
@@ -309,6 +411,20 @@ def rows(split):
         (lambda f: ad.load_model(f"{f}:raising"), 'model kind "{f}:raising": AttributeError: no luck'),
         (lambda f: ad.load_model(f"{f}:nothing"), 'model kind "{f}:nothing": gave a NoneType, no Model'),
         (lambda f: ad.load_model(f"{f}:number"), 'model kind "{f}:number": is of type int, and has to be a function'),
+        (
+            lambda f: search(f"{f}:raises_when_searched"),
+            'retriever "{f}:raises_when_searched": AttributeError: no luck',
+        ),
+        (lambda f: search(f"{f}:finds_texts"), 'retriever "{f}:finds_texts": gave a str, and has to give Passages'),
+        (lambda f: check(f"{f}:Checks", 1), 'verifier "{f}:Checks": AttributeError: no luck ({f}:4)'),
+        (lambda f: check(f"{f}:Checks", 2), 'verifier "{f}:Checks": gave a str, and has to give Checks'),
+        (lambda f: ask(f"{f}:raises_when_asked"), 'model kind "{f}:raises_when_asked": AttributeError: no luck'),
+        (
+            lambda f: list(read_drafts(find_reader(f"{f}:Read:all", "cot"), "cot")),
+            'trajectory reader "{f}:Read": Attrib',
+        ),
+        (lambda f: locate(f"{f}:Sized:1"), 'weights "{f}:Sized": AttributeError: no luck'),
+        (lambda f: ad.load_corpus(f"{f}:Library"), 'task "{f}:Library": gave a str, and has to give Passages'),
         (lambda f: locate(f"{f}:number:1"), 'weights "{f}:number": is of type int, and has to be an object with sizes'),
     ],
 )
@@ -341,6 +457,105 @@ def test_the_command_finds_modules_below_the_working_directory(tmp_path):
     assert done.returncode == 2
     assert 'no module "lab.' in done.stderr
     assert "below the working directory?)" in done.stderr
+
+
+FAILING = """
+from agentdistill.verify import Check, Verdict
+def find(passages, cache=None):
+    return Finds()
+class Finds:
+    corpus = "c"
+    def search(self, query, k):
+        return [] if query != "third" else [].nothing
+class Checks:
+    def __init__(self, settings, kit):
+        pass
+    async def check(self, policy, problem, candidate):
+        return (Check("so", Verdict.TRUE),) if problem.question != "third" else None
+def say(request):
+    word = next(w for w in ("first", "second", "third", "fourth") if w in request.messages[-1].content)
+    return f"```python\\nfinal_answer(search({word!r}))\\n```\\nAnswer: 7"
+def load(**settings):
+    from agentdistill import load_model
+    return load_model("scripted", replies=say, batch_size=1)
+"""
+FAILING_RECIPE = """
+[problems]
+train = "q.jsonl"
+test = "q.jsonl"
+contamination = "report"
+[teacher]
+model = "failing.py:load"
+[tools]
+search = "passages.jsonl"
+retriever = "failing.py:find"
+[collect]
+compare_prefix = false
+[student]
+base = "tinyworld:0.1M"
+methods = ["agent-distill"]
+[verify.generator]
+model = "failing.py:load"
+[verify.sample]
+n = 1
+[[verify.verifiers]]
+name = "mine"
+role = "failing.py:Checks"
+model = { model = "failing.py:load" }
+"""
+
+
+def test_what_was_done_before_a_plugin_failed_is_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "failing.py").write_text(FAILING)
+    (tmp_path / "r.toml").write_text(FAILING_RECIPE)
+    (tmp_path / "passages.jsonl").write_text('{"title": "Rome", "text": "MCM is a number."}\n')
+    rows = [{"id": word, "question": word, "answer": "7"} for word in ("first", "second", "third", "fourth")]
+    (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["collect", "r.toml"]) == 2
+    [*_, line] = capsys.readouterr().err.splitlines()
+    assert line.startswith('agentdistill: retriever "failing.py:find": AttributeError: ')
+    assert line.endswith("failing.py:8)")
+    kept = read_traces(tmp_path / "runs/r/collect/agent/traces.partial.jsonl")
+    assert [t.id for t in kept][:2] == ["first", "second"]
+    assert main(["verify", "sample", "r.toml"]) == 0
+    assert main(["verify", "judge", "r.toml"]) == 2
+    [*_, line] = capsys.readouterr().err.splitlines()
+    assert line.startswith('agentdistill: verifier "failing.py:Checks": TypeError: ')
+    judged = (tmp_path / "runs/r/test/judge-mine.jsonl").read_text().splitlines()
+    assert [json.loads(row)["problem"] for row in judged][:2] == ["first", "second"]
+
+
+DRIVER = """
+import pickle, sys
+from functools import partial
+from pathlib import Path
+from agentdistill import registry
+from agentdistill.pipeline.collect import asking
+from agentdistill.pipeline.run import Run
+from agentdistill.recipe import load_recipe
+registry.look_in(Path.cwd())
+work = partial(asking, Run(load_recipe(Path("r.toml")), Path.cwd() / "run"), "agent")
+sys.stdout.buffer.write(pickle.dumps((registry.looked_in(), work)))
+"""
+WORKER = """
+import pickle, sys
+from agentdistill.batching.ray import Worker
+folders, work = pickle.load(sys.stdin.buffer)
+print(repr(Worker(folders if sys.argv[2] == "told" else ()).load((work, sys.argv[1]))))
+"""
+
+
+def test_a_ray_worker_finds_what_its_driver_finds(tmp_path):
+    """Without Ray: what is sent to a worker is pickled here and opened in another process."""
+    lab(tmp_path, "module")
+    apart = [sys.executable, "-P", "-c"]  # the working directory is not on the path, as in an installed command
+    driver = subprocess.run([*apart, DRIVER], cwd=tmp_path, capture_output=True)
+    assert driver.returncode == 0, driver.stderr
+    for told, said in (("told", "WorkerInfo("), ("untold", "UserError('no module \"lab.")):
+        worker = [*apart, WORKER, str(tmp_path), told]
+        done = subprocess.run(worker, input=driver.stdout, capture_output=True, cwd=tmp_path.parent)
+        assert said in done.stdout.decode(), done.stderr
 
 
 def test_a_plugin_may_take_any_setting(tmp_path):

@@ -127,6 +127,13 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, add: str, why: str)
         ("base = ", "methods = ['cot-distill-rag']\nbase = ", r"mine.toml:7: method .* needs passages"),
         ("url = ", "ulr = ", r'mine.toml:4: unknown key "ulr" in \[teacher\]; did you mean "url"'),
         ('name = "t"', "name = 5", r"mine.toml:5: name has to be text, got 5"),
+        ("[teacher]", "[[teacher]]", r"mine.toml:3: \[\[teacher\]\] has to be written \[teacher\]"),
+        (
+            "[student]",
+            "[[student]]",
+            r"mine.toml:6: \[\[student\]\] has to be written \[student\], or \[\[students\]\]",
+        ),
+        ("[student]", "[students]", r"mine.toml:6: \[students\] has to be written \[\[students\]\]"),
     ],
 )
 def test_what_is_wrong_in_its_tables(tmp_path: Path, old: str, new: str, why: str) -> None:
@@ -198,6 +205,25 @@ def test_a_run_keeps_its_recipe(tmp_path: Path) -> None:
     assert recipe_from_json(data, tmp_path / "recipe.json") == recipe
     with pytest.raises(RecipeError, match=r'recipe\.json: unknown key "jbs"; did you mean "jobs"'):
         recipe_from_json({**data, "jbs": 2}, tmp_path / "recipe.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        (["train.epochs=none"], r"""^--set "train.epochs=none": epochs has to be a whole number, got 'none'$"""),
+        (["trian.epochs=1", "seed=2"], r'^--set "trian.epochs=1": unknown key "trian"; did you mean "train"'),
+        (["seed=2", "collect.samples=3"], r'^--set "collect.samples=3": samples above 1 need a temperature'),
+        (["students=3"], r'^--set "students=3": give either'),
+    ],
+)
+def test_what_is_wrong_with_a_change_is_told_of_it(tmp_path: Path, changes: list[str], why: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(SMALLEST)
+    with pytest.raises(RecipeError, match=why):
+        load_recipe(path, changes)
+    path.write_text(SMALLEST.replace("[teacher]", "[teachr]"))
+    with pytest.raises(RecipeError, match=r'mine.toml:3: unknown key "teachr"'):
+        load_recipe(path, ["seed=2"])
 
 
 def test_settings_given_beside_the_file(tmp_path: Path) -> None:

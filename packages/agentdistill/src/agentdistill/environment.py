@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from agentdistill.errors import InfrastructureError, UserError
+from agentdistill.errors import InfrastructureError, PluginError, UserError
 from agentdistill.sandbox import Limits, Result, Sandbox, SandboxError, SandboxUnavailable, Session, Stop
 from agentdistill.tools import Tool
 from agentdistill.types import StepStatus, ToolCall
@@ -69,11 +69,11 @@ def render(result: Result, n_chars: int) -> str:
 
 
 class _Record:
-    """What an action asked of the tools, and the first fault of the world that one of them met."""
+    """What an action asked of the tools, and the first error in one of them that is none of the model's."""
 
     def __init__(self) -> None:
         self.calls: list[ToolCall] = []
-        self.fault: InfrastructureError | None = None
+        self.fault: InfrastructureError | PluginError | None = None
 
     def functions(self, tools: Sequence[Tool]) -> dict[str, Callable[..., Any]]:
         """The tools' functions by name, every call kept here."""
@@ -85,7 +85,7 @@ class _Record:
             try:
                 result = tool.function(*args, **kwargs)
             except Exception as e:
-                if isinstance(e, InfrastructureError):
+                if isinstance(e, InfrastructureError | PluginError):
                     self.fault = self.fault or e
                 self.calls.append(ToolCall(tool.name, arguments, f"{type(e).__name__}: {e}", ok=False))
                 raise
@@ -96,10 +96,10 @@ class _Record:
 
 
 class Workspace:
-    """One episode's session. ``run`` never raises for what model code does, only InfrastructureError.
+    """One episode's session. ``run`` never raises for what model code does, only InfrastructureError and PluginError.
 
-    A tool that raises InfrastructureError (a search server that is down) is no mistake of the model's: ``run`` raises
-    it, whatever the model's code made of it.
+    A tool that raises one of them (a search server that is down, a retriever's mistake) is no mistake of the model's:
+    ``run`` raises it, whatever the model's code made of it.
     """
 
     def __init__(self, session: Session, tools: Sequence[Tool], record: _Record, observation_chars: int) -> None:

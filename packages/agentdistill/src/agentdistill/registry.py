@@ -15,6 +15,7 @@ import importlib.util
 import inspect
 import re
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agentdistill.errors import AgentDistillError, UserError
+from agentdistill.errors import AgentDistillError, PluginError, UserError
 
 T = TypeVar("T")
 
@@ -137,6 +138,11 @@ def look_in(folder: Path) -> None:
         _folders.append(folder)
 
 
+def looked_in() -> tuple[Path, ...]:
+    """The folders of :func:`look_in`, for processes elsewhere that have to find what this one finds."""
+    return tuple(_folders)
+
+
 def names(kind: str) -> tuple[str, ...]:
     """The names of the plug-ins of a kind, in order. None of them is imported."""
     return tuple(plugins(kind))
@@ -155,6 +161,11 @@ def load(kind: str, name: str, error: type[UserError] = UserError) -> Any:
     return found
 
 
+def is_built_in(kind: str, name: str) -> bool:
+    """Whether the name is of this project's own code."""
+    return name in _BUILT_IN[kind]
+
+
 def call(kind: str, name: str, function: Callable[..., T], /, *given: Any, **settings: Any) -> T:
     """What a function of the plug-in returns; fails as :func:`running` does."""
     with running(kind, name):
@@ -164,7 +175,7 @@ def call(kind: str, name: str, function: Callable[..., T], /, *given: Any, **set
 @contextmanager
 def running(kind: str, name: str) -> Iterator[None]:
     """Where code from outside of this project raises anything but this library's errors in the block, that is a
-    UserError of one line that names the plug-in."""
+    PluginError of one line that names the plug-in, and the line of its code."""
     try:
         yield
     except AgentDistillError:
@@ -172,7 +183,16 @@ def running(kind: str, name: str) -> Iterator[None]:
     except Exception as e:
         if name in _BUILT_IN[kind]:
             raise
-        raise UserError(f'{NOUNS[kind]} "{name}": {_said(e)}') from e
+        raise PluginError(f'{NOUNS[kind]} "{name}": {_said(e)}{_place(e, name)}') from e
+
+
+def all_of(kind: str, name: str, wanted: type[T], found: Iterable[Any]) -> list[T]:
+    """What a function of the plug-in gave, as a list. Raises PluginError unless all of it is of the type ``wanted``."""
+    given = call(kind, name, lambda: list(found))
+    other = next((x for x in given if not isinstance(x, wanted)), None)
+    if other is not None:
+        raise PluginError(f'{NOUNS[kind]} "{name}": gave a {type(other).__name__}, and has to give {wanted.__name__}s')
+    return given
 
 
 def _load(kind: str, name: str, error: type[UserError]) -> Any:
@@ -321,3 +341,12 @@ def _is_there(module: str) -> bool:
 
 def _said(e: Exception) -> str:
     return " ".join(f"{type(e).__name__}: {e}".split())
+
+
+def _place(e: Exception, name: str) -> str:
+    """Where code from outside raised: its own file's innermost line, else that of whatever it called."""
+    frames = [(Path(f.filename), f.lineno) for f in traceback.extract_tb(e.__traceback__)]
+    outside = [f for f in frames if not f[0].is_relative_to(Path(__file__).parent)]
+    file = _file_of(name)
+    own = [f for f in outside if file is not None and f[0].resolve() == file.resolve()]
+    return "".join(f" ({path}:{line})" for path, line in (own or outside)[-1:])

@@ -109,6 +109,26 @@ def test_a_recipe_from_problems_to_a_page(recipe, tmp_path, capsys):
     assert (tmp_path / "curve.svg").read_text().startswith("<svg")
 
 
+def test_a_folder_of_verification_alone_is_shown(recipe, tmp_path, capsys):
+    runs = ["--runs", tmp_path / "runs"]
+    folder = str(tmp_path / "runs" / "small")
+    run(capsys, "sample", recipe, *runs)
+    assert main(["report", folder]) == 2
+    assert "holds verification alone; agentdistill verify run RECIPE writes its page" in capsys.readouterr().err
+    run(capsys, "run", recipe, *runs)
+    assert main(["show", folder, "--outcome", "right"]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[1] for line in out.splitlines() if "✓" in line] == ["a#0", "a#1", "a#2"]
+    assert "verify.html" in "".join(out.split())
+    assert main(["show", folder, "test/a#1"]) == 0
+    assert "2 + 3 = 5" in capsys.readouterr().out
+    assert main(["compare", folder, folder, "--json"]) == 0
+    assert [part["a"] for part in json.loads(capsys.readouterr().out)["parts"]] == ["test"]
+    for command in (["report", folder], ["ask", folder, "?"]):
+        assert main(command) == 2
+        assert "small: holds verification alone" in capsys.readouterr().err
+
+
 def test_what_another_model_said_is_set_aside(recipe, tmp_path, capsys):
     runs = ["--runs", tmp_path / "runs"]
     run(capsys, "sample", recipe, *runs)
@@ -272,7 +292,20 @@ OTHER = "[[verify.others]]\nname = 'x'\nmodel = { model = 'scripted', replies = 
     [
         (('role = "code"', 'role = "coder"'), "role"),
         (("k = 2\n", "k = 0\n"), "verifiers.k has to be at least 1"),
-        (('name = "sums"', 'name = "toolv"'), "two verifiers have one name"),
+        (
+            ('name = "sums"', 'name = "toolv"'),
+            ':21: two [[verify.verifiers]] are called "toolv"; give this one another name',
+        ),
+        (("[verify.sample]", f"{ROLE}\n{ROLE}\n[verify.sample]"), 'two [[verify.roles]] are called "x"'),
+        (("[verify.sample]", f"{OTHER}\n{OTHER}\n[verify.sample]"), 'two [[verify.others]] are called "x"'),
+        (("[[verify.verifiers]]", "[verify.verifiers]"), "[verify.verifiers] has to be written [[verify.verifiers]]"),
+        (
+            ("[verify.sample]", ROLE.replace("[[", "[").replace("]]", "]") + "[verify.sample]"),
+            "written [[verify.roles]]",
+        ),
+        (("[verify.generator]", "[[verify.generator]]"), "[[verify.generator]] has to be written [verify.generator]"),
+        (("[verify.sample]", "[[verify.sample]]"), ":11: [[verify.sample]] has to be written [verify.sample]"),
+        (("[problems]", "[[problems]]"), ":4: [[problems]] has to be written [problems]"),
         (("[problems]", "judges = []\n[problems]"), "[[judges]] is now called [[verify.verifiers]]"),
         (("[[verify.verifiers]]", "[[verifiers]]"), "[[verifiers]] is now called [[verify.verifiers]]"),
         (("[verify.sample]", "[sample]"), "[sample] is now called [verify.sample]"),

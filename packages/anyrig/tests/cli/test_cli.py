@@ -36,6 +36,21 @@ def generate(files, *more):
     return main(["generate", *common, *more])
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("generte", "did you mean generate?"),
+        ("inspect x.glb --unti m", "inspect: error: unrecognized arguments: --unti m; did you mean --unit?"),
+        ("inspect x.glb --qqq", "unrecognized arguments: --qqq"),
+    ],
+)
+def test_what_is_misspelt_is_named_with_the_nearest(command, said, capsys):
+    with pytest.raises(SystemExit) as e:
+        main(command.split())
+    assert e.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(said)
+
+
 def test_every_module_has_a_verb():
     modules = {m.name for m in pkgutil.iter_modules(anyrig.cli.__path__)}
     assert modules == {module for module, _ in VERBS.values()}

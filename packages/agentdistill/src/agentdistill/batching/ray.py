@@ -18,9 +18,11 @@ from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from agentdistill import registry
 from agentdistill.batching import OnDone, OpenWork, RaySettings, Work, batches_of, drive
 from agentdistill.errors import AgentDistillError, InfrastructureError, UserError
 
@@ -161,7 +163,7 @@ class RayCrew:
                     raise report.error
 
     def _hire(self) -> None:
-        actor = self._actor.remote()
+        actor = self._actor.remote(registry.looked_in())
         self._placed.append(actor.__ray_ready__.remote())
         self._at_work[actor.load.remote((self._open_work, os.getcwd()))] = _Hand(actor)
 
@@ -244,9 +246,14 @@ class ChunkResult:
 
 
 class Worker:
-    """An actor. Errors raised on purpose are returned, so that they arrive as what they are; others are raised."""
+    """An actor, which finds plug-ins in ``folders`` too, as the process that hired it does.
 
-    def __init__(self) -> None:
+    Errors raised on purpose are returned, so that they arrive as what they are; others are raised.
+    """
+
+    def __init__(self, folders: Sequence[Path] = ()) -> None:
+        for folder in folders:  # by now: what :meth:`load` is given may be of a module there
+            registry.look_in(folder)
         self._loop = asyncio.new_event_loop()  # one for all chunks: a model's connections belong to it
         self._open: AbstractAsyncContextManager[Work[Any]] | None = None
         self._work: Work[Any] | None = None

@@ -6,6 +6,7 @@ Nothing heavy is imported before a verb runs, so that ``--help`` and completion 
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ VERBS = {
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The whole parser; with ``only``, the arguments of just that verb, which is quicker to build."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="agentdistill", description="Distil a strong model's tool-using behaviour into small language models."
     )
     parser.add_argument("--version", action="version", version=f"agentdistill {__version__}")
@@ -55,7 +56,25 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
-class _Verb(argparse.ArgumentParser):
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest command, value or option where one is misspelt."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as e:
+            e.message = registry.unknown("choice", value, map(str, action.choices or ()))
+            raise
+
+    def refuse(self, left: Sequence[str]) -> None:
+        """End the command for arguments that nothing took, if there are any."""
+        if left:
+            given = (arg.partition("=")[0] for arg in left if arg.startswith("--"))
+            near = [m for g in given for m in difflib.get_close_matches(g, self._option_string_actions, n=1)]
+            self.error(f"unrecognized arguments: {' '.join(left)}{f'; did you mean {near[0]}?' if near else ''}")
+
+
+class _Verb(_Parser):
     """One verb's arguments. Options may stand anywhere: argparse alone takes an optional positional for left out where
     an option stands before it, as in ``ask RUN --max-steps 3 QUESTION``.
     """
@@ -63,14 +82,17 @@ class _Verb(argparse.ArgumentParser):
     _inside = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        whole = {argparse.PARSER, argparse.REMAINDER}  # these take all that follows, options too
-        if self._inside or any(action.nargs in whole for action in self._actions):
+        if self._inside:
             return super().parse_known_args(args, namespace)
+        whole = {argparse.PARSER, argparse.REMAINDER}  # these take all that follows, options too
+        mixed = not any(action.nargs in whole for action in self._actions)
         self._inside = True
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            found, left = (self.parse_known_intermixed_args if mixed else super().parse_known_args)(args, namespace)
         finally:
             self._inside = False
+        self.refuse(left)
+        return found, left
 
 
 _MODULES = {

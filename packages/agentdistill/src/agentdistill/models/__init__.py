@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from agentdistill import registry
-from agentdistill.errors import ModelError
+from agentdistill.errors import ModelError, PluginError
 from agentdistill.types import Request, Sample, StopReason
 
 __all__ = ["OUT_OF_CONTEXT", "Model", "cut_at_stop", "identity", "is_out_of_context", "load_model", "loader"]
@@ -90,7 +90,35 @@ def load_model(kind: str, **settings: object) -> Model:
     model = registry.call("models", kind, load, **settings)
     if not (hasattr(model, "generate") and hasattr(model, "aclose")):
         raise ModelError(f'model kind "{kind}": gave a {type(model).__name__}, no Model with generate and aclose')
-    return model
+    return model if registry.is_built_in("models", kind) else registry.call("models", kind, _FromOutside, kind, model)
+
+
+class _FromOutside:
+    """A plug-in's model, with PluginErrors for what its code raises, or gives that are no Samples."""
+
+    def __init__(self, kind: str, model: Model) -> None:
+        self.name, self.batch_size, self.lockstep = model.name, model.batch_size, model.lockstep
+        self.context_length = model.context_length
+        self._kind, self._model = kind, model
+
+    async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
+        """As :meth:`Model.generate`."""
+        with registry.running("models", self._kind):
+            found = list(await self._model.generate(requests))
+        if len(found) != len(requests):
+            why = f"gave {len(found)} lists of samples for {len(requests)} requests"
+            raise PluginError(f'model kind "{self._kind}": {why}')
+        return [registry.all_of("models", self._kind, Sample, samples) for samples in found]
+
+    async def aclose(self) -> None:
+        """As :meth:`Model.aclose`."""
+        with registry.running("models", self._kind):
+            await self._model.aclose()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # of a copy under way, which has no model yet
+            raise AttributeError(name)
+        return getattr(self._model, name)
 
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str | None:

@@ -111,8 +111,9 @@ def packaged(name: str) -> tuple[Weights, str] | None:
         return None
     family, size = named
     weights: Weights = registry.load("weights", family)
-    if size not in weights.sizes():
-        there = ", ".join(f"{family}:{s}" for s in weights.sizes())
+    sizes = registry.call("weights", family, lambda: list(weights.sizes()))
+    if size not in sizes:
+        there = ", ".join(f"{family}:{s}" for s in sizes)
         raise ModelError(f'no model is called "{name}"; there is: {there}')
     return weights, size
 
@@ -125,7 +126,10 @@ def locate(name: str, say: Callable[[str], None] | None = None) -> str:
     dequantised.
     """
     found = packaged(name)
-    path = str(found[0].locate(found[1])) if found else name
+    path = name
+    if found:
+        weights, size = found
+        path = str(registry.call("weights", name.removesuffix(f":{size}"), weights.locate, size))
     if not is_gguf(path):
         return path
     from agentdistill.models.dequantize import folder_for

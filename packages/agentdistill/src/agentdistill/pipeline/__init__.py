@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from agentdistill import __version__, report
 from agentdistill.batching import RaySettings
-from agentdistill.errors import DataError, InfrastructureError, RecipeError
+from agentdistill.errors import DataError, InfrastructureError, RecipeError, named_by
 from agentdistill.models.chat import read_template
 from agentdistill.models.weights import check_base
 from agentdistill.pipeline.folder import StageFolder
@@ -33,6 +33,7 @@ from agentdistill.recipe.methods import Method, method
 from agentdistill.store import digest, file_digest, locked, sweep, write_atomic
 
 STAGES = ("collect", "filter", "train", "evaluate", "verify", "report")
+_WITHOUT_STUDENTS = ("collect", "filter")
 _SHOWN = 5
 
 
@@ -51,8 +52,11 @@ def run_recipe(recipe: Recipe, folder: Path, progress: Progress | None = None, u
     InfrastructureError where the world failed; what was done is kept and the same call goes on from there.
     """
     progress = progress or Silent()
-    if not recipe.students:
-        raise RecipeError(f"{recipe.name}: no [student] to train; to verify only: agentdistill verify run RECIPE")
+    if not recipe.students and (recipe.verify is not None or until not in _WITHOUT_STUDENTS):
+        way_out = 'add one, for example with base = "owner/model", or collect only: agentdistill collect RECIPE'
+        if recipe.verify is not None:
+            way_out = "to verify only: agentdistill verify run RECIPE"
+        raise RecipeError(f"{recipe.name}: no [student] to train; {way_out}")
     run = Run(recipe, folder)
     _check(run, progress)  # bad input is found before anything is spent
     with locked(folder / ".lock", folder):
@@ -85,7 +89,8 @@ def _check(run: Run, progress: Progress) -> None:
         progress.say(f"contamination: {told(run.screening.facts())}")
     has_own = read_template(run.recipe.train.chat_template) is not None
     for student in run.recipe.students:
-        check_base(student.base, has_own, progress.say)
+        with named_by("base of a student"):
+            check_base(student.base, has_own, progress.say)
 
 
 def _prompted(run: Run) -> list[Method]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agentdistill.batching import Work
+from agentdistill.errors import named_by
 from agentdistill.exchange.readers import find_reader, read_sources
 from agentdistill.filters import question_key
 from agentdistill.pipeline.folder import StageFolder, facts, run_rollouts
@@ -118,7 +119,10 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Non
     with folder.claimed(progress.say):
         task = progress.task("collect", f"{', '.join(sources)} · {_WORDS[name]}", 1)
         passages = run.passages if method(name).retrieval else None
-        with run.environment(run.recipe.collect, tools=()) as environment:
+        with (
+            run.environment(run.recipe.collect, tools=()) as environment,
+            named_by(f"{name} of [collect.trajectories]"),
+        ):
             read = read_sources(sources, name, run.template, run.tools, environment, passages)
         traces = [_offered(run, name, t) for t in read.traces]
         if asks_teacher(run.recipe.collect, name):

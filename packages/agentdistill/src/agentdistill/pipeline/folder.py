@@ -72,9 +72,9 @@ class StageFolder:
 
     @property
     def episode_key(self) -> str:
-        """The hash of everything that one episode depends on: of the key, neither which questions are asked nor what is
-        ``ignored``."""
-        left_out = {*_WHICH, *self.ignored}
+        """The hash of everything that one episode depends on: of the key, neither which questions are asked, nor how
+        answers are scored, nor what is ``ignored``."""
+        left_out = {*_WHICH, *_AFTERWARDS, *self.ignored}
         one = {k: v for k, v in _flat({**self.settings, **self.inputs}).items() if not left_out & {k, k.split(".")[0]}}
         return digest([self.stage, __version__, one])
 
@@ -156,6 +156,7 @@ class StageFolder:
 
 
 _WHICH = ("problems", "asked", "samples")
+_AFTERWARDS = ("scorers",)  # an episode is over when its answer is scored
 _SHOWN = 4
 
 
@@ -197,9 +198,9 @@ def run_rollouts(
     ``open_work`` gives the model and one episode for each that is asked, in the same order; it is called only if a
     trace is missing, in this process or, with ``ray``, in its workers. ``about`` goes into the manifest as it is.
     Traces are appended to a partial file as they end and put in order when all are there, so that a run that was killed
-    and resumed leaves the same file as one that was not. What was answered before another set of questions was asked is
-    taken over, from ``others`` too. Raises InfrastructureError when the world has failed so often that going on is
-    useless, ModelError where every conversation is refused; what was collected stays.
+    and resumed leaves the same file as one that was not. What was answered before another set of questions was asked,
+    or before a scorer changed, is taken over, from ``others`` too. Raises InfrastructureError when the world has failed
+    so often that going on is useless, ModelError where every conversation is refused; what was collected stays.
     """
     if folder.is_done:
         return read_traces(folder.path / TRACES)
@@ -312,8 +313,9 @@ def taken_over(
     """Traces for what is asked and not in ``have``, out of the folders that were moved aside for another set of
     questions, and ``others``, as far as their ``episode_key`` is this one's. ``names`` are the files of traces in one.
 
-    A trace answers the very same question. It gets the id and the problem that it is asked for now, and where the gold
-    answer or the kind is another, a new score. A trace of the same id is preferred; none is used twice.
+    A trace answers the very same question. It gets the id and the problem that it is asked for now, and a new score
+    where the gold answer or the kind is another, or the scorer is a plug-in, which may have changed. A trace of the
+    same id is preferred; none is used twice.
     """
     pool = _pool([*_aside(folder), *(p for p in others if p != folder.path)], folder, names)
     missing = [(p, i) for p, i in asked if i not in have and p.question in pool]
@@ -357,6 +359,7 @@ def _drawn(traces: list[Trace], problem: Problem, i: str, same_id: bool) -> Trac
 
 def _asked_now(trace: Trace, problem: Problem, i: str) -> Trace:
     now, before = replace(trace, id=i, problem=problem), trace.problem
-    if (problem.kind, problem.answer, problem.aliases) == (before.kind, before.answer, before.aliases):
+    same = (problem.kind, problem.answer, problem.aliases) == (before.kind, before.answer, before.aliases)
+    if same and not scorers.may_change(problem.kind):
         return now
     return replace(now, score=scorers.score(problem.kind, trace.answer, problem.answer, problem.aliases))

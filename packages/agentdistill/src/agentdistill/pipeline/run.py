@@ -10,9 +10,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from agentdistill import registry
+from agentdistill import registry, scorers
 from agentdistill.environment import Environment
-from agentdistill.errors import DataError, UserError
+from agentdistill.errors import DataError, UserError, named_by
 from agentdistill.loop import RolloutSettings, chain_of_thought, rollout
 from agentdistill.models import Model, identity, load_model
 from agentdistill.models.weights import is_gguf, runnable
@@ -96,7 +96,8 @@ class Run:
         skipped: list[str] = []
         warnings: list[str] = []
         for split, limit in (("train", settings.limit_train), ("test", settings.limit_test)):
-            loaded = {source: self.load(source, limit) for source in settings.sources(split)}
+            with named_by(f"{split} of [problems]"):
+                loaded = {source: self.load(source, limit) for source in settings.sources(split)}
             found[split] = joined({source: problems for source, (problems, _, _) in loaded.items()})
             skipped += [line for _, lines, _ in loaded.values() for line in lines]
             warnings += [line for _, _, lines in loaded.values() for line in lines]
@@ -123,7 +124,8 @@ class Run:
     def untrained_template(self) -> PromptTemplate:
         """The prompts of models that were not trained: with the recipe's worked examples, where it has some."""
         path = self.recipe.examples
-        return self.template if path is None else ExampleTemplate(self.template, read_examples(Path(path)))
+        with named_by("examples of the recipe"):
+            return self.template if path is None else ExampleTemplate(self.template, read_examples(Path(path)))
 
     def check_examples(self, m: Method) -> None:
         """Raise DataError where the recipe has worked examples, but none of how ``m`` answers."""
@@ -155,7 +157,8 @@ class Run:
     @cached_property
     def _corpus(self) -> MappedCorpus | None:
         search = self.recipe.tools.search
-        return None if search is None else open_search(search, self._index)
+        with named_by("search of [tools]"):
+            return None if search is None else open_search(search, self._index)
 
     def passages(self, question: str) -> list[Passage]:
         """What search finds for a question, as a model is shown it; nothing where the recipe has no corpus."""
@@ -183,7 +186,8 @@ class Run:
     @cached_property
     def tools(self) -> tuple[Tool, ...]:
         """The functions that model code may call, search first, those of MCP servers last."""
-        own = [tool for name in self.recipe.tools.named for tool in load_tools(name)]
+        with named_by("functions of [tools]"):
+            own = [tool for name in self.recipe.tools.named for tool in load_tools(name)]
         k, chars = self.recipe.tools.k, self.recipe.tools.passage_chars
         search = [search_tool(self.retriever, k, chars)] if self.retriever is not None else []
         served = self._served[0]
@@ -197,11 +201,12 @@ class Run:
 
     @property
     def collections(self) -> tuple[str, ...]:
-        """What has to be collected for the recipe's students, in a fixed order."""
-        settings = self.recipe.collect
-        needed = {learns for s in self.recipe.students for m in s.methods if (learns := method(m).learns)}
+        """What has to be collected for the recipe's students, in a fixed order; without any, for one of the default
+        methods."""
+        settings, students = self.recipe.collect, self.recipe.students or (StudentSettings(base=""),)
+        needed = {learns for s in students for m in s.methods if (learns := method(m).learns)}
         if settings.trajectories:
-            needed |= set(settings.trajectories)
+            needed = (needed if self.recipe.students else set()) | set(settings.trajectories)
         elif settings.compare_prefix and needed & {"agent", "agent-prefix"}:
             needed |= {"agent", "agent-prefix"}
         return tuple(n for n in COLLECTIONS if n in needed)
@@ -260,7 +265,7 @@ class Run:
     def scorer_inputs(self, split: str) -> dict[str, str]:
         """The hash of a split's scorers that are plug-ins from outside; empty where all are built in."""
         kinds = sorted({p.kind for p in self.problems(split)})
-        ours = [found for kind in kinds if (found := registry.fingerprint("scorers", kind)) != kind]
+        ours = [registry.fingerprint("scorers", kind) for kind in kinds if scorers.may_change(kind)]
         return {"scorers": digest(ours)} if ours else {}
 
     def round_key(self, number: int | None) -> dict[str, int]:
@@ -302,6 +307,8 @@ def open_run(folder: Path) -> Run:
     try:
         data = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
+        if (folder / "verify-recipe.json").exists():
+            raise UserError(f"{folder}: holds verification alone, no student; name the run of a student") from e
         why = "no run is there (no readable recipe.json)"
         raise UserError(f"{folder}: {why}; give a folder such as runs/tinyworld") from e
     return Run(recipe_from_json(data, folder / "recipe.json"), folder)

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from agentdistill.errors import DataError, ModelError, RecipeError
+from agentdistill.errors import DataError, ModelError, RecipeError, named_by
 from agentdistill.exchange.readers import Draft, find_reader, read_drafts
 from agentdistill.models import Model
 from agentdistill.models.scripted import Scripted
@@ -29,7 +29,7 @@ from agentdistill.recipe import OtherGenerator, RolloutTable, VerifySettings
 from agentdistill.recipe.methods import method
 from agentdistill.registry import fingerprint
 from agentdistill.retrieval import Retriever
-from agentdistill.store import digest, repair_jsonl, write_atomic, write_json
+from agentdistill.store import repair_jsonl, write_atomic, write_json
 from agentdistill.types import Problem
 from agentdistill.verify.judging import judge_pools, read_journal, sample_pools
 from agentdistill.verify.page import markdown, picture, render
@@ -134,7 +134,8 @@ def given(run: Run, split: str) -> list[Pool] | None:
     """The candidates of ``test`` or ``train`` that the recipe does not sample; None where it samples them."""
     settings = verify_of(run)
     source = settings.candidates.test if split == "test" else settings.candidates.train
-    return None if source is None else read_pools(Path(source), limit=settings.limit)
+    with named_by(f"{split} of [verify.candidates]"):
+        return None if source is None else read_pools(Path(source), limit=settings.limit)
 
 
 def sample(run: Run, split: str, progress: Progress, other: OtherGenerator | None = None) -> Path:
@@ -151,7 +152,6 @@ def sample(run: Run, split: str, progress: Progress, other: OtherGenerator | Non
     if other is not None:
         settings = replace(settings, n=other.n, temperature=other.temperature)
     table = generator_of(run) if other is None else resolved(other.model, run.folder)
-    scored = run.scorer_inputs(split)
     with costed(path, GENERATOR, table) as count:
         sample_pools(
             problems_of(run, split),
@@ -160,7 +160,7 @@ def sample(run: Run, split: str, progress: Progress, other: OtherGenerator | Non
             partial(make_model, table),
             path,
             environment=partial(run.environment, RolloutTable(), ()),
-            identity=digest([model_identity(table), scored]) if scored else model_identity(table),
+            identity=model_identity(table),
             seed=run.recipe.seed,
             progress=progress,
             ray=run.recipe.on_ray,

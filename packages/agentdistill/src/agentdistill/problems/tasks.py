@@ -38,10 +38,8 @@ def task_problems(source: str) -> list[Problem] | None:
     found, named = find_task(source), registry.split_source("tasks", source)
     if found is None or named is None:
         return None
-    problems = registry.call("tasks", named[0], lambda: list(found[0].problems(found[1])))
-    other = next((p for p in problems if not isinstance(p, Problem)), None)
-    if other is not None:
-        raise DataError(f'task "{named[0]}": gave a {type(other).__name__}, and has to give Problems')
+    given = registry.call("tasks", named[0], found[0].problems, found[1])
+    problems = registry.all_of("tasks", named[0], Problem, given)
     if not problems:
         raise DataError(f'task "{source}": gave no problems')
     return problems
@@ -63,11 +61,11 @@ def open_search(search: str | Sequence[str], cache: Path, progress: Progress | N
 
 def passages_of_source(source: str) -> Iterator[Passage]:
     """The passages of a task, a file, a glob or a folder, in order. Raises UserError for a task that brings none."""
-    task = find_task(source)
-    if task is None:
+    task, named = find_task(source), registry.split_source("tasks", source)
+    if task is None or named is None:
         yield from read_corpus(source)
         return
     module, split = task
     if not hasattr(module, "corpus"):
         raise UserError(f'task "{source}" brings no corpus to search')
-    yield from module.corpus(split)
+    yield from registry.all_of("tasks", named[0], Passage, registry.call("tasks", named[0], module.corpus, split))

@@ -182,7 +182,7 @@ class Recipe:
 
     ``examples`` is a file of worked examples that models which were not trained are shown in their prompts.
     ``executor`` says who runs the episodes: this machine's processes, or the workers of ``ray``. A recipe that only
-    verifies has no students.
+    collects or verifies has no students.
     """
 
     name: str
@@ -275,12 +275,40 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
     except UnicodeDecodeError as e:
         raise RecipeError(f"{path}: not UTF-8 text") from e
     try:
-        data = tomllib.loads(text)
+        tomllib.loads(text)
     except tomllib.TOMLDecodeError as e:
-        raise RecipeError(f"{path}: not TOML: {e}") from e
+        raise RecipeText(path, text).single() or RecipeError(f"{path}: not TOML: {e}") from e
+    data, source = _changed(text, changes), RecipeText(path, text)
+    try:
+        return _recipe(data, source)
+    except RecipeError as e:
+        blamed = _blamed(text, changes, source, str(e))
+        if not blamed:
+            raise
+    return _recipe(_changed(text, changes), RecipeText(path, text, " ".join(f'--set "{c}"' for c in blamed)))
+
+
+def _blamed(text: str, changes: Sequence[str], source: RecipeText, said: str) -> Sequence[str]:
+    """The changes without which a recipe would not fail with what was ``said``; none where the file does by itself."""
+
+    def fails(kept: Sequence[str]) -> bool:
+        try:
+            _recipe(_changed(text, kept), source)
+        except RecipeError as e:
+            return str(e) == said
+        return False
+
+    if fails(()):
+        return ()
+    needed = [c for c in changes if not fails([other for other in changes if other is not c])]
+    return needed or changes
+
+
+def _changed(text: str, changes: Sequence[str]) -> dict[str, Any]:
+    data = tomllib.loads(text)
     for change in changes:
         _change(data, change)
-    return _recipe(data, RecipeText(path, text))
+    return data
 
 
 def _change(data: dict[str, Any], change: str) -> None:
@@ -325,6 +353,10 @@ def _without_none(value: Any) -> Any:
 def _recipe(data: dict[str, Any], source: RecipeText) -> Recipe:
     data = {"name": source.path.stem, **data}
     refuse_former(data, source)
+    for name, value in data.items():
+        if name != "students" and isinstance(value, list) and value and isinstance(value[0], dict):
+            more = ", or [[students]] for several" if name == "student" else ""
+            raise source.error(f"[[{name}]] has to be written [{name}]{more}", name)
     if "student" in data:
         if "students" in data:
             raise source.error("give either [student] or [[students]], not both", "students")
@@ -333,13 +365,15 @@ def _recipe(data: dict[str, Any], source: RecipeText) -> Recipe:
     for needed, header, example in (
         ("problems", "problems", 'train = "questions.jsonl"'),
         ("teacher", "teacher", 'model = "endpoint"'),
-        ("students", "student", 'base = "owner/model"'),
+        ("students", "student", ""),
     ):
         if needed not in data:
             for key in data:
                 if key not in get_type_hints(Recipe) and key != _KEPT:
                     raise source.error(unknown("key", key, [*get_type_hints(Recipe), "student"]), "", key)
-            raise source.error(f"no [{header}] table, for example with {example}")
+            if example:
+                raise source.error(f"no [{header}] table, for example with {example}")
+    data.setdefault("students", [])  # to collect or to verify takes none
     if isinstance(data["teacher"], dict):
         data["teacher"] = _teacher(dict(data["teacher"]), source)
     _training(data)
@@ -378,8 +412,6 @@ def _spare(data: dict[str, Any]) -> None:
             data.setdefault("problems", {})
         if isinstance(data.get("problems"), dict):
             data["problems"] = {"train": "", **data["problems"]}
-    if alone:
-        data["students"] = []
 
 
 def _teacher(table: dict[str, Any], source: RecipeText) -> dict[str, Any]:
@@ -493,9 +525,7 @@ def _check_retriever(tools: ToolsSettings, source: RecipeText) -> None:
 
 def _check_students(recipe: Recipe, source: RecipeText) -> None:
     if not recipe.students:
-        if recipe.verify is not None:
-            return
-        raise source.error("no student to train", "", "students")
+        return
     for i, student in enumerate(recipe.students):
         check_name(student_name(student), source, f"students#{i}")
         _check_methods(student.methods, recipe, source, f"students#{i}", "methods")

@@ -95,6 +95,7 @@ def check_verify(settings: VerifySettings, prompt: str, can_default: bool, sourc
         if other.n == 1 and other.temperature != 0:
             why = "who answers once answers greedily: leave temperature out, or sample with n above 1"
             raise source.error(why, f"verify.others#{i}", "temperature")
+    _check_apart("others", [o.name for o in settings.others], source)
     _check_verifiers(settings, source)
     _check_selection(settings, source)
     sample = settings.sample
@@ -112,8 +113,8 @@ def _check_verifiers(settings: VerifySettings, source: RecipeText) -> None:
         if verifier.needs_model and verifier.role != "prm":
             _check_model(verifier.model, source, f"verify.verifiers#{i}")
     names = [j.name for j in settings.verifiers]
-    if len(set(names)) < len(names):
-        raise source.error("two verifiers have one name", "verify.verifiers")
+    _check_apart("verifiers", names, source)
+    _check_apart("roles", [r.name for r in settings.roles], source)
     for i, role in enumerate(settings.roles):
         check_name(role.name, source, f"verify.roles#{i}")
         if role.teacher not in names and (role.role not in ("prm", "generator") or role.teacher is not None):
@@ -127,6 +128,13 @@ def _check_verifiers(settings: VerifySettings, source: RecipeText) -> None:
         path = str(verifier.model.get("path", ""))
         if path.startswith(ROLE) and path.removeprefix(ROLE) not in trained:
             raise source.error(unknown("role", path.removeprefix(ROLE), trained), f"verify.verifiers#{i}", "model")
+
+
+def _check_apart(what: str, names: list[str], source: RecipeText) -> None:
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            why = f'two [[verify.{what}]] are called "{name}"; give this one another name'
+            raise source.error(why, f"verify.{what}#{i}", "name")
 
 
 _GIVES = {"verifier": ("code", "claims", "facts", "calculations"), "plain": ("cot",), "reward": ("genrm", "prm")}

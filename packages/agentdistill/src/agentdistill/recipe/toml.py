@@ -29,30 +29,42 @@ _LISTS = ("students", "verify.others", "verify.verifiers", "verify.roles")
 class RecipeText:
     """A recipe's text, to say on which line something stands.
 
-    A table is called by its header; ``students#1`` is the second of several ``[[students]]``.
+    A table is called by its header; ``students#1`` is the second of several ``[[students]]``. ``blamed`` is what errors
+    name instead of file and line.
     """
 
-    def __init__(self, path: Path, text: str) -> None:
-        self.path, self._lines = path, text.splitlines()
+    def __init__(self, path: Path, text: str, blamed: str = "") -> None:
+        self.path, self._lines, self._blamed = path, text.splitlines(), blamed
 
     def error(self, message: str, table: str = "", key: str = "") -> RecipeError:
         """The error with file and line: the line of ``key`` in ``table``, else the table's, else none."""
+        if self._blamed:
+            return RecipeError(f"{self._blamed}: {message}")
         line = self._line(table, key)
         return RecipeError(f"{self.path}{f':{line}' if line else ''}: {message}")
 
     def shown(self, table: str) -> str:
         """The table's header as the recipe writes it."""
-        name = re.sub(r"#\d+", "", table)
+        name = _header(table)
         other = _OTHER_NAMES.get(name, name)
         name = other if any(h == other for _, h in self._headers()) else name
         return f"[[{name}]]" if re.search(r"#\d+$", table) and name in _LISTS else f"[{name}]"
+
+    def single(self) -> RecipeError | None:
+        """The error for a table written with single brackets of which there may be several, where there is one: two of
+        them are no TOML."""
+        for n, line in enumerate(self._lines, 1):
+            match = re.match(r"\s*\[\s*([\w.]+)\s*\]", line)
+            if match and match[1] in _LISTS:
+                return RecipeError(f"{self.path}:{n}: {_several(match[1])}")
+        return None
 
     def _headers(self) -> list[tuple[int, str]]:
         found = ((n, re.match(r"\s*\[+\s*([\w.\-\"]+)\s*\]+", line)) for n, line in enumerate(self._lines, 1))
         return [(n, m.group(1).replace('"', "")) for n, m in found if m]
 
     def _line(self, table: str, key: str) -> int | None:
-        name, (place, *_) = re.sub(r"#\d+", "", table), [*re.findall(r"#(\d+)", table), "0"]
+        name, (place, *_) = _header(table), [*re.findall(r"#(\d+)", table), "0"]
         headers = self._headers()
         if not table:
             own = [n for n, header in headers if header.partition(".")[0] == key]
@@ -73,7 +85,7 @@ class RecipeText:
 def build(cls: type[T], data: Any, source: RecipeText, table: str) -> T:
     """A settings dataclass out of a TOML table, every key and type checked."""
     if not isinstance(data, dict):
-        raise source.error(f"{table} has to be a table, got {data!r}", "", table)
+        raise _no_table(data, source, table)
     hints = typing.get_type_hints(cls)
     values = {}
     for key, value in data.items():
@@ -101,6 +113,8 @@ def _value(hint: Any, value: Any, source: RecipeText, table: str, key: str) -> A
     if dataclasses.is_dataclass(hint):
         return build(cast("type[Any]", hint), value, source, inner_table)
     if origin is tuple:
+        if isinstance(value, dict) and dataclasses.is_dataclass(get_args(hint)[0]):
+            raise source.error(_several(_header(inner_table)), inner_table)
         if not isinstance(value, list):
             raise source.error(f"{key} has to be a list", table, key)
         item = get_args(hint)[0]
@@ -114,11 +128,29 @@ def _value(hint: Any, value: Any, source: RecipeText, table: str, key: str) -> A
     if origin is dict and isinstance(value, dict) and get_args(hint)[1] is not Any:
         return {k: _value(get_args(hint)[1], v, source, inner_table, k) for k, v in value.items()}
     wanted = dict if origin is dict else hint
+    if wanted is dict and isinstance(value, list):
+        raise _no_table(value, source, inner_table)
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
         raise source.error(f"{key} has to be {_TYPE_NAMES.get(wanted, wanted.__name__)}, got {value!r}", table, key)
     return value
+
+
+def _no_table(value: Any, source: RecipeText, table: str) -> RecipeError:
+    name = _header(table)
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return source.error(f"[[{name}]] has to be written [{name}]: there can be only one", table)
+    *owner, key = table.split(".")
+    return source.error(f"{key} has to be a table, got {value!r}", ".".join(owner), key)
+
+
+def _several(name: str) -> str:
+    return f"[{name}] has to be written [[{name}]]: there may be several"
+
+
+def _header(table: str) -> str:
+    return re.sub(r"#\d+", "", table)
 
 
 def _member(hint: Any, value: Any) -> Any:

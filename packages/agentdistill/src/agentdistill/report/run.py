@@ -40,7 +40,8 @@ def _size_in(name: str) -> int | None:
 class Part:
     """One output of one stage: its traces and what its manifest and timing files say (empty where there is none).
 
-    ``round`` is that of a part below ``rounds/``, whose filtered traces are not read.
+    ``round`` is that of a part below ``rounds/``, whose filtered traces are not read. The candidates of a split, which
+    verification sampled, are a part without a stage.
     """
 
     stage: str
@@ -53,7 +54,9 @@ class Part:
 
     @property
     def key(self) -> str:
-        """``stage/name``, as the folder is called, or ``rounds/N/stage/name``."""
+        """``stage/name``, as the folder is called, or ``rounds/N/stage/name``; the split of candidates."""
+        if not self.stage:
+            return self.name
         return f"{self.stage}/{self.name}" if self.round is None else f"rounds/{self.round}/{self.stage}/{self.name}"
 
     def fact(self, name: str, default: Any = None) -> Any:
@@ -97,12 +100,13 @@ class StoredRun:
     evaluations: tuple[Part, ...]
     contamination: Facts = field(default_factory=dict)
     rounds: tuple[Part, ...] = ()
+    candidates: tuple[Part, ...] = ()
 
     @property
     def traced(self) -> tuple[Part, ...]:
-        """The parts that hold episodes: evaluations first, then collections, then those of rounds."""
+        """The parts that hold episodes: evaluations, then collections, those of rounds, and candidates."""
         of_rounds = tuple(p for p in self.rounds if p.stage in ("collect", "evaluate"))
-        return self.evaluations + self.collections + of_rounds
+        return self.evaluations + self.collections + of_rounds + self.candidates
 
     def named(self, word: str | None) -> tuple[Part, ...]:
         """The parts with episodes that are called ``word``, else those with it in their name; None means all.
@@ -123,11 +127,13 @@ class StoredRun:
         return frozenset(t.id for f in self.filters if f.name == name for t in f.traces)
 
 
-def read_run(path: Path | str) -> StoredRun:
-    """Read a run folder. Raises UserError naming what is missing, and DataError for a file that cannot be read."""
+def read_run(path: Path | str, with_candidates: bool = False) -> StoredRun:
+    """Read a run folder, ``with_candidates`` of verification or without. Raises UserError naming what is missing, and
+    DataError for a file that cannot be read."""
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"{path}: no such run folder; a run is made by: agentdistill run RECIPE.toml")
+    splits = [p for p in sorted(path.iterdir()) if (p / "traces.jsonl").is_file()]
     run = StoredRun(
         path=path,
         recipe=_read_object(path / "recipe.json"),
@@ -137,7 +143,12 @@ def read_run(path: Path | str) -> StoredRun:
         evaluations=_parts(path, "evaluate"),
         contamination=_read_object(path / "contamination.json"),
         rounds=_rounds(path, _read_object(path / "recipe.json")),
+        candidates=tuple(Part("", p.name, _read_partial(p / "traces.jsonl")) for p in splits if with_candidates),
     )
+    if splits and not run.traced:
+        page = path / "verify.html"
+        where = f"its page is {page}" if page.exists() else "agentdistill verify run RECIPE writes its page"
+        raise UserError(f"{path}: holds verification alone; {where}, agentdistill show {path} lists its candidates")
     if not run.traced:
         raise UserError(f"{path}: no traces in collect/ or evaluate/; is this a run folder? run a recipe into it first")
     return run
@@ -189,7 +200,7 @@ def _part(stage: str, path: Path, with_traces: bool = True) -> Part | None:
 
 
 def _read_partial(path: Path) -> tuple[Trace, ...]:
-    """The traces that a stage still at work has written, without the line it may be writing just now."""
+    """The traces of a stage that may be at work still, without the line it may be writing just now."""
     lines = path.read_bytes().split(b"\n")[:-1]
     try:
         return tuple(from_dict(Trace, json.loads(line)) for line in lines if line.strip())

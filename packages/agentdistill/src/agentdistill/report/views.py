@@ -94,7 +94,7 @@ def list_traces(run_dir: Path | str, filters: Filters = Filters(), limit: int | 
 
     Raises UserError for a folder without traces, and for a part, family or tool that no episode of the run has.
     """
-    run = read_run(run_dir)
+    run = read_run(run_dir, with_candidates=True)
     _check_names(run, filters)
     rows = [_row(p, t) for p in run.named(filters.part) for t in p.traces if filters.keeps(t)]
     return {
@@ -160,6 +160,8 @@ def show_run(
             )
         console.print(table)
     console.print(Text(_footer(found), style="dim"))
+    if (page := Path(run_dir) / "verify.html").exists():
+        console.print(Text(f"What verification came to: {page}", style="dim"))
 
 
 def _footer(found: dict[str, Any]) -> str:
@@ -180,7 +182,7 @@ def find_trace(run_dir: Path | str, trace_id: str, part: str | None = None) -> t
 
     Raises UserError for an id that the run does not hold (naming the nearest) or that several parts hold.
     """
-    run = read_run(run_dir)
+    run = read_run(run_dir, with_candidates=True)
     parts = run.named(part)
     found = [(p, t) for p in parts for t in p.traces if trace_id in (t.id, f"{p.key}/{t.id}")]
     if not found:
@@ -304,7 +306,7 @@ def _parts(path: Path) -> dict[str, Part]:
     if (path / "traces.jsonl").is_file():
         part = read_part(path)
         return {part.key: part}
-    return {p.key: p for p in read_run(path).traced}
+    return {p.key: p for p in read_run(path, with_candidates=True).traced}
 
 
 def _compare(a: Part, b: Part) -> dict[str, Any] | None:

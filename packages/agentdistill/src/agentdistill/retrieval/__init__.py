@@ -86,7 +86,35 @@ def build_retriever(
     check_settings(kind, settings)
     build = builder(kind)
     told = {"progress": progress} if "progress" in inspect.signature(build).parameters else {}
-    return cast(Retriever, registry.call("retrievers", kind, build, passages, cache=cache, **told, **settings))
+    retriever = cast(Retriever, registry.call("retrievers", kind, build, passages, cache=cache, **told, **settings))
+    return retriever if registry.is_built_in("retrievers", kind) else _FromOutside(kind, retriever)
+
+
+class _FromOutside:
+    """A plug-in's retriever, with PluginErrors for what its code raises, or gives that is no Passage."""
+
+    def __init__(self, kind: str, retriever: Retriever) -> None:
+        self._kind, self._retriever = kind, retriever
+
+    @property
+    def corpus(self) -> str:
+        """As :attr:`Retriever.corpus`."""
+        return registry.call("retrievers", self._kind, lambda: self._retriever.corpus)
+
+    def search(self, query: str, k: int) -> list[Passage]:
+        """As :meth:`Retriever.search`."""
+        found = registry.call("retrievers", self._kind, lambda: self._retriever.search(query, k))
+        return registry.all_of("retrievers", self._kind, Passage, found)
+
+    def search_many(self, queries: Sequence[str], k: int) -> list[list[Passage]]:
+        """As :meth:`Retriever.search_many`."""
+        found = registry.call("retrievers", self._kind, lambda: list(self._retriever.search_many(queries, k)))
+        return [registry.all_of("retrievers", self._kind, Passage, passages) for passages in found]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # of a copy under way, which has no retriever yet
+            raise AttributeError(name)
+        return getattr(self._retriever, name)
 
 
 def builder(kind: str) -> Any:

@@ -25,3 +25,8 @@ def score(kind: str, prediction: str | None, answer: str, aliases: Sequence[str]
     if scored is None:
         raise UserError(f'scorer "{kind}": returned None, and has to return a bool or a Score')
     return scored if isinstance(scored, Score) else Score(bool(scored), prediction, kind)
+
+
+def may_change(kind: str) -> bool:
+    """Whether the scorer comes from outside of this project: its file or package may be another than it was."""
+    return registry.fingerprint("scorers", kind) != kind

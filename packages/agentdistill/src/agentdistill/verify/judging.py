@@ -15,7 +15,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
-from agentdistill import scorers
 from agentdistill.batching import Episode, OpenWork, RaySettings, Work, drive, groups_of
 from agentdistill.batching.resume import Fault, fault_of, run_missing
 from agentdistill.environment import Environment
@@ -26,6 +25,7 @@ from agentdistill.problems import answer_kind
 from agentdistill.progress import Progress, Silent
 from agentdistill.prompts import PromptTemplate
 from agentdistill.registry import fingerprint
+from agentdistill.scorers import may_change, score
 from agentdistill.store import (
     digest,
     read_traces,
@@ -94,14 +94,14 @@ def sample_pools(
 
     ``model`` and ``environment`` are made only if one is missing, in this process or, with ``ray``, in its workers;
     ``identity`` tells the model from others: traces of another model or other settings are set aside, those of other
-    problems are kept beside. ``on_new`` is called for each that came. A trace that the model's server refused has no
-    answer. Raises InfrastructureError where an episode failed twice, ModelError where all were refused; what was
-    sampled is kept, and the same call goes on.
+    problems are kept beside. Where a scorer that is a plug-in has changed since, they are scored again. ``on_new`` is
+    called for each that came. A trace that the model's server refused has no answer. Raises InfrastructureError where
+    an episode failed twice, ModelError where all were refused; what was sampled is kept, and the same call goes on.
     """
     key = digest([replace(settings, n=0), seed, template.cot("?"), identity])
     asked = [(p, f"{p.id}#{i}") for p in problems for i in range(settings.n)]
     ids = [name for _, name in asked]
-    kept = _opened(path, key)
+    kept = _opened(path, key, {p.kind: fingerprint("scorers", p.kind) for p in problems if may_change(p.kind)})
     done = {name: _asked_now(kept[name, p.question], p) for p, name in asked if (name, p.question) in kept}
     task = (progress or Silent()).task("sample", f"{len(problems)} problems x {settings.n}", len(asked))
     task.advance(len(done))
@@ -123,8 +123,11 @@ def sample_pools(
     return [Pool(p, tuple(found[f"{p.id}#{i}"] for i in range(settings.n))) for p in problems]
 
 
-def _opened(path: Path, key: str) -> dict[tuple[str, str], Trace]:
-    """The traces that are there, by id and question, spare ones included; those of another key are set aside."""
+def _opened(path: Path, key: str, by: Mapping[str, str]) -> dict[tuple[str, str], Trace]:
+    """The traces that are there, by id and question, spare ones included; those of another key are set aside.
+
+    ``by`` tells, of the kinds of problems whose scorer may change, which it is now.
+    """
     upgrade(path.parent)
     note, files = path.with_name(BEGUN), [path.with_name(SPARE), path]
     begun = read_object(note)
@@ -132,18 +135,27 @@ def _opened(path: Path, key: str) -> dict[tuple[str, str], Trace]:
     if begun and begun.get("key") != key:
         for file in there:
             set_aside(file)
-        there = []
-    write_json(note, {"key": key, "stage": "sample"})
+        there, begun = [], {}
     repair_jsonl(path)
+    before = begun.get("scorers", {})
+    changed = {kind for kind, scorer in by.items() if before.get(kind, scorer) != scorer}
+    for file in there if changed else ():  # before the note says so: a kill between them scores once more
+        write_jsonl(file, [_scored(t) if t.problem.kind in changed else t for t in read_traces(file)])
+    known = {**before, **by}
+    write_json(note, {"key": key, "stage": "sample", **({"scorers": known} if known else {})})
     return {(t.id, t.problem.question): t for file in there for t in read_traces(file) if t.end is not End.FAULT}
 
 
 def _asked_now(trace: Trace, problem: Problem) -> Trace:
     """The trace with its problem as it is now, and where its gold answer or kind is another, with a new score."""
     before, now = trace.problem, replace(trace, problem=problem)
-    if (problem.kind, problem.answer, problem.aliases) == (before.kind, before.answer, before.aliases):
-        return now
-    return replace(now, score=scorers.score(problem.kind, trace.answer, problem.answer, problem.aliases))
+    same = (problem.kind, problem.answer, problem.aliases) == (before.kind, before.answer, before.aliases)
+    return now if same else _scored(now)
+
+
+def _scored(trace: Trace) -> Trace:
+    p = trace.problem
+    return trace if trace.end is End.FAULT else replace(trace, score=score(p.kind, trace.answer, p.answer, p.aliases))
 
 
 @asynccontextmanager

@@ -143,7 +143,21 @@ def load_verifier(settings: VerifierSettings, kit: Kit) -> Verifier:
     """The verifier of that role. Raises UserError where the kit lacks what it needs."""
     load = registry.load("verifiers", settings.role)
     verifier: Verifier = registry.call("verifiers", settings.role, load, settings, kit)
-    return verifier
+    return verifier if registry.is_built_in("verifiers", settings.role) else _FromOutside(settings.role, verifier)
+
+
+@dataclass(frozen=True, slots=True)
+class _FromOutside:
+    """A plug-in's verifier, with PluginErrors for what its code raises, or gives that is no Check."""
+
+    role: str
+    verifier: Verifier
+
+    async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
+        """See :class:`Verifier`."""
+        with registry.running("verifiers", self.role):
+            found = await self.verifier.check(policy, problem, candidate)
+        return tuple(registry.all_of("verifiers", self.role, Check, found))
 
 
 def template_of(settings: VerifierSettings, kit: Kit) -> VerifierTemplate:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anyrig import __version__
 from anyrig.errors import AnyrigError, FileWarning, SettingsError
@@ -33,7 +34,7 @@ VERBS = {
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     """The parser; with ``only``, it has the arguments of that verb alone, which is faster to build."""
-    parser = argparse.ArgumentParser(prog="anyrig", description="Text-to-motion for any skeleton.")
+    parser = _Parser(prog="anyrig", description="Text-to-motion for any skeleton.")
     parser.add_argument("--version", action="version", version=f"anyrig {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for name, (module, about) in VERBS.items():
@@ -41,6 +42,29 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         if only in (None, name):
             getattr(importlib.import_module(f"{__name__}.{module}"), f"add_{name}")(sub)
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest verb, value or option where one is misspelt."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as e:
+            e.message += _near(str(value), map(str, action.choices or ()))
+            raise
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        found, left = super().parse_known_args(args, namespace)
+        if left:
+            option = next((arg.partition("=")[0] for arg in left if arg.startswith("--")), "")
+            self.error(f"unrecognized arguments: {' '.join(left)}{_near(option, self._option_string_actions)}")
+        return found, left
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -152,8 +152,8 @@ def _loop(method: str) -> str:
 
 def read_drafts(source: ReaderSplit, method: str) -> Iterator[Draft | LeftOut]:
     """The rows as drafts of trajectories of ``method``. Raises DataError for a missing or malformed file."""
-    drafts: Iterator[Draft | LeftOut] = source.module.drafts(source.split, source.path, _loop(method))
-    return itertools.islice(drafts, source.n)
+    with registry.running("readers", source.reader):
+        yield from itertools.islice(source.module.drafts(source.split, source.path, _loop(method)), source.n)
 
 
 # --- collections ------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentdistill.batching import Episode, Work
-from agentdistill.errors import DataError, RecipeError
+from agentdistill.errors import DataError, RecipeError, named_by
 from agentdistill.filters import filter_traces
 from agentdistill.models.weights import locate
 from agentdistill.pipeline import run_recipe
@@ -114,7 +114,8 @@ def fresh_problems(run: Run, progress: Progress) -> list[Problem]:
     known = {p.id for p in train}
     found = train
     if source is not None:
-        found = run.load(source)[0]
+        with named_by("problems of [on_policy]"):
+            found = run.load(source)[0]
         screening = run.screen(found)
         if screening is not None and screening.found:
             progress.say(f"contamination: {source}: {told(screening.facts())}")
@@ -212,6 +213,9 @@ class _Rounds:
             **run.rollout_inputs("train", trained=True),
             "problems": "",
             "acted": file_digest(source),
+            **{
+                f"{name} of tries": value for name, value in run.scorer_inputs("train").items()
+            },  # a right one ends them
         }
         folder = StageFolder(source.parents[1] / "corrected", "correct", key, inputs)
         work = partial(correcting, run, source)
