@@ -20,7 +20,7 @@ from agentdistill.types import Problem
 from agentdistill.verify import Judgement, Pool, Verdict, read_pools, rescore, write_pools
 from agentdistill.verify.page import markdown, reading
 from agentdistill.verify.roles import resolved
-from agentdistill.verify.scores import Costs, ScoreSettings, curve
+from agentdistill.verify.scores import Costs, Rival, ScoreSettings, curve
 
 RECIPE = """
 name = "whole"
@@ -62,6 +62,11 @@ model = {{ model = "local", path = "role:toolv", device = "cpu" }}
 name = "prm"
 role = "prm"
 model = {{ model = "local", path = "role:prm", device = "cpu" }}
+
+[verify.beam]
+reward = "prm"
+width = 1
+expand = 2
 
 [[verify.roles]]
 name = "toolv"
@@ -115,6 +120,11 @@ def test_one_command_runs_everything_for_every_seed(recipe, tmp_path, capsys):
     assert told["rivals"]["rival"]["accuracy"] == 0.0
     assert told["rivals"]["rival"]["versus"]["majority"]["difference"] == 0.5
     assert told["stages"]["prm"]["prompt_tokens"] > 0
+    beam = told["rivals"]["beam of 2"]
+    assert beam["accuracy"] == 0.5
+    assert beam["cost"]["tokens"] > 0
+    assert len(read_pools(runs / "whole" / "test.beam" / "traces.jsonl")) == 2
+    assert "beam of 2" in page.read_text()
     assert (
         told["methods"]["weighted"]["budgets"]["2"]["cost"]["flops"] is None
     )  # nobody knows the scripted model's size
@@ -214,7 +224,7 @@ def test_a_prm_costs_what_it_reads():
 
 
 def test_a_page_says_what_it_shows():
-    rival = ([pool_of(p.problem, (Solution("s", "0", False),)) for p in SEEDS[0]], None)
+    rival = Rival(answers=[pool_of(p.problem, (Solution("s", "0", False),)) for p in SEEDS[0]])
     told = curve("c", SEEDS[0], ScoreSettings(n_resamples=20), Costs(), SEEDS[1:], {"large": rival})
     assert reading(told).startswith("With 4 candidates, tool verifier × reward reaches 100.0 %; +")
     assert "against large answering once" in reading(told)

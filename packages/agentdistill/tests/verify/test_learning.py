@@ -78,7 +78,9 @@ def test_only_checks_that_tell_the_truth_are_learned():
 
 def test_every_turn_of_a_claim_check_is_learned_where_documents_agree_with_the_truth():
     teacher = VerifierSettings(name="teacher", role="claims", model={"model": "scripted", "replies": ""})
-    first = Check("It is 42. -> supported", Verdict.TRUE, detail="6 * 7 = 42", documents=("d",), query="six times seven")
+    first = Check(
+        "It is 42. -> supported", Verdict.TRUE, detail="6 * 7 = 42", documents=("d",), query="six times seven"
+    )
     second = Check("It is 41. -> supported", Verdict.TRUE, detail="42 - 1 = 41", documents=("e",), query="less one")
     lines = [
         replace(line, judgement=Judgement("teacher", "claims", tuple(c.verdict for c in line.checks)))

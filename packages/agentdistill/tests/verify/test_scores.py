@@ -15,7 +15,7 @@ from agentdistill.report.stats import wilson
 from agentdistill.types import Problem
 from agentdistill.verify import Confusion, Judgement, Listen, Pool, SelectionPolicy, Verdict, rescore, write_pools
 from agentdistill.verify.page import markdown, reading, render, setting
-from agentdistill.verify.scores import Costs, ScoreSettings, curve, grouped, matrix_facts, select_rows, strata
+from agentdistill.verify.scores import Costs, Rival, ScoreSettings, curve, grouped, matrix_facts, select_rows, strata
 from agentdistill.verify.select import find_verifiers
 
 T, F, E = Verdict.TRUE, Verdict.FALSE, Verdict.ERROR
@@ -245,7 +245,14 @@ def test_the_command_shows_by_level_and_says_where_its_page_is(tmp_path, capsys)
 def test_a_rival_has_a_place_on_the_axes_of_cost():
     judged = [pool(i, *(solved(k == i % 4, coded(T if k == i % 4 else F)) for k in range(4))) for i in range(8)]
     answers = [pool_of(p.problem, (Solution("s", "1", True, tokens=(30, 50)),)) for p in judged]
-    told = curve("c", judged, QUICK, Costs({"generator": 100, "toolv": 100}), (), {"large": (answers, 1000)})
+    told = curve(
+        "c",
+        judged,
+        QUICK,
+        Costs({"generator": 100, "toolv": 100}),
+        (),
+        {"large": Rival(answers=answers, n_parameters=1000)},
+    )
     assert told["rivals"]["large"]["cost"] == {"tokens": 50, "flops": 2 * 1000 * 80, "seconds": None}
     assert told["rivals"]["large"]["new_tokens"] == 50
     assert "| large, once | 1,000 | 30 | 50 | – |" in markdown([told])

@@ -56,7 +56,7 @@ def test_a_settled_answer_is_that_of_the_full_run(m):
 def test_an_answer_is_settled_as_soon_as_nothing_can_change_it():
     """Against every way to go on: up to four votes for two answers, two of which have been seen or not."""
     m = METHODS["majority"]
-    for n_seen, n in [(k, n) for n in range(2, 7) for k in range(1, n)]:
+    for n_seen, n in itertools.combinations(range(1, 7), 2):
         for seen in itertools.product((0, 1), repeat=n_seen):
             order = {g: i for i, g in enumerate(dict.fromkeys(seen))}
             groups = tuple(order[g] for g in seen)
@@ -110,7 +110,9 @@ def stored(n: int = 12):
         texts = ["4" if rng.random() < (0.8 if right else 0.3) else str(rng.randint(5, 7)) for _ in range(n)]
         solutions = tuple(Solution(f"Answer: {t}", t, t == "4") for t in texts)
         pool = pool_of(Problem(f"p{i}", f"What is {i}?", "4", "math"), solutions, "small")
-        said = tuple((Judgement("v", "code", (Verdict.TRUE if s.correct else Verdict.FALSE,), (), 9, 5),) for s in solutions)
+        said = tuple(
+            (Judgement("v", "code", (Verdict.TRUE if s.correct else Verdict.FALSE,), (), 9, 5),) for s in solutions
+        )
         pools.append(type(pool)(pool.problem, pool.traces, said))
     return pools
 
@@ -141,5 +143,5 @@ def test_the_command_compares_bounds_on_a_file(tmp_path, capsys):
 
 @pytest.mark.parametrize("settings", [{"batch": 0}, {"bound": 1.0}, {"bound": -0.1}])
 def test_settings_that_make_no_sense_are_told(settings):
-    with pytest.raises(UserError, match="has to be at least 1|at least 0 and below 1"):
+    with pytest.raises(UserError, match=r"has to be at least 1|at least 0 and below 1"):
         StopSettings(**settings)

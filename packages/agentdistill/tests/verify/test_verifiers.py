@@ -246,9 +246,13 @@ def claims_of(*solutions: str, replies=reading, **settings):
 
 
 def test_each_claim_is_searched_for_by_itself():
-    [checks], model = claims_of("Bonn lies on the Danube.\nUlm lies on the Danube.\nParis lies on the Seine.\nAnswer: x")
+    [checks], model = claims_of(
+        "Bonn lies on the Danube.\nUlm lies on the Danube.\nParis lies on the Seine.\nAnswer: x"
+    )
     assert [c.verdict for c in checks] == [Verdict.FALSE, Verdict.TRUE, Verdict.NOT_FOUND]
-    assert [c.detail for c in checks] == [f"{x}." for x in ("Bonn lies on the Danube", "Ulm lies on the Danube", "Paris lies on the Seine")]
+    assert [c.detail for c in checks] == [
+        f"{x}." for x in ("Bonn lies on the Danube", "Ulm lies on the Danube", "Paris lies on the Seine")
+    ]
     assert [c.query for c in checks] == ["Bonn", "Ulm", "Paris"]
     assert checks[0].documents == ("Bonn: Bonn lies on the Rhine.",)
     assert "Ulm" not in model.requests[2].messages[1].content.partition("Known")[0]  # its own documents alone

@@ -47,7 +47,7 @@ def build_tokenizer(out: Path) -> Any:
 
 
 def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
-    """Training text as rows; all models read the first four sorts, the last three are for the teacher and the checkers."""
+    """Training text as rows; all models read the first four sorts, the last three the teacher and the checkers."""
     path = out / f"rows-{name}.npz"
     if not path.exists():
         made = {
@@ -67,8 +67,8 @@ def build_rows(name: str, tokenizer: Any, out: Path) -> Path:
 def build_model(size: str, tokenizer: Any, work: Path, out: Path, share: Share | None = None) -> None:
     """Pretrain one model. The teacher reads its transcripts beside what it shares with the students.
 
-    The checker is the teacher, which has to be there already, after it has read checks of solutions; the fact checker is
-    the checker after it has read checks of claims.
+    The checker is the teacher, which has to be there already, after it has read checks of solutions. The fact checker
+    is the checker after it has read checks of claims.
     """
     spec = SIZES[size]
     if spec.continues:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -29,9 +29,10 @@ from agentdistill.recipe import OtherGenerator, RolloutTable, VerifySettings
 from agentdistill.recipe.methods import method
 from agentdistill.registry import fingerprint
 from agentdistill.retrieval import Retriever
-from agentdistill.store import repair_jsonl, write_atomic, write_json
+from agentdistill.store import digest, repair_jsonl, write_atomic, write_json
 from agentdistill.types import Problem
-from agentdistill.verify.judging import judge_pools, read_journal, sample_pools
+from agentdistill.verify.beam import SOURCE
+from agentdistill.verify.judging import Beam, judge_pools, read_journal, sample_pools
 from agentdistill.verify.page import markdown, picture, render
 from agentdistill.verify.pools import (
     BEGUN,
@@ -57,7 +58,7 @@ from agentdistill.verify.roles import (
     resolved,
     train_prm,
 )
-from agentdistill.verify.scores import GENERATOR, Costs, ScoreSettings, curve, read_costs
+from agentdistill.verify.scores import GENERATOR, Costs, Rival, ScoreSettings, curve, read_costs
 from agentdistill.verify.verifiers import Kit, VerifierSettings
 
 
@@ -165,6 +166,32 @@ def sample(run: Run, split: str, progress: Progress, other: OtherGenerator | Non
             progress=progress,
             ray=run.recipe.on_ray,
             on_new=count,
+        )
+    return path
+
+
+def search_steps(run: Run, progress: Progress) -> Path | None:
+    """Search over steps for every test problem, as a split called ``test.beam``; None where the recipe does not ask."""
+    own = verify_of(run)
+    if own.beam is None:
+        return None
+    path, table = candidates_path(run.folder, f"test.{SOURCE}"), generator_of(run)
+    verifier = next(v for v in own.verifiers if v.name == own.beam.reward)
+    beam = Beam(own.beam, resolved(verifier.model, run.folder), verifier.separator)
+    with costed(path, GENERATOR, table) as count:
+        sample_pools(
+            problems_of(run, "test"),
+            replace(own.sample, n=1, n_train=None),
+            run.template,
+            partial(make_model, table),
+            path,
+            environment=partial(run.environment, RolloutTable(), ()),
+            identity=digest([model_identity(table), asdict(own.beam), model_identity(beam.reward), beam.separator]),
+            seed=run.recipe.seed,
+            progress=progress,
+            ray=run.recipe.on_ray,
+            on_new=count,
+            beam=beam,
         )
     return path
 
@@ -371,11 +398,13 @@ def _train_roles(run: Run, progress: Progress) -> None:
 
 
 def _judge_test(run: Run, progress: Progress, greedy: bool) -> None:
-    """``greedy``: ask also those generators that say the same under every seed."""
+    """``greedy``: ask also those generators that say the same under every seed, and search over steps."""
     settings = verify_of(run)
     verifiers = [j.name for j in settings.verifiers if j.name not in _teachers(settings)]
     sample(run, "test", progress)
     judge(run, "test", progress, verifiers)
+    if greedy:
+        search_steps(run, progress)
     for other in settings.others:
         if other.n > 1:
             sample(run, "test", progress, other)
@@ -393,10 +422,15 @@ def summary(runs: Sequence[Run]) -> list[dict[str, Any]]:
     name, settings, folders = runs[0].recipe.name, verify_of(runs[0]), [r.folder for r in runs]
     seed = runs[0].recipe.seed
     scoring = ScoreSettings(settings.methods, settings.budgets, settings.listen, settings.policy, seed=seed)
-    rivals = {}
+    rivals: dict[str, Rival] = {}
     for other in (o for o in settings.others if o.n == 1):
         path = candidates_path(folders[0], f"test.{other.name}")
-        rivals[other.name] = (read_pools(path), _size(path))
+        rivals[other.name] = Rival(answers=read_pools(path), n_parameters=_size(path))
+    if settings.beam is not None:
+        path = candidates_path(folders[0], f"test.{SOURCE}")
+        rivals[f"{SOURCE} of {settings.beam.n}"] = Rival(
+            answers=read_pools(path), n_parameters=_size(path), n=settings.beam.n, reward=settings.beam.reward
+        )
     out = []
     for split, told in (
         ("test", name),

@@ -55,8 +55,10 @@ class VerifierTemplate(Protocol):
 
 
 class ClaimTemplate(Protocol):
-    """What a prompt template has for a verifier that checks claim by claim. ``known`` are sentences: what documents said
-    about earlier claims of the same solution."""
+    """What a prompt template has for a verifier that checks claim by claim.
+
+    ``known`` are sentences: what documents said about earlier claims of the same solution.
+    """
 
     def claims(self, question: str, solution: str) -> tuple[Message, ...]:
         """Asks for the facts that a solution states, a line ``Claim: …`` each; ``Claim: none`` where there is none."""

@@ -19,7 +19,7 @@ _AGENT = "Solve the task with Python code that ends in final_answer(result)."
 _STEPS = "Answer with Python code, step by step. Print what you need to see; end with final_answer(answer). Functions: "
 VERDICT = "Verification: "
 _CHECKS = {
-    "code": "Check the solution: write Python code that solves the task and prints True if the answer is right, else False.",
+    "code": "Write Python code that solves the task and prints True if the solution's answer is right, else False.",
     "cot": "Check the solution step by step. End with a line: Verification: Yes, or Verification: No",
     "facts": "Check each fact of the solution against the passages, a line each: Claim: the fact -> supported, "
     "contradicted or not mentioned. End with a line: Verification: Yes, or Verification: No",

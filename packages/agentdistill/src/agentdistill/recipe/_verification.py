@@ -10,6 +10,7 @@ from agentdistill.models import loader
 from agentdistill.prompts import load_verifier_prompt
 from agentdistill.recipe.toml import RecipeText, check_call, check_name
 from agentdistill.registry import unknown
+from agentdistill.verify.beam import SOURCE, BeamSettings
 from agentdistill.verify.judging import SampleSettings
 from agentdistill.verify.roles import ROLE, RoleSettings
 from agentdistill.verify.select import METHODS, Listen, SelectionPolicy
@@ -37,7 +38,7 @@ class OtherGenerator:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifySettings:
     """Verification of a recipe's problems: a generator (or candidates that are there), verifiers, how to choose, and
-    what to distil on the training problems.
+    what to distil on the training problems. ``beam``: a search over steps by the same generator, beside them.
 
     ``generator`` is a table as ``[teacher]``; without one it is the recipe's first student that answers as ``sample``
     asks. ``families`` and ``limit`` keep the problems of these families, and so many of them, family by turns.
@@ -48,6 +49,7 @@ class VerifySettings:
     limit: int | None = None
     candidates: GivenCandidates = GivenCandidates()
     others: tuple[OtherGenerator, ...] = ()
+    beam: BeamSettings | None = None
     verifiers: tuple[VerifierSettings, ...] = ()
     sample: SampleSettings = SampleSettings()  # noqa: RUF009  frozen
     policy: SelectionPolicy = SelectionPolicy()  # noqa: RUF009  frozen
@@ -98,6 +100,7 @@ def check_verify(settings: VerifySettings, prompt: str, can_default: bool, sourc
     _check_apart("others", [o.name for o in settings.others], source)
     _check_verifiers(settings, source)
     _check_selection(settings, source)
+    _check_beam(settings, source)
     sample = settings.sample
     if min(sample.n, sample.n_train or 1, sample.max_new_tokens, sample.max_steps) < 1:
         raise source.error("n, n_train, max_new_tokens and max_steps have to be at least 1", "verify.sample")
@@ -163,6 +166,21 @@ def _check_selection(settings: VerifySettings, source: RecipeText) -> None:
         if n < 1 or (sampled and n > settings.sample.n):
             most = f"and {settings.sample.n}, the n of [verify.sample]" if sampled else "and the candidates there are"
             raise source.error(f"a budget of {n} is not between 1 {most}", "verify", "budgets")
+
+
+def _check_beam(settings: VerifySettings, source: RecipeText) -> None:
+    beam = settings.beam
+    if beam is None:
+        return
+    prms = [v.name for v in settings.verifiers if v.role == "prm"]
+    if beam.reward not in prms:
+        raise source.error(unknown("verifier of role prm", beam.reward, prms), "verify.beam", "reward")
+    if min(beam.width, beam.expand, beam.max_steps) < 1:
+        raise source.error("width, expand and max_steps have to be at least 1", "verify.beam")
+    if settings.sample.loop != "cot":
+        raise source.error("a search over steps writes chains of thought, not actions", "verify.beam")
+    if any(o.name == SOURCE for o in settings.others):
+        raise source.error(f'no other generator can be called "{SOURCE}" beside [verify.beam]', "verify.others")
 
 
 def _check_model(table: dict[str, Any], source: RecipeText, where: str) -> None:

@@ -71,17 +71,20 @@ async def beam_search(
     seed: int = 0,
     trace_id: str | None = None,
 ) -> Trace:
-    """The finished solution with the greatest score, as a chain of thought of one step; its usage is that of the search.
+    """The finished solution with the greatest score, as a chain of thought of one step.
 
-    Steps end at the ``separator``. Equal beginnings are one. Scores are those of the last step, of equals the first
-    found counts. A search that finishes nothing gives the best beginning, without an answer.
+    Its usage is that of the whole search. Steps end at the ``separator``. Equal beginnings are one. Scores are those of
+    the last step; of equals the first found counts. A search that finishes nothing gives the best beginning, without an
+    answer.
     """
-    trace = Trace(trace_id or problem.id, problem, SOURCE, model.name, template.cot(problem.question), (), End.NO_ANSWER)
+    prompt = template.cot(problem.question)
+    trace = Trace(trace_id or problem.id, problem, SOURCE, model.name, prompt, (), End.NO_ANSWER)
     policy = Policy(model, seed_of(seed, trace.id), sampling)
     live, finished, n_read = [_Begun("", 0.0)], list[_Begun](), 0
+    furthest, stepwise = live[0], replace(sampling, stop=(separator,))
     try:
         for depth in range(settings.max_steps):
-            begun = await _continued(policy, trace.prompt, live, replace(sampling, stop=(separator,)), settings.n, depth)
+            begun = await _continued(policy, prompt, live, stepwise, settings.n, depth)
             texts = {_joined(b.text, s, separator): s for b, s in begun if s.stop is not StopReason.LENGTH}
             scores = [await asyncio.to_thread(scorer.score, problem.question, steps_of(t, separator)) for t in texts]
             n_read += sum(s.n_tokens for s in scores)
@@ -91,12 +94,13 @@ async def beam_search(
             ]
             found.sort(key=lambda b: -b.score)
             finished += [b for b in found if _is_done(b)]
-            live = [b for b in found if not _is_done(b)][: settings.width] or live[:0]
+            live = [b for b in found if not _is_done(b)][: settings.width]
             if not live or len(finished) >= settings.n:
                 break
+            furthest = live[0]
     except (InfrastructureError, RefusedError) as e:
         return faulty(replace(trace, usage=policy.usage), e)
-    best = max(finished or live or [_Begun("", 0.0)], key=lambda b: b.score)
+    best = max(finished, key=lambda b: b.score, default=furthest)
     answer = extract_answer(best.text)
     notes = (("finished", str(len(finished))), ("score", f"{best.score:.4f}"), (SCORED_TOKENS, str(n_read)))
     reply = reply_of(replace(best.last, text=best.text)) if best.last else Message("assistant", best.text)

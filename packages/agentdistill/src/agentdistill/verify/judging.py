@@ -36,6 +36,7 @@ from agentdistill.store import (
     write_jsonl,
 )
 from agentdistill.types import End, Problem, Sampling, Trace, Usage
+from agentdistill.verify.beam import BeamSettings, beam_search
 from agentdistill.verify.pools import (
     BEGUN,
     SPARE,
@@ -52,7 +53,7 @@ from agentdistill.verify.pools import (
     read_object,
     upgrade,
 )
-from agentdistill.verify.roles import model_identity
+from agentdistill.verify.roles import StepScorer, load_scorer, model_identity
 from agentdistill.verify.select import METHODS, Ballots, Listen, Selection, SelectionPolicy, ballots, select
 from agentdistill.verify.stopping import StopSettings, stops
 from agentdistill.verify.verifiers import Kit, Verifier, VerifierSettings, load_verifier
@@ -76,6 +77,15 @@ class SampleSettings:
     max_steps: int = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Beam:
+    """A search over steps in place of sampling: its settings, the table of the reward model, what ends a step."""
+
+    settings: BeamSettings
+    reward: Mapping[str, Any]
+    separator: str
+
+
 def sample_pools(
     problems: Sequence[Problem],
     settings: SampleSettings,
@@ -89,6 +99,7 @@ def sample_pools(
     progress: Progress | None = None,
     ray: RaySettings | None = None,
     on_new: Callable[[], None] = lambda: None,
+    beam: Beam | None = None,
 ) -> list[Pool]:
     """Every problem with its traces, in order, which the file ``path`` of traces holds then. None is run twice.
 
@@ -111,7 +122,7 @@ def sample_pools(
         if trace.end is not End.FAULT:
             on_new()
 
-    work = partial(_sampling, asked, settings, template, model, environment, seed)
+    work = partial(_sampling, asked, settings, template, model, environment, seed, beam)
     faults = run_missing(ids, done, path, work, fault_of, tell, ray=ray, whole=True)
     task.done(f"{sum(bool(t.correct) for t in done.values()) / max(1, len(asked)):.1%} right")
     found = {**done, **faults}
@@ -166,20 +177,35 @@ async def _sampling(
     make: Callable[[], Model],
     surroundings: Callable[[], AbstractContextManager[Environment]],
     seed: int,
+    beam: Beam | None,
 ) -> AsyncIterator[Work[Trace]]:
     with surroundings() as environment:
         model = make()
+        scorer = load_scorer(beam.reward) if beam is not None else None
         try:
-            yield Work(model, [_episode(p, name, settings, template, environment, seed) for p, name in asked])
+            searching = None if beam is None or scorer is None else (beam, scorer)
+            yield Work(
+                model, [_episode(p, name, settings, template, environment, seed, searching) for p, name in asked]
+            )
         finally:
             await model.aclose()
 
 
 def _episode(
-    problem: Problem, name: str, settings: SampleSettings, template: PromptTemplate, environment: Environment, seed: int
+    problem: Problem,
+    name: str,
+    settings: SampleSettings,
+    template: PromptTemplate,
+    environment: Environment,
+    seed: int,
+    searching: tuple[Beam, StepScorer] | None,
 ) -> Episode[Trace]:
     sampling = Sampling(settings.temperature, settings.top_p, settings.max_new_tokens)
     rollouts = RolloutSettings(settings.max_steps, sampling, seed=seed)
+    if searching is not None:
+        beam, scorer = searching
+        how: dict[str, Any] = {"separator": beam.separator, "seed": seed, "trace_id": name}
+        return lambda model: beam_search(model, scorer, problem, template, sampling, beam.settings, **how)
     if settings.loop == "cot":
         return lambda model: chain_of_thought(model, problem, template, rollouts, trace_id=name)
     return lambda model: rollout(model, problem, environment, template, rollouts, trace_id=name)
@@ -471,8 +497,8 @@ def _claims(checks: Sequence[Check]) -> list[dict[str, Any]]:
 
 
 def explain(found: VerifiedAnswer) -> list[str]:
-    """Why one won: a line for each trajectory, the winner's with a star, below it one for each claim that was looked up,
-    and one for the choice."""
+    """Why one won: a line for each trajectory, the winner's with a star; below it one for each claim that was looked up;
+    last the choice."""
     lines = []
     for i, (t, checks) in enumerate(zip(found.traces, found.checks, strict=True)):
         mark = "*" if i == found.choice.index else " "

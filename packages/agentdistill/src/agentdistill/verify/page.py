@@ -16,6 +16,7 @@ from agentdistill.report import standalone_style, svg
 from agentdistill.report.page import standalone_page
 from agentdistill.report.stats import percent, points
 from agentdistill.report.tables import grid, text
+from agentdistill.verify.beam import SOURCE
 from agentdistill.verify.select import best_informed
 
 T1, CONTROL = "verifier-weighted", "two-stage"
@@ -56,7 +57,7 @@ def reading(c: Curve) -> str:
     if best == T1 and best in c["versus_two_stage"]:
         parts.append(f"{_difference(c['versus_two_stage'][best])} against {LABELS[CONTROL]}")
     rivals = [(name, r["versus"][best]) for name, r in c["rivals"].items() if best in r["versus"]]
-    parts += [f"{_difference(d)} against {name} answering once" for name, d in rivals]
+    parts += [f"{_difference(d)} against {once(name).replace(', once', ' answering once')}" for name, d in rivals]
     return "; ".join(parts) + "."
 
 
@@ -350,8 +351,8 @@ COSTS = {"tokens": "tokens written", "flops": "FLOPs", "seconds": "seconds"}
 
 
 def once(name: str) -> str:
-    """What a rival is called that answered every problem once."""
-    return f"{name}, once"
+    """What a rival is called that answered every problem once; a search over steps by its own name."""
+    return name if name.startswith(f"{SOURCE} of ") else f"{name}, once"
 
 
 def main_methods(c: Curve) -> list[str]:

@@ -41,9 +41,12 @@ from agentdistill.store import (
 from agentdistill.types import End, Message, Problem, Score, Source, Step, StepStatus, Trace, Usage
 
 VerifierRole = str
-"""What a verifier is, the name of a plug-in of kind ``verifiers``: with code, with documents for each claim (``claims``)
-or for all at once (``facts``), or without a tool (``cot``); a reward model that writes (``genrm``) or scores steps (``prm``); a check of the calculations written
-in a solution, with no model; the gold answer (``gold``); or ``given``: read from somebody's file."""
+"""What a verifier is, the name of a plug-in of kind ``verifiers``.
+
+With code, with documents for each claim (``claims``) or for all at once (``facts``), or without a tool (``cot``); a
+reward model that writes (``genrm``) or scores steps (``prm``); a check of the calculations written in a solution, with
+no model; a ``program`` that was published; the gold answer (``gold``); or ``given``: read from somebody's file.
+"""
 REWARD_ROLES: tuple[VerifierRole, ...] = ("genrm", "prm")
 
 
@@ -51,8 +54,8 @@ class Verdict(StrEnum):
     """What came of one try to verify. Only ``TRUE`` and ``FALSE`` are opinions: the others never mean "wrong".
 
     ``NO_CODE``: nothing to run was written. ``MALFORMED``: what was written could not be read (bad syntax), or what it
-    gave was no verdict. ``NOT_FOUND``: no document mentions the claim. ``CUT_OFF``: it ended at the limit of new tokens, before any verdict. ``ERROR``: it raised, or
-    met a limit of the sandbox other than time.
+    gave was no verdict. ``NOT_FOUND``: no document mentions the claim. ``CUT_OFF``: it ended at the limit of new
+    tokens, before any verdict. ``ERROR``: it raised, or met a limit of the sandbox other than time.
     """
 
     TRUE = "true"
@@ -74,7 +77,8 @@ class Verdict(StrEnum):
 class Check:
     """One sample of a verifier: what it wrote, what was run, the verdict. ``score`` is a probability of being right.
 
-    ``documents`` are what a fact checker was shown, found by ``query``. A check of one claim has the claim as ``detail``.
+    ``documents`` are what a fact checker was shown, found by ``query``. The ``detail`` of a check of one claim is the
+    claim.
     """
 
     reply: str
@@ -90,8 +94,8 @@ class Check:
 class Judgement:
     """What one verifier said of one trace, and what that cost.
 
-    ``verdicts`` holds one for each sample (calculation or claim, for ``calculations`` and ``claims``); ``scores`` one for
-    each rationale of a GenRM, where they are probabilities, or for each step of a PRM.
+    ``verdicts`` holds one for each sample (calculation or claim, for ``calculations`` and ``claims``); ``scores`` one
+    for each rationale of a GenRM, where they are probabilities, or for each step of a PRM.
     """
 
     judge: str

@@ -45,6 +45,7 @@ from agentdistill.report.stats import (
     wilson,
 )
 from agentdistill.store import seed_of, to_dict
+from agentdistill.verify.beam import SCORED_TOKENS
 from agentdistill.verify.pools import COSTS, Pool, Said, Verdict, by, read_object, verifiers_of
 from agentdistill.verify.select import (
     METHODS,
@@ -194,11 +195,22 @@ class ScoreSettings:
     by: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rival:
+    """Who answers the same problems once: another model, or with ``reward``, the verifier that leads it, a search over
+    steps. Methods are compared with it at a budget of ``n`` candidates (None: the largest)."""
+
+    answers: Sequence[Pool]
+    n_parameters: int | None = None
+    n: int | None = None
+    reward: str | None = None
+
+
 def rescore(
     pools: Sequence[Pool],
     settings: ScoreSettings = ScoreSettings(),
     repeats: Sequence[Sequence[Pool]] = (),
-    rivals: Mapping[str, Sequence[Pool]] = MappingProxyType({}),
+    rivals: Mapping[str, Rival] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Accuracy by method and budget with intervals over problems, differences to majority and to T1's
     control, verifiers' matrices; JSON.
@@ -233,12 +245,19 @@ def rescore(
         "left_out": left_out,
         "versus_majority": _versus(BASELINE, table, family, budgets, settings),
         "versus_two_stage": _versus(CONTROL, table, family, budgets, settings),
-        "rivals": {r: _rival(answers, table, family, budgets[-1], settings) for r, answers in rivals.items()},
+        "rivals": {
+            name: _rival(r.answers, table, family, _compared_at(r.n, budgets), settings) for name, r in rivals.items()
+        },
         "verifiers": verifier_facts(
             every, tests(every, listen, settings.policy), settings.policy, settings.n_resamples, settings.seed
         ),
         "marks": _marks(every),
     }
+
+
+def _compared_at(n: int | None, budgets: Sequence[int]) -> int:
+    """The largest budget that is no larger than ``n``."""
+    return max((b for b in budgets if n is None or b <= n), default=budgets[0])
 
 
 def _check(pools: Sequence[Pool], repeats: Sequence[Sequence[Pool]]) -> None:
@@ -486,15 +505,14 @@ def curve(
     settings: ScoreSettings,
     costs: Costs,
     repeats: Sequence[Sequence[Pool]] = (),
-    rivals: Mapping[str, tuple[Sequence[Pool], int | None]] = MappingProxyType({}),
+    rivals: Mapping[str, Rival] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The scores of a file with the cost of every point, as JSON values.
 
-    ``repeats`` are the same problems under other seeds; ``rivals`` other models' answers to them, with their numbers of
-    parameters. A cost is None where it is not known: tokens were not counted, a model's size or the time it took is
-    not told.
+    ``repeats`` are the same problems under other seeds; ``rivals`` others that answer them once. A cost is None where
+    it is not known: tokens were not counted, a model's size or the time it took is not told.
     """
-    scores = rescore(pools, settings, repeats, {name: answers for name, (answers, _) in rivals.items()})
+    scores = rescore(pools, settings, repeats, rivals)
     listen = find_verifiers(pools, settings.listen)
     every = [p for run in (pools, *repeats) for p in run]
     parts = _parts(every)
@@ -502,8 +520,8 @@ def curve(
         used = _used(which, listen)
         for n, cell in facts["budgets"].items():
             cell["cost"] = _cost(1 if which == "first" else int(n), used, parts, costs)
-    for rival, (answers, n_parameters) in rivals.items():
-        scores["rivals"][rival] |= _rival_costs(answers, n_parameters)
+    for name_of, rival in rivals.items():
+        scores["rivals"][name_of] |= _rival_costs(rival, costs.n_parameters)
     size = costs.n_parameters.get(GENERATOR)
     return {
         "name": name,
@@ -514,11 +532,16 @@ def curve(
     }
 
 
-def _rival_costs(answers: Sequence[Pool], size: int | None) -> dict[str, Any]:
-    """What another model costs that answers once."""
-    part = _parts(answers)[GENERATOR]
-    costs = Costs({} if size is None else {GENERATOR: size})
-    return {**_stage(GENERATOR, part, costs), "cost": _cost(1, [GENERATOR], {GENERATOR: part}, costs)}
+def _rival_costs(rival: Rival, sizes: Mapping[str, float]) -> dict[str, Any]:
+    """What an answer of a rival costs; that of a search includes what its reward model read."""
+    parts = {GENERATOR: _parts(rival.answers)[GENERATOR]}
+    known = {} if rival.n_parameters is None else {GENERATOR: float(rival.n_parameters)}
+    if rival.reward is not None:
+        read = [int(dict(t.notes).get(SCORED_TOKENS, 0)) for p in rival.answers for t in p.traces]
+        parts[rival.reward] = _Part(sum(read) / max(1, len(read)), 0.0)
+        known |= {k: v for k, v in sizes.items() if k == rival.reward}
+    costs = Costs(known)
+    return {**_stage(GENERATOR, parts[GENERATOR], costs), "cost": _cost(1, list(parts), parts, costs)}
 
 
 @dataclass(frozen=True, slots=True)

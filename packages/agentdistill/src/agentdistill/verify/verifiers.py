@@ -115,8 +115,10 @@ class VerifierSettings:
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """What verifiers work with: a sandbox without tools, a retriever, the prompt template where they name none, the seed
-    of what they ask apart from a candidate, and by question the programs that were published for it."""
+    """What verifiers work with: a sandbox without tools, a retriever, the prompt template where they name none.
+
+    ``seed`` is for what they ask whoever the candidate is; ``programs`` are published ones, by question.
+    """
 
     environment: Environment | None = None
     retriever: Retriever | None = None
@@ -375,7 +377,7 @@ def all_claims(reply: str) -> Verdict:
     return verdict if "" in words else Verdict.TRUE
 
 
-# --- with documents, claim by claim ------------------------------------------------------------------------------------
+# --- with documents, claim by claim -----------------------------------------------------------------------------------
 
 NO_CLAIM = "none"
 MAX_CLAIMS = 12
