@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from random import Random
 
 from agentdistill.retrieval import Passage
 from agentdistill.types import Message
 from tinyworld import prompts as tiny
-from tinyworld.documents import N_PASSAGES, Document, Question, Search, chain_of_thought, conclusion, statement
+from tinyworld.documents import N_PASSAGES, Document, Question, Search, chain_of_thought, statement
 from tinyworld.facts import FactQuestion, Hop
 from tinyworld.language import relations_of
 from tinyworld.maths import MathQuestion
@@ -63,39 +63,77 @@ def claim_by_claim(
 ) -> Iterator[Document]:
     """The claims of a solution; then for one of them, drawn at random, the query, and what is found with it.
 
-    A quarter of the solutions call the things on the way by how they were found ("the author of X") and not by name:
-    their names are known from what documents said of the claims before.
+    Where documents contradict a claim, the next one is looked up for what they say instead: after "The author of X is
+    Y? Z." the job is that of Z. Where they say nothing, it is looked up as it stands. What a comparison comes to is the
+    last claim, for which nothing is searched.
     """
-    branch = rng.choice(said.branches)
-    described = rng.random() < 0.25
-    claims = [_described(branch, i) if described else statement(h) for i, h in enumerate(branch)]
-    others = [statement(h) for b in said.branches if b is not branch for h in b]
-    listed = [*claims, *others] if said.branches[0] is branch else [*others, *claims]
-    solution = "\n\n".join([said.plan, *listed, *conclusion(said), f"Answer: {said.answer}"])
-    yield _asked(tiny.claims(q.text, solution), "\n".join(f"Claim: {c}" for c in listed))
-    at = rng.randrange(len(branch))
-    hop, before = branch[0], []
-    for i in range(at):
-        true = _value(world, hop)
-        before += [statement(replace(hop, value=true))] if true else []
-        by_look_up = described and claims[i + 1] != statement(branch[i + 1])
-        hop = replace(branch[i + 1], subject=true) if by_look_up and true else branch[i + 1]
-    known = before if described or rng.random() < 0.7 else []
+    ruled = [r for branch in said.branches for r in _followed(world, branch)]
+    last = _compared(said, ruled)
+    claims = [statement(r.said) for r in ruled] + ([last[0]] if last else [])
+    yield _asked(tiny.claims(q.text, chain_of_thought(said)), "\n".join(f"Claim: {c}" for c in claims))
+    at = rng.randrange(len(claims))
+    known = [r.line for r in ruled[:at] if r.line]
+    if at == len(ruled):
+        yield _asked(tiny.query(claims[at], known), "Search: none")
+        yield _asked(tiny.claim(claims[at], known, ()), last[1])
+        return
+    hop = ruled[at].hop
     query = f"about {hop.subject}" if hop.noun == "other name" else f"{hop.noun} of {hop.subject}"
     yield _asked(tiny.query(claims[at], known), f"Search: {query}")
     passages = list(search(query, N_PASSAGES if rng.random() < 0.7 else 1))
-    true = _value(world, hop) if hop.subject in {p.title for p in passages} else None
-    word = "not found" if true is None else "supported" if true == hop.value else "contradicted"
-    found = "Nothing." if true is None else statement(replace(hop, value=true))
-    yield _asked(tiny.claim(claims[at], known, passages), f"{found} -> {word}")
+    there = ruled[at].line and hop.subject in {p.title for p in passages}
+    yield _asked(tiny.claim(claims[at], known, passages), ruled[at].ruling if there else _NOTHING)
 
 
-def _described(branch: Sequence[Hop], i: int) -> str:
-    """A claim whose subject is called by the look-up before it, where there is one."""
-    if i == 0 or "other name" in (branch[i].noun, branch[i - 1].noun):
-        return statement(branch[i])
-    called = f"the {branch[i - 1].noun} of {branch[i - 1].subject}"
-    return statement(replace(branch[i], subject=called))
+_NOTHING = "Nothing. -> not found"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ruled:
+    """A claim, ``hop`` as it is looked up, and what is so, None where nothing is known of it."""
+
+    said: Hop
+    hop: Hop
+    true: str | None
+
+    @property
+    def line(self) -> str:
+        """What is known of it later."""
+        return "" if self.true is None else f"{statement(replace(self.hop, value=self.said.value))[:-1]}? {self.true}."
+
+    @property
+    def ruling(self) -> str:
+        return f"{self.line} -> {'supported' if self.true == self.said.value else 'contradicted'}"
+
+
+def _followed(world: World, branch: Sequence[Hop]) -> list[_Ruled]:
+    """The claims of a branch, each about what the documents lead to."""
+    out: list[_Ruled] = []
+    subject = branch[0].subject
+    for i, said in enumerate(branch):
+        if i:
+            subject = said.subject if out[-1].true is None else out[-1].true
+        hop = replace(said, subject=subject)
+        out.append(_Ruled(said, hop, _value(world, hop)))
+    return out
+
+
+def _compared(said: FactQuestion, ruled: Sequence[_Ruled]) -> tuple[str, str] | None:
+    """What a comparison claims, and the ruling on it by what is known of both sides."""
+    if said.join == "last":
+        return None
+    first, second = (ruled[len(said.branches[0]) - 1], ruled[-1])
+    what = {"less": "The smaller is", "more": "The larger is", "gap": "The difference is"}[said.join]
+    claim = f"{what} {said.answer}."
+    if first.true is None or second.true is None:
+        return claim, _NOTHING
+    x, y = int(first.true), int(second.true)
+    if said.join == "gap":
+        how, true = f"{max(x, y)} - {min(x, y)} = {abs(x - y)}.", str(abs(x - y))
+    else:
+        how = f"{x} is {'less' if x < y else 'more'} than {y}."
+        true = (first if (x < y) == (said.join == "less") else second).hop.subject
+    return claim, f"{how} {what} {said.answer}? {true}. -> {'supported' if true == said.answer else 'contradicted'}"
 
 
 def _asked(messages: Sequence[Message], reply: str) -> Document:

@@ -249,9 +249,9 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--claims",
-        choices=("supported", "uncontradicted", "share"),
+        choices=("supported", "uncontradicted", "share", "last"),
         default="supported",
-        help="how the claims of a solution become one verdict: all supported, none contradicted, the share (supported)",
+        help="how a solution's claims become one verdict: all supported, none contradicted, the share, the last (supported)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of random subsets and of intervals (0)")
 

@@ -56,7 +56,7 @@ from agentdistill.verify.pools import (
 from agentdistill.verify.roles import StepScorer, load_scorer, model_identity
 from agentdistill.verify.select import METHODS, Ballots, Listen, Selection, SelectionPolicy, ballots, select
 from agentdistill.verify.stopping import StopSettings, stops
-from agentdistill.verify.verifiers import Kit, Verifier, VerifierSettings, load_verifier
+from agentdistill.verify.verifiers import NO_QUERY, Kit, Verifier, VerifierSettings, load_verifier
 
 # --- sampling ---------------------------------------------------------------------------------------------------------
 
@@ -497,8 +497,7 @@ def _claims(checks: Sequence[Check]) -> list[dict[str, Any]]:
 
 
 def explain(found: VerifiedAnswer) -> list[str]:
-    """Why one won: a line for each trajectory, the winner's with a star; below it one for each claim that was looked up;
-    last the choice."""
+    """Why one won: a line for each trajectory, the winner's with a star, below it one for each claim; last the choice."""
     lines = []
     for i, (t, checks) in enumerate(zip(found.traces, found.checks, strict=True)):
         mark = "*" if i == found.choice.index else " "
@@ -518,6 +517,11 @@ _RULED = {Verdict.TRUE: "supported", Verdict.FALSE: "contradicted"}
 
 def _told(check: Check) -> str:
     """A claim in one line: what was found, the query, the titles of the documents."""
-    ruled = "not judged" if check.verdict is None else _RULED.get(check.verdict, check.verdict.replace("_", " "))
+    if check.query == NO_QUERY:
+        return f"{_ruled(check)}: {' '.join(check.detail.split())[:100]}"
     titles = "; ".join(d.partition(": ")[0][:40] for d in check.documents) or "nothing"
-    return f'{ruled}: {" ".join(check.detail.split())[:100]}  (searched "{check.query[:60]}", found {titles})'
+    return f'{_ruled(check)}: {" ".join(check.detail.split())[:100]}  (searched "{check.query[:60]}", found {titles})'
+
+
+def _ruled(check: Check) -> str:
+    return "not judged" if check.verdict is None else _RULED.get(check.verdict, check.verdict.replace("_", " "))

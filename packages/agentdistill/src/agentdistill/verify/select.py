@@ -30,7 +30,7 @@ Steps = Literal["last", "min", "product", "mean"]
 Unsettled = Literal["reject", "ignore", "accept"]
 Missing = Literal["reject", "accept"]
 Filtered = Literal["reward", "majority", "abstain"]
-Claims = Literal["supported", "uncontradicted", "share"]
+Claims = Literal["supported", "uncontradicted", "share", "last"]
 
 _PASS: dict[str, Pass] = {"code": "any", "facts": "all", "cot": "any", "calculations": "all"}
 """The paper's: code passes if any sample does, facts only if all do."""
@@ -51,7 +51,8 @@ class SelectionPolicy:
     ``filtered``: where no candidate is left, choose by the reward alone, by majority, or not at all (counted as wrong).
     ``steps``: how a PRM's step scores become one.
     ``claims``: a solution passes if documents support each of its claims (``supported``) or contradict none of them
-    (``uncontradicted``), or by the share that they support (``share``).
+    (``uncontradicted``), by the share that they support (``share``), or if they support the ``last``, which carries the
+    answer, and say something of each.
     """
 
     passes: Pass | None = None
@@ -109,10 +110,14 @@ def claims_fraction(verdicts: Sequence[Verdict], rule: Claims) -> float:
 
     >>> [claims_fraction([Verdict.TRUE, Verdict.NOT_FOUND], r) for r in ("supported", "uncontradicted", "share")]
     [0.0, 1.0, 0.5]
+    >>> claims_fraction([Verdict.FALSE, Verdict.TRUE], "last")
+    1.0
     """
     n_supported = verdicts.count(Verdict.TRUE)
     if rule == "uncontradicted":
         return float(Verdict.FALSE not in verdicts)
+    if rule == "last":
+        return float(verdicts[-1] is Verdict.TRUE and all(v.settled for v in verdicts))
     return n_supported / len(verdicts) if rule == "share" else float(n_supported == len(verdicts))
 
 

@@ -51,7 +51,9 @@ class VerifierSettings:
     without one. ``k`` None is the role's own. ``hardened`` compares by value what code compares with ``==``.
     ``score`` says whether a GenRM's rationales are parsed or asked for the probability of Yes. ``n_documents`` are
     shown to a fact checker. ``separator`` ends the steps that a PRM scores. ``programs`` are the collections that the
-    role ``program`` takes its programs from. Raises RecipeError for what makes no sense.
+    role ``program`` takes its programs from. ``compare`` says who compares a claim with what documents say: the
+    ``model``, or by ``text`` its reply ``the claim? what they say`` is compared. Raises RecipeError for what makes no
+    sense.
     """
 
     name: str
@@ -67,6 +69,7 @@ class VerifierSettings:
     n_documents: int = 3
     separator: str = "\n\n"
     programs: tuple[str, ...] = ()
+    compare: Literal["model", "text"] = "model"
 
     def __post_init__(self) -> None:
         try:
@@ -379,7 +382,7 @@ def all_claims(reply: str) -> Verdict:
 
 # --- with documents, claim by claim -----------------------------------------------------------------------------------
 
-NO_CLAIM = "none"
+NO_CLAIM = NO_QUERY = "none"
 MAX_CLAIMS = 12
 _LISTED = re.compile(r"^[^a-z\n]*claim(?:\s*\d+)?[\s*_]*:[\s*_]*(\S.*?)[\s*_]*$", re.I | re.M)
 _SEARCH = re.compile(r"^[^a-z\n]*search[\s*_]*:[\s*_\"]*(.*?)[\s*_\"]*$", re.I | re.M)
@@ -392,11 +395,12 @@ _RULINGS = {"supported": Verdict.TRUE, "contradicted": Verdict.FALSE, "not found
 class ClaimVerifier:
     """One Check a claim: the solution is split into the facts that it states, and each is searched for by itself.
 
-    The model writes the list of claims, for each a query, and k times what the documents say of it; the verdict that
-    most of the k give counts, and of two equal ones ``NOT_FOUND``. What documents said of earlier claims is known to
-    later ones: a claim about "the director's birthplace" is searched for by the name that was found. Seeds hang on the
-    claim and not on the candidate, so the same claim is judged alike in all candidates of a problem, at the cost of one
-    where they run together. How the claims of a solution make one verdict is for the selection to say.
+    The model writes the list of claims, for each a query (``none`` where what is known suffices), and k times what the
+    documents say of it; the verdict that most of the k give counts, and of two equal ones ``NOT_FOUND``. What documents
+    said of earlier claims is known to later ones: a claim about "the director's birthplace" is searched for by the name
+    that was found. Seeds hang on the claim and not on the candidate, so the same claim is judged alike in all candidates
+    of a problem, at the cost of one where they run together. How the claims of a solution make one verdict is for the
+    selection to say.
     """
 
     def __init__(self, settings: VerifierSettings, kit: Kit) -> None:
@@ -421,9 +425,11 @@ class ClaimVerifier:
     async def _check(self, policy: Policy, claim: str, known: Sequence[str]) -> Check:
         [asked] = await self._ask(policy, self._template.query(claim, known))
         query = query_in(asked.text) or claim
-        found = await asyncio.to_thread(self._retriever.search, query, self._settings.n_documents)
+        n = 0 if query == NO_QUERY else self._settings.n_documents
+        found = await asyncio.to_thread(self._retriever.search, query, n) if n else []
         replies = await self._ask(policy, self._template.claim(claim, known, found), self._settings.n)
-        verdicts = [told(r, ruling(r.text, len(found))) for r in replies]
+        by_text = self._settings.compare == "text"
+        verdicts = [told(r, ruling(r.text, len(found), by_text=by_text)) for r in replies]
         verdict = agreed(verdicts)
         reply = next((r.text for r, v in zip(replies, verdicts, strict=True) if v is verdict), replies[0].text)
         return Check(reply, verdict, detail=claim, documents=shown_as(found), query=query)
@@ -461,18 +467,27 @@ def query_in(reply: str) -> str:
     return (marked[0] if marked else text.splitlines()[-1] if text else "").strip()[:QUERY_CHARS]
 
 
-def ruling(reply: str, n_documents: int | None = None) -> Verdict:
+def ruling(reply: str, n_documents: int | None = None, *, by_text: bool = False) -> Verdict:
     """What a reply says of its claim. One that cites a document (``[4]``) that was not shown is malformed.
+
+    ``by_text``: of a reply that says ``the claim? what documents say``, whether the claim ends in that.
 
     >>> ruling("The author of Faust is Goethe. -> supported"), ruling("I cannot tell.")
     (<Verdict.TRUE: 'true'>, <Verdict.MALFORMED: 'malformed'>)
+    >>> ruling("The author of Faust is Schiller? Goethe. -> supported", by_text=True)
+    <Verdict.FALSE: 'false'>
     """
     found = _OF_CLAIM.findall(after_reasoning(reply))
     if not found:
         return Verdict.MALFORMED
     said, ruled = found[-1]
     invented = n_documents is not None and any(not 1 <= int(n) <= n_documents for n in _CITED.findall(said))
-    return Verdict.MALFORMED if invented else _RULINGS[ruled.lower()]
+    if invented:
+        return Verdict.MALFORMED
+    claimed, asked, there = said.rpartition("? ")
+    if by_text and asked and ruled.lower() != "not found":
+        return Verdict.TRUE if canonical(claimed).endswith(canonical(there.rstrip("."))) else Verdict.FALSE
+    return _RULINGS[ruled.lower()]
 
 
 def agreed(verdicts: Sequence[Verdict]) -> Verdict:
