@@ -166,7 +166,8 @@ class _Plain:
         with quiet():
             model: Any = AutoModelForCausalLM.from_pretrained(locate(base), dtype=getattr(torch, job.dtype))
             self._model = PeftModel.from_pretrained(model, job.path).merge_and_unload() if adapter.is_file() else model
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(job.path)
+            own = (Path(job.path) / "tokenizer_config.json").is_file()  # an adapter may leave it to its base
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(job.path if own else locate(base))
         self._model.eval().requires_grad_(False)
 
     async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:

@@ -251,7 +251,7 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
         "--claims",
         choices=("supported", "uncontradicted", "share", "last"),
         default="supported",
-        help="how a solution's claims become one verdict: all supported, none contradicted, the share, the last (supported)",
+        help="how a solution's claims become one verdict: all supported, none contradicted, the share, or the last",
     )
     parser.add_argument("--seed", type=int, default=0, help="of random subsets and of intervals (0)")
 

@@ -497,7 +497,7 @@ def _claims(checks: Sequence[Check]) -> list[dict[str, Any]]:
 
 
 def explain(found: VerifiedAnswer) -> list[str]:
-    """Why one won: a line for each trajectory, the winner's with a star, below it one for each claim; last the choice."""
+    """Why one won: a line for each trajectory, the winner's with a star, one for each of its claims, and the choice."""
     lines = []
     for i, (t, checks) in enumerate(zip(found.traces, found.checks, strict=True)):
         mark = "*" if i == found.choice.index else " "

@@ -398,8 +398,8 @@ class ClaimVerifier:
     The model writes the list of claims, for each a query (``none`` where what is known suffices), and k times what the
     documents say of it; the verdict that most of the k give counts, and of two equal ones ``NOT_FOUND``. What documents
     said of earlier claims is known to later ones: a claim about "the director's birthplace" is searched for by the name
-    that was found. Seeds hang on the claim and not on the candidate, so the same claim is judged alike in all candidates
-    of a problem, at the cost of one where they run together. How the claims of a solution make one verdict is for the
+    that was found. Seeds hang on the claim, not on the candidate: the same claim is judged alike in all candidates of a
+    problem, at the cost of one where they run together. How the claims of a solution make one verdict is for the
     selection to say.
     """
 
