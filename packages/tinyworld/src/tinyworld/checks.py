@@ -71,7 +71,7 @@ def claim_by_claim(
     last = _compared(said, ruled)
     claims = [statement(r.said) for r in ruled] + ([last[0]] if last else [])
     yield _asked(tiny.claims(q.text, chain_of_thought(said)), "\n".join(f"Claim: {c}" for c in claims))
-    at = rng.randrange(len(claims))
+    at = len(ruled) if last and rng.random() < 0.5 else rng.randrange(len(claims))
     known = [r.line for r in ruled[:at] if r.line]
     if at == len(ruled):
         yield _asked(tiny.query(claims[at], known), "Search: none")
@@ -131,8 +131,8 @@ def _compared(said: FactQuestion, ruled: Sequence[_Ruled]) -> tuple[str, str] | 
     if said.join == "gap":
         how, true = f"{max(x, y)} - {min(x, y)} = {abs(x - y)}.", str(abs(x - y))
     else:
-        how = f"{x} is {'less' if x < y else 'more'} than {y}."
         true = (first if (x < y) == (said.join == "less") else second).hop.subject
+        how = f"{x} is {'less' if x < y else 'more'} than {y}: {true}."
     return claim, f"{how} {what} {said.answer}? {true}. -> {'supported' if true == said.answer else 'contradicted'}"
 
 

@@ -267,7 +267,7 @@ def train(run: Run, progress: Progress, names: Sequence[str] = (), split: str = 
             record = train_prm(marked(pools, which=role.steps), locate(base), target, settings)
             out[name] = {"folder": str(target), "n_examples": record["n_examples"], "loss": record["final_loss"]}
         else:
-            learned = lessons(pools, role, run.recipe.prompt, _taught(path, role), seed)
+            learned = lessons(pools, role, run.recipe.prompt, _taught(path, role), seed, own.policy)
             result = fine_tune(learned.traces, base, target, settings)
             out[name] = {"folder": str(target), "lessons": learned.counts, "loss": result.final_loss}
         task.done(f"loss {out[name]['loss']:.3f}")

@@ -273,8 +273,11 @@ def lessons(
     prompt: str,
     taught: tuple[VerifierSettings, Sequence[Judged]] | None = None,
     seed: int = 0,
+    policy: SelectionPolicy = SelectionPolicy(),  # noqa: B008  frozen
 ) -> Lessons:
     """What a role learns from graded pools and, but for a generator, from its teacher's journal ``taught``.
+
+    Checks of claims are learned where ``policy`` accepts exactly the right solutions by them.
 
     Raises DataError where nothing is left, saying where it went, and for a teacher whose checks do not fit the role.
     """
@@ -284,7 +287,7 @@ def lessons(
     elif taught is None:
         raise DataError(f'role "{role.name}" needs the checks of a teacher')
     elif role.role == "claims":
-        drafts = list(_claim_checks(pools, role, load_claim_prompt(prompt), *taught, counts))
+        drafts = list(_claim_checks(pools, role, load_claim_prompt(prompt), *taught, policy, counts))
     else:
         drafts = list(_checks(pools, role, load_verifier_prompt(prompt), *taught, counts))
     drafts = _at_most(drafts, role.per_problem, counts)
@@ -352,10 +355,11 @@ def _claim_checks(
     template: ClaimTemplate,
     teacher: VerifierSettings,
     journal: Sequence[Judged],
+    policy: SelectionPolicy,
     counts: dict[str, int],
 ) -> Iterable[_Draft]:
-    """The list of claims, the queries and the rulings of every solution that is right if and only if documents support
-    all its claims. The same request of one problem, with the same reply, counts once."""
+    """The list of claims, the queries and the rulings of every solution that ``policy`` accepts if and only if it is
+    right. The same request of one problem, with the same reply, counts once."""
     if teacher.role != role.role:
         raise _unfit(teacher, role)
     said = {j.key: j for j in journal}
@@ -366,7 +370,7 @@ def _claim_checks(
             if judged is None or t.correct is None:
                 counts["not judged"] += 1
                 continue
-            if accepted(judged.judgement, SelectionPolicy()) != t.correct:
+            if accepted(judged.judgement, policy) != t.correct:
                 counts["verdict is not the truth"] += 1
                 continue
             for k, (prompt, reply) in enumerate(_turns(template, p.problem.question, t.solution, judged.checks)):
