@@ -194,7 +194,8 @@ def test_a_file_without_a_chat_template_needs_one_from_the_recipe(tmp_path):
     with pytest.raises(ModelError) as caught:
         run_recipe(load_recipe(recipe), tmp_path / "a" / "run")
     line = str(caught.value)
-    assert line == f'{file}: brings no chat template; name a file with one: [train] chat_template = "template.jinja"'
+    hint = 'name a file with one: [train] chat_template = "template.jinja"'
+    assert line == f"{file}: brings no chat template; {hint} (base of a student)"
     assert not (tmp_path / "a" / "run").exists(), "found before anything is spent"
     (tmp_path / "template.jinja").write_text(TEMPLATE)
     given = f'method = "lora"\nchat_template = "{tmp_path}/template.jinja"'
