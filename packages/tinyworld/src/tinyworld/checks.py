@@ -73,7 +73,7 @@ def claim_by_claim(
     yield _asked(tiny.claims(q.text, chain_of_thought(said)), "\n".join(f"Claim: {c}" for c in claims))
     at = len(ruled) if last and rng.random() < 0.5 else rng.randrange(len(claims))
     known = [r.line for r in ruled[:at] if r.line]
-    if at == len(ruled):
+    if last is not None and at == len(ruled):
         yield _asked(tiny.query(claims[at], known), "Search: none")
         yield _asked(tiny.claim(claims[at], known, ()), last[1])
         return
