@@ -14,7 +14,7 @@ import torch
 
 from tinyworld import corpus, exercises, pretrain
 from tinyworld._muon import Muon, orthogonalized
-from tinyworld.ladder import SIZES, Size
+from tinyworld.ladder import SIZES, sizes, Size
 from tinyworld.tokenizer import train_tokenizer
 
 
@@ -123,6 +123,6 @@ def test_the_ladder_grows_by_about_three() -> None:
     assert n == sorted(n)
     assert all(2 <= b / a <= 4 for a, b in pairwise(n[:4]))
     assert n[4] > 1.5 * n[3]
-    assert [s.is_teacher for s in SIZES.values()] == [False] * 4 + [True, False]
-    assert [s.continues for s in SIZES.values()] == [None] * 5 + ["teacher"]
-    assert sum(n) * 2 < 25e6
+    assert [s.is_teacher for s in SIZES.values()] == [False] * 4 + [True, False, False]
+    assert [s.continues for s in SIZES.values()] == [None] * 5 + ["teacher", "checker"]
+    assert sum(k for name, k in zip(config, n, strict=True) if name in sizes()) * 2 < 25e6
