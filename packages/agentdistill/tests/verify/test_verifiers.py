@@ -305,7 +305,7 @@ def test_a_list_or_a_ruling_that_cannot_be_read_is_of_its_kind(replies, verdict,
         ("**Claim #1:** Bonn is big.", "**Search:** `Bonn`", "Nothing. -> not mentioned", Verdict.NOT_FOUND),
         ("CLAIM:\nBonn is big.", "SEARCH QUERY: „Bonn“", "It is. => **Supported**, by [1]", Verdict.TRUE),
         ("Claim:\n\nClaim: Bonn is big.", "«Bonn»", "It is not.\n--> Contradicted", Verdict.FALSE),
-        ("- Claim (1): Bonn is big.", "Search: Bonn\nIt helps.", "<think>a -> supported</think>b → not_found", Verdict.NOT_FOUND),
+        ("- Claim (1): Bonn is big.", "Search: Bonn\nFine.", "<think>-> supported</think>b → not_found", Verdict.NOT_FOUND),
         ("> Claim: Bonn is big.", "Search: Bonn", "It is. -> not supported", Verdict.MALFORMED),
     ],
 )  # fmt: skip
@@ -323,7 +323,11 @@ def test_a_list_says_in_many_ways_that_there_is_no_claim(none):
 
 
 def test_nothing_is_searched_for_where_the_query_is_none():
-    said = {"list the facts": "Claim: None of it is old.", "look claims up": "Search: **None.**", "compare": "a -> supported"}
+    said = {
+        "list the facts": "Claim: None of it is old.",
+        "look claims up": "Search: **None.**",
+        "compare": "a -> supported",
+    }
     [[check]], _ = claims_of("x", replies=lambda r: next(v for k, v in said.items() if k in r.messages[0].content))
     assert (check.detail, check.query, check.documents) == ("None of it is old.", "none", ())
 

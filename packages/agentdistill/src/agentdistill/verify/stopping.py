@@ -55,7 +55,13 @@ class StopSettings:
 
 
 def stops(
-    settings: StopSettings, m: SelectionMethod, b: Ballots, policy: SelectionPolicy, n: int, seed: int, most: float = 1.0
+    settings: StopSettings,
+    m: SelectionMethod,
+    b: Ballots,
+    policy: SelectionPolicy,
+    n: int,
+    seed: int,
+    most: float = 1.0,
 ) -> bool:
     """Whether the ``len(b)`` candidates seen are enough, of ``n`` that there may be; ``most`` as in
     :func:`is_settled`."""
