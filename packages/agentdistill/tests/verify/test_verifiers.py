@@ -305,7 +305,7 @@ def test_a_list_or_a_ruling_that_cannot_be_read_is_of_its_kind(replies, verdict,
         ("**Claim #1:** Bonn is big.", "**Search:** `Bonn`", "Nothing. -> not mentioned", Verdict.NOT_FOUND),
         ("CLAIM:\nBonn is big.", "SEARCH QUERY: „Bonn“", "It is. => **Supported**, by [1]", Verdict.TRUE),
         ("Claim:\n\nClaim: Bonn is big.", "«Bonn»", "It is not.\n--> Contradicted", Verdict.FALSE),
-        ("- Claim (1): Bonn is big.", "Search: Bonn\nFine.", "<think>-> supported</think>b → not_found", Verdict.NOT_FOUND),
+        ("- Claim (1): Bonn is big.", "Search: Bonn\nOk.", "<think>-> supported</think>→ not_found", Verdict.NOT_FOUND),
         ("> Claim: Bonn is big.", "Search: Bonn", "It is. -> not supported", Verdict.MALFORMED),
     ],
 )  # fmt: skip
