@@ -182,3 +182,21 @@ def test_a_models_error_reaches_every_episode_of_its_round() -> None:
         return "answered"
 
     assert go(Down(True, 3), [careful] * 5) == dict.fromkeys(range(5), "down")
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_equal_requests_of_a_round_are_asked_once(kind):
+    """A template that is a plug-in may give messages as a list, which cannot be hashed."""
+    model = Echo(lockstep=True, batch_size=4)
+
+    def one(text: str) -> Any:
+        async def run(m: Model) -> str:
+            [[sample]] = await m.generate([Request(kind([Message("user", text)]))])
+            return sample.text
+
+        return run
+
+    work, done = [one(text) for text in "abab"], {}
+    asyncio.run(asyncio.wait_for(drive(model, groups_of(model, work, range(4)), done.__setitem__), 20))
+    assert [done[i] for i in range(4)] == list("abab")
+    assert model.batches == [["a", "b"]]

@@ -25,6 +25,7 @@ from agentdistill.verify import Judgement, Pool, Verdict, read_pools, write_pool
 from agentdistill.verify.judging import Choosing, explain
 from agentdistill.verify.page import render
 from agentdistill.verify.scores import Costs, ScoreSettings, curve
+from agentdistill.verify.stopping import StopSettings
 from agentdistill.verify.verifiers import Kit
 
 ROOT = Path(__file__).parents[4]
@@ -284,6 +285,16 @@ def test_a_dry_run_has_a_folder_of_its_own(recipe, tmp_path, capsys):
 
 
 ROLE = "[[verify.roles]]\nname = 'x'\nrole = 'code'\n"
+GENERATOR = re.search(r"\[verify.generator\]\n.*\nreplies = .*\n", RECIPE)[0].replace("{{", "{").replace("}}", "}")
+BEAM = """
+[verify.beam]
+reward = "steps"
+
+[[verify.verifiers]]
+name = "steps"
+role = "prm"
+model = { model = "local", path = "p" }
+"""
 OTHER = "[[verify.others]]\nname = 'x'\nmodel = { model = 'scripted', replies = '' }\n"
 
 
@@ -324,6 +335,14 @@ OTHER = "[[verify.others]]\nname = 'x'\nmodel = { model = 'scripted', replies = 
             'all weights of a PRM are trained: method = "full"',
         ),
         (("[verify.sample]", "[verify.policy]\nfiltered = 'later'\n\n[verify.sample]"), 'unknown filtered "later"'),
+        (
+            ("[verify.sample]", f"{BEAM}separator = ''\n[verify.sample]"),
+            "verifiers.separator is the text between two steps",
+        ),
+        (("[verify.sample]\nn = 3", f"{BEAM}[verify.sample]\nn = 1\ntemperature = 0.0"), "need a temperature above 0"),
+        ((GENERATOR, f"[verify.candidates]\ntest = 'x.jsonl'\n{BEAM}"), "needs a [verify.generator] to write them"),
+        (("[verify.sample]", BEAM.replace("steps", "toolv", 1) + "[verify.sample]"), 'verifier of role prm "toolv"'),
+        (("[verify.sample]", BEAM.replace("reward", "width = 0\nreward") + "[verify.sample]"), "have to be at least 1"),
         (
             ("[verify.sample]", f"{OTHER}temperature = 0.8\n\n[verify.sample]"),
             "who answers once answers greedily",
@@ -515,13 +534,14 @@ def test_answers_are_compared_and_checked_by_what_they_are(tries, kind, chosen):
     replies = iter(tries)
 
     def reply(request):
-        said = request.messages[-1].content
-        if "Proposed solution" not in said:
-            return next(replies)
-        if "Documents" not in said:
-            return "```py\nprint(True)\n```"
-        word = "contradicted" if "Elbe" in said.split("Proposed solution")[1] else "supported"
-        return f"Claim: where it lies -> {word}\nVerification: Yes"
+        system, said = request.messages[0].content, request.messages[-1].content
+        if "list the facts" in system:
+            return f"Claim: {said.rpartition('solution:')[2].split('Answer')[0].strip()}"
+        if "look claims up" in system:
+            return "Search: Bonn"
+        if "compare a claim" in system:
+            return f"It lies on the Rhine. -> {'contradicted' if 'Elbe' in said else 'supported'}"
+        return "```py\nprint(True)\n```" if "Proposed solution" in said else next(replies)
 
     async def solve(model, name):
         return await chain_of_thought(model, problem, load_prompt("standard"), RolloutSettings(), trace_id=name)
@@ -532,6 +552,28 @@ def test_answers_are_compared_and_checked_by_what_they_are(tries, kind, chosen):
         model = Scripted(reply, batch_size=1)
         found = asyncio.run(choosing.answer(model, problem, solve, RolloutSettings(), 0))
     assert found.trace.answer == chosen
+
+
+def test_sampling_that_stops_waits_for_the_first_answers():
+    """What nobody of the first batch answers is no question of words: the batch that does says how it is checked."""
+    problem, asked = Problem("ask", "What is 6 times 7?", ""), []
+    replies = iter(["I cannot say."] * 2 + ["Answer: 42", "Answer: 42.0"] + ["Answer: 41"] * 4)
+
+    def reply(request):
+        said = request.messages[-1].content
+        asked.append(said)
+        return next(replies) if "Proposed solution" not in said else "```py\nprint(True)\n```"
+
+    async def solve(model, name):
+        return await chain_of_thought(model, problem, load_prompt("standard"), RolloutSettings(), trace_id=name)
+
+    with Environment() as environment:
+        kit = Kit(environment, build_retriever("bm25", [Passage("Bonn", "Bonn lies on the Rhine.")]))
+        choosing = Choosing(6, kit, stop=StopSettings(batch=2))
+        found = asyncio.run(choosing.answer(Scripted(reply, batch_size=1), problem, solve, RolloutSettings(), 0))
+    assert (found.trace.answer, len(found.traces), found.most) == ("42", 4, 6)
+    assert not any("Claim" in said for said in asked)
+    assert explain(found)[-1].endswith("(stopped after 4 of 6)")
 
 
 def test_local_weights_sample_and_judge_the_same_after_a_kill(recipe, tmp_path, capsys):

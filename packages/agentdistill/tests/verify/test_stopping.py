@@ -76,6 +76,33 @@ def test_a_reward_without_an_upper_end_never_settles():
     assert is_settled(METHODS["majority"], b, POLICY, 4)
 
 
+def rewarded(*pools):
+    """Pools of candidates with these rewards, each with an answer of its own."""
+    out = []
+    for i, rewards in enumerate(pools):
+        solutions = tuple(Solution(f"Answer: {k}", str(k), k == 0) for k in range(len(rewards)))
+        pool = pool_of(Problem(f"p{i}", f"What is {i}?", "0", "math"), solutions, "small")
+        said = tuple((Judgement("r", "given", (), (r,), 0, 0),) for r in rewards)
+        out.append(type(pool)(pool.problem, pool.traces, said))
+    return out
+
+
+def test_rewards_above_one_that_come_late_are_counted_with():
+    """A scale is a file's: what is seen so far of one problem may not show it."""
+    pools = rewarded((1.0, 1.0, 0.5, 7.0), (1.0, 0.2, 0.1, 0.3))
+    told = savings(pools, "best-of-n", Listen(reward="r"), POLICY, StopSettings(batch=1), {}, n_orders=20)
+    assert told["changed"] == 0
+    assert told["candidates"]["used"] == told["candidates"]["of"]
+
+
+def test_the_bound_holds_for_the_best_of_rewards_without_an_upper_end():
+    rng = Random(4)
+    pools = rewarded(*[[rng.uniform(0, 10) for _ in range(12)] for _ in range(30)])
+    told = savings(pools, "best-of-n", Listen(reward="r"), POLICY, StopSettings(batch=2, bound=0.2), {}, n_orders=4)
+    assert told["changed"] <= 0.2 + 0.07
+    assert told["candidates"]["used"] < told["candidates"]["of"]
+
+
 def test_the_chance_of_a_change_falls_with_the_lead_and_rises_with_what_is_left():
     m = METHODS["majority"]
     leads = [chance_of_change(m, _votes([0] * k + [1] * 2), POLICY, 24, 0) for k in (3, 5, 8)]

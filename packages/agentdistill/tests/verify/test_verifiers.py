@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -34,7 +35,17 @@ from agentdistill.verify.judging import judge_pools, read_journal
 from agentdistill.verify.pools import read_judged, read_object
 from agentdistill.verify.scores import ScoreSettings
 from agentdistill.verify.select import METHODS, ballots, find_verifiers, select
-from agentdistill.verify.verifiers import Kit, VerifierSettings, all_claims, load_verifier, said, yes
+from agentdistill.verify.verifiers import (
+    Kit,
+    VerifierSettings,
+    all_claims,
+    listed_claims,
+    load_verifier,
+    query_in,
+    ruling,
+    said,
+    yes,
+)
 
 PROBLEM = Problem("p", "What is 6 x 7?", "42", "math", "sums")
 SOLUTION = Solution("6 * 7 = 42\nAnswer: 42", "42", True)
@@ -288,6 +299,48 @@ def test_a_list_or_a_ruling_that_cannot_be_read_is_of_its_kind(replies, verdict,
     assert [(c.verdict, c.detail) for c in checks] == [(verdict, detail)]
 
 
+@pytest.mark.parametrize(
+    ("listed", "asked", "ruled", "told"),
+    [
+        ("**Claim #1:** Bonn is big.", "**Search:** `Bonn`", "Nothing. -> not mentioned", Verdict.NOT_FOUND),
+        ("CLAIM:\nBonn is big.", "SEARCH QUERY: „Bonn“", "It is. => **Supported**, by [1]", Verdict.TRUE),
+        ("Claim:\n\nClaim: Bonn is big.", "«Bonn»", "It is not.\n--> Contradicted", Verdict.FALSE),
+        ("- Claim (1): Bonn is big.", "Search: Bonn\nOk.", "<think>-> supported</think>→ not_found", Verdict.NOT_FOUND),
+        ("> Claim: Bonn is big.", "Search: Bonn", "It is. -> not supported", Verdict.MALFORMED),
+    ],
+)  # fmt: skip
+def test_claims_are_read_in_the_forms_that_models_write(listed, asked, ruled, told):
+    replies = {"list the facts": listed, "look claims up": asked, "compare a claim": ruled}
+    [[check]], _ = claims_of("x", replies=lambda r: next(v for k, v in replies.items() if k in r.messages[0].content))
+    assert (check.detail, check.query, check.verdict) == ("Bonn is big.", "Bonn", told)
+
+
+@pytest.mark.parametrize("none", ["Claim: none (a plan alone)", '**Claim: "None"**', "Claim: none – it plans."])
+def test_a_list_says_in_many_ways_that_there_is_no_claim(none):
+    [checks], model = claims_of("x", replies=none)
+    assert [(c.verdict, c.detail) for c in checks] == [(Verdict.NOT_FOUND, "none")]
+    assert len(model.requests) == 1
+
+
+def test_nothing_is_searched_for_where_the_query_is_none():
+    said = {
+        "list the facts": "Claim: None of it is old.",
+        "look claims up": "Search: **None.**",
+        "compare": "a -> supported",
+    }
+    [[check]], _ = claims_of("x", replies=lambda r: next(v for k, v in said.items() if k in r.messages[0].content))
+    assert (check.detail, check.query, check.documents) == ("None of it is old.", "none", ())
+
+
+@pytest.mark.parametrize("run", ["->", "-", " ", "\n", "* ", "Claim: x" + " " * 5000, "a" + " " * 5000 + "-> "])
+def test_reading_what_loops_takes_no_longer_than_writing_it(run):
+    text = "Claim: x" + run * (20_000 // len(run)) + "x"
+    started = time.perf_counter()
+    for reply in (text, text[8:]):
+        listed_claims(reply), query_in(reply), ruling(reply), all_claims(reply)
+    assert time.perf_counter() - started < 1.5
+
+
 def test_claims_need_documents_and_prompts(tmp_path):
     own = VerifierSettings(name="c", role="claims", model=TABLE)
     with pytest.raises(UserError, match="needs a corpus"):
@@ -346,8 +399,22 @@ def test_a_published_program_judges_the_answers_to_its_question(environment):
     ]  # fmt: skip
     assert verdict("41").code == "product = 6 * 7\nprint(abs(product - 41) < 1e-6)"
     assert verdict("41", "Another one?").verdict is Verdict.NO_CODE
+    assert [verdict(a).verdict for a in ("1/0", "9" * 5000, "٣")] == [Verdict.FALSE] * 3
     with pytest.raises(RecipeError, match='the role "program", and no other'):
         replace(own, programs=())
+
+
+@pytest.mark.parametrize("result", ["a if b else c", "a or b", "  # the (best)\n    a\n", "a)  # the (best"])
+def test_the_result_of_a_published_program_is_any_expression(environment, result):
+    code = f"a, b, c = 42, 1, 0\nfinal_answer({result})"
+    own = VerifierSettings(name="p", role="program", programs=("gsm8k:train",))
+    verifier, policy = load_verifier(own, Kit(environment, programs={"q": code})), Policy(Scripted(""), 0, own.sampling)
+    problem = Problem("p", "q", "42", "math")
+    told = [
+        asyncio.run(verifier.check(policy, problem, Solution("…", answer, False).trace(problem)))[0].verdict
+        for answer in ("42", "41")
+    ]
+    assert told == [Verdict.TRUE, Verdict.FALSE]
 
 
 def test_a_reward_is_the_mean_of_what_could_be_parsed(environment):

@@ -70,16 +70,19 @@ class _Rounds:
     async def _run(self, waiting: dict[int, tuple[Sequence[Request], asyncio.Future[list[list[Sample]]]]]) -> None:
         batch = [waiting[place] for place in sorted(waiting)]
         asked = [r for requests, _ in batch for r in requests]
-        distinct = list(dict.fromkeys(asked))  # one and the same request has one and the same reply
+        distinct: list[Request] = []  # one and the same request has one and the same reply; not all can be hashed
+        distinct.extend(r for r in asked if r not in distinct)
         try:
-            replies = dict(zip(distinct, await self.model.generate(distinct), strict=True))
+            replies = list(await self.model.generate(distinct))
+            if len(replies) != len(distinct):
+                raise ValueError(f"{len(replies)} replies to {len(distinct)} requests")
         except BaseException as e:
             for _, future in batch:
                 if not future.done():
                     future.set_exception(e)
             return
         for requests, future in batch:
-            result = [replies[r] for r in requests]
+            result = [replies[distinct.index(r)] for r in requests]
             if not future.done():
                 future.set_result(result)
 

@@ -98,7 +98,10 @@ def generator_of(run: Run) -> dict[str, Any]:
     if settings.generator:
         return resolved(settings.generator, run.folder)
     fits = ((s, m) for s in run.recipe.students for m in s.methods if method(m).distilled)
-    student, name = next((s, m) for s, m in fits if method(m).loop == settings.sample.loop)
+    found = next(((s, m) for s, m in fits if method(m).loop == settings.sample.loop), None)
+    if found is None:
+        raise RecipeError(f"{run.recipe.name}: nobody to sample from; the recipe has no [verify.generator]")
+    student, name = found
     folder = trained(run.folder, student, name)
     if not (folder / "training.json").exists():
         raise ModelError(f"{folder}: that student is not trained yet; run the recipe first")

@@ -100,7 +100,7 @@ def check_verify(settings: VerifySettings, prompt: str, can_default: bool, sourc
     _check_apart("others", [o.name for o in settings.others], source)
     _check_verifiers(settings, source)
     _check_selection(settings, source)
-    _check_beam(settings, source)
+    _check_beam(settings, can_default, source)
     sample = settings.sample
     if min(sample.n, sample.n_train or 1, sample.max_new_tokens, sample.max_steps) < 1:
         raise source.error("n, n_train, max_new_tokens and max_steps have to be at least 1", "verify.sample")
@@ -168,7 +168,7 @@ def _check_selection(settings: VerifySettings, source: RecipeText) -> None:
             raise source.error(f"a budget of {n} is not between 1 {most}", "verify", "budgets")
 
 
-def _check_beam(settings: VerifySettings, source: RecipeText) -> None:
+def _check_beam(settings: VerifySettings, can_default: bool, source: RecipeText) -> None:
     beam = settings.beam
     if beam is None:
         return
@@ -177,6 +177,10 @@ def _check_beam(settings: VerifySettings, source: RecipeText) -> None:
         raise source.error(unknown("verifier of role prm", beam.reward, prms), "verify.beam", "reward")
     if min(beam.width, beam.expand, beam.max_steps) < 1:
         raise source.error("width, expand and max_steps have to be at least 1", "verify.beam")
+    if not settings.generator and not can_default:
+        raise source.error("a search over steps needs a [verify.generator] to write them", "verify.beam")
+    if beam.n > 1 and settings.sample.temperature <= 0:
+        raise source.error("several next steps need a temperature above 0 in [verify.sample]", "verify.beam")
     if settings.sample.loop != "cot":
         raise source.error("a search over steps writes chains of thought, not actions", "verify.beam")
     if any(o.name == SOURCE for o in settings.others):

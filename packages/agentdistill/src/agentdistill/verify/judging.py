@@ -414,8 +414,9 @@ class Choosing:
         while True:
             n = self.n if self.stop is None else min(self.n, len(traces) + self.stop.batch)
             new = range(len(traces), n)
+            nobody = all(t.answer is None for t in traces)  # so far: then nothing is known of the kind of answers
             traces += await _all(model, [_named(solve, f"{problem.id}#{i}") for i in new])
-            if checker is None:
+            if checker is None or nobody:
                 problem = replace(problem, kind=self.kind or _kind([t.answer for t in traces if t.answer]))
                 checker = self._checker(problem.kind, settings)
                 verifier = load_verifier(checker, self.kit)

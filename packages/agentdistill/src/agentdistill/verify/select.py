@@ -393,10 +393,16 @@ def _pick(m: SelectionMethod, b: Ballots, policy: SelectionPolicy, orders: Ints)
         groups = np.array([-1 if g is None else g for g in b.groups], dtype=np.int64)[orders]
         first = leading_group(groups, may, np.where(may, w, 0.0))
     else:
-        ranked = np.where(may, w, -np.inf)
-        best = ranked.max(axis=1, keepdims=True)
-        first = (may & (ranked >= best - TOLERANCE * np.abs(best))).argmax(axis=1)
+        first = greatest(may, w)
     return np.where(may.any(axis=1), orders[rows, first], -1)
+
+
+def greatest(may: NDArray[np.bool_], w: NDArray[np.float64]) -> Ints:
+    """The column with the greatest weight, ``[orders]``; of equals the first seen."""
+    ranked = np.where(may, w, -np.inf)
+    best = ranked.max(axis=1, keepdims=True)
+    least = best - TOLERANCE * np.where(np.isfinite(best), np.abs(best), 0.0)
+    return np.asarray((may & (ranked >= least)).argmax(axis=1), dtype=np.int64)
 
 
 def leading_group(groups: Ints, may: NDArray[np.bool_], w: NDArray[np.float64]) -> Ints:

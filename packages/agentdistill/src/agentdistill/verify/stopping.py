@@ -11,7 +11,7 @@ the answer.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from agentdistill.verify.select import (
     SelectionPolicy,
     ballots,
     choose,
+    greatest,
     leading_group,
     method,
     standing,
@@ -53,20 +54,31 @@ class StopSettings:
             raise UserError("stop.bound is a probability: at least 0 and below 1")
 
 
-def stops(settings: StopSettings, m: SelectionMethod, b: Ballots, policy: SelectionPolicy, n: int, seed: int) -> bool:
-    """Whether the ``len(b)`` candidates seen are enough, of ``n`` that there may be."""
-    if len(b) >= n or is_settled(m, b, policy, n):
+def stops(
+    settings: StopSettings,
+    m: SelectionMethod,
+    b: Ballots,
+    policy: SelectionPolicy,
+    n: int,
+    seed: int,
+    most: float = 1.0,
+) -> bool:
+    """Whether the ``len(b)`` candidates seen are enough, of ``n`` that there may be; ``most`` as in
+    :func:`is_settled`."""
+    if len(b) >= n or is_settled(m, b, policy, n, most):
         return True
-    return settings.bound > 0 and len(b) > 0 and chance_of_change(m, b, policy, n, seed) <= settings.bound
+    return settings.bound > 0 and len(b) > 0 and chance_of_change(m, b, policy, n, seed, most=most) <= settings.bound
 
 
-def ceiling(m: SelectionMethod, b: Ballots) -> float:
-    """The greatest weight that a candidate can have: 1, or without end where rewards are seen to be no shares."""
-    return math.inf if m.reward and any(r is not None and r > 1 for r in b.rewards) else 1.0
+def ceiling(m: SelectionMethod, rewards: Iterable[float | None]) -> float:
+    """The greatest weight that a candidate can have: 1, or without end where one of these rewards is no share."""
+    return math.inf if m.reward and any(r is not None and r > 1 for r in rewards) else 1.0
 
 
-def is_settled(m: SelectionMethod, b: Ballots, policy: SelectionPolicy, n: int) -> bool:
+def is_settled(m: SelectionMethod, b: Ballots, policy: SelectionPolicy, n: int, most: float = 1.0) -> bool:
     """Whether the answer is the same whatever the ``n - len(b)`` candidates are that are left.
+
+    ``most`` is the greatest weight that one of them can have; a reward above 1 that is seen takes every end away.
 
     >>> votes = Ballots((0, 0, 0, 1), (None,) * 4, (None,) * 4, (None,) * 4, (None,) * 4)
     >>> [is_settled(method("majority"), votes, SelectionPolicy(), n) for n in (5, 6, 7)]
@@ -78,7 +90,7 @@ def is_settled(m: SelectionMethod, b: Ballots, policy: SelectionPolicy, n: int) 
     eligible, weights = standing(m, b, policy)
     if not eligible.any():
         return False  # who comes may be the first to pass
-    most = ceiling(m, b)
+    most = max(most, ceiling(m, b.rewards))
     if not m.vote:
         return bool(weights[eligible].max() >= most)  # of equals the first seen wins
     sums: dict[int, float] = {}
@@ -95,7 +107,14 @@ def is_settled(m: SelectionMethod, b: Ballots, policy: SelectionPolicy, n: int) 
 
 
 def chance_of_change(
-    m: SelectionMethod, b: Ballots, policy: SelectionPolicy, n: int, seed: int, n_draws: int = DRAWS
+    m: SelectionMethod,
+    b: Ballots,
+    policy: SelectionPolicy,
+    n: int,
+    seed: int,
+    n_draws: int = DRAWS,
+    *,
+    most: float = 1.0,
 ) -> float:
     """The share of urns in which the answer after ``n`` candidates is another than now. 1 where nobody can be chosen
     yet."""
@@ -104,8 +123,8 @@ def chance_of_change(
         return 1.0
     rng = np.random.default_rng(seed)
     seen, left = len(b), n - len(b)
-    most = ceiling(m, b)
-    top = most if math.isfinite(most) else float(weights.max())
+    most = max(most, ceiling(m, b.rewards))
+    top = most if math.isfinite(most) or not m.vote else float(weights[eligible].max())
     groups = np.zeros((n_draws, n), dtype=np.int64)
     may = np.zeros((n_draws, n), dtype=bool)
     w = np.zeros((n_draws, n))
@@ -120,7 +139,7 @@ def chance_of_change(
         groups[:, t] = np.where(fresh, new + t - seen, groups[rows, from_])
         may[:, t] = fresh | may[rows, from_]
         w[:, t] = np.where(fresh, top, w[rows, from_])
-    winner = leading_group(groups, may, w) if m.vote else np.where(may, w, -np.inf).argmax(axis=1)
+    winner = leading_group(groups, may, w) if m.vote else greatest(may, w)
     now = groups[0, int(choose(m, b, policy, np.arange(seen)[None])[0][0])]
     return float((groups[rows, winner] != now).mean())
 
@@ -156,7 +175,9 @@ def savings(
     m = method(name)
     if m.name == "pass":
         raise UserError('"pass" chooses nothing, so it cannot stop')
-    runs = [s for p in pools if p.traces for s in _stops(p, m, listen, policy, settings, n_orders, seed)]
+    some = [p for p in pools if p.traces]
+    most = ceiling(m, (r for p in some for r in ballots(p, listen, policy).rewards))
+    runs = [s for p in some for s in _stops(p, m, listen, policy, settings, n_orders, seed, most)]
     if not runs:
         raise UserError("no candidates to stop at")
     used, of = sum(s.used for s in runs) / n_orders, sum(s.of for s in runs) / n_orders
@@ -183,6 +204,7 @@ def _stops(
     settings: StopSettings,
     n_orders: int,
     seed: int,
+    most: float,
 ) -> list[_Stop]:
     rng = np.random.default_rng(seed_of(seed, "stop", pool.id))
     n, out = len(pool.traces), []
@@ -192,7 +214,7 @@ def _stops(
         used = next(
             k
             for k in [*range(settings.batch, n, settings.batch), n]
-            if stops(settings, m, _first(b, k), policy, n, seed_of(seed, pool.id, i, k))
+            if stops(settings, m, _first(b, k), policy, n, seed_of(seed, pool.id, i, k), most)
         )
         then, full = _answer(m, _first(b, used), policy), _answer(m, b, policy)
         same = (None if then is None else b.groups[then]) == (None if full is None else b.groups[full])

@@ -80,6 +80,8 @@ class VerifierSettings:
             value = self.n if name == "n" else getattr(self, name)
             if value < 1:
                 raise RecipeError(f"verifiers.{'k' if name == 'n' else name} has to be at least 1")
+        if not self.separator:
+            raise RecipeError("verifiers.separator is the text between two steps and cannot be empty")
         if not 0 <= self.temperature < float("inf") or not 0 < self.top_p <= 1:
             raise RecipeError("verifiers.temperature has to be at least 0, top_p above 0 and at most 1")
         if self.needs_model and not self.model:
@@ -333,8 +335,11 @@ class ThinkingVerifier:
 
 # --- with documents ---------------------------------------------------------------------------------------------------
 
-_RULING = "(supported|contradicted|not mentioned)"
-_CLAIM = re.compile(rf"^[^a-z\n]*claim\b(?:.*?(?:\s*(?:->|→)\W*{_RULING}\b|:\W*{_RULING}\W*$))?", re.I | re.M)
+_RULING = r"(supported|contradicted|not[ _](?:mentioned|found))"
+_ARROW = r"(?:[-=]{1,3}>|→|⇒|➔)"
+_CLAIM = re.compile(
+    rf"^[^a-z\n]*claim\b(?:.*?(?:\s?{_ARROW}\W{{0,20}}{_RULING}\b|:\W{{0,20}}{_RULING}\W{{0,20}}$))?", re.I | re.M
+)
 QUERY_CHARS = 4000
 
 
@@ -364,6 +369,11 @@ def shown_as(passages: Sequence[Passage]) -> tuple[str, ...]:
     return tuple(f"{p.title}: {p.text}" if p.title else p.text for p in passages)
 
 
+def compact(text: str) -> str:
+    """The text without empty lines, its blanks one each: what is looked for in it takes time in proportion."""
+    return "\n".join(filter(None, (" ".join(line.split()) for line in text.splitlines())))
+
+
 def all_claims(reply: str) -> Verdict:
     """The verdict of a rationale: false where a claim is contradicted, true where none is, by its last line where one
     cannot be read. Malformed without any claim that can, and without a last line: it may have been cut short.
@@ -371,7 +381,8 @@ def all_claims(reply: str) -> Verdict:
     >>> all_claims("Claim: Ulm is in Spain -> contradicted\\nVerification: Yes")
     <Verdict.FALSE: 'false'>
     """
-    words = {(arrow or colon).lower() for arrow, colon in _CLAIM.findall(reply)}  # "" is of a claim that cannot be read
+    found = _CLAIM.findall(compact(after_reasoning(reply)))
+    words = {(arrow or colon).lower() for arrow, colon in found}  # "" is of a claim that cannot be read
     verdict = said(reply)
     if not verdict.settled or not words - {""}:
         return Verdict.MALFORMED
@@ -384,12 +395,19 @@ def all_claims(reply: str) -> Verdict:
 
 NO_CLAIM = NO_QUERY = "none"
 MAX_CLAIMS = 12
-_LISTED = re.compile(r"^[^a-z\n]*claim(?:\s*\d+)?[\s*_]*:[\s*_]*(\S.*?)[\s*_]*$", re.I | re.M)
-_SEARCH = re.compile(r"^[^a-z\n]*search[\s*_]*:[\s*_\"]*(.*?)[\s*_\"]*$", re.I | re.M)
-_OF_CLAIM = re.compile(r"^(.*?)\s*(?:->|→)\W*(supported|contradicted|not found)\b", re.I | re.M)
+_MARKS = " *_`|"
+_LISTED = re.compile(
+    r"^[^a-z\n]*claim(?: ?[#(]?\d+\)?)?[ *_]{0,9}:[ *_]{0,9}(?:\n(?![^a-z\n]*claim\b))?(.*)$", re.I | re.M
+)
+_NOTHING = re.compile(r"\W*none(?:\W*$| ?\(| [-–—])", re.I)
+"""``none``, with an explanation or without."""
+_SEARCH = re.compile(r"^[^a-z\n]*search(?: (?:query|for))?[ *_]{0,9}:[ *_]{0,9}\n?(.*)$", re.I | re.M)
+_OF_CLAIM = re.compile(rf"^(.*?)\s?{_ARROW}\W{{0,20}}{_RULING}\b", re.I | re.M)
+_QUOTES = "\"'“”„«»‹›"
 _CITED = re.compile(r"\[(\d{1,4})\]")
 CLAIM_CHARS = 500
-_RULINGS = {"supported": Verdict.TRUE, "contradicted": Verdict.FALSE, "not found": Verdict.NOT_FOUND}
+_RULINGS = {"supported": Verdict.TRUE, "contradicted": Verdict.FALSE}
+"""Anything else is ``NOT_FOUND``."""
 
 
 class ClaimVerifier:
@@ -447,13 +465,17 @@ def listed_claims(reply: str) -> tuple[str, ...]:
     >>> listed_claims("Claim: Ulm is in Spain.\\n2. **Claim**: Ulm has a minster.\\nSo far.")
     ('Ulm is in Spain.', 'Ulm has a minster.')
     """
-    found = dict.fromkeys(c[:CLAIM_CHARS] for c in _LISTED.findall(after_reasoning(reply)))
-    return tuple(c for c in found if c.rstrip(".").lower() != NO_CLAIM)[:MAX_CLAIMS]
+    return tuple(c for c in _listed(reply) if not _NOTHING.match(c))[:MAX_CLAIMS]
 
 
 def states_nothing(reply: str) -> bool:
     """Whether a list says that there is no claim."""
-    return any(c.rstrip(".").lower() == NO_CLAIM for c in _LISTED.findall(after_reasoning(reply)))
+    return any(_NOTHING.match(c) for c in _listed(reply))
+
+
+def _listed(reply: str) -> list[str]:
+    found = (c.strip(_MARKS)[:CLAIM_CHARS] for c in _LISTED.findall(compact(after_reasoning(reply))))
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def query_in(reply: str) -> str:
@@ -462,9 +484,10 @@ def query_in(reply: str) -> str:
     >>> query_in('Search: "author of Faust"'), query_in("author of Faust")
     ('author of Faust', 'author of Faust')
     """
-    text = after_reasoning(reply).strip()
+    text = compact(after_reasoning(reply))
     marked = _SEARCH.findall(text)
-    return (marked[0] if marked else text.splitlines()[-1] if text else "").strip()[:QUERY_CHARS]
+    query = (marked[0] if marked else text.rpartition("\n")[2]).strip(_MARKS + _QUOTES)
+    return NO_QUERY if _NOTHING.match(query) else query[:QUERY_CHARS]
 
 
 def ruling(reply: str, n_documents: int | None = None, *, by_text: bool = False) -> Verdict:
@@ -477,7 +500,7 @@ def ruling(reply: str, n_documents: int | None = None, *, by_text: bool = False)
     >>> ruling("The author of Faust is Schiller? Goethe. -> supported", by_text=True)
     <Verdict.FALSE: 'false'>
     """
-    found = _OF_CLAIM.findall(after_reasoning(reply))
+    found = _rulings(reply)
     if not found:
         return Verdict.MALFORMED
     said, ruled = found[-1]
@@ -485,9 +508,15 @@ def ruling(reply: str, n_documents: int | None = None, *, by_text: bool = False)
     if invented:
         return Verdict.MALFORMED
     claimed, asked, there = said.rpartition("? ")
-    if by_text and asked and ruled.lower() != "not found":
+    verdict = _RULINGS.get(ruled.lower(), Verdict.NOT_FOUND)
+    if by_text and asked and verdict.settled:
         return Verdict.TRUE if canonical(claimed).endswith(canonical(there.rstrip("."))) else Verdict.FALSE
-    return _RULINGS[ruled.lower()]
+    return verdict
+
+
+def _rulings(reply: str) -> list[tuple[str, str]]:
+    """What is said before each arrow, and what is behind it."""
+    return _OF_CLAIM.findall(compact(after_reasoning(reply)))
 
 
 def agreed(verdicts: Sequence[Verdict]) -> Verdict:
@@ -496,7 +525,7 @@ def agreed(verdicts: Sequence[Verdict]) -> Verdict:
     >>> agreed([Verdict.TRUE, Verdict.FALSE]), agreed([Verdict.TRUE, Verdict.MALFORMED])
     (<Verdict.NOT_FOUND: 'not_found'>, <Verdict.TRUE: 'true'>)
     """
-    votes = Counter(v for v in verdicts if v in _RULINGS.values())
+    votes = Counter(v for v in verdicts if v.settled or v is Verdict.NOT_FOUND)
     if not votes:
         return verdicts[0]
     (first, most), *others = votes.most_common()
@@ -505,7 +534,7 @@ def agreed(verdicts: Sequence[Verdict]) -> Verdict:
 
 def known_from(checks: Sequence[Check]) -> tuple[str, ...]:
     """What documents said of the claims that were judged: sentences."""
-    said = [_OF_CLAIM.findall(after_reasoning(c.reply)) for c in checks if c.verdict is not None and c.verdict.settled]
+    said = [_rulings(c.reply) for c in checks if c.verdict is not None and c.verdict.settled]
     return tuple(found[-1][0].strip() for found in said if found and found[-1][0].strip())
 
 
@@ -589,8 +618,7 @@ class GoldVerifier:
 
 # --- a published program ----------------------------------------------------------------------------------------------
 
-_RESULT = re.compile(r"^final_answer\((.+)\)\s*$", re.M)
-_VALUE = re.compile(r"[-+]?\d+(?:\.\d+)?(?:/\d+)?")
+_VALUE = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,39})(?:\.[0-9]{1,40})?(?:/[1-9][0-9]{0,40})?")
 
 
 class ProgramVerifier:
@@ -617,12 +645,27 @@ def comparing(program: str, answer: str | None) -> str | None:
     >>> comparing("cost = 3 * 4\\nfinal_answer(cost)", "$12")
     'cost = 3 * 4\\nprint(abs(cost - 12) < 1e-6)'
     """
-    found = _RESULT.search(program)
+    found = _result(program)
     if found is None:
         return None
+    before, result = found
     value = canonical(answer or "").strip("$ .").replace(" ", "")
-    same = f"abs({found[1]} - {value}) < 1e-6" if _VALUE.fullmatch(value) else "False"
-    return f"{program[: found.start()]}print({same})"
+    if not _VALUE.fullmatch(value):
+        return f"{before}print(False)"
+    difference = ast.BinOp(result, ast.Sub(), ast.parse(value, mode="eval").body)
+    return f"{before}print(abs({ast.unparse(difference)}) < 1e-6)"  # with brackets where they are needed
+
+
+def _result(program: str) -> tuple[str, ast.expr] | None:
+    """What comes before the ``final_answer(x)`` that a program ends in, and x."""
+    try:
+        statements = ast.parse(program).body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
+    match statements[-1:]:
+        case [ast.Expr(value=ast.Call(func=ast.Name(id="final_answer"), args=[x], keywords=[])) as last]:
+            return program[: program.rindex(ast.get_source_segment(program, last) or "")], x
+    return None
 
 
 # --- the calculations that are written --------------------------------------------------------------------------------
