@@ -14,7 +14,7 @@ import torch
 
 from tinyworld import corpus, exercises, pretrain
 from tinyworld._muon import Muon, orthogonalized
-from tinyworld.ladder import SIZES, sizes, Size
+from tinyworld.ladder import SIZES, Size, sizes
 from tinyworld.tokenizer import train_tokenizer
 
 
