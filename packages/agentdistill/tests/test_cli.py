@@ -254,3 +254,19 @@ def test_ctrl_c_that_a_library_turned_into_an_error_is_ctrl_c(
 def test_options_may_stand_anywhere_among_the_arguments(order):
     args = build_parser("ask").parse_args(["ask", *order])
     assert (str(args.run), args.question, args.max_steps) == ("RUN", "Why?", 3)
+
+
+def test_what_can_be_plugged_in_is_listed(capsys):
+    assert main(["plugins"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split()[:2] == ["retrievers", "bm25"] for line in lines)
+    assert main(["plugins", "verifiers", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"code", "claims", "facts", "genrm"} <= {row["name"] for row in found}
+
+
+def test_the_doctor_says_which_layers_hold(capsys):
+    status = main(["sandbox", "doctor", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert [m["mode"] for m in told["modes"]] == ["strict", "container", "process"]
+    assert status == (0 if told["auto"] in ("strict", "container") else 1)

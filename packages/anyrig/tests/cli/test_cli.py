@@ -165,3 +165,10 @@ def test_what_is_wrong_is_said_in_one_line(files, tmp_path, monkeypatch, capsys,
     said = capsys.readouterr().err.strip().splitlines()
     assert len(said) == 1
     assert said[0].startswith("anyrig: ")
+
+
+def test_the_demo_moves_three_creatures(files, tmp_path):
+    weights = ["--weights", str(files / "w.safetensors"), "--steps", "1", "--seconds", "0.5", "--device", "cpu"]
+    assert main(["demo", "--out", str(tmp_path), "--threads", "1", *weights]) == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["bird.glb", "dragon.glb", "quadruped.glb", "sheet.png"]
+    assert [len(load(tmp_path / f"{kind}.glb").clips) for kind in ("bird", "dragon", "quadruped")] == [3, 3, 3]
