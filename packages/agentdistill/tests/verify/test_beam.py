@@ -36,7 +36,7 @@ def search(write=digits, **settings):
     return asyncio.run(beam_search(model, Sevens(), PROBLEM, standard, Sampling(1.0), own)), model
 
 
-def test_the_best_beginnings_are_gone_on_with():
+def test_the_best_partial_solutions_are_continued():
     trace, model = search(width=2, expand=10)
     assert (trace.answer, trace.correct, trace.end) == ("777", True, End.ANSWERED)
     assert trace.solution == "7\n\n7\n\n7\n\nAnswer: 777"

@@ -242,7 +242,7 @@ def _world(run: Run, settings: VerifierSettings, pools: Sequence[Pool]) -> dict[
         settings_of = [recipe.tools.retriever_settings] if recipe.tools.retriever_settings else []
         world["documents"] = [fingerprint("retrievers", recipe.tools.retriever), retriever.corpus, *settings_of]
     if settings.programs:
-        world["programs"] = published_programs(settings.programs)
+        world["programs"] = [named.digests() for s in settings.programs if (named := find_reader(s, "agent"))]
     if settings.role == "gold":
         world["marks"] = [[t.correct for t in p.traces] for p in pools]
     return world

@@ -1,8 +1,8 @@
 """Beam search over the steps of a solution, led by a reward model of steps: a control of equal cost.
 
-From every solution begun, the generator writes several next steps; the reward model scores each of them, and the best
-are gone on with. ``width * expand`` steps are written at every depth, so a search costs the generator about as much as
-that many whole solutions, between which the same reward model could choose.
+From each partial solution the generator samples several next steps; the reward model scores them, and the best are
+continued. ``width * expand`` steps are sampled at every depth, so a search costs the generator about as much as that
+many whole solutions, among which the same reward model could choose.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ SCORED_TOKENS = "scored tokens"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeamSettings:
-    """``reward`` names the verifier that scores steps. ``width`` solutions are kept at every step, for each ``expand``
-    next ones are written; ``max_steps`` is how deep it goes."""
+    """``reward`` names the verifier that scores steps. ``width`` partial solutions are kept at every step, for each
+    ``expand`` next steps are sampled; ``max_steps`` is the greatest depth."""
 
     reward: str
     width: int = 4
@@ -53,7 +53,7 @@ class BeamSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
+class _Partial:
     text: str
     score: float
     last: Sample | None = None
@@ -73,14 +73,14 @@ async def beam_search(
 ) -> Trace:
     """The finished solution with the greatest score, as a chain of thought of one step.
 
-    Its usage is that of the whole search. Steps end at the ``separator``. Equal beginnings are one. Scores are those of
-    the last step; of equals the first found counts. A search that finishes nothing gives the best beginning, without an
-    answer.
+    Its usage is that of the whole search. Steps end at the ``separator``. Equal partial solutions are merged. The score
+    is that of the last step; ties go to the first found. A search that finishes nothing gives the best partial one,
+    without an answer.
     """
     prompt = template.cot(problem.question)
     trace = Trace(trace_id or problem.id, problem, SOURCE, model.name, prompt, (), End.NO_ANSWER)
     policy = Policy(model, seed_of(seed, trace.id), sampling)
-    live, finished, n_read = [_Begun("", 0.0)], list[_Begun](), 0
+    live, finished, n_read = [_Partial("", 0.0)], list[_Partial](), 0
     furthest, stepwise = live[0], replace(sampling, stop=(separator,))
     try:
         for depth in range(settings.max_steps):
@@ -89,7 +89,7 @@ async def beam_search(
             scores = [await asyncio.to_thread(scorer.score, problem.question, steps_of(t, separator)) for t in texts]
             n_read += sum(s.n_tokens for s in scores)
             found = [
-                _Begun(text, s.scores[-1] if s.scores else 0.0, last)
+                _Partial(text, s.scores[-1] if s.scores else 0.0, last)
                 for (text, last), s in zip(texts.items(), scores, strict=True)
             ]
             found.sort(key=lambda b: -b.score)
@@ -110,9 +110,9 @@ async def beam_search(
 
 
 async def _continued(
-    policy: Policy, prompt: Sequence[Message], live: Sequence[_Begun], sampling: Sampling, n: int, depth: int
-) -> list[tuple[_Begun, Sample]]:
-    """``n`` next steps, as even a share of each beginning as there can be; the best get what is over."""
+    policy: Policy, prompt: Sequence[Message], live: Sequence[_Partial], sampling: Sampling, n: int, depth: int
+) -> list[tuple[_Partial, Sample]]:
+    """``n`` next steps, shared evenly among the partial solutions; the best ones get the remainder."""
     shares = [n // len(live) + (i < n % len(live)) for i in range(len(live))]
     requests = [
         Request(tuple(prompt), sampling, share, prefix=b.text, seed=policy.seed(depth, i))
@@ -126,7 +126,7 @@ def _joined(text: str, sample: Sample, separator: str) -> str:
     return text + sample.text + (separator if sample.stop is StopReason.STOP_STRING else "")
 
 
-def _is_done(begun: _Begun) -> bool:
+def _is_done(begun: _Partial) -> bool:
     """Whether the model ended its turn, or has written an answer."""
     ended = begun.last is not None and begun.last.stop is StopReason.END_TURN
     return ended or extract_answer(begun.text) is not None

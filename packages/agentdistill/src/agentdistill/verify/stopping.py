@@ -1,11 +1,10 @@
-"""Sampling that stops: candidates come in small batches until no further one changes the answer.
+"""Sampling that stops: candidates are sampled in small batches until no further one changes the answer.
 
-Without a bound the answer is that of the full run: a batch is the last one if the answers behind could not catch up
-even if every candidate that is left voted for one of them with the greatest weight there is. With a bound it is the
-last one if the answer changes with a probability of at most ``bound``, under this model: what is left is drawn from a
-Pólya urn that holds the candidates seen and one further ball, an answer that nobody has given so far, with the greatest
-weight. :func:`savings` tells on stored candidates what stopping would have spared, and how often it would have changed
-the answer.
+Without a bound the answer is that of the full run: sampling stops when no other answer could catch up even if every
+remaining candidate voted for it with the greatest possible weight. With a bound it stops when the answer changes with a
+probability of at most ``bound``, under this model: the remaining candidates are drawn from a Pólya urn that holds those
+seen and one more ball, an answer not given so far, with the greatest weight. :func:`savings` reports on stored
+candidates what stopping would have spared, and how often it would have changed the answer.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ def ceiling(m: SelectionMethod, rewards: Iterable[float | None]) -> float:
 def is_settled(m: SelectionMethod, b: Ballots, policy: SelectionPolicy, n: int, most: float = 1.0) -> bool:
     """Whether the answer is the same whatever the ``n - len(b)`` candidates are that are left.
 
-    ``most`` is the greatest weight that one of them can have; a reward above 1 that is seen takes every end away.
+    ``most`` is the greatest weight that one of them can have; a reward above 1 among those seen removes that limit.
 
     >>> votes = Ballots((0, 0, 0, 1), (None,) * 4, (None,) * 4, (None,) * 4, (None,) * 4)
     >>> [is_settled(method("majority"), votes, SelectionPolicy(), n) for n in (5, 6, 7)]
