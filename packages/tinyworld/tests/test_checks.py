@@ -10,7 +10,7 @@ import pytest
 
 from agentdistill.retrieval import build_retriever
 from agentdistill.verify import Verdict
-from agentdistill.verify.verifiers import all_claims, listed_claims, query_in, ruling, said
+from agentdistill.verify.verifiers import all_claims, expression_in, listed_claims, query_in, ruling, said
 from tinyworld import checks
 from tinyworld.facts import FACT_FAMILIES, fact_question
 from tinyworld.maths import MATH_FAMILIES, math_question
@@ -73,9 +73,14 @@ def test_a_claim_is_looked_up_by_itself_and_held_against_what_that_finds(family)
         claim = asked.turns[1][1].splitlines()[-1].removeprefix("Claim: ")
         assert claim in claims
         assert ruled.turns[1][1].endswith(f"Claim: {claim}")
-        query = query_in(asked.turns[-1][1])
-        subject = query.partition("about " if query.startswith("about ") else " of ")[2]
-        assert subject in asked.turns[1][1]  # in the claim, or in what was found before
+        if code := expression_in(asked.turns[-1][1]):
+            result = printed(f"print({code})")
+            assert f"{code} = {result}" in ruled.turns[1][1]
+            assert ruled.turns[-1][1].rpartition("? ")[2].startswith(f"{result}. ->")
+        else:
+            query = query_in(asked.turns[-1][1])
+            subject = query.partition("about " if query.startswith("about ") else " of ")[2]
+            assert subject in asked.turns[1][1]  # in the claim, or in what was found before
         reply = ruled.turns[-1][1]
         assert ruling(reply) is ruling(reply, by_text=True)
         rulings[told is q].append(ruling(reply))

@@ -241,12 +241,12 @@ def reading(request):
     return f"{found} -> {'supported' if claim.split()[-1] == found.split()[-1] else 'contradicted'}"
 
 
-def claims_of(*solutions: str, replies=reading, **settings):
+def claims_of(*solutions: str, replies=reading, box=None, **settings):
     """The checks of each solution, judged together, and the model that was asked."""
     own = VerifierSettings(name="c", role="claims", model=TABLE, n_documents=1, **settings)
     problem = Problem("b", "Where?", "Rhine")
     pool = pool_of(problem, tuple(Solution(s, "x", False) for s in solutions), "small")
-    model, kit = Scripted(replies), Kit(retriever=build_retriever("bm25", CITIES))
+    model, kit = Scripted(replies), Kit(box, retriever=build_retriever("bm25", CITIES))
     verifier = load_verifier(own, kit)
     asking = [verifier.check(Policy(model, i, own.sampling), problem, t) for i, t in enumerate(pool.traces)]
 
@@ -320,6 +320,26 @@ def test_a_list_says_in_many_ways_that_there_is_no_claim(none):
     [checks], model = claims_of("x", replies=none)
     assert [(c.verdict, c.detail) for c in checks] == [(Verdict.NOT_FOUND, "none")]
     assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "documents", "code"),
+    [
+        ("Run: max((17, 'Bonn'), (9, 'Ulm'))[1]", ("max((17, 'Bonn'), (9, 'Ulm'))[1] = Bonn",), "max("),
+        ("Run: 1 / 0", (), "1 / 0"),
+        ("Run: fast", ("Bonn: Bonn lies on the Rhine.",), None),
+    ],
+)
+def test_what_rests_on_what_is_known_is_computed(environment, asked, documents, code):
+    said = {"list the facts": "Claim: Bonn is the larger.", "look claims up": asked, "compare": "a -> supported"}
+    [[check]], model = claims_of(
+        "x", replies=lambda r: next(v for k, v in said.items() if k in r.messages[0].content), box=environment
+    )
+    assert check.documents == documents if code else check.code is None
+    assert (check.code or "").startswith(code or "")
+    assert all(d in model.requests[2].messages[1].content for d in check.documents)
+    [[there]], _ = claims_of("x", replies=lambda r: next(v for k, v in said.items() if k in r.messages[0].content))
+    assert there.documents == () if code else True  # without a sandbox nothing is computed
 
 
 def test_nothing_is_searched_for_where_the_query_is_none():

@@ -65,17 +65,17 @@ def claim_by_claim(
 
     Where documents contradict a claim, the next one is looked up for what they say instead: after "The author of X is
     Y? Z." the job is that of Z. Where they say nothing, it is looked up as it stands. What a comparison comes to is the
-    last claim, for which nothing is searched.
+    last claim: it is computed from what is known of both sides.
     """
     ruled = [r for branch in said.branches for r in _followed(world, branch)]
     last = _compared(said, ruled)
-    claims = [statement(r.said) for r in ruled] + ([last[0]] if last else [])
+    claims = [statement(r.said) for r in ruled] + ([last.claim] if last else [])
     yield _asked(tiny.claims(q.text, chain_of_thought(said)), "\n".join(f"Claim: {c}" for c in claims))
     at = len(ruled) if last and rng.random() < 0.5 else rng.randrange(len(claims))
     known = [r.line for r in ruled[:at] if r.line]
     if last is not None and at == len(ruled):
-        yield _asked(tiny.query(claims[at], known), "Search: none")
-        yield _asked(tiny.claim(claims[at], known, ()), last[1])
+        yield _asked(tiny.query(claims[at], known), f"Run: {last.expression}" if last.expression else "Search: none")
+        yield _asked(tiny.claim(claims[at], known, last.passages), last.ruling)
         return
     hop = ruled[at].hop
     query = f"about {hop.subject}" if hop.noun == "other name" else f"{hop.noun} of {hop.subject}"
@@ -118,22 +118,45 @@ def _followed(world: World, branch: Sequence[Hop]) -> list[_Ruled]:
     return out
 
 
-def _compared(said: FactQuestion, ruled: Sequence[_Ruled]) -> tuple[str, str] | None:
-    """What a comparison claims, and the ruling on it by what is known of both sides."""
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """What a comparison claims, the expression that computes it, the result; both empty where a side is unknown."""
+
+    what: str
+    said: str
+    expression: str
+    true: str
+
+    @property
+    def claim(self) -> str:
+        return f"{self.what} {self.said}."
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        return (Passage("", f"{self.expression} = {self.true}"),) if self.expression else ()
+
+    @property
+    def ruling(self) -> str:
+        if not self.expression:
+            return _NOTHING
+        word = "supported" if self.true == self.said else "contradicted"
+        return f"{self.what} {self.said}? {self.true}. -> {word}"
+
+
+def _compared(said: FactQuestion, ruled: Sequence[_Ruled]) -> _Comparison | None:
+    """What a comparison comes to, by what is known of both sides; None for a question that is none."""
     if said.join == "last":
         return None
-    first, second = (ruled[len(said.branches[0]) - 1], ruled[-1])
+    x, y = (ruled[len(said.branches[0]) - 1], ruled[-1])
     what = {"less": "The smaller is", "more": "The larger is", "gap": "The difference is"}[said.join]
-    claim = f"{what} {said.answer}."
-    if first.true is None or second.true is None:
-        return claim, _NOTHING
-    x, y = int(first.true), int(second.true)
+    if x.true is None or y.true is None:
+        return _Comparison(what, said.answer, "", "")
     if said.join == "gap":
-        how, true = f"{max(x, y)} - {min(x, y)} = {abs(x - y)}.", str(abs(x - y))
-    else:
-        true = (first if (x < y) == (said.join == "less") else second).hop.subject
-        how = f"{x} is {'less' if x < y else 'more'} than {y}: {true}."
-    return claim, f"{how} {what} {said.answer}? {true}. -> {'supported' if true == said.answer else 'contradicted'}"
+        return _Comparison(what, said.answer, f"abs({x.true} - {y.true})", str(abs(int(x.true) - int(y.true))))
+    choose, chosen = {"less": ("min", min), "more": ("max", max)}[said.join]
+    sides = [(int(r.true or 0), r.hop.subject) for r in (x, y)]
+    shown = ", ".join(f'({n}, "{name}")' for n, name in sides)
+    return _Comparison(what, said.answer, f"{choose}({shown})[1]", chosen(sides)[1])
 
 
 def _asked(messages: Sequence[Message], reply: str) -> Document:

@@ -61,7 +61,7 @@ def claims(question: str, solution: str) -> tuple[Message, ...]:
 
 
 def query(claim: str, known: Sequence[str]) -> tuple[Message, ...]:
-    """Asks what to search for."""
+    """Asks what to search for, or what to compute."""
     return (Message("system", "Search for it."), Message("user", known_lines(known) + f"Claim: {claim}"))
 
 

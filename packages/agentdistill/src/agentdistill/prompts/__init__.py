@@ -64,7 +64,8 @@ class ClaimTemplate(Protocol):
         """Asks for the facts that a solution states, a line ``Claim: …`` each; ``Claim: none`` where there is none."""
 
     def query(self, claim: str, known: Sequence[str]) -> tuple[Message, ...]:
-        """Asks for a line ``Search: …``, what to look up for a claim."""
+        """Asks for a line ``Search: …``, what to look up for a claim, or ``Run: …``, a Python expression over what is
+        known."""
 
     def claim(self, claim: str, known: Sequence[str], passages: Sequence[Passage]) -> tuple[Message, ...]:
         """Asks for a line: what the passages say of the claim, then ``-> supported``, ``-> contradicted`` or

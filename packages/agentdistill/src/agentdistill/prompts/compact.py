@@ -26,7 +26,7 @@ _CHECKS = {
     "genrm": "Is the answer right? Think step by step. End with a line: Verification: Yes, or Verification: No",
 }
 _CLAIMS = "List the facts that the solution states, a line each: Claim: the fact, with its names. No facts: Claim: none"
-_QUERY = "Write one line: Search: what to look up to check the claim."
+_QUERY = "Write one line: Search: what to look up to check the claim, or Run: a Python expression over what is known."
 _CLAIM = "What do the passages say? Write one line: a sentence, then -> supported, -> contradicted or -> not found."
 _COT = "Think step by step. End with a line: Answer: the answer alone."
 
@@ -68,7 +68,7 @@ def claims(question: str, solution: str) -> tuple[Message, ...]:
 
 
 def query(claim: str, known: Sequence[str]) -> tuple[Message, ...]:
-    """Asks what to search for."""
+    """Asks what to search for, or what to compute."""
     return (Message("system", _QUERY), Message("user", known_lines(known) + f"Claim: {claim}"))
 
 

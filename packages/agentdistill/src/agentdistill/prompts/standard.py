@@ -78,7 +78,9 @@ Leave out plans, calculations and opinions. If it states no fact, write: Claim: 
 _QUERY = """\
 You look claims up. You are given a claim, and what documents said about earlier ones. Write one line:
 Search: what to type into a search engine to find out whether the claim is true
-Where the claim describes a person or thing whose name the documents gave, search for the name."""
+Where the claim describes a person or thing whose name the documents gave, search for the name. Where it compares or
+computes what is known already, write a Python expression instead, for example
+Run: max((1994, "Emma"), (1816, "Persuasion"))[1]"""
 
 _CLAIM = """\
 You compare a claim with documents. Write one line: what the documents say about it, in one sentence, and then
@@ -124,7 +126,7 @@ def claims(question: str, solution: str) -> tuple[Message, ...]:
 
 
 def query(claim: str, known: Sequence[str]) -> tuple[Message, ...]:
-    """Asks what to search for."""
+    """Asks what to search for, or what to compute."""
     return (Message("system", _QUERY), Message("user", known_lines(known) + f"Claim: {claim}"))
 
 

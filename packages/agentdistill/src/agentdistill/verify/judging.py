@@ -517,11 +517,14 @@ _RULED = {Verdict.TRUE: "supported", Verdict.FALSE: "contradicted"}
 
 
 def _told(check: Check) -> str:
-    """A claim in one line: what was found, the query, the titles of the documents."""
+    """A claim in one line: what was found, the query with the titles of its documents, or what was computed."""
+    told = f"{_ruled(check)}: {' '.join(check.detail.split())[:100]}"
     if check.query == NO_QUERY:
-        return f"{_ruled(check)}: {' '.join(check.detail.split())[:100]}"
+        return told
+    if check.code:
+        return f"{told}  (computed {check.documents[0] if check.documents else f'nothing by {check.code}'})"
     titles = "; ".join(d.partition(": ")[0][:40] for d in check.documents) or "nothing"
-    return f'{_ruled(check)}: {" ".join(check.detail.split())[:100]}  (searched "{check.query[:60]}", found {titles})'
+    return f'{told}  (searched "{check.query[:60]}", found {titles})'
 
 
 def _ruled(check: Check) -> str:

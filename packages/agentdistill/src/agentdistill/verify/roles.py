@@ -390,7 +390,7 @@ def _turns(
         if check.detail == NO_CLAIM or check.verdict is Verdict.MALFORMED:
             continue
         known, found = known_from(checks[:n]), [Passage("", d) for d in check.documents]
-        yield template.query(check.detail, known), f"Search: {check.query}"
+        yield template.query(check.detail, known), f"Run: {check.code}" if check.code else f"Search: {check.query}"
         yield template.claim(check.detail, known, found), check.reply
 
 

@@ -269,11 +269,11 @@ class CodeVerifier:
             out.append(
                 Check(reply.text, told(reply, Verdict.NO_CODE))
                 if code is None
-                else of_execution(await self._execution(code), code, reply.text)
+                else of_execution(await self.execute(code), code, reply.text)
             )
         return tuple(out)
 
-    async def _execution(self, code: str) -> Execution:
+    async def execute(self, code: str) -> Execution:
         """What the program does. Whoever asks for one that is running waits for it."""
         if code not in self._ran:
             self._ran[code] = asyncio.ensure_future(asyncio.to_thread(self._run, code))
@@ -402,6 +402,7 @@ _LISTED = re.compile(
 _NOTHING = re.compile(r"\W*none(?:\W*$| ?\(| [-–—])", re.I)
 """``none``, with an explanation or without."""
 _SEARCH = re.compile(r"^[^a-z\n]*search(?: (?:query|for))?[ *_]{0,9}:[ *_]{0,9}\n?(.*)$", re.I | re.M)
+_RUN = re.compile(r"^[^a-z\n]*run[ *_]{0,9}:[ *_]{0,9}\n?(.*)$", re.I | re.M)
 _OF_CLAIM = re.compile(rf"^(.*?)\s?{_ARROW}\W{{0,20}}{_RULING}\b", re.I | re.M)
 _QUOTES = "\"'“”„«»‹›"
 _CITED = re.compile(r"\[(\d{1,4})\]")
@@ -411,14 +412,15 @@ _RULINGS = {"supported": Verdict.TRUE, "contradicted": Verdict.FALSE}
 
 
 class ClaimVerifier:
-    """One Check a claim: the solution is split into the facts that it states, and each is searched for by itself.
+    """One Check a claim: the solution is split into the facts that it states, and each is looked up by itself.
 
-    The model writes the list of claims, for each a query (``none`` where what is known suffices), and k times what the
-    documents say of it; the verdict that most of the k give counts, and of two equal ones ``NOT_FOUND``. What documents
-    said of earlier claims is known to later ones: a claim about "the director's birthplace" is searched for by the name
-    that was found. Seeds hang on the claim, not on the candidate: the same claim is judged alike in all candidates of a
-    problem, at the cost of one where they run together. How the claims of a solution make one verdict is for the
-    selection to say.
+    The model writes the list of claims, for each a query or a Python expression over what is known (``none`` where that
+    suffices), and k times what the documents, or the result, say of it; the verdict that most of the k give counts, and
+    of two equal ones ``NOT_FOUND``. What documents said of earlier claims is known to later ones: a claim about "the
+    director's birthplace" is searched for by the name that was found, and the larger of two populations is computed
+    from those that were found. Seeds hang on the claim, not on the candidate: the same claim is judged alike in all
+    candidates of a problem, at the cost of one where they run together. How the claims of a solution make one verdict
+    is for the selection to say.
     """
 
     def __init__(self, settings: VerifierSettings, kit: Kit) -> None:
@@ -426,6 +428,7 @@ class ClaimVerifier:
             raise UserError(f'verifier "{settings.name}" searches and needs a corpus: name one as search in [tools]')
         self._settings, self._retriever, self._seed = settings, kit.retriever, kit.seed
         self._template: ClaimTemplate = load_claim_prompt(settings.prompt or kit.prompt)
+        self._code = CodeVerifier(settings, kit) if kit.environment else None
 
     async def check(self, policy: Policy, problem: Problem, candidate: Trace) -> tuple[Check, ...]:
         """See :class:`Verifier`."""
@@ -442,15 +445,27 @@ class ClaimVerifier:
 
     async def _check(self, policy: Policy, claim: str, known: Sequence[str]) -> Check:
         [asked] = await self._ask(policy, self._template.query(claim, known))
-        query = query_in(asked.text) or claim
-        n = 0 if query == NO_QUERY else self._settings.n_documents
-        found = await asyncio.to_thread(self._retriever.search, query, n) if n else []
+        expression = expression_in(asked.text)
+        query = expression or query_in(asked.text) or claim
+        found = await self._result(expression) if expression else await self._search(query)
         replies = await self._ask(policy, self._template.claim(claim, known, found), self._settings.n)
         by_text = self._settings.compare == "text"
         verdicts = [told(r, ruling(r.text, len(found), by_text=by_text)) for r in replies]
         verdict = agreed(verdicts)
         reply = next((r.text for r, v in zip(replies, verdicts, strict=True) if v is verdict), replies[0].text)
-        return Check(reply, verdict, detail=claim, documents=shown_as(found), query=query)
+        return Check(reply, verdict, code=expression or None, detail=claim, documents=shown_as(found), query=query)
+
+    async def _search(self, query: str) -> Sequence[Passage]:
+        if query == NO_QUERY:
+            return ()
+        return await asyncio.to_thread(self._retriever.search, query, self._settings.n_documents)
+
+    async def _result(self, expression: str) -> Sequence[Passage]:
+        """What the expression gives, as a document; none where it cannot be computed."""
+        if self._code is None:
+            return ()
+        done = await self._code.execute(f"print({expression})")
+        return [Passage("", f"{expression} = {done.observation.strip()}")] if done.status is StepStatus.OK else ()
 
     async def _ask(self, policy: Policy, messages: tuple[Message, ...], n: int = 0) -> Sequence[Sample]:
         """``n`` samples; 0: the likeliest reply alone."""
@@ -488,6 +503,22 @@ def query_in(reply: str) -> str:
     marked = _SEARCH.findall(text)
     query = (marked[0] if marked else text.rpartition("\n")[2]).strip(_MARKS + _QUOTES)
     return NO_QUERY if _NOTHING.match(query) else query[:QUERY_CHARS]
+
+
+def expression_in(reply: str) -> str:
+    """The Python expression that a reply asks to be computed; empty where there is none.
+
+    >>> expression_in("Run: `max(3, 4)`"), expression_in("Run: fast"), expression_in("Search: Run DMC")
+    ('max(3, 4)', '', '')
+    """
+    for text in _RUN.findall(compact(after_reasoning(reply))):
+        code = text.strip(_MARKS)[:QUERY_CHARS]
+        try:
+            if not isinstance(ast.parse(code, mode="eval").body, ast.Name):
+                return str(code)
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            continue
+    return ""
 
 
 def ruling(reply: str, n_documents: int | None = None, *, by_text: bool = False) -> Verdict:
