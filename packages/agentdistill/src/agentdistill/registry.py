@@ -64,6 +64,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "code": "agentdistill.verify.verifiers:CodeVerifier",
         "cot": "agentdistill.verify.verifiers:ThinkingVerifier",
         "claims": "agentdistill.verify.verifiers:ClaimVerifier",
+        "evidence": "agentdistill.verify.evidence:EvidenceVerifier",
         "facts": "agentdistill.verify.verifiers:FactVerifier",
         "genrm": "agentdistill.verify.verifiers:GenRM",
         "gold": "agentdistill.verify.verifiers:GoldVerifier",

@@ -18,7 +18,19 @@ from agentdistill.loop import Policy
 from agentdistill.models.scripted import Scripted
 from agentdistill.retrieval import Passage, build_retriever
 from agentdistill.sandbox import Limits
-from agentdistill.types import Problem, Sample, Sampling, StopReason, Trace
+from agentdistill.types import (
+    End,
+    Message,
+    Problem,
+    Sample,
+    Sampling,
+    Score,
+    Source,
+    Step,
+    StepStatus,
+    StopReason,
+    Trace,
+)
 from agentdistill.verify import (
     Check,
     Judgement,
@@ -313,6 +325,27 @@ def test_claims_are_read_in_the_forms_that_models_write(listed, asked, ruled, to
     replies = {"list the facts": listed, "look claims up": asked, "compare a claim": ruled}
     [[check]], _ = claims_of("x", replies=lambda r: next(v for k, v in replies.items() if k in r.messages[0].content))
     assert (check.detail, check.query, check.verdict) == ("Bonn is big.", "Bonn", told)
+
+
+@pytest.mark.parametrize(("correct", "answer"), [(True, "Frankfurt"), (False, "Bonn")])
+def test_evidence_writes_what_a_verifier_of_claims_would(correct, answer):
+    problem = Problem("g", "Where was the author of Faust born?", "Frankfurt", supporting=("Faust", "Goethe"))
+    said = [
+        "Thought: I need the author of Faust.\n```python\nprint(search('Faust'))\n```",
+        f"Thought: Faust was written by Goethe. Now I need Goethe.\n```python\nfinal_answer('{answer}')\n```",
+    ]
+    steps = tuple(Step(Message("assistant", text, Source.MODEL), StepStatus.OK) for text in said)
+    trace = Trace("g#0", problem, "agent", "small", (), steps, End.ANSWERED, answer, Score(correct, answer, "short"))
+    own = VerifierSettings(name="e", role="evidence", n_documents=2)
+    kit = Kit(retriever=build_retriever("bm25", CITIES))
+    checks = asyncio.run(load_verifier(own, kit).check(Policy(Scripted(""), 0, own.sampling), problem, trace))
+    assert [c.detail for c in checks] == ["Faust was written by Goethe.", f"{problem.question} {answer}"]
+    assert [c.verdict for c in checks] == [Verdict.TRUE, Verdict.TRUE if correct else Verdict.FALSE]
+    assert [c.query for c in checks] == ["Faust Goethe", "Faust Goethe"]
+    assert all(ruling(c.reply, by_text=True) is c.verdict for c in checks)
+    known = replace(problem, supporting=("Faust", "Weimar"))  # a passage that is not found
+    again = asyncio.run(load_verifier(own, kit).check(Policy(Scripted(""), 0, own.sampling), known, trace))
+    assert again[-1].verdict is Verdict.NOT_FOUND
 
 
 @pytest.mark.parametrize("none", ["Claim: none (a plan alone)", '**Claim: "None"**', "Claim: none – it plans."])

@@ -236,7 +236,7 @@ def _world(run: Run, settings: VerifierSettings, pools: Sequence[Pool]) -> dict[
     """What a judgement depends on besides its verifier's own settings, for the roles that it matters to."""
     recipe, retriever = run.recipe, _retriever(run, settings)
     world: dict[str, Any] = {"style": fingerprint("prompts", settings.prompt or recipe.prompt)}
-    if settings.role in ("code", "calculations", "program"):
+    if settings.role in ("code", "calculations", "claims", "program"):
         world["limits"] = {"wall_s": recipe.sandbox.wall_s, "memory_mb": recipe.sandbox.memory_mb}
     if retriever is not None:
         settings_of = [recipe.tools.retriever_settings] if recipe.tools.retriever_settings else []
@@ -324,7 +324,7 @@ def published_programs(collections: Sequence[str]) -> dict[str, str]:
 
 
 def _retriever(run: Run, settings: VerifierSettings) -> Retriever | None:
-    return run.retriever if settings.role in ("claims", "facts") else None
+    return run.retriever if settings.role in ("claims", "evidence", "facts") else None
 
 
 def _solutions(pool: Pool) -> list[str]:

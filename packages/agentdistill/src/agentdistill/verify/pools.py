@@ -45,8 +45,13 @@ VerifierRole = str
 
 With code, with documents for each claim (``claims``) or for all at once (``facts``), or without a tool (``cot``); a
 reward model that writes (``genrm``) or scores steps (``prm``); a check of the calculations written in a solution, with
-no model; a ``program`` that was published; the gold answer (``gold``); or ``given``: read from somebody's file.
+no model; a ``program`` that was published; claims checked by rule against known passages (``evidence``); the gold
+answer (``gold``); or ``given``: read from somebody's file.
 """
+CLAIM_ROLES: tuple[VerifierRole, ...] = ("claims", "evidence")
+"""Roles with a Check for each claim of a solution."""
+CLAIM_ROLES: tuple[VerifierRole, ...] = ("claims", "evidence")
+"""Roles with a check for each claim of a solution."""
 REWARD_ROLES: tuple[VerifierRole, ...] = ("genrm", "prm")
 
 

@@ -341,7 +341,7 @@ def _checks(
                     yield _Draft(_trace(p, i, k, role.role, teacher.name, prompt, check.reply), c.correct)
 
 
-_TEACHES: Mapping[str, tuple[str, ...]] = {"gold": ("genrm", "cot"), "program": ("code",)}
+_TEACHES: Mapping[str, tuple[str, ...]] = {"gold": ("genrm", "cot"), "program": ("code",), "evidence": ("claims",)}
 """Roles whose checks others learn."""
 
 
@@ -360,7 +360,7 @@ def _claim_checks(
 ) -> Iterable[_Draft]:
     """The list of claims, the queries and the rulings of every solution that ``policy`` accepts if and only if it is
     right. The same request of one problem, with the same reply, counts once."""
-    if teacher.role != role.role:
+    if teacher.role != role.role and role.role not in _TEACHES.get(teacher.role, ()):
         raise _unfit(teacher, role)
     said = {j.key: j for j in journal}
     for p in pools:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from agentdistill import scorers
 from agentdistill.errors import DataError, UserError
 from agentdistill.loop import canonical
-from agentdistill.verify.pools import Judgement, Pool, Said, Verdict, by, verifiers_of
+from agentdistill.verify.pools import CLAIM_ROLES, Judgement, Pool, Said, Verdict, by, verifiers_of
 
 Pass = Literal["any", "all", "majority", "soft"]
 Steps = Literal["last", "min", "product", "mean"]
@@ -134,7 +134,7 @@ def filter_value(judgement: Judgement | None, policy: SelectionPolicy) -> float 
     """f of a candidate by one verifier."""
     if judgement is None or not judgement.verdicts:
         return None
-    if judgement.role == "claims":
+    if judgement.role in CLAIM_ROLES:
         return claims_fraction(judgement.verdicts, policy.claims)
     rule = policy.passes or _PASS.get(judgement.role, "any")
     return pass_fraction(judgement.verdicts, rule, policy.unsettled)
@@ -152,7 +152,7 @@ def reward_value(judgement: Judgement | None, policy: SelectionPolicy) -> float 
         return step_score(judgement.scores, policy.steps)
     if judgement.scores:
         return math.fsum(judgement.scores) / len(judgement.scores)
-    if judgement.role == "claims" and judgement.verdicts:
+    if judgement.role in CLAIM_ROLES and judgement.verdicts:
         return claims_fraction(judgement.verdicts, "share")
     unsettled: Unsettled = "ignore" if judgement.role == "genrm" else policy.unsettled
     return pass_fraction(judgement.verdicts, "soft", unsettled)

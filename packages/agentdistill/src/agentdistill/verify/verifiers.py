@@ -101,7 +101,7 @@ class VerifierSettings:
     @property
     def needs_model(self) -> bool:
         """Whether the role is played by a model at all."""
-        return self.role not in ("calculations", "gold", "program")
+        return self.role not in ("calculations", "evidence", "gold", "program")
 
     @property
     def sampling(self) -> Sampling:
