@@ -6,7 +6,9 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +248,32 @@ def test_two_processes_learn_what_one_does(base: str, tmp_path: Path) -> None:
     assert [loss for _, loss in two.loss_curve] == pytest.approx([loss for _, loss in one.loss_curve], abs=1e-5)
     a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     assert all(torch.allclose(a[k], b[k], atol=1e-5) for k in a)
+
+
+def test_nothing_is_told_to_the_hub(base: str, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        do_GET = do_HEAD
+
+        def log_message(self, *_: object) -> None: ...
+
+    hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=hub.serve_forever, daemon=True).start()
+    environment = {k: v for k, v in source_environment().items() if k != "CI" and not k.startswith("HF_")}
+    environment["HF_ENDPOINT"] = f"http://127.0.0.1:{hub.server_port}"
+    settings = replace(FULL, epochs=1)
+    arguments = [base, str(tmp_path / "out"), json.dumps(asdict(settings)), str(Path(__file__).parents[1] / "fixtures")]
+    flush = "\nfrom huggingface_hub.utils import _telemetry; _telemetry._TELEMETRY_QUEUE.join()"
+    subprocess.run([sys.executable, "-c", PROGRAM + flush, *arguments], env=environment, check=True, capture_output=True)
+    hub.shutdown()
+    assert read_result(tmp_path / "out") is not None
+    assert asked == []
 
 
 def test_accelerate_starts_it(base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -289,7 +289,7 @@ def parts(batch: dict[str, torch.Tensor], n_tokens: int) -> Iterator[dict[str, t
 
 class _InOrder:
     """Overrides of TRL's trainers: a given reading order, no count of operations (which would visit all parameters at
-    every step), no model card at every checkpoint."""
+    every step), no model card at every checkpoint, nothing told to the hub."""
 
     def __init__(self, order: Sequence[int], **kwargs: Any) -> None:
         self._order = FixedOrder(order)
@@ -303,6 +303,9 @@ class _InOrder:
 
     def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
         Trainer._save_checkpoint(self, model, trial)
+
+    def _send_telemetry(self) -> None:
+        """TRL sends the kind of model and GPU to the hub when a trainer is made."""
 
 
 class SequenceTrainer(_InOrder, SFTTrainer):  # type: ignore[misc]
