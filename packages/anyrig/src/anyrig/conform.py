@@ -131,9 +131,7 @@ def repeated(clip: Clip, times: int) -> Clip:
         translations.append(t)
         place = place + rot.rotate(turned_by, step)
         turned_by = rot.normalize(rot.multiply(turned_by, turn))
-    return replace(
-        loop, rotations=rot.continuous(np.concatenate(rotations)), translations=np.concatenate(translations)
-    )
+    return replace(loop, rotations=rot.continuous(np.concatenate(rotations)), translations=np.concatenate(translations))
 
 
 def _seam(clip: Clip) -> tuple[Array, Array]:

@@ -120,7 +120,7 @@ ACTIONS = (
     ("walk slow", "walk", "walk slowly|amble"),
     (r"\bwalk|\bmove\b", "walk", "walk|walk forward"),
     ("trot", "trot", "trot|trot forward"),
-    ("side winding", "slither", "move sideways in curves|wind sideways over the ground"),
+    ("side winding", "slither", "slither|wind over the ground in curves"),
     ("turn(ing)? left", "turn_left", "turn left|turn to the left"),
     ("turn(ing)? right", "turn_right", "turn right|turn to the right"),
     ("glide", "glide", "glide|glide on spread wings"),
@@ -355,7 +355,9 @@ def measure(clip: Clip) -> Measured:
     forward, left = float(path[:, FORWARD].mean()) / length, float(path[:, LEFT].mean()) / length
     turn = float(np.degrees(path[1:, TURNING].sum() / clip.fps))
     height = path[:, HEIGHT]
-    start = max(float(height[0]), 0.05)
+    tall = max(float(np.ptp(clip.skeleton.rest_positions()[:, 1])), 0.3 * extent(clip.skeleton)) / size_of(
+        clip.skeleton
+    )
     at = clip.world()[0]
     around = at - at[:, [clip.skeleton.main_root]]
     lively = np.linalg.norm(np.diff(around, axis=0), axis=-1).mean() if clip.n_frames > 1 else 0.0
@@ -364,9 +366,9 @@ def measure(clip: Clip) -> Measured:
         speed=float(np.hypot(forward, left)),
         way=way if abs(forward) >= abs(left) or left > 0 else "to the right",
         turn=turn,
-        rise=float(height.max() - height[0]) / start,
-        fall=float(height[0] - height.min()) / start,
-        ends_low=bool(height[-1] < 0.6 * height[0]),
+        rise=float(height.max() - height[0]) / tall,
+        fall=float(height[0] - height.min()) / tall,
+        ends_low=bool(height[-1] - height.min() < 0.5 * (height[0] - height.min())),
         liveliness=float(lively) * clip.fps / extent(clip.skeleton),
     )
 
@@ -379,24 +381,28 @@ def _share(value: float) -> str:
     return next((word for limit, word in _PARTS if value < limit), "more than")
 
 
-def moves(clip: Clip, noun: str, rng: random.Random) -> str:
+def moves(clip: Clip, label: Label, noun: str, rng: random.Random) -> str:
     """A clause on how the creature moves, by its measures: ``"moves forward at 1.2 body lengths a second"``."""
     m, its = measure(clip), "their" if noun in PEOPLE else "its"
     told = []
     if m.speed >= 0.1:
+        side = "left" if "left" in label.verbs else "right"
+        way = f"to the {side}" if label.action == "sidestep" else m.way
         pace = "slowly " if m.speed < 0.5 else "fast " if m.speed > 2.0 else ""
-        told.append(f"moves {m.way} {pace}at [about |]{m.speed:.1f} body lengths a second")
+        told.append(f"moves {way} {pace}at [about |]{m.speed:.1f} body lengths a second")
     if abs(m.turn) >= 30:
-        told.append(f"turns [about |]{10 * round(abs(m.turn) / 10):.0f} degrees to the {'left' if m.turn > 0 else 'right'}")
-    if _share(m.rise):
+        side = "left" if m.turn > 0 else "right"
+        told.append(f"turns [about |]{10 * round(abs(m.turn) / 10):.0f} degrees to the {side}")
+    bobs = m.speed >= 0.1 and not m.ends_low and max(m.rise, m.fall) < 0.27
+    if _share(m.rise) and not bobs:
         told.append(f"rises by {_share(m.rise)} {its} height")
-    if _share(m.fall) and not (m.fall < m.rise and m.rise > 0.2):
+    if _share(m.fall) and not bobs and not (m.fall < m.rise and m.rise > 0.2):
         told.append(f"sinks by {_share(m.fall)} {its} height{' and stays down' if m.ends_low else ''}")
     if not told:
-        lively = "[hardly moves|moves only a little]" if m.liveliness < 0.08 else "moves strongly" if m.liveliness > 0.6 else "moves"
-        told.append(f"{lively} on the spot")
-    clause = told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
-    return choose(clause, rng)
+        quiet, lively = m.liveliness < 0.08, m.liveliness > 0.6
+        how = "[hardly moves|moves only a little]" if quiet else "moves strongly" if lively else "moves"
+        told.append(f"{how} on the spot")
+    return choose(told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}", rng)
 
 
 def captioned(clip: Clip, label: Label, noun: str, rng: random.Random) -> Clip:
@@ -414,8 +420,11 @@ def captioned(clip: Clip, label: Label, noun: str, rng: random.Random) -> Clip:
         return rng.choice([a(noun), f"the {noun}", "someone" if noun in PEOPLE else "it"])
 
     short = [rng.choice([f"{subject()} {verb(third)}", verb(gerund)]) for _ in range(2)]
-    mid = [f"the {noun} {moves(clip, noun, rng)}", f"{a(noun)} {verb(third)} and {moves(clip, noun, rng)}"]
-    long = f"{sentence(f'{a(noun)} {verb(third)}')} The {noun} {moves(clip, noun, rng)}"
+    mid = [
+        f"the {noun} {moves(clip, label, noun, rng)}",
+        f"{a(noun)} {verb(third)} and {moves(clip, label, noun, rng)}",
+    ]
+    long = f"{sentence(f'{a(noun)} {verb(third)}')} The {noun} {moves(clip, label, noun, rng)}"
     return replace(clip, action=label.action, captions=tuple(sentence(text) for text in (*short, *mid, long)))
 
 

@@ -19,7 +19,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from anyrig import rotations as rot
 from anyrig.conform import extent
 from anyrig.datasets import labels
 from anyrig.datasets.labels import Label
-from anyrig.datasets.repair import Repaired, at_velocity, one_tree, repaired, steady_velocity, with_travel
+from anyrig.datasets.repair import Repaired, at_velocity, repaired, steady_velocity, treading_speed, with_travel
 from anyrig.errors import AnyrigError, FileError, FileWarning
 from anyrig.io import SUFFIXES, Asset
 from anyrig.io import load as load_asset
@@ -46,7 +46,8 @@ split."""
 SPEEDS = {"walk": 0.6, "sneak": 0.3, "crawl": 0.25, "trot": 1.2, "run": 1.8, "walk_backward": 0.4, "run_backward": 1.0,
           "sidestep": 0.8, "slither": 0.4, "fly": 1.2, "glide": 1.5, "swim": 0.7, "dash": 2.0, "wheelchair": 0.5,
           "roll": 1.0}  # fmt: skip
-"""Body lengths a second of actions on the spot where no standing foot gives the speed; twice that if they are fast."""
+"""Body lengths a second of actions on the spot where no standing foot gives the speed; twice that where the verb says
+that it is fast, half where slow."""
 CYCLES = {*SPEEDS, "idle", "hover", "dance", "eat", "look_around", "sleep", "talk", "tread_water", "fall", "ready", "hold",
           "sit", "meditate", "shiver", "exercise", "swim", "drive", "kneel", "block", "aim", "cast", "flop"}  # fmt: skip
 """Actions that are repeated if their last pose is their first."""
@@ -202,7 +203,9 @@ def _collected(found: Sequence[_Read]) -> Collection:
             if first == f"{take.clip.name} of {read.creature.name}":
                 takes.append(take)
             else:
-                left_out.append(LeftOut(read.creature.file, take.clip.name, f"the same as {first}"))
+                left_out.append(
+                    LeftOut(read.creature.file, take.clip.name, f"the same motion of the same skeleton: {first}")
+                )
         if takes:
             creatures.append(replace(read.creature, takes=tuple(takes)))
     twins = {c.tree for c in creatures if c.noun in HELD_OUT}
@@ -276,14 +279,12 @@ def _read(task: tuple[Path, str, _About]) -> _Read:
     asset = replace(asset, clips=tuple(_without_blend(c) for c in clips))
     swims = labels.kind_of(noun) == "fish" and not noun.endswith("man")
     flies = noun in labels.AIR and not any(re.search("walk|run", labels.clip_words(c.name)) for c in clips)
-    exact = one_tree(asset)[0]
-    rig = repaired(asset, factor=_unit(exact[0].skeleton, noun), walks=not (swims or flies))
+    rig = repaired(asset, factor=_unit(asset.skeleton, noun), walks=not (swims or flies))
     if rig.skeleton.n_joints < 3:
-        read.left_out.append(LeftOut(str(path), "", f"it has {rig.skeleton.n_joints} joints that carry anything"))
+        read.left_out.append(LeftOut(str(path), "", f"too few joints: {rig.skeleton.n_joints}"))
         return read
     takes: list[Take] = []
-    for clip, true in zip(rig.clips, exact, strict=True):
-        off = _off(clip, true)
+    for clip, off in zip(rig.clips, rig.off, strict=True):
         said = about.description or clip.name
         label = labels.label_of(said, noun, feet=bool(rig.feet) or swims)
         if off > _BROKEN:
@@ -294,7 +295,8 @@ def _read(task: tuple[Path, str, _About]) -> _Read:
         else:
             takes.append(_take(clip, label, rig, noun, f"{name} {clip.name}"))
             read.marks.append(_mark(clip, path, about))
-    read.creature = Creature(name, str(path), noun, labels.kind_of(noun), rig.skeleton, _renamed(takes), rig.feet,
+    read.creature = Creature(name, str(path), noun, labels.kind_of(noun), rig.skeleton, 
+                             _renamed(takes, path.stem if about.description else ""), rig.feet,
                              about.licence, about.author)  # fmt: skip
     return read
 
@@ -303,9 +305,9 @@ def _worth(path: Path, clip: Clip, asset: Asset, read: _Read) -> bool:
     """Whether a clip is motion; if not, notes why."""
     at = clip.world()[0]
     if labels.POSES.search(labels.clip_words(clip.name)):
-        why = "a pose, by its name"
+        why = "a pose by its name"
     elif clip.seconds < SHORTEST_S:
-        why = f"a pose: it takes {clip.seconds:.2f} s" if clip.n_frames > 1 else "a pose of one frame"
+        why = f"too short: {clip.seconds:.2f} s"
     elif np.ptp(at, axis=0).max() < _STILL * extent(asset.skeleton):
         why = "nothing moves"
     else:
@@ -336,23 +338,21 @@ def _unit(skeleton: Skeleton, noun: str) -> float:
     return min(_UNITS, key=lambda unit: abs(np.log(height * unit / aim)))
 
 
-def _off(clip: Clip, true: Clip) -> float:
-    """How far joints are from where the file has them, in sizes: the largest in most frames."""
-    at, there = (c.world()[0] for c in (clip, true))
-    there = there * (extent(clip.skeleton.__class__(clip.skeleton.names[: true.skeleton.n_joints],
-                     clip.skeleton.parents[: true.skeleton.n_joints],
-                     clip.skeleton.offsets[: true.skeleton.n_joints],
-                     clip.skeleton.rest[: true.skeleton.n_joints])) / extent(true.skeleton))  # fmt: skip
-    at = at[:, : there.shape[1]]
-    apart = np.linalg.norm(at[:, :, None] - at[:, None], axis=-1) - np.linalg.norm(there[:, :, None] - there[:, None], axis=-1)
-    return float(np.percentile(np.abs(apart).max(axis=(1, 2)), 90) / extent(clip.skeleton))
-
-
 def _take(clip: Clip, label: Label, rig: Repaired, noun: str, seed: str) -> Take:
-    """The clip with travel and captions."""
+    """The clip with travel and captions; a cycle without the still pose that some files hold after it."""
+    if label.action in CYCLES:
+        clip = _without_hold(clip)
     clip, travel = _travelling(clip, label, rig)
     loops = label.action in CYCLES and _closes(clip)
     return Take(labels.captioned(clip, label, noun, random.Random(seed)), label, loops, travel)
+
+
+def _without_hold(clip: Clip) -> Clip:
+    """The clip without frames at its end, more than a quarter of a second, in which nothing moves."""
+    at = clip.world()[0]
+    moved = np.flatnonzero(np.abs(np.diff(at, axis=0)).max(axis=(1, 2)) > 1e-3 * extent(clip.skeleton) / clip.fps)
+    last = int(moved[-1]) + 2 if len(moved) else 1
+    return clip.cut(0, last) if last >= SHORTEST_S * clip.fps and clip.n_frames - last > 0.25 * clip.fps else clip
 
 
 def _travelling(clip: Clip, label: Label, rig: Repaired) -> tuple[Clip, str]:
@@ -370,8 +370,12 @@ def _travelling(clip: Clip, label: Label, rig: Repaired) -> tuple[Clip, str]:
         along = float(found @ way)
         if along > 0.1 * length and along > 0.7 * float(np.linalg.norm(found)):
             return at_velocity(clip, way * along), "feet"
+        along = treading_speed(clip, rig.feet, way)
+        if along > 0.1 * length:
+            return at_velocity(clip, way * along), "feet"
     fast = re.search("fast|rush|quick|sprint|gallop", label.verbs) is not None
-    return at_velocity(clip, way * SPEEDS[label.action] * length * (2.0 if fast else 1.0)), "prior"
+    pace = 2.0 if fast else 0.5 if "slow" in label.verbs else 1.0
+    return at_velocity(clip, way * SPEEDS[label.action] * length * pace), "prior"
 
 
 def _way(label: Label) -> tuple[float, float]:
@@ -405,12 +409,12 @@ def _mark(clip: Clip, path: Path, about: _About) -> str:
     return hashlib.sha256(repr((tree, what)).encode()).hexdigest()
 
 
-def _renamed(takes: Sequence[Take]) -> tuple[Take, ...]:
-    """The takes with clips called after what they show, numbered where several have one name."""
+def _renamed(takes: Sequence[Take], stem: str) -> tuple[Take, ...]:
+    """The takes with clips called ``stem``, or after what they show, numbered where several have one name."""
     names: dict[str, int] = {}
     renamed = []
     for take in takes:
-        name = labels.clip_words(take.clip.name) if take.clip.name else take.label.action
+        name = stem or labels.clip_words(take.clip.name) or take.label.action
         names[name] = names.get(name, 0) + 1
         name = name if names[name] == 1 else f"{name} {names[name]}"
         renamed.append(replace(take, clip=replace(take.clip, name=name)))
@@ -438,6 +442,21 @@ def window(take: Take, n_frames: int, fps: float, noun: str, rng: random.Random)
     return labels.captioned(replace(clip, translations=moved), take.label, noun, rng)
 
 
+def record(collection: Collection) -> dict[str, object]:
+    """The collection as values for JSON: of each file its species, split, licence and author, of each clip its action,
+    captions and where its travel comes from; and what was left out."""
+    return {
+        "creatures": [
+            {"file": c.file, "species": c.noun, "kind": c.kind, "split": c.split, "licence": c.licence,
+             "author": c.author, "joints": c.skeleton.n_joints, "feet": [c.skeleton.names[j] for j in c.feet],
+             "clips": [{"name": t.clip.name, "action": t.clip.action, "seconds": t.clip.seconds, "travel": t.travel,
+                        "loops": t.loops, "captions": list(t.clip.captions)} for t in c.takes]}
+            for c in collection.creatures
+        ],
+        "left_out": [asdict(left) for left in collection.left_out],
+    }  # fmt: skip
+
+
 def summary(collection: Collection) -> Iterator[str]:
     """Lines for each species, with clips, seconds and actions, then what was left out by reason."""
     by_noun: dict[str, list[Creature]] = {}
@@ -456,9 +475,7 @@ def summary(collection: Collection) -> Iterator[str]:
            f"{ways['feet']}, from usual speeds {ways['prior']}, on the spot {ways['none']}")  # fmt: skip
     reasons: dict[str, list[LeftOut]] = {}
     for left in collection.left_out:
-        reasons.setdefault(re.sub(r" \(.*| the same as.*|: .*|\d.*", "", left.reason) or left.reason, []).append(left)
+        reasons.setdefault(re.split(r"[:(]| of ", left.reason)[0].strip(), []).append(left)
     for reason, lefts in sorted(reasons.items()):
         first = lefts[0]
         yield f"left out {len(lefts)}: {reason}, such as {Path(first.file).name} {first.clip}".rstrip()
-
-

@@ -47,11 +47,16 @@ _SMOOTH_S = 0.08
 
 @dataclass(frozen=True, eq=False)
 class Repaired:
-    """One tree of rigid joints that faces along z, with its clips, and the joints ``feet`` that it stands on."""
+    """One tree of rigid joints that faces along z, with its clips, and the joints ``feet`` that it stands on.
+
+    ``off`` says of each clip how far its joints are from where the file has them, relative to the root and in sizes of
+    the rig: the largest distance in nine tenths of the frames.
+    """
 
     skeleton: Skeleton
     clips: tuple[Clip, ...]
     feet: tuple[int, ...]
+    off: tuple[float, ...]
 
 
 def repaired(asset: Asset, *, radians: float | None = None, factor: float = 1.0, walks: bool = True) -> Repaired:
@@ -64,11 +69,19 @@ def repaired(asset: Asset, *, radians: float | None = None, factor: float = 1.0,
     if walks:
         floor = None if asset.source is None else 0.0
         clips, feet = _with_soles(clips, floor)
-    clips = [rigid(c, limbs) for c in clips]
+    stiff = [rigid(c, limbs) for c in clips]
+    off = tuple(_off(a, b) for a, b in zip(stiff, clips, strict=True))
     if walks:
-        clips = _grounded(clips, feet)
-    skeleton = clips[0].skeleton
-    return Repaired(skeleton, tuple(replace(c, skeleton=skeleton) for c in clips), tuple(feet))
+        stiff = _grounded(stiff, feet)
+    skeleton = stiff[0].skeleton
+    return Repaired(skeleton, tuple(replace(c, skeleton=skeleton) for c in stiff), tuple(feet), off)
+
+
+def _off(clip: Clip, true: Clip) -> float:
+    root = clip.skeleton.main_root
+    (at, _), (there, _) = clip.world(), true.world()
+    apart = np.linalg.norm((at - at[:, [root]]) - (there - there[:, [root]]), axis=-1).max(axis=1)
+    return float(np.percentile(apart, 90) / extent(clip.skeleton))
 
 
 def one_tree(asset: Asset) -> tuple[list[Clip], list[int]]:
@@ -307,6 +320,17 @@ def steady_velocity(clip: Clip, feet: Sequence[int]) -> Array:
     speed, standing = _foot_speeds(clip, feet)
     each = [np.median(speed[standing[:, k], k], axis=0) for k in range(len(feet)) if standing[:, k].any()]
     return np.asarray(-np.mean(each, axis=0)) if each else np.zeros(2)
+
+
+def treading_speed(clip: Clip, feet: Sequence[int], way: Array) -> float:
+    """The speed along ``way`` (2,) at which low feet go against it, metres a second; 0 where none does.
+
+    For legs that swing like pendulums, which are as low on their way forward as on their way back.
+    """
+    speed, standing = _foot_speeds(clip, feet)
+    back = -(speed @ way)
+    treads = standing & (back > 0)
+    return float(np.median(back[treads])) if treads.any() else 0.0
 
 
 def _foot_speeds(clip: Clip, feet: Sequence[int]) -> tuple[Array, NDArray[np.bool_]]:
