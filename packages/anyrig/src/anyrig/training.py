@@ -68,8 +68,9 @@ class TrainSettings:
 
     ``tokens`` is the size of a step (a token is a joint over a patch of frames); a token costs about ``100 * layers *
     width ** 2`` operations. ``kinds`` are the creatures trained on (empty: all that are not held out); ``varied``
-    augments rigs. ``real`` is a folder of real creatures, of which ``real_share`` of the examples are. ``lr`` is reached after ``warmup`` steps and decays to 0 by a cosine. ``schedule`` is ``"flow"`` or
-    ``"cosine"``. ``ema`` is the decay of the averaged weights, which are the ones saved. ``uncond`` and ``unnamed`` are
+    augments rigs. ``real`` is a folder of real creatures, of which ``real_share`` of the examples are. ``lr`` is
+    reached after ``warmup`` steps and decays to 0 by a cosine. ``schedule`` is ``"flow"`` or ``"cosine"``. ``ema`` is
+    the decay of the averaged weights, which are the ones saved. ``uncond`` and ``unnamed`` are
     :class:`~anyrig.corpus.BatchConfig`'s.
     """
 
@@ -443,7 +444,8 @@ class _Run:
         path = self.folder / "model.safetensors"
         about = {"seed": self.settings.seed, "steps": self.step, "schedule": self.settings.schedule,
                  "n_clips": self.settings.n_clips, "varied": self.settings.varied,
-                 "kinds": list(self.settings.kinds), "real_share": self.settings.real_share * bool(self.settings.real)}  # fmt: skip
+                 "kinds": list(self.settings.kinds),
+                 "real_share": self.settings.real_share if self.settings.real else 0.0}  # fmt: skip
         save_model(self.model, path, about=about)
         self.write_manifest(steps=self.step, training_s=round(self.seconds, 1))
         self.say(f"done: {path}")

@@ -1,7 +1,7 @@
 """Real animation from a folder of GLB, glTF and BVH files: repaired rigs with captioned clips, to be trained on.
 
-:func:`load` reads every file, repairs rigs (:mod:`anyrig.datasets.repair`), moves gaits over the ground, writes captions
-(:mod:`anyrig.datasets.labels`), and says what it left out and why. Beside the files there may be
+:func:`load` reads every file, repairs rigs (:mod:`anyrig.datasets.repair`), moves gaits over the ground, writes
+captions (:mod:`anyrig.datasets.labels`), and says what it left out and why. Beside the files there may be
 
 - ``MANIFEST.tsv`` with the columns ``file``, ``species``, ``licence`` and ``author``, for the folder it is in;
 - ``labels.tsv`` with ``file`` and ``description``, for files whose names say nothing.
@@ -34,7 +34,6 @@ from anyrig.datasets.repair import Repaired, at_velocity, repaired, steady_veloc
 from anyrig.errors import AnyrigError, FileError, FileWarning
 from anyrig.io import SUFFIXES, Asset
 from anyrig.io import load as load_asset
-
 from anyrig.skeleton import Clip, Skeleton
 
 HELD_OUT = ("bat", "dragon", "flying octopus", "fox", "parasaurolophus", "rat", "robot", "shark", "snake", "spider",
@@ -48,8 +47,8 @@ SPEEDS = {"walk": 0.6, "sneak": 0.3, "crawl": 0.25, "trot": 1.2, "run": 1.8, "wa
           "roll": 1.0}  # fmt: skip
 """Body lengths a second of actions on the spot where no standing foot gives the speed; twice that where the verb says
 that it is fast, half where slow."""
-CYCLES = {*SPEEDS, "idle", "hover", "dance", "eat", "look_around", "sleep", "talk", "tread_water", "fall", "ready", "hold",
-          "sit", "meditate", "shiver", "exercise", "swim", "drive", "kneel", "block", "aim", "cast", "flop"}  # fmt: skip
+CYCLES = {*SPEEDS, "idle", "hover", "dance", "eat", "look_around", "sleep", "talk", "tread_water", "fall", "ready",
+          "hold", "sit", "meditate", "shiver", "exercise", "drive", "kneel", "block", "aim", "cast", "flop"}  # fmt: skip
 """Actions that are repeated if their last pose is their first."""
 _ON_FEET = {"walk", "sneak", "crawl", "trot", "run", "walk_backward", "run_backward", "sidestep"}
 _FOLLOWED = re.compile(r"gallop jump|jump to idle|walk jump")
@@ -295,7 +294,7 @@ def _read(task: tuple[Path, str, _About]) -> _Read:
         else:
             takes.append(_take(clip, label, rig, noun, f"{name} {clip.name}"))
             read.marks.append(_mark(clip, path, about))
-    read.creature = Creature(name, str(path), noun, labels.kind_of(noun), rig.skeleton, 
+    read.creature = Creature(name, str(path), noun, labels.kind_of(noun), rig.skeleton,
                              _renamed(takes, path.stem if about.description else ""), rig.feet,
                              about.licence, about.author)  # fmt: skip
     return read
@@ -466,7 +465,7 @@ def summary(collection: Collection) -> Iterator[str]:
         takes = [t for c in creatures for t in c.takes]
         actions = sorted({t.clip.action for t in takes})
         held = "" if all(c.split == "train" for c in creatures) else "  held out"
-        yield (f"{noun}: {len(creatures)} file{'s' * (len(creatures) > 1)}, {len(takes)} clips, "
+        yield (f"{noun}: {len(creatures)} file{'s' * (len(creatures) > 1)}, {len(takes)} clip{'s' * (len(takes) > 1)}, "
                f"{sum(t.clip.seconds for t in takes):.0f} s{held}: {', '.join(actions)}")  # fmt: skip
     all_takes = [t for c in collection.creatures for t in c.takes]
     ways = {way: sum(t.travel == way for t in all_takes) for way in ("file", "feet", "prior", "none")}

@@ -94,7 +94,7 @@ def one_tree(asset: Asset) -> tuple[list[Clip], list[int]]:
     kept, above = tree(skeleton)
     parents = dict(zip(kept, above, strict=True))
     _drop_helpers(skeleton, parents, weights)
-    _drop_stems(skeleton, parents, weights)
+    _drop_stems(skeleton, asset.clips, parents, weights)
     order = parents_first(list(parents), list(parents.values()))
     hung = [order.index(j) for j, k in parents.items() if k >= 0 and k != skeleton.parents[j]]
     return settled([rehung(c, list(parents), list(parents.values())) for c in asset.clips]), hung
@@ -118,9 +118,9 @@ def _drop_helpers(skeleton: Skeleton, parents: dict[int, int], weights: Array) -
                 del parents[j]
 
 
-def _drop_stems(skeleton: Skeleton, parents: dict[int, int], weights: Array) -> None:
+def _drop_stems(skeleton: Skeleton, clips: Sequence[Clip], parents: dict[int, int], weights: Array) -> None:
     """Removes roots that carry nothing: those with one child, and those called after roots on the ground, whose trunk
-    then becomes the root and carries the others."""
+    then becomes the root and carries the others. A root on the ground that never moves carries nothing of a trunk."""
     height = skeleton.rest_positions()[:, 1]
     while len(parents) > 2:
         root = next(j for j, k in parents.items() if k < 0)
@@ -129,6 +129,9 @@ def _drop_stems(skeleton: Skeleton, parents: dict[int, int], weights: Array) -> 
         light = weights[root] <= (_SHADOW if named else WEIGHTLESS) * weights.sum() if weights.any() else named
         ground = float(height[list(parents)].min())
         low = height[root] - ground <= _LOW * float(np.ptp(height[list(parents)]))
+        if named and low and not light:
+            trunks = any(set(words(skeleton.names[j])) & _TRUNKS for j in below)
+            light = trunks and all(_still(c, root) for c in clips)
         if not below or not light or (len(below) > 1 and not (named and low)):
             return
         trunk = _trunk(skeleton, parents, below) if len(below) > 1 else below[0]
@@ -146,6 +149,11 @@ def _trunk(skeleton: Skeleton, parents: dict[int, int], below: list[int]) -> int
     near = below + [j for j, k in parents.items() if k in below]
     named = [j for j in near if set(words(skeleton.names[j])) & _TRUNKS]
     return named[0] if named else max(below, key=lambda j: sum(_inside(parents, k, j) for k in parents))
+
+
+def _still(clip: Clip, joint: int) -> bool:
+    moved = (np.ptp(values[:, joint], axis=0).max() for values in (clip.translations, clip.rotations))
+    return max(moved) < 1e-4 * extent(clip.skeleton)
 
 
 def _inside(parents: dict[int, int], joint: int, top: int) -> bool:
