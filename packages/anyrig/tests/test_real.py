@@ -216,14 +216,12 @@ def test_a_snake_does_not_walk_and_a_flier_does_not_stand():
 
 
 def test_captions_are_plain_sentences_from_short_to_long():
-    clip = dog()
+    clip = dog(n=5)
     rng = random.Random(0)
     for pattern, _, _ in labels.ACTIONS:
         name = re.sub(r"\\[bwd]|[()?*.]", "", pattern).split("|")[0]
         label = labels.label_of(name, "dog", feet=True)
-        for noun in ("dog", "person", "armoured bee"):
-            if label is None:
-                continue
+        for noun in ("person", "armoured bee") if label is not None else ():
             captions = labels.captioned(clip, label, noun, rng).captions
             assert len(captions) == 5
             for text in captions:

@@ -381,9 +381,9 @@ def _share(value: float) -> str:
     return next((word for limit, word in _PARTS if value < limit), "more than")
 
 
-def moves(clip: Clip, label: Label, noun: str, rng: random.Random) -> str:
-    """A clause on how the creature moves, by its measures: ``"moves forward at 1.2 body lengths a second"``."""
-    m, its = measure(clip), "their" if noun in PEOPLE else "its"
+def moves(m: Measured, label: Label, noun: str, rng: random.Random) -> str:
+    """A clause on how a creature moves, by its measures: ``"moves forward at 1.2 body lengths a second"``."""
+    its = "their" if noun in PEOPLE else "its"
     told = []
     if m.speed >= 0.1:
         side = "left" if "left" in label.verbs else "right"
@@ -419,12 +419,13 @@ def captioned(clip: Clip, label: Label, noun: str, rng: random.Random) -> Clip:
     def subject() -> str:
         return rng.choice([a(noun), f"the {noun}", "someone" if noun in PEOPLE else "it"])
 
+    measured = measure(clip)
     short = [rng.choice([f"{subject()} {verb(third)}", verb(gerund)]) for _ in range(2)]
     mid = [
-        f"the {noun} {moves(clip, label, noun, rng)}",
-        f"{a(noun)} {verb(third)} and {moves(clip, label, noun, rng)}",
+        f"the {noun} {moves(measured, label, noun, rng)}",
+        f"{a(noun)} {verb(third)} and {moves(measured, label, noun, rng)}",
     ]
-    long = f"{sentence(f'{a(noun)} {verb(third)}')} The {noun} {moves(clip, label, noun, rng)}"
+    long = f"{sentence(f'{a(noun)} {verb(third)}')} The {noun} {moves(measured, label, noun, rng)}"
     return replace(clip, action=label.action, captions=tuple(sentence(text) for text in (*short, *mid, long)))
 
 

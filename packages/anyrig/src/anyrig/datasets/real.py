@@ -45,10 +45,10 @@ split."""
 SPEEDS = {"walk": 0.6, "sneak": 0.3, "crawl": 0.25, "trot": 1.2, "run": 1.8, "walk_backward": 0.4, "run_backward": 1.0,
           "sidestep": 0.8, "slither": 0.4, "fly": 1.2, "glide": 1.5, "swim": 0.7, "dash": 2.0, "wheelchair": 0.5,
           "roll": 1.0}  # fmt: skip
-"""Body lengths a second of actions on the spot where no standing foot gives the speed; twice that where the verb says
-that it is fast, half where slow."""
-CYCLES = {*SPEEDS, "idle", "hover", "dance", "eat", "look_around", "sleep", "talk", "tread_water", "fall", "ready",
-          "hold", "sit", "meditate", "shiver", "exercise", "drive", "kneel", "block", "aim", "cast", "flop"}  # fmt: skip
+"""Body lengths a second of actions on the spot where no standing foot gives the speed; twice that where the verb
+says fast, half where it says slow."""
+CYCLES = {*SPEEDS, "idle", "hover", "dance", "eat", "look_around", "sleep", "talk", "tread_water", "fall", "hold",
+          "ready", "sit", "meditate", "shiver", "exercise", "drive", "kneel", "block", "aim", "cast", "flop"}  # fmt: skip
 """Actions that are repeated if their last pose is their first."""
 _ON_FEET = {"walk", "sneak", "crawl", "trot", "run", "walk_backward", "run_backward", "sidestep"}
 _FOLLOWED = re.compile(r"gallop jump|jump to idle|walk jump")

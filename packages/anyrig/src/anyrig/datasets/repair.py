@@ -153,7 +153,7 @@ def _trunk(skeleton: Skeleton, parents: dict[int, int], below: list[int]) -> int
 
 def _still(clip: Clip, joint: int) -> bool:
     moved = (np.ptp(values[:, joint], axis=0).max() for values in (clip.translations, clip.rotations))
-    return max(moved) < 1e-4 * extent(clip.skeleton)
+    return bool(max(moved) < 1e-4 * extent(clip.skeleton))
 
 
 def _inside(parents: dict[int, int], joint: int, top: int) -> bool:
