@@ -261,5 +261,5 @@ def test_no_file_of_the_published_packs_is_of_a_species_in_both_splits():
     for row in rows:
         noun = labels.noun_of(row[1])
         (held if noun in real.HELD_OUT else other)[row[0]] = row[12]
-    assert len({labels.noun_of(row[1]) for row in rows if row[0] in held}) >= 10
+    assert len({labels.noun_of(row[1]) for row in rows if row[0] in held}) >= 9, "and three in other packs"
     assert not {tree for tree in held.values() if tree} & set(other.values())

@@ -47,8 +47,11 @@ SPEEDS = {"walk": 0.6, "sneak": 0.3, "crawl": 0.25, "trot": 1.2, "run": 1.8, "wa
           "roll": 1.0}  # fmt: skip
 """Body lengths a second of actions on the spot where no standing foot gives the speed; twice that where the verb
 says fast, half where it says slow."""
-CYCLES = {*SPEEDS, "idle", "hover", "dance", "eat", "look_around", "sleep", "talk", "tread_water", "fall", "hold",
-          "ready", "sit", "meditate", "shiver", "exercise", "drive", "kneel", "block", "aim", "cast", "flop"}  # fmt: skip
+CYCLES = {
+    *SPEEDS,
+    *"idle hover dance eat look_around sleep talk tread_water fall hold ready sit meditate shiver exercise".split(),
+    *"drive kneel block aim cast flop".split(),
+}
 """Actions that are repeated if their last pose is their first."""
 _ON_FEET = {"walk", "sneak", "crawl", "trot", "run", "walk_backward", "run_backward", "sidestep"}
 _FOLLOWED = re.compile(r"gallop jump|jump to idle|walk jump")
