@@ -49,8 +49,24 @@ SPEEDS = {"walk": 0.6, "sneak": 0.3, "crawl": 0.25, "trot": 1.2, "run": 1.8, "wa
 says fast, half where it says slow."""
 CYCLES = {
     *SPEEDS,
-    *"idle hover dance eat look_around sleep talk tread_water fall hold ready sit meditate shiver exercise".split(),
-    *"drive kneel block aim cast flop".split(),
+    *[
+        "idle",
+        "hover",
+        "dance",
+        "eat",
+        "look_around",
+        "sleep",
+        "talk",
+        "tread_water",
+        "fall",
+        "hold",
+        "ready",
+        "sit",
+        "meditate",
+        "shiver",
+        "exercise",
+    ],
+    *["drive", "kneel", "block", "aim", "cast", "flop"],
 }
 """Actions that are repeated if their last pose is their first."""
 _ON_FEET = {"walk", "sneak", "crawl", "trot", "run", "walk_backward", "run_backward", "sidestep"}
