@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from anyrig import rotations as rot
 from anyrig.augmentation import stretch
 from anyrig.conform import find, parents_first, rehung, settled, tree
-from anyrig.datasets.quaternius import ground_velocity, rigid, with_travel
+from anyrig.datasets.repair import ground_velocity, rigid, with_travel
 from anyrig.skeleton import Clip, Skeleton
 
 seeds = st.integers(0, 2**32 - 1)

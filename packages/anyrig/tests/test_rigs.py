@@ -12,7 +12,7 @@ from anyrig import io
 from anyrig import rotations as rot
 from anyrig.augmentation import stretch
 from anyrig.cli import main
-from anyrig.datasets import quaternius
+from anyrig.datasets import real
 from anyrig.errors import FileError, FileWarning, SettingsError
 from anyrig.io import read_glb
 from anyrig.skeleton import Clip, Skeleton
@@ -280,14 +280,17 @@ def test_a_last_key_off_the_grid_does_not_make_five_times_the_frames(times, fps,
 
 
 def test_files_of_one_name_are_told_apart_and_gltf_is_read(tmp_path):
-    for place in ("farm/Horse.glb", "world/Horse.glb", "world/old/Horse.glb", "Cow.glb"):
+    for n, place in enumerate(("farm/Horse.glb", "world/Horse.glb", "world/old/Horse.glb", "Cow.glb")):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        saved(legs(), tmp_path, place)
-    io.save(io.load(tmp_path / "Cow.glb"), tmp_path / "Pig.gltf")
-    io.save(io.load(tmp_path / "Cow.glb"), tmp_path / "Cow.gltf")
-    found = quaternius.load(tmp_path)
+        saved(legs(names=tuple(f"{name}{n}" for name in NAMES)), tmp_path, place)
+    for n, place in enumerate(("Pig.gltf", "Cow.gltf")):
+        io.save(
+            io.load(saved(legs(names=tuple(f"{name}{n + 4}" for name in NAMES)), tmp_path, "a.glb")), tmp_path / place
+        )
+    (tmp_path / "a.glb").unlink()
+    found = {c.name: c for c in real.load(tmp_path).creatures}
     assert set(found) == {"farm/Horse", "world/Horse", "old/Horse", "Cow.glb", "Cow.gltf", "Pig"}
-    assert all(model.clips for model in found.values())
+    assert all(creature.takes for creature in found.values())
 
 
 def test_a_bone_of_no_length_stretches_by_a_share_that_says_something():

@@ -24,6 +24,7 @@ UNITS = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254, "ft": 0.3048}
 """Metres in one unit."""
 TURN_RAD = math.radians(15)
 """A clip that ends turned by more than this turns on purpose, and its loop continues the turn."""
+_FLAT = np.array([1.0, 0.0, 1.0])
 TRAVEL_SHARE = 0.1
 """A clip that ends further away than this share of the skeleton's size travels on purpose."""
 
@@ -111,6 +112,26 @@ def looped(clip: Clip) -> Clip:
     translations = clip.translations + share[:, None, None] * (target_t - clip.translations[-1])
     translations[-1] = target_t
     return replace(clip, rotations=rotations, translations=translations)
+
+
+def repeated(clip: Clip, times: int) -> Clip:
+    """The clip made to loop (:func:`looped`) and played ``times`` times, each beginning where the one before ended."""
+    loop, main = looped(clip), clip.skeleton.main_root
+    if clip.n_frames < 2 or times < 2:
+        return loop
+    roots, start = list(clip.skeleton.roots), loop.translations[0, main] * _FLAT
+    turn = _yaw(rot.multiply(loop.rotations[-1, main], rot.inverse(loop.rotations[0, main])))
+    step, turned_by, place = loop.travel()[-1], rot.identity(), np.zeros(3)
+    rotations, translations = [loop.rotations[:1]], [loop.translations[:1]]
+    for _ in range(times):
+        r, t = loop.rotations[1:].copy(), loop.translations[1:].copy()
+        r[:, roots] = rot.multiply(turned_by, r[:, roots])
+        t[:, roots] = start + place + rot.rotate(turned_by, t[:, roots] - start)
+        rotations.append(r)
+        translations.append(t)
+        place = place + rot.rotate(turned_by, step)
+        turned_by = rot.normalize(rot.multiply(turned_by, turn))
+    return replace(loop, rotations=rot.continuous(np.concatenate(rotations)), translations=np.concatenate(translations))
 
 
 def _seam(clip: Clip) -> tuple[Array, Array]:

@@ -1,5 +1,5 @@
-"""The training corpus: its splits and held-out creatures, examples of procedural creatures on augmented rigs, shards of
-examples on disk, and batches.
+"""The training corpus: its splits and held-out creatures, examples of procedural and real creatures on augmented rigs,
+shards of examples on disk, and batches.
 
 A body's seed follows from its number and split, so that no body is in two splits. Some kinds are held out, and so are
 some pairs of kind and action that both occur with others. Shards are NumPy archives of a few hundred examples, made
@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from torch import Tensor
 from anyrig import creatures
 from anyrig.augmentation import Augmentation, augment
 from anyrig.creatures.captions import a, gerund, sentence, third
+from anyrig.datasets import real
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import Features, RigCode, encode, rig_code
 from anyrig.io.files import write_bytes
@@ -89,11 +91,20 @@ class Selection:
         return able if self.split != "train" else tuple(a for a in able if (plan.kind, a) not in HELD_OUT_PAIRS)
 
 
+@dataclass(frozen=True, slots=True)
+class RealSelection:
+    """Real creatures of a ``folder`` (see :mod:`anyrig.datasets.real`), in a split: ``"train"`` or ``"test"``."""
+
+    folder: str
+    split: str = "train"
+    seed: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Example:
     """``features`` of a rig ``code``, of which a batch takes ``window`` frames: any of a cyclic motion, else all.
 
-    ``captions`` are the short, mid and long one, and a terse prompt.
+    ``captions`` are from short to long, with a terse prompt at the end.
     """
 
     features: Features
@@ -120,6 +131,34 @@ def make_example(selection: Selection, number: int, *, varied: bool = True) -> t
     return from_clip(clip, kind, body.noun, n - SPARE if loops else n, rng), clip
 
 
+@lru_cache(maxsize=1)
+def _by_species(folder: str, split: str) -> list[tuple[float, list[tuple[real.Creature, real.Take]]]]:
+    """The takes of each species of a split, with the weight to draw the species with: the root of its seconds."""
+    found: dict[str, list[tuple[real.Creature, real.Take]]] = defaultdict(list)
+    for creature in real.load(folder).split(split):
+        found[creature.noun] += [(creature, take) for take in creature.takes]
+    if not found:
+        raise FileError(f"{folder} holds no real creature of the {split} split")
+    return [(sum(take.clip.seconds for _, take in takes) ** 0.5, takes) for _, takes in sorted(found.items())]
+
+
+def make_real_example(selection: RealSelection, number: int, *, varied: bool = True) -> tuple[Example, Clip]:
+    """Example ``number`` of the selection and its clip: a species, a take of it and a window; ``varied`` augments the
+    rigs. The folder is read once per process."""
+    seed = seed_of("real", selection.split, selection.seed, number)
+    rng = random.Random(seed)
+    species = _by_species(selection.folder, selection.split)
+    takes = rng.choices(species, [weight for weight, _ in species])[0][1]
+    creature, take = rng.choice(takes)
+    n = rng.choice(LENGTHS)
+    if not take.loops:  # a shorter motion is not held still for longer than needed
+        n = min(n, max(LENGTHS[0], 8 * round(take.clip.seconds * FPS / 8)))
+    clip = real.window(take, n, FPS, creature.noun, rng)
+    if varied and rng.random() < AUGMENTED:
+        clip = augment(clip, np.random.default_rng(seed), Augmentation(axes=True))
+    return from_clip(clip, creature.kind, creature.noun, n, rng), clip
+
+
 def from_clip(clip: Clip, kind: str, noun: str, window: int, rng: random.Random) -> Example:
     """The example of a clip that is at :data:`FPS` frames a second."""
     return Example(
@@ -141,7 +180,7 @@ def _terse(noun: str, action: str, rng: random.Random) -> str:
 
 def build(
     folder: Path,
-    selection: Selection,
+    selection: Selection | RealSelection,
     n: int,
     *,
     varied: bool = True,
@@ -153,7 +192,7 @@ def build(
     Raises FileError where the folder's shards are of another selection.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    about = {**asdict(selection), "kinds": list(selection.kinds), "varied": varied}
+    about = json.loads(json.dumps({**asdict(selection), "varied": varied}))
     note = folder / "selection.json"
     if note.exists() and json.loads(note.read_text()) != about:
         raise FileError(f"{folder} holds examples of another selection; take another folder, or remove it")
@@ -176,9 +215,14 @@ def build(
     return paths
 
 
-def _make(task: tuple[Path, Selection, int, int, bool]) -> int:
+def _make(task: tuple[Path, Selection | RealSelection, int, int, bool]) -> int:
     path, selection, start, n, varied = task
-    save_examples(path, [make_example(selection, start + k, varied=varied)[0] for k in range(n)])
+    numbers = range(start, start + n)
+    if isinstance(selection, Selection):
+        made = [make_example(selection, k, varied=varied)[0] for k in numbers]
+    else:
+        made = [make_real_example(selection, k, varied=varied)[0] for k in numbers]
+    save_examples(path, made)
     return n
 
 

@@ -5,7 +5,7 @@ A run is a folder; the same command resumes it.
 | file | |
 |---|---|
 | ``manifest.json`` | settings, versions, steps and training time |
-| ``data/`` | the examples |
+| ``data/``, ``real/`` | the examples of procedural and of real creatures |
 | ``log.jsonl`` | a line every few steps: stage, step, terms of the loss, rate |
 | ``checkpoint.pt`` | weights and optimisers of an unfinished run |
 | ``model.safetensors`` | the averaged weights of a finished run |
@@ -28,7 +28,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anyrig import __version__
-from anyrig.corpus import Batch, BatchConfig, Example, Selection, batches, build, load_examples, n_batches, seed_of
+from anyrig.corpus import (
+    Batch,
+    BatchConfig,
+    Example,
+    RealSelection,
+    Selection,
+    batches,
+    build,
+    load_examples,
+    n_batches,
+    seed_of,
+)
 from anyrig.diffusion import noise, schedule
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import CONTACT, FORWARD, HEIGHT, LEFT, N_PATH, POSITION, TURNING
@@ -57,8 +68,9 @@ class TrainSettings:
 
     ``tokens`` is the size of a step (a token is a joint over a patch of frames); a token costs about ``100 * layers *
     width ** 2`` operations. ``kinds`` are the creatures trained on (empty: all that are not held out); ``varied``
-    augments rigs. ``lr`` is reached after ``warmup`` steps and decays to 0 by a cosine. ``schedule`` is ``"flow"`` or
-    ``"cosine"``. ``ema`` is the decay of the averaged weights, which are the ones saved. ``uncond`` and ``unnamed`` are
+    augments rigs. ``real`` is a folder of real creatures, of which ``real_share`` of the examples are. ``lr`` is
+    reached after ``warmup`` steps and decays to 0 by a cosine. ``schedule`` is ``"flow"`` or ``"cosine"``. ``ema`` is
+    the decay of the averaged weights, which are the ones saved. ``uncond`` and ``unnamed`` are
     :class:`~anyrig.corpus.BatchConfig`'s.
     """
 
@@ -76,6 +88,8 @@ class TrainSettings:
     unnamed: float = 0.3
     varied: bool = True
     kinds: tuple[str, ...] = ()
+    real: str = ""
+    real_share: float = 0.5
     save_every: int = 200
 
     def __post_init__(self) -> None:
@@ -85,10 +99,21 @@ class TrainSettings:
             raise SettingsError("n_clips, tokens and save_every are at least 1, steps not below 0")
         if not 0 < self.lr < 1 or not 0 <= self.ema < 1 or not 0 <= self.uncond <= 1 or not 0 <= self.unnamed <= 1:
             raise SettingsError("lr and ema are between 0 and 1, uncond and unnamed shares")
+        if not 0 <= self.real_share <= 1:
+            raise SettingsError("real_share is between 0 and 1")
 
     def selection(self) -> Selection:
         """The creatures to train on."""
         return Selection("train", self.kinds, self.seed)
+
+    def sources(self) -> dict[str, tuple[Selection | RealSelection, int]]:
+        """Folder of examples -> what they are drawn from, and how many."""
+        n_real = round(self.n_clips * self.real_share) if self.real else 0
+        every: dict[str, tuple[Selection | RealSelection, int]] = {
+            "data": (self.selection(), self.n_clips - n_real),
+            "real": (RealSelection(self.real, seed=self.seed), n_real),
+        }
+        return {name: source for name, source in every.items() if source[1]}
 
     def to_dict(self) -> dict[str, Any]:
         """Values for JSON."""
@@ -257,11 +282,12 @@ def train(
     """
     run = _Run(settings, folder, device, say)
     run.open()
-    paths = build(
-        folder / "data", settings.selection(), settings.n_clips, varied=settings.varied, workers=workers,
-        progress=_counter("examples", settings.n_clips, say),
-    )  # fmt: skip
-    examples = load_examples(paths)
+    examples: list[Example] = []
+    for name, (selection, n) in settings.sources().items():
+        what = "real examples" if isinstance(selection, RealSelection) else "examples"
+        examples += load_examples(
+            build(folder / name, selection, n, varied=settings.varied, workers=workers, progress=_counter(what, n, say))
+        )
     run.restore()
     for poses in (True, False):
         if not run.stage(examples, poses, stop_after):
@@ -418,7 +444,8 @@ class _Run:
         path = self.folder / "model.safetensors"
         about = {"seed": self.settings.seed, "steps": self.step, "schedule": self.settings.schedule,
                  "n_clips": self.settings.n_clips, "varied": self.settings.varied,
-                 "kinds": list(self.settings.kinds)}  # fmt: skip
+                 "kinds": list(self.settings.kinds),
+                 "real_share": self.settings.real_share if self.settings.real else 0.0}  # fmt: skip
         save_model(self.model, path, about=about)
         self.write_manifest(steps=self.step, training_s=round(self.seconds, 1))
         self.say(f"done: {path}")

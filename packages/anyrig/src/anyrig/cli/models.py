@@ -21,6 +21,7 @@ examples:
   anyrig train runs/motion --workers 2
   anyrig train runs/no-tree --set model.position=sequence --set model.distances=false
   anyrig train runs/quadrupeds --set kinds=quadruped
+  anyrig train runs/real --real animals --set real_share=0.5
 """
 
 
@@ -31,6 +32,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, help="settings in TOML")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="sets",
                         help="a setting, such as steps=1000 or model.width=192")  # fmt: skip
+    parser.add_argument("--real", type=Path, metavar="FOLDER", help="train on the real creatures in a folder too")
     parser.add_argument("--quick", action="store_true", help="train a small model for a few minutes, as a check")
     parser.add_argument("--workers", type=int, default=1, help="processes that make examples (default: 1)")
     parser.add_argument("--stop-after", type=int, help="stop at this step; the run can be resumed")
@@ -45,6 +47,10 @@ def train(args: argparse.Namespace) -> int:
     values = _read_toml(args.config) if args.config else {}
     for text in args.sets:
         _set(values, text)
+    if args.real is not None:
+        if not args.real.is_dir():
+            raise FileError(f"{args.real} is not a folder")
+        values["real"] = str(args.real)
     settings = TrainSettings.from_dict(values)
     if args.quick:
         settings = quick(settings)

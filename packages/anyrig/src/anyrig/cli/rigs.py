@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def add_inspect(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, help="GLB, glTF, BVH or NPZ file")
+    parser.add_argument("file", type=Path, help="GLB, glTF, BVH or NPZ file, or a folder of real animation to train on")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read a folder (default: one per core)")
+    parser.add_argument("--sheet", type=Path, metavar="PNG", help="draw a folder's clips, one of each species")
     parser.add_argument("--tree", action="store_true", help="show the joints")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_file_options(parser)
@@ -26,6 +28,8 @@ def add_inspect(parser: argparse.ArgumentParser) -> None:
 def inspect(args: argparse.Namespace) -> int:
     from anyrig.io import load
 
+    if args.file.is_dir():
+        return _inspect_folder(args)
     asset = load(args.file, skin=args.skin, up=args.up, unit=args.unit)
     found = summary(asset)
     if args.json:
@@ -46,6 +50,34 @@ def inspect(args: argparse.Namespace) -> int:
     if args.tree:
         for name, depth in zip(asset.skeleton.names, asset.skeleton.depths, strict=True):
             print(f"  {'  ' * depth}{name}")
+    return 0
+
+
+def _inspect_folder(args: argparse.Namespace) -> int:
+    """Prints what a folder of real animation gives to train on, and what was left out."""
+    import os
+    import time
+
+    from anyrig.datasets import real
+
+    said = [time.monotonic()]
+
+    def progress(done: int, total: int) -> None:
+        if time.monotonic() - said[0] > 5:
+            said[0] = time.monotonic()
+            say(f"read {done} of {total} files")
+
+    found = real.load(args.file, workers=args.workers or os.cpu_count() or 1, progress=progress)
+    if args.json:
+        print(json.dumps(real.record(found), indent=1))
+    else:
+        print("\n".join(real.summary(found)))
+    if args.sheet is not None:
+        from anyrig.draw import contact_sheet
+
+        first = {c.noun: c.takes[-1].clip for c in found.creatures}
+        contact_sheet(list(first.values()), args.sheet)
+        say(f"wrote {args.sheet}")
     return 0
 
 
