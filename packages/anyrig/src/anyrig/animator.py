@@ -527,7 +527,8 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows in Markdown: a line for each measure of a scene, a column for each kind."""
+    """The rows in Markdown: a line for each measure of a scene, a column for each kind. A cell has the generated and
+    the true value, their ratio, and whether the bound holds."""
     kinds = sorted({r.kind for r in rows})
     lines = [
         f"| generated / true, ratio | held to | {' | '.join(kinds)} | n |",
