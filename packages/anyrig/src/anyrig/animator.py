@@ -124,7 +124,9 @@ def elevation(clip: Clip, base: int, tip: int) -> Array:
     body = s.parents[base]
     if body >= 0:
         way = rot.rotate(rot.inverse(rot.multiply(turns[:, body], rot.inverse(s.rest_world()[body]))), way)
-    return np.degrees(np.arcsin(np.clip(way[:, 1] / np.maximum(np.linalg.norm(way, axis=-1), 1e-12), -1.0, 1.0)))
+    return np.asarray(
+        np.degrees(np.arcsin(np.clip(way[:, 1] / np.maximum(np.linalg.norm(way, axis=-1), 1e-12), -1.0, 1.0)))
+    )
 
 
 def _elevations(clip: Clip) -> Array | None:

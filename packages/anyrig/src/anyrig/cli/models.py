@@ -13,7 +13,6 @@ from anyrig.cli import add_compute_options, add_model_options, device, open_mode
 from anyrig.errors import FileError, SettingsError
 
 if TYPE_CHECKING:
-    from anyrig.animator import Row
     from anyrig.evaluation import Method
     from anyrig.generation import Options
 
@@ -97,8 +96,8 @@ examples:
       --other "no rig augmentation=runs/plain/model.safetensors" --other "one model a kind=runs/kinds"
 
 --animator measures what an animator sees of the model's motion, with nothing learned: wing beats, standing feet, the
-height of a jump, each against true motion and within bounds, in a few minutes. Without it, that table comes first and
-the learned evaluation follows.
+height of a jump, each against true motion and within bounds, in a few minutes. Without it, the learned evaluation comes
+first and that table follows.
 
 A folder as --other holds KIND/model.safetensors for each kind of creature. The evaluator is trained once per results
 folder, from its own seed, on creatures that no model is trained on. Results are cached: the same command resumes an
@@ -135,39 +134,40 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     add_model_options(parser)
 
 
-def _animator(args: argparse.Namespace) -> list[Row]:
-    """The rows of the animator's table."""
-    from anyrig.animator import SCENES, by_model, compare, procedural, recorded
+def evaluate(args: argparse.Namespace) -> int:
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+    elif not args.animator:
+        raise SettingsError("an evaluation needs a folder for its results, --out; --animator needs none")
+    return _animator(args) if args.animator else _learned(args)
+
+
+def _animator(args: argparse.Namespace) -> int:
+    device(args)
+    from anyrig.animator import SCENES, by_model, compare, procedural, recorded, table
     from anyrig.datasets.quaternius import load
     from anyrig.generation import Options
 
-    scenes = [s for s in SCENES if not args.scene or s.name in args.scene]
-    unknown = set(args.scene or ()) - {s.name for s in scenes}
-    if unknown:
-        raise SettingsError(f"no scene is called {min(unknown)!r}; there are: {', '.join(s.name for s in SCENES)}")
+    names = [s.name for s in SCENES]
+    for name in args.scene or ():
+        if name not in names:
+            raise SettingsError(f"no scene is called {name!r}; there are: {'; '.join(names)}")
     assets = [asset for path in args.rig for asset in load(path).values()]
     model, sampling = open_model(args)
-    make = by_model(model, Options(n_samples=2, sampling=sampling))
-    n = 1 if args.quick else 2
-    return compare(lambda s: [*procedural(s, n), *recorded(s, assets)], make, scenes, say)
+    make, n = by_model(model, Options(n_samples=2, sampling=sampling)), 1 if args.quick else 2
+    scenes = [s for s in SCENES if s.name in (args.scene or names)]
+    rows = compare(lambda s: [*procedural(s, n), *recorded(s, assets)], make, scenes, say)
+    seen, told = table(rows), json.dumps([row.to_dict() for row in rows], indent=1) + "\n"
+    if args.out is not None:
+        (args.out / "animator.md").write_text(seen)
+        (args.out / "animator.json").write_text(told)
+    print(told if args.json else seen, end="")
+    return 0
 
 
-def evaluate(args: argparse.Namespace) -> int:
-    if args.out is None and not args.animator:
-        raise SettingsError("an evaluation needs a folder for its results, --out; --animator needs none")
+def _learned(args: argparse.Namespace) -> int:
     device(args)
     from anyrig import animator
-
-    if args.animator or not args.no_model:
-        rows = _animator(args)
-        seen, told = animator.table(rows), json.dumps([row.to_dict() for row in rows], indent=1)
-        if args.out is not None:
-            args.out.mkdir(parents=True, exist_ok=True)
-            (args.out / "animator.md").write_text(seen)
-            (args.out / "animator.json").write_text(told + "\n")
-        print(told if args.json else seen)
-    if args.animator:
-        return 0
     from anyrig.evaluation import (
         SETS,
         EvaluatorSettings,
@@ -188,7 +188,6 @@ def evaluate(args: argparse.Namespace) -> int:
         options=Options(fps=15.0),
     )  # fmt: skip
     models = _methods(args, plan.options)
-    args.out.mkdir(parents=True, exist_ok=True)
     kept = args.out / f"evaluator-{args.evaluator_clips}-{args.evaluator_steps}.safetensors"
     if not kept.exists():
         how = EvaluatorSettings(n_clips=args.evaluator_clips, steps=args.evaluator_steps)
@@ -212,6 +211,8 @@ def evaluate(args: argparse.Namespace) -> int:
     text = f"{table(results)}\n### the evaluator: share of true motions ranked above\n\n{animator.table(checks)}"
     (args.out / "table.md").write_text(text)
     print(text, end="")
+    if not args.no_model:
+        _animator(args)
     return 0
 
 
