@@ -143,7 +143,7 @@ def wing_correlation(clip: Clip) -> float | None:
     both = _elevations(clip)
     if both is None:
         return None
-    return float(np.corrcoef(both)[0, 1]) if np.ptp(both, axis=1).min() > _BEATS else 0.0
+    return float(np.asarray(np.corrcoef(both))[0, 1]) if np.ptp(both, axis=1).min() > _BEATS else 0.0
 
 
 def wing_rate(clip: Clip) -> float | None:
