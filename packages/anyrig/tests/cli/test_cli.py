@@ -108,6 +108,17 @@ def test_inspect_tells_what_is_in_a_file(files, capsys):
     assert [c["frames"] for c in found["clips"]] == [61, 61]
 
 
+def test_the_animators_table_is_printed_and_written(files, tmp_path, capsys):
+    chosen = ["--quick", "--scene", "slither", "--scene", "walk", "--rig", str(files / "dog.glb")]
+    how = ["--weights", str(files / "w.safetensors"), "--steps", "1", "--device", "cpu", "--out", str(tmp_path)]
+    run = ["evaluate", "--animator", *chosen, *how]
+    assert main([*run, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {r["kind"] for r in rows} >= {"serpent", "quadruped", "files"}
+    assert json.loads((tmp_path / "animator.json").read_text()) == rows
+    assert "slither: lowest joint" in (tmp_path / "animator.md").read_text()
+
+
 def test_augment_writes_varied_rigs(files, tmp_path):
     assert main(["augment", str(files / "dog.glb"), "--out", str(tmp_path / "v.glb"), "--n", "2"]) == 0
     rigs = [load(tmp_path / f"v-{k}.glb").skeleton for k in (1, 2)]
@@ -152,6 +163,8 @@ def test_train_runs_from_the_command_line_and_goes_on(tmp_path, capsys):
         ["generate", "--rig", "DOG", "--text", "walk", "--out", "x.glb", "--weights", "WEIGHTS", "--facing", "up"],
         ["generate", "--rig", "DOG", "--text", "walk", "--out", "x.glb", "--weights", "WEIGHTS", "--steps", "0"],
         ["generate", "--rig", "DOG", "--text", "walk", "--out", "no/such/folder/x.glb", "--weights", "WEIGHTS"],
+        ["evaluate"],
+        ["evaluate", "--animator", "--scene", "swims"],
         ["evaluate", "--out", "e", "--no-model", "--set", "everything"],
         ["evaluate", "--out", "e", "--no-model", "--other", "x=nowhere"],
         ["studio", "--weights", "WEIGHTS", "--port", "99999", "--no-browser"],

@@ -94,9 +94,16 @@ def _set(values: dict[str, Any], text: str) -> None:
 
 EVALUATE_EXAMPLES = """\
 examples:
+  anyrig evaluate --animator
+  anyrig evaluate --animator --quick --scene fly --scene walk --json
+  anyrig evaluate --animator --rig dragon.glb --weights runs/motion/model.safetensors
   anyrig evaluate --out runs/evaluation
   anyrig evaluate --out runs/evaluation --weights runs/motion/model.safetensors \\
       --other "no rig augmentation=runs/plain/model.safetensors" --other "one model a kind=runs/kinds"
+
+--animator measures what an animator sees of the model's motion, with nothing learned: wing beats, standing feet, the
+height of a jump, each against true motion and within bounds, in a few minutes. Without it, the learned evaluation comes
+first and that table follows.
 
 A folder as --other holds KIND/model.safetensors for each kind of creature. The evaluator is trained once per results
 folder, from its own seed, on creatures that no model is trained on. Results are cached: the same command resumes an
@@ -107,7 +114,15 @@ interrupted evaluation, and with one more model evaluates only that one.
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EVALUATE_EXAMPLES
-    parser.add_argument("--out", type=Path, required=True, help="folder for results.json, table.md, the evaluator")
+    parser.add_argument("--out", type=Path, help="folder for results.json, table.md, animator.md and the evaluator")
+    parser.add_argument("--animator", action="store_true", help="print the animator's table, and nothing else")
+    parser.add_argument(
+        "--quick", action="store_true", help="one creature of each kind in the animator's table, not two"
+    )
+    parser.add_argument("--scene", action="append", help="a scene of the animator's table, such as fly (default: all)")
+    parser.add_argument("--rig", type=Path, action="append", default=[], metavar="FILE",
+                        help="a GLB or glTF file with clips for the animator's table, or a folder of them")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the animator's table as JSON")
     parser.add_argument(
         "--other", action="append", default=[], metavar="NAME=PATH", help="a model, or one model per kind"
     )
@@ -126,7 +141,39 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 
 def evaluate(args: argparse.Namespace) -> int:
+    if args.out is not None:
+        args.out.mkdir(parents=True, exist_ok=True)
+    elif not args.animator:
+        raise SettingsError("an evaluation needs a folder for its results, --out; --animator needs none")
+    return _animator(args) if args.animator else _learned(args)
+
+
+def _animator(args: argparse.Namespace) -> int:
     device(args)
+    from anyrig.animator import SCENES, by_model, compare, procedural, recorded, table
+    from anyrig.datasets.quaternius import load
+    from anyrig.generation import Options
+
+    names = [s.name for s in SCENES]
+    for name in args.scene or ():
+        if name not in names:
+            raise SettingsError(f"no scene is called {name!r}; there are: {'; '.join(names)}")
+    assets = [asset for path in args.rig for asset in load(path).values()]
+    model, sampling = open_model(args)
+    make, n = by_model(model, Options(n_samples=2, sampling=sampling)), 1 if args.quick else 2
+    scenes = [s for s in SCENES if s.name in (args.scene or names)]
+    rows = compare(lambda s: [*procedural(s, n), *recorded(s, assets)], make, scenes, say)
+    seen, told = table(rows), json.dumps([row.to_dict() for row in rows], indent=1) + "\n"
+    if args.out is not None:
+        (args.out / "animator.md").write_text(seen)
+        (args.out / "animator.json").write_text(told)
+    print(told if args.json else seen, end="")
+    return 0
+
+
+def _learned(args: argparse.Namespace) -> int:
+    device(args)
+    from anyrig import animator
     from anyrig.evaluation import (
         SETS,
         EvaluatorSettings,
@@ -147,7 +194,6 @@ def evaluate(args: argparse.Namespace) -> int:
         options=Options(fps=15.0),
     )  # fmt: skip
     models = _methods(args, plan.options)
-    args.out.mkdir(parents=True, exist_ok=True)
     kept = args.out / f"evaluator-{args.evaluator_clips}-{args.evaluator_steps}.safetensors"
     if not kept.exists():
         how = EvaluatorSettings(n_clips=args.evaluator_clips, steps=args.evaluator_steps)
@@ -155,17 +201,24 @@ def evaluate(args: argparse.Namespace) -> int:
     marks = {name: fingerprint(*files) for name, (_, files) in models.items()}
     same = [args.creatures, args.actions, args.bank, args.steps, args.guidance, args.eta, fingerprint(kept)]
     rows = RowCache(args.out / "measured.jsonl")
+    evaluator = load_evaluator(kept)
+    checks = animator.check(evaluator)
     results = run(
-        plan, load_evaluator(kept),
+        plan, evaluator,
         {name: method for name, (method, _) in models.items()} | {"nearest clip retargeted": by_retrieval(plan.n_bank)},
         say, lambda key, make: rows.row([*key, marks.get(key[-1], ""), *same], make),
     )  # fmt: skip
     (args.out / "results.json").write_text(
-        json.dumps({"arguments": vars(args), "results": results}, indent=1, default=str) + "\n"
-    )
-    text = table(results)
+        json.dumps(
+            {"arguments": vars(args), "results": results, "evaluator": [row.to_dict() for row in checks]},
+            indent=1, default=str,
+        ) + "\n"
+    )  # fmt: skip
+    text = f"{table(results)}\n### the evaluator: share of true motions ranked above\n\n{animator.table(checks)}"
     (args.out / "table.md").write_text(text)
     print(text, end="")
+    if not args.no_model:
+        _animator(args)
     return 0
 
 
