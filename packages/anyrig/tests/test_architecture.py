@@ -23,6 +23,7 @@ ALLOWED = {
     "corpus": {"errors", "skeleton", "augmentation", "creatures", "features", "io", "model"},
     "training": {"errors", "corpus", "diffusion", "features", "io", "model", "__version__"},
     "generation": {"errors", "rotations", "skeleton", "conform", "diffusion", "features", "io", "model"},
+    "retargeting": {"errors", "rotations", "skeleton", "conform", "features", "generation"},
     "evaluation": {
         "errors",
         "rotations",
@@ -34,6 +35,18 @@ ALLOWED = {
         "generation",
         "io",
         "model",
+        "retargeting",
+    },
+    "mmcp": {
+        "errors",
+        "rotations",
+        "skeleton",
+        "corpus",
+        "creatures",
+        "diffusion",
+        "generation",
+        "model",
+        "retargeting",
     },
     "studio": {"errors", "skeleton", "conform", "corpus", "creatures", "diffusion", "generation", "io", "model"},
 }

@@ -13,7 +13,7 @@ go on that scale, by inverse kinematics, so that a foot that stands still does s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -71,6 +71,8 @@ _DROP = 0.15
 """A joint above a thigh belongs to the leg if it is that share of the leg's height above it."""
 _TOUCH, _OFTEN = 0.06, 0.1
 """A foot this share of the size above the ground, in this share of the frames: the clip is on the ground."""
+_HOVERS = 0.01
+"""A clip whose lowest foot stays this share of the size above the ground is set down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +118,10 @@ class _Body:
         self.hub = self._hub()
         self.stem = s.path(self.hub)[:-1]
         self.trunk = self._trunk()
-        self.limbs = [limb for j in self.trunk for c in self.children(j) if c not in self.trunk and j != self.trunk[-1]
-                      for limb in self._limbs(c)]  # fmt: skip
-        if len(self.trunk) == 1:
-            self.limbs = [limb for c in self.children(self.hub) for limb in self._limbs(c)]
-        self.face = [] if len(self.trunk) == 1 else self._parts((self.trunk[-1],))
+        *body, head = self.trunk
+        starts = [c for j in body or [head] for c in self.children(j) if c not in self.trunk]
+        self.limbs = [limb for start in starts for limb in self._limbs(start)]
+        self.face = self._parts((head,)) if body else []
 
     def children(self, j: int) -> list[int]:
         return [c for c in self.skeleton.children[j] if self.useful[c]]
@@ -295,9 +296,7 @@ def partners(
     return rows
 
 
-def _prepared(
-    source: Skeleton, target: Skeleton, facings: tuple[str, str]
-) -> tuple[_Body, _Body, tuple[float, float]]:
+def _prepared(source: Skeleton, target: Skeleton, facings: tuple[str, str]) -> tuple[_Body, _Body, tuple[float, float]]:
     turns = facing_of(source, facings[0]), facing_of(target, facings[1])
     a, b = (_Body(faced(whole(s.rest_clip()).skeleton, -t), carried=bool(s.carriers))
             for s, t in zip((source, target), turns, strict=True))  # fmt: skip
@@ -310,7 +309,7 @@ def _links(source: _Body, target: _Body, mapping: Mapping[str, str]) -> dict[int
     _join_parts(source, target, source.face, target.face, links)
     for mine, other in _limb_pairs(source, target):
         pairs = _anchors(source, target, other.chain, mine.chain, {mine.role, other.role})
-        what = f"{ {1: 'left ', -1: 'right '}.get(mine.side, '')}{mine.role}"
+        what = f"{ {1: 'left ', -1: 'right '}.get(mine.side, '') }{mine.role}"
         what = what if mine.role == other.role else f"{what} from {other.role}"
         _join(source, target, other.chain, mine.chain, pairs, what, links)
         _join_parts(source, target, other.parts, mine.parts, links)
@@ -441,16 +440,15 @@ def _unlike(target: _Body, source: _Body, a: _Part, b: _Part) -> float:
     return 1.0 - len(one & two) / max(len(one | two), 1)
 
 
-def _pairs(mine, theirs, cost):  # type: ignore[no-untyped-def]
+def _pairs(
+    mine: Sequence[_Part], theirs: Sequence[_Part], cost: Callable[[_Part, _Part], float]
+) -> list[tuple[_Part, _Part]]:
     """Pairs in order of cost, each part at most once."""
-    order = sorted((cost(a, b), m, t) for m, a in enumerate(mine) for t, b in enumerate(theirs))
-    found, used = [], (set(), set())
-    for value, m, t in order:
-        if value < _MOST and m not in used[0] and t not in used[1]:
-            used[0].add(m)
-            used[1].add(t)
-            found.append((mine[m], theirs[t]))
-    return found
+    found: dict[int, int] = {}
+    for value, m, t in sorted((cost(a, b), m, t) for m, a in enumerate(mine) for t, b in enumerate(theirs)):
+        if value < _MOST and m not in found and t not in found.values():
+            found[m] = t
+    return [(mine[m], theirs[t]) for m, t in found.items()]
 
 
 def _unit(v: Array) -> Array:
@@ -465,7 +463,9 @@ def _moved(clip: Clip, source: _Body, target: _Body, links: Mapping[int, Link]) 
     yaw = rot.about("y", headings(turns[:, source.hub]))
     align, rest = _aligned(source, target, links), s.rest_world()
     legs = _legs(source, target, links)
-    grounded = bool(legs) and any(_touches(source, positions, leg) for leg in legs)
+    grounded = any(_touches(source, positions, leg) for leg in legs)
+    if grounded:
+        positions = positions - _hover(source, positions, legs)
     scale = float(np.mean([leg.scale for leg in legs])) if grounded else target.size / source.size
     local_r = np.broadcast_to(s.rest, (n, s.n_joints, 4)).copy()
     local_t = np.broadcast_to(s.offsets, (n, s.n_joints, 3)).copy()
@@ -530,6 +530,12 @@ def _touches(source: _Body, positions: Array, leg: _Leg) -> bool:
     return bool((low < _TOUCH * source.size).mean() >= _OFTEN)
 
 
+def _hover(source: _Body, positions: Array, legs: Sequence[_Leg]) -> Array:
+    """The shift of a whole clip whose feet never come down to the ground, as in much motion capture; (3,)."""
+    least = min(float(positions[:, leg.other[-1], 1].min()) - _height(source, leg.other[-1]) for leg in legs)
+    return np.array([0.0, least if least > _HOVERS * source.size else 0.0, 0.0])
+
+
 def _aligned(source: _Body, target: _Body, links: Mapping[int, Link]) -> Array:
     """(J, 4): what turns each joint's rest pose to that of its partner."""
     s = target.skeleton
@@ -550,7 +556,7 @@ def _aligned(source: _Body, target: _Body, links: Mapping[int, Link]) -> Array:
                 if leg:  # soles are level at rest
                     way[chain[last]] = (np.zeros(3), np.zeros(3))
     for j, parent in enumerate(s.parents):
-        if j in way and way[j] is not None:
+        if j in way:
             out[j] = rot.between(*way[j])
         elif parent >= 0 and j not in target.trunk:
             out[j] = out[parent]
@@ -606,9 +612,7 @@ def _slide(clip: Clip, source: _Body, target: _Body, links: Mapping[int, Link], 
     return np.asarray(ratio * rot.rotate(turn, clip.translations[:, link.first] - o.offsets[link.first]))
 
 
-def _goals(
-    positions: Array, turns: Array, hub: Array, source: _Body, target: _Body, leg: _Leg, scale: float
-) -> Array:
+def _goals(positions: Array, turns: Array, hub: Array, source: _Body, target: _Body, leg: _Leg, scale: float) -> Array:
     """Where a foot has to be: the source's foot on the other scale, shifted as the hips are, along the foot's heading."""
     foot, mine = leg.other[-1], leg.mine[-1]
     rest = target.at[target.hub], source.at[source.hub]
