@@ -37,17 +37,6 @@ ALLOWED = {
         "model",
         "retargeting",
     },
-    "mmcp": {
-        "errors",
-        "rotations",
-        "skeleton",
-        "corpus",
-        "creatures",
-        "diffusion",
-        "generation",
-        "model",
-        "retargeting",
-    },
     "studio": {"errors", "skeleton", "conform", "corpus", "creatures", "diffusion", "generation", "io", "model"},
 }
 """Part -> the parts that it may import."""

@@ -25,7 +25,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anyrig import creatures
-from anyrig import rotations as rot
 from anyrig.corpus import (
     FPS,
     HELD_OUT_KINDS,
@@ -42,12 +41,8 @@ from anyrig.corpus import (
 )
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import (
-    IDENTITY_6D,
     N_BUCKETS,
     ROTATION,
-    Features,
-    RigCode,
-    decode,
     encode,
     rig_code,
     size_of,

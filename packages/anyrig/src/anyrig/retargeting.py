@@ -72,7 +72,7 @@ _DROP = 0.15
 _TOUCH, _OFTEN = 0.06, 0.1
 """A foot this share of the size above the ground, in this share of the frames: the clip is on the ground."""
 _HOVERS = 0.01
-"""A clip whose lowest foot stays this share of the size above the ground is set down."""
+"""A clip that travels, and whose lowest foot stays this share of the size above the ground, is set down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +165,11 @@ class _Body:
         across = self.at[self.subtree(start), 0]
         slack = 0.05 * self.size
         if across.min() < -slack and across.max() > slack:
-            chain = [start]
-            while len(self.children(chain[-1])) == 1:
-                chain += self.children(chain[-1])
-            yield _Part(tuple(chain), "other", 0)
-            for child in self.children(chain[-1]):
+            middle = [start]
+            while len(self.children(middle[-1])) == 1:
+                middle += self.children(middle[-1])
+            yield _Part(tuple(middle), "other", 0)
+            for child in self.children(middle[-1]):
                 yield from self._limbs(child)
         else:
             chain = self.chain(start)
@@ -464,7 +464,7 @@ def _moved(clip: Clip, source: _Body, target: _Body, links: Mapping[int, Link]) 
     align, rest = _aligned(source, target, links), s.rest_world()
     legs = _legs(source, target, links)
     grounded = any(_touches(source, positions, leg) for leg in legs)
-    if grounded:
+    if grounded and np.linalg.norm(clip.travel()[-1]) > source.size:
         positions = positions - _hover(source, positions, legs)
     scale = float(np.mean([leg.scale for leg in legs])) if grounded else target.size / source.size
     local_r = np.broadcast_to(s.rest, (n, s.n_joints, 4)).copy()
@@ -613,7 +613,7 @@ def _slide(clip: Clip, source: _Body, target: _Body, links: Mapping[int, Link], 
 
 
 def _goals(positions: Array, turns: Array, hub: Array, source: _Body, target: _Body, leg: _Leg, scale: float) -> Array:
-    """Where a foot has to be: the source's foot on the other scale, shifted as the hips are, along the foot's heading."""
+    """Where a foot has to be: the source's foot on the other scale, shifted as the hips are, along its heading."""
     foot, mine = leg.other[-1], leg.mine[-1]
     rest = target.at[target.hub], source.at[source.hub]
     goal = rest[0] + scale * (positions[:, foot] - rest[1])

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 VERBS = {
     "generate": ("motion", "generate motion of a rig from text"),
     "retarget": ("transfer", "move clips from one skeleton to another"),
-    "mmcp": ("transfer", "serve the Motion Model Context Protocol, for clients such as Blender's"),
     "studio": ("motion", "generate motion in the browser"),
     "inspect": ("rigs", "show the content of a GLB, BVH or NPZ file"),
     "creature": ("rigs", "write a procedural creature with its motions"),

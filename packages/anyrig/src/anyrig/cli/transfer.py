@@ -1,4 +1,4 @@
-"""``anyrig retarget`` and ``anyrig mmcp``: motion to and from the rigs of other programs."""
+"""``anyrig retarget``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import tomllib
 from pathlib import Path
 
-from anyrig.cli import add_file_options, add_model_options, open_model, say
+from anyrig.cli import add_file_options, say
 from anyrig.errors import SettingsError
 
 RETARGET_EXAMPLES = """\
@@ -82,16 +82,3 @@ def read_map(path: Path) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
         raise SettingsError(f'{path} is no map: it has "joint of the rig": "joint to follow" for each')
     return found
-
-
-def add_mmcp(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=int, default=8000, help="port on 127.0.0.1; 0 takes a free one (default: 8000)")
-    add_model_options(parser)
-
-
-def mmcp(args: argparse.Namespace) -> int:
-    model, sampling = open_model(args)
-    from anyrig.mmcp import serve
-
-    serve(model, sampling, args.port, lambda address: say(f"MMCP at {address} (Ctrl-C ends it)"))
-    return 0
