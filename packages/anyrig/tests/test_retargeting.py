@@ -1,9 +1,10 @@
-"""Retargeting: the identity on the same rig, the same directions on varied rigs, scaled travel, names that do not matter."""
+"""Retargeting: the identity on the same rig, the same directions on varied rigs, scaled travel, mirrored names."""
 
 from __future__ import annotations
 
 import json
 import random
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -56,8 +57,8 @@ def test_travel_grows_with_the_rig():
 
 def test_mirrored_names_do_not_swap_the_sides():
     clip = a_clip("biped")
-    swap = {"L": "R", "R": "L"}
-    names = tuple(n[:-1] + swap.get(n[-1], n[-1]) for n in clip.skeleton.names)
+    swap = {"Left": "Right", "Right": "Left"}
+    names = tuple(re.sub("Left|Right", lambda m: swap[m[0]], n) for n in clip.skeleton.names)
     assert names != clip.skeleton.names
     other = replace(clip.skeleton, names=names)
     moved = retarget(clip, other, facings=("z", "z"))

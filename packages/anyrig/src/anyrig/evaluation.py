@@ -3,7 +3,8 @@
 The evaluator is trained by contrast on bodies that no model is trained on. It sees rotations, positions, contacts, the
 path, rest poses and trees, but no joint names, so that a rig does not reveal the requested action. Measures of a clip
 are in units of the rig's size. The whole evaluation has three sets of held-out creatures and actions and is resumable;
-its baseline is :class:`Nearest`, the clip whose caption is nearest to the prompt, put on the rig by :func:`anyrig.retargeting.retarget`.
+its baseline is :class:`Nearest`, the clip whose caption is nearest to the prompt, put on the rig by
+:func:`anyrig.retargeting.retarget`.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """Moves a clip from one skeleton to another with other joints, proportions, rest pose, facing and names.
 
-Both rigs are taken apart in the same way: a trunk from the hub (where legs and spine meet) to the head, limbs on it with
-a role (leg, arm, wing, fin, tail) and a side, and parts on those (fingers, feathers, ears). Parts correspond by role, side,
-place and name; within a pair of chains, joints correspond by their names, and between those by arc length, so that a
-spine of five bones drives one of three. Sides are those of the rest pose, since some files name them mirrored.
+Both rigs are taken apart in the same way: a trunk from the hub (where legs and spine meet) to the head, limbs on it
+with a role (leg, arm, wing, fin, tail) and a side, and parts on those (fingers, feathers, ears). Limbs correspond by
+role, side, place and name; within a pair of chains, joints correspond by their names, and between those by arc length,
+so that a spine of five bones drives one of three. Sides are those of the rest pose, since some files name them
+mirrored.
 
-With ``W`` a joint's world rotation, ``R`` that at rest, both with the rig facing z, a joint takes ``W_source R_source^-1 A
-R``. ``A`` turns its rest pose to the source's: of each bone of an arm (T-pose and A-pose differ), of a leg, wing or
-tail as a whole; trunks keep their own shape. The hub travels by the ratio of leg lengths, and feet go where the source's
-go on that scale, by inverse kinematics, so that a foot that stands still does so on the other rig.
+With ``W`` a joint's world rotation and ``R`` that at rest, both with the rig facing z, a joint takes
+``W_source R_source^-1 A R``. ``A`` turns its rest pose to the source's: of each bone of an arm (T-pose and A-pose
+differ), of a leg, wing or tail as a whole; trunks keep their own shape. The hub travels by the ratio of leg lengths,
+and feet go where the source's go on that scale, by inverse kinematics, so that a foot that stands still does so on the
+other rig.
 """
 
 from __future__ import annotations
@@ -142,7 +144,7 @@ class _Body:
             hub = large[0]
 
     def _trunk(self) -> tuple[int, ...]:
-        """From the hub to the head: the first joint of that name, else the joint furthest ahead and up on the middle."""
+        """From the hub to the head: the first joint of that name, else the middle joint furthest ahead and up."""
         tree = self.subtree(self.hub)[1:]
         named = [j for j in tree if self.words[j] & _HEAD and self.side([j]) == 0]
         if not named:
