@@ -290,7 +290,7 @@ def partners(
         link = links.get(j)
         if link is None:
             why = "a control joint" if not b.useful[j] else "no partner: rests on its parent"
-            rows.append((name, "-", "above the hub: follows it over the ground" if j in b.stem else why))
+            rows.append((name, "-", "above the hub: moves with it" if j in b.stem else why))
             continue
         first, second = a.skeleton.names[link.first], a.skeleton.names[link.second]
         blend = f"{first} to {second}, {link.share:.0%}"
@@ -316,8 +316,8 @@ def _links(source: _Body, target: _Body, mapping: Mapping[str, str]) -> dict[int
         _join(source, target, other.chain, mine.chain, pairs, what, links)
         _join_parts(source, target, other.parts, mine.parts, links)
     for n, j in enumerate(target.stem):
-        if source.stem:
-            k = source.stem[min(n, len(source.stem) - 1)]
+        if _same_stem(source, target):
+            k = source.stem[n]
             links[j] = Link(k, k, 0.0, source.at[k], "above the hub")
     for name, partner in mapping.items():
         j = target.skeleton.index(name)
@@ -590,14 +590,17 @@ def _height(body: _Body, foot: int) -> float:
 
 
 def _root(positions: Array, hub: Array, yaw: Array, source: _Body, target: _Body, scale: float) -> Array:
-    """Positions of a root above the hub: as the source's root, else on the ground below the hub."""
-    main = target.skeleton.main_root
-    if source.stem:
-        theirs = source.skeleton.main_root
+    """Positions of a root above the hub: as the source's of the same name, else moving with the hub."""
+    main, theirs = target.skeleton.main_root, source.skeleton.main_root
+    if _same_stem(source, target):
         return np.asarray(target.at[main] + scale * (positions[:, theirs] - source.at[theirs]))
-    place = hub + rot.rotate(yaw, target.at[main] - target.at[target.hub])
-    place[:, 1] = target.at[main, 1]
-    return np.asarray(place)
+    return np.asarray(hub + rot.rotate(yaw, target.at[main] - target.at[target.hub]))
+
+
+def _same_stem(source: _Body, target: _Body) -> bool:
+    """Whether the joints down to the hub have the same names."""
+    mine, theirs = ([body.skeleton.names[j] for j in (*body.stem, body.hub)] for body in (source, target))
+    return mine == theirs
 
 
 def _slide(clip: Clip, source: _Body, target: _Body, links: Mapping[int, Link], j: int) -> Array:
