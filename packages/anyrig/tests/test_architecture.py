@@ -23,6 +23,7 @@ ALLOWED = {
     "training": {"errors", "corpus", "diffusion", "features", "io", "model", "__version__"},
     "generation": {"errors", "rotations", "skeleton", "conform", "diffusion", "features", "io", "model"},
     "datasets": {"errors", "rotations", "skeleton", "conform", "io", "features", "creatures", "generation"},
+    "retargeting": {"errors", "rotations", "skeleton", "conform", "features", "generation"},
     "evaluation": {
         "errors",
         "rotations",
@@ -34,6 +35,7 @@ ALLOWED = {
         "generation",
         "io",
         "model",
+        "retargeting",
     },
     "studio": {"errors", "skeleton", "conform", "corpus", "creatures", "diffusion", "generation", "io", "model"},
 }

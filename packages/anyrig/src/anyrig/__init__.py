@@ -21,6 +21,7 @@ _NAMES = {
     "from_euler": "rotations",
     "generate": "generation",
     "load": "io",
+    "retarget": "retargeting",
     "save": "io",
     "scale_bones": "augmentation",
     "split_joint": "augmentation",
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from anyrig.io import Asset as Asset
     from anyrig.io import load as load
     from anyrig.io import save as save
+    from anyrig.retargeting import retarget as retarget
     from anyrig.rotations import from_euler as from_euler
     from anyrig.skeleton import Clip as Clip
     from anyrig.skeleton import Skeleton as Skeleton

@@ -3,7 +3,8 @@
 The evaluator is trained by contrast on bodies that no model is trained on. It sees rotations, positions, contacts, the
 path, rest poses and trees, but no joint names, so that a rig does not reveal the requested action. Measures of a clip
 are in units of the rig's size. The whole evaluation has three sets of held-out creatures and actions and is resumable;
-its baseline is :class:`Nearest`, the clip whose caption is nearest to the prompt, put on the rig by :func:`retarget`.
+its baseline is :class:`Nearest`, the clip whose caption is nearest to the prompt, put on the rig by
+:func:`anyrig.retargeting.retarget`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from anyrig import creatures
-from anyrig import rotations as rot
 from anyrig.corpus import (
     FPS,
     HELD_OUT_KINDS,
@@ -42,12 +42,8 @@ from anyrig.corpus import (
 )
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import (
-    IDENTITY_6D,
     N_BUCKETS,
     ROTATION,
-    Features,
-    RigCode,
-    decode,
     encode,
     rig_code,
     size_of,
@@ -56,8 +52,9 @@ from anyrig.features import (
 from anyrig.generation import Options, feet, generate_clips
 from anyrig.io.files import write_bytes
 from anyrig.model import ModelConfig, MotionModel, RigBatch, TextTower, collate_rigs, contrast, pack
+from anyrig.retargeting import retarget
 from anyrig.rotations import Array
-from anyrig.skeleton import Clip, Skeleton
+from anyrig.skeleton import Clip
 
 _STANDING = 0.02
 """Height in sizes below which a foot counts as standing."""
@@ -496,7 +493,13 @@ def by_kind(models: Mapping[str, MotionModel], options: Options) -> Method:
 def by_retrieval(n_bank: int) -> Method:
     """The nearest training clip, retargeted."""
     bank = Nearest([make_example(Selection("train"), k, varied=False)[1] for k in range(n_bank)])
-    return lambda asked, seed: retarget(bank.find(asked.text), asked.real.skeleton, asked.real.n_frames)
+
+    def make(asked: Question, seed: int) -> Clip:
+        clip = retarget(bank.find(asked.text), asked.real.skeleton)
+        at = np.minimum(np.arange(asked.real.n_frames), clip.n_frames - 1)  # cut, or held at its last pose
+        return replace(clip, rotations=clip.rotations[at], translations=clip.translations[at])
+
+    return make
 
 
 class Nearest:
@@ -522,63 +525,3 @@ def _counts(text: str) -> Array:
 
 def _unit(rows: Array) -> Array:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12))
-
-
-def retarget(clip: Clip, skeleton: Skeleton, n_frames: int) -> Clip:
-    """The motion of ``clip`` on another skeleton, cut at ``n_frames`` or held at its last pose.
-
-    Every joint follows the joint of the clip that is most similar in position and name; its bones point where that
-    joint's bones point, whatever the two rest poses are. The path is scaled to the skeleton's size.
-    """
-    source, target = rig_code(clip.skeleton), rig_code(skeleton)
-    match = matched(source, target)
-    seen = encode(clip)
-    turns = rot.from_6d(seen.joints[..., ROTATION] + IDENTITY_6D)[:, match]
-    swing = rot.between(_towards(target), _towards(source)[match])
-    joints = np.zeros((seen.n_frames, target.n_joints, seen.joints.shape[-1]))
-    joints[..., ROTATION] = rot.to_6d(rot.multiply(turns, swing)) - IDENTITY_6D
-    path = seen.path.copy()
-    path[:, 0] *= (target.floor + 1e-6) / (source.floor + 1e-6) if min(source.floor, target.floor) > 0.02 else 1.0
-    features = Features(joints, path, np.zeros((seen.n_frames, target.n_joints, 3)), np.zeros(3), clip.fps)
-    at = np.minimum(np.arange(n_frames), seen.n_frames - 1)
-    held = path[at].copy()
-    held[np.arange(n_frames) >= seen.n_frames, 1:] = 0.0
-    features = replace(features, joints=joints[at], path=held, stretch=np.zeros((n_frames, target.n_joints, 3)))
-    return replace(decode(features, skeleton), name=clip.name, action=clip.action, captions=clip.captions)
-
-
-def matched(source: RigCode, target: RigCode) -> NDArray[np.int64]:
-    """For each joint of ``target`` the most similar joint of ``source``, (J,)."""
-    positions = [_boxed(code) for code in (source, target)]
-    far = np.linalg.norm(positions[1][:, None] - positions[0][None], axis=-1)
-    shared = np.array([[_alike(a, b) for b in source.names] for a in target.names])
-    depth = np.abs(_relative_depth(target)[:, None] - _relative_depth(source)[None])
-    return np.asarray(np.argmin(far + 0.5 * (1.0 - shared) + 0.3 * depth, axis=1))
-
-
-def _boxed(code: RigCode) -> Array:
-    """Rest positions from -1 to 1 along each axis of the rig's box, with x = 0 at the root."""
-    low, high = code.rest.min(axis=0), code.rest.max(axis=0)
-    middle = (low + high) / 2
-    middle[0] = 0.0
-    return np.asarray((code.rest - middle) / np.maximum((high - low) / 2, 0.05))
-
-
-def _relative_depth(code: RigCode) -> Array:
-    return np.asarray(code.depths / max(int(code.depths.max()), 1))
-
-
-def _alike(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
-    first, second = set(a[a > 0].tolist()), set(b[b > 0].tolist())
-    return len(first & second) / max(len(first | second), 1)
-
-
-def _towards(code: RigCode) -> Array:
-    """The mean direction (J, 3) of the bones below each joint at rest; of its own bone where it has no child."""
-    out = np.zeros((code.n_joints, 3))
-    for j, parent in enumerate(code.parents):
-        if parent >= 0:
-            out[parent] += code.bones[j]
-    blunt = np.linalg.norm(out, axis=-1) < 1e-3
-    out[blunt] = code.bones[blunt]
-    return out

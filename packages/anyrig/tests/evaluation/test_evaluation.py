@@ -21,11 +21,9 @@ from anyrig.evaluation import (
     evaluate,
     load_evaluator,
     questions,
-    retarget,
     save_evaluator,
     train_evaluator,
 )
-from anyrig.features import POSITION, encode
 
 
 def a_clip(action, kind="quadruped", seed=3):
@@ -76,26 +74,6 @@ def test_the_nearest_caption_is_found():
     bank = Nearest(clips)
     for clip in clips:
         assert bank.find(clip.captions[2]) is clip
-
-
-def test_retargeting_to_the_same_rig_changes_nothing():
-    clip = a_clip("run")
-    same = retarget(clip, clip.skeleton, clip.n_frames)
-    np.testing.assert_allclose(
-        encode(same).joints[..., POSITION], encode(clip).joints[..., POSITION], atol=1e-6
-    )  # where it starts, and which way it faces then, is not kept
-    np.testing.assert_allclose(encode(same).path, encode(clip).path, atol=1e-6)
-
-
-@pytest.mark.parametrize("kind", ["dragon", "bird", "hexapod", "serpent"])
-def test_a_clip_moves_another_rig_without_stretching_it(kind):
-    clip = a_clip("attack")
-    rng = random.Random(0)
-    rig = creatures.skeleton(creatures.plan(kind, rng))
-    other = retarget(clip, rig, 40)
-    assert other.n_frames == 40
-    assert evaluation.bone_length_error(other) < 1e-9
-    assert evaluation.energy(other) > 0.3 * evaluation.energy(clip)
 
 
 def test_questions_are_of_what_is_held_out_and_the_same_for_a_seed():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "generate": ("motion", "generate motion of a rig from text"),
+    "retarget": ("transfer", "move clips from one skeleton to another"),
     "studio": ("motion", "generate motion in the browser"),
     "inspect": ("rigs", "show the content of a GLB, BVH or NPZ file"),
     "creature": ("rigs", "write a procedural creature with its motions"),
