@@ -16,14 +16,15 @@ ALLOWED = {
     "io": {"errors", "rotations", "skeleton", "conform"},
     "augmentation": {"errors", "rotations", "skeleton", "conform"},
     "features": {"errors", "rotations", "skeleton", "conform"},
+    "facing": {"errors", "rotations", "skeleton", "conform", "features"},
     "creatures": {"errors", "rotations", "skeleton", "conform"},
     "model": {"errors", "features", "io"},
     "diffusion": {"errors"},
     "corpus": {"errors", "skeleton", "augmentation", "creatures", "datasets", "features", "io", "model"},
     "training": {"errors", "corpus", "diffusion", "features", "io", "model", "__version__"},
-    "generation": {"errors", "rotations", "skeleton", "conform", "diffusion", "features", "io", "model"},
-    "datasets": {"errors", "rotations", "skeleton", "conform", "io", "features", "creatures", "generation"},
-    "retargeting": {"errors", "rotations", "skeleton", "conform", "features", "generation"},
+    "generation": {"errors", "rotations", "skeleton", "conform", "diffusion", "facing", "features", "io", "model"},
+    "datasets": {"errors", "rotations", "skeleton", "conform", "io", "facing", "features", "creatures"},
+    "retargeting": {"errors", "rotations", "skeleton", "conform", "facing", "features", "generation"},
     "evaluation": {
         "errors",
         "rotations",
@@ -37,7 +38,18 @@ ALLOWED = {
         "model",
         "retargeting",
     },
-    "studio": {"errors", "skeleton", "conform", "corpus", "creatures", "diffusion", "generation", "io", "model"},
+    "studio": {
+        "errors",
+        "skeleton",
+        "conform",
+        "corpus",
+        "creatures",
+        "diffusion",
+        "facing",
+        "generation",
+        "io",
+        "model",
+    },
 }
 """Part -> the parts that it may import."""
 

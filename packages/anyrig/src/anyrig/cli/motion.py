@@ -65,7 +65,8 @@ def generate(args: argparse.Namespace) -> int:
         raise SettingsError(f"{args.out}: there is no folder {args.out.parent}")
     rig = load(args.rig, skin=args.skin, up=args.up, unit=args.unit)
     model, sampling = open_model(args)
-    from anyrig.generation import Options, detect_facing, generate_clips
+    from anyrig.facing import detect_facing
+    from anyrig.generation import Options, generate_clips
 
     facing = detect_facing(rig.skeleton)
     if args.facing == "auto" and not facing.sure:
