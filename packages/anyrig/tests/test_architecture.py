@@ -50,6 +50,18 @@ ALLOWED = {
         "io",
         "model",
     },
+    "mmcp": {
+        "errors",
+        "rotations",
+        "skeleton",
+        "conform",
+        "diffusion",
+        "facing",
+        "generation",
+        "io",
+        "model",
+        "retargeting",
+    },
 }
 """Part -> the parts that it may import."""
 
