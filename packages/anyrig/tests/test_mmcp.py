@@ -57,8 +57,8 @@ def wire(skeleton):
     return mmcp.sent(skeleton).model_dump(mode="json")
 
 
-def ask(url, skeleton, **parts):
-    body = {"protocol_version": "1.4", "model": "anyrig", "skeleton": wire(skeleton), **parts}
+def ask(url, rig, /, **parts):
+    body = {"protocol_version": "1.4", "model": "anyrig", "skeleton": wire(rig), **parts}
     body["options"] = {"seed": 1, **parts.get("options", {})}
     return client.parse_gltf_samples(client.generate(url, body))
 
@@ -151,6 +151,12 @@ def test_a_reference_is_kept_between_texts_and_repeated(url, walk):
     assert motion["posed_joints"][-1, 0, 2] == pytest.approx(2.5 * walk.travel()[-1, 2], rel=0.1)
 
 
+def still(fps):
+    """A reference of two frames that are alike."""
+    return {"type": "motion_reference", "duration_frames": 30, "joint_names": [DOG.names[0]], "fps": fps,
+            "rotations": [[[0, 0, 0, 1]]] * 2, "root_positions": [[0, 1, 0]] * 2}  # fmt: skip
+
+
 NAN = {**wire(DOG)["joints"][0], "rest_translation": [float("nan"), 0, 0]}
 
 
@@ -171,6 +177,8 @@ NAN = {**wire(DOG)["joints"][0], "rest_translation": [float("nan"), 0, 0]}
           "joint_rotations": {DOG.names[0]: [float("nan"), 0, 0, 1]}}]}, "invalid_request"),
         ({"segments": [text()], "constraints": [{"type": "pose_keyframe", "frame": 30,
           "joint_rotations": {DOG.names[0]: [0, 0, 0, 1]}}]}, "frame_out_of_range"),
+        ({"segments": [still(1e-6)]}, "invalid_options"),
+        ({"segments": [still(1e6)]}, "invalid_options"),
     ],
 )  # fmt: skip
 def test_bad_requests_give_errors_of_the_protocol(url, parts, code):

@@ -18,11 +18,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import uvicorn
 from motionmcp.backbone import Backbone, Limits, ModelSpec, MotionResult
 from motionmcp.errors import ProtocolError
 from motionmcp.schemas import GenerateRequest, Joint, MotionReferenceSegment
 from motionmcp.schemas import Skeleton as Sent
 from motionmcp.server import build_app
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from anyrig import conform
 from anyrig import rotations as rot
@@ -30,7 +34,7 @@ from anyrig.conform import rehung, whole
 from anyrig.diffusion import Sampling
 from anyrig.errors import AnyrigError, ClipError, SettingsError, SkeletonError
 from anyrig.facing import detect_facing
-from anyrig.generation import Options, Pin, generate_clips
+from anyrig.generation import MAX_SECONDS, Options, Pin, generate_clips
 from anyrig.io import Asset
 from anyrig.model import MotionModel
 from anyrig.retargeting import retarget
@@ -44,6 +48,8 @@ _ANYTHING = "it moves"
 """The prompt of segments without one; motion references replace what it gives."""
 _FADE_S = 0.25
 """Seconds before and after a keyframe over which joints turn to it."""
+_REPEATS = 100
+"""Times that a motion reference is played at most."""
 _LEAST_S = 0.2
 """The shortest motion that is generated; shorter requests get its beginning."""
 _CODES = {SkeletonError: "invalid_skeleton", ClipError: "invalid_request"}
@@ -232,6 +238,8 @@ class Server(Backbone):  # type: ignore[misc]
         rotations[:, joints] = np.roll(segment.rotations, 1, axis=-1)
         translations[:, own.roots[0]] = segment.root_positions
         clip = Clip(own, rotations, translations, segment.fps)
+        if clip.seconds > MAX_SECONDS or clip.seconds * _REPEATS < seconds:
+            raise SettingsError(f"a motion reference of {clip.seconds:g} s is too long, or too short for {seconds:g} s")
         if segment.skeleton is not None:
             clip = retarget(clip, skeleton, facings=("auto", self._facing))
         return clip if clip.seconds >= seconds else conform.repeated(clip, int(np.ceil(seconds / clip.seconds)))
@@ -322,16 +330,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+async def _internal_error(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse(ProtocolError("internal_error", f"{type(error).__name__}: {error}").to_envelope(), 500)
+
+
 def http_server(server: Server, host: str) -> Any:
     """The uvicorn server, for ``run(sockets=[...])`` with :func:`listen`.
 
     On the loopback interface it answers requests to its own address only, so that no web page can reach it by a name
     that resolves to this machine.
     """
-    import uvicorn
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
-
     app = build_app(server, title="anyrig")
+    app.add_exception_handler(Exception, _internal_error)  # its traceback is still printed here
     if is_loopback(host):
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", "::1", "[::1]"])
     return uvicorn.Server(uvicorn.Config(app, log_level="warning"))
