@@ -20,8 +20,9 @@ from anyrig import creatures
 from anyrig import rotations as rot
 from anyrig.corpus import FPS, Selection
 from anyrig.evaluation import Evaluator, energy, jerk
+from anyrig.facing import faced, facing_of
 from anyrig.features import POSITION, encode, headings, size_of, words
-from anyrig.generation import Options, Pin, faced, facing_of, feet, generate_clips, leg, upsampled
+from anyrig.generation import Options, Pin, feet, generate_clips, leg, upsampled
 from anyrig.io import Asset
 from anyrig.model import MotionModel
 from anyrig.rotations import Array

@@ -24,8 +24,9 @@ import numpy as np
 from anyrig import rotations as rot
 from anyrig.conform import spread, whole
 from anyrig.errors import SettingsError
+from anyrig.facing import faced, facing_of, turned_onto
 from anyrig.features import headings, size_of, words
-from anyrig.generation import faced, facing_of, reach, turned_onto
+from anyrig.generation import reach
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
 
@@ -262,7 +263,7 @@ def retarget(
 
     ``mapping`` names for joints of ``skeleton`` the joint of the clip that they follow, or "" to rest; the others find
     their own. ``facings`` are those of the clip's skeleton and of ``skeleton`` at rest, as for
-    :func:`anyrig.generation.facing_of`. Bones keep their lengths, except that joints with the same name and parent on
+    :func:`anyrig.facing.facing_of`. Bones keep their lengths, except that joints with the same name and parent on
     both rigs slide alike. On the clip's own skeleton it is the identity. Raises SettingsError where nothing but the hub
     has a partner, and SkeletonError for unknown names in ``mapping``.
     """

@@ -14,7 +14,8 @@ from anyrig import creatures, generation
 from anyrig import rotations as rot
 from anyrig.diffusion import Sampling
 from anyrig.errors import FileError, SettingsError
-from anyrig.generation import Options, Pin, default_weights, faced, facing_of, generate_clips, upsampled
+from anyrig.facing import faced, facing_of
+from anyrig.generation import Options, Pin, default_weights, generate_clips, upsampled
 from anyrig.model import ModelConfig, MotionModel
 from anyrig.skeleton import Skeleton
 

@@ -23,6 +23,7 @@ VERBS = {
     "generate": ("motion", "generate motion of a rig from text"),
     "retarget": ("transfer", "move clips from one skeleton to another"),
     "studio": ("motion", "generate motion in the browser"),
+    "mmcp": ("motion", "serve motion to other programs by the Motion Model Context Protocol"),
     "inspect": ("rigs", "show the content of a GLB, BVH or NPZ file"),
     "creature": ("rigs", "write a procedural creature with its motions"),
     "augment": ("rigs", "write variations of a rig with its motion"),

@@ -1,4 +1,4 @@
-"""``anyrig generate``, ``anyrig studio`` and ``anyrig demo``."""
+"""``anyrig generate``, ``anyrig studio``, ``anyrig mmcp`` and ``anyrig demo``."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def generate(args: argparse.Namespace) -> int:
         raise SettingsError(f"{args.out}: there is no folder {args.out.parent}")
     rig = load(args.rig, skin=args.skin, up=args.up, unit=args.unit)
     model, sampling = open_model(args)
-    from anyrig.generation import Options, detect_facing, generate_clips
+    from anyrig.facing import detect_facing
+    from anyrig.generation import Options, generate_clips
 
     facing = detect_facing(rig.skeleton)
     if args.facing == "auto" and not facing.sure:
@@ -200,4 +201,43 @@ def studio(args: argparse.Namespace) -> int:
         say("")
     finally:
         server.server_close()
+    return 0
+
+
+def add_mmcp(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rig", type=Path, help="file with the skeleton to propose; its clips limit its joints")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8000, help="0 takes a free one (default: 8000)")
+    parser.add_argument(
+        "--facing", default="auto", help="direction that rigs face at rest: z, x, -z, -x (default: auto)"
+    )
+    add_file_options(parser)
+    add_model_options(parser)
+
+
+def mmcp(args: argparse.Namespace) -> int:
+    from anyrig import creatures
+    from anyrig.corpus import Selection
+    from anyrig.facing import facing_of
+    from anyrig.io import Asset, load
+
+    try:
+        from anyrig.mmcp import Server, http_server, is_loopback, listen
+    except ImportError as error:
+        raise SettingsError(f"anyrig mmcp needs {error.name}: pip install 'anyrig[mmcp]'") from None
+    if args.rig is None:
+        rig = Asset(creatures.skeleton(Selection("test").body("biped", 3)))
+    else:
+        rig = load(args.rig, skin=args.skin, up=args.up, unit=args.unit)
+    facing_of(rig.skeleton, args.facing)  # refuses another word now, not in each request
+    server = http_server(Server(*open_model(args), rig, args.facing), args.host)
+    with listen(args.host, args.port) as listening:
+        host = f"[{args.host}]" if ":" in args.host else args.host
+        say(f"MMCP at http://{host}:{listening.getsockname()[1]} (Ctrl-C ends it)")
+        if not is_loopback(args.host):
+            say("whoever reaches this address can generate motion: there is no password")
+        try:
+            server.run(sockets=[listening])
+        except KeyboardInterrupt:
+            say("")
     return 0

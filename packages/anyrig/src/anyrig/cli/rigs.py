@@ -86,8 +86,8 @@ def summary(asset: Asset) -> dict[str, Any]:
     import numpy as np
 
     from anyrig.augmentation import stretch
+    from anyrig.facing import detect_facing
     from anyrig.features import size_of
-    from anyrig.generation import detect_facing
 
     s = asset.skeleton
     facing = detect_facing(s)

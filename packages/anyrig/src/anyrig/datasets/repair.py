@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from anyrig import conform
 from anyrig import rotations as rot
 from anyrig.conform import WEIGHTLESS, extent, parents_first, rehung, settled, tree
+from anyrig.facing import detect_facing
 from anyrig.features import words
-from anyrig.generation import detect_facing
 from anyrig.io import Asset
 from anyrig.io.gltf_read import skin_weights
 from anyrig.rotations import Array

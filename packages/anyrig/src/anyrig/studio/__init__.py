@@ -23,7 +23,8 @@ from anyrig.conform import whole
 from anyrig.corpus import Selection
 from anyrig.diffusion import Sampling
 from anyrig.errors import AnyrigError, FileWarning, SettingsError
-from anyrig.generation import Options, detect_facing, generate_clips
+from anyrig.facing import detect_facing
+from anyrig.generation import Options, generate_clips
 from anyrig.io import SUFFIXES, Asset, load, save
 from anyrig.model import MotionModel
 from anyrig.skeleton import Clip
