@@ -138,7 +138,8 @@ def change(path: Path, **values: object) -> None:
     "values",
     [
         {"format": 2}, {"format": None}, {"cells": 5}, {"cells": [5]}, {"cells": [{}]}, {"number": -1},
-        {"number": 2**40}, {"wall_s": float("nan")}, {"wall_s": "1"}, {"source": 5}, {"stop": "lost it"}, {"answers": [[1, "2"]]},
+        {"number": 2**40}, {"wall_s": float("nan")}, {"wall_s": "1"}, {"source": 5}, {"stop": "lost it"},
+        {"answers": [[1, "2"]]},
         {"answers": [[True, "\ud800"]]}, {"tools": [5]}, {"tools": 5}, {"seed": True}, {"shown": 1.5}, {"extra": 1},
     ],
 )  # fmt: skip
