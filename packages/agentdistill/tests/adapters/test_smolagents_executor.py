@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-smolagents = pytest.importorskip("smolagents", reason="smolagents is not installed (make test-extras)")
+pytest.importorskip("smolagents", reason="smolagents is not installed (make test-extras)")
+
+import smolagents
 
 from agentdistill.adapters import SandboxExecutor
 from agentdistill.sandbox import Limits, Sandbox

@@ -24,7 +24,7 @@ class SandboxEnvironment:
         self._fault: Exception | None = None
 
     def reset(self, **row: Any) -> None:
-        """Begin a rollout with a fresh state. Raises what broke the last one, since TRL tells that only to the model."""
+        """Begin a rollout with a fresh state. Raises what broke the last one: TRL tells that to the model only."""
         if self._workspace is not None:
             self._workspace.close()
         if self._fault is not None:
