@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from agentdistill.environment import Environment, Workspace, shorten
-from agentdistill.errors import InfrastructureError, UserError
+from agentdistill.errors import DataError, InfrastructureError, UserError
 from agentdistill.sandbox import Limits, SandboxBroken
 from agentdistill.tools import Tool
 from agentdistill.types import StepStatus
@@ -180,3 +181,36 @@ def test_a_broken_sandbox_is_a_fault_and_a_missing_one_the_users(monkeypatch: py
     monkeypatch.setattr("agentdistill.sandbox.session.has_linux_layers", lambda: False)
     with Environment(mode="strict") as missing, pytest.raises(UserError, match="no strict sandbox on this machine"):
         missing.open()
+
+
+def test_a_saved_workspace_goes_on_in_another_environment(workspace: Workspace, tmp_path: Path) -> None:
+    actions = ["n = 1", "seen = look('mill')", "print(n, seen)\nlook('ford', 2)", "final_answer(seen)"]
+    for action in actions[:2]:
+        workspace.run(action)
+    workspace.save(tmp_path / "state")
+    whole = [workspace.run(action) for action in actions[2:]]
+    asked: list[str] = []
+
+    def look(place: str, n: int = 1) -> str:
+        """Look at a place."""
+        asked.append(place)
+        return f"{n} x {place}"
+
+    with Environment([Tool.of(look)], mode="process", observation_chars=400) as other:
+        restored = other.restore(tmp_path / "state")
+        assert restored.differing == ()
+        assert [restored.run(action) for action in actions[2:]] == whole
+    assert asked == ["ford"]
+
+
+def test_states_that_cannot_be_saved_or_restored(
+    environment: Environment, workspace: Workspace, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="No such file or directory"):
+        workspace.save(tmp_path / "none" / "state")
+    (tmp_path / "state").write_text('{"format": 1, "cells": [')
+    with pytest.raises(DataError, match="state: torn, or no saved state"):
+        environment.restore(tmp_path / "state")
+    workspace.save(tmp_path / "state")
+    with Environment(mode="process") as bare, pytest.raises(DataError, match="the tools look, which are missing here"):
+        bare.restore(tmp_path / "state")

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
-from agentdistill.errors import InfrastructureError, PluginError, UserError
-from agentdistill.sandbox import Limits, Result, Sandbox, SandboxError, SandboxUnavailable, Session, Stop
+from agentdistill.errors import DataError, InfrastructureError, PluginError, UserError
+from agentdistill.sandbox import (
+    Limits,
+    Result,
+    Sandbox,
+    SandboxError,
+    SandboxUnavailable,
+    SavedStateError,
+    Session,
+    Stop,
+)
 from agentdistill.tools import Tool
 from agentdistill.types import StepStatus, ToolCall
 
@@ -144,6 +154,23 @@ class Workspace:
         except SandboxError as e:
             raise InfrastructureError(f"the sandbox failed: {e}") from e
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the state to a file, for :meth:`Environment.restore`: the actions run and what their tools gave.
+
+        Raises UserError where the file cannot be written; what was there stays.
+        """
+        try:
+            self._session.save(path)
+        except OSError as e:
+            raise UserError(f"{path}: {e.strerror}") from e
+        except SandboxError as e:
+            raise InfrastructureError(f"the sandbox failed: {e}") from e
+
+    @property
+    def differing(self) -> tuple[int, ...]:
+        """Which actions, from 1, showed something else when they were replayed than when they were first run."""
+        return self._session.differing
+
     def close(self) -> None:
         """End the session and its forks."""
         self._session.close()
@@ -171,10 +198,27 @@ class Environment:
 
     def open(self) -> Workspace:
         """A fresh session. Raises UserError where this machine has no such sandbox, else InfrastructureError."""
+
+        def fresh(tools: Mapping[str, Callable[..., Any]]) -> Session:
+            session = self._box.session(tools=tools)
+            session.start_soon()  # while the model writes its first step
+            return session
+
+        return self._workspace(fresh)
+
+    def restore(self, path: str | os.PathLike[str]) -> Workspace:
+        """The session that :meth:`Workspace.save` wrote, its actions replayed; none of their tool calls is repeated.
+
+        Raises DataError for a file that is torn, does not fit these tools or cannot be replayed; :meth:`open`'s errors.
+        """
+        return self._workspace(lambda tools: self._box.restore(path, tools=tools))
+
+    def _workspace(self, start: Callable[[Mapping[str, Callable[..., Any]]], Session]) -> Workspace:
         record = _Record()
         try:
-            session = self._box.session(tools=record.functions(self.tools))
-            session.start_soon()  # while the model writes its first step
+            session = start(record.functions(self.tools))
+        except SavedStateError as e:
+            raise DataError(str(e)) from e
         except SandboxUnavailable as e:
             raise UserError(str(e)) from e
         except SandboxError as e:

@@ -20,6 +20,7 @@ from .types import (
     SandboxClosed,
     SandboxError,
     SandboxUnavailable,
+    SavedStateError,
     Stop,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "SandboxClosed",
     "SandboxError",
     "SandboxUnavailable",
+    "SavedStateError",
     "Session",
     "Stop",
 ]

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import platform
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar
 
+from .log import Done, Log, checksum, read_log, write_log
 from .portable import PortableBackend
 from .step import Cell, CellRun, NodeHandle, Tools, checked
-from .types import Capabilities, Error, Limits, Result, SandboxBroken, SandboxClosed, SandboxUnavailable, Stop
+from .types import (
+    Capabilities,
+    Error,
+    Limits,
+    Result,
+    SandboxBroken,
+    SandboxClosed,
+    SandboxUnavailable,
+    SavedStateError,
+    Stop,
+)
 
 if TYPE_CHECKING:
     from .forked import ForkedBackend
@@ -26,31 +38,6 @@ T = TypeVar("T")
 Mode = Literal["auto", "strict", "container", "process"]
 _STANDARD = "math random statistics itertools functools collections fractions decimal re json datetime"
 MODULES = (*_STANDARD.split(), "numpy", "sympy")
-# A replay must succeed on a machine that is slower now than when the cell ran.
-REPLAY_S, REPLAY_TIMES, REPLAY_GRACE_S = 30.0, 4, 10.0
-
-
-@dataclass(frozen=True)
-class Done:
-    """One executed cell in the log: enough to replay it without the host's tools."""
-
-    number: int
-    source: str
-    answers: tuple[tuple[bool, str], ...]
-    wall_s: float
-    stop: Stop
-
-    def replay(self, limits: Limits, tools: Tools) -> Cell:
-        """The cell to replay, with more time than it had, for a slower machine, unless its deadline ended it."""
-        wall = self.wall_s if self.stop is Stop.TIMEOUT else max(REPLAY_S, REPLAY_TIMES * self.wall_s)
-        # A short cell may have left more files than allowed, not counted yet: only the next long one is ended for it.
-        scratch = REPLAY_TIMES * limits.scratch_mb << 20
-        return Cell(self.source, self.number, limits, tools, wall, None, scratch, self.answers, REPLAY_GRACE_S)
-
-    def matches(self, result: Result) -> bool:
-        """Whether a replay ended as the cell did, as far as it affects the state."""
-        cut = {Stop.TIMEOUT, Stop.OUTPUT, Stop.MEMORY}
-        return not result.state_lost and (result.stop == self.stop or not {result.stop, self.stop} & cut)
 
 
 def _twin(
@@ -85,6 +72,7 @@ class Session:
         self._log: list[Done] = []
         self._number = 0
         self._wall_used = self._cpu_used = 0.0
+        self._differing: tuple[int, ...] = ()
         self._closed = False
         self._holder = _Holder(node)
         weakref.finalize(self, self._holder.drop)  # a session that is garbage-collected leaves no process
@@ -163,6 +151,16 @@ class Session:
             kid.close()
         self.drop()
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the log of this state to a file, for `Sandbox.restore`: its cells and the answers of their tools.
+
+        Raises OSError; what is at `path` stays as it was then.
+        """
+        with self._lock:
+            self._check()
+            used = self._wall_used, self._cpu_used
+            write_log(path, Log(tuple(self._log), self._number, *used, self._box.seed, tuple(self._tools)))
+
     aexec, afork, acommit = _twin(exec), _twin(fork), _twin(commit)
     adrop, aclose = _twin(drop), _twin(close)
 
@@ -170,6 +168,11 @@ class Session:
     def pid(self) -> int | None:
         """The host's number of the process that holds the state; None where there is none or it is not known."""
         return None if self._holder.node is None else self._holder.node.pid
+
+    @property
+    def differing(self) -> tuple[int, ...]:
+        """Numbers of the cells that showed something else in the latest replay of this state than they did first."""
+        return self._differing
 
     @property
     def log(self) -> tuple[str, ...]:
@@ -201,8 +204,11 @@ class Session:
             cpus.append(self.limits.session_cpu_s - self._cpu_used)
         return wall, min(cpus, default=None)
 
-    def _ensure_live(self) -> Result | None:
-        """Make sure that a process holds the state, by replay if need be; else a Result with the reason."""
+    def _ensure_live(self, *, strict: bool = False) -> Result | None:
+        """Make sure that a process holds the state, by replay if need be; else a Result with the reason.
+
+        strict: an exception that the cell did not raise at first, or the other way round, ends the replay.
+        """
         node = self._holder.node
         if node is not None:
             if not node.channel.wait(0.0):
@@ -218,10 +224,15 @@ class Session:
         spare = self._box.limits.memory_mb - self.limits.memory_mb
         if spare > 0:
             node.cut_memory(spare << 20)
+        differing = []
         for done in self._log:
-            if not done.matches(CellRun(node, done.replay(self.limits, self._tools)).run()):
+            result = CellRun(node, done.replay(self.limits, self._tools)).run()
+            if not done.matches(result) or (strict and result.stop is not done.stop):
                 node.drop()
                 return _without_run(Stop.LOST, f"the state was lost and cell {done.number} could not be replayed")
+            if done.differs(result):
+                differing.append(done.number)
+        self._differing = tuple(differing)
         self._holder.node = node
         return None
 
@@ -235,7 +246,8 @@ class Session:
         if result.state_lost:
             self._holder.node = None
         else:
-            self._log.append(Done(cell.number, cell.source, tuple(step.answers), cell.wall_s, result.stop))
+            shown = checksum(result)
+            self._log.append(Done(cell.number, cell.source, tuple(step.answers), cell.wall_s, result.stop, shown))
         return result
 
     def _child(self, node: NodeHandle | None) -> Session:
@@ -299,7 +311,7 @@ class Sandbox:
         self.limits = limits or Limits()
         self._mode: Mode = mode
         self._tools = checked(tools or {})
-        self._modules, self._allow_weak, self._seed = modules, allow_weak, seed
+        self._modules, self._allow_weak, self.seed = modules, allow_weak, seed
         self._lock = threading.Lock()
         self._backend: ForkedBackend | PortableBackend | None = None
         self._threads: ThreadPoolExecutor | None = None
@@ -321,6 +333,30 @@ class Sandbox:
         """A session with a fresh state, whose process starts with its first cell. `tools` replaces the Sandbox's."""
         self.start()
         return Session(self, limits or self.limits, self._tools if tools is None else tools)
+
+    def restore(
+        self, path: str | os.PathLike[str], *, limits: Limits | None = None, tools: Tools | None = None
+    ) -> Session:
+        """The session that `Session.save` wrote, its cells replayed now, in a sandbox of the same seed.
+
+        Tools that the cells called are not called again; `tools`, or the Sandbox's, answer later calls.
+        Raises SavedStateError for a file that is torn or does not fit this sandbox, and where a replay does not end
+        as the cell did; `start`'s errors. What the replay showed otherwise is in `Session.differing`.
+        """
+        saved = read_log(path)
+        session = self.session(limits=limits, tools=tools)
+        if saved.seed != self.seed:
+            raise SavedStateError(f"{path}: saved with the seed {saved.seed}; this sandbox has {self.seed}")
+        if missing := sorted(set(saved.tools) - session._tools.keys()):
+            raise SavedStateError(f"{path}: saved with the tools {', '.join(missing)}, which are missing here")
+        session._log, session._number = list(saved.cells), saved.number
+        session._wall_used, session._cpu_used = saved.wall_used, saved.cpu_used
+        problem = session._ensure_live(strict=True)
+        if problem is None:
+            return session
+        session.close()
+        why = problem.stop.value if problem.error is None else problem.error.message
+        raise (SandboxBroken(why) if problem.stop is Stop.BROKEN else SavedStateError(f"{path}: {why}"))
 
     def close(self) -> None:
         """End every session and the broker. Harmless twice."""
@@ -388,13 +424,13 @@ class Sandbox:
         for mode in wanted:
             if not has_linux_layers():
                 if mode == "process":
-                    return PortableBackend(self.limits, self._modules, self._seed)
+                    return PortableBackend(self.limits, self._modules, self.seed)
                 problems.append(f"{mode}: needs Linux on x86-64 or aarch64")
                 continue
             from .forked import ForkedBackend  # it cannot be imported on other systems
 
             try:
-                return ForkedBackend(mode, self.limits, self._modules, self._seed)
+                return ForkedBackend(mode, self.limits, self._modules, self.seed)
             except SandboxUnavailable as problem:
                 problems.append(str(problem))
         raise SandboxUnavailable(

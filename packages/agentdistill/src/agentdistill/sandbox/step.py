@@ -103,7 +103,8 @@ class NodeHandle:
 
 @dataclass(frozen=True)
 class Cell:
-    """One order: the code and everything it may use. `recorded`: tool answers to replay instead of calling."""
+    """One order: the code and everything it may use. `recorded`: in a replay, the answers of its
+    tools, which are then not called."""
 
     source: str
     number: int
@@ -112,7 +113,7 @@ class Cell:
     wall_s: float
     cpu_s: float | None
     scratch_bytes: int
-    recorded: tuple[tuple[bool, str], ...] = ()
+    recorded: tuple[tuple[bool, str], ...] | None = None
     grace_s: float = GRACE_S
 
 
@@ -212,7 +213,10 @@ class CellRun:
             raise _Over(Stop.TOOLS, f"the cell made more than {limits.n_tool_calls} tool calls")
         began = time.monotonic()
         recorded = self.cell.recorded
-        ok, text = recorded[n] if n < len(recorded) else call_tool(self.cell.tools, name, asked, limits.tool_s)
+        if recorded is None:
+            ok, text = call_tool(self.cell.tools, name, asked, limits.tool_s)
+        else:
+            ok, text = recorded[n] if n < len(recorded) else (False, json.dumps("not called when the cell first ran"))
         self.answers.append((ok, text))
         self._in_tools += time.monotonic() - began
         frame = wire.pack(wire.ANSWER, [b"ok" if ok else b"error", text.encode()])

@@ -3,7 +3,8 @@
     SandboxError
     ├── SandboxUnavailable   this machine does not offer the mode, or only a weak one that was not asked for
     ├── SandboxClosed        a closed Sandbox or a dropped Session was used: a programming error
-    └── SandboxBroken        the broker could not be started
+    ├── SandboxBroken        the broker could not be started
+    └── SavedStateError      a saved state cannot be read, or not be restored here
 
 What model code does is never an exception: it is a `Result` whose `stop` says what ended the cell.
 """
@@ -28,6 +29,10 @@ class SandboxClosed(SandboxError):
 
 class SandboxBroken(SandboxError):
     """The broker or its template did not start, or died while starting."""
+
+
+class SavedStateError(SandboxError):
+    """A file is no saved state, is torn, or does not fit the sandbox; or its cells cannot be replayed there."""
 
 
 class Stop(enum.StrEnum):
