@@ -153,7 +153,10 @@ def _loop(method: str) -> str:
 
 
 def read_drafts(source: ReaderSplit, method: str) -> Iterator[Draft | Trace | LeftOut]:
-    """The rows as drafts of trajectories of ``method``, or as traces where their text is kept as it is. Raises DataError for a missing or malformed file."""
+    """The rows as drafts of trajectories of ``method``, or as traces where their text is kept as it is.
+
+    Raises DataError for a missing or malformed file.
+    """
     with registry.running("readers", source.reader):
         yield from itertools.islice(source.module.drafts(source.split, source.path, _loop(method)), source.n)
 
