@@ -239,7 +239,7 @@ def _read(path: Path) -> _Conversation | None:
 
 def _turns(step: Document) -> Iterator[_Turn]:
     said = {k: v for k, v in step.items() if k not in ("step_id", "observation")}
-    role = {"agent": "assistant"}.get(step["source"], step["source"])
+    role = "assistant" if step["source"] == "agent" else str(step["source"])
     calls = [{"name": c["function_name"], "arguments": c["arguments"]} for c in step.get("tool_calls", ())]
     yield _turn(role, step["message"], calls, said)
     for result in step.get("observation", {"results": []})["results"]:

@@ -7,6 +7,7 @@ said is kept as it is. A trial of Harbor has its verdict in ``result.json``, bes
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ class Saved:
     SPLITS = {"all": ("agent",)}  # noqa: RUF012  read only
 
     def drafts(self, split: str, path: str | None, method: str) -> Iterator[Trace | LeftOut]:
-        """The traces of every file, in the order of their paths. Raises DataError without a path, or a file below it"""
+        """The traces of every file, in the order of their paths. Raises DataError without a path, or a file below it."""
         if path is None:
             raise DataError(f"{self.name}: no file given; write {self.name}:{split}@PATH, a file or a folder of files")
         root = Path(path).expanduser()
@@ -39,10 +40,15 @@ class Saved:
             try:
                 read = read_trajectories(str(file), method)
             except DataError as e:
-                yield LeftOut(str(file), str(e).rpartition(f"{file}: ")[2])
+                yield LeftOut(str(file), _reason(str(e), file))
                 continue
-            yield from (LeftOut(str(file), line.rpartition(": ")[2]) for line in read.skipped)
+            yield from (LeftOut(str(file), _reason(line, file)) for line in read.skipped)
             yield from (_judged(t, file) for t in read.traces)
+
+
+def _reason(line: str, file: Path) -> str:
+    """The reason without the places that stand before it, so that equal ones are counted together."""
+    return re.split(rf"{re.escape(str(file))}(?::\d+|: item \d+)?: ", line)[-1]
 
 
 def _judged(trace: Trace, file: Path) -> Trace:
