@@ -65,11 +65,12 @@ test-ray: $(VENV)/.installed-dev ## tests of runs on a Ray cluster, which they i
 	$(BIN)/python -m pytest $(PACKAGE)/tests/batching/test_ray.py $(PACKAGE)/tests/benchmarks/test_benchmark_ray.py $(ARGS)
 
 # What llama.cpp needs is left out: pip would compile it. With it installed, its tests are part of `make test`.
-test-extras: $(VENV)/.installed-dev ## tests of dense retrieval, reasoning-gym, smolagents and a public MCP server, which they install
-	@$(INSTALL) -e "$(PACKAGE)[dense,gym]" "smolagents[openai]>=1.26,<2" mcp-server-time
+test-extras: $(VENV)/.installed-dev ## tests of dense retrieval, reasoning-gym, smolagents, ATIF's models and a public MCP server, which they install
+	@$(INSTALL) -e "$(PACKAGE)[dense,gym]" "smolagents[openai]>=1.26,<2" "atif>=1.8,<2" mcp-server-time
 	MCP_SERVER_TIME=$(abspath $(BIN))/mcp-server-time $(BIN)/python -m pytest $(addprefix $(PACKAGE)/tests/, \
 		retrieval/test_dense.py retrieval/test_hybrid.py tasks/test_reasoning_gym.py scorers/test_gym.py \
-		readers/test_reasoning_gym.py mcp/test_mcp_tools.py serve/test_smolagents_client.py) $(ARGS)
+		readers/test_reasoning_gym.py mcp/test_mcp_tools.py serve/test_smolagents_client.py \
+		serve/test_recording.py exchange/test_atif.py) $(ARGS)
 
 # Blender (bpy, 370 MB) exists for one version of Python only: without it, its tests are left out.
 READERS := $(abspath $(VENV))/readers

@@ -143,12 +143,13 @@ def atif_row(document: Mapping[str, Any]) -> Document:
         raise DataError("an ATIF document without steps or agent")
     models = dict.fromkeys(m for s in [agent, *steps] if (m := s.get("model_name")))
     usage: Counter[str] = Counter()
+    lost = Counter({"subagent trajectory": len(document.get("subagent_trajectories") or ())})
+    lost["continuation"] = int(document.get("continued_trajectory_ref") is not None)
     for step in steps:
         counts = _object(step, "metrics")
         usage.update({k: v for k in ("prompt_tokens", "completion_tokens") if isinstance(v := counts.get(k), int)})
+        lost["prompt token ids"] += counts.get("prompt_token_ids") is not None
         usage["requests"] += step.get("source") == "agent"
-    lost = Counter({"subagent trajectory": len(document.get("subagent_trajectories") or ())})
-    lost["continuation"] = int(document.get("continued_trajectory_ref") is not None)
     return {
         "messages": [m for step in steps for m in _said(step)],
         "id": document.get("trajectory_id") or document.get("session_id"),

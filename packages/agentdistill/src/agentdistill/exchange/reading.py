@@ -278,6 +278,7 @@ def _conversation(row: Mapping[str, Any], method: str) -> tuple[list[Message], l
         if turn.role == "assistant" and not split_reasoning(turn.content).reply.strip():
             raise DataError(f"turn {i + 1}, the model's, is empty")
     if is_converted and not method.startswith("cot") and out[-1].role == "assistant":
+        lost["token ids"] += out[-1].token_ids is not None and parse_action(out[-1].content) is None
         out[-1] = _answered(out[-1])
     notes = [("calls", "converted from JSON")] if is_converted else []
     if left := ", ".join(f"{n} × {what}" for what, n in sorted(lost.items()) if n):

@@ -28,7 +28,7 @@ class Saved:
     SPLITS = {"all": ("agent",)}  # noqa: RUF012  read only
 
     def drafts(self, split: str, path: str | None, method: str) -> Iterator[Trace | LeftOut]:
-        """The traces of every file, in the order of their paths. Raises DataError without a path, or a file below it."""
+        """The traces of every file, in the order of paths. Raises DataError without a path, or a file below it."""
         if path is None:
             raise DataError(f"{self.name}: no file given; write {self.name}:{split}@PATH, a file or a folder of files")
         root = Path(path).expanduser()
