@@ -25,7 +25,7 @@ def answer(body):
         return 429, {"error": {"message": "come back", "type": "rate_limit_error"}}
     if said == "How long is the Aren?":
         return {"role": "assistant", "content": None, "tool_calls": [CALL]}
-    tries = sum(m["content"] == said for m in body["messages"])
+    tries = sum(m.get("content") == said for m in body["messages"])
     return {"role": "assistant", "content": f"I heard {said!r} {tries} times."}
 
 

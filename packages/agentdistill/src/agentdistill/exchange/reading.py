@@ -263,6 +263,7 @@ def _conversation(row: Mapping[str, Any], method: str) -> tuple[list[Message], l
             words, calls = calls_of(m, named, text)
             code = as_code(calls)
             message = _written_by_model(m, words)
+            lost["log probabilities"] += bool(m.get("logprobs")) and message.logprobs is None
             if calls and parse_action(words) != code:
                 text, is_converted = f"{words}\n\nCode:\n```py\n{code}\n```".strip(), True
                 lost["token ids"] += message.token_ids is not None  # they spell the call, not the code
@@ -297,7 +298,8 @@ def _written_by_model(message: Mapping[str, Any], text: str) -> Message:
     source = Source.ENVIRONMENT if message.get("is_dispatched") else source
     ids, logprobs = (_numbers(message.get(k), kind) for k, kind in (("token_ids", int), ("logprobs", int | float)))
     thought = next((t for k in ("reasoning_content", "reasoning") if isinstance(t := message.get(k), str)), "")
-    scores = None if logprobs is None else tuple(map(float, logprobs))
+    fits = logprobs is not None and (ids is None or len(ids) == len(logprobs))
+    scores = tuple(map(float, logprobs)) if logprobs is not None and fits else None
     return Message("assistant", text, source, token_ids=ids, reasoning=thought, logprobs=scores)
 
 

@@ -23,6 +23,7 @@ from agentdistill.parse import split_reasoning
 from agentdistill.store import digest, write_json
 
 _SOURCES = {"system": "system", "developer": "system", "assistant": "agent"}
+_ROLES = {"developer": "system", "function": "tool"}
 _KEPT = 1_000
 """Conversations that a request may continue; one that was silent for longer begins a new document."""
 
@@ -104,7 +105,7 @@ def _n_shared(turns: Sequence[_Turn], messages: Sequence[_Turn]) -> int:
 
 
 def _turn(role: str, content: Any, calls: Any, step: Document) -> _Turn:
-    text = text_of(content).strip()
+    role, text = _ROLES.get(role, role), text_of(content).strip()
     others = [p for p in content if not isinstance(p, Mapping) or p.get("type") != "text"] if _is_list(content) else []
     if role == "assistant":
         text, _, told = split_reasoning(text).reply.strip().partition(SMOLAGENTS)
