@@ -65,8 +65,8 @@ test-ray: $(VENV)/.installed-dev ## tests of runs on a Ray cluster, which they i
 	$(BIN)/python -m pytest $(PACKAGE)/tests/batching/test_ray.py $(PACKAGE)/tests/benchmarks/test_benchmark_ray.py $(ARGS)
 
 # What llama.cpp needs is left out: pip would compile it. With it installed, its tests are part of `make test`.
-test-extras: $(VENV)/.installed-dev ## tests of dense retrieval, reasoning-gym, smolagents, verifiers, a public MCP server and anyrig mmcp, which they install
-	@$(INSTALL) -e "$(PACKAGE)[dense,gym]" -e "$(RIGS)[mmcp]" "smolagents[openai]>=1.26,<2" mcp-server-time
+test-extras: $(VENV)/.installed-dev ## tests of dense retrieval, reasoning-gym, smolagents, verifiers, ATIF's models, a public MCP server and anyrig mmcp, which they install
+	@$(INSTALL) -e "$(PACKAGE)[dense,gym]" -e "$(RIGS)[mmcp]" "smolagents[openai]>=1.26,<2" "atif>=1.8,<2" mcp-server-time
 	@test -x $(CLIENTS)/verifiers/bin/python || $(BIN)/python -m venv $(CLIENTS)/verifiers
 	@$(CLIENTS)/verifiers/bin/python -m pip install --quiet --disable-pip-version-check "verifiers>=0.4,<0.5" uv
 	@$(CLIENTS)/verifiers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e $(PACKAGE)
@@ -74,7 +74,7 @@ test-extras: $(VENV)/.installed-dev ## tests of dense retrieval, reasoning-gym, 
 		MCP_SERVER_TIME=$(abspath $(BIN))/mcp-server-time $(BIN)/python -m pytest $(addprefix $(PACKAGE)/tests/, \
 		retrieval/test_dense.py retrieval/test_hybrid.py tasks/test_reasoning_gym.py scorers/test_gym.py \
 		readers/test_reasoning_gym.py mcp/test_mcp_tools.py serve/test_smolagents_client.py adapters/test_smolagents_executor.py \
-		adapters/test_verifiers_toolset.py) $(RIGS)/tests/test_mmcp.py $(ARGS)
+		adapters/test_verifiers_toolset.py serve/test_recording.py exchange/test_atif.py) $(RIGS)/tests/test_mmcp.py $(ARGS)
 
 # Blender (bpy, 370 MB) exists for one version of Python only: without it, its tests are left out.
 READERS := $(abspath $(VENV))/readers

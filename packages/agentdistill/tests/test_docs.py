@@ -34,6 +34,7 @@ PAGES = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "packa
 NOT_RUN = Counter(
     {"README.md": 5, "CONTRIBUTING.md": 1, "docs/tinyworld.md": 1, "docs/serving.md": 2}
     | {"docs/tutorial.md": 2, "docs/on-policy.md": 1, "docs/retrieval.md": 1, "docs/real.md": 1, "docs/sandbox.md": 3}
+    | {"docs/exchange.md": 1}
 )
 SHOWN_ONLY = {"text", "layers", "path", "tree", "markdown", "math", "mermaid"}
 DOCTESTS = sorted(p for p in SOURCE.rglob("*.py") if ">>> " in p.read_text(encoding="utf-8"))

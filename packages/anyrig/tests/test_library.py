@@ -19,7 +19,7 @@ from anyrig import creatures
 from anyrig.model import ModelConfig, MotionModel, save_model
 
 NAMES = (
-    "AnyrigError Asset Clip FileError Skeleton augment decode encode from_euler generate load save scale_bones "
+    "AnyrigError Asset Clip FileError Skeleton augment decode encode from_euler generate load retarget save scale_bones "
     "split_joint"
 )
 

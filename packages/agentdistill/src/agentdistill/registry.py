@@ -74,7 +74,7 @@ _BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "readers": {
         name: f"agentdistill.exchange.readers.{name}" for name in ("fireact", "gsm8k", "mwp_reft", "reasoning_gym")
-    },
+    } | {name: f"agentdistill.exchange.readers.saved:{name.upper()}" for name in ("atif", "smolagents")},
 }  # fmt: skip
 _SHAPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "tasks": ("a function (split) -> problems", ("problems",)),

@@ -82,7 +82,8 @@ class Message:
 
     ``prefix`` is the leading part of ``content`` that was given to the model rather than sampled by it (a
     first-thought prefix). ``token_ids`` are the sampled ids, end-of-turn marker included, where the model gives them.
-    ``reasoning`` is what the model thought before ``content``: on record, and never sent back to it.
+    ``reasoning`` is what the model thought before ``content``: on record, and never sent back to it. ``logprobs`` are
+    the log probabilities in nats of the sampled tokens, where a trajectory of others holds them.
     """
 
     role: Role
@@ -92,6 +93,7 @@ class Message:
     token_ids: tuple[int, ...] | None = None
     stop: StopReason | None = None
     reasoning: str = ""
+    logprobs: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

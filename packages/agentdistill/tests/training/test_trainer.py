@@ -270,7 +270,9 @@ def test_nothing_is_told_to_the_hub(base: str, tmp_path: Path) -> None:
     settings = replace(FULL, epochs=1)
     arguments = [base, str(tmp_path / "out"), json.dumps(asdict(settings)), str(Path(__file__).parents[1] / "fixtures")]
     flush = "\nfrom huggingface_hub.utils import _telemetry; _telemetry._TELEMETRY_QUEUE.join()"
-    subprocess.run([sys.executable, "-c", PROGRAM + flush, *arguments], env=environment, check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", PROGRAM + flush, *arguments], env=environment, check=True, capture_output=True
+    )
     hub.shutdown()
     assert read_result(tmp_path / "out") is not None
     assert asked == []

@@ -28,6 +28,7 @@ VERBS = {
     "ask": "talk to a distilled student, its steps shown live",
     "serve": "a distilled student behind an OpenAI endpoint, with a chat page",
     "mcp": "a distilled student as an MCP server on the standard streams",
+    "record": "stand between an agent and its model, and write their conversations",
     "export": "a student, or trajectories, as a folder for the hub",
     "show": "list a run's trajectories, or print one",
     "compare": "paired differences between two runs",
@@ -97,7 +98,7 @@ class _Verb(_Parser):
 
 _MODULES = {
     **dict.fromkeys(("init", "recipe", "run", "collect", "filter", "train", "evaluate", "on-policy"), "run"),
-    **dict.fromkeys(("ask", "serve", "mcp", "export"), "student"),
+    **dict.fromkeys(("ask", "serve", "mcp", "record", "export"), "student"),
     **dict.fromkeys(("report", "show", "compare"), "report"),
     **dict.fromkeys(("grade", "contamination", "retrieve-eval", "plugins", "sandbox", "completion"), "tools"),
     "verify": "verify",

@@ -423,6 +423,39 @@ def _mcp(args: argparse.Namespace) -> int:
     return 0
 
 
+# --- record ---
+
+
+def _add_record(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--upstream", required=True, metavar="URL", help="the model's server: its address, ending in /v1"
+    )
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="FOLDER", help="where to write, a file a conversation"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (127.0.0.1, this machine only)")
+    parser.add_argument("--port", type=int, default=8001, help="0 takes a free one (8001)")
+    parser.add_argument("--open", action="store_true", help="let other machines in")
+    parser.add_argument("--logprobs", action="store_true", help="ask the server for log probabilities")
+    parser.add_argument("--token-ids", action="store_true", help="ask the server for token ids, as vLLM gives them")
+
+
+def _record(args: argparse.Namespace) -> int:
+    """Record until interrupted."""
+    from agentdistill.serve import ServeSettings, run_recorder
+
+    if not re.fullmatch(r"https?://[^/?#]+[^?#]*", args.upstream):
+        raise UserError("--upstream: give an address such as http://localhost:8000/v1")
+    settings = ServeSettings(host=args.host, port=args.port, open_to_all=args.open, max_body_kb=_RECORDED_KB)
+    more = {"logprobs": True} if args.logprobs else {}
+    run_recorder(args.upstream, args.out, settings, more | ({"return_token_ids": True} if args.token_ids else {}))
+    return 0
+
+
+_RECORDED_KB = 64 * 1024
+"""The size of a request that is passed on: agents send whole histories, and images."""
+
+
 # --- export ---
 
 
@@ -436,6 +469,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--student", help="which student, as NAME--METHOD (the first that was distilled as an agent)")
     what.add_argument("--dataset", metavar="PART", help="trajectories instead: filter/agent, collect/cot, ...")
+    parser.add_argument("--atif", action="store_true", help="of --dataset: ATIF documents, a file a trajectory")
     parser.add_argument("--merge", action="store_true", help="put a LoRA adapter into its base's weights")
     parser.add_argument("--gguf", action="store_true", help="for llama.cpp and Ollama: one GGUF file and a Modelfile")
     parser.add_argument(
@@ -453,6 +487,9 @@ def _export(args: argparse.Namespace) -> int:
     if args.gguf:
         _export_gguf(run, args)
         return 0
+    if args.atif:
+        _export_atif(run, args)
+        return 0
     kind = "dataset" if args.dataset is not None else "model"
     (_export_dataset if kind == "dataset" else _export_model)(run, args)
     print(f"{args.out}: a {kind} for the hub; upload it with: hf upload OWNER/NAME {args.out} --repo-type {kind}")
@@ -463,6 +500,8 @@ def _check_export(args: argparse.Namespace) -> None:
     """Raise UserError for options that do nothing beside others."""
     if args.quantization is not None and not args.gguf:
         raise UserError("--quantization needs --gguf")
+    if args.atif and (args.dataset is None or args.license is not None):
+        raise UserError("--atif is for trajectories: give --dataset, and no --license, which a card would name")
     if args.dataset is not None and (args.gguf or args.merge):
         raise UserError(f"--{'gguf' if args.gguf else 'merge'} is for a student, --dataset for trajectories; give one")
     if args.gguf and args.merge:
@@ -471,14 +510,27 @@ def _check_export(args: argparse.Namespace) -> None:
 
 def _export_dataset(run: Run, args: argparse.Namespace) -> None:
     from agentdistill.exchange import write_dataset
+
+    name = f"{run.recipe.name} {args.dataset}"
+    write_dataset(_part(run, args.dataset), args.out, name=name, tools=run.tools, license=args.license)
+
+
+def _export_atif(run: Run, args: argparse.Namespace) -> None:
+    from agentdistill.exchange import write_atif
+
+    traces = _part(run, args.dataset)
+    print(f"{write_atif(traces, args.out)}: {len(traces):,} ATIF documents")
+
+
+def _part(run: Run, part: str) -> list[Trace]:
+    """The trajectories of ``filter/agent`` or the like. Raises UserError where the run has none of that name."""
     from agentdistill.store import read_traces
 
-    path = run.folder / args.dataset / "traces.jsonl"
+    path = run.folder / part / "traces.jsonl"
     if not path.is_file():
         parts = sorted(str(p.parent.relative_to(run.folder)) for p in run.folder.glob("*/*/traces.jsonl"))
-        raise UserError(f'{run.folder}: there is no "{args.dataset}" (there are: {", ".join(parts) or "none"})')
-    name = f"{run.recipe.name} {args.dataset}"
-    write_dataset(read_traces(path), args.out, name=name, tools=run.tools, license=args.license)
+        raise UserError(f'{run.folder}: there is no "{part}" (there are: {", ".join(parts) or "none"})')
+    return read_traces(path)
 
 
 def _export_model(run: Run, args: argparse.Namespace) -> None:
@@ -558,5 +610,6 @@ _COMMANDS = {
     "ask": (_add_ask, _ask),
     "serve": (_add_serve, _serve),
     "mcp": (_add_mcp, _mcp),
+    "record": (_add_record, _record),
     "export": (_add_export, _export),
 }

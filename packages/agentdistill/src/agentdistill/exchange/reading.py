@@ -5,7 +5,8 @@ A row holds a conversation as ``messages`` (or ``conversations`` with ``from`` a
 ``problem``), the gold answer (``true_answer``, ``answer``), what was answered (``generated_answer``,
 ``prediction``), an ``id``, and who wrote it (``model_id``, ``model``). A row that
 this package wrote, of a dataset or of a run's own ``traces.jsonl``, is read back as the very trace. Conversations may
-be JSON in a text. Tool calls in JSON become code.
+be JSON in a text. Tool calls in JSON become code. ATIF documents and runs that smolagents saved are rows too. What has
+no place in a trace is counted in its note ``not converted``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import keyword
 import operator
 import re
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,13 +26,15 @@ from typing import Any
 from agentdistill import registry, scorers
 from agentdistill.environment import Environment
 from agentdistill.errors import DataError, InfrastructureError, UserError
+from agentdistill.exchange.atif import atif_row, from_atif, is_atif, is_own
+from agentdistill.exchange.smolagents import is_run, run_row
 from agentdistill.parse import extract_answer, parse_action, parsed, split_reasoning
 from agentdistill.problems import answer_kind, as_text, as_texts, golds, open_source
 from agentdistill.prompts import PromptTemplate
 from agentdistill.retrieval import Passage
 from agentdistill.store import digest, from_dict
 from agentdistill.tools import FINAL_ANSWER, Tool
-from agentdistill.types import End, Message, Problem, Role, Source, Step, StepStatus, Trace
+from agentdistill.types import End, Message, Problem, Role, Source, Step, StepStatus, Trace, Usage
 
 _ROLES: dict[str, Role] = {
     "system": "system", "developer": "system", "user": "user", "human": "user", "tool": "user", "ipython": "user",
@@ -156,7 +160,7 @@ def _observed(message: Message) -> str:
 
 
 def _is_own(row: Mapping[str, Any]) -> bool:
-    return isinstance(row.get("trace"), str) or row.keys() >= _TRACE
+    return isinstance(row.get("trace"), str) or row.keys() >= _TRACE or (is_atif(row) and is_own(row))
 
 
 def _trace(row: Mapping[str, Any], method: str, family: str, environment: Environment | None = None) -> Trace:
@@ -168,8 +172,12 @@ def _trace(row: Mapping[str, Any], method: str, family: str, environment: Enviro
             raise DataError(f'"trace" is not JSON: {e}') from e
     if row.keys() >= _TRACE:
         return from_dict(Trace, dict(row))
-    conversation, is_converted = _conversation(row, method)
-    first = next((i for i, m in enumerate(conversation) if m.role == "assistant"), None)
+    if is_atif(row) and is_own(row):
+        return from_atif(row)
+    if is_atif(row) or is_run(row):
+        row = atif_row(row) if is_atif(row) else run_row(row)
+    conversation, notes = _conversation(row, method)
+    first = next((i for i, m in enumerate(conversation) if m.role == "assistant" and m.source is Source.MODEL), None)
     if not first:
         raise DataError("the conversation has no question that a model answers")
     prompt = tuple(conversation[:first])
@@ -185,10 +193,18 @@ def _trace(row: Mapping[str, Any], method: str, family: str, environment: Enviro
         said, was_run = answer_of(steps, environment)
     elif said is None:
         end = End.OUT_OF_STEPS
-    notes = [("calls", "converted from JSON")] if is_converted else []
     notes += [("answer", "executed")] if was_run and said is not None else []
     problem, model = _problem(row, question.strip(), family), _field(row, _MODEL) or "unknown"
-    return Trace(problem.id, problem, method, model, prompt, steps, end, said, notes=tuple(notes))
+    usage = _usage(row.get("usage"))
+    return Trace(problem.id, problem, method, model, prompt, steps, end, said, usage=usage, notes=tuple(notes))
+
+
+def _usage(spent: Any) -> Usage:
+    """Tokens as OpenAI's protocol counts them."""
+    counts = (
+        [spent.get(k) for k in ("requests", "prompt_tokens", "completion_tokens")] if isinstance(spent, dict) else []
+    )
+    return Usage(*(n if isinstance(n, int) else 0 for n in counts))
 
 
 def _problem(row: Mapping[str, Any], question: str, family: str) -> Problem:
@@ -218,8 +234,9 @@ def _field(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
     return None
 
 
-def _conversation(row: Mapping[str, Any], method: str) -> tuple[list[Message], bool]:
-    """The turns, those of one role in a row joined, and whether tool calls in JSON were made code."""
+def _conversation(row: Mapping[str, Any], method: str) -> tuple[list[Message], list[tuple[str, str]]]:
+    """The turns, those of one role in a row joined, and notes: whether tool calls in JSON were made code, and what was
+    left out of the messages."""
     log = unpacked(row.get("log_data"))
     inner = log if isinstance(log, Mapping) else {}
     given = next((v for r in (row, inner) for k in ("messages", "conversations") if (v := r.get(k))), None)
@@ -228,7 +245,7 @@ def _conversation(row: Mapping[str, Any], method: str) -> tuple[list[Message], b
         shown = ", ".join(map(str, list(row)[:6]))
         raise DataError(f'no "messages" (the row has: {shown})')
     out: list[Message] = []
-    is_converted = False
+    lost, is_converted = Counter[str](row.get("not_converted") or {}), False
     for m in found:
         if not isinstance(m, Mapping):
             raise DataError("a message is no object")
@@ -236,23 +253,68 @@ def _conversation(row: Mapping[str, Any], method: str) -> tuple[list[Message], b
         role = _ROLES.get(named)
         if role is None:
             raise DataError(f'no role is called "{m.get("role", m.get("from"))}"')
-        text = text_of(m.get("content", m.get("value")))
+        content = m.get("content", m.get("value"))
+        text = text_of(content)
+        lost.update(_wordless(content))
+        message = Message(role, text)
         if role == "assistant":
             if text.startswith(SMOLAGENTS) and out and parse_action(out[-1].content) is not None:
                 continue  # as smolagents logs them: a second account of the code that stands in the turn before
-            text, calls = calls_of(m, named, text)
-            if calls:
-                text, is_converted = f"{text}\n\nCode:\n```py\n{as_code(calls)}\n```".strip(), True
-        if out and out[-1].role == role:
-            out[-1] = replace(out[-1], content=f"{out[-1].content}\n\n{text}".strip())
+            words, calls = calls_of(m, named, text)
+            code = as_code(calls)
+            message = _written_by_model(m, words)
+            lost["log probabilities"] += bool(m.get("logprobs")) and message.logprobs is None
+            if calls and parse_action(words) != code:
+                text, is_converted = f"{words}\n\nCode:\n```py\n{code}\n```".strip(), True
+                lost["token ids"] += message.token_ids is not None  # they spell the call, not the code
+                message = replace(message, content=text, token_ids=None, logprobs=None)
+        if out and (out[-1].role, out[-1].source) == (role, message.source):
+            joined = f"{out[-1].content}\n\n{message.content}".strip()
+            reasoning = "\n\n".join(filter(None, (out[-1].reasoning, message.reasoning)))
+            lost["token ids"] += sum(t.token_ids is not None for t in (out[-1], message))
+            out[-1] = Message(role, joined, message.source, reasoning=reasoning)
         else:
-            out.append(Message(role, text))
-    for i, m in enumerate(out):
-        if m.role == "assistant" and not split_reasoning(m.content).reply.strip():
+            out.append(message)
+    for i, turn in enumerate(out):
+        if turn.role == "assistant" and not split_reasoning(turn.content).reply.strip():
             raise DataError(f"turn {i + 1}, the model's, is empty")
     if is_converted and not method.startswith("cot") and out[-1].role == "assistant":
+        lost["token ids"] += out[-1].token_ids is not None and parse_action(out[-1].content) is None
         out[-1] = _answered(out[-1])
-    return out, is_converted
+    notes = [("calls", "converted from JSON")] if is_converted else []
+    if left := ", ".join(f"{n} × {what}" for what, n in sorted(lost.items()) if n):
+        notes.append((NOT_CONVERTED, left))
+    return out, notes
+
+
+NOT_CONVERTED = "not converted"
+"""The note of what a conversation held and its trace does not: ``2 × image, 1 × plan``."""
+
+
+def _written_by_model(message: Mapping[str, Any], text: str) -> Message:
+    """An assistant's turn, with what is on record of how it was written. Copied from elsewhere, it belongs to the
+    prompt; what an agent says without a model is its environment's."""
+    source = Source.PROMPT if message.get("is_copied") else Source.MODEL
+    source = Source.ENVIRONMENT if message.get("is_dispatched") else source
+    ids, logprobs = (_numbers(message.get(k), kind) for k, kind in (("token_ids", int), ("logprobs", int | float)))
+    thought = next((t for k in ("reasoning_content", "reasoning") if isinstance(t := message.get(k), str)), "")
+    fits = logprobs is not None and (ids is None or len(ids) == len(logprobs))
+    scores = tuple(map(float, logprobs)) if logprobs is not None and fits else None
+    return Message("assistant", text, source, token_ids=ids, reasoning=thought, logprobs=scores)
+
+
+def _numbers(given: Any, kind: Any) -> tuple[Any, ...] | None:
+    return tuple(given) if isinstance(given, list) and given and all(isinstance(n, kind) for n in given) else None
+
+
+def _wordless(content: Any) -> Iterator[str]:
+    """The kinds of a message's parts that are neither words nor calls nor results."""
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, Mapping) and not _is_use(part):
+            if isinstance(part.get("content"), list):
+                yield from _wordless(part["content"])
+            elif not isinstance(part.get("text"), str) and not isinstance(part.get("content"), str):
+                yield str(part.get("type", "part")).removesuffix("_url")
 
 
 def _answered(turn: Message) -> Message:
@@ -260,7 +322,8 @@ def _answered(turn: Message) -> Message:
     if parse_action(turn.content) is not None:
         return turn
     answer = extract_answer(turn.content) or turn.content.strip()
-    return replace(turn, content=f"{turn.content.strip()}\n\nCode:\n```py\n{answering(answer)}\n```")
+    text = f"{turn.content.strip()}\n\nCode:\n```py\n{answering(answer)}\n```"
+    return replace(turn, content=text, token_ids=None, logprobs=None)
 
 
 def _steps(turns: Sequence[Message], method: str) -> Iterator[Step]:
@@ -268,9 +331,13 @@ def _steps(turns: Sequence[Message], method: str) -> Iterator[Step]:
     for i, turn in enumerate(turns):
         if turn.role != "assistant":
             continue
-        told = turns[i + 1] if i + 1 < len(turns) else None
+        told = turns[i + 1] if i + 1 < len(turns) and turns[i + 1].role != "assistant" else None
         read = split_reasoning(turn.content)
-        reply = Message("assistant", read.reply, Source.MODEL, reasoning=read.reasoning)
+        if read.reply == turn.content:
+            reply = turn
+        else:  # then the sampled ids say more than the turn does
+            reasoning = "\n\n".join(filter(None, (turn.reasoning, read.reasoning)))
+            reply = replace(turn, content=read.reply, reasoning=reasoning, token_ids=None, logprobs=None)
         observation = None if told is None else Message("user", told.content, Source.ENVIRONMENT)
         if method.startswith("cot"):
             done = extract_answer(read.reply) is not None

@@ -6,12 +6,15 @@ was trained on. What stays smolagents' is what its interpreter does: how an erro
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agentdistill.environment import NO_CODE, NO_OUTPUT
-from agentdistill.errors import UserError
+from agentdistill.errors import DataError, UserError
+from agentdistill.parse import parse_action
 from agentdistill.prompts import PromptTemplate
 from agentdistill.tools import Tool
 from agentdistill.types import Message
@@ -84,3 +87,68 @@ def _plain(message: Message) -> dict[str, Any]:
 
 def _text(content: Any) -> str:
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content or ())
+
+
+# --- saved runs -------------------------------------------------------------------------------------------------------
+
+
+def is_run(row: Mapping[str, Any]) -> bool:
+    """Whether an object is a run that smolagents saved: ``RunResult.dict()``, or the steps of an agent's memory."""
+    steps = row.get("steps")
+    return isinstance(steps, list) and any(isinstance(s, Mapping) and s.keys() & _STEP for s in steps)
+
+
+_STEP = {"model_output", "task_images"}
+
+
+def run_row(run: Mapping[str, Any]) -> dict[str, Any]:
+    """A saved run as a row of messages. A plan is no action: it is counted as not converted, as are images.
+
+    Raises DataError for a run without a task.
+    """
+    steps = [s for s in run["steps"] if isinstance(s, Mapping)]
+    task = next((s["task"] for s in steps if isinstance(s.get("task"), str)), None)
+    if task is None:
+        raise DataError("a run of smolagents without a task")
+    messages: list[dict[str, Any]] = [{"role": "user", "content": task}]
+    lost, usage, answer = Counter[str](), Counter[str](), run.get("output")
+    for step in steps:
+        lost.update(
+            plan=int("plan" in step), image=len(step.get("observations_images") or step.get("task_images") or ())
+        )
+        spent = step.get("token_usage") or {}
+        usage.update(prompt_tokens=spent.get("input_tokens", 0), completion_tokens=spent.get("output_tokens", 0))
+        usage["requests"] += bool(spent)
+        messages += _turn(step)
+        answer = step.get("action_output") if step.get("is_final_answer") else answer
+    return {
+        "messages": messages,
+        "prediction": None if run.get("state") == "max_steps_error" else answer,
+        "usage": dict(usage),
+        "not_converted": {k: n for k, n in lost.items() if n},
+    }
+
+
+def _turn(step: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What the model said in a step, its code in it, and what it was told. A final step is told nothing."""
+    said, code = step.get("model_output"), step.get("code_action")
+    calls = [] if code else step.get("tool_calls") or []
+    if said is None and not code and not calls:
+        return
+    text = _text(said)
+    if code and parse_action(text) is None:  # structured output: an object with thought and code
+        text = f"{_thought(text)}\n\nCode:\n```py\n{code}\n```".strip()
+    yield {"role": "assistant", "content": text, "tool_calls": calls}
+    told = [observed(f"Observation:\n{seen}")] if (seen := step.get("observations")) is not None else []
+    if error := step.get("error"):
+        told.append(observed(f"Error:\n{error.get('message')}\nNow let's retry: "))
+    if told and not step.get("is_final_answer"):
+        yield {"role": "tool", "content": "\n\n".join(told).removeprefix("Observation:\n")}
+
+
+def _thought(text: str) -> str:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return str(found.get("thought", text)) if isinstance(found, dict) else text

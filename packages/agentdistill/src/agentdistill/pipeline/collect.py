@@ -128,12 +128,14 @@ def _import(run: Run, name: str, folder: StageFolder, progress: Progress) -> Non
         if asks_teacher(run.recipe.collect, name):
             traces += read_traces(answered(run.folder, name))
         write_jsonl(out, traces)
-        counts = {"n_skipped": len(read.skipped), "left_out": read.left_out}
+        counts = {"n_skipped": len(read.skipped), "left_out": read.left_out, "not_converted": read.not_converted}
         folder.finish({**facts(traces), **counts}, 0.0)
     for line in read.skipped[:_SHOWN]:
         progress.say(f"{line}; row skipped")
     for reason, n in read.left_out.items():
         progress.say(f"{n:,} rows left out: {reason}")
+    for what, n in read.not_converted.items():
+        progress.say(f"{n:,} × {what} not converted")
     n_skipped = len(read.skipped) + sum(read.left_out.values())
     task.done(f"{len(read.traces):,} read" + (f" · {n_skipped:,} skipped" if n_skipped else ""))
 

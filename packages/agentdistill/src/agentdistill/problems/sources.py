@@ -90,12 +90,26 @@ def _json(path: Path) -> Iterator[Row]:
     except (ValueError, RecursionError) as e:
         line = f":{e.lineno}" if isinstance(e, json.JSONDecodeError) else ""
         raise DataError(f"{path}{line}: not JSON ({getattr(e, 'msg', _TOO_MUCH)})") from e
+    if _is_episode(data):
+        yield Row(str(path), data if isinstance(data, dict) else {"steps": data})
+        return
     rows = data.get("examples", data.get("data")) if isinstance(data, dict) else data
     if not isinstance(rows, list):
         raise DataError(f'{path}: expected a list of problems, or an object with "examples"')
     lines = _lines_of_items(text, rows)
     for n, row in enumerate(rows):
         yield Row(f"{path}:{lines[n]}" if lines else f"{path}: item {n + 1}", row)
+
+
+def _is_episode(data: Any) -> bool:
+    """Whether a whole file is one episode: ATIF's or smolagents' object with "steps", or smolagents' list of them."""
+    if isinstance(data, dict):
+        return isinstance(data.get("steps"), list)
+    return isinstance(data, list) and bool(data) and isinstance(data[0], dict) and data[0].keys() >= _TASK_STEP
+
+
+_TASK_STEP = {"task", "task_images"}
+"""How smolagents' memory begins."""
 
 
 def _lines_of_items(text: str, rows: list[Any]) -> list[int]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from agentdistill.errors import UserError
@@ -20,6 +21,7 @@ from agentdistill.serve.agent import Agent, Asked, Chosen, Ended, Tried, Wrote
 from agentdistill.serve.batching import Batches
 from agentdistill.serve.conversation import Chat, read_chat
 from agentdistill.serve.outcome import Refused
+from agentdistill.store import locked
 
 __all__ = [
     "Agent",
@@ -36,6 +38,7 @@ __all__ = [
     "create_app",
     "read_chat",
     "run_mcp",
+    "run_recorder",
     "run_server",
 ]
 
@@ -120,7 +123,21 @@ def run_server(agent: Agent, settings: ServeSettings, address: socket.socket | N
     app = create_app(agent, settings)
     from agentdistill.serve._app import serve
 
-    serve(app, agent.name, settings, address)
+    serve(app, f"{agent.name} answers at {{url}}/v1 · chat page: {{url}}/", settings, address)
+
+
+def run_recorder(upstream: str, folder: Path, settings: ServeSettings, more: Mapping[str, Any]) -> None:
+    """Stand between agents and the server ``upstream`` (its address, ending in ``/v1``) until interrupted, and write
+    every conversation into ``folder``. ``more`` is added to chat requests. Raises UserError as :func:`bind`."""
+    from agentdistill.serve.recording import Recorder
+
+    address = bind(settings)
+    from agentdistill.serve._app import serve
+    from agentdistill.serve._proxy import proxy_app
+
+    with locked(folder / ".lock", folder):
+        app = proxy_app(upstream, Recorder(folder), settings, more)
+        serve(app, f"{{url}}/v1 stands for {upstream}; conversations are written to {folder}", settings, address)
 
 
 def run_mcp(agent: Agent) -> None:

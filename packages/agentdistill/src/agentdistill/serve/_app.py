@@ -219,8 +219,9 @@ def _answers(n: int) -> str:
     return "1 answer" if n == 1 else f"{n} answers"
 
 
-def serve(app: Any, name: str, settings: ServeSettings, address: socket.socket) -> None:
-    """Listen until SIGINT or SIGTERM, then close the socket. Raises UserError where somebody else listens there."""
+def serve(app: Any, says: str, settings: ServeSettings, address: socket.socket) -> None:
+    """Listen until SIGINT or SIGTERM, then close the socket. ``says`` is printed, with the address for ``{url}``.
+    Raises UserError where somebody else listens there."""
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -238,7 +239,7 @@ def serve(app: Any, name: str, settings: ServeSettings, address: socket.socket) 
         with _told_of(host, port):
             address.listen(2048)
         shown = f"[{host}]" if ":" in host else host
-        print(f"{name} answers at http://{shown}:{port}/v1 · chat page: http://{shown}:{port}/", flush=True)
+        print(says.replace("{url}", f"http://{shown}:{port}"), flush=True)
         with _signals_that_end():
             _Graceful(config, app, settings.grace_s).run(sockets=[address])
 

@@ -50,8 +50,6 @@ answer (``gold``); or ``given``: read from somebody's file.
 """
 CLAIM_ROLES: tuple[VerifierRole, ...] = ("claims", "evidence")
 """Roles with a Check for each claim of a solution."""
-CLAIM_ROLES: tuple[VerifierRole, ...] = ("claims", "evidence")
-"""Roles with a check for each claim of a solution."""
 REWARD_ROLES: tuple[VerifierRole, ...] = ("genrm", "prm")
 
 

@@ -151,14 +151,14 @@ def evaluate(args: argparse.Namespace) -> int:
 def _animator(args: argparse.Namespace) -> int:
     device(args)
     from anyrig.animator import SCENES, by_model, compare, procedural, recorded, table
-    from anyrig.datasets.quaternius import load
+    from anyrig.datasets.real import load
     from anyrig.generation import Options
 
     names = [s.name for s in SCENES]
     for name in args.scene or ():
         if name not in names:
             raise SettingsError(f"no scene is called {name!r}; there are: {'; '.join(names)}")
-    assets = [asset for path in args.rig for asset in load(path).values()]
+    assets = [c.asset for path in args.rig for c in load(path).creatures]
     model, sampling = open_model(args)
     make, n = by_model(model, Options(n_samples=2, sampling=sampling)), 1 if args.quick else 2
     scenes = [s for s in SCENES if s.name in (args.scene or names)]

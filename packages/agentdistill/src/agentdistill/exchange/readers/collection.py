@@ -15,7 +15,7 @@ from typing import Any
 from agentdistill import registry, scorers
 from agentdistill.environment import Environment, Execution
 from agentdistill.errors import DataError, UserError
-from agentdistill.exchange import in_template, read_trajectories, unique_id
+from agentdistill.exchange import NOT_CONVERTED, in_template, read_trajectories, unique_id
 from agentdistill.parse import extract_answer
 from agentdistill.problems import open_source
 from agentdistill.problems.benchmarks import FOLDER_VARIABLE, RowValues, SplitSource, parse_spec, sources
@@ -123,7 +123,9 @@ class ReaderSplit:
     def digests(self) -> dict[str, str]:
         """The content hashes of the local files that it reads, by path; a file on the hub stands for itself."""
         if not hasattr(self.module, "parts"):
-            return {self.reader: registry.fingerprint("readers", self.reader)}
+            own = {self.reader: registry.fingerprint("readers", self.reader)}
+            path = Path(self.path).expanduser() if self.path is not None else None
+            return own if path is None or not path.exists() else {**own, str(path): file_digest(path)}
         paths = [p for part in self.module.parts(self.split) for p in _located(self.reader, part, self.path)]
         return {p: file_digest(Path(p)) if Path(p).is_file() else p for p in paths}
 
@@ -150,8 +152,11 @@ def _loop(method: str) -> str:
     return "cot" if method.startswith("cot") else "agent"
 
 
-def read_drafts(source: ReaderSplit, method: str) -> Iterator[Draft | LeftOut]:
-    """The rows as drafts of trajectories of ``method``. Raises DataError for a missing or malformed file."""
+def read_drafts(source: ReaderSplit, method: str) -> Iterator[Draft | Trace | LeftOut]:
+    """The rows as drafts of trajectories of ``method``, or as traces where their text is kept as it is.
+
+    Raises DataError for a missing or malformed file.
+    """
     with registry.running("readers", source.reader):
         yield from itertools.islice(source.module.drafts(source.split, source.path, _loop(method)), source.n)
 
@@ -167,6 +172,16 @@ class Collection:
     traces: tuple[Trace, ...]
     skipped: tuple[str, ...]
     left_out: dict[str, int]
+
+    @property
+    def not_converted(self) -> dict[str, int]:
+        """What the conversations held and the traces do not, counted over all of them."""
+        out: Counter[str] = Counter()
+        for trace in self.traces:
+            for each in filter(None, dict(trace.notes).get(NOT_CONVERTED, "").split(", ")):
+                n, _, what = each.partition(" × ")
+                out[what] += int(n)
+        return dict(out)
 
 
 def read_sources(
@@ -221,6 +236,8 @@ def _read_split(
     for draft in read_drafts(source, method):
         if isinstance(draft, LeftOut):
             left_out[draft.reason] += 1
+        elif isinstance(draft, Trace):
+            traces.append(in_template(draft, template, tools))
         elif method.startswith("cot"):
             traces.append(_answered(draft, method, template, passages))
         else:
