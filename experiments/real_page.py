@@ -87,9 +87,8 @@ def searched(report: Report) -> list[str]:
 
 def curve(*reports: Report) -> list[str]:
     """The agent-distilled student of one report a row, by what it was trained on."""
-    rows = []
+    rows, names = [], _families(reports[0])
     for report in reports:
-        names = _families(report)
         e = next(e for e in _evaluations(report) if e["method"] == "agent-distill")
         epochs = report["recipe"]["train"]["epochs"]
         n = e["trained_on"] if isinstance(e["trained_on"], int) else _trained_on(report)
@@ -97,7 +96,7 @@ def curve(*reports: Report) -> list[str]:
         total = broken["right"] + broken["wrong"] + broken["unscored"] + broken["faults"]
         shares = [_share(e, f) for f in names]
         rows.append([f"{n:,}", f"{epochs:g}", *shares, percent(broken["truncations"] / total)])
-    return grid(["training questions", "epochs", *_families(reports[0]), "gsm8k cut off, %"], rows)
+    return grid(["training questions", "epochs", *names, "gsm8k cut off, %"], rows)
 
 
 def bench(result: Report) -> list[str]:

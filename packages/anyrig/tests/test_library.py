@@ -19,8 +19,8 @@ from anyrig import creatures
 from anyrig.model import ModelConfig, MotionModel, save_model
 
 NAMES = (
-    "AnyrigError Asset Clip FileError Skeleton augment decode encode from_euler generate load retarget save scale_bones "
-    "split_joint"
+    "AnyrigError Asset Clip FileError Skeleton augment decode encode from_euler generate load retarget save "
+    "scale_bones split_joint"
 )
 
 
