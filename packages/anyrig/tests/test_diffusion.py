@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyrig.diffusion import COSINE, FLOW, Guide, Sampling, blend, denoise, levels, noise, schedule, shifted, windows
+from anyrig.diffusion import COSINE, FLOW, Guide, Sampling, blend, denoise, levels, noise, schedule, windows
 from anyrig.errors import SettingsError
 
 
@@ -122,18 +122,15 @@ def test_levels_go_down_to_zero():
 prompts = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 200)), min_size=1, max_size=5)
 
 
-@given(prompts, st.sampled_from([32, 64]), st.sampled_from([0, 8, 16]), st.sampled_from([1, 4]))
-def test_windows_cover_everything_in_order(asked, longest, overlap, multiple):
-    found = windows(asked, longest, overlap, multiple)
+@given(prompts, st.sampled_from([32, 64]), st.sampled_from([0, 8, 16]))
+def test_windows_cover_everything_in_order(asked, longest, overlap):
+    found = windows(asked, longest, overlap)
     assert found[0].start == 0
-    assert found[-1].stop >= sum(n for _, n in asked)
-    for w in found:
-        assert 0 < w.n_frames <= longest
-        assert w.n_frames % multiple == 0
-        assert w.start % multiple == 0
+    assert found[-1].stop == sum(n for _, n in asked)
+    assert all(0 < w.n_frames <= longest for w in found)
     for a, b in pairwise(found):
         assert a.start <= b.start
-        assert a.stop - b.start >= min(overlap, a.n_frames // 2 // multiple * multiple)  # no gap, enough to blend over
+        assert a.stop - b.start >= min(overlap, a.n_frames // 2)  # no gap, enough to blend over
     texts = [w.text for w in found]
     order = [t for k, t in enumerate(texts) if k == 0 or texts[k - 1] != t]
     assert order == [t for k, (t, _) in enumerate(asked) if k == 0 or asked[k - 1][0] != t]
@@ -141,42 +138,18 @@ def test_windows_cover_everything_in_order(asked, longest, overlap, multiple):
 
 @given(prompts)
 def test_blending_windows_of_one_motion_gives_that_motion(asked):
-    parts = windows(asked, 32, 8, 4)
+    parts = windows(asked, 32, 8)
     x = torch.randn(parts[-1].stop, 3)
-    for tilings in ([parts], [parts, shifted(parts, 4)]):
-        torch.testing.assert_close(blend(x, tilings, lambda piece, w: 2 * piece, patch=4), 2 * x)
+    torch.testing.assert_close(blend(x, parts, lambda piece, w: 2 * piece), 2 * x)
 
 
 def test_two_windows_fade_into_each_other():
-    parts = windows([("a", 16), ("b", 16)], 32, 8, 4)
-    values = blend(torch.zeros(parts[-1].stop), [parts], lambda piece, w: torch.full_like(piece, float(w.text == "b")))
+    parts = windows([("a", 16), ("b", 16)], 32, 8)
+    values = blend(torch.zeros(parts[-1].stop), parts, lambda piece, w: torch.full_like(piece, float(w.text == "b")))
     assert values[0] == 0
     assert values[-1] == 1
     assert (values.diff() >= 0).all()
     assert values.diff().max() < 0.2
-
-
-@given(prompts, st.integers(2, 5))
-def test_a_shifted_tiling_lies_within_the_motion_and_has_its_seams_elsewhere(asked, patch):
-    parts = windows(asked, 8 * patch, 2 * patch, patch)
-    moved = shifted(parts, patch)
-    assert all(0 < w.n_frames <= 8 * patch and w.n_frames % patch == 0 for w in moved)
-    assert all(w.start % patch == patch // 2 for w in moved)
-    if moved:
-        assert moved[0].start > 0
-        assert parts[-1].stop - patch < moved[-1].stop < parts[-1].stop
-    assert all(b.start <= a.stop for a, b in pairwise(moved))
-
-
-def test_what_neighbouring_patches_say_meets_where_two_tilings_are_asked():
-    parts = windows([("a", 64)], 64, 16, 8)
-
-    def steps(piece, window):  # a value for each patch
-        return (torch.arange(window.n_frames) // 8 + window.start / 8).to(piece)
-
-    once, twice = (blend(torch.zeros(64), t, steps, patch=8) for t in ([parts], [parts, shifted(parts, 8)]))
-    assert once.diff().max() == 1
-    assert twice[8:-8].diff().max() < 0.25
 
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"guidance": -1.0}, {"eta": 2.0}, {"schedule": "linear"}])

@@ -42,7 +42,7 @@ SPLITS = ("train", "valid", "test")
 FPS = 15.0
 """Frames a second of the examples."""
 LENGTHS = (24, 32, 40, 48, 56, 64)
-"""Frames of an example: multiples of any model's patch, up to the longest window."""
+"""Frames of an example, up to the longest window."""
 SPARE = 16
 """Frames of a cyclic motion beyond its window, so that the window can start anywhere."""
 AUGMENTED = 0.75
@@ -288,13 +288,12 @@ def _example(arrays: dict[str, Any], texts: list[list[str]], start: tuple[int, i
 
 @dataclass(frozen=True, slots=True)
 class BatchConfig:
-    """At most ``tokens`` a batch, a token being a joint over ``patch`` frames; ``poses`` takes one patch per example.
+    """At most ``tokens`` a batch, a token being a joint; ``poses`` takes a single frame of each example.
 
     ``uncond`` is the share of captions dropped for classifier-free guidance, ``unnamed`` that of rigs without names.
     """
 
     tokens: int = 4000
-    patch: int = 8
     poses: bool = False
     uncond: float = 0.1
     unnamed: float = 0.3
@@ -331,25 +330,25 @@ def n_batches(examples: Sequence[Example], config: BatchConfig, seed: int, epoch
 def _groups(examples: Sequence[Example], config: BatchConfig, rng: random.Random) -> list[list[int]]:
     by_length: dict[int, list[int]] = defaultdict(list)
     for n, example in enumerate(examples):
-        by_length[config.patch if config.poses else min(example.window, config.max_frames)].append(n)
+        by_length[1 if config.poses else min(example.window, config.max_frames)].append(n)
     groups = []
-    for length, numbers in sorted(by_length.items()):
+    for _, numbers in sorted(by_length.items()):
         rng.shuffle(numbers)
         for start in range(0, len(numbers), 256):  # sorted in pieces, so that batches differ from epoch to epoch
             # By roughly the size: exact sorting would make batches of a single kind.
             keys = {n: examples[n].code.n_joints * rng.uniform(1.0, 1.5) for n in numbers[start : start + 256]}
             pool = sorted(keys, key=keys.__getitem__)
-            groups.extend(_filled(pool, examples, config, length // config.patch))
+            groups.extend(_filled(pool, examples, config))
     rng.shuffle(groups)
     return groups
 
 
-def _filled(pool: list[int], examples: Sequence[Example], config: BatchConfig, patches: int) -> list[list[int]]:
+def _filled(pool: list[int], examples: Sequence[Example], config: BatchConfig) -> list[list[int]]:
     """``pool`` in groups of neighbours with at most ``config.tokens`` when padded, or of one example."""
     groups: list[list[int]] = [[]]
     for n in pool:
         widest = max(examples[m].code.n_joints for m in (*groups[-1], n)) + 1
-        if groups[-1] and (len(groups[-1]) + 1) * widest * patches > config.tokens:
+        if groups[-1] and (len(groups[-1]) + 1) * widest > config.tokens:
             groups.append([])
         groups[-1].append(n)
     return groups
@@ -358,7 +357,7 @@ def _filled(pool: list[int], examples: Sequence[Example], config: BatchConfig, p
 def _batch(chosen: Sequence[Example], config: BatchConfig, rng: random.Random) -> Batch:
     features, texts, others = [], [], []
     for example in chosen:
-        n = config.patch if config.poses else min(example.window, config.max_frames)
+        n = 1 if config.poses else min(example.window, config.max_frames)
         spare = example.features.n_frames - n
         start = rng.randint(0, spare) if spare > 0 else 0
         features.append(example.features.cut(start, start + n))

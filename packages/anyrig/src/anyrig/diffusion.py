@@ -171,65 +171,48 @@ class Window:
         return self.stop - self.start
 
 
-def windows(prompts: Sequence[tuple[str, int]], longest: int, overlap: int, multiple: int = 1) -> list[Window]:
+def windows(prompts: Sequence[tuple[str, int]], longest: int, overlap: int) -> list[Window]:
     """Windows for prompts ``(text, frames)`` in sequence; neighbours share ``overlap`` frames, or half of a short one.
 
-    A prompt that needs more than ``longest`` frames gets several windows. Lengths are multiples of ``multiple``, so the
-    last window may end beyond the requested frames. Raises SettingsError for prompts without frames, and for an overlap
-    above half of ``longest``.
+    A prompt that needs more than ``longest`` frames gets several windows. Raises SettingsError for prompts without
+    frames, and for an overlap above half of ``longest``.
     """
     if not prompts or any(n < 1 for _, n in prompts):
         raise SettingsError("every prompt needs at least one frame")
-    if longest % multiple or overlap % multiple or not 0 <= overlap <= longest // 2:
+    if not 0 <= overlap <= longest // 2:
         raise SettingsError(f"windows of {longest} frames cannot share {overlap}")
     found: list[Window] = []
     done = 0
     for text, n in prompts:
         # The overlap is taken from the previous prompt, which keeps at least half of its frames.
-        shared = min(overlap, found[-1].n_frames // 2 // multiple * multiple) if found else 0
+        shared = min(overlap, found[-1].n_frames // 2) if found else 0
         start = done - shared
-        length = -(-(n + shared) // multiple) * multiple
+        length = n + shared
         done = start + length
         pieces = 1 if length <= longest else -(-(length - overlap) // (longest - overlap))
         part = min(longest, length)
         for k in range(pieces):
-            at = start + (length - part) * k // max(pieces - 1, 1) // multiple * multiple
+            at = start + (length - part) * k // max(pieces - 1, 1)
             found.append(Window(at, at + part, text))
     return found
 
 
-def shifted(parts: Sequence[Window], patch: int) -> list[Window]:
-    """The windows moved by half a patch and the last one a patch shorter; both ends of the motion are left out."""
-    moved = [Window(p.start + patch // 2, p.stop + patch // 2, p.text) for p in parts]
-    moved[-1] = Window(moved[-1].start, moved[-1].stop - patch, moved[-1].text)
-    return [w for w in moved if w.n_frames > 0]
-
-
-def blend(
-    x: Tensor,
-    tilings: Sequence[Sequence[Window]],
-    estimate: Callable[[Tensor, Window], Tensor],
-    dim: int = 0,
-    patch: int = 1,
-) -> Tensor:
+def blend(x: Tensor, parts: Sequence[Window], estimate: Callable[[Tensor, Window], Tensor], dim: int = 0) -> Tensor:
     """The weighted mean of ``estimate(piece, window)`` over the windows' pieces of ``x`` along ``dim``.
 
-    Overlapping windows of a tiling cross-fade (Bar-Tal et al., MultiDiffusion, ICML 2023). Of several tilings each has
-    most weight in the middle of its patches.
+    Overlapping windows cross-fade (Bar-Tal et al., MultiDiffusion, ICML 2023).
     """
     total: Tensor | None = None
     weight = torch.zeros(x.shape[dim], dtype=x.dtype, device=x.device)
     shape = [1] * x.ndim
     shape[dim] = -1
-    middle = torch.sin(torch.pi / patch * (torch.arange(patch) + 0.5)).square()
-    for parts in tilings:
-        for k, part in enumerate(parts):
-            share = (_fade(parts, k) * middle.repeat(part.n_frames // patch)).to(x)
-            piece = estimate(x.narrow(dim, part.start, part.n_frames), part)
-            if total is None:
-                total = piece.new_zeros([x.shape[dim] if d == dim else n for d, n in enumerate(piece.shape)])
-            total.narrow(dim, part.start, part.n_frames).add_(piece * share.view(shape))
-            weight[part.start : part.stop] += share
+    for k, part in enumerate(parts):
+        share = _fade(parts, k).to(x)
+        piece = estimate(x.narrow(dim, part.start, part.n_frames), part)
+        if total is None:
+            total = piece.new_zeros([x.shape[dim] if d == dim else n for d, n in enumerate(piece.shape)])
+        total.narrow(dim, part.start, part.n_frames).add_(piece * share.view(shape))
+        weight[part.start : part.stop] += share
     assert total is not None, "no windows"
     return total / weight.view(shape)
 

@@ -40,6 +40,7 @@ from anyrig.corpus import (
     make_example,
     seed_of,
 )
+from anyrig.diffusion import windows
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import (
     N_BUCKETS,
@@ -205,7 +206,7 @@ def _cell(values: Sequence[float]) -> str:
     return f"{mean:.3g}" if math.isnan(half) else f"{mean:.3g} ± {half:.2g}"
 
 
-CONFIG = ModelConfig(width=64, layers=2, heads=2, patch=4, joint_names=False, text_layers=1)
+CONFIG = ModelConfig(width=64, layers=2, heads=4, joint_names=False, text_layers=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,22 +228,21 @@ class Evaluator(nn.Module):
         self.motion = MotionModel(CONFIG)
         self.buckets = nn.Embedding(N_BUCKETS, CONFIG.text_width)
         self.words = TextTower(CONFIG, self.buckets)
-        self.motion_out = nn.Linear(6 * CONFIG.width, 64)
+        self.motion_out = nn.Linear(3 * CONFIG.width, 64)
         self.text_out = nn.Linear(CONFIG.width, 64)
         self.sharpness = nn.Parameter(torch.tensor(2.3))
         for block in self.motion.blocks:  # gates start open, since there is no condition that would open them
             with torch.no_grad():
-                block.get_parameter("modulate.bias").view(9, -1)[2::3] = 0.5
+                block.get_parameter("modulate")[2::3] = 0.5
 
     def motions(self, x: Tensor, rig: RigBatch) -> Tensor:
         """Vectors (B, 64) of packed motion."""
         none = self.motion.read([""] * len(x))
         h = self.motion.vectors(x, torch.zeros(len(x), device=x.device), rig, none)
-        there = rig.tokens[:, None, :, None]
-        mean = (h * there).sum(dim=2) / there.sum(dim=2)
-        most = h.masked_fill(~there, -torch.inf).amax(dim=2)
-        moments = torch.cat([h[:, :, 0], mean, most], dim=-1)  # of the path, the mean joint and the maximum over joints
-        return F.normalize(self.motion_out(torch.cat([moments.mean(dim=1), moments.amax(dim=1)], dim=-1)), dim=-1)
+        there = rig.tokens[:, :, None]
+        mean = (h * there).sum(dim=1) / there.sum(dim=1)
+        most = h.masked_fill(~there, -torch.inf).amax(dim=1)
+        return F.normalize(self.motion_out(torch.cat([h[:, 0], mean, most], dim=-1)), dim=-1)
 
     def texts(self, texts: Sequence[str]) -> Tensor:
         """Vectors (B, 64) of texts."""
@@ -259,9 +259,10 @@ class Evaluator(nn.Module):
         """(motions (N, 64), texts (N, 64)) of clips at the frame rate of the corpus, and of texts."""
         rows = []
         for clip in clips:
-            features = encode(clip)
-            n = features.n_frames // CONFIG.patch * CONFIG.patch
-            rows.append(self.motions(pack([features.cut(0, n)]), collate_rigs([rig_code(clip.skeleton)])))
+            features, rig = encode(clip), collate_rigs([rig_code(clip.skeleton)])
+            pieces = windows([("", features.n_frames)], CONFIG.max_frames, 0)
+            found = torch.cat([self.motions(pack([features.cut(w.start, w.stop)]), rig) for w in pieces])
+            rows.append(F.normalize(found.mean(dim=0, keepdim=True), dim=-1))
         return torch.cat(rows).double().numpy(), self.texts(list(texts)).double().numpy()
 
 
@@ -292,7 +293,7 @@ def train_evaluator(
 
 def _batches(examples: Sequence[Example], settings: EvaluatorSettings) -> Iterator[Batch]:
     """Batches of one kind of creature each, since kinds can be told apart without any motion."""
-    config = BatchConfig(settings.tokens, CONFIG.patch, uncond=0.0, unnamed=1.0)
+    config = BatchConfig(settings.tokens, uncond=0.0, unnamed=1.0)
     kinds = [[e for e in examples if e.kind == kind] for kind in sorted({e.kind for e in examples})]
     epoch = 0
     while True:

@@ -22,7 +22,7 @@ from torch import Tensor
 from anyrig import conform
 from anyrig import rotations as rot
 from anyrig.conform import extent, spread, whole
-from anyrig.diffusion import Guide, Sampling, Window, blend, denoise, noise, shifted, windows
+from anyrig.diffusion import Guide, Sampling, Window, blend, denoise, noise, windows
 from anyrig.errors import ClipError, FileError, SettingsError
 from anyrig.features import CONTACT, Features, decode, encode, rig_code, size_of, words
 from anyrig.io import Asset, load
@@ -378,9 +378,6 @@ Progress = Callable[[int], None]
 MAX_SECONDS = 600.0
 OVERLAP = 16
 """Frames that two windows share."""
-_SEAMLESS = 0.25
-"""At noise levels up to this the network runs twice, the second time with patches shifted by half a patch, since its
-estimates of neighbouring patches do not quite meet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -458,8 +455,8 @@ def generate_clips(
     options = options or Options()
     fps = model.config.fps
     frames = _frames(prompts, fps)
-    longest, patch = model.config.max_frames, model.config.patch
-    parts = windows(frames, longest, min(OVERLAP, longest // 4) // patch * patch, patch)
+    longest = model.config.max_frames
+    parts = windows(frames, longest, min(OVERLAP, longest // 4))
     turn = facing_of(skeleton, options.facing)
     body = whole(skeleton.rest_clip()).skeleton
     rig = faced(body, -turn)
@@ -521,8 +518,6 @@ def _sample(
         texts = {t: model.read([t] * n + [""] * n) for t in dict.fromkeys(w.text for w in parts)}
     guidance = options.sampling.guidance
     rigs = rig.to(device).repeated(2 * n)
-    patch = model.config.patch
-    tilings = [parts, shifted(parts, patch)]
     done = itertools.count(1)
 
     def predict(piece: Tensor, window: Window, level: float) -> Tensor:
@@ -534,8 +529,7 @@ def _sample(
         return guided
 
     def whole(x: Tensor, level: float) -> Tensor:
-        used = tilings if level <= _SEAMLESS else tilings[:1]
-        out = blend(x, used, lambda piece, window: predict(piece, window, level), dim=1, patch=patch)
+        out = blend(x, parts, lambda piece, window: predict(piece, window, level), dim=1)
         if progress is not None:
             progress(next(done))
         return out

@@ -46,9 +46,9 @@ POSITIONS = ("tree", "sequence", "none")
 class ModelConfig:
     """Sizes and switches.
 
-    A token is one joint over ``patch`` frames. In each of ``layers`` blocks, tokens attend to those of the same time
-    and to the text, then to those of the same joint, followed by a feed-forward layer; a block takes about ``32 * width
-    ** 2`` operations per token.
+    A token is one joint over the whole window, of up to ``max_frames``. In each of ``layers`` blocks, tokens attend to
+    each other and to the text, followed by a feed-forward layer; a block takes about ``24 * width ** 2`` operations per
+    token.
 
     ``position`` encodes a joint's position in the skeleton by its root path (``"tree"``, TreePE of arXiv 2503.04257),
     by its number (``"sequence"``) or not at all (``"none"``). ``distances`` biases attention by the number of bones
@@ -57,10 +57,9 @@ class ModelConfig:
     the training data.
     """
 
-    width: int = 128
-    layers: int = 6
-    heads: int = 4
-    patch: int = 8
+    width: int = 256
+    layers: int = 8
+    heads: int = 8
     max_frames: int = 64
     position: str = "tree"
     distances: bool = True
@@ -74,10 +73,11 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if self.position not in POSITIONS:
             raise SettingsError(f"a joint's position is one of {', '.join(POSITIONS)}, not {self.position!r}")
-        if min(self.width, self.layers, self.heads, self.patch, self.text_width) < 1 or self.text_layers < 0:
-            raise SettingsError("width, layers, heads, patch and text_width are whole numbers of at least 1")
-        if self.width % (2 * self.heads) or self.max_frames % self.patch or self.max_frames < self.patch:
-            raise SettingsError("width must divide by twice the heads, and max_frames by patch")
+        sizes = (self.width, self.layers, self.heads, self.max_frames, self.text_width)
+        if min(sizes) < 1 or self.text_layers < 0:
+            raise SettingsError("width, layers, heads, max_frames and text_width are whole numbers of at least 1")
+        if self.width % (2 * self.heads):
+            raise SettingsError("width must divide by twice the heads")
         if not 0 < self.fps < 1e3:
             raise SettingsError(f"fps is a number between 0 and 1000, not {self.fps}")
 
@@ -502,30 +502,24 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention over joints and words, attention over time, and a feed-forward network; each is scaled, shifted and
-    gated by the condition, with gates that start closed (adaLN-Zero; Peebles and Xie, ICCV 2023)."""
+    """Attention over joints and words, and a feed-forward network; each is scaled, shifted and gated by the condition,
+    with gates that start closed (adaLN-Zero; Peebles and Xie, ICCV 2023). One layer computes that for all blocks, and
+    each adds numbers of its own (adaLN-single; Chen et al., PixArt-alpha, ICLR 2024)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(nn.LayerNorm(width, elementwise_affine=False) for _ in range(3))
-        self.modulate = nn.Linear(width, 9 * width)
-        nn.init.zeros_(self.modulate.weight)
-        nn.init.zeros_(self.modulate.bias)
-        self.space = Attention(width, heads)
-        self.time = Attention(width, heads)
+        self.norms = nn.ModuleList(nn.LayerNorm(width, elementwise_affine=False) for _ in range(2))
+        self.modulate = nn.Parameter(torch.zeros(6, 1, width))
+        self.attention = Attention(width, heads)
         self.inward = nn.Linear(width, 4 * width)
         self.outward = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, condition: Tensor, bias: Tensor, words: Tensor) -> Tensor:
-        """``x`` (B, P, N, width) of P patches, ``condition`` (B, width), ``bias`` (B, 1, heads, N, N + L) and
-        ``words`` (B, 1, L, width)."""
-        m: tuple[Tensor, ...] = self.modulate(condition)[:, None, None].chunk(9, dim=-1)
-        x = x + m[2] * self.space(self._seen(x, 0, m), bias, words)
-        if x.shape[1] > 1:  # not with a single patch, as in the pose stage
-            moved = self.time(self._seen(x, 1, m).transpose(1, 2)).transpose(1, 2)
-            x = x + m[5] * moved
-        out: Tensor = self.outward(F.relu(self.inward(self._seen(x, 2, m))).square())
-        return x + m[8] * out
+        """``x`` (B, N, width), ``condition`` (6, B, 1, width), ``bias`` (B, heads, N, N + L), words (B, L, width)."""
+        m = (condition + self.modulate[:, None]).unbind(0)
+        x = x + m[2] * self.attention(self._seen(x, 0, m), bias, words)
+        out: Tensor = self.outward(F.relu(self.inward(self._seen(x, 1, m))).square())
+        return x + m[5] * out
 
     def _seen(self, x: Tensor, k: int, m: Sequence[Tensor]) -> Tensor:
         normed: Tensor = self.norms[k](x)
@@ -536,36 +530,38 @@ class MotionModel(nn.Module):
     """``model(x, level, rig, texts)``: the kept part of the noisy ``x`` and the added motion, (B, T, J + 1, 20).
 
     :meth:`anyrig.diffusion.Schedule.predict_x0` combines the two. The kept part is ``x`` after a filter that the
-    network sets per token, feature and frequency (of the patch's cosines): it passes nearly everything at low noise,
+    network sets per token, feature and frequency (of the window's cosines): it passes nearly everything at low noise,
     and nothing for joints that stand still. Without the filter the network would have to predict the noise; the added
     motion is far simpler (Li and He, arXiv 2511.13720).
 
-    ``x`` (B, T, J + 1, 10) is packed by :func:`pack`, with T a multiple of ``config.patch``; ``level`` (B,) is from 0
-    (clean) to 1 (pure noise). ``texts`` are strings, or the result of :meth:`read`.
+    A token sees its joint's whole window, so that a beat has one rate and phase, and what left and right do together is
+    settled between two tokens. ``x`` (B, T, J + 1, 10) is packed by :func:`pack`, with T up to ``config.max_frames``;
+    ``level`` (B,) is from 0 (clean) to 1 (pure noise). ``texts`` are strings, or the result of :meth:`read`.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        width = config.width
+        width, frames = config.width, config.max_frames
         self.buckets = nn.Embedding(N_BUCKETS, 64 if config.text != "builtin" else config.text_width)
         self.rig = RigEncoding(config, self.buckets)
         self.text = TextTower(config, self.buckets)
-        self.joint_in = nn.Linear(config.patch * N_JOINT, width)
-        self.path_in = nn.Linear(config.patch * N_PATH, width)
-        self.clock = nn.Linear(2 * width, width)
+        self.joint_in = nn.Linear(frames * N_JOINT, width)
+        self.path_in = nn.Linear(frames * N_PATH, width)
+        self.length = nn.Linear(width, width)
         self.level = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
         self.relations = nn.Embedding(N_RELATIONS, config.layers * config.heads)
         nn.init.zeros_(self.relations.weight)
         self.blocks = nn.ModuleList(Block(width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulate = nn.Linear(width, 2 * width)
-        self.joint_out = nn.Linear(width, 2 * config.patch * N_JOINT)
-        self.path_out = nn.Linear(width, 2 * config.patch * N_PATH)
-        for head in (self.modulate, self.joint_out, self.path_out):
+        self.modulate = nn.Linear(width, 6 * width)
+        self.last = nn.Linear(width, 2 * width)
+        self.joint_out = nn.Linear(width, 2 * frames * N_JOINT)
+        self.path_out = nn.Linear(width, 2 * frames * N_PATH)
+        for head in (self.modulate, self.last, self.joint_out, self.path_out):
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
-        self.register_buffer("cosines", cosines(config.patch), persistent=False)
+        self.register_buffer("cosines", cosines(frames), persistent=False)
 
     def read(self, texts: Sequence[str]) -> Text:
         """The vectors of texts."""
@@ -573,59 +569,53 @@ class MotionModel(nn.Module):
         return text
 
     def forward(self, x: Tensor, level: Tensor, rig: RigBatch, texts: Sequence[str] | Text) -> Tensor:
-        gains, added = self._outputs(self.vectors(x, level, rig, texts)).chunk(2, dim=-1)
-        patches = x.reshape(x.shape[0], -1, self.config.patch, *x.shape[2:])
-        cosines = self.get_buffer("cosines")
-        passed = 2 * gains.sigmoid() * torch.einsum("kt,bptnc->bpknc", cosines, patches)
-        kept = torch.einsum("kt,bpknc->bptnc", cosines, passed)
-        return torch.cat([kept, added], dim=-1).flatten(1, 2)
+        gains, added = self._outputs(self.vectors(x, level, rig, texts))
+        cosines = self.get_buffer("cosines")[:, : x.shape[1]]  # of a window that is empty behind x
+        passed = 2 * gains.sigmoid() * torch.einsum("kt,btnc->bknc", cosines, x)
+        kept = torch.einsum("kt,bknc->btnc", cosines, passed)
+        return torch.cat([kept, added[:, : x.shape[1]]], dim=-1)
 
     def vectors(self, x: Tensor, level: Tensor, rig: RigBatch, texts: Sequence[str] | Text) -> Tensor:
-        """The blocks' output for each token, (B, T / patch, J + 1, width)."""
-        t = x.shape[1]
-        if t % self.config.patch:
-            raise SettingsError(f"{t} frames are not a multiple of {self.config.patch}")
+        """The blocks' output for each token, (B, J + 1, width)."""
+        if x.shape[1] > self.config.max_frames:
+            raise SettingsError(f"{x.shape[1]} frames are more than a window of {self.config.max_frames}")
         text = texts if isinstance(texts, Text) else self.read(texts)
         condition = F.silu(self.level(waves(1000 * level, self.config.width, 4000.0)) + text.tokens[:, 0])
         h = self._tokens(x, rig)
-        words = text.tokens[:, None]
-        biases = self._biases(rig, text.mask)
+        modulation = self.modulate(condition).unflatten(-1, (6, 1, -1)).transpose(0, 1)
         for k, block in enumerate(self.blocks):
-            bias = biases[..., k * self.config.heads : (k + 1) * self.config.heads]
-            h = block(h, condition, bias.permute(0, 3, 1, 2)[:, None], words)
-        scale, shift = self.modulate(condition)[:, None, None].chunk(2, dim=-1)
+            h = block(h, modulation, self._bias(k, rig, text.mask), text.tokens)
+        scale, shift = self.last(condition)[:, None].chunk(2, dim=-1)
         out: Tensor = self.norm(h) * (1 + scale) + shift
         return out
 
     def _tokens(self, x: Tensor, rig: RigBatch) -> Tensor:
-        """(B, P, J + 1, width)."""
-        b, t, n, _ = x.shape
-        patches = x.reshape(b, t // self.config.patch, self.config.patch, n, N_JOINT).transpose(2, 3)
-        joints = self.joint_in(patches[:, :, 1:].flatten(3)) + self.rig(rig)[:, None]
-        path = self.path_in(patches[:, :, :1, :, :N_PATH].flatten(3))
-        place = torch.arange(t // self.config.patch, device=x.device) + 0.5
-        width = self.config.width
-        clock = torch.cat([waves(place, width, 40.0), waves(t // self.config.patch - place, width, 40.0)], dim=-1)
-        when: Tensor = self.clock(clock)
-        return torch.cat([path, joints], dim=2) + when[None, :, None]
+        """(B, J + 1, width)."""
+        t = x.shape[1]
+        x = F.pad(x, (0, 0, 0, 0, 0, self.config.max_frames - t)).transpose(1, 2)
+        joints = self.joint_in(x[:, 1:].flatten(2)) + self.rig(rig)
+        path = self.path_in(x[:, :1, :, :N_PATH].flatten(2))
+        length: Tensor = self.length(waves(torch.tensor(float(t), device=x.device), self.config.width, 400.0))
+        return torch.cat([path, joints], dim=1) + length
 
-    def _biases(self, rig: RigBatch, words: Tensor) -> Tensor:
-        """(B, N, N + L, layers * heads): biases of relations between joints, and minus infinity for padding."""
-        n = rig.relations.shape[1]
-        table = self.relations.weight if self.config.distances else torch.zeros_like(self.relations.weight)
-        joints = F.embedding(rig.relations, table)
+    def _bias(self, block: int, rig: RigBatch, words: Tensor) -> Tensor:
+        """(B, heads, N, N + L): a block's biases of relations between joints, and minus infinity for padding."""
+        heads = self.config.heads
+        table = self.relations.weight[:, block * heads : (block + 1) * heads]
+        joints = F.embedding(rig.relations, table if self.config.distances else torch.zeros_like(table))
         joints = joints.masked_fill(~rig.tokens[:, None, :, None], float("-inf"))
-        spare = torch.zeros(*words.shape, table.shape[1], device=words.device).masked_fill(
-            ~words[..., None], float("-inf")
-        )
-        return torch.cat([joints, spare[:, None].expand(-1, n, -1, -1)], dim=2)
+        further = torch.zeros(words.shape, device=words.device).masked_fill(~words, float("-inf"))
+        further = further[:, None, :, None].expand(-1, rig.relations.shape[1], -1, heads)
+        return torch.cat([joints, further], dim=2).permute(0, 3, 1, 2)
 
-    def _outputs(self, h: Tensor) -> Tensor:
-        """(B, P, patch, J + 1, 20): the filter before the sigmoid, with patch frequencies, and the added motion."""
-        joints = self.joint_out(h[:, :, 1:]).unflatten(-1, (2, self.config.patch, N_JOINT))
-        path = self.path_out(h[:, :, :1]).unflatten(-1, (2, self.config.patch, N_PATH))
-        both = torch.cat([F.pad(path, (0, N_JOINT - N_PATH)), joints], dim=2)  # (B, P, J + 1, 2, patch, 10)
-        return both.permute(0, 1, 4, 2, 3, 5).flatten(-2)
+    def _outputs(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, max_frames, J + 1, 10) each: the filter before the sigmoid, a row a frequency, and the added motion."""
+        frames = self.config.max_frames
+        joints = self.joint_out(h[:, 1:]).unflatten(-1, (2, frames, N_JOINT))
+        path = self.path_out(h[:, :1]).unflatten(-1, (2, frames, N_PATH))
+        both = torch.cat([F.pad(path, (0, N_JOINT - N_PATH)), joints], dim=1)  # (B, J + 1, 2, frames, 10)
+        gains, added = both.permute(2, 0, 3, 1, 4)
+        return gains, added
 
 
 def cosines(n: int) -> Tensor:
@@ -637,10 +627,10 @@ def cosines(n: int) -> Tensor:
 
 
 def save_model(model: MotionModel, path: str | os.PathLike[str], *, about: dict[str, Any] | None = None) -> None:
-    """Writes the model and ``about``. Raises FileError where the file cannot be written."""
+    """Writes the model, in 16-bit floats, and ``about``. Raises FileError where the file cannot be written."""
     from safetensors.torch import save
 
-    tensors = {name: t.detach().to("cpu", torch.float32).contiguous() for name, t in model.state_dict().items()}
+    tensors = {name: t.detach().to("cpu", torch.float16).contiguous() for name, t in model.state_dict().items()}
     header = {_KEY: json.dumps({"config": model.config.to_dict(), "about": about or {}})}
     write_bytes(path, save(tensors, metadata=header))
 

@@ -64,14 +64,15 @@ _LOG_EVERY = 20
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """``pose_steps`` steps on single patches of ``n_clips`` examples, then ``steps`` steps on motion.
+    """``pose_steps`` steps on single frames of ``n_clips`` examples, then ``steps`` steps on motion.
 
-    ``tokens`` is the size of a step (a token is a joint over a patch of frames); a token costs about ``100 * layers *
-    width ** 2`` operations. ``kinds`` are the creatures trained on (empty: all that are not held out); ``varied``
+    ``tokens`` is the size of a step (a token is a joint); a token costs about ``72 * layers * width ** 2``
+    operations. ``kinds`` are the creatures trained on (empty: all that are not held out); ``varied``
     augments rigs. ``real`` is a folder of real creatures, of which ``real_share`` of the examples are. ``lr`` is
     reached after ``warmup`` steps and decays to 0 by a cosine. ``schedule`` is ``"flow"`` or ``"cosine"``. ``ema`` is
     the decay of the averaged weights, which are the ones saved. ``uncond`` and ``unnamed`` are
-    :class:`~anyrig.corpus.BatchConfig`'s.
+    :class:`~anyrig.corpus.BatchConfig`'s. ``half`` multiplies matrices in bfloat16, which some processors do several
+    times as fast.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -91,6 +92,7 @@ class TrainSettings:
     real: str = ""
     real_share: float = 0.5
     save_every: int = 200
+    half: bool = False
 
     def __post_init__(self) -> None:
         schedule(self.schedule)
@@ -364,7 +366,7 @@ class _Run:
         """Takes the remaining steps of a stage; False where ``stop_after`` was reached first."""
         s = self.settings
         first, last = (0, s.pose_steps) if poses else (s.pose_steps, self.total)
-        config = BatchConfig(s.tokens, s.model.patch, poses, s.uncond, s.unnamed, s.model.max_frames)
+        config = BatchConfig(s.tokens, poses, s.uncond, s.unnamed, s.model.max_frames)
         name = "poses" if poses else "motion"
         said, since, since_step = time.monotonic(), time.monotonic(), self.step
         for batch in _endless(examples, config, s.seed, self.step - first):
@@ -398,7 +400,9 @@ class _Run:
         how, level = schedule(s.schedule), level.to(self.device)
         x = how.mix(clean, noise(clean.shape, generator).to(self.device), level)
         text, contrast_loss = self.texts(batch)
-        kept, added = self.model(x, level, rig, text).chunk(2, dim=-1)
+        with torch.autocast(clean.device.type, torch.bfloat16, enabled=s.half):
+            both = self.model(x, level, rig, text)
+        kept, added = both.float().chunk(2, dim=-1)
         out = how.predict_x0(kept, added, level)
         weights = Weights()
         terms = losses(out, clean, rig, s.model.fps, weights, how.spread(level)) | {

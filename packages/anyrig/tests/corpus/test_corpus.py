@@ -115,15 +115,15 @@ def test_batches_deal_every_example_once_and_the_same_again(shards):
     other = list(batches(examples, how, 3, 1))
     assert any(a.texts != b.texts for a, b in zip(first, other, strict=False))
     for batch in first:
-        b, t, n, _ = batch.clean.shape
+        b, _, n, _ = batch.clean.shape
         assert len(batch.rig) == b == len(batch.texts)
         assert n == batch.rig.mask.shape[1] + 1
-        assert b == 1 or b * (t // how.patch) * n <= how.tokens
+        assert b == 1 or b * n <= how.tokens
 
 
-def test_poses_are_single_patches(shards):
+def test_poses_are_single_frames(shards):
     examples = load_examples(shards[1])
-    assert {b.clean.shape[1] for b in batches(examples, BatchConfig(poses=True, patch=4), 0, 0)} == {4}
+    assert {b.clean.shape[1] for b in batches(examples, BatchConfig(poses=True), 0, 0)} == {1}
 
 
 def test_texts_and_names_are_left_out_as_often_as_asked(shards):

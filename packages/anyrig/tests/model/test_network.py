@@ -26,7 +26,7 @@ from anyrig.model import (
 )
 from anyrig.skeleton import Skeleton
 
-SMALL = ModelConfig(width=16, layers=2, heads=2, patch=4, max_frames=16, text_width=8, text_layers=1)
+SMALL = ModelConfig(width=16, layers=2, heads=2, max_frames=8, text_width=8, text_layers=1)
 
 
 @pytest.fixture(scope="module")
@@ -136,13 +136,15 @@ def test_the_text_matters_and_words_it_never_saw_are_told_by_their_pieces(clips)
 
 
 @torch.no_grad()
-def test_a_single_patch_is_a_pose_that_time_has_no_part_in(clips):
+def test_a_shorter_window_is_told_from_one_that_ends_at_rest(clips):
     model = opened()
     x, rig = inputs(clips, frames=4)
-    before = model(x, torch.full((3,), 0.5), rig, ["idle"] * 3)
-    for block in model.blocks:
-        torch.nn.init.constant_(block.time.out.bias, 3.0)
-    torch.testing.assert_close(before, model(x, torch.full((3,), 0.5), rig, ["idle"] * 3))
+    short = model(x, torch.full((3,), 0.5), rig, ["idle"] * 3)
+    assert short.shape == (*x.shape[:-1], 20)
+    empty = torch.cat([x, torch.zeros_like(x)], dim=1)
+    assert (model(empty, torch.full((3,), 0.5), rig, ["idle"] * 3)[:, :4] - short).abs().max() > 1e-4
+    with pytest.raises(SettingsError, match="16 frames are more than a window of 8"):
+        model(torch.cat([empty, empty], dim=1), torch.full((3,), 0.5), rig, ["idle"] * 3)
 
 
 @torch.no_grad()
@@ -155,17 +157,16 @@ def test_positions_of_packed_motion_are_the_features(clips):
 
 
 @torch.no_grad()
-def test_what_is_kept_passes_a_filter_of_the_patchs_frequencies(clips):
+def test_what_is_kept_passes_a_filter_of_the_windows_frequencies(clips):
     model = MotionModel(SMALL).eval()
     x, rig = inputs(clips, frames=8)
     kept, added = model(x, torch.full((3,), 0.5), rig, ["idle"] * 3).chunk(2, dim=-1)
     torch.testing.assert_close(kept[:, :, 1:], x[:, :, 1:])  # all of it before anything is learned
     assert added.abs().max() == 0
-    gains = model.joint_out.bias.view(2, SMALL.patch, 10)[0]
-    gains[1:] = -30.0  # nothing but a patch's mean
+    gains = model.joint_out.bias.view(2, SMALL.max_frames, 10)[0]
+    gains[1:] = -30.0  # nothing but the mean
     kept, _ = model(x, torch.full((3,), 0.5), rig, ["idle"] * 3).chunk(2, dim=-1)
-    means = x.unflatten(1, (2, SMALL.patch)).mean(dim=2, keepdim=True).expand(-1, -1, SMALL.patch, -1, -1)
-    torch.testing.assert_close(kept[:, :, 1:], means.flatten(1, 2)[:, :, 1:])
+    torch.testing.assert_close(kept[:, :, 1:], x.mean(dim=1, keepdim=True).expand_as(x)[:, :, 1:])
 
 
 def test_every_weight_has_a_gradient(clips):
@@ -186,12 +187,12 @@ def test_a_model_comes_back_from_its_file(clips, tmp_path):
     x, rig = inputs(clips[:1])
     with torch.no_grad():
         a, b = (m(x, torch.tensor([0.5]), rig, ["walk"]) for m in (model, back))
-    torch.testing.assert_close(a, b)
+    torch.testing.assert_close(a, b, atol=2e-3, rtol=2e-3)  # 16-bit weights
 
 
 def test_the_default_model_is_small_enough_to_ship():
     n = sum(p.numel() for p in MotionModel(ModelConfig()).parameters())
-    assert 4 * n <= 20e6
+    assert 2 * n <= 20e6
 
 
 @pytest.mark.parametrize("text", [b"", b"no weights at all", b"\xff" * 100])
@@ -207,8 +208,8 @@ def test_files_that_hold_no_model_give_one_line(tmp_path, text):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"width": 15}, {"layers": 0}, {"position": "leaf"}, {"patch": 3}, {"wdith": 3}, {"width": "128"}, {"fps": 0.0},
-     {"distances": 1}],
+    [{"width": 15}, {"layers": 0}, {"position": "leaf"}, {"max_frames": 0}, {"wdith": 3}, {"width": "128"},
+     {"fps": 0.0}, {"distances": 1}],
 )  # fmt: skip
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(SettingsError):
