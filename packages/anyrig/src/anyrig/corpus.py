@@ -41,8 +41,8 @@ HELD_OUT_PAIRS = (("biped", "jump"), ("bird", "crouch"), ("hexapod", "run"), ("q
 SPLITS = ("train", "valid", "test")
 FPS = 15.0
 """Frames a second of the examples."""
-LENGTHS = (24, 32, 40, 48, 56, 64)
-"""Frames of an example, up to the longest window."""
+LENGTHS = (24, 32, 40, 48, 56, 64, 64)
+"""Frames of an example's window; the longest, that of a model, is drawn twice as often."""
 SPARE = 16
 """Frames of a cyclic motion beyond its window, so that the window can start anywhere."""
 AUGMENTED = 0.75
@@ -122,13 +122,15 @@ def make_example(selection: Selection, number: int, *, varied: bool = True) -> t
     kind = rng.choice(selection.drawn_kinds())
     body = selection.body(kind, rng.randrange(selection.bodies))
     action = rng.choice(selection.actions(body))
-    n = rng.choice(LENGTHS)
-    done = creatures.perform(body, action, rng, seconds=(n - 1) / FPS, fps=FPS)
+    n, state = rng.choice(LENGTHS), rng.getstate()
+    done = creatures.perform(body, action, rng, seconds=(n + SPARE - 1) / FPS, fps=FPS)
+    if not done.loops:
+        rng.setstate(state)
+        done = creatures.perform(body, action, rng, seconds=(n - 1) / FPS, fps=FPS)
     clip = done.clip
     if varied and rng.random() < AUGMENTED:
         clip = augment(clip, np.random.default_rng(seed), Augmentation(axes=True))
-    loops = done.loops and n - SPARE >= LENGTHS[0]
-    return from_clip(clip, kind, body.noun, n - SPARE if loops else n, rng), clip
+    return from_clip(clip, kind, body.noun, n, rng), clip
 
 
 @lru_cache(maxsize=1)
