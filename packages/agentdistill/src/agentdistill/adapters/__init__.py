@@ -12,7 +12,7 @@ from typing import Any
 from agentdistill.errors import UserError
 
 _NAMES = {
-    "SandboxEnvironment": "trl",
+    "SandboxEnvironment": "_trl",
     "SandboxExecutor": "_smolagents",
     "SandboxToolset": "_verifiers",
     "SandboxToolsetConfig": "_verifiers",
