@@ -1,5 +1,5 @@
 #!/bin/sh
-# The table of packages/anyrig/README.md: the weights of the package and the baselines, on held-out creatures.
+# The table of packages/anyrig/evaluation.md: the weights of the package and the baselines, on held-out creatures.
 # Ablations of rig augmentation, tree positions and one model for all kinds use a model of a tenth of the work (1.5M
 # parameters, 900 steps), since each needs a training run. `sh experiments/rig_table.sh` in the root of the repository
 # takes about an hour and a half on two cores; results that exist are not computed again.
