@@ -73,6 +73,23 @@ def test_batched_and_cached_is_what_the_plain_loop_gives(network: Any) -> None:
         assert (sample.n_prompt_tokens, sample.n_new_tokens) == (len(prompt), len(ids))
 
 
+def test_greedy_requests_that_ask_the_same_are_written_once(network: Any) -> None:
+    model, n_rows = local(network), []
+    hook = network.register_forward_pre_hook(
+        lambda _, args, given: n_rows.append(len(given["input_ids"])), with_kwargs=True
+    )
+    longer = question(2, sampling=replace(GREEDY, max_new_tokens=14))
+    try:
+        answers = ask(model, question(2), longer, question(2), question(2, n=3))
+    finally:
+        hook.remove()
+    assert max(n_rows) == 2
+    assert [len(some) for some in answers] == [1, 1, 1, 3]
+    (first,), (more,), *others = answers
+    assert all(sample == first for some in others for sample in some)
+    assert more.n_new_tokens > first.n_new_tokens or more == first
+
+
 def test_asking_for_eight_is_asking_for_five_and_then_for_three(network: Any) -> None:
     drawn = question(3, sampling=replace(GREEDY, temperature=1.0), seed=7)
     model = local(network)

@@ -59,7 +59,7 @@ STUDENT_MIX = Mix(
 N_REPETITIONS, N_FIRST, N_SUMS = 15_000, 16_000, 10_000
 TEACHER_EXTRA = Mix(agent=20_000)
 CHECKER_MIX = Mix(checks=15_000)
-FACT_CHECKER_MIX = Mix(claims=5_000)
+FACT_CHECKER_MIX = Mix(claims=10_000)
 
 
 def home() -> World:

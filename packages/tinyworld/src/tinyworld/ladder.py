@@ -64,7 +64,7 @@ SIZES: dict[str, Size] = {
     "2.2M": Size(192, 4, 6, 2e-3, 7_600_000),
     "teacher": Size(256, 4, 8, 2e-3, 8_000_000, is_teacher=True, first_tokens=(800_000, 500_000, 400_000)),
     "checker": Size(256, 4, 8, 2e-3, 2_500_000, first_tokens=(), continues="teacher"),
-    "fact-checker": Size(256, 4, 8, 2e-3, 1_500_000, first_tokens=(), continues="checker"),
+    "fact-checker": Size(256, 4, 8, 2e-3, 3_000_000, first_tokens=(), continues="checker"),
 }
 
 

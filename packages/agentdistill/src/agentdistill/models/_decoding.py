@@ -344,13 +344,16 @@ class Decoder:
         self.cancelled = False
         self._left, self._kept = self._budget, {}
         with torch.inference_mode():
-            groups = [self._find_past(g) for g in _group(rows)]
+            firsts = _firsts(rows)
+            groups = [self._find_past(g) for g in _group([row for row in rows if firsts[row] is row])]
             self._pasts = {}  # what a group starts from is held by the group, until its batch is written
             groups.sort(key=lambda g: (g.past is None, -g.n_left))  # stable; alike together, so little is padding
             batches = list(_batches(groups, self.max_rows, self._max_tokens))
             groups.clear()
             while batches:
                 self._write_or_split(batches.pop(0))
+        for row, first in firsts.items():
+            row.ids, row.logprob, row.stop = list(first.ids), first.logprob, first.stop
         self._pasts = self._kept
 
     def forget(self) -> None:
@@ -488,6 +491,17 @@ def _keep_head_rows_together(model: Any) -> None:
     head = model.get_output_embeddings()
     if head is not None:
         head.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(), *inputs[1:]))
+
+
+def _firsts(rows: Sequence[BatchRow]) -> dict[BatchRow, BatchRow]:
+    """For every row the one that is written for it: itself, or the first greedy row with the same prompt and limits."""
+    firsts: dict[tuple[object, ...], BatchRow] = {}
+    return {
+        row: row
+        if row.sampling.temperature > 0
+        else firsts.setdefault((row.prompt, row.prefix, row.max_new, row.sampling), row)
+        for row in rows
+    }
 
 
 def _group(rows: Sequence[BatchRow]) -> list[_Group]:
