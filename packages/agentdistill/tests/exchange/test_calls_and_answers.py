@@ -224,8 +224,46 @@ def test_calls_in_tables_have_no_arguments_of_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        (
+            "I look.\n<function=execute_bash>\n<parameter=command>ls\n  -l</parameter>\n</function>",
+            "print(execute_bash(command='ls\\n  -l'))",
+            "I look.",
+        ),
+        (
+            "<tool_call>\n<function=search>\n<parameter=query>\nAren\n</parameter>\n<parameter=k>\n3\n</parameter>\n"
+            "</function>\n</tool_call>",
+            "print(search(query='Aren', k='3'))",
+            "",
+        ),
+        ('<function=search>{"query": "Aren", "k": 3}</function>', "print(search(query='Aren', k=3))", ""),
+        (
+            '<function_calls>\n<invoke name="search">\n<parameter name="query">Aren</parameter>\n</invoke>\n'
+            "</function_calls>",
+            "print(search(query='Aren'))",
+            "",
+        ),
+        ("<function=look></function><function=look></function>", "print(look())\nprint(look())", ""),
+    ],
+)
+def test_calls_in_tags(text: str, code: str, words: str, tmp_path: Path) -> None:
+    said = {"role": "assistant", "content": text}
+    talk = [{"role": "user", "content": "a"}, said, {"role": "tool", "content": "y"}, turn("final_answer(1)")]
+    (tmp_path / "t.jsonl").write_text(json.dumps({"messages": talk}) + "\n")
+    [trace] = read_trajectories(str(tmp_path / "t.jsonl")).traces
+    assert [s.code for s in trace.steps] == [code, "final_answer(1)"]
+    assert words in trace.steps[0].reply.content
+    assert "<" not in trace.steps[0].reply.content
+
+
+@pytest.mark.parametrize(
     ("turns", "why"),
     [
+        (
+            [{"role": "assistant", "content": "<function=look>at x</function>"}],
+            "the call in \"look\" is not JSON ('at x')",
+        ),
         ([assistant(call("search", "not json"))], 'the call in "search" is not JSON'),
         ([assistant(call("search", "[1]"))], 'the arguments of "search" are no object'),
         ([assistant({"type": "web_search"})], "a call of type 'web_search' names no function"),

@@ -395,6 +395,13 @@ _WRITTEN = re.compile(
 _ARGUMENTS = {"arguments", "parameters"}
 _UNREAD = ("<function=", "<invoke name=", "<|tool_call", "<｜tool", "[TOOL_CALLS]", "<|python_tag|>")
 _TAGGED = re.compile(r"<tool_call>\s*(.*?)\s*(?:</tool_call>|\Z)", re.DOTALL)
+_MARKED = re.compile(
+    r"(?:<tool_call>|<function_calls>)?\s*<(?:function=|invoke name=)\"?(?P<name>[^\"<>\s]+)\"?>(?P<inside>.*?)"
+    r"</(?:function|invoke)>\s*(?:</tool_call>|</function_calls>)?",
+    re.DOTALL,
+)
+"""A call in tags, as OpenHands and SWE-agent (``<function=NAME>``) and models of Qwen and MiniMax write it."""
+_PARAMETER = re.compile(r"<parameter(?:=| name=)\"?([^\"<>\s]+)\"?>\n?(.*?)\n?</parameter>", re.DOTALL)
 _INTERPRETERS = frozenset(
     {
         "python", "python_interpreter", "code_interpreter", "execute_python", "run_python", "python_repl",
@@ -408,9 +415,9 @@ _CODE = ("code", "python_code", "source", "script", "command", "query", "input",
 def calls_of(message: Mapping[str, Any], role: str, text: str) -> tuple[str, list[tuple[str, Any]]]:
     """A message's words without its tool calls, and the calls: name and arguments.
 
-    Calls stand in ``tool_calls`` or ``function_call``, in parts of the content, in ``<tool_call>`` tags, or in the
-    text, where ``role`` says that the message is a call or smolagents wrote it. Raises DataError naming a call that
-    cannot be read.
+    Calls stand in ``tool_calls`` or ``function_call``, in parts of the content, in tags, or in the text, where ``role``
+    says that the message is a call or smolagents wrote it. Arguments in tags of their own (``<parameter=NAME>``) are
+    texts. Raises DataError naming a call that cannot be read.
     """
     parts = message.get("content")
     used = [p for p in parts if _is_use(p)] if isinstance(parts, list) else []  # as Anthropic's messages hold them
@@ -426,6 +433,8 @@ def calls_of(message: Mapping[str, Any], role: str, text: str) -> tuple[str, lis
         bare = _TAGGED.sub(r"\1", text).strip()
         found = _json(bare, role)
         return "", [_call(c) for c in (found if isinstance(found, list) else [found])]
+    if _MARKED.search(text) and parse_action(text) is None:
+        return _MARKED.sub("", text).strip(), [_marked(m["name"], m["inside"].strip()) for m in _MARKED.finditer(text)]
     if tagged := _TAGGED.findall(text):
         return _TAGGED.sub("", text).strip(), [_call(_json(t, "<tool_call>")) for t in tagged]
     return _written(text) if parse_action(text) is None or text.startswith("<|python_tag|>") else (text, [])
@@ -443,6 +452,13 @@ def _written(text: str) -> tuple[str, list[tuple[str, Any]]]:
     if form is not None:
         raise DataError(f"a tool call written as {form} is not read; give it in tool_calls")
     return text, []
+
+
+def _marked(name: str, inside: str) -> tuple[str, Any]:
+    """A call in tags: its arguments are JSON, or a tag each."""
+    if _PARAMETER.sub("", inside).strip():
+        return _call({"name": name, "arguments": _json(inside, f'"{name}"')})
+    return _call({"name": name, "arguments": dict(_PARAMETER.findall(inside))})
 
 
 def _is_use(part: Any) -> bool:
