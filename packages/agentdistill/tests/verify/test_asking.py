@@ -50,3 +50,9 @@ def test_as_json_every_candidate_is_there(run, capsys):
 def test_arguments_that_do_not_go_together_are_told(arguments, words, capsys):
     assert main(["ask", "nowhere", QUESTION, *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_question_behind_stop_is_told_where_to_stand(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["ask", "nowhere", "--verify", "2", "--stop", QUESTION])
+    assert "write --stop=0, or put --stop behind the question" in capsys.readouterr().err

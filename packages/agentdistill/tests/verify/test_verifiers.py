@@ -304,6 +304,15 @@ def test_the_same_claim_is_judged_alike_in_every_candidate():
         ("Claim: none", Verdict.NOT_FOUND, "none"),
         ("There are no facts in it.", Verdict.MALFORMED, "none"),
         (lambda r: reading(r) if "list the facts" in r.messages[0].content else "", Verdict.MALFORMED, "Bonn is big."),
+        (
+            lambda r: (
+                reading(r)
+                if "list the facts" in r.messages[0].content
+                else "A sentence, then -> supported, -> contradicted or -> not found."  # the prompt, repeated
+            ),
+            Verdict.MALFORMED,
+            "Bonn is big.",
+        ),
     ],
 )
 def test_a_list_or_a_ruling_that_cannot_be_read_is_of_its_kind(replies, verdict, detail):

@@ -160,7 +160,15 @@ def _print(trace: Trace, as_json: bool) -> None:
 def add_stop(parser: argparse.ArgumentParser) -> None:
     """The argument that lets ``--verify`` end before its N."""
     about = "stop sampling once the answer of all N is settled, or is another with a probability of at most P (0)"
-    parser.add_argument("--stop", type=float, nargs="?", const=0.0, metavar="P", help=about)
+    parser.add_argument("--stop", type=_probability, nargs="?", const=0.0, metavar="P", help=about)
+
+
+def _probability(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        why = f"{text!r} is no probability; write --stop=0, or put --stop behind the question"
+        raise argparse.ArgumentTypeError(why) from None
 
 
 def check_verify(args: argparse.Namespace) -> None:

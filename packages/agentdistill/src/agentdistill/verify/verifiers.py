@@ -381,7 +381,7 @@ def all_claims(reply: str) -> Verdict:
     >>> all_claims("Claim: Ulm is in Spain -> contradicted\\nVerification: Yes")
     <Verdict.FALSE: 'false'>
     """
-    found = _CLAIM.findall(compact(after_reasoning(reply)))
+    found = _CLAIM.findall(_said(reply))
     words = {(arrow or colon).lower() for arrow, colon in found}  # "" is of a claim that cannot be read
     verdict = said(reply)
     if not verdict.settled or not words - {""}:
@@ -403,7 +403,8 @@ _NOTHING = re.compile(r"\W*none(?:\W*$| ?\(| [-–—])", re.I)
 """``none``, with an explanation or without."""
 _SEARCH = re.compile(r"^[^a-z\n]*search(?: (?:query|for))?[ *_]{0,9}:[ *_]{0,9}\n?(.*)$", re.I | re.M)
 _RUN = re.compile(r"^[^a-z\n]*run[ *_]{0,9}:[ *_]{0,9}\n?(.*)$", re.I | re.M)
-_OF_CLAIM = re.compile(rf"^(.*?)\s?{_ARROW}\W{{0,20}}{_RULING}\b", re.I | re.M)
+_RULED = re.compile(rf"{_ARROW}\W{{0,20}}{_RULING}\b", re.I)
+_OF_CLAIM = re.compile(rf"^(.*?)\s?{_RULED.pattern}", re.I | re.M)
 _QUOTES = "\"'“”„«»‹›"
 _CITED = re.compile(r"\[(\d{1,4})\]")
 CLAIM_CHARS = 500
@@ -547,7 +548,13 @@ def ruling(reply: str, n_documents: int | None = None, *, by_text: bool = False)
 
 def _rulings(reply: str) -> list[tuple[str, str]]:
     """What is said before each arrow, and what is behind it."""
-    return _OF_CLAIM.findall(compact(after_reasoning(reply)))
+    return _OF_CLAIM.findall(_said(reply))
+
+
+def _said(reply: str) -> str:
+    """What a reply says, without lines that repeat the prompt's choice of rulings."""
+    lines = compact(after_reasoning(reply)).splitlines()
+    return "\n".join(line for line in lines if len({r.lower() for r in _RULED.findall(line)}) < 2)
 
 
 def agreed(verdicts: Sequence[Verdict]) -> Verdict:
