@@ -68,6 +68,10 @@ reward = "prm"
 width = 1
 expand = 2
 
+[verify.stop]
+batch = 1
+bounds = [0, 0.5]
+
 [[verify.roles]]
 name = "toolv"
 role = "code"
@@ -125,6 +129,12 @@ def test_one_command_runs_everything_for_every_seed(recipe, tmp_path, capsys):
     assert beam["cost"]["tokens"] > 0
     assert len(read_pools(runs / "whole" / "test.beam" / "traces.jsonl")) == 2
     assert "beam of 2" in page.read_text()
+    exact, loose = told["stopping"]
+    assert (exact["bound"], exact["changed"], exact["n_problems"]) == (0, 0, 4)
+    assert loose["candidates"]["used"] <= exact["candidates"]["used"] <= exact["candidates"]["of"] == 8
+    assert exact["difference"]["n"] == 2
+    assert "Sampling that stops" in page.read_text()
+    assert "Sampling that stops" in page.with_suffix(".md").read_text()
     assert (
         told["methods"]["weighted"]["budgets"]["2"]["cost"]["flops"] is None
     )  # nobody knows the scripted model's size

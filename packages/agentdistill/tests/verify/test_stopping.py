@@ -151,6 +151,10 @@ def test_what_is_spared_is_counted_and_nothing_changes_without_a_bound():
     )
     assert exact["changed"] == 0
     assert exact["accuracy"] == exact["accuracy_of_all"]
+    assert exact["difference"]["estimate"] == 0
+    assert loose["difference"]["estimate"] == pytest.approx(loose["accuracy"] - loose["accuracy_of_all"])
+    assert loose["difference"]["low"] <= loose["difference"]["estimate"] <= loose["difference"]["high"]
+    assert loose["difference"]["n"] == 20
     assert loose["candidates"]["used"] < exact["candidates"]["used"] < exact["candidates"]["of"] == 240
     assert exact["spared"]["tokens"] == pytest.approx(10 * exact["spared"]["candidates"])
     assert exact["spared"]["seconds"] is None

@@ -58,7 +58,8 @@ from agentdistill.verify.roles import (
     resolved,
     train_prm,
 )
-from agentdistill.verify.scores import GENERATOR, Costs, Rival, ScoreSettings, curve, read_costs
+from agentdistill.verify.scores import GENERATOR, Costs, Rival, ScoreSettings, curve, read_costs, stopping
+from agentdistill.verify.stopping import N_ORDERS
 from agentdistill.verify.verifiers import Kit, VerifierSettings
 
 
@@ -441,7 +442,11 @@ def summary(runs: Sequence[Run]) -> list[dict[str, Any]]:
     ):
         paths = [candidates_path(f, split) for f in folders]
         first, *repeats = (read_pools(p) for p in paths)
-        out.append(curve(told, first, scoring, _costs_of_seeds(paths), repeats, rivals))
+        costs = _costs_of_seeds(paths)
+        found = curve(told, first, scoring, costs, repeats, rivals)
+        looks = settings.stop.looks if settings.stop is not None else ()
+        every = [pool for pools in (first, *repeats) for pool in pools]
+        out.append({**found, "stopping": [stopping(every, None, scoring, look, costs, N_ORDERS) for look in looks]})
     return out
 
 

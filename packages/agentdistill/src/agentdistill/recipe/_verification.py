@@ -14,6 +14,7 @@ from agentdistill.verify.beam import SOURCE, BeamSettings
 from agentdistill.verify.judging import SampleSettings
 from agentdistill.verify.roles import ROLE, RoleSettings
 from agentdistill.verify.select import METHODS, Listen, SelectionPolicy
+from agentdistill.verify.stopping import StopTable
 from agentdistill.verify.verifiers import VerifierSettings
 
 
@@ -39,6 +40,7 @@ class OtherGenerator:
 class VerifySettings:
     """Verification of a recipe's problems: a generator (or candidates that are there), verifiers, how to choose, and
     what to distil on the training problems. ``beam``: a search over steps by the same generator, beside them.
+    ``stop``: what sampling that stops would have spared.
 
     ``generator`` is a table as ``[teacher]``; without one it is the recipe's first student that answers as ``sample``
     asks. ``families`` and ``limit`` keep the problems of these families, and so many of them, family by turns.
@@ -50,6 +52,7 @@ class VerifySettings:
     candidates: GivenCandidates = GivenCandidates()
     others: tuple[OtherGenerator, ...] = ()
     beam: BeamSettings | None = None
+    stop: StopTable | None = None
     verifiers: tuple[VerifierSettings, ...] = ()
     sample: SampleSettings = SampleSettings()  # noqa: RUF009  frozen
     policy: SelectionPolicy = SelectionPolicy()  # noqa: RUF009  frozen
@@ -101,6 +104,7 @@ def check_verify(settings: VerifySettings, prompt: str, can_default: bool, sourc
     _check_verifiers(settings, source)
     _check_selection(settings, source)
     _check_beam(settings, can_default, source)
+    _check_stop(settings, source)
     sample = settings.sample
     if min(sample.n, sample.n_train or 1, sample.max_new_tokens, sample.max_steps) < 1:
         raise source.error("n, n_train, max_new_tokens and max_steps have to be at least 1", "verify.sample")
@@ -185,6 +189,17 @@ def _check_beam(settings: VerifySettings, can_default: bool, source: RecipeText)
         raise source.error("a search over steps writes chains of thought, not actions", "verify.beam")
     if any(o.name == SOURCE for o in settings.others):
         raise source.error(f'no other generator can be called "{SOURCE}" beside [verify.beam]', "verify.others")
+
+
+def _check_stop(settings: VerifySettings, source: RecipeText) -> None:
+    if settings.stop is None:
+        return
+    try:
+        looks = settings.stop.looks
+    except UserError as e:
+        raise source.error(str(e), "verify.stop") from e
+    if not looks:
+        raise source.error("bounds names no bound", "verify.stop", "bounds")
 
 
 def _check_model(table: dict[str, Any], source: RecipeText, where: str) -> None:

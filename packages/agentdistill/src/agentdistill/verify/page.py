@@ -18,6 +18,7 @@ from agentdistill.report.stats import percent, points
 from agentdistill.report.tables import grid, text
 from agentdistill.verify.beam import SOURCE
 from agentdistill.verify.select import best_informed
+from agentdistill.verify.stopping import N_ORDERS
 
 T1, CONTROL = "verifier-weighted", "two-stage"
 
@@ -103,6 +104,8 @@ def _curve(c: Curve) -> Markup:
             parts += [Markup("<h3>{}</h3>").format(title), _panels(drawn), _legend(c)] if drawn else []
         parts += [_accuracies(c), _versus(c)]
     parts.append(_verifiers(c))
+    if c.get("stopping"):
+        parts.append(_table(_STOPPING, _stops(c), _of_stopping(c)))
     parts.append(_stages(c))
     return Markup('<section class="verification">{}</section>').format(Markup("").join(parts))
 
@@ -261,7 +264,7 @@ def markdown(curves: Sequence[Curve]) -> str:
 
 
 def _markdown_curve(c: Curve) -> list[str]:
-    parts = [_opening(c), _accuracy_rows(c), _differences(c), _verifier_rows(c), _cost_rows(c)]
+    parts = [_opening(c), _accuracy_rows(c), _differences(c), _verifier_rows(c), _stopping_rows(c), _cost_rows(c)]
     return [line for part in parts if part for line in (*part, "")]
 
 
@@ -309,6 +312,33 @@ def _verifier_rows(c: Curve) -> list[str]:
     ]
     heads = ["verifier", "TP", "FN", "FP", "TN", "accuracy", "F1", "p, rejects wrong", "q, accepts right"]
     return grid(heads, rows) if rows else []
+
+
+def _stopping_rows(c: Curve) -> list[str]:
+    return [_of_stopping(c) + ".", "", *grid(_STOPPING, _stops(c))] if c.get("stopping") else []
+
+
+_STOPPING = ["bound", "candidates and judgements spared, %", "answers changed, %", "right, %", "right with all, %"]
+_STOPPING += ["difference, points"]
+
+
+def _of_stopping(c: Curve) -> str:
+    first = c["stopping"][0]
+    label, batch = LABELS[first["method"]], first["batch"]
+    return (
+        f"Sampling that stops ({label}), looked at after every {batch} candidates, in {N_ORDERS} orders of each problem"
+    )
+
+
+def _stops(c: Curve) -> list[list[str]]:
+    """A row for every bound."""
+    rows = []
+    for s in c["stopping"]:
+        spared, d = 1 - s["candidates"]["share"], s["difference"]
+        found = _NONE if d is None else f"{points(d['estimate'])} ({points(d['low'])} to {points(d['high'])})"
+        shares = [percent(s[k]) for k in ("changed", "accuracy", "accuracy_of_all")]
+        rows.append([f"{s['bound']:g}", percent(spared), *shares, found])
+    return rows
 
 
 def _cost_rows(c: Curve) -> list[str]:

@@ -10,6 +10,7 @@ candidates what stopping would have spared, and how often it would have changed 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from agentdistill.errors import UserError
+from agentdistill.report.stats import paired_difference
 from agentdistill.store import seed_of
 from agentdistill.verify.pools import Pool
 from agentdistill.verify.select import (
@@ -36,6 +38,8 @@ from agentdistill.verify.select import (
 
 DRAWS = 1000
 """Urns that a probability is estimated from."""
+N_ORDERS = 8
+"""Orders of stored candidates in which savings are measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,19 @@ class StopSettings:
             raise UserError("stop.batch has to be at least 1")
         if not 0 <= self.bound < 1:
             raise UserError("stop.bound is a probability: at least 0 and below 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopTable:
+    """What a recipe asks of stopping: what it would spare of its candidates, under every one of ``bounds``."""
+
+    batch: int = 4
+    bounds: tuple[float, ...] = (0.0, 0.05)
+
+    @property
+    def looks(self) -> tuple[StopSettings, ...]:
+        """The settings of every bound. Raises UserError for what makes no sense."""
+        return tuple(StopSettings(batch=self.batch, bound=bound) for bound in self.bounds)
 
 
 def stops(
@@ -163,20 +180,23 @@ def savings(
     settings: StopSettings,
     cost: Mapping[str, float | None],
     *,
-    n_orders: int = 8,
+    n_orders: int = N_ORDERS,
     seed: int = 0,
 ) -> dict[str, Any]:
     """What the method ``name`` would have used of the candidates of every pool, in ``n_orders`` random orders.
 
     ``cost`` is what a candidate costs with all its judgements, such as ``tokens`` and ``seconds``; None where it is not
-    known. ``changed`` is the share of runs whose answer is another than with all candidates in that order.
+    known. ``changed`` is the share of runs whose answer is another than with all candidates in that order;
+    ``difference`` is accuracy minus ``accuracy_of_all``, paired by problem, with a 95 % interval. Pools of one problem
+    (under several seeds) count as more orders of it.
     """
     m = method(name)
     if m.name == "pass":
         raise UserError('"pass" chooses nothing, so it cannot stop')
     some = [p for p in pools if p.traces]
     most = ceiling(m, (r for p in some for r in ballots(p, listen, policy).rewards))
-    runs = [s for p in some for s in _stops(p, m, listen, policy, settings, n_orders, seed, most)]
+    by_pool = [(p, _stops(p, m, listen, policy, settings, n_orders, seed, most)) for p in some]
+    runs = [s for _, stopped in by_pool for s in stopped]
     if not runs:
         raise UserError("no candidates to stop at")
     used, of = sum(s.used for s in runs) / n_orders, sum(s.of for s in runs) / n_orders
@@ -192,7 +212,23 @@ def savings(
         "changed": sum(not s.same for s in runs) / len(runs),
         "accuracy": sum(bool(s.correct) for s in graded) / len(graded) if graded else None,
         "accuracy_of_all": sum(bool(s.correct_full) for s in graded) / len(graded) if graded else None,
+        "difference": _paired(by_pool, seed) if graded else None,
     }
+
+
+def _paired(by_pool: Sequence[tuple[Pool, Sequence[_Stop]]], seed: int) -> dict[str, float]:
+    """Right after stopping minus right with all candidates, in points of one, bootstrapped over problems."""
+    found: dict[tuple[str, str], list[tuple[bool, bool]]] = defaultdict(list)
+    for pool, runs in by_pool:
+        some = [(s.correct, s.correct_full) for s in runs if s.correct is not None and s.correct_full is not None]
+        found[pool.problem.family, pool.id] += some
+    then: dict[str, dict[str, float]] = defaultdict(dict)
+    full: dict[str, dict[str, float]] = defaultdict(dict)
+    for (family, name), pairs in found.items():
+        if pairs:
+            then[family][name], full[family][name] = (sum(p[i] for p in pairs) / len(pairs) for i in (0, 1))
+    d = paired_difference(then, full, weighting="problem", seed=seed).difference
+    return {"estimate": d.estimate, "low": d.low, "high": d.high, "n": d.n}
 
 
 def _stops(
