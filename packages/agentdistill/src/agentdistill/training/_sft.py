@@ -22,7 +22,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from agentdistill.errors import ModelError, RecipeError
-from agentdistill.models.chat import ChatFormat, Example
+from agentdistill.models.chat import ChatFormat
 from agentdistill.models.weights import (
     check_vocabulary,
     lasting,
