@@ -188,6 +188,9 @@ def _classes(student: Vocabulary, teacher: Vocabulary) -> tuple[list[int], list[
         join(i, teacher.longest(text))
     for text, j in teacher.ids.items():
         join(student.longest(text), j)
+    named = {teacher.spelt[j]: j for j in teacher.special}
+    for i in student.special:
+        join(i, named.get(student.spelt[i]))
     for i in student.end_ids:
         for j in teacher.end_ids:
             join(i, j)
