@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from logprob_server import logprob_server
+from logprob_server import llama_cpp_server, logprob_server
 from tiny_models import save_checkpoint
 
 from agentdistill.errors import ModelError
@@ -78,30 +76,8 @@ def test_a_server_that_tells_neither_way_is_told_of_in_one_line(weights: Path) -
             ServedReader(Endpoint(url, "tiny"), None, 4)
 
 
-SERVE = """
-import sys, time, xllamacpp
-params = xllamacpp.CommonParams()
-params.model.path, params.n_ctx, params.n_parallel, params.cpuparams.n_threads, params.port = sys.argv[1], 512, 1, 1, 0
-server = xllamacpp.Server(params)
-print("at", server.listening_address, flush=True)
-sys.stdin.read()
-"""
-
-
 def test_the_server_of_llama_cpp_tells_what_its_weights_do(weights: Path, tmp_path: Path) -> None:
-    """The real one, where a package that brings it is installed (``pip install xllamacpp``)."""
-    pytest.importorskip("xllamacpp")
-    from agentdistill.exchange.llamacpp import write_gguf
-    from agentdistill.prompts import load_prompt
-
-    file = write_gguf(weights, tmp_path / "gguf", name="tiny", template=load_prompt("tiny"), quantization="f32").path
     expected = read(LocalReader(str(weights), 4, device="cpu", dtype="float32"), IDS, 4)
-    command = [sys.executable, "-c", SERVE, str(file)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            url = next(line.split()[1] for line in process.stdout if line.startswith("at "))
-            found = read(ServedReader(Endpoint(f"{url}/v1", "tiny"), str(weights), 6), IDS, 4)
-        finally:
-            process.kill()
+    with llama_cpp_server(weights, tmp_path / "gguf") as url:
+        found = read(ServedReader(Endpoint(url, "tiny"), str(weights), 6), IDS, 4)
     same(found, expected, 0.02)  # its keys and values are of half precision

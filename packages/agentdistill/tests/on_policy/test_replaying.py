@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from logprob_server import logprob_server
+from logprob_server import llama_cpp_server, logprob_server
 from made_traces import made_traces
 from small_run import files, recipe_with, write_inputs
 from tiny_models import build_tokenizer, save_checkpoint
@@ -146,6 +146,7 @@ def test_with_all_of_a_vocabulary_the_loss_is_the_divergence(
     ("student", "teacher", "way", "beta"),
     [
         ("bytes", "student", "llama.cpp", 1.0),
+        ("bytes", "student", "llama.cpp itself", 1.0),
         ("student", "bytes", "llama.cpp", 0.0),
         ("gemma", "student", "vllm", 1.0),
         ("gemma", "student", "vllm", 0.5),
@@ -157,7 +158,9 @@ def test_a_served_teacher_of_another_vocabulary_teaches(
     """Words teach bytes, bytes words, and words other words: the loss falls."""
     kind = {"student": "smollm2"}.get(student, student)
     traces = one_turn(4)
-    with logprob_server(Path(models[teacher]), way) as url:
+    weights = Path(models[teacher])
+    real = way == "llama.cpp itself"
+    with llama_cpp_server(weights, tmp_path / "gguf") if real else logprob_server(weights, way) as url:
         reader = ServedReader(Endpoint(url, "tiny", concurrency=2), models[teacher], 20)
         lessons = read_into(tmp_path / "read", traces, kind, reader)
     facts = json.loads((lessons / "manifest.json").read_text())

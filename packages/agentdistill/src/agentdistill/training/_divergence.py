@@ -67,14 +67,14 @@ class DivergenceTrainer(SequenceTrainer):
         """The divergence, summed over a batch and divided by the tokens that the student wrote in it."""
         ids, learned = inputs["input_ids"], inputs["labels"][:, 1:] != -100
         with self.accelerator.autocast():
-            student = _logits(self._causal_model(), ids, learned).float().log_softmax(-1)
+            logits = _logits(self._causal_model(), ids, learned).float()
         if self._teacher is not None:
             with torch.no_grad():
-                teacher = _logits(self._teacher, ids, learned).float().log_softmax(-1)
-            n = max(teacher.shape[-1], student.shape[-1])  # one may have more rows than there are tokens
-            loss = divergence(_widened(teacher, n), _widened(student, n), self._beta).sum()
+                told = _logits(self._teacher, ids, learned).float()
+            n = min(told.shape[-1], logits.shape[-1])  # rows behind those of the tokens are padding
+            loss = divergence(told[:, :n].log_softmax(-1), logits[:, :n].log_softmax(-1), self._beta).sum()
         else:
-            loss = self._of_lessons(student, ids[:, 1:][learned], inputs["index"].tolist())
+            loss = self._of_lessons(logits.log_softmax(-1), ids[:, 1:][learned], inputs["index"].tolist())
         return loss / max(1, int(learned.sum()) if num_items_in_batch is None else int(num_items_in_batch))
 
     def _of_lessons(self, student: Tensor, own: Tensor, index: Sequence[int]) -> Tensor:
@@ -105,10 +105,6 @@ def _logits(causal: Any, ids: Tensor, learned: Tensor) -> Tensor:
     hidden = causal.base_model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
     out: Tensor = causal.get_output_embeddings()(hidden[learned])
     return out
-
-
-def _widened(logprobs: Tensor, n: int) -> Tensor:
-    return nn.functional.pad(logprobs, (0, n - logprobs.shape[-1]), value=_NOTHING)
 
 
 class _Classes:

@@ -276,14 +276,13 @@ class _Rounds:
         """Where the teacher's distributions come from: input hashes, the divergence, and the tokens that it read if it
         reads before training."""
         run, beta = self.run, self.settings.beta
-        chat = self._chat()
-        if self.settings.how == "distill" or shares_tokens(run, chat.tokenizer):
+        if self.settings.how == "distill" or shares_tokens(run, self._chat().tokenizer):
             teacher = locate(str(run.recipe.teacher.settings["path"]))
             return {"teacher": weights_digest(Path(teacher))}, Divergence(teacher=teacher, beta=beta), None
         settings = {"teacher": run.teacher_key, "top_k": self.settings.top_k}
         folder = StageFolder(self.folder / f"round-{n}" / "read", "read", settings, {"replayed": digest(traces)})
         what = f"teacher · round {n} · {len(traces)} steps"
-        lessons = read_all(folder, traces, chat, partial(reader_of, run), self.progress, what)
+        lessons = read_all(folder, traces, self._chat(), partial(reader_of, run), self.progress, what)
         told = {name: file_digest(folder.path / file) for name, file in (("lessons", LESSONS), ("classes", CLASSES))}
         return told, Divergence(lessons=folder.path, beta=beta), sum(lesson.n_read for lesson in lessons)
 
