@@ -230,7 +230,7 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_a_round_learns_from_the_teacher_behind_its_own_steps(collected: tuple[Path, Path], tmp_path: Path) -> None:
     teacher = save_checkpoint(tmp_path / "teacher", hidden=32, context=512, seed=3)
-    recipe = replayed(collected, {"path": str(teacher), "device": "cpu"}, rounds=2, per_round=6)
+    recipe = replayed(collected, {"path": str(teacher), "device": "cpu"}, rounds=2, per_round=6, learning_rate=5e-4)
     table = json.loads(run_on_policy(recipe, tmp_path / "run").read_text())
     rounds = tmp_path / "run" / "on-policy"
     spent = 0
@@ -239,7 +239,9 @@ def test_a_round_learns_from_the_teacher_behind_its_own_steps(collected: tuple[P
         assert len(wrote) == 6
         assert all(t.steps[-1].reply.source is Source.MODEL and t.score is None for t in wrote)
         assert not (rounds / f"round-{n}" / "read").exists()  # its weights are here
-        spent += json.loads((rounds / f"round-{n}" / "student" / "training.json").read_text())["result"]["n_tokens"]
+        training = json.loads((rounds / f"round-{n}" / "student" / "training.json").read_text())
+        assert training["settings"]["learning_rate"] == 5e-4
+        spent += training["result"]["n_tokens"]
         assert table["rounds"][n]["on_policy"]["n_tokens"] == spent
     first, second = ({t.id for t in read_traces(rounds / f"round-{n}" / "replayed" / "traces.jsonl")} for n in (1, 2))
     assert first != second
@@ -274,6 +276,7 @@ def test_a_round_with_a_served_teacher(collected: tuple[Path, Path], tmp_path: P
         ("how = 'replay'", 'needs a teacher with model = "local" or "endpoint"'),
         ("how = 'replay'\ndecay = 0.0", "decay has to be above 0"),
         ("how = 'replay'\ntemperature = 0.0", "temperature above 0"),
+        ("how = 'replay'\nlearning_rate = 0.0", "learning_rate has to be above 0"),
         ("how = 'replay'\ntop_k = 0", "top_k has to be at least 1"),
         ("how = 'replay'\nserved", "needs .*tokenizer = "),
     ],

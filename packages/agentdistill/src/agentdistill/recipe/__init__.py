@@ -168,6 +168,7 @@ class OnPolicySettings:
     method: str = "agent-distill"
     how: Literal["correct", "distill", "replay"] = "correct"
     beta: float = 1.0
+    learning_rate: float | None = None
     decay: float = 0.6
     temperature: float = 1.0
     top_k: int = 20
@@ -516,6 +517,8 @@ def _check_distributions(recipe: Recipe, source: RecipeText) -> None:
     if recipe.train.method != "full":
         why = f'{how} goes on from the weights of the round before: it needs [train] method = "full"'
         raise source.error(why, "on_policy", "how")
+    if settings.learning_rate is not None and not settings.learning_rate > 0:
+        raise source.error("learning_rate has to be above 0", "on_policy", "learning_rate")
     if not 0 < settings.decay <= 1 or not 0 < settings.temperature < float("inf"):
         raise source.error("decay has to be above 0 and at most 1, temperature above 0", "on_policy")
 

@@ -261,11 +261,13 @@ class _Rounds:
         plain = folder_at(self.folder / f"round-{n}" / "student", run, self.student, m, digest(traces))
         told, divergence, n_tokens = self._told(n, traces)
         inputs = {**plain.inputs, "base": weights_digest(weights), **told}
-        folder = StageFolder(plain.path, "train", {**plain.settings, "beta": self.settings.beta}, inputs)
+        rate = self.settings.learning_rate
+        own = {"beta": self.settings.beta} | ({} if rate is None else {"learning_rate": rate})
+        folder = StageFolder(plain.path, "train", {**plain.settings, **own}, inputs)
         if not folder.is_done:
             with folder.claimed(self.progress.say):
-                start = str(weights)
-                fit(run, self.student, m, traces, folder, self.progress, weights=start, divergence=divergence)
+                start = partial(fit, weights=str(weights), divergence=divergence, learning_rate=rate)
+                start(run, self.student, m, traces, folder, self.progress)
                 folder.finish({"trained_on": f"round-{n}/{'acted' if self.settings.how == 'distill' else 'replayed'}"})
         result = read_result(folder.path)
         assert result is not None, "training leaves its result"
