@@ -191,7 +191,7 @@ def test_thousands_against_thousands_take_seconds() -> None:
     assert time.process_time() - started < 20  # two or so; a comparison of all pairs takes minutes
 
 
-@pytest.mark.parametrize("name", ["tinyworld", "tinyworld-table", "tinyworld-onpolicy"])
+@pytest.mark.parametrize("name", ["tinyworld", "tinyworld-table", "tinyworld-onpolicy", "tinyworld-replay"])
 def test_tinyworld_asks_nothing_twice(name: str, tmp_path: Path) -> None:
     run = Run(load_recipe(RECIPES / f"{name}.toml"), tmp_path)
     assert run.screening is not None

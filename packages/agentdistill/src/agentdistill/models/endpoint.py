@@ -199,6 +199,23 @@ class Endpoint:
             await self._find_mode()
         return await _together([self._samples(r) for r in requests])
 
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The decoded reply to a request of another form than :meth:`generate` makes, sent and tried again as its are.
+
+        Raises InfrastructureError, RefusedError for what the server does not take, and other ModelErrors.
+        """
+        self._enter_loop()
+        whole = {"model": self.name, **self._options, **body}
+
+        async def attempt() -> Any:
+            try:
+                return await post(self._client, self.label, path, whole, self.name, self._key_variable)
+            except TooLong as e:
+                raise RefusedError(f"{self.label}: {e}") from e
+
+        async with self._slots:
+            return await retrying(self._policy, self.label, attempt)
+
     async def aclose(self) -> None:
         """Close the connections. Calling it twice is harmless, and a later ``generate`` opens new ones."""
         client, self._client = self._client, None

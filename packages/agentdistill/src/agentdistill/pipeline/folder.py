@@ -273,7 +273,7 @@ class Tally:
 
     def __init__(self, traces: Iterable[Trace] = ()) -> None:
         self.n = self.n_faults = 0
-        self._n_right = self._n_steps = self._n_truncated = 0
+        self._n_scored = self._n_right = self._n_steps = self._n_truncated = 0
         for trace in traces:
             self.count(trace)
 
@@ -288,16 +288,18 @@ class Tally:
         self.n_faults += sign * (trace.end is End.FAULT)
         self._n_truncated += sign * trace.usage.n_truncated
         if trace.end is not End.FAULT:
+            self._n_scored += sign * (trace.correct is not None)
             self._n_right += sign * bool(trace.correct)
             self._n_steps += sign * len(trace.steps)
 
     def __str__(self) -> str:
-        n_scored = self.n - self.n_faults
+        n = self.n - self.n_faults
         extra = f"  {self.n_faults} faults" if self.n_faults else ""
         extra += f"  {self._n_truncated} cut off" if self._n_truncated else ""
-        if not n_scored:
+        if not n:
             return extra.strip()
-        return f"{self._n_right / n_scored:.1%} right  {self._n_steps / n_scored:.1f} steps{extra}"
+        right = f"{self._n_right / self._n_scored:.1%} right  " if self._n_scored else ""
+        return f"{right}{self._n_steps / n:.1f} steps{extra}"
 
 
 # --- traces taken over from earlier folders of the same stage: the same question asked in the same way ---

@@ -109,6 +109,7 @@ def fit(
     *,
     weights: str | None = None,
     divergence: Divergence | None = None,
+    learning_rate: float | None = None,
 ) -> TrainResult:
     """Train a student on these traces, with the method's settings, into a folder that the caller has claimed.
 
@@ -120,6 +121,8 @@ def fit(
     settings = _settings(run, student, method_name)
     if divergence is not None:
         settings = dataclasses.replace(settings, epochs=1)
+    if learning_rate is not None:
+        settings = dataclasses.replace(settings, learning_rate=learning_rate)
     epochs = "1 epoch" if settings.epochs == 1 else f"{settings.epochs} epochs"
     what = f"{student_name(student)} · {method_name} · {len(traces)} trajectories · {epochs}"
     line = _Line(progress, what)

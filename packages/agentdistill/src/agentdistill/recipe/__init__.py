@@ -166,8 +166,12 @@ class OnPolicySettings:
     per_round: int | None = None
     student: str | None = None
     method: str = "agent-distill"
-    how: Literal["correct", "distill"] = "correct"
+    how: Literal["correct", "distill", "replay"] = "correct"
     beta: float = 1.0
+    learning_rate: float | None = None
+    decay: float = 0.6
+    temperature: float = 1.0
+    top_k: int = 20
     tries: int = 3
     learn: Literal["teacher", "both"] = "teacher"
     successes: bool = False
@@ -494,12 +498,29 @@ def _check_on_policy(recipe: Recipe, source: RecipeText) -> None:
         raise source.error(why, "on_policy", "method")
     if not 0 <= settings.beta <= 1:
         raise source.error("beta has to be from 0 to 1", "on_policy", "beta")
-    if settings.how == "distill" and recipe.teacher.model != "local":
-        why = 'how = "distill" compares distributions: it needs a teacher with model = "local"'
+    if settings.how != "correct":
+        _check_distributions(recipe, source)
+
+
+def _check_distributions(recipe: Recipe, source: RecipeText) -> None:
+    """What learning from the teacher's distributions needs."""
+    settings, teacher, how = recipe.on_policy, recipe.teacher, f'how = "{recipe.on_policy.how}"'
+    if settings.how == "distill" and teacher.model != "local":
+        why = f'{how} compares distributions: it needs a teacher with model = "local"'
         raise source.error(why, "on_policy", "how")
-    if settings.how == "distill" and recipe.train.method != "full":
-        why = 'how = "distill" goes on from the weights of the round before: it needs [train] method = "full"'
+    if teacher.model not in ("local", "endpoint"):
+        why = f'{how} reads distributions: it needs a teacher with model = "local" or "endpoint"'
         raise source.error(why, "on_policy", "how")
+    if teacher.model == "endpoint" and not teacher.settings.get("tokenizer"):
+        why = f'{how} spells for the endpoint: it needs [teacher] tokenizer = "the model\'s folder or name"'
+        raise source.error(why, "on_policy", "how")
+    if recipe.train.method != "full":
+        why = f'{how} goes on from the weights of the round before: it needs [train] method = "full"'
+        raise source.error(why, "on_policy", "how")
+    if settings.learning_rate is not None and not settings.learning_rate > 0:
+        raise source.error("learning_rate has to be above 0", "on_policy", "learning_rate")
+    if not 0 < settings.decay <= 1 or not 0 < settings.temperature < float("inf"):
+        raise source.error("decay has to be above 0 and at most 1, temperature above 0", "on_policy")
 
 
 def _check_retriever(tools: ToolsSettings, source: RecipeText) -> None:
@@ -557,7 +578,7 @@ _AT_LEAST_1 = {
     "problems": ("limit_train", "limit_test"),
     "collect": ("max_steps", "max_new_tokens", "observation_chars", "samples"),
     "evaluate": ("max_steps", "max_new_tokens", "observation_chars", "batch_size"),
-    "on_policy": ("rounds", "per_round", "tries"),
+    "on_policy": ("rounds", "per_round", "tries", "top_k"),
     "rounds": ("n", "enough", "per_question"),
 }
 

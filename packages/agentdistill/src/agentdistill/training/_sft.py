@@ -6,10 +6,9 @@ from __future__ import annotations
 import json
 import shutil
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from agentdistill.errors import ModelError, RecipeError
-from agentdistill.models.chat import ChatFormat, Example
+from agentdistill.models.chat import ChatFormat
 from agentdistill.models.weights import (
     check_vocabulary,
     lasting,
@@ -35,6 +34,7 @@ from agentdistill.models.weights import (
 )
 from agentdistill.store import write_json
 from agentdistill.training._fast import head_loss, speed_up
+from agentdistill.training.lessons import read_classes
 from agentdistill.training.settings import (
     Divergence,
     ProgressCallback,
@@ -45,9 +45,12 @@ from agentdistill.training.settings import (
     wait,
 )
 
+if TYPE_CHECKING:
+    from agentdistill.training.trainer import TrainingData
+
 _TOKENS = 512  # of a forward pass; larger ones are no faster on CPU, and hold more activations
 _MOST_LOGITS = 1 << 26  # above this many a head that learns is computed in tiles, as TRL does
-_HEADS_OF_THEIR_OWN = (
+HEADS_OF_THEIR_OWN = (
     "final_logit_softcapping",
     "logit_scale",
     "output_multiplier",
@@ -58,7 +61,7 @@ COMPLETE = "complete"  # a checkpoint without this file was being written when t
 
 
 def build(
-    examples: Sequence[Example],
+    data: TrainingData,
     order: Sequence[int],
     tokenizer: Any,
     base: str,
@@ -67,7 +70,7 @@ def build(
     on_progress: ProgressCallback | None,
     divergence: Divergence | None = None,
 ) -> tuple[Any, Keeper]:
-    """The trainer, which reads ``examples`` in the given order, and the callback that keeps its checkpoints."""
+    """The trainer, which reads ``data`` in the given order, and the callback that keeps its checkpoints."""
     if not is_launched():  # a run before this one, in this process, may have had another device or precision
         AcceleratorState._reset_state(reset_partial_state=True)
     if settings.threads is not None:
@@ -75,15 +78,15 @@ def build(
     gpu = settings.device != "cpu" and torch.cuda.is_available()
     if settings.device == "cuda" and not gpu:
         raise ModelError('train.device = "cuda": this machine has no CUDA GPU that torch can use; use "cpu"')
-    n_tokens = _cumulative([len(examples[i].input_ids) for i in order], settings.batch_size)
+    n_tokens = _cumulative([len(data.examples[i].input_ids) for i in order], settings.batch_size)
     keeper = Keeper(checkpoints, settings.save_every_s, n_tokens, on_progress)
     pad_id = 0 if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-    kind, config, more, extra = _kind(divergence, tokenizer, settings, gpu)
+    kind, extra = _kind(divergence, data, tokenizer, settings, gpu)
     trainer = kind(
         order=order,
-        args=_arguments(settings, checkpoints, gpu, len(n_tokens), config, more),
+        args=_arguments(settings, checkpoints, gpu, len(n_tokens)),
         model=_load(base, tokenizer, settings, gpu),
-        train_dataset=_rows(examples),
+        train_dataset=_rows(data),
         processing_class=tokenizer,
         data_collator=lambda rows: collate(rows, pad_id),
         peft_config=_lora(settings) if settings.method == "lora" else None,
@@ -95,15 +98,18 @@ def build(
 
 
 def _kind(
-    divergence: Divergence | None, tokenizer: Any, settings: TrainSettings, gpu: bool
-) -> tuple[Any, Any, dict[str, Any], dict[str, Any]]:
-    """The trainer's class, that of its arguments, and what either takes besides the usual."""
+    divergence: Divergence | None, data: TrainingData, tokenizer: Any, settings: TrainSettings, gpu: bool
+) -> tuple[Any, dict[str, Any]]:
+    """The trainer's class, and what it takes besides the usual."""
     if divergence is None:
-        return SequenceTrainer, SFTConfig, {}, {}
+        return SequenceTrainer, {}
+    from agentdistill.training._divergence import DivergenceTrainer
+
+    if divergence.lessons is not None:
+        return DivergenceTrainer, {"beta": divergence.beta, "lessons": (data.lessons, read_classes(divergence.lessons))}
     dtype = "bfloat16" if settings.half(gpu) else "float32"
-    teacher = _teacher_of(divergence, tokenizer, "cuda" if gpu else "cpu", dtype)
-    kind, config = _divergence_trainer()
-    return kind, config, {"lmbda": 0.0, "seq_kd": False, "beta": divergence.beta}, {"teacher_model": teacher}
+    teacher = _teacher_of(divergence.teacher or "", tokenizer, "cuda" if gpu else "cpu", dtype)
+    return DivergenceTrainer, {"beta": divergence.beta, "teacher": teacher}
 
 
 def _cumulative(lengths: Sequence[int], batch_size: int) -> list[int]:
@@ -114,11 +120,12 @@ def _cumulative(lengths: Sequence[int], batch_size: int) -> list[int]:
     return out
 
 
-def _rows(examples: Sequence[Example]) -> Dataset:
-    ids = [np.asarray(e.input_ids, dtype=np.int32) for e in examples]
-    learned = [np.asarray(bytearray(e.trained), dtype=bool) for e in examples]
+def _rows(data: TrainingData) -> Dataset:
+    ids = [np.asarray(e.input_ids, dtype=np.int32) for e in data.examples]
+    learned = [np.asarray(bytearray(e.trained), dtype=bool) for e in data.examples]
     labels = [np.where(t, i, np.int32(-100)) for i, t in zip(ids, learned, strict=True)]
-    return Dataset.from_dict({"input_ids": ids, "labels": labels})
+    places = {"index": range(len(ids))} if data.lessons else {}
+    return Dataset.from_dict({"input_ids": ids, "labels": labels, **places})
 
 
 def _load(base: str, tokenizer: Any, settings: TrainSettings, gpu: bool) -> Any:
@@ -145,9 +152,7 @@ def _lora(settings: TrainSettings) -> LoraConfig:
     )
 
 
-def _arguments(
-    settings: TrainSettings, checkpoints: Path, gpu: bool, n_steps: int, config: Any, more: dict[str, Any]
-) -> SFTConfig:
+def _arguments(settings: TrainSettings, checkpoints: Path, gpu: bool, n_steps: int) -> SFTConfig:
     world = n_processes()
     if settings.batch_size % world:
         raise RecipeError(f"train.batch_size {settings.batch_size} cannot be shared evenly by {world} processes")
@@ -156,7 +161,7 @@ def _arguments(
     if each % micro:
         raise RecipeError(f"train.micro_batch_size {micro} does not divide the {each} sequences of one process")
     checkpointing = gpu if settings.gradient_checkpointing is None else settings.gradient_checkpointing
-    args: SFTConfig = config(
+    args = SFTConfig(
         output_dir=str(checkpoints),
         max_length=None,  # its default cuts at 1,024; ours are dropped and counted before
         dataset_kwargs={"skip_prepare_dataset": True},
@@ -184,7 +189,6 @@ def _arguments(
         dataloader_pin_memory=gpu,
         seed=settings.seed,
         data_seed=settings.seed,
-        **more,
     )
     args._n_gpu = min(args.n_gpu, 1)  # one process drives one device; several need `distributed`
     return args
@@ -247,7 +251,7 @@ def _tidy_config(path: Path, base: str) -> None:
         write_json(path, {**tidy, "base_model_name_or_path": lasting(base)})
 
 
-# --- the trainers -----------------------------------------------------------------------------------------------------
+# --- the trainer ------------------------------------------------------------------------------------------------------
 
 
 class FixedOrder(Sampler[int]):
@@ -263,8 +267,9 @@ class FixedOrder(Sampler[int]):
         return iter(self._order)
 
 
-def collate(rows: Sequence[dict[str, list[int]]], pad_id: int) -> dict[str, torch.Tensor]:
-    """Right-padded ``input_ids``, ``labels`` (-100 where nothing is learned) and ``attention_mask``."""
+def collate(rows: Sequence[dict[str, Any]], pad_id: int) -> dict[str, torch.Tensor]:
+    """Right-padded ``input_ids``, ``labels`` (-100 where nothing is learned) and ``attention_mask``; and ``index``, the
+    lessons that they are, where they are such."""
     width = max(len(row["input_ids"]) for row in rows)
     ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
     labels = torch.full((len(rows), width), -100, dtype=torch.long)
@@ -274,7 +279,8 @@ def collate(rows: Sequence[dict[str, list[int]]], pad_id: int) -> dict[str, torc
         ids[i, :n] = torch.tensor(row["input_ids"])
         labels[i, :n] = torch.tensor(row["labels"])
         mask[i, :n] = 1
-    return {"input_ids": ids, "labels": labels, "attention_mask": mask}
+    places = {"index": torch.tensor([row["index"] for row in rows])} if "index" in rows[0] else {}
+    return {"input_ids": ids, "labels": labels, "attention_mask": mask, **places}
 
 
 def parts(batch: dict[str, torch.Tensor], n_tokens: int) -> Iterator[dict[str, torch.Tensor]]:
@@ -287,44 +293,41 @@ def parts(batch: dict[str, torch.Tensor], n_tokens: int) -> Iterator[dict[str, t
         yield {name: value[index, :keep] for name, value in batch.items()}
 
 
-class _InOrder:
-    """Overrides of TRL's trainers: a given reading order, no count of operations (which would visit all parameters at
-    every step), no model card at every checkpoint, nothing told to the hub."""
+class SequenceTrainer(SFTTrainer):  # type: ignore[misc]
+    """On one CPU process, the loss needs logits of the learned positions only.
+
+    Overrides of TRL's trainer: a given reading order, no count of operations (which would visit all parameters at every
+    step), no model card at every checkpoint, nothing told to the hub.
+    """
 
     def __init__(self, order: Sequence[int], **kwargs: Any) -> None:
         self._order = FixedOrder(order)
-        super().__init__(**kwargs)
-
-    def _get_train_sampler(self, train_dataset: Any = None) -> FixedOrder:
-        return self._order
-
-    def floating_point_ops(self, inputs: Any) -> int:
-        return 0
-
-    def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
-        Trainer._save_checkpoint(self, model, trial)
-
-    def _send_telemetry(self) -> None:
-        """TRL sends the kind of model and GPU to the hub when a trainer is made."""
-
-
-class SequenceTrainer(_InOrder, SFTTrainer):  # type: ignore[misc]
-    """On one CPU process, the loss needs logits of the learned positions only."""
-
-    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         config = self._causal_model().config.get_text_config()
         self._direct = (
             self.accelerator.num_processes == 1
             and self.accelerator.device.type == "cpu"
             and not self.aux_loss_enabled
-            and not any(getattr(config, name, None) for name in _HEADS_OF_THEIR_OWN)
+            and not any(getattr(config, name, None) for name in HEADS_OF_THEIR_OWN)
         )
         self._vocabulary = config.vocab_size
         self._by_parts = False
         if self._direct and hasattr(self.accelerator.unwrap_model(self.model), "peft_config"):
             speed_up(self._causal_model())
             self._by_parts = True
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> FixedOrder:
+        return self._order
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """None are counted."""
+        return 0
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        Trainer._save_checkpoint(self, model, trial)
+
+    def _send_telemetry(self) -> None:
+        """TRL sends the kind of model and GPU to the hub when a trainer is made."""
 
     def _causal_model(self) -> Any:
         model = self.accelerator.unwrap_model(self.model)
@@ -358,40 +361,17 @@ class SequenceTrainer(_InOrder, SFTTrainer):  # type: ignore[misc]
         return loss / max(1, n if num_items_in_batch is None else int(num_items_in_batch))
 
 
-def _teacher_of(divergence: Divergence, tokenizer: Any, device: str | None, dtype: str) -> Any:
+def _teacher_of(weights: str, tokenizer: Any, device: str | None, dtype: str) -> Any:
     """The teacher's weights. Raises ModelError where its tokens are not the student's."""
-    path, adapter = resolve(divergence.teacher)
+    path, adapter = resolve(weights)
     if adapter is not None:
-        raise ModelError(f"{divergence.teacher}: an adapter cannot be the teacher here; merge it into its base")
+        raise ModelError(f"{weights}: an adapter cannot be the teacher here; merge it into its base")
     if load_tokenizer(path).get_vocab() != tokenizer.get_vocab():
         raise ModelError(
-            f"{divergence.teacher}: its tokenizer is not the student's, so their distributions cannot be compared; "
-            'use how = "correct"'
+            f"{weights}: its tokenizer is not the student's, so their distributions cannot be compared; "
+            'use how = "correct" or how = "replay"'
         )
     return load_base(path, device, dtype).eval().requires_grad_(False)
-
-
-def _divergence_trainer() -> tuple[Any, Any]:
-    """TRL's on-policy distillation (GKD, arXiv 2306.13649) and its arguments, over sequences that the student has
-    sampled already.
-
-    TRL's trainer can sample them itself, one completion a prompt. An agent's tokens depend on what its code returned,
-    so the agent loop samples them beforehand, and the trainer computes only the loss: at each of the student's tokens,
-    the divergence of its distribution from the teacher's (eq. 1).
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TRL's word that this trainer may change
-        from trl.experimental.gkd.gkd_config import GKDConfig
-        from trl.experimental.gkd.gkd_trainer import GKDTrainer
-
-    class DivergenceTrainer(_InOrder, GKDTrainer):  # type: ignore[misc]
-        def __init__(self, **kwargs: Any) -> None:
-            try:
-                super().__init__(**kwargs)
-            except ValueError as e:
-                raise ModelError(" ".join(str(e).split())) from e
-
-    return DivergenceTrainer, GKDConfig
 
 
 # --- checkpoints ------------------------------------------------------------------------------------------------------

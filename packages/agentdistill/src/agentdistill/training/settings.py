@@ -24,18 +24,23 @@ _CHOICES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divergence:
-    """Learn to write as ``teacher`` would at the student's own tokens (arXiv 2306.13649, eq. 1).
+    """Learn to write as a teacher would at the student's own tokens (arXiv 2306.13649, eq. 1).
 
-    ``teacher`` is a folder or hub name of weights with the same tokens. ``beta`` lies between 0, the forward
-    KL divergence KL(teacher, student), and 1, the reverse KL(student, teacher). Raises RecipeError elsewhere.
+    The teacher is either weights with the same tokens, ``teacher`` being their folder or hub name, or one that was read
+    before: ``lessons`` is the folder of what it told (:mod:`agentdistill.training.lessons`). ``beta`` lies between 0,
+    the forward KL divergence KL(teacher, student), and 1, the reverse KL(student, teacher). Raises RecipeError
+    elsewhere.
     """
 
-    teacher: str
+    teacher: str | None = None
+    lessons: Path | None = None
     beta: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.beta <= 1:
             raise RecipeError(f"beta must lie in [0, 1], got {self.beta}")
+        if (self.teacher is None) == (self.lessons is None):
+            raise RecipeError("a divergence is that from a teacher's weights or from lessons: give one of them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from agentdistill.errors import DataError, InfrastructureError, RecipeError
 from agentdistill.models.chat import ChatFormat, Example, read_template
 from agentdistill.models.weights import load_tokenizer, locate, quiet, resolve
 from agentdistill.store import digest, file_digest, write_atomic, write_json, write_jsonl
+from agentdistill.training.lessons import CLASSES, LESSONS, Lesson, read_lessons
 from agentdistill.training.settings import (
     Divergence,
     ProgressCallback,
@@ -35,6 +36,7 @@ PROGRESS = "progress "  # begins the lines by which the first process tells how 
 _PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 _NOT_RECORDED = ("save_every_s", "threads", "distributed", "reasoning")  # they change how, or only the data
 _TIMING = ("seconds", "tokens_per_s", "resumed_from")
+_FILES = {"lessons": LESSONS, "classes": CLASSES}
 _WINDOW = 50  # batches among which sequences of like length are sought
 
 
@@ -53,8 +55,9 @@ def train(
     (settings, versions, hashes, counts, losses) and ``timing.json``. The same call after a kill goes on from the last
     checkpoint to the same weights; after the end it returns at once; with other data or settings it starts anew.
     ``on_progress(step, n_steps, loss, tokens_per_s)`` is called every ``log_every`` updates. With ``divergence`` the
-    loss is that from a teacher's distributions at the same tokens instead, which then are the student's own. Raises
-    ModelError, DataError or RecipeError for what cannot be trained, InfrastructureError where the disk fails.
+    loss is that from a teacher's distributions at the same tokens instead, which then are the student's own; where it
+    has lessons, they are read in place of ``traces``. Raises ModelError, DataError or RecipeError for what cannot be
+    trained, InfrastructureError where the disk fails.
     """
     settings = settings or TrainSettings()
     out = Path(out)
@@ -66,7 +69,10 @@ def train(
     template = read_template(settings.chat_template)
     if template is not None:
         tokenizer.chat_template = template
-    data = prepare(traces, ChatFormat(tokenizer), settings.max_length, reasoning=settings.reasoning)
+    if divergence is not None and divergence.lessons is not None:
+        data = prepare_lessons(read_lessons(divergence.lessons / LESSONS), settings.max_length)
+    else:
+        data = prepare(traces, ChatFormat(tokenizer), settings.max_length, reasoning=settings.reasoning)
     manifest = _manifest(data, base, settings, divergence)
     done = read_result(out)
     if done is not None and _key_of(out) == manifest["key"]:
@@ -96,7 +102,11 @@ def _manifest(data: TrainingData, base: str, settings: TrainSettings, divergence
         "versions": {"agentdistill": __version__, **{name: version(name) for name in _PACKAGES}},
     }
     if divergence is not None:
-        manifest["divergence"] = {"teacher_hash": _hash_of(divergence.teacher), "beta": divergence.beta}
+        if divergence.lessons is not None:
+            told = {f"{name}_hash": file_digest(divergence.lessons / f) for name, f in _FILES.items()}
+        else:
+            told = {"teacher_hash": _hash_of(divergence.teacher or "")}
+        manifest["divergence"] = {**told, "beta": divergence.beta}
     # Paths are not content: the hashes speak for the base, the data's ids for the template.
     content = {**manifest, "base": None, "settings": {**manifest["settings"], "chat_template": None}}
     return {"key": digest(content), **manifest}
@@ -124,7 +134,7 @@ def _run(
     with quiet():
         lengths = [len(e.input_ids) for e in data.examples]
         order = reading_order(lengths, settings.epochs, settings.batch_size, settings.seed)
-        trainer, keeper = build(data.examples, order, tokenizer, base, checkpoints, settings, on_progress, divergence)
+        trainer, keeper = build(data, order, tokenizer, base, checkpoints, settings, on_progress, divergence)
         resumed = last_checkpoint(checkpoints)
         started = time.monotonic()
         trainer.train(resume_from_checkpoint=str(resumed) if resumed else None)
@@ -176,7 +186,8 @@ def _write(result: TrainResult, manifest: dict[str, Any], too_long: Sequence[str
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
-    """Sequences to learn from, and what was left out: traces with a sequence above the length limit.
+    """Sequences to learn from, and what was left out: traces with a sequence above the length limit. ``lessons`` are
+    those that the sequences are, where they are such.
 
     Ids are 32-bit arrays and marks bytes, so that millions of sequences fit in memory.
     """
@@ -184,6 +195,7 @@ class TrainingData:
     examples: tuple[Example, ...]
     n_traces: int
     too_long: tuple[str, ...]
+    lessons: tuple[Lesson, ...] = ()
 
     @property
     def n_tokens(self) -> int:
@@ -218,6 +230,17 @@ def prepare(traces: Sequence[Trace], chat: ChatFormat, max_length: int, *, reaso
         why = f"{len(too_long)} are longer than max_length {max_length}" if too_long else "no model wrote in them"
         raise DataError(f"nothing to train on: of {len(traces)} traces, {why}")
     return TrainingData(tuple(examples), len(traces), tuple(too_long))
+
+
+def prepare_lessons(lessons: Sequence[Lesson], max_length: int) -> TrainingData:
+    """The same of lessons that were told before. Those without a unit teach nothing and are left out too."""
+    told = [lesson for lesson in lessons if lesson.units]
+    kept = tuple(lesson for lesson in told if len(lesson.ids) <= max_length)
+    if not kept:
+        raise DataError(f"nothing to train on: of {len(lessons)} lessons, {len(told)} hold anything, all too long")
+    learned = [bytes([*[0] * e.n_prompt, *[1] * e.n_written]) for e in kept]
+    examples = tuple(Example(array("i", e.ids), t) for e, t in zip(kept, learned, strict=True))
+    return TrainingData(examples, len(lessons), tuple(e.id for e in told if len(e.ids) > max_length), kept)
 
 
 def _conversations(messages: tuple[Message, ...], reasoning: bool) -> Iterator[Sequence[Message]]:

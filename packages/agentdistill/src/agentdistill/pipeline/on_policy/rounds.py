@@ -2,7 +2,9 @@
 
 Below ``on-policy/`` of a run: ``round-N/acted`` (the student on fresh problems), ``round-N/corrected`` (the teacher on
 what it failed), ``round-N/student`` (trained anew from the base on the recipe's own collection and all corrections so
-far; or, with ``how = "distill"``, trained on from the round before), ``round-N/test``; ``plain/part-NNN`` (plain
+far; or, with ``how = "distill"`` and ``"replay"``, trained on from the round before), ``round-N/test``;
+``round-N/replayed`` (the student behind prefixes of the teacher's, in place of ``acted``), ``round-N/read`` (what a
+teacher makes of that, unless its weights are here and know the same tokens); ``plain/part-NNN`` (plain
 collection), ``round-N/plain-student`` and ``round-N/plain-test`` (trained and tested on as many teacher tokens of
 that); ``rounds.json``, what came of it.
 """
@@ -17,15 +19,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentdistill import registry
 from agentdistill.batching import Episode, Work
 from agentdistill.errors import DataError, RecipeError, named_by
 from agentdistill.filters import filter_traces
-from agentdistill.models.weights import locate
+from agentdistill.models.weights import load_tokenizer, locate, resolve
 from agentdistill.pipeline import run_recipe
 from agentdistill.pipeline.collect import asking
 from agentdistill.pipeline.evaluating import answering
 from agentdistill.pipeline.folder import StageFolder, run_rollouts
 from agentdistill.pipeline.on_policy.correcting import as_lesson, correct, n_given, teachers_part
+from agentdistill.pipeline.on_policy.replaying import drawn, read_all, reader_of, replaying, shares_tokens
 from agentdistill.pipeline.run import Run, evaluated, filtered, load_student, trained, weights_digest
 from agentdistill.pipeline.training import fit, folder_at
 from agentdistill.problems.contamination import told
@@ -35,11 +39,14 @@ from agentdistill.recipe.methods import method
 from agentdistill.report.run import values_by_problem
 from agentdistill.report.stats import mean_interval, paired_difference
 from agentdistill.store import digest, file_digest, locked, read_traces, write_json
+from agentdistill.training.lessons import CLASSES, LESSONS
 from agentdistill.training.settings import Divergence, read_result
-from agentdistill.types import End, Problem, Trace
+from agentdistill.types import End, Problem, Source, Trace
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from agentdistill.models.chat import ChatFormat
 
 _PART = 64
 
@@ -151,15 +158,15 @@ class _Rounds:
         weights = trained(run.folder, self.student, name)
         test = read_traces(evaluated(run.folder, student_name(self.student), name) / "traces.jsonl")
         rounds = [Round(0, Arm(0, len(begun), test), Arm(0, len(begun), test))]
-        problems = fresh_problems(run, self.progress)
+        replays = self.settings.how == "replay"
+        problems = fresh_problems(run, self.progress) if self.settings.compare or not replays else []
         lessons: list[Trace] = []
         spent, n_examples = 0, len(begun)
         for n in range(1, self.settings.rounds + 1):
-            mine = slice_of(problems, n, self.settings.rounds, self.settings.per_round)
-            acted = self._act(n, weights, mine)
+            acted = self._replay(n, weights) if replays else self._act(n, weights, problems)
             corrected: list[Trace] = []
             accepted: list[Trace] = []
-            if self.settings.how == "distill":
+            if self.settings.how != "correct":
                 weights, n_read, n_tokens = self._distil(n, weights, acted)
                 n_examples += n_read
                 spent += n_tokens
@@ -178,8 +185,31 @@ class _Rounds:
         return rounds
 
     def _act(self, n: int, weights: Path, problems: Sequence[Problem]) -> list[Trace]:
+        mine = slice_of(problems, n, self.settings.rounds, self.settings.per_round)
         path = self.folder / f"round-{n}" / "acted"
-        return self._answer(path, "act", weights, problems, f"round {n} · {len(problems)} questions")
+        return self._answer(path, "act", weights, mine, f"round {n} · {len(mine)} questions")
+
+    def _replay(self, n: int, weights: Path) -> list[Trace]:
+        run, replays = self.run, drawn(self.run, n)
+        if not replays:
+            raise DataError(f"{filtered(run.folder, self.learns)}: there are no trajectories to replay")
+        inputs = {
+            "style": registry.fingerprint("prompts", run.recipe.prompt),
+            "trajectories": file_digest(filtered(run.folder, self.learns)),
+            "replays": digest([r.id for r in replays]),
+            "weights": weights_digest(weights),
+        }
+        key = {
+            "method": self.settings.method,
+            "temperature": self.settings.temperature,
+            "max_new_tokens": run.recipe.evaluate.max_new_tokens,
+            "seed": run.recipe.seed,
+        }
+        folder = StageFolder(self.folder / f"round-{n}" / "replayed", "replay", key, inputs)
+        work = partial(replaying, run, weights, n)
+        what = f"round {n} · {len(replays)} prefixes"
+        asked = [(r.trace.problem, r.id) for r in replays]
+        return run_rollouts(folder, asked, work, self.progress, what, ray=run.recipe.on_ray)
 
     def _test(self, name: str, weights: Path) -> list[Trace]:
         problems = self.run.problems("test")
@@ -222,23 +252,48 @@ class _Rounds:
         what = f"teacher · round {n} · {len(failed)} failed"
         return run_rollouts(folder, [(t.problem, t.id) for t in failed], work, self.progress, what, ray=recipe.on_ray)
 
-    def _distil(self, n: int, weights: Path, acted: Sequence[Trace]) -> tuple[Path, int, int]:
+    def _distil(self, n: int, weights: Path, wrote: Sequence[Trace]) -> tuple[Path, int, int]:
         """Train on the teacher's distributions at what the student wrote; the weights, trajectories, teacher tokens."""
         run, m = self.run, self.settings.method
-        teacher = locate(str(run.recipe.teacher.settings["path"]))
-        traces = [t for t in acted if t.steps and t.end is not End.FAULT]
+        traces = [t for t in wrote if t.end is not End.FAULT and any(s.reply.source is Source.MODEL for s in t.steps)]
+        if not traces:
+            raise DataError(f"round {n}: the student wrote nothing that could be learned from")
         plain = folder_at(self.folder / f"round-{n}" / "student", run, self.student, m, digest(traces))
-        inputs = {**plain.inputs, "base": weights_digest(weights), "teacher": weights_digest(Path(teacher))}
-        folder = StageFolder(plain.path, "train", {**plain.settings, "beta": self.settings.beta}, inputs)
+        told, divergence, n_tokens = self._told(n, traces)
+        inputs = {**plain.inputs, "base": weights_digest(weights), **told}
+        rate = self.settings.learning_rate
+        own = {"beta": self.settings.beta} | ({} if rate is None else {"learning_rate": rate})
+        folder = StageFolder(plain.path, "train", {**plain.settings, **own}, inputs)
         if not folder.is_done:
             with folder.claimed(self.progress.say):
-                divergence = Divergence(teacher=teacher, beta=self.settings.beta)
-                start = str(weights)
-                fit(run, self.student, m, traces, folder, self.progress, weights=start, divergence=divergence)
-                folder.finish({"trained_on": f"round-{n}/acted"})
+                start = partial(fit, weights=str(weights), divergence=divergence, learning_rate=rate)
+                start(run, self.student, m, traces, folder, self.progress)
+                folder.finish({"trained_on": f"round-{n}/{'acted' if self.settings.how == 'distill' else 'replayed'}"})
         result = read_result(folder.path)
         assert result is not None, "training leaves its result"
-        return folder.path, len(traces), result.n_tokens if self.settings.tokens == "all" else 0
+        n_read = result.n_tokens if n_tokens is None else n_tokens
+        return folder.path, len(traces), n_read if self.settings.tokens == "all" else 0
+
+    def _told(self, n: int, traces: Sequence[Trace]) -> tuple[dict[str, str], Divergence, int | None]:
+        """Where the teacher's distributions come from: input hashes, the divergence, and the tokens that it read if it
+        reads before training."""
+        run, beta = self.run, self.settings.beta
+        if self.settings.how == "distill" or shares_tokens(run, self._chat().tokenizer):
+            teacher = locate(str(run.recipe.teacher.settings["path"]))
+            return {"teacher": weights_digest(Path(teacher))}, Divergence(teacher=teacher, beta=beta), None
+        settings = {"teacher": run.teacher_key, "top_k": self.settings.top_k}
+        folder = StageFolder(self.folder / f"round-{n}" / "read", "read", settings, {"replayed": digest(traces)})
+        what = f"teacher · round {n} · {len(traces)} steps"
+        lessons = read_all(folder, traces, self._chat(), partial(reader_of, run), self.progress, what)
+        told = {name: file_digest(folder.path / file) for name, file in (("lessons", LESSONS), ("classes", CLASSES))}
+        return told, Divergence(lessons=folder.path, beta=beta), sum(lesson.n_read for lesson in lessons)
+
+    def _chat(self) -> ChatFormat:
+        """How the student's prompts are spelt."""
+        from agentdistill.models.chat import ChatFormat, read_template
+
+        train = self.student.train or self.run.recipe.train
+        return ChatFormat(load_tokenizer(resolve(self.student.base)[0]), read_template(train.chat_template))
 
     def _plain(self, n: int, begun: Sequence[Trace], problems: Sequence[Problem], budget: int) -> Arm:
         """As many teacher tokens spent on plain collection, learned and tested in the same way."""
