@@ -1,6 +1,6 @@
 """Steps that parse by construction: llguidance says which tokens the grammar of a step allows.
 
-The model draws first. A token that the grammar takes stands, so most steps are written as they would be without; where
+The model draws first.
 it does not, the model draws again among those that it does. A step is never cut off: a closing is always kept within
 the budget (the shortest known way from here to the end of the step), and forced once no further token would leave room
 for it. A thought may take half of the budget. Log-probabilities stay the model's own.
@@ -38,8 +38,10 @@ _ON_LINES = (
 _INDENTS = ["", *(" " * n for n in range(2, 26, 2)), *("\t" * n for n in range(1, 7))]
 _IN_BLOCKS = tuple(f"\n{indent}{line}" for line in ("pass", "finally:pass", "def a():pass") for indent in _INDENTS)
 _PASS = (*("pass", *(" " * n + "pass" for n in range(1, 25))), *("\t" * n + "pass" for n in range(1, 7)))
-# What ends a string, or a comment.
-_QUOTES = ('"', "'", '"""', "'''", '""', "''", 'n"', "n'", '}"', "}'", "\n")
+_QUOTES = ('"', "'", '"""', "'''", '""', "''")
+# What ends a string or a comment else: within an escape, within the braces of an f-string.
+_AWKWARD = ('n"', "n'", '}"', "}'", "\n")
+_MENDED = 6  # closers at most that a refused token is let stand for
 
 
 class Vocabulary:
@@ -64,7 +66,10 @@ class Vocabulary:
         # A thought stays one whatever these are: the matcher reads them when something else comes.
         self.plain = frozenset(i for i, s in enumerate(spelt) if s and i not in end_ids and _PLAIN.fullmatch(s))
         self.end, self.strange, self.first = self._spell(_END), self._spell("$"), self._spell("pass")
-        self.closers, self.quotes = self._all(_CLOSERS), self._all(_QUOTES)
+        self.newline = self._spell("\n")
+        self.closers, self.quotes, self.awkward = map(self._all, (_CLOSERS, _QUOTES, _AWKWARD))
+        # What says that the thought is over, where it may not come itself.
+        self.over = frozenset({*end_ids, *(i for i, s in enumerate(spelt) if b"`" in s)})
         within, on_lines = self._all(_ends(_WITHIN)), self._all(_ends(_ON_LINES))
         in_blocks = self._all((*_PASS, *_IN_BLOCKS))
         self.fillers = sorted([*within, *on_lines, *in_blocks], key=len)
@@ -113,15 +118,31 @@ class Vocabulary:
         """The next piece of a closing."""
         if takes(matcher, self.end):
             return self.end
-        if takes(matcher, self.strange):
-            found = (q for q in self.quotes if takes(matcher, q) and not takes(after(matcher, q), self.strange))
-        else:
-            found = (c for c in self.closers if takes(matcher, c))
-        piece = next(found, None) or self._filler(matcher)
+        piece = self._closer(matcher, (*self.quotes, *self.awkward)) or self._filler(matcher)
         if piece is None:  # within a character of several bytes
             allowed = self.allowed(matcher).nonzero()[0]
             piece = [int(allowed[0])] if len(allowed) else None
         return piece
+
+    def _closer(self, matcher: LLMatcher, quotes: Sequence[list[int]]) -> list[int] | None:
+        """What closes the string, the comment or the bracket that stands open."""
+        if takes(matcher, self.strange):
+            return next((q for q in quotes if takes(matcher, q) and not takes(after(matcher, q), self.strange)), None)
+        return next((c for c in self.closers if takes(matcher, c)), None)
+
+    def mending(self, matcher: LLMatcher, token: int) -> list[int] | None:
+        """What closes quotes, brackets and the line so that a refused token may come next; None where nothing does."""
+        matcher, path = matcher.deep_copy(), list[int]()
+        for _ in range(_MENDED):
+            for more in ([], self.newline, self.end):
+                if takes(matcher, [*more, token]):
+                    return [*path, *more]
+            piece = self._closer(matcher, self.quotes)
+            if piece is None:
+                return None
+            matcher.consume_tokens(piece)
+            path += piece
+        return None
 
     def _filler(self, matcher: LLMatcher) -> list[int] | None:
         """What completes a construct so that something can be closed."""
@@ -176,9 +197,9 @@ class Guide:
         self._unread: list[int] = []
         self._forced: list[int] = []
         self._room = self._deep = 0
-        at_least = max(map(len, self._openings)) + len(v.first) + len(v.end) + 1 + v.at_most
+        at_least = max(map(len, self._openings)) + len(v.first) + len(v.end) + 1
         # Tokens left at which the code begins at the latest. A budget that no step fits into is let run out.
-        self._for_code = max(self._budget // 2, at_least) if self._budget > at_least else 0
+        self._for_code = min(self._budget, max(self._budget // 2, at_least + 4)) if self._budget >= at_least else 0
 
     def choose(self, drawn: int, redraw: Redraw) -> int:
         """The token that stands where the model has drawn one; ``redraw`` is asked where that one cannot."""
@@ -196,7 +217,13 @@ class Guide:
             return drawn
         else:
             self._read()
-            token = drawn if takes(self._matcher, [drawn]) else redraw(self._vocabulary.allowed(self._matcher))
+            token = drawn
+            if not takes(self._matcher, [drawn]):
+                if self._in_thought and drawn in self._vocabulary.over:
+                    self._forced = self._opening()
+                    token = self._forced.pop(0)
+                else:
+                    token = redraw(self._vocabulary.allowed(self._matcher))
         self._matcher.consume_token(token)
         self._left -= 1
         if not self._in_code:
@@ -228,7 +255,14 @@ class Guide:
     def _write_code(self, drawn: int, redraw: Redraw) -> int:
         v, matcher, token = self._vocabulary, self._matcher, drawn
         if not matcher.try_consume_tokens([token]):
-            token = redraw(v.allowed(matcher))
+            mending = v.mending(matcher, token)
+            if mending is not None and self._room > len(mending) + 1:
+                self._forced = [*mending, token]
+                token = self._forced.pop(0)
+                self._room -= sum(v.cost[t] for t in self._forced)
+                self._deep += sum(v.n_opened[t] for t in self._forced)
+            else:
+                token = redraw(v.allowed(matcher))
             matcher.consume_token(token)
         self._room -= v.cost[token]
         self._deep += v.n_opened[token]

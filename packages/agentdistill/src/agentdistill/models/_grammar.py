@@ -3,8 +3,8 @@
 It is written once, in the notation of GBNF, and spelt for two readers: llguidance, which checks tokens in this process
 (upper-case rules are its lexemes, matched as long as they go), and servers that take GBNF (llama.cpp, vLLM), which know
 no lexemes. What it accepts, ``ast.parse`` accepts. Python that it leaves out: ``async``, ``await``, ``match`` and
-``type`` statements, ``global`` and ``nonlocal``, names beyond ASCII, backslashes at line ends, nested f-strings,
-backticks, and blocks deeper than six or indented otherwise than by two blanks, four, or a tab.
+``type`` statements, ``:=``, ``global`` and ``nonlocal``, names beyond ASCII, backslashes at line ends, nested f-strings,
+backticks, and blocks deeper than eight (four for servers) or indented otherwise than by two blanks, four, or a tab.
 
 Expressions come in four modes: ``t`` on a line of their own, ``i`` within brackets, where lines may break, ``s`` and
 ``d`` within an f-string of single or double quotes, whose mark and backslash they may not hold before Python 3.12.
@@ -21,7 +21,7 @@ from string import Template
 from agentdistill.types import StepForm
 
 _UNITS = {"a": "    ", "b": "  ", "c": "\t"}
-_DEPTH = 6
+_DEPTH, _DEPTH_SENT = 8, 4  # of blocks; a server reads the grammar with every request
 _NO_CONTROL = r"\x00-\x08\x0a-\x1f\x7f`"
 
 _LEXEMES = rf"""
@@ -46,14 +46,16 @@ RAWSINGLE ::= [^{_NO_CONTROL}'\\] | "\\" [^\x00-\x1f\x7f`]
 RAWDOUBLE ::= [^{_NO_CONTROL}"\\] | "\\" [^\x00-\x1f\x7f`]
 LONGSINGLE ::= "'''" ("'"{{0,2}} (SINGLE | "\n"))* "'''"
 LONGDOUBLE ::= "\"\"\"" ("\""{{0,2}} (DOUBLE | "\n"))* "\"\"\""
-RAW ::= [rR] ("'" RAWSINGLE* "'" | "\"" RAWDOUBLE* "\"")
+RAWLONG ::= "\"\"\"" ("\""{{0,2}} (RAWDOUBLE | "\n"))* "\"\"\""
+RAW ::= [rR] ("'" RAWSINGLE* "'" | "\"" RAWDOUBLE* "\"" | RAWLONG)
 STRING ::= "'" SINGLE* "'" | "\"" DOUBLE* "\"" | LONGSINGLE | LONGDOUBLE | RAW
-BYTESCAPE ::= "\\" [abfnrtv0'"\\]
+BYTESCAPE ::= "\\" ([ -/:-_a-wy-~] | [0-3]? [0-7] | "x" HEX HEX)
 BYTES ::= [bB] ("'" ([ -&(-\[\]-_a-~] | BYTESCAPE)* "'" | "\"" ([ !#-\[\]-_a-~] | BYTESCAPE)* "\"")
 FSINGLE ::= [fF] "'"
 FDOUBLE ::= [fF] "\""
-CHUNKS ::= ([^{_NO_CONTROL}'\\{{}}] | ESCAPE | "{{{{" | "}}}}")+
-CHUNKD ::= ([^{_NO_CONTROL}"\\{{}}] | ESCAPE | "{{{{" | "}}}}")+
+CHUNKS ::= ([^{_NO_CONTROL}'\\{{}}] | ESCAPE)+
+CHUNKD ::= ([^{_NO_CONTROL}"\\{{}}] | ESCAPE)+
+BRACE ::= "{{{{" | "}}}}"
 OPEN ::= "{{" " "*
 CLOSE ::= " "* ("!" [rsa])? "}}"
 CLOSESPEC ::= "}}"
@@ -68,7 +70,6 @@ HINT ::= " "* ":" " "*
 COLON ::= " "* ":" " "*
 ARROW ::= " "* "->" " "*
 WI ::= [ \t\n] | COMMENT "\n"
-WALRUS ::= WI* ":=" WI*
 KEYEQUALSI ::= WI* "=" WI*
 KEYEQUALST ::= " "* "=" " "*
 AS ::= " "+ "as" " "+
@@ -79,7 +80,8 @@ IMPORT ::= " "+ "import" " "+
 # $m: the mode, $n: the mode within its brackets, $w: what is white in it, $v: what is white within its brackets.
 _LEXEMES_OF_MODE = Template(r"""
 BINARY$M ::= $w* ([+\-*/%@|&^] | "//" | "**" | "<<" | ">>") $w*
-COMPARE$M ::= $w* ([<>] | "==" | "!=" | "<=" | ">=") $w* | $w+ ("not" $w+)? "in" $w+ | $w+ "is" $w+ ("not" $w+)?
+COMPARE$M ::= $w* ([<>] | "==" | "!=" | "<=" | ">=") $w* | $w+ ("not" $w+)? "in" $w+
+IS$M ::= $w+ "is" $w+
 BOOLEAN$M ::= $w+ ("and" | "or") $w+
 NOT$M ::= "not" $w+
 UNARY$M ::= [+\-~] $w*
@@ -110,7 +112,7 @@ expr$m ::= ternary$m $lambda
 ternary$m ::= bool$m (IF$M bool$m ELSE$M expr$m)?
 bool$m ::= inv$m (BOOLEAN$M inv$m)*
 inv$m ::= NOT$M? comparison$m
-comparison$m ::= arith$m (COMPARE$M arith$m)*
+comparison$m ::= arith$m (COMPARE$M arith$m | IS$M NOT$M? arith$m)*
 arith$m ::= unary$m (BINARY$M unary$m)*
 unary$m ::= UNARY$M? UNARY$M? (NUMBER | primary$m)
 primary$m ::= atom$m trailer$m*
@@ -133,31 +135,30 @@ atom$m ::= NAME | CONSTANT | QUOTED$M | ROUND$M group$n? ROUNDEND$N | SQUARE$M i
 targets$m ::= NAME (COMMA$M NAME)*
 """)
 _BRACKETED = Template(r"""
-named$m ::= expr$m $walrus
-group$m ::= named$m | item$m (COMMA$M item$m)* COMMA$M | item$m (COMMA$M item$m)+ | expr$m comprehension$m
-item$m ::= named$m | STAR$M arith$m
+group$m ::= expr$m | item$m (COMMA$M item$m)* COMMA$M | item$m (COMMA$M item$m)+ | expr$m comprehension$m
+item$m ::= expr$m | STAR$M arith$m
 items$m ::= item$m (COMMA$M item$m)* COMMA$M? | expr$m comprehension$m
 comprehension$m ::= (FOR$M targets$m IN$M bool$m (IF$M bool$m)*)+
 args$m ::= positional$m (COMMA$M positional$m)* (COMMA$M key$m)* COMMA$M? | key$m (COMMA$M key$m)* COMMA$M?
    | expr$m comprehension$m
-positional$m ::= named$m | STAR$M expr$m
+positional$m ::= expr$m | STAR$M expr$m
 key$m ::= NAME $equals expr$m | STARS$M expr$m
 slice$m ::= expr$m | expr$m? SLICE$M expr$m? (SLICE$M expr$m?)?
 """)
 _REST = r"""
 pairsi ::= pairi (COMMAI pairi)* COMMAI? | expri SLICEI expri comprehensioni
 pairi ::= expri SLICEI expri | STARSI arithi
-string ::= STRING | FSINGLE (CHUNKS | field-s)* "'" | FDOUBLE (CHUNKD | field-d)* "\""
+string ::= STRING | FSINGLE (CHUNKS | BRACE | field-s)* "'" | FDOUBLE (CHUNKD | BRACE | field-d)* "\""
 field-s ::= OPEN exprs (CLOSE | SPEC (SPECCHARS | OPEN NAME CLOSESPEC)* CLOSESPEC)
 field-d ::= OPEN exprd (CLOSE | SPEC (SPECCHARS | OPEN NAME CLOSESPEC)* CLOSESPEC)
 tuple ::= exprt (COMMAT exprt)* COMMAT?
 import ::= "import" SPACES module (COMMAT module)*
-   | "from" SPACES NAME ("." NAME)* IMPORT (member (COMMAT member)* | ROUNDT member (COMMAI member)* COMMAI? ROUNDENDI)
+   | "from" SPACES NAME ("." NAME)* IMPORT ("*" | member (COMMAT member)* | ROUNDT member (COMMAI member)* COMMAI? ROUNDENDI)
 module ::= NAME ("." NAME)* (AS NAME)?
 member ::= NAME (AS NAME)?
 raise ::= "raise" | "raise" SPACES exprt (FROM exprt)?
-yield ::= "yield" | "yield" SPACES tuple
-parameters ::= plain (COMMAI plain)* (COMMAI valued)* (COMMAI starred)? COMMAI?
+yield ::= "yield" | "yield" SPACES tuple | "yield" FROM exprt
+parameters ::= plain (COMMAI plain)* (COMMAI "/" (COMMAI plain)*)? (COMMAI valued)* (COMMAI starred)? COMMAI?
    | valued (COMMAI valued)* (COMMAI starred)? COMMAI? | starred COMMAI?
 plain ::= NAME (SLICEI expri)?
 valued ::= plain KEYEQUALSI expri
@@ -192,14 +193,14 @@ def _modes() -> Iterator[str]:
     for mode, inner in (("t", "i"), ("i", "i"), ("s", "s"), ("d", "d")):
         in_f = mode in "sd"
         white, within = (r"WI" if m == "i" else r'" "' for m in (mode, inner))
-        named = {"lambda": "" if in_f else f"| lambda{mode}", "walrus": "" if in_f else f"| NAME WALRUS expr{mode}"}
+        named = {"lambda": "" if in_f else f"| lambda{mode}"}
         named["equals"] = "KEYEQUALST" if in_f else f"KEYEQUALS{mode.upper()}"
         for part in (_LEXEMES_OF_MODE, _EXPRESSIONS, _ATOMS_IN_F if in_f else _ATOMS, *([_BRACKETED] * (mode != "t"))):
             yield part.substitute(named, m=mode, n=inner, M=mode.upper(), N=inner.upper(), w=white, v=within)
     yield _REST
 
 
-def _statements() -> Iterator[str]:
+def _statements(deepest: int) -> Iterator[str]:
     """The lines and blocks of every depth, after the first one indented by one of the units. A context is a string:
     ``f`` within a function, ``l`` within a loop."""
     for context in ("", "f", "l", "fl"):
@@ -212,7 +213,7 @@ def _statements() -> Iterator[str]:
     for unit, depth, context in queue:
         suites: dict[str, str] = {}
         for name, within in (("b", context), ("l", context.replace("l", "") + "l"), ("d", "f"), ("c", "")):
-            inner = [(u, depth + 1, within) for u in (unit or _UNITS)] if depth < _DEPTH else []
+            inner = [(u, depth + 1, within) for u in (unit or _UNITS)] if depth < deepest else []
             suites[name] = f"suite{_name(unit, depth, within)}"
             queue += [i for i in inner if i not in reached]
             reached.update(inner)
@@ -222,7 +223,7 @@ def _statements() -> Iterator[str]:
         blocks = [f"COLON {_separator(*i[:2])} body{_name(*i)}" for i in inner if i in reached]
         yield f"suite{_name(unit, depth, context)} ::= HINT line{context} {' '.join('| ' + b for b in blocks)}\n"
     for letter, blanks in _UNITS.items():
-        for depth in range(1, _DEPTH + 1):
+        for depth in range(1, deepest + 1):
             yield f'{_separator(letter, depth)} ::= TRAIL "\\n" BLANKS {_quoted(blanks * depth)}\n'
 
 
@@ -251,10 +252,12 @@ _MARKS = (
 )
 
 
-def _rules(form: StepForm, begun: bool) -> dict[str, str]:
+def _rules(form: StepForm, begun: bool, deepest: int) -> dict[str, str]:
     """The rules by name. ``begun`` says that what is written goes on within a thought."""
     rules = {
-        name: " ".join(right.split("\n")) for part in (*_modes(), *_statements()) for name, right in _RULE.findall(part)
+        name: " ".join(right.split("\n"))
+        for part in (*_modes(), *_statements(deepest))
+        for name, right in _RULE.findall(part)
     }
     thought = "THOUGHT" if begun else f"{_quoted(form.opening)} THOUGHT"
     bare = f" | {_quoted(form.bare)}" if form.bare and not begun else ""
@@ -264,7 +267,7 @@ def _rules(form: StepForm, begun: bool) -> dict[str, str]:
 @lru_cache(maxsize=16)
 def lark(form: StepForm, begun: bool = False) -> str:
     """The grammar for llguidance."""
-    rules = _rules(form, begun)
+    rules = _rules(form, begun, _DEPTH)
     lines = ["%llguidance {}", f"start: {_PART.sub(_as_regex, rules.pop('root'))}"]
     text = r"/[^\x00-\x08\x0b-\x1f\x7f]*/"
     lines.append(f"THOUGHT: ({text} & ~/(?s:.*)({_MARKS})(?s:.*)/) {_quoted(form.between)}")
@@ -279,7 +282,7 @@ def _as_regex(found: re.Match[str]) -> str:
 @lru_cache(maxsize=16)
 def gbnf(form: StepForm, begun: bool = False) -> str:
     """The grammar for servers that take GBNF."""
-    rules = _rules(form, begun)
+    rules = _rules(form, begun, _DEPTH_SENT)
     rules["THOUGHT"] = rf'("`"? "`"? ([^`<~\x00-\x08\x0b-\x1f\x7f] | "<" [ =0-9]))* {_quoted(form.between)}'
     rules |= _names()
     return "\n".join(f"{name} ::= {right}" for name, right in rules.items())

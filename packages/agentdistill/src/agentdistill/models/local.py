@@ -145,6 +145,7 @@ class LocalModel:
     """A causal language model and its chat format. ``model`` is a ``transformers`` model in evaluation mode."""
 
     lockstep = True
+    takes_forms = True
 
     def __init__(
         self,
