@@ -323,9 +323,8 @@ def constrain(argv: Sequence[str] | None = None) -> int:
     )
     print(f"  free         {result['free_us']:8.1f} us of CPU a token")
     print(f"  constrained  {result['constrained_us']:8.1f} us of CPU a token")
-    print(
-        f"  constrained / free {middle:.2f} ({low:.2f} to {high:.2f} in {options.rounds} turns; target {CONSTRAIN_TARGET})"
-    )
+    turns = f"{low:.2f} to {high:.2f} in {options.rounds} turns"
+    print(f"  constrained / free {middle:.2f} ({turns}; target {CONSTRAIN_TARGET})")
     return 0
 
 

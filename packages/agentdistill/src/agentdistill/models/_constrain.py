@@ -1,9 +1,10 @@
-"""Steps that parse by construction: llguidance says which tokens the grammar of a step allows.
+"""Steps that parse by construction: llguidance says which tokens the grammar of a step takes.
 
-The model draws first.
-it does not, the model draws again among those that it does. A step is never cut off: a closing is always kept within
-the budget (the shortest known way from here to the end of the step), and forced once no further token would leave room
-for it. A thought may take half of the budget. Log-probabilities stay the model's own.
+The model draws first, and a token that the grammar takes stands: most steps are written as they would be without. One
+that it refuses stands after what closes the quotes, the brackets and the line that are open, if that is all it lacks;
+else the model draws again among those that the grammar takes. No step is cut off: some way to end it is kept within the
+budget, and taken once no further token would leave room for it. A thought may take half of the budget. The
+log-probabilities stay the model's own.
 """
 
 from __future__ import annotations
@@ -63,8 +64,10 @@ class Vocabulary:
             raise ModelError(f'constrain = "step": llguidance cannot read this tokenizer ({e})') from e
         self.end_id = end_ids[0]
         spelt = [self._tokens.decode_bytes([i]) for i in range(self.n)]
-        # A thought stays one whatever these are: the matcher reads them when something else comes.
-        self.plain = frozenset(i for i, s in enumerate(spelt) if s and i not in end_ids and _PLAIN.fullmatch(s))
+        # A thought, or a string, goes on with these whatever they are: the matcher reads them when something else comes.
+        self.plain = frozenset(i for i, s in enumerate(spelt) if i not in end_ids and _PLAIN.fullmatch(s))
+        self.of_strings = frozenset(i for i in self.plain if _OF_STRINGS.fullmatch(spelt[i]))
+        self.wary = frozenset(i for i, s in enumerate(spelt) if _WARY.search(s))
         self.end, self.strange, self.first = self._spell(_END), self._spell("$"), self._spell("pass")
         self.newline = self._spell("\n")
         self.closers, self.quotes, self.awkward = map(self._all, (_CLOSERS, _QUOTES, _AWKWARD))
@@ -80,6 +83,8 @@ class Vocabulary:
         self.cost = [1 + bracket * n + line * s.count(b"\n") for s, n in zip(spelt, self.n_opened, strict=True)]
         """By how much a token brings the end of the budget closer to that of the closing, at most."""
         self._begun: dict[tuple[StepForm, bool], tuple[LLMatcher, list[list[int]]]] = {}
+        self._known: dict[int, Known] = {}
+        self._n_known = 0
 
     def _spell(self, text: str) -> list[int]:
         """Ids of exactly this text."""
@@ -98,6 +103,23 @@ class Vocabulary:
             self._begun[form, begun] = matcher, self._all(_ends(ways))
         matcher, openings = self._begun[form, begun]
         return matcher.deep_copy(), openings
+
+    def known(self, last: int) -> Known:
+        """What is known of code that begins after the token ``last``."""
+        if self._n_known > _MOST_KNOWN:
+            self._known, self._n_known = {}, 0
+        return self._known.setdefault(last, Known())
+
+    def learn(self, known: Known, token: int, matcher: LLMatcher) -> Known:
+        """The token was taken, and the matcher has read it: what is known from there on."""
+        self._n_known += 1
+        then = Known()
+        then.in_string = takes(matcher, self.strange)
+        if known.in_string and then.in_string and token in self.of_strings:
+            known.inner = then.inner = then
+        else:
+            known.then[token] = then
+        return then
 
     def allowed(self, matcher: LLMatcher) -> NDArray[np.bool_]:
         """What the grammar takes next, ``[vocabulary]``."""
@@ -161,7 +183,26 @@ class Vocabulary:
         return any(takes(matcher, c) for c in (self.end, *self.closers))
 
 
-_PLAIN = re.compile(rb"[ !-;=-Z\\\]^_a-z{|}]+")
+_PLAIN = re.compile(rb"[\n !-;=-Z\\\]^_a-z{|}]+")
+_OF_STRINGS = re.compile(rb"[ A-Za-z0-9_.,:;?=*()-]+")
+# After a mark may have begun, each token of a thought is read at once, until it cannot be one.
+_WARY = re.compile(rb"[<\[][A-Za-z:_/ \n|-]*\Z")
+_MOST_KNOWN = 50_000
+
+
+class Known:
+    """Code so far, as far as what may follow goes: which tokens were taken before, and what is known after them.
+
+    Agents write much alike, and a look here takes a hundredth of what the matcher does. Within a string or a comment it
+    does not matter what it says: ``inner`` is the place after any plain token.
+    """
+
+    __slots__ = ("in_string", "inner", "then")
+
+    def __init__(self) -> None:
+        self.then: dict[int, Known] = {}
+        self.in_string = False
+        self.inner: Known | None = None
 
 
 def takes(matcher: LLMatcher, tokens: list[int]) -> bool:
@@ -193,7 +234,8 @@ class Guide:
         v = self._vocabulary
         self._matcher, self._openings = v.begin(self._form, self._begun)
         self._left = self._budget
-        self._in_code, self._in_thought = False, self._begun
+        self._in_code, self._in_thought, self._wary = False, self._begun, False
+        self._known: Known | None = None
         self._unread: list[int] = []
         self._forced: list[int] = []
         self._room = self._deep = 0
@@ -211,7 +253,7 @@ class Guide:
             self._read()
             self._forced = self._opening()
             token = self._forced.pop(0)
-        elif self._in_thought and drawn in self._vocabulary.plain:
+        elif self._in_thought and not self._wary and drawn in self._vocabulary.plain:
             self._unread.append(drawn)
             self._left -= 1
             return drawn
@@ -227,19 +269,22 @@ class Guide:
         self._matcher.consume_token(token)
         self._left -= 1
         if not self._in_code:
-            self._look()
+            self._look(token)
         return token
 
     def _read(self) -> None:
-        self._matcher.consume_tokens(self._unread)
-        self._unread.clear()
+        if self._unread:
+            self._matcher.consume_tokens(self._unread)
+            self._unread.clear()
 
-    def _look(self) -> None:
+    def _look(self, token: int) -> None:
         """See whether the thought, or the code, has begun."""
         v = self._vocabulary
         self._in_thought = takes(self._matcher, v.strange)
+        self._wary = token in v.wary or (self._wary and token in v.plain)
         self._in_code = not self._in_thought and takes(self._matcher, v.first)
         if self._in_code:
+            self._known = v.known(token)
             self._room = self._left - len(v.first) - len(v.end) - 1 - v.at_most
             self._forced.clear()
 
@@ -254,27 +299,52 @@ class Guide:
 
     def _write_code(self, drawn: int, redraw: Redraw) -> int:
         v, matcher, token = self._vocabulary, self._matcher, drawn
-        if not matcher.try_consume_tokens([token]):
-            mending = v.mending(matcher, token)
-            if mending is not None and self._room > len(mending) + 1:
-                self._forced = [*mending, token]
-                token = self._forced.pop(0)
-                self._room -= sum(v.cost[t] for t in self._forced)
-                self._deep += sum(v.n_opened[t] for t in self._forced)
-            else:
-                token = redraw(v.allowed(matcher))
-            matcher.consume_token(token)
+        then = self._after(drawn)
+        if then is not None:
+            self._unread.append(drawn)
+        else:
+            self._read()
+            if not matcher.try_consume_tokens([drawn]):
+                token = self._instead(drawn, redraw)
+                matcher.consume_token(token)
+                then = self._after(token)
+            if then is None and self._known is not None:
+                then = v.learn(self._known, token, matcher)
         self._room -= v.cost[token]
         self._deep += v.n_opened[token]
-        if (self._room < 0 or self._deep > _DEEP) and not matcher.is_stopped() and not self._fits():
-            matcher.rollback(1)
-            closing = v.closing(matcher)
-            if closing is not None:
-                self._forced = [*closing, v.end_id]
-                token = self._forced.pop(0)
-            matcher.consume_token(token)
+        if (self._room < 0 or self._deep > _DEEP) and token != v.end_id:
+            self._read()
+            if not matcher.is_stopped() and not self._fits():
+                matcher.rollback(1)
+                closing = v.closing(matcher)
+                if closing is not None:
+                    self._forced = [*closing, v.end_id]
+                    token = self._forced.pop(0)
+                matcher.consume_token(token)
+                then = None
+        self._known = None if self._forced else then
         self._left -= 1
         return token
+
+    def _after(self, token: int) -> Known | None:
+        """What is known after the token; None where it has not been taken here before."""
+        known = self._known
+        if known is None:
+            return None
+        if known.inner is not None and token in self._vocabulary.of_strings:
+            return known.inner
+        return known.then.get(token)
+
+    def _instead(self, refused: int, redraw: Redraw) -> int:
+        """The token to write where the grammar does not take the one that was drawn."""
+        v = self._vocabulary
+        mending = v.mending(self._matcher, refused)
+        if mending is None or self._room <= len(mending) + 1:
+            return redraw(v.allowed(self._matcher))
+        self._forced = [*mending[1:], refused]
+        self._room -= sum(v.cost[t] for t in self._forced)
+        self._deep += sum(v.n_opened[t] for t in self._forced)
+        return mending[0]
 
     def _fits(self) -> bool:
         """Whether the step can be ended after the newest token; how much room there is then."""
