@@ -1,8 +1,8 @@
 """Steps that parse by construction: llguidance says which tokens the grammar of a step takes.
 
 The model draws first, and a token that the grammar takes stands: most steps are written as they would be without. One
-that it refuses stands after what closes the quotes, the brackets and the line that are open, if that is all it lacks;
-else the model draws again among those that the grammar takes. No step is cut off: some way to end it is kept within the
+that it refuses and that ends a line or the block stands after what closes the open quotes and brackets, if that is all it
+lacks; else the model draws again among those that the grammar takes. No step is cut off: some way to end it is kept within the
 budget, and taken once no further token would leave room for it. A thought may take half of the budget. The
 log-probabilities stay the model's own.
 """
@@ -71,8 +71,9 @@ class Vocabulary:
         self.end, self.strange, self.first = self._spell(_END), self._spell("$"), self._spell("pass")
         self.newline = self._spell("\n")
         self.closers, self.quotes, self.awkward = map(self._all, (_CLOSERS, _QUOTES, _AWKWARD))
-        # What says that the thought is over, where it may not come itself.
+        # What says that the thought, or the block, is over; and that a line is.
         self.over = frozenset({*end_ids, *(i for i, s in enumerate(spelt) if b"`" in s)})
+        self.ends_line = self.over | {i for i, s in enumerate(spelt) if s.startswith(b"\n")}
         within, on_lines = self._all(_ends(_WITHIN)), self._all(_ends(_ON_LINES))
         in_blocks = self._all((*_PASS, *_IN_BLOCKS))
         self.fillers = sorted([*within, *on_lines, *in_blocks], key=len)
@@ -338,7 +339,7 @@ class Guide:
     def _instead(self, refused: int, redraw: Redraw) -> int:
         """The token to write where the grammar does not take the one that was drawn."""
         v = self._vocabulary
-        mending = v.mending(self._matcher, refused)
+        mending = v.mending(self._matcher, refused) if refused in v.ends_line else None
         if mending is None or self._room <= len(mending) + 1:
             return redraw(v.allowed(self._matcher))
         self._forced = [*mending[1:], refused]
