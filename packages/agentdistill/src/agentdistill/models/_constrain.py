@@ -1,10 +1,10 @@
 """Steps that parse by construction: llguidance says which tokens the grammar of a step takes.
 
 The model draws first, and a token that the grammar takes stands: most steps are written as they would be without. One
-that it refuses and that ends a line or the block stands after what closes the open quotes and brackets, if that is all it
-lacks; else the model draws again among those that the grammar takes. No step is cut off: some way to end it is kept within the
-budget, and taken once no further token would leave room for it. A thought may take half of the budget. The
-log-probabilities stay the model's own.
+that it refuses and that ends a line or the block is written after what closes the open quotes and brackets, if that is
+all it lacks; else the model draws again among those that the grammar takes. No step is cut off: some way to end it is
+kept within the budget, and taken once no further token would leave room for it. A thought may take half of the budget.
+The log-probabilities stay the model's own.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ Redraw = Callable[[NDArray[np.bool_]], int]
 _DEEP = 90  # tokens to close with at most: Python parses 200 nested brackets
 _END = "\n```"
 _CLOSERS = (")", "]", "}")
-# What completes a construct within brackets or on a line. Any of it may have been begun already, so all ends are tried.
+# What completes a construct within brackets or on a line. It may have been begun already, so every end is tried.
 _WITHIN = (
-    " for a in 0", " not in 0", " is 0", " and 0", " or 0", " if 0 else 0", " a", ":0", "=0", ",", ".0", "...", "0000", "r",
+    " for a in 0", " not in 0", " is 0", " and 0", " or 0", " if 0 else 0", " a", ":0", "=0", ",", ".0", "...", "0000",
+    "r",
 )  # fmt: skip
 _ON_LINES = (
-    "():pass", " a in 0:pass", " from a import a", " as a", "except:pass", "finally:pass", "def a():pass", "class a:pass",
+    "():pass", " a in 0:pass", " from a import a", " as a", "except:pass", "finally:pass", "def a():pass",
+    "class a:pass",
 )  # fmt: skip
 _INDENTS = ["", *(" " * n for n in range(2, 26, 2)), *("\t" * n for n in range(1, 7))]
 _IN_BLOCKS = tuple(f"\n{indent}{line}" for line in ("pass", "finally:pass", "def a():pass") for indent in _INDENTS)
@@ -64,7 +66,7 @@ class Vocabulary:
             raise ModelError(f'constrain = "step": llguidance cannot read this tokenizer ({e})') from e
         self.end_id = end_ids[0]
         spelt = [self._tokens.decode_bytes([i]) for i in range(self.n)]
-        # A thought, or a string, goes on with these whatever they are: the matcher reads them when something else comes.
+        # A thought goes on with these whatever they are: the matcher reads them when something else comes.
         self.plain = frozenset(i for i, s in enumerate(spelt) if i not in end_ids and _PLAIN.fullmatch(s))
         self.of_strings = frozenset(i for i in self.plain if _OF_STRINGS.fullmatch(spelt[i]))
         self.wary = frozenset(i for i, s in enumerate(spelt) if _WARY.search(s))
@@ -293,9 +295,9 @@ class Guide:
         """The shortest way to the code."""
         v = self._vocabulary
         for way in self._openings:
-            if takes(self._matcher, way) and takes(then := after(self._matcher, way), v.first):
-                if not takes(then, v.strange):
-                    return list(way)
+            then = after(self._matcher, way) if takes(self._matcher, way) else None
+            if then is not None and takes(then, v.first) and not takes(then, v.strange):
+                return list(way)
         return [int(v.allowed(self._matcher).nonzero()[0][0])]  # within a character of several bytes
 
     def _write_code(self, drawn: int, redraw: Redraw) -> int:

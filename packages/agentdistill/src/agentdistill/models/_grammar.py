@@ -1,9 +1,11 @@
 """The grammar of an agent's step: a thought, a fence, Python that parses, the closing fence.
 
 It is written once, in the notation of GBNF, and spelt for two readers: llguidance, which checks tokens in this process
-(upper-case rules are its lexemes, matched as long as they go), and servers that take GBNF (llama.cpp, vLLM), which know
-no lexemes. What it accepts, ``ast.parse`` accepts. Python that it leaves out: ``async``, ``await``, ``match`` and
-``type`` statements, ``:=``, ``global`` and ``nonlocal``, names beyond ASCII, backslashes at line ends, nested f-strings,
+(upper-case rules are its lexemes, each matched as long as it goes, without a way back: were "is" and "is not" both
+lexemes, "is nothing" would be refused), and servers that take GBNF (llama.cpp, vLLM), which know no lexemes.
+
+What it accepts, ``ast.parse`` accepts. Python that it leaves out: ``async``, ``await``, ``match`` and ``type``
+statements, ``:=``, ``global`` and ``nonlocal``, names beyond ASCII, backslashes at line ends, nested f-strings,
 backticks, and blocks deeper than eight (four for servers) or indented otherwise than by two blanks, four, or a tab.
 
 Expressions come in four modes: ``t`` on a line of their own, ``i`` within brackets, where lines may break, ``s`` and
@@ -124,7 +126,8 @@ atom$m ::= NAME | CONSTANT | strings$m | BYTES | ROUND$M group$n? ROUNDEND$N | S
    | CURLY$M (pairs$n | items$n)? CURLYEND$N
 strings$m ::= string (GLUE$M string)*
 lambda$m ::= (LAMBDA$M | LAMBDAS$M arguments$m) SLICE$M expr$m
-arguments$m ::= NAME (COMMA$M NAME)* (COMMA$M default$m)* (COMMA$M STAR$M NAME)? | default$m (COMMA$M default$m)* | STAR$M NAME
+arguments$m ::= NAME (COMMA$M NAME)* (COMMA$M default$m)* (COMMA$M STAR$M NAME)?
+   | default$m (COMMA$M default$m)* | STAR$M NAME
 default$m ::= NAME KEYEQUALS$M expr$m
 target$m ::= NAME | primary$m (DOT$M NAME | index$m)
 one$m ::= target$m | ROUND$M targets$n ROUNDEND$N
@@ -153,7 +156,8 @@ field-s ::= OPEN exprs (CLOSE | SPEC (SPECCHARS | OPEN NAME CLOSESPEC)* CLOSESPE
 field-d ::= OPEN exprd (CLOSE | SPEC (SPECCHARS | OPEN NAME CLOSESPEC)* CLOSESPEC)
 tuple ::= exprt (COMMAT exprt)* COMMAT?
 import ::= "import" SPACES module (COMMAT module)*
-   | "from" SPACES NAME ("." NAME)* IMPORT ("*" | member (COMMAT member)* | ROUNDT member (COMMAI member)* COMMAI? ROUNDENDI)
+   | "from" SPACES NAME ("." NAME)* IMPORT
+   ("*" | member (COMMAT member)* | ROUNDT member (COMMAI member)* COMMAI? ROUNDENDI)
 module ::= NAME ("." NAME)* (AS NAME)?
 member ::= NAME (AS NAME)?
 raise ::= "raise" | "raise" SPACES exprt (FROM exprt)?
@@ -162,7 +166,8 @@ parameters ::= plain (COMMAI plain)* (COMMAI "/" (COMMAI plain)*)? (COMMAI value
    | valued (COMMAI valued)* (COMMAI starred)? COMMAI? | starred COMMAI?
 plain ::= NAME (SLICEI expri)?
 valued ::= plain KEYEQUALSI expri
-starred ::= STARI plain (COMMAI (plain | valued))* (COMMAI STARSI plain)? | STARI (COMMAI (plain | valued))+ (COMMAI STARSI plain)?
+starred ::= STARI plain (COMMAI (plain | valued))* (COMMAI STARSI plain)?
+   | STARI (COMMAI (plain | valued))+ (COMMAI STARSI plain)?
    | STARSI plain
 context ::= exprt (AS targett)?
 caught ::= "except" SPACES exprt (AS NAME)?
@@ -170,13 +175,14 @@ caught ::= "except" SPACES exprt (AS NAME)?
 # $f: what only functions and loops allow.
 _LINES = Template(r"""
 line$f ::= small$f (SEMICOLON small$f)*
-small$f ::= tuple | (targetst EQUALS)+ tuple | targett AUGMENT tuple | targett HINT exprt (EQUALS tuple)? | "pass" | import
-   | raise | "assert" SPACES exprt (COMMAT exprt)? | "del" SPACES targett (COMMAT targett)* $flow
+small$f ::= tuple | (targetst EQUALS)+ tuple | targett AUGMENT tuple | targett HINT exprt (EQUALS tuple)? | "pass"
+   | import | raise | "assert" SPACES exprt (COMMAT exprt)? | "del" SPACES targett (COMMAT targett)* $flow
 """)
-# $k: depth and context; $s: the separator of its lines; $b, $l, $d, $c: suites of plain blocks, loops, functions, classes.
+# $k: depth and context; $s: what divides its lines; $b, $l, $d, $c: suites of plain blocks, loops, functions, classes.
 _STATEMENTS = Template(r"""
 body$k ::= statement$k ($s statement$k)*
-statement$k ::= line$f | if$k | while$k | for$k | def$k | class$k | try$k | with$k | ("@" primaryt $s)+ (def$k | class$k)
+statement$k ::= line$f | if$k | while$k | for$k | def$k | class$k | try$k | with$k
+   | ("@" primaryt $s)+ (def$k | class$k)
 if$k ::= "if" SPACES exprt $b ($s "elif" SPACES exprt $b)* ($s "else" $b)?
 while$k ::= "while" SPACES exprt $l ($s "else" $b)?
 for$k ::= "for" SPACES targetst INT tuple $l ($s "else" $b)?
@@ -247,7 +253,8 @@ _PART = re.compile(r'("(?:[^"\\]|\\.)*")|(\[(?:[^\]\\]|\\.)*\])')
 _KEYWORDS = tuple(sorted(keyword.kwlist))
 # What would be read as reasoning, or as another block than the step's own (agentdistill.parse).
 _MARKS = (
-    r"```|~~~|<[^ \n0-9=<]|<[ \n]\/?[a-zA-Z:_-]*(?i:think|thought|reason|monologue|analysis|scratchpad|reflection|chain|思考)"
+    r"```|~~~|<[^ \n0-9=<]"
+    r"|<[ \n]\/?[a-zA-Z:_-]*(?i:think|thought|reason|monologue|analysis|scratchpad|reflection|chain|思考)"
     r"|\[(?i:\/|\||python|think|thought|reason)|◁"
 )
 
