@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from agentdistill.errors import InfrastructureError, UserError
 
 BENCHMARKS = {
+    "constrain": "inference:constrain",
     "evaluation": "inference:evaluation",
     "gguf": "inference:gguf",
     "loop": "loop:loop",

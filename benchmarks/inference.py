@@ -11,6 +11,9 @@ nearly as likely, rounding decides.
 ``gguf``: both engines read the same prompts, token by token the same, and write greedily until a step ends or has its
 ``--tokens``; with quantised weights an answer may take another turn, so tokens a second are compared. Neither has read
 a prompt before. The engines take turns, and the ratio of each turn is kept: a busy machine slows both.
+
+``constrain``: the same first steps of agents, written freely and held to the form of a step. The two take turns; the
+ratio is of CPU time a token.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from agentdistill.errors import UserError
 from agentdistill.loop import RolloutSettings, rollout
 from agentdistill.models import Model, load_model
 from agentdistill.models.weights import bfloat16_is_faster, locate
-from agentdistill.prompts import load_prompt
+from agentdistill.prompts import load_prompt, step_form
 from agentdistill.types import Request, Sample, Sampling, StopReason, Trace
 from benchmarks.fixtures import arguments, in_process, peak_mb, problem, quiet
 
@@ -294,6 +297,69 @@ def _speed(model: Model, requests: Sequence[Request]) -> float:
     start = time.perf_counter()
     answers = asyncio.run(model.generate(requests))
     return sum(s.n_new_tokens for samples in answers for s in samples) / (time.perf_counter() - start)
+
+
+# --- held to a form beside written freely -----------------------------------------------------------------------------
+
+CONSTRAIN_TARGET = 1.15
+
+
+def constrain(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark; ``--json`` prints one object."""
+    parser = arguments("constrain", "Steps held to a form beside the same written freely.")
+    parser.add_argument("--model", default="tinyworld:teacher", help="weights that act as agents (tinyworld:teacher)")
+    parser.add_argument("--prompt", default="tiny", help="the prompt template that they know (tiny)")
+    parser.add_argument("--rows", type=int, default=96, help="steps written at once (96)")
+    parser.add_argument("--tokens", type=int, default=160, help="tokens of a step at most (160)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each way (5)")
+    options = parser.parse_args(argv)
+    result = _measure_constrain(options)
+    if options.json:
+        print(json.dumps(result))
+        return 0
+    low, middle, high = result["ratio"]
+    print(
+        f"{options.model}, {options.rows} steps at once, greedy, one thread; {result['same']} of {result['n']} the same"
+    )
+    print(f"  free         {result['free_us']:8.1f} us of CPU a token")
+    print(f"  constrained  {result['constrained_us']:8.1f} us of CPU a token")
+    turns = f"{low:.2f} to {high:.2f} in {options.rounds} turns"
+    print(f"  constrained / free {middle:.2f} ({turns}; target {CONSTRAIN_TARGET})")
+    return 0
+
+
+def _measure_constrain(options: argparse.Namespace) -> dict[str, Any]:
+    """CPU time a token of both ways: medians, and the least, middle and greatest ratio of a turn."""
+    import torch
+
+    from tinyworld.task import problems
+
+    torch.set_num_threads(1)
+    template = load_prompt(options.prompt)
+    path = locate(options.model)
+    model = load_model("local", path=path, device="cpu", batch_size=options.rows, kv_reuse_gb=0)
+    asked = problems(f"test:{-(-options.rows // 8)}")[: options.rows]
+    free = [Request(template.agent(p.question, ()), Sampling(max_new_tokens=options.tokens)) for p in asked]
+    ways = {"free": free, "constrained": [replace(r, form=step_form(template)) for r in free]}
+    spent: dict[str, list[float]] = {way: [] for way in ways}
+    texts: dict[str, list[str]] = {}
+    for number in range(-1, options.rounds):  # the first one only warms both up
+        for way, requests in ways.items():
+            started = time.process_time()
+            samples = [s for some in asyncio.run(model.generate(requests)) for s in some]
+            if number >= 0:
+                spent[way].append(1e6 * (time.process_time() - started) / sum(s.n_new_tokens for s in samples))
+            texts[way] = [s.text for s in samples]
+    asyncio.run(model.aclose())
+    ratios = sorted(b / a for a, b in zip(spent["free"], spent["constrained"], strict=True))
+    return {
+        "model": options.model,
+        "n": len(asked),
+        "same": sum(a == b for a, b in zip(texts["free"], texts["constrained"], strict=True)),
+        "free_us": statistics.median(spent["free"]),
+        "constrained_us": statistics.median(spent["constrained"]),
+        "ratio": [ratios[0], statistics.median(ratios), ratios[-1]],
+    }
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def test_the_recipe_of_an_earlier_run_is_read_and_kept_as_it_is(kept: Run) -> No
     assert (kept.recipe.prompt, kept.recipe.name) == ("compact", "old")
     before = json.loads(Path("run", "recipe.json").read_text())
     kept.save_recipe()
-    since = {"verify": None}  # tables that the earlier version did not have
+    since: dict[str, Any] = {"verify": None}  # tables and keys that the earlier version did not have
+    since |= {table: {**before[table], "constrain": "none"} for table in ("collect", "evaluate")}
     assert json.loads(Path("run", "recipe.json").read_text()) == {**before, **since}
 
 

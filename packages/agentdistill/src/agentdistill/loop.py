@@ -12,13 +12,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Literal
 
 from agentdistill import scorers
 from agentdistill.environment import CUT_CODE, NO_CODE, NO_REPLY, Environment, Execution, Workspace
 from agentdistill.errors import InfrastructureError, RefusedError
 from agentdistill.models import Model, is_out_of_context
 from agentdistill.parse import extract_answer, first_thought, parse_action, split_reasoning
-from agentdistill.prompts import PromptTemplate
+from agentdistill.prompts import PromptTemplate, step_form
 from agentdistill.retrieval import Passage
 from agentdistill.store import seed_of
 from agentdistill.types import (
@@ -33,6 +34,7 @@ from agentdistill.types import (
     Score,
     Source,
     Step,
+    StepForm,
     StepStatus,
     StopReason,
     Trace,
@@ -49,11 +51,13 @@ class Policy:
         self._model, self._seed, self._sampling = model, seed, sampling
         self.usage = Usage()
 
-    async def ask(self, messages: Sequence[Message], prefix: str = "", stop: tuple[str, ...] = ()) -> Sample:
+    async def ask(
+        self, messages: Sequence[Message], prefix: str = "", stop: tuple[str, ...] = (), form: StepForm | None = None
+    ) -> Sample:
         """One continuation, sampled as the episode's settings say."""
         sampling = replace(self._sampling, stop=stop)
         seed = seed_of(self._seed, self.usage.n_requests)
-        [sample] = await self.ask_many(Request(tuple(messages), sampling, prefix=prefix, seed=seed))
+        [sample] = await self.ask_many(Request(tuple(messages), sampling, prefix=prefix, seed=seed, form=form))
         return sample
 
     async def ask_many(self, request: Request) -> list[Sample]:
@@ -189,11 +193,12 @@ async def act_consistently(
     settings: Consistency,
     sampling: Sampling,
     kind: str,
+    form: StepForm | None = None,
 ) -> tuple[Action, tuple[Action, ...]] | None:
     """One step by vote: the action chosen, whose state the workspace is in now, and those that were not.
 
     None where the conversation no longer fits the model's context. Answers to problems of ``kind`` ``math`` are
-    compared by value.
+    compared by value. With ``form``, each is held to it.
     """
     drawn = replace(sampling, temperature=settings.temperature, top_p=settings.top_p, stop=stop)
     seed = policy.seed("candidates", len(messages))
@@ -203,7 +208,7 @@ async def act_consistently(
     try:
         groups: list[list[int]] = []
         while n_more := n_to_ask(groups, len(actions), settings.n) if settings.adaptive else settings.n - len(actions):
-            request = Request(tuple(messages), drawn, n_more, prefix, seed, len(actions))
+            request = Request(tuple(messages), drawn, n_more, prefix, seed, len(actions), form)
             samples = await policy.ask_many(request)
             if is_out_of_context(samples[0]):
                 return None
@@ -287,15 +292,22 @@ def _same_answer(a: str | None, b: str | None, kind: str) -> bool:
 # --- episodes ---
 
 
+Constrain = Literal["none", "step"]
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutSettings:
-    """Limits of an episode and how its policy samples. The defaults are the paper's."""
+    """Limits of an episode and how its policy samples. The defaults are the paper's.
+
+    With ``constrain`` at ``step`` the model's steps have the template's form and code that parses, by construction.
+    """
 
     max_steps: int = 5
     sampling: Sampling = Sampling()  # noqa: RUF009  frozen
     first_thought_prefix: bool = False
     seed: int = 0
     consistency: Consistency | None = None
+    constrain: Constrain = "none"
 
 
 async def rollout(
@@ -329,10 +341,14 @@ async def rollout(
         if workspace is None:
             own = workspace = environment.open()
         end, answer, vote = End.OUT_OF_STEPS, None, settings.consistency
+        form = step_form(template) if settings.constrain == "step" else None
+        stop = template.AGENT_STOP if form is None else ()  # such a step ends with its block
         for _ in range(settings.max_steps):
-            turn = (policy, [*prompt, *_said(steps)], prefix, template.AGENT_STOP, workspace)
+            turn = (policy, [*prompt, *_said(steps)], prefix, stop, workspace)
             taken = await (
-                _act_once(*turn) if vote is None else act_consistently(*turn, vote, settings.sampling, problem.kind)
+                _act_once(*turn, form)
+                if vote is None
+                else act_consistently(*turn, vote, settings.sampling, problem.kind, form)
             )
             if taken is None:
                 end = End.OUT_OF_CONTEXT
@@ -358,10 +374,15 @@ async def rollout(
 
 
 async def _act_once(
-    policy: Policy, messages: Sequence[Message], prefix: str, stop: tuple[str, ...], workspace: Workspace
+    policy: Policy,
+    messages: Sequence[Message],
+    prefix: str,
+    stop: tuple[str, ...],
+    workspace: Workspace,
+    form: StepForm | None,
 ) -> tuple[Action, tuple[Action, ...]] | None:
     """One step by one sample: as :func:`act_consistently` gives it."""
-    sample = await policy.ask(messages, prefix, stop)
+    sample = await policy.ask(messages, prefix, stop, form)
     return None if is_out_of_context(sample) else (await act(reply_of(sample, prefix), workspace), ())
 
 

@@ -120,11 +120,23 @@ class Consistency:
 
 
 @dataclass(frozen=True, slots=True)
+class StepForm:
+    """How a prompt template writes an agent's step: ``opening``, a thought, ``between`` with the opening fence, code, a
+    newline and the closing fence. ``bare`` is what stands before the code of a step without a thought; '' where the
+    template writes an empty thought then.
+    """
+
+    opening: str
+    between: str
+    bare: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """Ask a model for ``n`` continuations of ``messages``; with ``prefix``, of an assistant turn that begins so.
 
     ``first`` is the place of the first sample: asking for 8 gives the same samples as asking for 5, and then for 3 with
-    ``first`` 5, where a model draws by seed.
+    ``first`` 5, where a model draws by seed. With ``form`` the model writes a step of that form, whose code parses.
     """
 
     messages: tuple[Message, ...]
@@ -133,6 +145,7 @@ class Request:
     prefix: str = ""
     seed: int = 0
     first: int = 0
+    form: StepForm | None = None
 
 
 @dataclass(frozen=True, slots=True)

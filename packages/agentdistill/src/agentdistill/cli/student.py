@@ -263,6 +263,8 @@ def add_student(parser: argparse.ArgumentParser) -> None:
         "--search", action="append", metavar="CORPUS", help="what to search instead of the run's corpus: 'docs/*.md'"
     )
     parser.add_argument("--device", help="cpu, cuda, cuda:1 (the recipe's own)")
+    about = "step: steps whose code parses by construction (the recipe's own)"
+    parser.add_argument("--constrain", choices=("none", "step"), help=about)
 
 
 def opened(args: argparse.Namespace) -> Run:
@@ -271,6 +273,9 @@ def opened(args: argparse.Namespace) -> Run:
     from agentdistill.pipeline.run import open_run
 
     run = open_run(args.run)
+    if args.constrain is not None:
+        evaluate = dataclasses.replace(run.recipe.evaluate, constrain=args.constrain)
+        run = type(run)(dataclasses.replace(run.recipe, evaluate=evaluate), run.folder)
     if not args.search:
         return run
     tools = dataclasses.replace(run.recipe.tools, search=tuple(args.search), index=str(cache_folder().parent / "index"))

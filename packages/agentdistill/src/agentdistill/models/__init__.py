@@ -11,7 +11,9 @@ from agentdistill import registry
 from agentdistill.errors import ModelError, PluginError
 from agentdistill.types import Request, Sample, StopReason
 
-__all__ = ["OUT_OF_CONTEXT", "Model", "cut_at_stop", "identity", "is_out_of_context", "load_model", "loader"]
+__all__ = [
+    "OUT_OF_CONTEXT", "Model", "cut_at_stop", "identity", "is_out_of_context", "load_model", "loader", "no_forms",
+]  # fmt: skip
 
 
 @runtime_checkable
@@ -21,7 +23,8 @@ class Model(Protocol):
     ``name`` is shown in traces and reports. ``batch_size`` is how many episodes run together.
     ``lockstep`` says how requests are best handed over: True (local weights), a whole round of them in one call;
     False (endpoints), one request a call and many calls at once. ``context_length`` is the most tokens a prompt and
-    its continuation may hold together, None where it is not known.
+    its continuation may hold together, None where it is not known. One that honours :attr:`Request.form` has a true
+    ``takes_forms`` too.
     """
 
     name: str
@@ -103,6 +106,8 @@ class _FromOutside:
 
     async def generate(self, requests: Sequence[Request]) -> list[list[Sample]]:
         """As :meth:`Model.generate`."""
+        if any(r.form for r in requests) and not getattr(self._model, "takes_forms", False):
+            raise no_forms(f'model kind "{self._kind}"')
         with registry.running("models", self._kind):
             found = list(await self._model.generate(requests))
         if len(found) != len(requests):
@@ -119,6 +124,11 @@ class _FromOutside:
         if name.startswith("_"):  # of a copy under way, which has no model yet
             raise AttributeError(name)
         return getattr(self._model, name)
+
+
+def no_forms(what: str) -> ModelError:
+    """The error of a model that cannot hold its steps to a form."""
+    return ModelError(f'{what} cannot write steps by a grammar; leave out constrain = "step"')
 
 
 def cut_at_stop(text: str, stops: Sequence[str]) -> str | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +21,12 @@ from agentdistill.errors import ModelError
 from agentdistill.models.weights import is_plain
 from agentdistill.types import Sampling, StopReason
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from agentdistill.models._constrain import Guide
+
 
 class Cancelled(Exception):
     """The caller no longer waits for the result."""
@@ -28,13 +34,18 @@ class Cancelled(Exception):
 
 @dataclass(slots=True, eq=False)
 class BatchRow:
-    """One sample being written: what it continues (``prefix`` ends ``prompt``), how, and what has been written."""
+    """One sample being written: what it continues (``prefix`` ends ``prompt``), how, and what has been written.
+
+    ``guide`` says which tokens may stand; for the place of one that may not, ``again`` gives another uniform number.
+    """
 
     prompt: tuple[int, ...]
     sampling: Sampling
     max_new: int
     uniforms: Sequence[float] = ()
     prefix: tuple[int, ...] = ()
+    guide: Guide | None = None
+    again: Callable[[int], float] = lambda at: 0.0
     ids: list[int] = field(default_factory=list)
     logprob: float = 0.0
     stop: StopReason | None = None
@@ -49,6 +60,12 @@ class BatchRow:
             self.stop = StopReason.STOP_STRING
         elif len(self.ids) >= self.max_new:
             self.stop = StopReason.LENGTH
+
+    def start_over(self) -> None:
+        """Forget what has been written."""
+        self.ids, self.logprob, self.stop = [], 0.0, None
+        if self.guide is not None:
+            self.guide.start_over()
 
 
 class Writer(Protocol):
@@ -117,6 +134,32 @@ class Draw:
         tokens[whole] = _from_all(scaled[whole], uniform[whole])
         tokens[~whole] = _from_nucleus(scaled[~whole], uniform[~whole], self._top_p[~whole, None])
         return tokens
+
+
+def drawn(rows: Sequence[BatchRow], draw: Draw, logits: Tensor) -> tuple[Tensor, Tensor]:
+    """What ``draw`` gives, but for rows whose guide has another token stand: that, and its log-probability."""
+    tokens, logprobs = draw(logits)
+    if all(row.guide is None for row in rows):
+        return tokens, logprobs
+    for i, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
+        if row.guide is None or row.stop is not None:
+            continue
+        stands = row.guide.choose(token, lambda allowed: _among(allowed, logits[i], row))  # noqa: B023  called at once
+        if stands != token:
+            tokens[i], logprobs[i] = stands, logits[i, stands] - logits[i].logsumexp(-1)
+    return tokens, logprobs
+
+
+def _among(allowed: NDArray[np.bool_], logits: Tensor, row: BatchRow) -> int:
+    """A token among those allowed, drawn by the row's own next number: the first one is spent on what was refused."""
+    mask = torch.from_numpy(allowed).to(logits.device)
+    left = logits[: len(mask)].masked_fill(~mask, float("-inf"))[None]
+    if row.sampling.temperature == 0:
+        return int(left.argmax())
+    scaled, uniform = left / row.sampling.temperature, left.new_tensor([[row.again(len(row.ids))]])
+    if row.sampling.top_p >= 1:
+        return int(_from_all(scaled, uniform))
+    return int(_from_nucleus(scaled, uniform, left.new_tensor([[row.sampling.top_p]])))
 
 
 def _from_all(scaled: Tensor, uniform: Tensor) -> Tensor:
@@ -412,7 +455,7 @@ class Decoder:
         for g in groups:
             g.past, g.n_past = None, 0
             for row in g.rows:
-                row.ids, row.logprob, row.stop = [], 0.0, None
+                row.start_over()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         for half in _batches(groups, (n_rows + 1) // 2, self._max_tokens):
@@ -448,7 +491,7 @@ class Decoder:
 
     def _advance(self, rows: list[BatchRow], draw: Draw, logits: Tensor, cache: Cache, mask: Tensor) -> Tensor:
         """Choose and record one token for every row that is still writing."""
-        tokens, logprobs = draw(logits)
+        tokens, logprobs = drawn(rows, draw, logits)
         for i, (row, token, logprob) in enumerate(zip(rows, tokens.tolist(), logprobs.tolist(), strict=True)):
             if row.stop is not None:
                 continue
@@ -498,7 +541,7 @@ def _firsts(rows: Sequence[BatchRow]) -> dict[BatchRow, BatchRow]:
     firsts: dict[tuple[object, ...], BatchRow] = {}
     return {
         row: row
-        if row.sampling.temperature > 0
+        if row.sampling.temperature > 0 or row.guide is not None
         else firsts.setdefault((row.prompt, row.prefix, row.max_new, row.sampling), row)
         for row in rows
     }

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from agentdistill.errors import ModelError
-from agentdistill.models._decoding import BatchRow, Cancelled, Draw, n_common
+from agentdistill.models._decoding import BatchRow, Cancelled, Draw, drawn, n_common
 
 _N_BATCH = 512  # tokens that one call of llama.cpp reads
 _GGML_TYPES = {"f32": 0, "f16": 1}
@@ -179,7 +179,7 @@ class LlamaDecoder:
         self, rows: list[BatchRow], sequences: list[int], draw: Draw, logits: NDArray[np.float32]
     ) -> list[int]:
         """Choose and record a token for every row; which rows go on."""
-        tokens, logprobs = draw(torch.from_numpy(logits))
+        tokens, logprobs = drawn(rows, draw, torch.from_numpy(logits))
         alive = []
         for i, (token, logprob) in enumerate(zip(tokens.tolist(), logprobs.tolist(), strict=True)):
             row = rows[i]

@@ -14,6 +14,11 @@ from agentdistill.models import OUT_OF_CONTEXT
 from agentdistill.models.server import RetryPolicy, TooLong, post, retrying, samples_of
 from agentdistill.types import Message, Request, Sample, Sampling, Usage
 
+GrammarMode = Literal["structured_outputs", "grammar", "guided_grammar", "ebnf"]
+GRAMMARS: tuple[GrammarMode, ...] = get_args(GrammarMode)
+_WRITTEN = "zebra-71"
+PROBE_GRAMMAR = f'root ::= "{_WRITTEN}"'
+"""A grammar of one word that no model would reply with by itself."""
 PrefixMode = Literal["continue_final_message", "prefill", "prefix_flag", "completions", "none"]
 MODES: tuple[PrefixMode, ...] = get_args(PrefixMode)
 COMPLETIONS = 'prefix_mode = "completions" with tokenizer = "the model\'s folder or name"'
@@ -123,9 +128,12 @@ class Endpoint:
     prefix is used, by a sentence to be continued in the middle of a word (``check_prefix = false`` leaves that out);
     ``tokenizer`` (a folder or hub name) is needed for ``"completions"``. ``logprobs`` and ``token_ids`` ask for what
     not every server gives. ``extra`` goes into every request body as it is. Prices are per million tokens.
+    ``grammar_mode`` is the field that the server takes a grammar in, for steps that have a form; ``"auto"`` finds out
+    once, by a grammar of one word.
     """
 
     lockstep = False
+    takes_forms = True
 
     def __init__(
         self,
@@ -144,11 +152,14 @@ class Endpoint:
         logprobs: bool = False,
         token_ids: bool = False,
         send_seed: bool = True,
+        grammar_mode: GrammarMode | Literal["auto"] = "auto",
         extra: Mapping[str, Any] | None = None,
         price_in: float | None = None,
         price_out: float | None = None,
     ) -> None:
         _check(url, concurrency, prefix_mode, tokenizer)
+        if grammar_mode not in ("auto", *GRAMMARS):
+            raise ModelError(f'endpoint grammar_mode "{grammar_mode}" is not one of auto, {", ".join(GRAMMARS)}')
         self.name = name
         self.url = url.rstrip("/")
         self.batch_size = concurrency
@@ -170,6 +181,7 @@ class Endpoint:
         self._send_seed = send_seed
         # What this server turned out to be like.
         self._mode: PrefixMode | None = prefix_mode if prefix_mode in ("none", "completions") else None  # type: ignore[assignment]
+        self._grammar: GrammarMode | None = None if grammar_mode == "auto" else grammar_mode
         self._echoes = False
         self._honours_n = True
         self._takes_ids = True
@@ -197,6 +209,8 @@ class Endpoint:
         self._enter_loop()
         if any(r.prefix for r in requests) and self._mode is None:
             await self._find_mode()
+        if any(r.form for r in requests) and self._grammar is None:
+            await self._find_grammar()
         return await _together([self._samples(r) for r in requests])
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
@@ -309,6 +323,10 @@ class Endpoint:
             body["n"] = request.n
         if self._send_seed:
             body["seed"] = _seed(request) if request.first else request.seed
+        if request.form is not None and self._grammar is not None:
+            from agentdistill.models._grammar import gbnf
+
+            body |= _grammar_field(self._grammar, gbnf(request.form, bool(request.prefix)))
         return body | self._options
 
     def _completion(self, request: Request) -> dict[str, Any]:
@@ -375,6 +393,47 @@ class Endpoint:
             return f"began again with {' '.join(rest.split())[:40]!r}"
         self._echoes = echoed
         return ""
+
+    # --- a grammar --------------------------------------------------------------------------------------------------
+
+    async def _find_grammar(self) -> None:
+        async with self._probing:
+            if self._grammar is not None:
+                return
+            tried = []
+            for mode in GRAMMARS:
+                outcome = await self._try_grammar(mode)
+                if not outcome:
+                    self._grammar = mode
+                    return
+                tried.append(f"{mode}: {outcome}")
+        raise ModelError(f'{self.label} takes no grammar ({"; ".join(tried)}); leave out constrain = "step"')
+
+    async def _try_grammar(self, mode: GrammarMode) -> str:
+        """Why the server does not write by a grammar in this field; '' if it does."""
+
+        async def attempt() -> list[Sample]:
+            body = self._settings(_GRAMMAR_PROBE) | chat_body(_GRAMMAR_PROBE.messages, "", "none")
+            body |= _grammar_field(mode, PROBE_GRAMMAR)
+            return samples_of(
+                await post(self._client, self.label, "/chat/completions", body, self.name, self._key_variable),
+                _GRAMMAR_PROBE,
+                echoes=False,
+            )
+
+        try:
+            async with self._slots:
+                [sample] = (await retrying(self._policy, self.label, attempt))[:1]
+        except RefusedError:
+            return "refused"
+        return "" if sample.text.strip() == _WRITTEN else "ignored"
+
+
+def _grammar_field(mode: GrammarMode, grammar: str) -> dict[str, Any]:
+    return {mode: {"grammar": grammar} if mode == "structured_outputs" else grammar}
+
+
+_GRAMMAR_PROBE = Request((Message("user", "Say hello."),), Sampling(max_new_tokens=16))
 
 
 def _one(request: Request, i: int) -> Request:

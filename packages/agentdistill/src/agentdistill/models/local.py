@@ -8,8 +8,9 @@ rounding error, so a tie that close may break the other way in another batch.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -20,6 +21,7 @@ from agentdistill.models.weights import is_gguf, load_tokenizer, load_weights, r
 from agentdistill.types import Request, Sample, StopReason
 
 if TYPE_CHECKING:
+    from agentdistill.models._constrain import Guide, Vocabulary
     from agentdistill.models._decoding import BatchRow, Writer
     from agentdistill.models._llama import Llama
     from agentdistill.models.chat import ChatFormat
@@ -143,6 +145,7 @@ class LocalModel:
     """A causal language model and its chat format. ``model`` is a ``transformers`` model in evaluation mode."""
 
     lockstep = True
+    takes_forms = True
 
     def __init__(
         self,
@@ -157,15 +160,25 @@ class LocalModel:
 
         ends = sorted({*chat.end_ids, *_configured_ends(model)})
         decoder = Decoder(model, ends, self._meets_stop, batch_size, int(kv_reuse_gb * 2**30))
-        self._begin(name, chat, batch_size, context_length, decoder)
+        self._begin(name, chat, batch_size, context_length, decoder, ends)
 
-    def _begin(self, name: str, chat: ChatFormat, batch_size: int, context_length: int | None, decoder: Writer) -> None:
+    def _begin(
+        self,
+        name: str,
+        chat: ChatFormat,
+        batch_size: int,
+        context_length: int | None,
+        decoder: Writer,
+        ends: Iterable[int],
+    ) -> None:
         """Set up everything but the weights. ``decoder`` computes tokens and asks :meth:`_meets_stop` after each."""
         self.name = name
         self.batch_size = batch_size
         self.context_length = context_length
         self.chat = chat
         self._stopping: dict[str, frozenset[int] | None] = {}
+        self._end_ids = (chat.end_ids[0], *sorted(set(ends) - {chat.end_ids[0]}))
+        self._vocabulary: Vocabulary | None = None
         # One thread: callers take turns anyway, and every thread that computes keeps its freed memory for itself.
         self._thread = ThreadPoolExecutor(1, f"model {name}")
         self._decoder: Writer | None = decoder
@@ -205,9 +218,26 @@ class LocalModel:
         sampled = request.sampling.temperature > 0
         prefix = self.chat.prefix_ids(request.prefix)
         return [
-            BatchRow(prompt, request.sampling, max_new, _uniforms(request.seed, i, max_new) if sampled else (), prefix)
+            BatchRow(
+                prompt,
+                request.sampling,
+                max_new,
+                _uniforms(request.seed, i, max_new) if sampled else (),
+                prefix,
+                self._guide(request, max_new),
+                partial(_uniform_again, request.seed, i),
+            )
             for i in range(request.first, request.first + request.n)
         ]
+
+    def _guide(self, request: Request, max_new: int) -> Guide | None:
+        if request.form is None or max_new <= 0:
+            return None
+        from agentdistill.models._constrain import Guide, Vocabulary
+
+        if self._vocabulary is None:
+            self._vocabulary = Vocabulary(self.chat.tokenizer, self._end_ids)
+        return Guide(self._vocabulary, request.form, bool(request.prefix), max_new)
 
     def _sample(self, request: Request, row: BatchRow) -> Sample:
         n_prompt = len(row.prompt)
@@ -261,7 +291,7 @@ class GgufModel(LocalModel):
         ends = frozenset({*chat.end_ids, *llama.end_ids})
         n_bytes = int(kv_gb * 2**30)
         decoder = LlamaDecoder(llama, ends, self._meets_stop, batch_size, context_length, n_bytes)
-        self._begin(name, chat, batch_size, context_length, decoder)
+        self._begin(name, chat, batch_size, context_length, decoder, ends)
 
 
 def token_writer(model: Any, n_rows: int) -> Callable[[Sequence[Sequence[int]], int], None]:
@@ -281,6 +311,13 @@ def _uniforms(seed: int, index: int, n: int) -> list[float]:
     key = np.random.SeedSequence([seed % 2**63, index])
     values: list[float] = np.random.Generator(np.random.Philox(key)).random(max(n, 0)).tolist()
     return values
+
+
+def _uniform_again(seed: int, index: int, at: int) -> float:
+    """One more such number, for the sample's token at that place."""
+    import numpy as np
+
+    return float(np.random.Generator(np.random.Philox(np.random.SeedSequence([seed % 2**63, index, at + 1]))).random())
 
 
 def _configured_ends(model: Any) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from agentdistill.errors import ModelError
-from agentdistill.models import OUT_OF_CONTEXT, cut_at_stop
+from agentdistill.models import OUT_OF_CONTEXT, cut_at_stop, no_forms
 from agentdistill.types import Request, Sample, StopReason
 
 Reply: TypeAlias = str | Sample | Exception
@@ -52,6 +52,8 @@ class Scripted:
         return [await self._answer(r) for r in requests]
 
     async def _answer(self, request: Request) -> list[Sample]:
+        if request.form is not None:
+            raise no_forms(f'the model "{self.name}" says what it is told and')
         self.requests.append(request)
         n_prompt = sum(len(m.content.split()) for m in request.messages) + len(request.prefix.split())
         if self.context_length is not None and n_prompt >= self.context_length:

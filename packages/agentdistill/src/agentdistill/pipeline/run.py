@@ -226,7 +226,8 @@ class Run:
         """How episodes of a stage are sampled for a method."""
         sampling = Sampling(table.temperature, table.top_p, table.max_new_tokens)
         consistency = self.recipe.evaluate.consistency if m.consistency else None
-        return RolloutSettings(table.max_steps, sampling, m.first_thought, self.recipe.seed, consistency)
+        seed = self.recipe.seed
+        return RolloutSettings(table.max_steps, sampling, m.first_thought, seed, consistency, table.constrain)
 
     def teacher(self) -> Model:
         """The teacher, loaded anew."""
@@ -278,6 +279,8 @@ class Run:
         rollout = dataclasses.asdict(table)
         for other in _OF_THE_STAGE if m.consistency else (*_OF_THE_STAGE, "consistency"):
             rollout.pop(other, None)
+        if table.constrain == "none" or not m.agent:  # as before there was the key
+            rollout.pop("constrain")
         retriever = registry.fingerprint("retrievers", tools.retriever)
         search = [retriever, tools.k, *filter(None, [tools.retriever_settings, tools.passage_chars])]
         return {

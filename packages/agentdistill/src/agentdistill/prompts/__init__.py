@@ -12,6 +12,7 @@ role ``claims`` it has ``claims(question, solution)``, ``query(claim, known)`` a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol, cast
 
@@ -20,7 +21,7 @@ from agentdistill.errors import UserError
 from agentdistill.retrieval import Passage
 from agentdistill.retrieval import format_passages as format_passages
 from agentdistill.tools import Tool
-from agentdistill.types import Message
+from agentdistill.types import Message, StepForm
 
 
 class PromptTemplate(Protocol):
@@ -80,6 +81,22 @@ def known_lines(known: Sequence[str]) -> str:
 def load_prompt(name: str) -> PromptTemplate:
     """The template called ``name``. Raises UserError naming the nearest for an unknown one."""
     return cast(PromptTemplate, registry.load("prompts", name))
+
+
+def step_form(template: PromptTemplate) -> StepForm:
+    """How a template writes an agent's step. Raises UserError where that does not end in a fenced block of code."""
+    whole, bare = template.action(_THOUGHT, _CODE), template.action("", _CODE)
+    opening, found, rest = whole.partition(_THOUGHT)
+    between, coded, closing = rest.partition(_CODE)
+    before = bare.partition(_CODE)[0]
+    if not found or not coded or closing != "\n```" or not re.search(r"\n```\w*\n\Z", between):
+        raise UserError(
+            'constrain = "step" needs a prompt template that writes a thought and then a fenced block of code'
+        )
+    return StepForm(opening, between, "" if before == opening + between else before)
+
+
+_THOUGHT, _CODE = "\ue000", "\ue001"
 
 
 def can_verify(template: PromptTemplate) -> bool:

@@ -101,6 +101,7 @@ class RolloutTable:
     top_p: float = 1.0
     max_new_tokens: int = 1024
     observation_chars: int = 8000
+    constrain: Literal["none", "step"] = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
