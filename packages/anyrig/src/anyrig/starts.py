@@ -1,0 +1,232 @@
+"""Motion to start sampling from: a procedural creature like the rig does what the words say, and the rig takes it over.
+
+The words decide the action by how often captions of each action have them (``lexicon.json``, which
+``experiments/lexicon.py`` makes). The creature is of the kind whose limbs are most like the rig's, and of several bodies
+the one nearest in size and proportions; :func:`anyrig.retargeting.retarget` moves its motion to the rig. Words that no
+caption has are named with their nearest known ones.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from anyrig import creatures
+from anyrig.corpus import FPS, Selection, seed_of
+from anyrig.creatures.captions import MOOD, PACE
+from anyrig.creatures.motion import Style, draw_style
+from anyrig.errors import FileError, SettingsError
+from anyrig.features import size_of, words
+from anyrig.generation import Starter
+from anyrig.retargeting import limbs, retarget
+from anyrig.rotations import Array
+from anyrig.skeleton import Clip, Skeleton
+
+_FILLERS = frozenset(
+    "a an and are as at be by for from he her his in into is it its of on one or she that the their then they this to "
+    "while with".split()
+)
+"""Words that say nothing of a motion."""
+_SURE, _KNOWN = 1.3, 0.6
+"""How much likelier than any other an action has to be, and the least share of a text's words (without fillers) that
+captions have."""
+_NO = frozenset({"not", "never", "no", "without", "don", "doesn"})
+"""With one of these, a text says what is not done."""
+_BODIES, _NEAR = 32, 12
+"""Bodies of a kind, and how many of all, those with limbs most like the rig's, are compared with it by shape."""
+_SHAPE = 0.5
+"""Cost of extents that differ by the factor e."""
+_TRIED, _PLAIN = 3, 4
+"""Performances of which the one whose captions are nearest is taken, for texts of more words than the second."""
+_HOPS = 0.3
+"""Cost of a body that hops, which few rigs do."""
+_SCALING = 0.4
+"""Times grow with this power of the size: 0.5 in gaits (Alexander, Physiol. Rev. 1989), less in wing beats."""
+_PACES = (0.6, 1.6)
+"""Least and largest ratio of the time that a rig and the nearest body take for the same motion."""
+_COST = {"leg": 1.0, "wing": 1.5, "arm": 0.5, "tail": 0.25}
+"""Cost of a limb more or less, by role."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lexicon:
+    """``shares[word]`` is the share of the captions of each action (A,) that have the word."""
+
+    actions: tuple[str, ...]
+    shares: Mapping[str, Array]
+
+    def read(self, text: str) -> list[str]:
+        """The words of a text, "backwards" as "backward" where only that is known."""
+        return [
+            w[:-1] if w.endswith("s") and w not in self.shares and w[:-1] in self.shares else w for w in words(text)
+        ]
+
+    def unknown(self, text: str) -> list[str]:
+        """The words of a text that no caption has, without the noun of who acts."""
+        said = self.read(text)
+        noun = said[1] if len(said) > 1 and said[0] in ("a", "an", "the") else ""
+        return [
+            w for w in dict.fromkeys(said) if not w.isdigit() and w not in self.shares and w not in (*_FILLERS, noun)
+        ]
+
+    def nearest(self, word: str) -> list[str]:
+        """Up to three known words that are spelt most like a word."""
+        return difflib.get_close_matches(word, self.shares, n=3, cutoff=0.6)
+
+    def action(self, text: str) -> str | None:
+        """The action that a text describes; None where too few of its words are known, or none is the likeliest."""
+        said = [w for w in dict.fromkeys(self.read(text)) if w not in _FILLERS]
+        known = [self.shares[w] for w in said if w in self.shares]
+        if not known or _NO & {*words(text)} or len(known) < _KNOWN * (len(known) + len(self.unknown(text))):
+            return None
+        scores = np.log(np.stack(known) + 0.01).sum(axis=0)
+        second, best = np.argsort(scores)[-2:]
+        return self.actions[best] if scores[best] - scores[second] > math.log(_SURE) else None
+
+    def likeness(self, text: str, caption: str) -> float:
+        """The share of a text's words that a caption has, rare words counting most."""
+        rare = {w: -math.log(float(self.shares[w].mean()) + 1e-3) for w in set(words(text)) if w in self.shares}
+        return sum(rare[w] for w in set(words(caption)) & set(rare)) / max(sum(rare.values()), 1e-9)
+
+    def save(self, path: Path) -> None:
+        """Writes the lexicon as JSON, shares in thousandths."""
+        told = {w: {str(a): n for a, v in enumerate(row) if (n := round(1000 * v))} for w, row in self.shares.items()}
+        lines = [f"{json.dumps(w)}: {json.dumps(row)}" for w, row in sorted(told.items()) if row]
+        path.write_text(f'{{"actions": {json.dumps(self.actions)},\n"words": {{\n' + ",\n".join(lines) + "\n}}\n")
+
+
+def learn_lexicon(n: int, seed: int = 0) -> Lexicon:
+    """The lexicon of the captions of about ``n`` performances of training creatures, of each action equally many."""
+    able: dict[str, list[creatures.BodyPlan]] = {}
+    selection = Selection("train", seed=seed)
+    for kind in creatures.kinds():
+        for k in range(6):
+            for action in creatures.actions(plan := selection.body(kind, k)):
+                able.setdefault(action, []).append(plan)
+    actions = tuple(sorted(able))
+    each = max(1, n // len(actions))
+    counts: dict[str, Array] = {}
+    for a, action in enumerate(actions):
+        rng = random.Random(seed_of("lexicon", seed, action))
+        for _ in range(each):
+            clip = creatures.clip(rng.choice(able[action]), action, rng, seconds=1.0, fps=8.0)
+            told = [{*words(caption)} for caption in clip.captions]
+            told.append({action})  # alone, as in "walk"
+            for caption in told:
+                for word in caption - _FILLERS:
+                    counts.setdefault(word, np.zeros(len(actions)))[a] += 1.0 / (len(told) * each)
+    return Lexicon(actions, counts)
+
+
+@cache
+def lexicon() -> Lexicon:
+    """The package's lexicon."""
+    path = Path(__file__).with_name("lexicon.json")
+    try:
+        told = json.loads(path.read_text())
+    except (OSError, ValueError):
+        raise FileError(f"{path} is missing or damaged; python experiments/lexicon.py makes it") from None
+    shares = {}
+    for word, row in told["words"].items():
+        shares[word] = np.zeros(len(told["actions"]))
+        for a, thousandths in row.items():
+            shares[word][int(a)] = thousandths / 1000
+    return Lexicon(tuple(told["actions"]), shares)
+
+
+def notes(text: str) -> list[str]:
+    """A line for each word of a text that nothing was learned for."""
+    found = []
+    for word in lexicon().unknown(text):
+        near = lexicon().nearest(word)
+        found.append(f'nothing was learned for "{word}"' + (f"; near it: {', '.join(near)}" if near else ""))
+    return found
+
+
+@dataclass(frozen=True)
+class Procedural:
+    """Called with a rig that faces z, a text, seconds and a seed: the rig's motion by a procedural creature of one of
+    ``kinds`` (all where empty), or None where the words are unknown or no creature fits."""
+
+    kinds: tuple[str, ...] = ()
+
+    def __call__(self, rig: Skeleton, text: str, seconds: float, seed: int) -> Clip | None:
+        action = lexicon().action(text)
+        plan = None if action is None else self.plan(rig, action)
+        if action is None or plan is None:
+            return None
+        rng = random.Random(seed_of("start", seed))
+        tries = _TRIED if len(words(text)) > _PLAIN else 1
+        pace = float(np.clip((size_of(rig) / size_of(_skeleton(plan))) ** _SCALING, *_PACES))
+        made = [
+            creatures.perform(plan, action, rng, seconds / pace, FPS * pace, _style(text, rng)).clip
+            for _ in range(tries)
+        ]
+        best = max(made, key=lambda c: max(lexicon().likeness(text, caption) for caption in c.captions))
+        try:
+            return replace(retarget(best, rig, facings=("z", "z")), fps=FPS)
+        except SettingsError:  # nothing corresponds
+            return None
+
+    def plan(self, rig: Skeleton, action: str) -> creatures.BodyPlan | None:
+        """The body nearest to a rig among those that can do ``action``."""
+        mine = _limbs(rig)
+
+        def unlike(plan: creatures.BodyPlan) -> float:
+            theirs = {"leg": plan.n_legs, "wing": 2 * bool(plan.wings), "arm": 2 * bool(plan.arms), "tail": bool(plan.tail)}
+            limbs = sum(each * abs(mine[role] - theirs[role]) for role, each in _COST.items())
+            return limbs + _HOPS * ("hops" in plan.habits)
+
+        able = [p for kind in self.kinds or creatures.kinds() for p in _plans(kind) if action in creatures.actions(p)]
+        near = sorted(able, key=unlike)[:_NEAR]
+        apart = [unlike(p) + _SHAPE * float(np.abs(_shape(rig) - _shape(_skeleton(p))).mean()) for p in near]
+        return near[int(np.argmin(apart))] if near else None
+
+
+@lru_cache(maxsize=64)
+def _limbs(skeleton: Skeleton) -> Counter[str]:
+    """How many limbs of each role a rig that faces z has."""
+    return Counter(role for role, _ in limbs(skeleton))
+
+
+def _shape(skeleton: Skeleton) -> Array:
+    """The logarithms of a rig's extents."""
+    return np.log(np.maximum(np.ptp(skeleton.rest_positions(), axis=0), 1e-3))
+
+
+@cache
+def _plans(kind: str) -> list[creatures.BodyPlan]:
+    return [Selection("train").body(kind, k) for k in range(_BODIES)]
+
+
+_skeleton = lru_cache(maxsize=256)(creatures.skeleton)
+
+
+def _style(text: str, rng: random.Random) -> Style:
+    """A style of the pace and mood that a text names; a plain one where it names none."""
+    said = f" {' '.join(words(text))} "
+    pace, mood = (next((name for name, forms in table.items() if any(f and f" {f} " in said for f in forms)), "")
+                  for table in (PACE, MOOD))  # fmt: skip
+    for _ in range(500):
+        style = draw_style(rng)
+        if style.mood == (mood or "neutral") and style.pace == pace:
+            break
+    return style
+
+
+def from_clip(clip: Clip) -> Starter:
+    """Starts from a clip, of the rig or of another, held at its last pose where it is too short."""
+
+    def start(rig: Skeleton, text: str, seconds: float, seed: int) -> Clip | None:
+        return retarget(clip, rig, facings=("auto", "z"))
+
+    return start
