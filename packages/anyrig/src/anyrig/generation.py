@@ -360,6 +360,15 @@ def _pinned(features: Features, given: Features | None) -> Features:
 
 
 def _finished(clip: Clip, contact: Array, options: Options) -> Clip:
+    steps = (clip.n_frames - 1) * options.fps / clip.fps
+    if not options.loop or clip.n_frames < 2 or abs(steps - round(steps)) > 1e-6:
+        return _cleaned(clip, contact, options)
+    # Three times, of which the second has the same before and after it as in a loop.
+    three = _cleaned(conform.repeated(clip, 3), np.concatenate([contact, contact[1:], contact[1:]]), options)
+    return conform.returned(three.cut(round(steps), 2 * round(steps) + 1), three)
+
+
+def _cleaned(clip: Clip, contact: Array, options: Options) -> Clip:
     touches = bool((contact.max(axis=1) > 0.5).mean() > 0.1)
     times = np.arange(clip.n_frames)
     clip = upsampled(clip, options.fps)

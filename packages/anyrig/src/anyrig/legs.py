@@ -16,6 +16,8 @@ Bools = NDArray[np.bool_]
 
 _REACH = 4
 """Bones of a leg that are bent at most, counted from its foot."""
+_ROOT = 0.02
+"""A joint so many sizes above the lowest one rests on the ground."""
 _TAIL = 6
 """Bones of a tail or another limb that bend up from the ground at most."""
 _EASE_S = 0.12
@@ -48,26 +50,50 @@ def leg(skeleton: Skeleton, foot: int) -> tuple[int, ...]:
 
 
 def lift(clip: Clip) -> Clip:
-    """The clip without joints under the ground y = 0: it is raised, smoothly over time, by the depth of its feet and
-    trunk; tails, necks and other ends of a rig with feet bend up instead."""
+    """The clip without joints under the ground y = 0, but for a root that rests on it.
+
+    It is raised, smoothly over time, by the depth of its trunk or of its highest foot; other feet, tails and necks bend
+    up. What remains of the depth raises it too.
+    """
     s = clip.skeleton
-    ends = _ends(s)
-    free = {j for chain in ends for j in chain[1:]}
-    body = [j for j in range(s.n_joints) if j not in free]
-    depth = np.maximum(-clip.world()[0][:, body, 1].min(axis=1), 0.0)
-    if depth.any():
-        width = max(1, round(_EASE_S * clip.fps))
-        held = np.array([depth[max(0, t - width) : t + width + 1].max() for t in range(len(depth))])
-        padded = np.pad(held, width, mode="edge")
-        smooth = np.convolve(padded, np.ones(2 * width + 1) / (2 * width + 1), mode="valid")
-        translations = clip.translations.copy()
-        translations[:, list(s.roots), 1] += np.maximum(smooth, depth)[:, None]
-        clip = replace(clip, translations=translations)
-    for chain in ends:
-        end = clip.world()[0][:, chain[-1]]
-        if end[:, 1].min() < 0:
-            clip = _bent(clip, chain, end * [1, 0, 1] + np.maximum(end, 0.0) * [0, 1, 0])
-    return clip
+    solid = _solid(s)
+    if clip.world()[0][:, solid, 1].min() >= 0:
+        return clip
+    legs, ends = [leg(s, foot) for foot in feet(s)], _ends(s)
+    if legs:
+        free = {j for chain in (*legs, *ends) for j in chain[1:]}
+        heights = clip.world()[0][..., 1]
+        body = heights[:, [j for j in solid if j not in free]].min(axis=1)
+        clip = _raised(clip, -np.minimum(body, heights[:, [chain[-1] for chain in legs]].max(axis=1)))
+        for chain in (*legs, *ends):
+            at = clip.world()[0][:, list(chain[-2:])]
+            depth = np.maximum(-at[..., 1].min(axis=1), 0.0)
+            if depth.any():
+                clip = _bent(clip, chain, at[:, -1] + depth[:, None] * [0.0, 1.0, 0.0])
+    return _raised(clip, -clip.world()[0][:, solid, 1].min(axis=1))
+
+
+def _solid(skeleton: Skeleton) -> list[int]:
+    """The joints without those that rest on the ground and carry all feet, which nothing is seen of."""
+    height = skeleton.rest_positions()[:, 1]
+    stand = feet(skeleton)
+    carry = set.intersection(*({*skeleton.path(foot)} for foot in stand)) if stand else set()
+    low = height < height.min() + _ROOT * size_of(skeleton)
+    return [j for j in range(skeleton.n_joints) if j not in carry or not low[j]]
+
+
+def _raised(clip: Clip, depth: Array) -> Clip:
+    """The clip raised by at least ``depth`` (T,) where that is positive, smoothly over time."""
+    depth = np.maximum(depth, 0.0)
+    if not depth.any():
+        return clip
+    width = max(1, round(_EASE_S * clip.fps))
+    held = np.array([depth[max(0, t - width) : t + width + 1].max() for t in range(len(depth))])
+    padded = np.pad(held, width, mode="edge")
+    smooth = np.convolve(padded, np.ones(2 * width + 1) / (2 * width + 1), mode="valid")
+    translations = clip.translations.copy()
+    translations[:, list(clip.skeleton.roots), 1] += np.maximum(smooth, depth)[:, None]
+    return replace(clip, translations=translations)
 
 
 def _ends(skeleton: Skeleton) -> list[tuple[int, ...]]:

@@ -13,7 +13,7 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -25,7 +25,7 @@ from anyrig.corpus import FPS, Selection, seed_of
 from anyrig.creatures.captions import MOOD, PACE
 from anyrig.creatures.motion import Style, draw_style
 from anyrig.errors import FileError, SettingsError
-from anyrig.features import size_of, words
+from anyrig.features import decode, encode, size_of, words
 from anyrig.generation import Starter
 from anyrig.retargeting import limbs, retarget
 from anyrig.rotations import Array
@@ -41,6 +41,12 @@ _SURE, _KNOWN = 1.3, 0.6
 captions have."""
 _NO = frozenset({"not", "never", "no", "without", "don", "doesn"})
 """With one of these, a text says what is not done."""
+_TIMES = {"twice": 2, "thrice": 3}
+_ALIASES = dict.fromkeys(
+    ("stop", "stops", "stopping", "halt", "halts", "wait", "waits", "waiting"), "idle"
+) | dict.fromkeys(("sit", "sits", "sitting", "lie", "lies", "lying", "kneel", "kneels", "kneeling"), "crouch")
+"""Words of no caption, or of captions of something else, and the action that comes nearest."""
+_LOW = frozenset(word for word, action in _ALIASES.items() if action == "crouch")
 _BODIES, _NEAR = 32, 12
 """Bodies of a kind, and how many of all, those with limbs most like the rig's, are compared with it by shape."""
 _SHAPE = 0.5
@@ -84,7 +90,10 @@ class Lexicon:
 
     def action(self, text: str) -> str | None:
         """The action that a text describes; None where too few of its words are known, or none is the likeliest."""
-        said = [w for w in dict.fromkeys(self.read(text)) if w not in _FILLERS]
+        said = [w for w in dict.fromkeys(self.read(text)) if w not in _FILLERS and w not in _TIMES]
+        near = next((_ALIASES[w] for w in said if w in _ALIASES), None)
+        if near is not None and not _NO & {*said}:
+            return near
         known = [self.shares[w] for w in said if w in self.shares]
         if not known or _NO & {*words(text)} or len(known) < _KNOWN * (len(known) + len(self.unknown(text))):
             return None
@@ -120,7 +129,9 @@ def learn_lexicon(n: int, seed: int = 0) -> Lexicon:
         for _ in range(each):
             clip = creatures.clip(rng.choice(able[action]), action, rng, seconds=1.0, fps=8.0)
             told = [{*words(caption)} for caption in clip.captions]
-            told.append({action})  # alone, as in "walk"
+            first, *more = action.split("_")
+            if not more or first not in able:  # not the "walk" of "walk_backward"
+                told.append({first, *more})
             for caption in told:
                 for word in caption - _FILLERS:
                     counts.setdefault(word, np.zeros(len(actions)))[a] += 1.0 / (len(told) * each)
@@ -146,8 +157,8 @@ def lexicon() -> Lexicon:
 def notes(text: str) -> list[str]:
     """A line for each word of a text that nothing was learned for."""
     found = []
-    for word in lexicon().unknown(text):
-        near = lexicon().nearest(word)
+    for word in dict.fromkeys((*lexicon().unknown(text), *(w for w in words(text) if w in _ALIASES))):
+        near = [_ALIASES[word]] if word in _ALIASES else lexicon().nearest(word)
         found.append(f'nothing was learned for "{word}"' + (f"; near it: {', '.join(near)}" if near else ""))
     return found
 
@@ -164,27 +175,36 @@ class Procedural:
         plan = None if action is None else self.plan(rig, action)
         if action is None or plan is None:
             return None
-        rng = random.Random(seed_of("start", seed))
-        tries = _TRIED if len(words(text)) > _PLAIN else 1
+        rng = random.Random(seed_of("start", seed, rig.names))
         pace = float(np.clip((size_of(rig) / size_of(_skeleton(plan))) ** _SCALING, *_PACES))
-        made = [
-            creatures.perform(plan, action, rng, seconds / pace, FPS * pace, _style(text, rng)).clip
-            for _ in range(tries)
-        ]
-        best = max(made, key=lambda c: max(lexicon().likeness(text, caption) for caption in c.captions))
+        n = next((n for word, n in _TIMES.items() if word in words(text)), 1)
+        made = [self._performed(plan, action, rng, seconds / pace / n, FPS * pace, text) for _ in range(n)]
         try:
-            return replace(retarget(best, rig, facings=("z", "z")), fps=FPS)
+            return _sequence([replace(retarget(clip, rig, facings=("z", "z")), fps=FPS) for clip in made])
         except SettingsError:  # nothing corresponds
             return None
+
+    def _performed(
+        self, plan: creatures.BodyPlan, action: str, rng: random.Random, seconds: float, fps: float, text: str
+    ) -> Clip:
+        """The performance, of a few, whose captions are nearest to the text, or which ends lowest where it asks for
+        that."""
+        low = bool(_LOW & {*words(text)})
+        tries = 3 * _TRIED if low else _TRIED if len(words(text)) > _PLAIN else 1
+        made = [creatures.perform(plan, action, rng, seconds, fps, _style(text, rng)).clip for _ in range(tries)]
+        if low:
+            return min(made, key=lambda c: float(c.world()[0][-1, :, 1].mean()))
+        return max(made, key=lambda c: max(lexicon().likeness(text, caption) for caption in c.captions))
 
     def plan(self, rig: Skeleton, action: str) -> creatures.BodyPlan | None:
         """The body nearest to a rig among those that can do ``action``."""
         mine = _limbs(rig)
 
         def unlike(plan: creatures.BodyPlan) -> float:
-            theirs = {"leg": plan.n_legs, "wing": 2 * bool(plan.wings), "arm": 2 * bool(plan.arms), "tail": bool(plan.tail)}
-            limbs = sum(each * abs(mine[role] - theirs[role]) for role, each in _COST.items())
-            return limbs + _HOPS * ("hops" in plan.habits)
+            theirs = {"leg": plan.n_legs, "wing": 2 * bool(plan.wings), "arm": 2 * bool(plan.arms)}
+            theirs["tail"] = bool(plan.tail)
+            apart = sum(each * abs(mine[role] - theirs[role]) for role, each in _COST.items())
+            return apart + _HOPS * ("hops" in plan.habits)
 
         able = [p for kind in self.kinds or creatures.kinds() for p in _plans(kind) if action in creatures.actions(p)]
         near = sorted(able, key=unlike)[:_NEAR]
@@ -209,6 +229,18 @@ def _plans(kind: str) -> list[creatures.BodyPlan]:
 
 
 _skeleton = lru_cache(maxsize=256)(creatures.skeleton)
+
+
+def _sequence(clips: Sequence[Clip]) -> Clip:
+    """Clips of one rig after each other, each from where the one before ends."""
+    if len(clips) == 1:
+        return clips[0]
+    told = [encode(clip) for clip in clips]
+    joints, path, stretch = (
+        np.concatenate([getattr(told[0], name), *(getattr(t, name)[1:] for t in told[1:])])
+        for name in ("joints", "path", "stretch")
+    )
+    return decode(replace(told[0], joints=joints, path=path, stretch=stretch), clips[0].skeleton)
 
 
 def _style(text: str, rng: random.Random) -> Style:
