@@ -22,12 +22,13 @@ from anyrig.corpus import FPS, Selection
 from anyrig.evaluation import Evaluator, energy, jerk
 from anyrig.facing import faced, facing_of
 from anyrig.features import POSITION, encode, headings, size_of, words
-from anyrig.generation import Options, Pin, Starter, generate_clips, upsampled
+from anyrig.generation import Options, Pin, generate_clips, upsampled
 from anyrig.io import Asset
 from anyrig.legs import feet, leg
 from anyrig.model import MotionModel
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
+from anyrig.starts import Starter
 
 _LOW, _SLOW = 0.035, 0.35
 """A foot is on the ground at most so many sizes from it, and slower than this (sizes a second)."""

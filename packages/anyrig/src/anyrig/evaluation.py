@@ -49,13 +49,14 @@ from anyrig.features import (
     size_of,
     text_ids,
 )
-from anyrig.generation import Options, Starter, generate_clips
+from anyrig.generation import Options, generate_clips
 from anyrig.io.files import write_bytes
 from anyrig.legs import feet
 from anyrig.model import ModelConfig, MotionModel, RigBatch, TextTower, collate_rigs, contrast, pack
 from anyrig.retargeting import retarget
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip
+from anyrig.starts import Starter
 
 _STANDING = 0.02
 """Height in sizes below which a foot counts as standing."""

@@ -30,6 +30,7 @@ from anyrig.legs import lift, lock_feet
 from anyrig.model import MotionModel, RigBatch, collate_rigs, load_model, pack, unpack
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
+from anyrig.starts import Procedural, Starter
 
 _STILL = np.radians(1.0)
 """A clip in which no joint turns by more is a pose and gives no limits."""
@@ -109,9 +110,6 @@ def _held(angle: Array, shown: Array, most: Array) -> Array:
 
 
 Progress = Callable[[int], None]
-Starter = Callable[[Skeleton, str, float, int], Clip | None]
-"""``start(rig, text, seconds, seed)``: motion to start sampling from, of a rig that faces z, of at least ``seconds`` or
-else held at its last pose; None where there is none, and sampling starts from noise."""
 MAX_SECONDS = 600.0
 OVERLAP = 16
 """Frames that two windows share."""
@@ -152,7 +150,7 @@ class Options:
     facing: str = "auto"
     sampling: Sampling = field(default_factory=Sampling)
     limit: bool = True
-    start_level: float = 0.5
+    start_level: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_samples <= 64 or not 0 < self.fps <= 1000:
@@ -173,14 +171,14 @@ def generate(
 
     ``text`` may be several prompts in sequence, each ``(text, seconds)``. The same ``seed`` gives the same motion. An
     asset's own clips limit how far its joints turn. ``weights`` is a model's file, the package's own where None.
-    :func:`generate_clips` has all options. Raises SettingsError for prompts without text or time, and FileError for a
-    file that cannot be read.
+    Sampling starts from :class:`anyrig.starts.Procedural`. :func:`generate_clips` has all options. Raises SettingsError
+    for prompts without text or time, and FileError for a file that cannot be read.
     """
     asset = Asset(rig) if isinstance(rig, Skeleton) else rig if isinstance(rig, Asset) else load(rig)
     model, about = load_model(weights or default_weights())
     options = Options(seed=seed, sampling=Sampling(schedule=str(about.get("schedule", "flow"))))
     prompts = [(text, seconds)] if isinstance(text, str) else text
-    return generate_clips(model, asset.skeleton, prompts, options, authored=asset.clips)[0]
+    return generate_clips(model, asset.skeleton, prompts, options, authored=asset.clips, start=Procedural())[0]
 
 
 def generate_clips(
@@ -197,7 +195,8 @@ def generate_clips(
 
     A rig with carriers is generated as one tree (:mod:`anyrig.conform`). ``authored`` are the rig's own clips, which
     limit its joints together with ``pins``. ``progress`` is called with the number of finished denoising steps.
-    ``start`` gives motion to start from, for each sample and prompt. Raises SettingsError for prompts without text or time, for clips of another skeleton, and for pins beyond the end.
+    ``start`` gives motion to start from, for each sample and prompt, unless there are pins. Raises SettingsError for
+    prompts without text or time, for clips of another skeleton, and for pins beyond the end.
     """
     options = options or Options()
     fps = model.config.fps

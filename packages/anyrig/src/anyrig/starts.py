@@ -1,9 +1,9 @@
 """Motion to start sampling from: a procedural creature like the rig does what the words say, and the rig takes it over.
 
 The words decide the action by how often captions of each action have them (``lexicon.json``, which
-``experiments/lexicon.py`` makes). The creature is of the kind whose limbs are most like the rig's, and of several bodies
-the one nearest in size and proportions; :func:`anyrig.retargeting.retarget` moves its motion to the rig. Words that no
-caption has are named with their nearest known ones.
+``experiments/lexicon.py`` makes). The creature is the one of several whose limbs, size and proportions are nearest to
+the rig's; :func:`anyrig.retargeting.retarget` moves its motion to the rig. Words that no caption has are named with
+their nearest known ones.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -26,15 +26,18 @@ from anyrig.creatures.captions import MOOD, PACE
 from anyrig.creatures.motion import Style, draw_style
 from anyrig.errors import FileError, SettingsError
 from anyrig.features import decode, encode, size_of, words
-from anyrig.generation import Starter
 from anyrig.retargeting import limbs, retarget
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
 
+Starter = Callable[[Skeleton, str, float, int], Clip | None]
+"""``start(rig, text, seconds, seed)``: motion to start sampling from, of a rig that faces z, of at least ``seconds`` or
+else held at its last pose; None where there is none, and sampling starts from noise."""
+
 _FILLERS = frozenset(
-    "a an and are as at be by for from he her his in into is it its of on one or she that the their then they this to "
-    "while with".split()
-)
+    ("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "he", "her", "his", "in", "into", "is", "it", "its",
+     "of", "on", "one", "or", "she", "that", "the", "their", "then", "they", "this", "to", "while", "with")
+)  # fmt: skip
 """Words that say nothing of a motion."""
 _SURE, _KNOWN = 1.3, 0.6
 """How much likelier than any other an action has to be, and the least share of a text's words (without fillers) that

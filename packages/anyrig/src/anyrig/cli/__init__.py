@@ -17,9 +17,9 @@ from anyrig.errors import AnyrigError, FileWarning, SettingsError
 
 if TYPE_CHECKING:
     from anyrig.diffusion import Sampling
-    from anyrig.generation import Starter
     from anyrig.model import MotionModel
     from anyrig.skeleton import Clip
+    from anyrig.starts import Starter
 
 VERBS = {
     "generate": ("motion", "generate motion of a rig from text"),
@@ -139,11 +139,11 @@ def add_start_options(parser: argparse.ArgumentParser) -> None:
     """Adds what sampling starts from."""
     parser.add_argument(
         "--start", default="auto", metavar="auto|none|FILE[#CLIP]",
-        help="what sampling starts from: motion of a procedural creature like the rig where the words are known, noise, "
-        "or a clip, of this rig or of another (default: auto)",
+        help="where sampling starts: motion of a procedural creature like the rig where the words are known, noise, or "
+        "a clip, of this rig or of another (default: auto)",
     )  # fmt: skip
-    parser.add_argument("--start-level", type=float, default=0.5, metavar="0..1",
-                        help="noise on the start: 0 keeps it as it is, 1 nothing of it (default: 0.5)")  # fmt: skip
+    parser.add_argument("--start-level", type=float, default=0.0, metavar="0..1",
+                        help="noise on the start: 0 keeps it as it is, 1 nothing of it (default: 0)")  # fmt: skip
 
 
 def open_start(args: argparse.Namespace, kinds: tuple[str, ...] = ()) -> Starter | None:

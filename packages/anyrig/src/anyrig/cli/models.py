@@ -14,7 +14,8 @@ from anyrig.errors import FileError, SettingsError
 
 if TYPE_CHECKING:
     from anyrig.evaluation import Method
-    from anyrig.generation import Options, Starter
+    from anyrig.generation import Options
+    from anyrig.starts import Starter
 
 TRAIN_EXAMPLES = """\
 examples:
