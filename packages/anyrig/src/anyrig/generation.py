@@ -113,6 +113,8 @@ Progress = Callable[[int], None]
 MAX_SECONDS = 600.0
 OVERLAP = 16
 """Frames that two windows share."""
+_EASE_S = 0.2
+"""Seconds over which a motion eases into the pose of a pin."""
 _FADE = 8
 """Frames over which the start of one prompt fades into that of the next."""
 _SEAMLESS = 0.25
@@ -122,8 +124,8 @@ estimates of neighbouring patches do not quite meet."""
 
 @dataclass(frozen=True, eq=False)
 class Pin:
-    """Frames to keep in the motion: those of ``clip``, a clip of the same skeleton, from ``start`` to ``stop``
-    seconds."""
+    """Frames to keep in the motion, their place included: those of ``clip``, a clip of the same skeleton, from
+    ``start`` to ``stop`` seconds."""
 
     clip: Clip
     start: float
@@ -195,8 +197,8 @@ def generate_clips(
 
     A rig with carriers is generated as one tree (:mod:`anyrig.conform`). ``authored`` are the rig's own clips, which
     limit its joints together with ``pins``. ``progress`` is called with the number of finished denoising steps.
-    ``start`` gives motion to start from, for each sample and prompt, unless there are pins. Raises SettingsError for
-    prompts without text or time, for clips of another skeleton, and for pins beyond the end.
+    ``start`` gives motion to start from, for each sample and prompt. Raises SettingsError for prompts without text or
+    time, for clips of another skeleton, and for pins beyond the end.
     """
     options = options or Options()
     fps = model.config.fps
@@ -211,7 +213,9 @@ def generate_clips(
     given = _given(pins, skeleton, rig, turn, fps, total)
     shown = (*authored, *(pin.clip for pin in pins)) if authored and options.limit else ()
     limits = learn_limits([whole(_own(clip, skeleton)) for clip in shown]) if shown else None
-    draft = None if start is None or pins else _draft(start, rig, frames, options, fps, parts[-1].stop)
+    draft = None if start is None else _draft(start, rig, frames, options, fps, parts[-1].stop)
+    if draft is not None and options.start_level == 0 and bool(draft.mask.all()):
+        given = None  # the start eases into the pins: nothing is sampled that could meet them
     x = _sample(model, collate_rigs([code]), parts, options, given, progress, draft)
     clips = []
     for row in x:
@@ -221,6 +225,8 @@ def generate_clips(
         clip = _finished(clip, features.joints[..., CONTACT], options)
         text = ", then ".join(text for text, _ in prompts)
         clip = spread(turned_onto(clip, body, turn), skeleton)
+        if pins and not options.in_place and not options.loop:
+            clip = _met(clip, pins)
         clips.append(replace(clip, name=text, captions=(text,)))
     return clips
 
@@ -356,6 +362,51 @@ def _pinned(features: Features, given: Features | None) -> Features:
     joints, path = features.joints.copy(), features.path.copy()
     joints[known], path[known] = given.joints[known], given.path[known]
     return replace(features, joints=joints, path=path)
+
+
+def _met(clip: Clip, pins: Sequence[Pin]) -> Clip:
+    """The clip with its pinned frames exactly as they are in the pins' clips, their places included.
+
+    Headings and places over the ground change evenly between pins, other joints within :data:`_EASE_S` of one.
+    """
+    s, main, roots = clip.skeleton, clip.skeleton.main_root, list(clip.skeleton.roots)
+    spans = []
+    for pin in sorted(pins, key=lambda p: p.start):
+        wanted = upsampled(pin.clip, clip.fps)
+        last = min(clip.n_frames, wanted.n_frames) - 1
+        span = [min(round(at * clip.fps), last) for at in (pin.start, pin.stop)]
+        spans.append((span[0], span[1], wanted))
+    edges = [(k, wanted) for first, last, wanted in spans for k in dict.fromkeys((first, last))]
+    at, t = [k for k, _ in edges], np.arange(clip.n_frames)
+    rotations, translations = clip.rotations.copy(), clip.translations.copy()
+    gaps = [rot.multiply(wanted.rotations[k, main], rot.inverse(rotations[k, main])) for k, wanted in edges]
+    yaws = np.unwrap([2.0 * np.arctan2(q[2], q[0]) for q in gaps])
+    turn = rot.about("y", np.interp(t, at, yaws))
+    around = rot.rotate(turn[:, None], translations[:, roots] - translations[:, [main]])
+    steps = rot.rotate(turn[:-1], np.diff(translations[:, main], axis=0))
+    path = translations[0, main] + np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
+    for axis in (0, 2):
+        path[:, axis] += np.interp(t, at, [wanted.translations[k, main, axis] - path[k, axis] for k, wanted in edges])
+    rotations[:, roots] = rot.multiply(turn[:, None], rotations[:, roots])
+    translations[:, roots] = path[:, None] + around
+    ease = max(1, round(_EASE_S * clip.fps))
+    for n, (first, last, wanted) in enumerate(spans):
+        before = spans[n - 1][1] if n else -1
+        after = spans[n + 1][0] if n + 1 < len(spans) else clip.n_frames
+        for edge, others in ((first, range(before + 1, first)), (last, range(last + 1, after))):
+            turned = rot.multiply(rot.inverse(rotations[edge]), wanted.rotations[edge])
+            moved = wanted.translations[edge] - translations[edge]
+            for k in others:
+                share = max(0.0, 1.0 - abs(k - edge) / (ease + 1))
+                share *= share * (3.0 - 2.0 * share)
+                if share > 0:
+                    rotations[k] = rot.multiply(
+                        rotations[k], rot.slerp(rot.IDENTITY, turned, np.full(s.n_joints, share))
+                    )
+                    translations[k] += share * moved
+        rotations[first : last + 1] = wanted.rotations[first : last + 1]
+        translations[first : last + 1] = wanted.translations[first : last + 1]
+    return replace(clip, rotations=rot.continuous(rotations), translations=translations)
 
 
 def _finished(clip: Clip, contact: Array, options: Options) -> Clip:

@@ -35,8 +35,8 @@ Starter = Callable[[Skeleton, str, float, int], Clip | None]
 else held at its last pose; None where there is none, and sampling starts from noise."""
 
 _FILLERS = frozenset(
-    ("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "he", "her", "his", "in", "into", "is", "it", "its",
-     "of", "on", "one", "or", "she", "that", "the", "their", "then", "they", "this", "to", "while", "with")
+    ("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "he", "her", "his", "in", "into", "is", "it",
+     "its", "of", "on", "one", "or", "she", "that", "the", "their", "then", "they", "this", "to", "while", "with")
 )  # fmt: skip
 """Words that say nothing of a motion."""
 _SURE, _KNOWN = 1.3, 0.6
