@@ -115,8 +115,8 @@ OVERLAP = 16
 """Frames that two windows share."""
 _EASE_S = 0.2
 """Seconds over which a motion eases into the pose of a pin."""
-_FADE = 8
-"""Frames over which the start of one prompt fades into that of the next."""
+_FADE_S = 0.5
+"""Seconds over which the start of one prompt fades into that of the next."""
 _SEAMLESS = 0.25
 """At noise levels up to this the network runs twice, the second time with patches shifted by half a patch, since its
 estimates of neighbouring patches do not quite meet."""
@@ -213,10 +213,12 @@ def generate_clips(
     given = _given(pins, skeleton, rig, turn, fps, total)
     shown = (*authored, *(pin.clip for pin in pins)) if authored and options.limit else ()
     limits = learn_limits([whole(_own(clip, skeleton)) for clip in shown]) if shown else None
-    draft = None if start is None else _draft(start, rig, frames, options, fps, parts[-1].stop)
-    if draft is not None and options.start_level == 0 and bool(draft.mask.all()):
-        given = None  # the start eases into the pins: nothing is sampled that could meet them
-    x = _sample(model, collate_rigs([code]), parts, options, given, progress, draft)
+    x = None if start is None or options.start_level > 0 else _starts(start, rig, prompts, options)
+    if x is not None:
+        given, fps, total = None, options.fps, x.shape[1]  # nothing is sampled: what is pinned is eased into
+    else:
+        draft = None if start is None else _draft(start, rig, frames, options, fps, parts[-1].stop)
+        x = _sample(model, collate_rigs([code]), parts, options, given, progress, draft)
     clips = []
     for row in x:
         features = unpack(row[:total], rig.n_joints, fps)
@@ -296,16 +298,23 @@ def _sample(
     return denoise(whole, start, options.sampling, generator, _guide(given, length, device), draft)
 
 
+def _starts(start: Starter, rig: Skeleton, prompts: Sequence[tuple[str, float]], options: Options) -> Tensor | None:
+    """The starts as they are, at the frame rate asked for; None where a prompt has none."""
+    frames = _frames(prompts, options.fps)
+    draft = _draft(start, rig, frames, options, options.fps, sum(n for _, n in frames))
+    return draft.motion if draft is not None and bool(draft.mask.all()) else None
+
+
 def _draft(
     start: Starter, rig: Skeleton, frames: Sequence[tuple[str, int]], options: Options, fps: float, length: int
 ) -> Draft | None:
     """The starts of all samples and prompts, or None where no prompt has one; ``length`` is that of the windows."""
     motion = torch.zeros(options.n_samples, length, rig.n_joints + 1, 10)
     mask = torch.zeros(length)
-    begun = 0
+    begun, fade = 0, max(1, round(_FADE_S * fps))
     for k, (text, n) in enumerate(frames):
         last = k == len(frames) - 1
-        wanted = n if last else min(n + _FADE, length - begun)
+        wanted = n if last else min(n + fade, length - begun)
         made = [start(rig, text, (wanted - 1) / fps, options.seed + sample) for sample in range(options.n_samples)]
         clips = [upsampled(clip, fps) for clip in made if clip is not None]
         if len(clips) == options.n_samples:
@@ -314,7 +323,7 @@ def _draft(
                 x = pack([encode(clip)])[0]
                 x = x[torch.arange(stop - begun).clamp(max=len(x) - 1)]
                 if mask[begun : begun + 1].any():  # the end of the start before
-                    n_old = int(mask[begun : begun + _FADE].sum())
+                    n_old = int(mask[begun : begun + fade].sum())
                     share = ((torch.arange(n_old) + 1.0) / (n_old + 1))[:, None, None]
                     x[:n_old] = (1 - share) * motion[sample, begun : begun + n_old] + share * x[:n_old]
                 motion[sample, begun:stop] = x

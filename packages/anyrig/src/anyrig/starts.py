@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from anyrig import creatures
-from anyrig.corpus import FPS, Selection, seed_of
+from anyrig.corpus import Selection, seed_of
 from anyrig.creatures.captions import MOOD, PACE
 from anyrig.creatures.motion import Style, draw_style
 from anyrig.errors import FileError, SettingsError
@@ -50,6 +50,7 @@ _ALIASES = dict.fromkeys(
 ) | dict.fromkeys(("sit", "sits", "sitting", "lie", "lies", "lying", "kneel", "kneels", "kneeling"), "crouch")
 """Words of no caption, or of captions of something else, and the action that comes nearest."""
 _LOW = frozenset(word for word, action in _ALIASES.items() if action == "crouch")
+_FPS = 30.0
 _BODIES, _NEAR = 32, 12
 """Bodies of a kind, and how many of all, those with limbs most like the rig's, are compared with it by shape."""
 _SHAPE = 0.5
@@ -181,9 +182,9 @@ class Procedural:
         rng = random.Random(seed_of("start", seed, rig.names))
         pace = float(np.clip((size_of(rig) / size_of(_skeleton(plan))) ** _SCALING, *_PACES))
         n = next((n for word, n in _TIMES.items() if word in words(text)), 1)
-        made = [self._performed(plan, action, rng, seconds / pace / n, FPS * pace, text) for _ in range(n)]
+        made = [self._performed(plan, action, rng, seconds / pace / n, _FPS * pace, text) for _ in range(n)]
         try:
-            return _sequence([replace(retarget(clip, rig, facings=("z", "z")), fps=FPS) for clip in made])
+            return _sequence([replace(retarget(clip, rig, facings=("z", "z")), fps=_FPS) for clip in made])
         except SettingsError:  # nothing corresponds
             return None
 

@@ -243,7 +243,8 @@ def _methods(args: argparse.Namespace, options: Options) -> dict[str, tuple[Meth
     found = {name: _method(path, args, options, start) for name, path in paths.items()}
     if start is not None and not args.no_model:
         found["anyrig, from noise"] = _method(paths["anyrig"], args, options, None)
-        found["its start alone"] = _method(paths["anyrig"], args, replace(options, start_level=0.0), start)
+        if args.start_level > 0:
+            found["its start alone"] = _method(paths["anyrig"], args, replace(options, start_level=0.0), start)
     return found
 
 
