@@ -39,7 +39,7 @@ _FILLERS = frozenset(
      "its", "of", "on", "one", "or", "she", "that", "the", "their", "then", "they", "this", "to", "while", "with")
 )  # fmt: skip
 """Words that say nothing of a motion."""
-_SURE, _KNOWN = 1.3, 0.6
+_SURE, _KNOWN = 1.05, 0.6
 """How much likelier than any other an action has to be, and the least share of a text's words (without fillers) that
 captions have."""
 _NO = frozenset({"not", "never", "no", "without", "don", "doesn"})
@@ -50,7 +50,8 @@ _ALIASES = dict.fromkeys(
 ) | dict.fromkeys(("sit", "sits", "sitting", "lie", "lies", "lying", "kneel", "kneels", "kneeling"), "crouch")
 """Words of no caption, or of captions of something else, and the action that comes nearest."""
 _LOW = frozenset(word for word, action in _ALIASES.items() if action == "crouch")
-_FPS = 30.0
+_MANNER = {w for table in (PACE, MOOD) for forms in table.values() for form in forms for w in form.split()}
+"""Words that say how a thing is done, not what."""
 _BODIES, _NEAR = 32, 12
 """Bodies of a kind, and how many of all, those with limbs most like the rig's, are compared with it by shape."""
 _SHAPE = 0.5
@@ -63,16 +64,19 @@ _SCALING = 0.4
 """Times grow with this power of the size: 0.5 in gaits (Alexander, Physiol. Rev. 1989), less in wing beats."""
 _PACES = (0.6, 1.6)
 """Least and largest ratio of the time that a rig and the nearest body take for the same motion."""
+_FPS = 30.0
 _COST = {"leg": 1.0, "wing": 1.5, "arm": 0.5, "tail": 0.25}
 """Cost of a limb more or less, by role."""
 
 
 @dataclass(frozen=True, eq=False)
 class Lexicon:
-    """``shares[word]`` is the share of the captions of each action (A,) that have the word."""
+    """``shares[word]`` is the share of the captions of each action (A,) that have the word, ``short[word]`` that of the
+    shortest ones, which hardly say more than the action."""
 
     actions: tuple[str, ...]
     shares: Mapping[str, Array]
+    short: Mapping[str, Array]
 
     def read(self, text: str) -> list[str]:
         """The words of a text, "backwards" as "backward" where only that is known."""
@@ -94,14 +98,19 @@ class Lexicon:
 
     def action(self, text: str) -> str | None:
         """The action that a text describes; None where too few of its words are known, or none is the likeliest."""
-        said = [w for w in dict.fromkeys(self.read(text)) if w not in _FILLERS and w not in _TIMES]
-        near = next((_ALIASES[w] for w in said if w in _ALIASES), None)
-        if near is not None and not _NO & {*said}:
-            return near
-        known = [self.shares[w] for w in said if w in self.shares]
-        if not known or _NO & {*words(text)} or len(known) < _KNOWN * (len(known) + len(self.unknown(text))):
+        read = self.read(text)
+        who = read[1:2] if read[:1] in (["a"], ["an"], ["the"]) and len(read) > 2 else []
+        said = [w for w in dict.fromkeys(read) if w not in (*_FILLERS, *_TIMES, *_MANNER, *who)]
+        if _NO & {*read}:
             return None
-        scores = np.log(np.stack(known) + 0.01).sum(axis=0)
+        near = next((_ALIASES[w] for w in said if w in _ALIASES), None)
+        if near is not None and len(said) <= _PLAIN:
+            return near
+        known = [w for w in said if w in self.shares]
+        if not known or len(known) < _KNOWN * len(said):
+            return None
+        rows = [table[w] for table in (self.shares, self.short) for w in known if w in table]
+        scores = sum(_says(row) * np.log(row + 0.01) for row in rows)
         second, best = np.argsort(scores)[-2:]
         return self.actions[best] if scores[best] - scores[second] > math.log(_SURE) else None
 
@@ -112,9 +121,18 @@ class Lexicon:
 
     def save(self, path: Path) -> None:
         """Writes the lexicon as JSON, shares in thousandths."""
-        told = {w: {str(a): n for a, v in enumerate(row) if (n := round(1000 * v))} for w, row in self.shares.items()}
-        lines = [f"{json.dumps(w)}: {json.dumps(row)}" for w, row in sorted(told.items()) if row]
-        path.write_text(f'{{"actions": {json.dumps(self.actions)},\n"words": {{\n' + ",\n".join(lines) + "\n}}\n")
+        parts = []
+        for name, table in (("words", self.shares), ("short", self.short)):
+            told = {w: {str(a): n for a, v in enumerate(row) if (n := round(1000 * v))} for w, row in table.items()}
+            lines = ",\n".join(f"{json.dumps(w)}: {json.dumps(row)}" for w, row in sorted(told.items()) if row)
+            parts.append(f'"{name}": {{\n{lines}\n}}')
+        path.write_text(f'{{"actions": {json.dumps(self.actions)},\n' + ",\n".join(parts) + "}\n")
+
+
+def _says(shares: Array) -> float:
+    """How much a word says of the action, from 0 to 1: one less the relative entropy of its shares."""
+    chance = shares / shares.sum()
+    return 1.0 + float((chance * np.log(np.maximum(chance, 1e-12))).sum()) / math.log(len(chance))
 
 
 def learn_lexicon(n: int, seed: int = 0) -> Lexicon:
@@ -128,18 +146,19 @@ def learn_lexicon(n: int, seed: int = 0) -> Lexicon:
     actions = tuple(sorted(able))
     each = max(1, n // len(actions))
     counts: dict[str, Array] = {}
+    short: dict[str, Array] = {}
     for a, action in enumerate(actions):
         rng = random.Random(seed_of("lexicon", seed, action))
         for _ in range(each):
             clip = creatures.clip(rng.choice(able[action]), action, rng, seconds=1.0, fps=8.0)
             told = [{*words(caption)} for caption in clip.captions]
             first, *more = action.split("_")
-            if not more or first not in able:  # not the "walk" of "walk_backward"
-                told.append({first, *more})
-            for caption in told:
-                for word in caption - _FILLERS:
-                    counts.setdefault(word, np.zeros(len(actions)))[a] += 1.0 / (len(told) * each)
-    return Lexicon(actions, counts)
+            terse = [] if more and first in able else [{first, *more}]  # not the "walk" of "walk_backward"
+            for table, some in ((counts, [*told, *terse]), (short, [told[0], *terse])):
+                for caption in some:
+                    for word in caption - _FILLERS:
+                        table.setdefault(word, np.zeros(len(actions)))[a] += 1.0 / (len(some) * each)
+    return Lexicon(actions, counts, short)
 
 
 @cache
@@ -150,12 +169,12 @@ def lexicon() -> Lexicon:
         told = json.loads(path.read_text())
     except (OSError, ValueError):
         raise FileError(f"{path} is missing or damaged; python experiments/lexicon.py makes it") from None
-    shares = {}
-    for word, row in told["words"].items():
-        shares[word] = np.zeros(len(told["actions"]))
-        for a, thousandths in row.items():
-            shares[word][int(a)] = thousandths / 1000
-    return Lexicon(tuple(told["actions"]), shares)
+    tables: list[dict[str, Array]] = []
+    for name in ("words", "short"):
+        tables.append({word: np.zeros(len(told["actions"])) for word in told[name]})
+        for word, row in told[name].items():
+            tables[-1][word][[int(a) for a in row]] = [n / 1000 for n in row.values()]
+    return Lexicon(tuple(told["actions"]), *tables)
 
 
 def notes(text: str) -> list[str]:

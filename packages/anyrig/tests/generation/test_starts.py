@@ -39,6 +39,8 @@ def rig(kind, number=0):
         ("it walks", "walk"),
         ("a dragon flies", "fly"),
         ("a wyvern gallops", "run"),
+        ("it walks slowly", "walk"),
+        ("the dragon attacks", "attack"),
         ("it turns to the left", "turn_left"),
         ("it turns left twice", "turn_left"),
         ("walks slowly backwards", "walk_backward"),

@@ -170,7 +170,7 @@ def demo(args: argparse.Namespace) -> int:
     from anyrig.io import Asset, load
 
     model, sampling = open_model(args)
-    start = open_start(args, Selection("test").drawn_kinds())  # the demo's dragon is of a kind never trained on
+    start = open_start(args)
     args.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for kind, number, texts in DEMO_PROMPTS:
