@@ -60,6 +60,8 @@ _TRIED, _PLAIN = 3, 4
 """Performances of which the one whose captions are nearest is taken, for texts of more words than the second."""
 _HOPS = 0.3
 """Cost of a body that hops, which few rigs do."""
+_SWIMS = 1.0
+"""Cost of a fish for a rig without fins, which is rather a snake."""
 _SCALING = 0.4
 """Times grow with this power of the size: 0.5 in gaits (Alexander, Physiol. Rev. 1989), less in wing beats."""
 _PACES = (0.6, 1.6)
@@ -227,7 +229,8 @@ class Procedural:
             theirs = {"leg": plan.n_legs, "wing": 2 * bool(plan.wings), "arm": 2 * bool(plan.arms)}
             theirs["tail"] = bool(plan.tail)
             apart = sum(each * abs(mine[role] - theirs[role]) for role, each in _COST.items())
-            return apart + _HOPS * ("hops" in plan.habits)
+            swims = plan.kind == "fish" and not mine["fin"]
+            return apart + _HOPS * ("hops" in plan.habits) + _SWIMS * swims
 
         able = [p for kind in self.kinds or creatures.kinds() for p in _plans(kind) if action in creatures.actions(p)]
         near = sorted(able, key=unlike)[:_NEAR]
