@@ -112,7 +112,7 @@ class Lexicon:
         if not known or len(known) < _KNOWN * len(said):
             return None
         rows = [table[w] for table in (self.shares, self.short) for w in known if w in table]
-        scores = sum(_says(row) * np.log(row + 0.01) for row in rows)
+        scores = np.sum([_says(row) * np.log(row + 0.01) for row in rows], axis=0)
         second, best = np.argsort(scores)[-2:]
         return self.actions[best] if scores[best] - scores[second] > math.log(_SURE) else None
 
@@ -246,7 +246,7 @@ def _limbs(skeleton: Skeleton) -> Counter[str]:
 
 def _shape(skeleton: Skeleton) -> Array:
     """The logarithms of a rig's extents."""
-    return np.log(np.maximum(np.ptp(skeleton.rest_positions(), axis=0), 1e-3))
+    return np.asarray(np.log(np.maximum(np.ptp(skeleton.rest_positions(), axis=0), 1e-3)))
 
 
 @cache
