@@ -9,7 +9,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyrig.diffusion import COSINE, FLOW, Guide, Sampling, blend, denoise, levels, noise, schedule, shifted, windows
+from anyrig.diffusion import (
+    COSINE,
+    FLOW,
+    Draft,
+    Guide,
+    Sampling,
+    blend,
+    denoise,
+    levels,
+    noise,
+    schedule,
+    shifted,
+    windows,
+)
 from anyrig.errors import SettingsError
 
 
@@ -117,6 +130,40 @@ def test_noise_is_smooth_in_time_and_nothing_else():
 
 def test_levels_go_down_to_zero():
     assert levels(4) == [1.0, 0.75, 0.5, 0.25, 0.0]
+
+
+def test_a_draft_without_noise_stays_and_one_of_noise_is_as_if_it_were_not_there():
+    start, motion = noise((1, 16, 2, 10), None), torch.randn(1, 16, 2, 10)
+    calls = []
+
+    def predict(x, level):
+        calls.append(level)
+        return torch.cat([x, torch.zeros_like(x)], dim=-1)
+
+    everywhere = torch.ones(1, 16, 1, 1)
+    kept = denoise(predict, start, Sampling(steps=4), draft=Draft(motion, everywhere, 0.0))
+    torch.testing.assert_close(kept, motion)
+    assert not calls
+    none = denoise(predict, start, Sampling(steps=4))
+    torch.testing.assert_close(denoise(predict, start, Sampling(steps=4), draft=Draft(motion, everywhere, 1.0)), none)
+    calls.clear()
+    denoise(predict, start, Sampling(steps=4), draft=Draft(motion, everywhere, 0.5))
+    assert calls == [0.5, 0.25]
+
+
+def test_where_there_is_no_draft_all_steps_are_taken():
+    start, motion = noise((1, 16, 2, 10), None), torch.randn(1, 16, 2, 10)
+    there = torch.zeros(1, 16, 1, 1)
+    there[:, :8] = 1.0
+    calls = []
+
+    def predict(x, level):
+        calls.append(level)
+        return torch.cat([x, torch.zeros_like(x)], dim=-1)
+
+    out = denoise(predict, start, Sampling(steps=4), draft=Draft(motion, there, 0.0))
+    torch.testing.assert_close(out[:, :8], motion[:, :8])
+    assert len(calls) == 4
 
 
 prompts = st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 200)), min_size=1, max_size=5)

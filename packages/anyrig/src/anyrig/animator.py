@@ -22,11 +22,13 @@ from anyrig.corpus import FPS, Selection
 from anyrig.evaluation import Evaluator, energy, jerk
 from anyrig.facing import faced, facing_of
 from anyrig.features import POSITION, encode, headings, size_of, words
-from anyrig.generation import Options, Pin, feet, generate_clips, leg, upsampled
+from anyrig.generation import Options, Pin, generate_clips, upsampled
 from anyrig.io import Asset
+from anyrig.legs import feet, leg
 from anyrig.model import MotionModel
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
+from anyrig.starts import Starter
 
 _LOW, _SLOW = 0.035, 0.35
 """A foot is on the ground at most so many sizes from it, and slower than this (sizes a second)."""
@@ -50,7 +52,7 @@ _CLOSED = 0.02
 
 
 def soles(skeleton: Skeleton) -> tuple[int, ...]:
-    """The feet (:func:`anyrig.generation.feet`) whose names are not those of wings, mouths or tails."""
+    """The feet (:func:`anyrig.legs.feet`) whose names are not those of wings, mouths or tails."""
     return tuple(j for j in feet(skeleton) if not _NO_FEET & set(words(skeleton.names[j])))
 
 
@@ -444,11 +446,11 @@ def _repeated(clip: Clip) -> Clip:
     return replace(clip, rotations=np.tile(clip.rotations[:-1], (times, 1, 1)), translations=translations)
 
 
-def by_model(model: MotionModel, options: Options) -> Make:
-    """A model's motions."""
+def by_model(model: MotionModel, options: Options, start: Starter | None = None) -> Make:
+    """A model's motions, started from those of ``start``."""
     return lambda subject, scene, pins: generate_clips(
         model, subject.skeleton, [(scene.text, pins[0].clip.seconds if pins else _SECONDS)],
-        replace(options, loop=scene.loop), pins, authored=subject.authored,
+        replace(options, loop=scene.loop), pins, authored=subject.authored, start=start,
     )  # fmt: skip
 
 

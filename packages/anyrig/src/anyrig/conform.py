@@ -134,6 +134,17 @@ def repeated(clip: Clip, times: int) -> Clip:
     return replace(loop, rotations=rot.continuous(np.concatenate(rotations)), translations=np.concatenate(translations))
 
 
+def returned(clip: Clip, first: Clip) -> Clip:
+    """The clip placed, over the ground and about the vertical, where ``first`` begins."""
+    roots, main = list(clip.skeleton.roots), clip.skeleton.main_root
+    turn = _yaw(rot.multiply(first.rotations[0, main], rot.inverse(clip.rotations[0, main])))
+    away, place = clip.translations[0, main] * _FLAT, first.translations[0, main] * _FLAT
+    rotations, translations = clip.rotations.copy(), clip.translations.copy()
+    rotations[:, roots] = rot.multiply(turn, rotations[:, roots])
+    translations[:, roots] = place + rot.rotate(turn, translations[:, roots] - away)
+    return replace(clip, rotations=rotations, translations=translations)
+
+
 def _seam(clip: Clip) -> tuple[Array, Array]:
     """The local pose (rotations, translations) that the last frame has to take."""
     skeleton, main = clip.skeleton, clip.skeleton.main_root

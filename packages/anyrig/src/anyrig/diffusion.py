@@ -130,6 +130,16 @@ class Guide:
     mask: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """Motion to start from (SDEdit; Meng et al., ICLR 2022): ``motion`` (..., T, N, 10) where ``mask`` (broadcast to
+    it) is 1. Sampling begins with it at the noise level ``level``, from 0 (it stays as it is) to 1 (nothing of it)."""
+
+    motion: Tensor
+    mask: Tensor
+    level: float
+
+
 def levels(steps: int) -> list[float]:
     """The ``steps + 1`` noise levels from 1 down to 0."""
     return [1.0 - k / steps for k in range(steps)] + [0.0]
@@ -142,11 +152,21 @@ def denoise(
     sampling: Sampling,
     generator: torch.Generator | None = None,
     guide: Guide | None = None,
+    draft: Draft | None = None,
 ) -> Tensor:
     """Motion from ``start``, which is :func:`noise`; ``guide`` replaces the estimate in every step and in the
-    result."""
-    how, x = schedule(sampling.schedule), start
-    for t, s in pairwise(levels(sampling.steps)):
+    result.
+
+    Where all frames have a ``draft``, the steps above its level are left out. Else frames without one are denoised from
+    pure noise, beside the noisy draft in the others down to its level.
+    """
+    how, x, times = schedule(sampling.schedule), start, levels(sampling.steps)
+    if draft is not None:
+        if bool(draft.mask.min() > 0):
+            n = math.ceil(sampling.steps * draft.level)
+            times = [draft.level * (1.0 - k / n) for k in range(n)] + [0.0]
+        x = _drafted(x, start, draft, how, times[0])
+    for t, s in pairwise(times):
         kept, added = predict(x, t).chunk(2, dim=-1)
         clean = how.predict_x0(kept, added, torch.tensor([t], dtype=x.dtype, device=x.device))
         if guide is not None:
@@ -155,7 +175,14 @@ def denoise(
         if sampling.eta > 0 and s > 0:
             fresh = noise(x.shape, generator).to(x)
         x = how.step(x, clean, t, s, sampling.eta, fresh)
-    return x
+        if draft is not None and s >= draft.level:
+            x = _drafted(x, start, draft, how, s)
+    return x if guide is None or len(times) > 1 else guide.mask * guide.known + (1 - guide.mask) * x
+
+
+def _drafted(x: Tensor, start: Tensor, draft: Draft, how: Schedule, level: float) -> Tensor:
+    noisy = how.mix(draft.motion, start, torch.full((len(start),), level, dtype=x.dtype, device=x.device))
+    return draft.mask * noisy + (1 - draft.mask) * x
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,12 +49,14 @@ from anyrig.features import (
     size_of,
     text_ids,
 )
-from anyrig.generation import Options, feet, generate_clips
+from anyrig.generation import Options, generate_clips
 from anyrig.io.files import write_bytes
+from anyrig.legs import feet
 from anyrig.model import ModelConfig, MotionModel, RigBatch, TextTower, collate_rigs, contrast, pack
 from anyrig.retargeting import retarget
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip
+from anyrig.starts import Starter
 
 _STANDING = 0.02
 """Height in sizes below which a foot counts as standing."""
@@ -474,19 +476,19 @@ def measured(pairs: Sequence[tuple[Question, Clip]], evaluator: Evaluator, *, on
     return row
 
 
-def by_model(model: MotionModel, options: Options) -> Method:
-    """A trained model as a method."""
+def by_model(model: MotionModel, options: Options, start: Starter | None = None) -> Method:
+    """A trained model as a method, started from the motions of ``start``."""
 
     def make(asked: Question, seed: int) -> Clip | None:
         how = replace(options, seed=seed, fps=asked.real.fps)
-        return generate_clips(model, asked.real.skeleton, [(asked.text, asked.real.seconds)], how)[0]
+        return generate_clips(model, asked.real.skeleton, [(asked.text, asked.real.seconds)], how, start=start)[0]
 
     return make
 
 
-def by_kind(models: Mapping[str, MotionModel], options: Options) -> Method:
+def by_kind(models: Mapping[str, MotionModel], options: Options, start: Starter | None = None) -> Method:
     """One model per kind of creature; None for kinds without one."""
-    methods = {kind: by_model(model, options) for kind, model in models.items()}
+    methods = {kind: by_model(model, options, start) for kind, model in models.items()}
     return lambda asked, seed: methods[asked.kind](asked, seed) if asked.kind in methods else None
 
 

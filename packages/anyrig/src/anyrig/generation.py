@@ -16,30 +16,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from anyrig import conform
 from anyrig import rotations as rot
 from anyrig.conform import spread, whole
-from anyrig.diffusion import Guide, Sampling, Window, blend, denoise, noise, shifted, windows
+from anyrig.diffusion import Draft, Guide, Sampling, Window, blend, denoise, noise, shifted, windows
 from anyrig.errors import ClipError, FileError, SettingsError
 from anyrig.facing import faced, facing_of, turned_onto
-from anyrig.features import CONTACT, Features, decode, encode, rig_code, size_of
+from anyrig.features import CONTACT, Features, decode, encode, rig_code
 from anyrig.io import Asset, load
+from anyrig.legs import lift, lock_feet
 from anyrig.model import MotionModel, RigBatch, collate_rigs, load_model, pack, unpack
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
+from anyrig.starts import Procedural, Starter
 
-Bools = NDArray[np.bool_]
-
-_REACH = 4
-"""Bones of a leg that are bent at most, counted from its foot."""
-_EASE_S = 0.12
-"""Seconds over which a correction of a foot fades in and out."""
-_LOW = 0.12
-"""Feet rest at most this share of the size above the lowest joint."""
-_ROUNDS = 12
 _STILL = np.radians(1.0)
 """A clip in which no joint turns by more is a pose and gives no limits."""
 _LEAST, _ALONE = np.radians(30.0), np.radians(120.0)
@@ -50,135 +42,6 @@ _STEM = 3
 """At most so many joints from a root to where limbs branch off turn the whole body."""
 _OVER = np.radians(150.0)
 """Turns beyond this are reduced towards 0 at 180 degrees, where the nearest turn within the limits is discontinuous."""
-
-
-def feet(skeleton: Skeleton) -> tuple[int, ...]:
-    """The feet: joints without a child, low at rest, at the end of a leg of at least two bones."""
-    height = skeleton.rest_positions()[:, 1]
-    low = height < height.min() + _LOW * size_of(skeleton)
-    return tuple(
-        j for j in range(skeleton.n_joints) if low[j] and not skeleton.children[j] and len(leg(skeleton, j)) >= 3
-    )
-
-
-def leg(skeleton: Skeleton, foot: int) -> tuple[int, ...]:
-    """The joints from a hip to ``foot``: up to where limbs branch off, the main root, or ``_REACH`` bones."""
-    chain = [foot]
-    while len(chain) <= _REACH:
-        parent = skeleton.parents[chain[-1]]
-        if parent < 0 or parent in skeleton.roots:
-            break
-        if len(chain) > 1 and len(skeleton.children[parent]) > 1 and len(chain) >= 3:
-            break
-        chain.append(parent)
-    return tuple(reversed(chain))
-
-
-def lift(clip: Clip) -> Clip:
-    """The clip raised, smoothly over time, by the depth of its lowest joint under the ground y = 0."""
-    depth = np.maximum(-clip.world()[0][..., 1].min(axis=1), 0.0)
-    if not depth.any():
-        return clip
-    width = max(1, round(_EASE_S * clip.fps))
-    held = np.array([depth[max(0, t - width) : t + width + 1].max() for t in range(len(depth))])
-    padded = np.pad(held, width, mode="edge")
-    smooth = np.convolve(padded, np.ones(2 * width + 1) / (2 * width + 1), mode="valid")
-    translations = clip.translations.copy()
-    translations[:, list(clip.skeleton.roots), 1] += np.maximum(smooth, depth)[:, None]
-    return replace(clip, translations=translations)
-
-
-def lock_feet(clip: Clip, contacts: Bools) -> Clip:
-    """The clip with its feet fixed in place, at y >= 0, wherever ``contacts`` (T, J) is true.
-
-    Legs bend; bones keep their lengths and feet their rotations. A foot beyond its leg's reach comes as near as
-    possible.
-    """
-    for foot in feet(clip.skeleton):
-        standing = _steady(contacts[:, foot], clip.fps)
-        if standing.any():
-            clip = _locked(clip, leg(clip.skeleton, foot), standing)
-    return clip
-
-
-def _steady(standing: Bools, fps: float) -> Bools:
-    """``standing`` without gaps and stands shorter than a tenth of a second."""
-    least = max(2, round(0.1 * fps))
-    for value in (False, True):
-        for start, stop in _runs(standing == value):
-            if stop - start < least and (start > 0 and stop < len(standing)):
-                standing = standing.copy()
-                standing[start:stop] = not value
-    return standing
-
-
-def _runs(flags: Bools) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
-def _locked(clip: Clip, chain: tuple[int, ...], standing: Bools) -> Clip:
-    positions, world = clip.world()
-    foot = positions[:, chain[-1]]
-    goal = foot + _corrections(foot, standing, clip.fps)
-    before = positions[:, list(chain)]
-    after = reach(before, goal)
-    rotations = clip.rotations.copy()
-    turned = world.copy()
-    for k, j in enumerate(chain):
-        if k < len(chain) - 1:  # the foot itself keeps its direction in the world
-            bone, new = before[:, k + 1] - before[:, k], after[:, k + 1] - after[:, k]
-            turned[:, j] = rot.multiply(rot.between(bone, new), world[:, j])
-        parent = clip.skeleton.parents[j]
-        rotations[:, j] = rot.multiply(rot.inverse(turned[:, parent]), turned[:, j]) if parent >= 0 else turned[:, j]
-    return replace(clip, rotations=rot.continuous(rotations))
-
-
-def _corrections(foot: Array, standing: Bools, fps: float) -> Array:
-    """The displacement of a foot in each frame (T, 3): to its mean position while it stands, fading out around it."""
-    out = np.zeros_like(foot)
-    total = np.zeros(len(foot))
-    ease = max(1, round(_EASE_S * fps))
-    for start, stop in _runs(standing):
-        place = foot[start:stop].mean(axis=0)
-        place[1] = max(0.0, float(np.median(foot[start:stop, 1])))
-        out[start:stop], total[start:stop] = place - foot[start:stop], 1.0
-        for edge, step in ((start, -1), (stop - 1, 1)):
-            for k in range(1, ease + 1):
-                t = edge + step * k
-                if not 0 <= t < len(foot) or standing[t]:
-                    break
-                weight = 0.5 + 0.5 * np.cos(np.pi * k / (ease + 1))
-                out[t] += weight * (place - foot[edge])
-                total[t] += weight
-    return np.asarray(out / np.maximum(total, 1.0)[:, None])
-
-
-def reach(chain: Array, goal: Array) -> Array:
-    """Chains (T, n, 3) bent so that their ends are at ``goal`` (T, 3) or as near as possible, with lengths and starts
-    kept.
-
-    FABRIK: Aristidou and Lasenby, Graphical Models 2011.
-    """
-    lengths = np.linalg.norm(np.diff(chain, axis=1), axis=-1)
-    start = chain[:, 0]
-    way = goal - start
-    far = np.linalg.norm(way, axis=-1)
-    limit = 0.9995 * lengths.sum(axis=1)
-    goal = start + way * np.minimum(1.0, limit / np.maximum(far, 1e-12))[:, None]
-    points = chain.copy()
-    for _ in range(_ROUNDS):
-        points[:, -1] = goal
-        for k in range(points.shape[1] - 2, -1, -1):
-            points[:, k] = points[:, k + 1] + _scaled(points[:, k] - points[:, k + 1], lengths[:, k])
-        points[:, 0] = start
-        for k in range(points.shape[1] - 1):
-            points[:, k + 1] = points[:, k] + _scaled(points[:, k + 1] - points[:, k], lengths[:, k])
-    return points
-
-
-def _scaled(vectors: Array, lengths: Array) -> Array:
-    return np.asarray(vectors * (lengths / np.maximum(np.linalg.norm(vectors, axis=-1), 1e-12))[:, None])
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,6 +113,10 @@ Progress = Callable[[int], None]
 MAX_SECONDS = 600.0
 OVERLAP = 16
 """Frames that two windows share."""
+_EASE_S = 0.2
+"""Seconds over which a motion eases into the pose of a pin."""
+_FADE_S = 0.5
+"""Seconds over which the start of one prompt fades into that of the next."""
 _SEAMLESS = 0.25
 """At noise levels up to this the network runs twice, the second time with patches shifted by half a patch, since its
 estimates of neighbouring patches do not quite meet."""
@@ -257,8 +124,8 @@ estimates of neighbouring patches do not quite meet."""
 
 @dataclass(frozen=True, eq=False)
 class Pin:
-    """Frames to keep in the motion: those of ``clip``, a clip of the same skeleton, from ``start`` to ``stop``
-    seconds."""
+    """Frames to keep in the motion, their place included: those of ``clip``, a clip of the same skeleton, from
+    ``start`` to ``stop`` seconds."""
 
     clip: Clip
     start: float
@@ -272,6 +139,7 @@ class Options:
     ``lock`` fixes standing feet in place, ``ground`` lifts the motion out of the ground (both only in motions that
     touch it); ``in_place`` removes the travel, ``loop`` makes the last pose the first. ``facing`` is where the rig
     faces at rest (:func:`facing_of`). ``limit`` limits joints by the rig's own clips (:func:`learn_limits`).
+    ``start_level`` is the noise level to which a start is brought (:class:`anyrig.diffusion.Draft`).
     """
 
     n_samples: int = 1
@@ -284,10 +152,13 @@ class Options:
     facing: str = "auto"
     sampling: Sampling = field(default_factory=Sampling)
     limit: bool = True
+    start_level: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.n_samples <= 64 or not 0 < self.fps <= 1000:
             raise SettingsError("samples are 1 to 64, and fps a number above 0 and up to 1000")
+        if not 0 <= self.start_level <= 1:
+            raise SettingsError(f"a start's noise level is from 0 to 1, not {self.start_level}")
 
 
 def generate(
@@ -302,14 +173,14 @@ def generate(
 
     ``text`` may be several prompts in sequence, each ``(text, seconds)``. The same ``seed`` gives the same motion. An
     asset's own clips limit how far its joints turn. ``weights`` is a model's file, the package's own where None.
-    :func:`generate_clips` has all options. Raises SettingsError for prompts without text or time, and FileError for a
-    file that cannot be read.
+    Sampling starts from :class:`anyrig.starts.Procedural`. :func:`generate_clips` has all options. Raises SettingsError
+    for prompts without text or time, and FileError for a file that cannot be read.
     """
     asset = Asset(rig) if isinstance(rig, Skeleton) else rig if isinstance(rig, Asset) else load(rig)
     model, about = load_model(weights or default_weights())
     options = Options(seed=seed, sampling=Sampling(schedule=str(about.get("schedule", "flow"))))
     prompts = [(text, seconds)] if isinstance(text, str) else text
-    return generate_clips(model, asset.skeleton, prompts, options, authored=asset.clips)[0]
+    return generate_clips(model, asset.skeleton, prompts, options, authored=asset.clips, start=Procedural())[0]
 
 
 def generate_clips(
@@ -320,12 +191,14 @@ def generate_clips(
     pins: Sequence[Pin] = (),
     progress: Progress | None = None,
     authored: Sequence[Clip] = (),
+    start: Starter | None = None,
 ) -> list[Clip]:
     """Clips of ``skeleton`` for ``prompts``, each ``(text, seconds)``, in sequence.
 
     A rig with carriers is generated as one tree (:mod:`anyrig.conform`). ``authored`` are the rig's own clips, which
-    limit its joints together with ``pins``. ``progress`` is called with the number of finished denoising steps. Raises
-    SettingsError for prompts without text or time, for clips of another skeleton, and for pins beyond the end.
+    limit its joints together with ``pins``. ``progress`` is called with the number of finished denoising steps.
+    ``start`` gives motion to start from, for each sample and prompt. Raises SettingsError for prompts without text or
+    time, for clips of another skeleton, and for pins beyond the end.
     """
     options = options or Options()
     fps = model.config.fps
@@ -340,7 +213,12 @@ def generate_clips(
     given = _given(pins, skeleton, rig, turn, fps, total)
     shown = (*authored, *(pin.clip for pin in pins)) if authored and options.limit else ()
     limits = learn_limits([whole(_own(clip, skeleton)) for clip in shown]) if shown else None
-    x = _sample(model, collate_rigs([code]), parts, options, given, progress)
+    x = None if start is None or options.start_level > 0 else _starts(start, rig, prompts, options)
+    if x is not None:
+        given, fps, total = None, options.fps, x.shape[1]  # nothing is sampled: what is pinned is eased into
+    else:
+        draft = None if start is None else _draft(start, rig, frames, options, fps, parts[-1].stop)
+        x = _sample(model, collate_rigs([code]), parts, options, given, progress, draft)
     clips = []
     for row in x:
         features = unpack(row[:total], rig.n_joints, fps)
@@ -349,6 +227,8 @@ def generate_clips(
         clip = _finished(clip, features.joints[..., CONTACT], options)
         text = ", then ".join(text for text, _ in prompts)
         clip = spread(turned_onto(clip, body, turn), skeleton)
+        if pins and not options.in_place and not options.loop:
+            clip = _met(clip, pins)
         clips.append(replace(clip, name=text, captions=(text,)))
     return clips
 
@@ -382,6 +262,7 @@ def _sample(
     options: Options,
     given: Features | None,
     progress: Progress | None,
+    draft: Draft | None,
 ) -> Tensor:
     """(S, T, J + 1, 10), packed."""
     device = next(model.parameters()).device
@@ -412,7 +293,43 @@ def _sample(
             progress(next(done))
         return out
 
-    return denoise(whole, start, options.sampling, generator, _guide(given, length, device))
+    if draft is not None:
+        draft = replace(draft, motion=draft.motion.to(device), mask=draft.mask.to(device))
+    return denoise(whole, start, options.sampling, generator, _guide(given, length, device), draft)
+
+
+def _starts(start: Starter, rig: Skeleton, prompts: Sequence[tuple[str, float]], options: Options) -> Tensor | None:
+    """The starts as they are, at the frame rate asked for; None where a prompt has none."""
+    frames = _frames(prompts, options.fps)
+    draft = _draft(start, rig, frames, options, options.fps, sum(n for _, n in frames))
+    return draft.motion if draft is not None and bool(draft.mask.all()) else None
+
+
+def _draft(
+    start: Starter, rig: Skeleton, frames: Sequence[tuple[str, int]], options: Options, fps: float, length: int
+) -> Draft | None:
+    """The starts of all samples and prompts, or None where no prompt has one; ``length`` is that of the windows."""
+    motion = torch.zeros(options.n_samples, length, rig.n_joints + 1, 10)
+    mask = torch.zeros(length)
+    begun, fade = 0, max(1, round(_FADE_S * fps))
+    for k, (text, n) in enumerate(frames):
+        last = k == len(frames) - 1
+        wanted = n if last else min(n + fade, length - begun)
+        made = [start(rig, text, (wanted - 1) / fps, options.seed + sample) for sample in range(options.n_samples)]
+        clips = [upsampled(clip, fps) for clip in made if clip is not None]
+        if len(clips) == options.n_samples:
+            stop = length if last else begun + wanted
+            for sample, clip in enumerate(clips):
+                x = pack([encode(clip)])[0]
+                x = x[torch.arange(stop - begun).clamp(max=len(x) - 1)]
+                if mask[begun : begun + 1].any():  # the end of the start before
+                    n_old = int(mask[begun : begun + fade].sum())
+                    share = ((torch.arange(n_old) + 1.0) / (n_old + 1))[:, None, None]
+                    x[:n_old] = (1 - share) * motion[sample, begun : begun + n_old] + share * x[:n_old]
+                motion[sample, begun:stop] = x
+            mask[begun:stop] = 1.0
+        begun += n
+    return Draft(motion, mask[None, :, None, None], options.start_level) if mask.any() else None
 
 
 def _guide(given: Features | None, length: int, device: torch.device) -> Guide | None:
@@ -456,7 +373,61 @@ def _pinned(features: Features, given: Features | None) -> Features:
     return replace(features, joints=joints, path=path)
 
 
+def _met(clip: Clip, pins: Sequence[Pin]) -> Clip:
+    """The clip with its pinned frames exactly as they are in the pins' clips, their places included.
+
+    Headings and places over the ground change evenly between pins, other joints within :data:`_EASE_S` of one.
+    """
+    s, main, roots = clip.skeleton, clip.skeleton.main_root, list(clip.skeleton.roots)
+    spans = []
+    for pin in sorted(pins, key=lambda p: p.start):
+        wanted = upsampled(pin.clip, clip.fps)
+        last = min(clip.n_frames, wanted.n_frames) - 1
+        span = [min(round(at * clip.fps), last) for at in (pin.start, pin.stop)]
+        spans.append((span[0], span[1], wanted))
+    edges = [(k, wanted) for first, last, wanted in spans for k in dict.fromkeys((first, last))]
+    at, t = [k for k, _ in edges], np.arange(clip.n_frames)
+    rotations, translations = clip.rotations.copy(), clip.translations.copy()
+    gaps = [rot.multiply(wanted.rotations[k, main], rot.inverse(rotations[k, main])) for k, wanted in edges]
+    yaws = np.unwrap([2.0 * np.arctan2(q[2], q[0]) for q in gaps])
+    turn = rot.about("y", np.interp(t, at, yaws))
+    around = rot.rotate(turn[:, None], translations[:, roots] - translations[:, [main]])
+    steps = rot.rotate(turn[:-1], np.diff(translations[:, main], axis=0))
+    path = translations[0, main] + np.concatenate([np.zeros((1, 3)), np.cumsum(steps, axis=0)])
+    for axis in (0, 2):
+        path[:, axis] += np.interp(t, at, [wanted.translations[k, main, axis] - path[k, axis] for k, wanted in edges])
+    rotations[:, roots] = rot.multiply(turn[:, None], rotations[:, roots])
+    translations[:, roots] = path[:, None] + around
+    ease = max(1, round(_EASE_S * clip.fps))
+    for n, (first, last, wanted) in enumerate(spans):
+        before = spans[n - 1][1] if n else -1
+        after = spans[n + 1][0] if n + 1 < len(spans) else clip.n_frames
+        for edge, others in ((first, range(before + 1, first)), (last, range(last + 1, after))):
+            turned = rot.multiply(rot.inverse(rotations[edge]), wanted.rotations[edge])
+            moved = wanted.translations[edge] - translations[edge]
+            for k in others:
+                share = max(0.0, 1.0 - abs(k - edge) / (ease + 1))
+                share *= share * (3.0 - 2.0 * share)
+                if share > 0:
+                    rotations[k] = rot.multiply(
+                        rotations[k], rot.slerp(rot.IDENTITY, turned, np.full(s.n_joints, share))
+                    )
+                    translations[k] += share * moved
+        rotations[first : last + 1] = wanted.rotations[first : last + 1]
+        translations[first : last + 1] = wanted.translations[first : last + 1]
+    return replace(clip, rotations=rot.continuous(rotations), translations=translations)
+
+
 def _finished(clip: Clip, contact: Array, options: Options) -> Clip:
+    steps = (clip.n_frames - 1) * options.fps / clip.fps
+    if not options.loop or clip.n_frames < 2 or abs(steps - round(steps)) > 1e-6:
+        return _cleaned(clip, contact, options)
+    # Three times, of which the second has the same before and after it as in a loop.
+    three = _cleaned(conform.repeated(clip, 3), np.concatenate([contact, contact[1:], contact[1:]]), options)
+    return conform.returned(three.cut(round(steps), 2 * round(steps) + 1), three)
+
+
+def _cleaned(clip: Clip, contact: Array, options: Options) -> Clip:
     touches = bool((contact.max(axis=1) > 0.5).mean() > 0.1)
     times = np.arange(clip.n_frames)
     clip = upsampled(clip, options.fps)

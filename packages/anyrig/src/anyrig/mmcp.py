@@ -40,6 +40,7 @@ from anyrig.model import MotionModel
 from anyrig.retargeting import retarget
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
+from anyrig.starts import Procedural
 
 FPS = 30.0
 """Frames a second where a request names none."""
@@ -178,7 +179,14 @@ class Server(Backbone):  # type: ignore[misc]
             pins = self._pins(request, skeleton, keys, sum(seconds for _, seconds in prompts))
             known = self._clips if _alike(skeleton, self._rig) else ()
             clips = generate_clips(
-                self._model, skeleton, prompts, options, pins, None, [replace(c, skeleton=skeleton) for c in known]
+                self._model,
+                skeleton,
+                prompts,
+                options,
+                pins,
+                None,
+                [replace(c, skeleton=skeleton) for c in known],
+                Procedural(),
             )
         loop = request.options is not None and request.options.loop
         clips = [clip.resampled(fps).cut(0, n_frames) for clip in clips]

@@ -26,7 +26,7 @@ from anyrig.conform import spread, whole
 from anyrig.errors import SettingsError
 from anyrig.facing import faced, facing_of, turned_onto
 from anyrig.features import headings, size_of, words
-from anyrig.generation import reach
+from anyrig.legs import reach
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
 
@@ -274,6 +274,13 @@ def retarget(
     moved = _moved(turned_onto(whole(clip), source.skeleton, -turn[0]), source, target, links)
     body = whole(skeleton.rest_clip()).skeleton
     return spread(turned_onto(moved, body, turn[1]), skeleton)
+
+
+def limbs(skeleton: Skeleton) -> list[tuple[str, int]]:
+    """(role, side) of each limb of a rig that faces z: leg, arm, wing, fin, tail or other; 1 for left, -1 right, 0
+    middle."""
+    body = _Body(whole(skeleton.rest_clip()).skeleton, carried=bool(skeleton.carriers))
+    return [(limb.role, limb.side) for limb in body.limbs]
 
 
 def partners(

@@ -185,3 +185,14 @@ def test_the_demo_moves_three_creatures(files, tmp_path):
     assert main(["demo", "--out", str(tmp_path), "--threads", "1", *weights]) == 0
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bird.glb", "dragon.glb", "quadruped.glb", "sheet.png"]
     assert [len(load(tmp_path / f"{kind}.glb").clips) for kind in ("bird", "dragon", "quadruped")] == [3, 3, 3]
+
+
+def test_unknown_words_are_named_and_a_clip_is_a_start(files, tmp_path, capsys):
+    out = tmp_path / "moved.glb"
+    assert generate(files, "--text", "it sits@0.5", "--out", str(out)) == 0
+    assert 'note: nothing was learned for "sits"; near it: crouch' in capsys.readouterr().err
+    assert generate(files, "--text", "xyzzy@0.5", "--start", str(files / "dog.glb"), "--out", str(out)) == 0
+    assert load(out).clips[-1].seconds == pytest.approx(0.5)
+    assert generate(files, "--text", "it walks", "--start", "none.glb", "--out", str(out)) == 2
+    assert generate(files, "--text", "it walks", "--start-level", "2", "--out", str(out)) == 2
+    assert "from 0 to 1" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyrig import creatures
-from anyrig.generation import feet, leg, lift, lock_feet, reach
+from anyrig.legs import feet, leg, lift, lock_feet, reach
 from anyrig.skeleton import Clip
 
 

@@ -18,6 +18,8 @@ from anyrig.errors import AnyrigError, FileWarning, SettingsError
 if TYPE_CHECKING:
     from anyrig.diffusion import Sampling
     from anyrig.model import MotionModel
+    from anyrig.skeleton import Clip
+    from anyrig.starts import Starter
 
 VERBS = {
     "generate": ("motion", "generate motion of a rig from text"),
@@ -131,6 +133,37 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--guidance", type=float, default=2.0, help="weight of the text; 1 is no guidance (default: 2)")
     parser.add_argument("--eta", type=float, default=0.0, help="fresh noise in each step, 0 to 1 (default: 0)")
     add_compute_options(parser)
+
+
+def add_start_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what sampling starts from."""
+    parser.add_argument(
+        "--start", default="auto", metavar="auto|none|FILE[#CLIP]",
+        help="where sampling starts: motion of a procedural creature like the rig where the words are known, noise, or "
+        "a clip, of this rig or of another (default: auto)",
+    )  # fmt: skip
+    parser.add_argument("--start-level", type=float, default=0.0, metavar="0..1",
+                        help="noise on the start: 0 keeps it as it is, 1 nothing of it (default: 0)")  # fmt: skip
+
+
+def open_start(args: argparse.Namespace, kinds: tuple[str, ...] = ()) -> Starter | None:
+    """What the options start from; procedural creatures are of ``kinds``, of all where empty."""
+    from anyrig.starts import Procedural, from_clip
+
+    if args.start == "none":
+        return None
+    return Procedural(kinds) if args.start == "auto" else from_clip(open_clip(args.start, args))
+
+
+def open_clip(text: str, args: argparse.Namespace) -> Clip:
+    """The clip FILE#CLIP, or the first of FILE. Raises FileError for a file without clips."""
+    from anyrig.io import load
+
+    path, _, name = text.partition("#")
+    asset = load(path, skin=getattr(args, "skin", None), up=getattr(args, "up", None), unit=getattr(args, "unit", None))
+    if not asset.clips:
+        raise SettingsError(f"{path} has no clip")
+    return asset.clip(name) if name else asset.clips[0]
 
 
 def device(args: argparse.Namespace) -> str:

@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from anyrig.cli import add_compute_options, add_model_options, device, open_model, say
+from anyrig.cli import add_compute_options, add_model_options, add_start_options, device, open_model, open_start, say
 from anyrig.errors import FileError, SettingsError
 
 if TYPE_CHECKING:
     from anyrig.evaluation import Method
     from anyrig.generation import Options
+    from anyrig.starts import Starter
 
 TRAIN_EXAMPLES = """\
 examples:
@@ -137,6 +138,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evaluator-clips", type=int, default=3000, help="clips that it is trained on (default: 3000)")
     parser.add_argument("--workers", type=int, default=1, help="processes that make those clips (default: 1)")
     parser.add_argument("--no-model", action="store_true", help="evaluate the baselines only")
+    add_start_options(parser)
     add_model_options(parser)
 
 
@@ -151,6 +153,7 @@ def evaluate(args: argparse.Namespace) -> int:
 def _animator(args: argparse.Namespace) -> int:
     device(args)
     from anyrig.animator import SCENES, by_model, compare, procedural, recorded, table
+    from anyrig.corpus import Selection
     from anyrig.datasets.real import load
     from anyrig.generation import Options
 
@@ -160,7 +163,9 @@ def _animator(args: argparse.Namespace) -> int:
             raise SettingsError(f"no scene is called {name!r}; there are: {'; '.join(names)}")
     assets = [c.asset for path in args.rig for c in load(path).creatures]
     model, sampling = open_model(args)
-    make, n = by_model(model, Options(n_samples=2, sampling=sampling)), 1 if args.quick else 2
+    options = Options(n_samples=2, sampling=sampling, start_level=args.start_level)
+    start, n = open_start(args, Selection().drawn_kinds()), 1 if args.quick else 2
+    make = by_model(model, options, start)
     scenes = [s for s in SCENES if s.name in (args.scene or names)]
     rows = compare(lambda s: [*procedural(s, n), *recorded(s, assets)], make, scenes, say)
     seen, told = table(rows), json.dumps([row.to_dict() for row in rows], indent=1) + "\n"
@@ -191,7 +196,7 @@ def _learned(args: argparse.Namespace) -> int:
 
     plan = Plan(
         tuple(args.sets or SETS), args.creatures, args.actions, tuple(range(args.seeds)), args.bank,
-        options=Options(fps=15.0),
+        options=Options(fps=15.0, start_level=args.start_level),
     )  # fmt: skip
     models = _methods(args, plan.options)
     kept = args.out / f"evaluator-{args.evaluator_clips}-{args.evaluator_steps}.safetensors"
@@ -199,7 +204,8 @@ def _learned(args: argparse.Namespace) -> int:
         how = EvaluatorSettings(n_clips=args.evaluator_clips, steps=args.evaluator_steps)
         save_evaluator(train_evaluator(how, args.out / f"clips-{how.n_clips}", workers=args.workers, say=say), kept)
     marks = {name: fingerprint(*files) for name, (_, files) in models.items()}
-    same = [args.creatures, args.actions, args.bank, args.steps, args.guidance, args.eta, fingerprint(kept)]
+    same = [args.creatures, args.actions, args.bank, args.steps, args.guidance, args.eta, args.start, args.start_level,
+            fingerprint(kept)]  # fmt: skip
     rows = RowCache(args.out / "measured.jsonl")
     evaluator = load_evaluator(kept)
     checks = animator.check(evaluator)
@@ -224,6 +230,7 @@ def _learned(args: argparse.Namespace) -> int:
 
 def _methods(args: argparse.Namespace, options: Options) -> dict[str, tuple[Method, list[Path]]]:
     """Name -> a model as a method, and the files it was read from."""
+    from anyrig.corpus import Selection
     from anyrig.generation import default_weights
 
     paths = {} if args.no_model else {"anyrig": args.weights or default_weights()}
@@ -232,18 +239,26 @@ def _methods(args: argparse.Namespace, options: Options) -> dict[str, tuple[Meth
         if not mark or not Path(path).exists():
             raise SettingsError(f"--other is NAME=PATH with an existing path, not {text!r}")
         paths[name] = Path(path)
-    return {name: _method(path, args, options) for name, path in paths.items()}
+    start = open_start(args, Selection().drawn_kinds())
+    found = {name: _method(path, args, options, start) for name, path in paths.items()}
+    if start is not None and not args.no_model:
+        found["anyrig, from noise"] = _method(paths["anyrig"], args, options, None)
+        if args.start_level > 0:
+            found["its start alone"] = _method(paths["anyrig"], args, replace(options, start_level=0.0), start)
+    return found
 
 
-def _method(path: Path, args: argparse.Namespace, options: Options) -> tuple[Method, list[Path]]:
+def _method(path: Path, args: argparse.Namespace, options: Options, start: Starter | None) -> tuple[Method, list[Path]]:
     from anyrig.evaluation import by_kind, by_model
 
     if not path.is_dir():
         model, sampling = open_model(args, path)
-        return by_model(model, replace(options, sampling=sampling)), [path]
+        return by_model(model, replace(options, sampling=sampling), start), [path]
     files = sorted(path.glob("*/model.safetensors"))
     if not files:
         raise SettingsError(f"{path} holds no KIND/model.safetensors")
     opened = {file.parent.name: open_model(args, file) for file in files}
     sampling = next(iter(opened.values()))[1]
-    return by_kind({kind: model for kind, (model, _) in opened.items()}, replace(options, sampling=sampling)), files
+    return by_kind(
+        {kind: model for kind, (model, _) in opened.items()}, replace(options, sampling=sampling), start
+    ), files

@@ -10,7 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anyrig.cli import add_file_options, add_model_options, open_model, parse_prompt, say
+from anyrig.cli import (
+    add_file_options,
+    add_model_options,
+    add_start_options,
+    open_clip,
+    open_model,
+    open_start,
+    parse_prompt,
+    say,
+)
 from anyrig.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -51,6 +60,7 @@ def add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-ground", action="store_true", help="do not lift the motion out of the ground")
     parser.add_argument("--no-limits", action="store_true", help="do not limit joints to the range of the rig's clips")
     parser.add_argument("--sheet", type=Path, help="draw the motions in a PNG")
+    add_start_options(parser)
     add_file_options(parser)
     add_model_options(parser)
 
@@ -67,17 +77,21 @@ def generate(args: argparse.Namespace) -> int:
     model, sampling = open_model(args)
     from anyrig.facing import detect_facing
     from anyrig.generation import Options, generate_clips
+    from anyrig.starts import notes
 
     facing = detect_facing(rig.skeleton)
     if args.facing == "auto" and not facing.sure:
         say(f"the facing of {args.rig} is uncertain; assumed {facing.axis}, by {facing.by} (--facing overrides it)")
     options = Options(
         args.samples, args.seed, args.fps, not args.no_lock, not args.no_ground, args.in_place, args.loop, args.facing,
-        sampling, not args.no_limits,
+        sampling, not args.no_limits, args.start_level,
     )  # fmt: skip
     pins = [_pin(text, args) for text in args.pin]
+    start = open_start(args)
+    for line in (line for text, _ in prompts for line in notes(text)):
+        say(f"note: {line}")
     began = time.perf_counter()
-    clips = generate_clips(model, rig.skeleton, prompts, options, pins, _progress(args.steps), rig.clips)
+    clips = generate_clips(model, rig.skeleton, prompts, options, pins, _progress(args.steps), rig.clips, start)
     took = time.perf_counter() - began
     say(f"generated {sum(c.seconds for c in clips):.1f} s of motion for {rig.skeleton.n_joints} joints in {took:.1f} s")
     clips = [replace(c, name=f"{c.name} {k + 1}" if len(clips) > 1 else c.name) for k, c in enumerate(clips)]
@@ -122,7 +136,6 @@ def _progress(n_steps: int) -> Callable[[int], None]:
 
 def _pin(text: str, args: argparse.Namespace) -> Pin:
     from anyrig.generation import Pin
-    from anyrig.io import load
 
     file, _, span = text.rpartition(":")
     first, _, last = span.partition("-")
@@ -130,11 +143,7 @@ def _pin(text: str, args: argparse.Namespace) -> Pin:
         start, stop = float(first), float(last or first)
     except ValueError:
         raise SettingsError(f"a pin is FILE:FROM-TO, such as idle.glb:0-0.5, not {text!r}") from None
-    path, _, name = file.partition("#")
-    asset = load(path, skin=args.skin, up=args.up, unit=args.unit)
-    if not asset.clips:
-        raise SettingsError(f"{path} has no clip to pin the motion to")
-    return Pin(asset.clip(name) if name else asset.clips[0], start, stop)
+    return Pin(open_clip(file, args), start, stop)
 
 
 DEMO_PROMPTS = (
@@ -149,6 +158,7 @@ def add_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/motion-demo"), help="folder (default: runs/motion-demo)")
     parser.add_argument("--seconds", type=float, default=4.0, help="duration of each motion (default: 4)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default: 0)")
+    add_start_options(parser)
     add_model_options(parser)
 
 
@@ -160,6 +170,7 @@ def demo(args: argparse.Namespace) -> int:
     from anyrig.io import Asset, load
 
     model, sampling = open_model(args)
+    start = open_start(args)
     args.out.mkdir(parents=True, exist_ok=True)
     rows = []
     for kind, number, texts in DEMO_PROMPTS:
@@ -167,8 +178,8 @@ def demo(args: argparse.Namespace) -> int:
         clips = []
         for text in texts:
             started = time.monotonic()
-            options = Options(seed=args.seed, sampling=sampling)
-            clips += generate_clips(model, skeleton, [(text, args.seconds)], options)
+            options = Options(seed=args.seed, sampling=sampling, start_level=args.start_level)
+            clips += generate_clips(model, skeleton, [(text, args.seconds)], options, start=start)
             say(f"{kind}: {text!r}, {skeleton.n_joints} joints, {time.monotonic() - started:.1f} s")
         path = args.out / f"{kind}.glb"
         write(Asset(skeleton), clips, path)

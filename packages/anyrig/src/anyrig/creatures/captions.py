@@ -42,8 +42,8 @@ def side_name(side: float) -> str:
     return "left" if side > 0 else "right"
 
 
-_PACE = {"slow": ("slowly", "at a slow pace", "unhurriedly"), "fast": ("quickly", "fast", "briskly")}
-_MOOD = {
+PACE = {"slow": ("slowly", "at a slow pace", "unhurriedly"), "fast": ("quickly", "fast", "briskly")}
+MOOD = {
     "calm": ("calmly", "in a relaxed way", ""), "alert": ("alertly", "attentively", ""),
     "tired": ("wearily", "tiredly", "listlessly"), "angry": ("angrily", "aggressively", "menacingly"),
     "playful": ("playfully", "cheerfully", "in high spirits"), "fearful": ("timidly", "fearfully", "warily"),
@@ -76,7 +76,7 @@ def captions(
 
 
 def _adverb(pace: str, mood: str, rng: random.Random) -> str:
-    drawn = [rng.choice(options) for options in (_PACE.get(pace), _MOOD.get(mood)) if options]
+    drawn = [rng.choice(options) for options in (PACE.get(pace), MOOD.get(mood)) if options]
     options = [option for option in drawn if option]
     if len(options) == 2 and rng.random() < 0.5:
         return f"{options[0]} and {options[1]}" if all(o.endswith("ly") for o in options) else options[0]

@@ -28,6 +28,7 @@ from anyrig.generation import Options, generate_clips
 from anyrig.io import SUFFIXES, Asset, load, save
 from anyrig.model import MotionModel
 from anyrig.skeleton import Clip
+from anyrig.starts import Procedural
 
 MAX_UPLOAD = 200 << 20
 _KEPT = 200  # motions; the oldest are dropped
@@ -105,7 +106,7 @@ class Session:
         )
         with self._busy:
             texts = [(t, float(s)) for t, s in prompts]
-            clips = generate_clips(self._model, rig.skeleton, texts, options, authored=rig.clips)
+            clips = generate_clips(self._model, rig.skeleton, texts, options, authored=rig.clips, start=Procedural())
             return [self._keep(rig, clip) for clip in clips]
 
     def file(self, name: str, suffix: str, *, to_show: bool = False) -> bytes:
