@@ -125,4 +125,4 @@ def test_the_ladder_grows_by_about_three() -> None:
     assert n[4] > 1.5 * n[3]
     assert [s.is_teacher for s in SIZES.values()] == [False] * 4 + [True, False, False]
     assert [s.continues for s in SIZES.values()] == [None] * 5 + ["teacher", "checker"]
-    assert sum(k for name, k in zip(config, n, strict=True) if name in sizes()) * 2 < 25e6
+    assert sum(k for name, k in zip(config, n, strict=True) if name in sizes()) * 2 < 31e6
