@@ -50,6 +50,8 @@ def test_the_recipe_of_an_earlier_run_is_read_and_kept_as_it_is(kept: Run) -> No
     kept.save_recipe()
     since: dict[str, Any] = {"verify": None}  # tables and keys that the earlier version did not have
     since |= {table: {**before[table], "constrain": "none"} for table in ("collect", "evaluate")}
+    new = {"learning_rate": None, "decay": 0.6, "temperature": 1.0, "top_k": 20}
+    since["on_policy"] = {**before["on_policy"], **new}
     assert json.loads(Path("run", "recipe.json").read_text()) == {**before, **since}
 
 

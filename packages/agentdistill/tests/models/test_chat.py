@@ -68,6 +68,7 @@ GOLDEN = {
     "qwen2_5": [CHATML],
     "qwen3": [CHATML],
     "smollm2": [CHATML],
+    "bytes": [CHATML],
     "llama3": [
         "⟨begin_of_text⟩⟨start_header_id⟩system⟨end_header_id⟩\n\nBe brief.⟨eot_id⟩"
         "⟨start_header_id⟩user⟨end_header_id⟩\n\nHow long is it?⟨eot_id⟩"
