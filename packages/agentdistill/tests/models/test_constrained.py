@@ -63,7 +63,7 @@ def test_a_random_model_s_steps_parse(convention: str, form: StepForm) -> None:
             assert sample.text.startswith((form.opening, form.bare or form.opening))
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(0, 2**40),
     st.sampled_from([TINY, COMPACT]),
@@ -202,9 +202,18 @@ def test_a_thought_without_code_goes_on_to_code() -> None:
 )
 def test_a_loop_is_ended_within_the_budget(loop: str) -> None:
     begin = TINY.opening + "So." + TINY.between
-    _Wilful(begin + "x = 1\n" + loop * 300).write(TINY, 160)
-    _Wilful(begin + "x = " + loop * 300).write(TINY, 160)
-    _Wilful(TINY.opening + loop * 300).write(TINY, 160)
+    for text in (begin + "x = 1\n" + loop * 300, begin + "x = " + loop * 300, TINY.opening + loop * 300):
+        assert _Wilful(text).write(TINY, 160).endswith("\n```")
+
+
+@pytest.mark.parametrize("lead", ["  # So.\n", "# So.\n", "\n \n\t#\n", "    #x\n  \n"])
+@pytest.mark.parametrize("code", ["x y", "$", "x = (1\ny", "if x:\ny"])
+@pytest.mark.parametrize(
+    "opening", [COMPACT.bare, COMPACT.opening + "So." + COMPACT.between, TINY.opening + TINY.between]
+)
+def test_a_comment_before_the_code_is_no_thought(opening: str, code: str, lead: str) -> None:
+    form = COMPACT if opening.endswith("python\n") else TINY
+    assert _Wilful(opening + lead + code).write(form).startswith(opening + lead)
 
 
 # --- settings ---

@@ -71,7 +71,7 @@ class Vocabulary:
         self.of_strings = frozenset(i for i in self.plain if _OF_STRINGS.fullmatch(spelt[i]))
         self.wary = frozenset(i for i, s in enumerate(spelt) if _WARY.search(s))
         self.end, self.strange, self.first = self._spell(_END), self._spell("$"), self._spell("pass")
-        self.newline = self._spell("\n")
+        self.newline, self.strange_line = self._spell("\n"), self._spell("\n$")
         self.closers, self.quotes, self.awkward = map(self._all, (_CLOSERS, _QUOTES, _AWKWARD))
         # What says that the thought, or the block, is over; and that a line is.
         self.over = frozenset({*end_ids, *(i for i, s in enumerate(spelt) if b"`" in s)})
@@ -283,7 +283,7 @@ class Guide:
     def _look(self, token: int) -> None:
         """See whether the thought, or the code, has begun."""
         v = self._vocabulary
-        self._in_thought = takes(self._matcher, v.strange)
+        self._in_thought = takes(self._matcher, v.strange_line)  # a comment before the code takes "$" too, on its line
         self._wary = token in v.wary or (self._wary and token in v.plain)
         self._in_code = not self._in_thought and takes(self._matcher, v.first)
         if self._in_code:
@@ -296,7 +296,7 @@ class Guide:
         v = self._vocabulary
         for way in self._openings:
             then = after(self._matcher, way) if takes(self._matcher, way) else None
-            if then is not None and takes(then, v.first) and not takes(then, v.strange):
+            if then is not None and takes(then, v.first) and not takes(then, v.strange_line):
                 return list(way)
         return [int(v.allowed(self._matcher).nonzero()[0][0])]  # within a character of several bytes
 
