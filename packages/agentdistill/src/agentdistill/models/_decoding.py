@@ -7,6 +7,7 @@ values. A mask says what attention reads of the buffer, so kept keys, padding an
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -93,7 +94,8 @@ _TOP = 256  # nucleus candidates looked at before all of the vocabulary is sorte
 class Draw:
     """Chooses tokens, greedily at temperature 0, else by inverting each row's own cumulative distribution.
 
-    Every row brings its own uniform numbers, so what it draws does not depend on its neighbours.
+    Every row brings its own uniform numbers, so what it draws does not depend on its neighbours. With a small model the
+    choice costs as much as a layer or two: the vocabulary is passed over as few times as can be, in kept buffers.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Draw:
             self._temperature = torch.tensor([float(s.temperature) for s in samplings], device=device)
             self._top_p = torch.tensor([float(s.top_p) for s in samplings], device=device)
         self._step = 0
+        self._buffers: tuple[Tensor, Tensor] | None = None
 
     def select(self, index: Tensor) -> None:
         """Go on with these rows only."""
@@ -116,22 +119,28 @@ class Draw:
 
     def __call__(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens ``[rows]`` and their log-probabilities under the model itself (temperature 1)."""
-        tokens = logits.argmax(-1)
+        if self._buffers is None:
+            size = {"size": logits.shape, "dtype": torch.float32, "device": logits.device}
+            self._buffers = (torch.empty(**size), torch.empty(**size))
+        below, weights = (held[: len(logits)] for held in self._buffers)
+        tokens, top = _likeliest(below.copy_(logits))
+        below.sub_(top)
+        total = torch.exp(below, out=weights).sum(-1, keepdim=True).log_()
         if self._sampled:
-            tokens = tokens.where(self._temperature == 0, self._sample(logits))
+            tokens = tokens.where(self._temperature == 0, self._sample(below, weights))
             self._step += 1
-        chosen = logits.gather(1, tokens[:, None]).squeeze(1)
-        return tokens, chosen - logits.logsumexp(-1)
+        return tokens, (below.gather(1, tokens[:, None]) - total).squeeze(1)
 
-    def _sample(self, logits: Tensor) -> Tensor:
-        scaled = logits / self._temperature.clamp(min=1e-6)[:, None]
+    def _sample(self, below: Tensor, weights: Tensor) -> Tensor:
+        """Of logits, each less its row's largest. ``weights`` is overwritten."""
         step = min(self._step, self._uniforms.shape[1] - 1)  # greedy rows may outlive all that are sampled
         uniform = self._uniforms[:, step, None]
+        scaled = torch.div(below, self._temperature.clamp(min=1e-6)[:, None], out=weights)
         whole = self._top_p >= 1
         if bool(whole.all()):
-            return _from_all(scaled, uniform)
+            return _from_all(scaled.exp_(), uniform)
         tokens = torch.empty(len(scaled), dtype=torch.long, device=scaled.device)
-        tokens[whole] = _from_all(scaled[whole], uniform[whole])
+        tokens[whole] = _from_all(scaled[whole].exp_(), uniform[whole])
         tokens[~whole] = _from_nucleus(scaled[~whole], uniform[~whole], self._top_p[~whole, None])
         return tokens
 
@@ -144,9 +153,10 @@ def drawn(rows: Sequence[BatchRow], draw: Draw, logits: Tensor) -> tuple[Tensor,
     for i, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
         if row.guide is None or row.stop is not None:
             continue
-        stands = row.guide.choose(token, lambda allowed: _among(allowed, logits[i], row))  # noqa: B023  called at once
+        own = logits[i].float()
+        stands = row.guide.choose(token, lambda allowed: _among(allowed, own, row))  # noqa: B023  called at once
         if stands != token:
-            tokens[i], logprobs[i] = stands, logits[i, stands] - logits[i].logsumexp(-1)
+            tokens[i], logprobs[i] = stands, own[stands] - own.logsumexp(-1)
     return tokens, logprobs
 
 
@@ -158,17 +168,50 @@ def _among(allowed: NDArray[np.bool_], logits: Tensor, row: BatchRow) -> int:
         return int(left.argmax())
     scaled, uniform = left / row.sampling.temperature, left.new_tensor([[row.again(len(row.ids))]])
     if row.sampling.top_p >= 1:
-        return int(_from_all(scaled, uniform))
+        return int(_from_all(scaled.softmax(-1), uniform))
     return int(_from_nucleus(scaled, uniform, left.new_tensor([[row.sampling.top_p]])))
 
 
-def _from_all(scaled: Tensor, uniform: Tensor) -> Tensor:
-    """Tokens in the vocabulary's order, by the place of ``uniform`` (rows, 1) in their cumulative distribution: no
-    sorting, which would take longer than a small model does."""
-    cumulative = scaled.softmax(-1).cumsum(-1)
-    all_of_it = cumulative[:, -1:]
-    point = (uniform * all_of_it).minimum(torch.nextafter(all_of_it, torch.zeros_like(all_of_it)))
-    return torch.searchsorted(cumulative, point, right=True).squeeze(1)
+def _in_blocks(values: Tensor) -> Tensor:
+    """``[rows, n]`` as ``[rows, blocks, width]``: within short blocks, PyTorch's ``argmax`` and ``cumsum`` are fast."""
+    n = values.shape[-1]
+    width = math.gcd(n, 256)
+    width = width if width >= 32 else n
+    return values.unflatten(-1, (n // width, width))
+
+
+def _likeliest(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """The place of each row's largest value ``[rows]``, and the value ``[rows, 1]``."""
+    blocks = _in_blocks(logits)
+    largest = blocks.amax(-1)
+    block = largest.argmax(-1, keepdim=True)
+    within = _block(blocks, block).argmax(-1)
+    return block.squeeze(1) * blocks.shape[-1] + within, largest.gather(1, block)
+
+
+def _block(blocks: Tensor, which: Tensor) -> Tensor:
+    """One block ``[rows, width]`` of each row."""
+    return blocks.gather(1, which[:, :, None].expand(-1, -1, blocks.shape[-1])).squeeze(1)
+
+
+def _from_all(weights: Tensor, uniform: Tensor) -> Tensor:
+    """Tokens in the vocabulary's order, by the place of ``uniform`` (rows, 1) in the cumulative sum of ``weights``: no
+    sorting, which would take longer than a small model does. First the block is found, then the place in it."""
+    blocks = _in_blocks(weights)
+    sums = blocks.sum(-1)
+    block, point = _place(sums, uniform * sums.sum(-1, keepdim=True))
+    within, _ = _place(_block(blocks, block), point)
+    return (block * blocks.shape[-1] + within).squeeze(1)
+
+
+def _place(weights: Tensor, point: Tensor) -> tuple[Tensor, Tensor]:
+    """Where ``point`` (rows, 1) falls in the cumulative sum, never on a weight of zero, and how far beyond what comes
+    before."""
+    cumulative = weights.cumsum(-1)
+    end = cumulative[:, -1:]
+    point = point.clamp(min=0).minimum(torch.nextafter(end, torch.zeros_like(end)))  # sums round in different ways
+    place = torch.searchsorted(cumulative, point, right=True)
+    return place, point - (cumulative - weights).gather(1, place)
 
 
 def _from_nucleus(scaled: Tensor, uniform: Tensor, top_p: Tensor) -> Tensor:
@@ -239,11 +282,25 @@ class BufferLayer(DynamicLayer):  # type: ignore[no-untyped-call]
         return buffer
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep these rows, in this order; a row may be taken more than once."""
+        """Keep these rows, in this order; a row may be taken more than once.
+
+        Where rows from the end take the places of others (:func:`_with_holes_filled`), only those are copied.
+        """
         if self._k is not None and self._v is not None:
-            stop = self.get_seq_length()
-            self._k, self._v = self._k[indices], self._v[indices]
+            n, stop = len(indices), self.get_seq_length()
+            places = torch.arange(n, device=indices.device)
+            moved = indices != places
+            if n <= len(self._k) and bool((indices[moved] >= n).all()):
+                to, of = places[moved], indices[moved]
+                self._k, self._v = (self._moved(held, to, of, n, stop) for held in (self._k, self._v))
+            else:
+                self._k, self._v = self._k[indices], self._v[indices]
             self.keys, self.values = self._k[:, :, :stop], self._v[:, :, :stop]
+
+    @staticmethod
+    def _moved(held: Tensor, to: Tensor, of: Tensor, n: int, stop: int) -> Tensor:
+        held[to, :, :stop] = held[of, :, :stop]
+        return held[:n]
 
 
 def token_bytes(model: Any) -> int:
@@ -481,6 +538,7 @@ class Decoder:
             if not alive:
                 return
             if len(alive) <= len(rows) * 7 // 8:
+                alive = _with_holes_filled(alive)
                 index = self._tensor(alive)
                 rows, tokens, mask, positions = [rows[i] for i in alive], tokens[index], mask[index], positions[index]
                 cache.batch_select_indices(index)
@@ -512,7 +570,7 @@ class Decoder:
         return self._forward(tokens, mask, position, cache), mask, position[:, -1], cache
 
     def _forward(self, tokens: Tensor, mask: Tensor, positions: Tensor, cache: Cache) -> Tensor:
-        """Logits of the last position, ``[rows, vocabulary]`` in float32."""
+        """Logits of the last position, ``[rows, vocabulary]``."""
         out = self.model(
             input_ids=tokens,
             attention_mask=mask,
@@ -521,7 +579,7 @@ class Decoder:
             use_cache=True,
             logits_to_keep=1,
         )
-        logits: Tensor = out.logits[:, -1].float()
+        logits: Tensor = out.logits[:, -1]
         return logits
 
     def _tensor(self, values: Any) -> Tensor:
@@ -574,6 +632,13 @@ def _batches(groups: Sequence[_Group], max_rows: int, max_tokens: int) -> Iterat
             longest = max(longest, length)
     if batch:
         yield batch
+
+
+def _with_holes_filled(alive: Sequence[int]) -> list[int]:
+    """The rows ``alive`` (ascending), the last of them in the places of those that are gone."""
+    n = len(alive)
+    stay, later = {i for i in alive if i < n}, [i for i in alive if i >= n]
+    return [i if i in stay else later.pop() for i in range(n)]
 
 
 def _left_pad(values: Sequence[int], n: int) -> list[int]:

@@ -217,7 +217,7 @@ def savings(
 
 
 def _paired(by_pool: Sequence[tuple[Pool, Sequence[_Stop]]], seed: int) -> dict[str, float]:
-    """Right after stopping minus right with all candidates, in points of one, bootstrapped over problems."""
+    """The share right after stopping minus that with all candidates, bootstrapped over problems."""
     found: dict[tuple[str, str], list[tuple[bool, bool]]] = defaultdict(list)
     for pool, runs in by_pool:
         some = [(s.correct, s.correct_full) for s in runs if s.correct is not None and s.correct_full is not None]
