@@ -363,7 +363,8 @@ class _Poses:
 
 
 def rehung(clip: Clip, kept: Sequence[int], parents: Sequence[int]) -> Clip:
-    """The joints ``kept`` with new ``parents`` (-1 for none); world positions and rotations are unchanged.
+    """The joints ``kept`` with new ``parents`` (-1 for none), which carry them; world positions and rotations are
+    unchanged.
 
     ``parents`` has one for each of ``kept``; both are indices of ``clip``'s joints, in any order that makes a forest.
     """
@@ -376,7 +377,7 @@ def rehung(clip: Clip, kept: Sequence[int], parents: Sequence[int]) -> Clip:
     rest, offsets = forest.local(s.rest_positions()[order], s.rest_world()[order])
     positions, turns = clip.world()
     rotations, translations = forest.local(positions[:, order], turns[:, order])
-    skeleton = replace(forest, offsets=offsets, rest=rest)
+    skeleton = replace(forest, offsets=offsets, rest=rest, carriers=above)
     return replace(clip, skeleton=skeleton, rotations=rotations, translations=translations)
 
 
