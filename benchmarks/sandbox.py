@@ -1,7 +1,8 @@
-"""The sandbox beside what else runs a step of model code: a fresh interpreter, and smolagents' executor.
+"""The sandbox beside what else runs a step of model code: a fresh interpreter, smolagents' executor, sandlock's clones.
 
 All in one run on one machine, so that the ratios mean something; times alone do not. The row "bare fork" is the floor:
-fork and reap an idle interpreter that has the same modules loaded, without any sandbox.
+fork and reap an idle interpreter that has the same modules loaded, without any sandbox. A clone of sandlock, which
+cannot be kept and stepped again, is timed from the end of its ``init_fn`` to the last clone's step.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from agentdistill.sandbox import Limits, Mode, Sandbox, Session
@@ -33,6 +35,30 @@ for _ in range(40):
     os.waitpid(pid, 0)
     times.append(time.perf_counter() - began)
 print(sorted(times)[20])
+"""
+_CLONES = """
+import mmap, struct, sys, time
+from sandlock import Sandbox
+
+def clones(n):
+    times = mmap.mmap(-1, 8 * (n + 1))
+    def init():
+        for name in ("numpy", "sympy"):
+            try: __import__(name)
+            except ImportError: pass
+        times[:8] = struct.pack("d", time.monotonic())
+    def work(k):
+        x = 0
+        x += 1
+        times[8 * k + 8:8 * k + 16] = struct.pack("d", time.monotonic())
+    made = Sandbox(fs_readable=["/"], init_fn=init, work_fn=work).fork(n)
+    until = time.monotonic() + 10
+    while not all(found := struct.unpack(f"{n + 1}d", times[:])) and time.monotonic() < until:
+        time.sleep(0.01)
+    return (max(found) - found[0]) / n if all(found) else float("inf")
+
+n = int(sys.argv[1])
+print(sorted(clones(n) for _ in range(9))[4])
 """
 
 
@@ -78,6 +104,7 @@ def measure(mode: Mode = "auto", *, quick: bool = False) -> tuple[str, list[Row]
     rows.append(Row("bare fork of the same modules", _bare_fork_ms(), "ms"))
     fresh = p50(_fresh, 3 + times // 2) * 1e3
     rows.append(Row("python -c with numpy and sympy", fresh, "ms"))
+    rows += _sandlock()
     rows += _smolagents(200 * times)
     return chosen, rows
 
@@ -91,6 +118,8 @@ def ratios(rows: list[Row]) -> dict[str, float]:
         "python -c / fork, step, drop": found["python -c with numpy and sympy"] / fork,
         "fork, step, drop / bare fork": fork / found["bare fork of the same modules"],
     }
+    if "sandlock clone, of 8" in found:
+        out["8 candidates, each / sandlock clone"] = found["8 candidates, one kept"] / 8 / found["sandlock clone, of 8"]
     if "smolagents step" in found:
         out["smolagents step / warm step"] = found["smolagents step"] / warm
         out["smolagents loop / loop here"] = (
@@ -148,6 +177,15 @@ def _bare_fork_ms() -> float | None:
         return None
     done = subprocess.run([sys.executable, "-c", _BARE], capture_output=True, text=True, check=False)
     return float(done.stdout) * 1e3 if done.returncode == 0 else None
+
+
+def _sandlock() -> list[Row]:
+    """A step in clones of one sandlock template, which has the same modules, in batches of three sizes."""
+    rows = []
+    for n in (1, 8, 64) if find_spec("sandlock") else ():
+        done = subprocess.run([sys.executable, "-c", _CLONES, str(n)], capture_output=True, text=True, check=False)
+        rows.append(Row(f"sandlock clone, of {n}", float(done.stdout) * 1e3 if done.returncode == 0 else None, "ms"))
+    return rows
 
 
 def _fresh() -> None:

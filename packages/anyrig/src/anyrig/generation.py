@@ -24,9 +24,9 @@ from anyrig.conform import spread, whole
 from anyrig.diffusion import Draft, Guide, Sampling, Window, blend, denoise, noise, shifted, windows
 from anyrig.errors import ClipError, FileError, SettingsError
 from anyrig.facing import faced, facing_of, turned_onto
-from anyrig.features import CONTACT, Features, decode, encode, rig_code
+from anyrig.features import CONTACT, Features, decode, encode, rig_code, size_of
 from anyrig.io import Asset, load
-from anyrig.legs import lift, lock_feet
+from anyrig.legs import bent, feet, leg, lift, lock_feet
 from anyrig.model import MotionModel, RigBatch, collate_rigs, load_model, pack, unpack
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip, Skeleton
@@ -40,6 +40,8 @@ _SOFT = np.radians(6.0)
 """Least range over which a joint slows down to its limit."""
 _STEM = 3
 """At most so many joints from a root to where limbs branch off turn the whole body."""
+_TURNS, _NEAR = 8, 0.005
+"""Times at most that legs are bent again after joints were limited; sizes by which a foot may then be off."""
 _OVER = np.radians(150.0)
 """Turns beyond this are reduced towards 0 at 180 degrees, where the nearest turn within the limits is discontinuous."""
 
@@ -98,6 +100,26 @@ def limit_joints(clip: Clip, limits: JointLimits) -> Clip:
         turn = np.where((share < 1.0)[..., None], rot.slerp(limits.middle[j], turn, share), turn)
         local[:, j], world[:, j] = turn, rot.multiply(world[:, parent], turn)
     return replace(clip, rotations=rot.continuous(local))
+
+
+def _limited(clip: Clip, limits: JointLimits) -> Clip:
+    """The clip with every joint within its limits and the feet as near to where they were as was found: joints are
+    limited and legs bent in turn. A knee that may not bend as far pushes its foot into the ground otherwise."""
+    s = clip.skeleton
+    stand = list(feet(s))
+    goals = clip.world()[0][:, stand]
+    clip = best = limit_joints(clip, limits)
+    least = np.inf
+    for _ in range(_TURNS if stand else 0):
+        away = np.linalg.norm(clip.world()[0][:, stand] - goals, axis=-1)
+        if away.mean() < least:
+            best, least = clip, away.mean()
+        if away.max() < _NEAR * size_of(s):
+            break
+        for k, foot in enumerate(stand):
+            clip = bent(clip, leg(s, foot), goals[:, k])
+        clip = limit_joints(clip, limits)
+    return best
 
 
 def _held(angle: Array, shown: Array, most: Array) -> Array:
@@ -223,7 +245,7 @@ def generate_clips(
     for row in x:
         features = unpack(row[:total], rig.n_joints, fps)
         clip = decode(_pinned(features, given), rig)
-        clip = limit_joints(clip, limits) if limits is not None else clip
+        clip = _limited(clip, limits) if limits is not None else clip
         clip = _finished(clip, features.joints[..., CONTACT], options)
         text = ", then ".join(text for text, _ in prompts)
         clip = spread(turned_onto(clip, body, turn), skeleton)

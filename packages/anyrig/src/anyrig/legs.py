@@ -69,7 +69,7 @@ def lift(clip: Clip) -> Clip:
             at = clip.world()[0][:, list(chain[-2:])]
             depth = np.maximum(-at[..., 1].min(axis=1), 0.0)
             if depth.any():
-                clip = _bent(clip, chain, at[:, -1] + depth[:, None] * [0.0, 1.0, 0.0])
+                clip = shifted(clip, chain, depth[:, None] * [0.0, 1.0, 0.0])
     return _raised(clip, -clip.world()[0][:, solid, 1].min(axis=1))
 
 
@@ -144,11 +144,17 @@ def _runs(flags: Bools) -> list[tuple[int, int]]:
 
 
 def _locked(clip: Clip, chain: tuple[int, ...], standing: Bools) -> Clip:
-    foot = clip.world()[0][:, chain[-1]]
-    return _bent(clip, chain, foot + _corrections(foot, standing, clip.fps))
+    return shifted(clip, chain, _corrections(clip.world()[0][:, chain[-1]], standing, clip.fps))
 
 
-def _bent(clip: Clip, chain: tuple[int, ...], goal: Array) -> Clip:
+def shifted(clip: Clip, chain: tuple[int, ...], way: Array) -> Clip:
+    """The clip with the end of a chain moved by ``way`` (T, 3), or as near as it reaches; the end, and in a chain of
+    more than two bones the last bone, keep their rotation in the world: a foot does not fold under its ankle."""
+    chain = chain[:-1] if len(chain) > 3 else chain
+    return bent(clip, chain, clip.world()[0][:, chain[-1]] + way)
+
+
+def bent(clip: Clip, chain: tuple[int, ...], goal: Array) -> Clip:
     """The clip with the end of a chain at ``goal`` (T, 3), or as near as it reaches; the end keeps its rotation in the
     world."""
     positions, world = clip.world()

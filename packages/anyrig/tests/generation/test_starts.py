@@ -12,10 +12,12 @@ import torch
 from anyrig import creatures
 from anyrig import rotations as rot
 from anyrig.animator import contact, seam, wing_correlation, wing_rate
+from anyrig.conform import rehung, whole
 from anyrig.corpus import Selection
 from anyrig.diffusion import Sampling
 from anyrig.errors import SettingsError
-from anyrig.generation import Options, Pin, generate_clips
+from anyrig.generation import Options, Pin, generate_clips, learn_limits, limit_joints
+from anyrig.legs import feet
 from anyrig.model import ModelConfig, MotionModel
 from anyrig.starts import Procedural, from_clip, lexicon, notes
 
@@ -24,7 +26,7 @@ OPTIONS = Options(sampling=Sampling(steps=2))
 
 @pytest.fixture(scope="module")
 def model():
-    """An untaught model: what is right in these motions is not its doing."""
+    """An untrained model: what is right in these motions is not its doing."""
     torch.manual_seed(0)
     return MotionModel(ModelConfig(width=16, layers=1, heads=2, max_frames=16, text_width=8, text_layers=1)).eval()
 
@@ -76,6 +78,38 @@ def test_walkers_stand_on_the_ground_and_loop(model, kind):
     (clip,) = generate_clips(model, rig(kind), [("it walks", 3.0)], options, start=Procedural())
     assert contact(clip) > 0.8
     assert seam(clip) < 1.6
+
+
+def test_feet_that_hang_on_the_world_stand_on_the_ground(model):
+    """As in game rigs, whose feet are targets of inverse kinematics, and named so."""
+    tree = rig("quadruped", 1)
+    stand = [tree.parents[j] for j in feet(tree)]
+    parents = [-1 if j in stand else parent for j, parent in enumerate(tree.parents)]
+    hung = rehung(tree.rest_clip(), range(tree.n_joints), parents).skeleton
+    above = {tree.names[j]: tree.names[k] for j, k in enumerate(tree.parents) if k >= 0}
+    names = [f"IK.{name}" if name in {tree.names[j] for j in stand} else name for name in hung.names]
+    hung = replace(hung, names=names, carriers=[hung.index(above[n]) if n in above else -1 for n in hung.names])
+    (clip,) = generate_clips(model, hung, [("it walks", 2.0)], OPTIONS, start=Procedural())
+    assert contact(whole(clip)) > 0.8
+
+
+@pytest.mark.parametrize("text", ["it walks", "it runs", "it jumps"])
+@pytest.mark.parametrize("kind", ["biped", "quadruped"])
+def test_legs_that_may_not_bend_as_far_keep_their_feet_near_their_places(model, kind, text):
+    body = Selection("test").body(kind, 0)
+    authored = [creatures.clip(body, "idle", random.Random(k), 2.0, 30.0) for k in range(5)]
+    free, held = (
+        generate_clips(model, rig(kind), [(text, 2.0)], options, authored=authored, start=Procedural())[0]
+        for options in (replace(OPTIONS, ground=False, lock=False, limit=limit) for limit in (False, True))
+    )
+    limits = learn_limits(authored)
+    stand = list(feet(free.skeleton))
+
+    def away(clip):
+        return np.linalg.norm((clip.world()[0] - free.world()[0])[:, stand], axis=-1).mean()
+
+    assert away(held) < 0.85 * away(limit_joints(free, limits))
+    assert (rot.angle(held.rotations, limits.middle) <= limits.most + 1e-6).all()
 
 
 def test_full_noise_leaves_nothing_of_a_start(model):
