@@ -376,10 +376,10 @@ def _given(
     joints, path = np.full((total, n, 10), np.nan), np.full((total, 4), np.nan)
     for pin in pins:
         clip = upsampled(whole(_own(pin.clip, skeleton)), fps)
-        first, last = round(pin.start * fps), round(pin.stop * fps)
-        if not 0 <= first <= last < min(total, clip.n_frames):
-            end = min(total, clip.n_frames) / fps
-            raise SettingsError(f"{pin.start} to {pin.stop} s are outside the motion of {end:.2f} s")
+        n_frames = min(total, clip.n_frames)
+        first, last = (min(round(at * fps), n_frames - 1) for at in (pin.start, pin.stop))
+        if not 0 <= pin.start <= pin.stop < n_frames / fps:  # a clip may end between two frames
+            raise SettingsError(f"{pin.start} to {pin.stop} s are outside the motion of {n_frames / fps:.2f} s")
         seen = encode(turned_onto(clip, rig, -turn))
         joints[first : last + 1], path[first : last + 1] = seen.joints[first : last + 1], seen.path[first : last + 1]
     return Features(joints, path, np.zeros((total, n, 3)), np.zeros(3), fps)

@@ -67,6 +67,8 @@ _SCALING = 0.4
 _PACES = (0.6, 1.6)
 """Least and largest ratio of the time that a rig and the nearest body take for the same motion."""
 _FPS = 30.0
+_TURN_S = 4.0
+"""Seconds in which a creature turns as far as it does."""
 _COST = {"leg": 1.0, "wing": 1.5, "arm": 0.5, "tail": 0.25}
 """Cost of a limb more or less, by role."""
 
@@ -203,7 +205,11 @@ class Procedural:
         rng = random.Random(seed_of("start", seed, rig.names))
         pace = float(np.clip((size_of(rig) / size_of(_skeleton(plan))) ** _SCALING, *_PACES))
         n = next((n for word, n in _TIMES.items() if word in words(text)), 1)
-        made = [self._performed(plan, action, rng, seconds / pace / n, _FPS * pace, text) for _ in range(n)]
+        # A creature turns by what it has time for, so that two turns in the time of one are done faster.
+        hurry = min(float(n), max(1.0, n * _TURN_S / seconds)) if action.startswith("turn") else 1.0
+        made = [
+            self._performed(plan, action, rng, hurry * seconds / n / pace, _FPS * pace / hurry, text) for _ in range(n)
+        ]
         try:
             return _sequence([replace(retarget(clip, rig, facings=("z", "z")), fps=_FPS) for clip in made])
         except SettingsError:  # nothing corresponds
@@ -212,13 +218,15 @@ class Procedural:
     def _performed(
         self, plan: creatures.BodyPlan, action: str, rng: random.Random, seconds: float, fps: float, text: str
     ) -> Clip:
-        """The performance, of a few, whose captions are nearest to the text, or which ends lowest where it asks for
-        that."""
-        low = bool(_LOW & {*words(text)})
-        tries = 3 * _TRIED if low else _TRIED if len(words(text)) > _PLAIN else 1
+        """The performance, of a few, whose captions are nearest to the text; which ends lowest where it asks for that;
+        the highest of plain jumps, since those that people key are higher than most."""
+        low, plain = bool(_LOW & {*words(text)}), len(words(text)) <= _PLAIN
+        tries = 3 * _TRIED if low else 1 if plain and action != "jump" else _TRIED
         made = [creatures.perform(plan, action, rng, seconds, fps, _style(text, rng)).clip for _ in range(tries)]
         if low:
             return min(made, key=lambda c: float(c.world()[0][-1, :, 1].mean()))
+        if plain and action == "jump":
+            return max(made, key=lambda c: float(c.world()[0][:, c.skeleton.main_root, 1].max()))
         return max(made, key=lambda c: max(lexicon().likeness(text, caption) for caption in c.captions))
 
     def plan(self, rig: Skeleton, action: str) -> creatures.BodyPlan | None:

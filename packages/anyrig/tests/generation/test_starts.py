@@ -157,3 +157,13 @@ def test_starts_meet_pins(model):
 def test_levels_out_of_range_are_refused():
     with pytest.raises(SettingsError, match="from 0 to 1"):
         Options(start_level=1.5)
+
+
+@pytest.mark.parametrize("start", [None, Procedural()], ids=["noise", "start"])
+def test_a_clip_that_ends_between_two_frames_of_the_model_is_pinned_to_its_end(model, start):
+    body = Selection("test").body("quadruped", 0)
+    idle = creatures.clip(body, "idle", random.Random(0), 2.0, 30.0).cut(0, 44)
+    pins = [Pin(idle, 0.0, 0.2), Pin(idle, 0.9, idle.seconds)]
+    (clip,) = generate_clips(model, idle.skeleton, [("it walks", idle.seconds)], OPTIONS, pins, start=start)
+    assert idle.seconds * model.config.fps % 1 == pytest.approx(0.5)
+    np.testing.assert_allclose(clip.world()[0][42], idle.world()[0][42], atol=1e-9)
