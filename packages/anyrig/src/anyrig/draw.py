@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from anyrig.conform import whole
 from anyrig.errors import FileError, SettingsError
 from anyrig.rotations import Array
 from anyrig.skeleton import Clip
@@ -40,7 +41,8 @@ def contact_sheet(
 
     Each cell is ``cell`` pixels square. The camera is to the front right, higher for flat creatures, and follows them;
     the grid is fixed to the ground, so that it shows speed. Joints on the left are blue, on the right orange; shadows
-    are grey. Raises SettingsError without clips, FileError where the file cannot be written.
+    are grey. Joints are drawn on their carriers, helpers not at all. Raises SettingsError without clips, FileError where
+    the file cannot be written.
     """
     if not clips or frames < 1 or cell < 16:
         raise SettingsError("a contact sheet needs a clip at least, a frame a row and cells of 16 pixels")
@@ -50,9 +52,9 @@ def contact_sheet(
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=11 * scale)
     for r, clip in enumerate(clips):
-        text = f"{clip.name or clip.action}  {clip.captions[0] if clip.captions else ''}"
+        text = "  ".join(dict.fromkeys((clip.name or clip.action, *clip.captions[:1])))
         pen.text((4 * scale, (r * row + 2) * scale), text, fill=_TEXT, font=font)
-        _draw_row(pen, clip, frames, (0, (r * row + _CAPTION) * scale), cell * scale)
+        _draw_row(pen, whole(clip), frames, (0, (r * row + _CAPTION) * scale), cell * scale)
     sheet = sheet.resize((sheet.width // scale, sheet.height // scale), Image.Resampling.LANCZOS)
     try:
         sheet.save(Path(path), format="PNG")
