@@ -41,8 +41,8 @@ def contact_sheet(
 
     Each cell is ``cell`` pixels square. The camera is to the front right, higher for flat creatures, and follows them;
     the grid is fixed to the ground, so that it shows speed. Joints on the left are blue, on the right orange; shadows
-    are grey. Joints are drawn on their carriers, helpers not at all. Raises SettingsError without clips, FileError where
-    the file cannot be written.
+    are grey. Joints are drawn on their carriers, helpers not at all. Raises SettingsError without clips, FileError
+    where the file cannot be written.
     """
     if not clips or frames < 1 or cell < 16:
         raise SettingsError("a contact sheet needs a clip at least, a frame a row and cells of 16 pixels")
