@@ -156,8 +156,7 @@ def _stop(args: argparse.Namespace) -> int:
         raise UserError("--orders has to be at least 1")
     looks = [StopSettings(batch=args.batch, bound=bound) for bound in args.bound]
     pools, settings, costs = _read(args.file, args), _score_settings(args), read_costs(args.file)
-    rows = [stopping(pools, args.method, settings, look, costs, args.orders) for look in looks]
-    print(json_text(rows), end="")
+    print(json_text(stopping(pools, args.method, settings, looks, costs, args.orders)), end="")
     return 0
 
 

@@ -120,8 +120,8 @@ class Draw:
     def __call__(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens ``[rows]`` and their log-probabilities under the model itself (temperature 1)."""
         if self._buffers is None:
-            size = {"size": logits.shape, "dtype": torch.float32, "device": logits.device}
-            self._buffers = (torch.empty(**size), torch.empty(**size))
+            below = torch.empty_like(logits, dtype=torch.float32)
+            self._buffers = (below, torch.empty_like(below))
         below, weights = (held[: len(logits)] for held in self._buffers)
         tokens, top = _likeliest(below.copy_(logits))
         below.sub_(top)
@@ -177,7 +177,7 @@ def _in_blocks(values: Tensor) -> Tensor:
     n = values.shape[-1]
     width = math.gcd(n, 256)
     width = width if width >= 32 else n
-    return values.unflatten(-1, (n // width, width))
+    return values.reshape(len(values), n // width, width)
 
 
 def _likeliest(logits: Tensor) -> tuple[Tensor, Tensor]:

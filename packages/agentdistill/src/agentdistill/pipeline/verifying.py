@@ -446,7 +446,7 @@ def summary(runs: Sequence[Run]) -> list[dict[str, Any]]:
         found = curve(told, first, scoring, costs, repeats, rivals)
         looks = settings.stop.looks if settings.stop is not None else ()
         every = [pool for pools in (first, *repeats) for pool in pools]
-        out.append({**found, "stopping": [stopping(every, None, scoring, look, costs, N_ORDERS) for look in looks]})
+        out.append({**found, "stopping": stopping(every, None, scoring, looks, costs, N_ORDERS) if looks else []})
     return out
 
 

@@ -459,8 +459,13 @@ def select_rows(pools: Sequence[Pool], name: str | None, settings: ScoreSettings
 
 
 def stopping(
-    pools: Sequence[Pool], name: str | None, settings: ScoreSettings, stop: StopSettings, costs: Costs, n_orders: int
-) -> dict[str, Any]:
+    pools: Sequence[Pool],
+    name: str | None,
+    settings: ScoreSettings,
+    looks: Sequence[StopSettings],
+    costs: Costs,
+    n_orders: int,
+) -> list[dict[str, Any]]:
     """What stopping spares on stored candidates (:func:`~agentdistill.verify.stopping.savings`) by a method, else by
     the best informed: candidates, judgements, tokens written, FLOPs and seconds, as far as they are known."""
     listen = find_verifiers(pools, settings.listen)
@@ -470,7 +475,7 @@ def stopping(
     used = _used(name, listen)
     cost: dict[str, float | None] = {"judgements": len(used) - 1}
     return savings(
-        pools, name, listen, settings.policy, stop, cost | _cost(1, used, _parts(pools), costs),
+        pools, name, listen, settings.policy, looks, cost | _cost(1, used, _parts(pools), costs),
         n_orders=n_orders, seed=settings.seed,
     )  # fmt: skip
 

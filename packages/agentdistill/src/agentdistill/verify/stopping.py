@@ -13,6 +13,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -122,6 +123,7 @@ def is_settled(m: SelectionMethod, b: Ballots, policy: SelectionPolicy, n: int, 
     return ahead and all(s <= room for s in [0.0, *(sums[g] for g in order[before + 1 :])])
 
 
+@lru_cache(maxsize=256)  # looks with other bounds ask the same
 def chance_of_change(
     m: SelectionMethod,
     b: Ballots,
@@ -177,13 +179,14 @@ def savings(
     name: str,
     listen: Listen,
     policy: SelectionPolicy,
-    settings: StopSettings,
+    looks: Sequence[StopSettings],
     cost: Mapping[str, float | None],
     *,
     n_orders: int = N_ORDERS,
     seed: int = 0,
-) -> dict[str, Any]:
-    """What the method ``name`` would have used of the candidates of every pool, in ``n_orders`` random orders.
+) -> list[dict[str, Any]]:
+    """What the method ``name`` would have used of the candidates of every pool, in ``n_orders`` random orders; one
+    record for each of ``looks``.
 
     ``cost`` is what a candidate costs with all its judgements, such as ``tokens`` and ``seconds``; None where it is not
     known. ``changed`` is the share of runs whose answer is another than with all candidates in that order;
@@ -194,18 +197,25 @@ def savings(
     if m.name == "pass":
         raise UserError('"pass" chooses nothing, so it cannot stop')
     some = [p for p in pools if p.traces]
-    most = ceiling(m, (r for p in some for r in ballots(p, listen, policy).rewards))
-    by_pool = [(p, _stops(p, m, listen, policy, settings, n_orders, seed, most)) for p in some]
-    runs = [s for _, stopped in by_pool for s in stopped]
-    if not runs:
+    if not some:
         raise UserError("no candidates to stop at")
+    most = ceiling(m, (r for p in some for r in ballots(p, listen, policy).rewards))
+    stopped = [_stops(p, m, listen, policy, looks, n_orders, seed, most) for p in some]
+    return [
+        {"method": name, "batch": look.batch, "bound": look.bound}
+        | _summary([(p, found[i]) for p, found in zip(some, stopped, strict=True)], cost, n_orders, seed)
+        for i, look in enumerate(looks)
+    ]
+
+
+def _summary(
+    by_pool: Sequence[tuple[Pool, Sequence[_Stop]]], cost: Mapping[str, float | None], n_orders: int, seed: int
+) -> dict[str, Any]:
+    runs = [s for _, stopped in by_pool for s in stopped]
     used, of = sum(s.used for s in runs) / n_orders, sum(s.of for s in runs) / n_orders
     graded = [s for s in runs if s.correct is not None and s.correct_full is not None]
     spared = {k: None if c is None else round((of - used) * c, 3) for k, c in cost.items()}
     return {
-        "method": name,
-        "batch": settings.batch,
-        "bound": settings.bound,
         "n_problems": len(runs) // n_orders,
         "candidates": {"used": used, "of": of, "share": used / of},
         "spared": {"candidates": of - used, **spared},
@@ -236,24 +246,26 @@ def _stops(
     m: SelectionMethod,
     listen: Listen,
     policy: SelectionPolicy,
-    settings: StopSettings,
+    looks: Sequence[StopSettings],
     n_orders: int,
     seed: int,
     most: float,
-) -> list[_Stop]:
+) -> list[list[_Stop]]:
+    """For each of ``looks``, where it stops in every order."""
     rng = np.random.default_rng(seed_of(seed, "stop", pool.id))
-    n, out = len(pool.traces), []
+    n, out = len(pool.traces), [list[_Stop]() for _ in looks]
     for i in range(n_orders):
-        order = rng.permutation(n)
-        b = ballots(reordered(pool, order), listen, policy)
-        used = next(
-            k
-            for k in [*range(settings.batch, n, settings.batch), n]
-            if stops(settings, m, _first(b, k), policy, n, seed_of(seed, pool.id, i, k), most)
-        )
-        then, full = _answer(m, _first(b, used), policy), _answer(m, b, policy)
-        same = (None if then is None else b.groups[then]) == (None if full is None else b.groups[full])
-        out.append(_Stop(used, n, same, _right(b, then), _right(b, full)))
+        b = ballots(reordered(pool, rng.permutation(n)), listen, policy)
+        full = _answer(m, b, policy)
+        for look, stopped in zip(looks, out, strict=True):
+            used = next(
+                k
+                for k in [*range(look.batch, n, look.batch), n]
+                if stops(look, m, _first(b, k), policy, n, seed_of(seed, pool.id, i, k), most)
+            )
+            then = _answer(m, _first(b, used), policy)
+            same = (None if then is None else b.groups[then]) == (None if full is None else b.groups[full])
+            stopped.append(_Stop(used, n, same, _right(b, then), _right(b, full)))
     return out
 
 
