@@ -103,8 +103,8 @@ def limit_joints(clip: Clip, limits: JointLimits) -> Clip:
 
 
 def _limited(clip: Clip, limits: JointLimits) -> Clip:
-    """The clip with every joint within its limits and the feet as near to where they were as was found: joints are
-    limited and legs bent in turn. A knee that may not bend as far pushes its foot into the ground otherwise."""
+    """The clip with every joint within its limits, and feet as near to where they were as is found by limiting joints
+    and bending legs in turn. A knee that may not bend as far pushes its foot into the ground otherwise."""
     s = clip.skeleton
     stand = list(feet(s))
     goals = clip.world()[0][:, stand]
@@ -236,6 +236,7 @@ def generate_clips(
     shown = (*authored, *(pin.clip for pin in pins)) if authored and options.limit else ()
     limits = learn_limits([whole(_own(clip, skeleton)) for clip in shown]) if shown else None
     x = None if start is None or options.start_level > 0 else _starts(start, rig, prompts, options)
+    kept = x is not None
     if x is not None:
         given, fps, total = None, options.fps, x.shape[1]  # nothing is sampled: what is pinned is eased into
     else:
@@ -245,7 +246,8 @@ def generate_clips(
     for row in x:
         features = unpack(row[:total], rig.n_joints, fps)
         clip = decode(_pinned(features, given), rig)
-        clip = _limited(clip, limits) if limits is not None else clip
+        if limits is not None:  # from noise, feet are nowhere worth keeping, and legs bent for them tear the mesh
+            clip = (_limited if kept else limit_joints)(clip, limits)
         clip = _finished(clip, features.joints[..., CONTACT], options)
         text = ", then ".join(text for text, _ in prompts)
         clip = spread(turned_onto(clip, body, turn), skeleton)
