@@ -110,6 +110,38 @@ def test_a_recipe_from_problems_to_a_page(recipe, tmp_path, capsys):
     assert (tmp_path / "curve.svg").read_text().startswith("<svg")
 
 
+AGENT = """
+name = "agent"
+
+[problems]
+test = "{folder}/problems.jsonl"
+
+[tools]
+search = "{folder}/corpus.jsonl"
+
+[verify.generator]
+model = "scripted"
+replies = "```python\\nprint(search('apples'))\\n```"
+
+[verify.sample]
+loop = "agent"
+n = 1
+max_steps = 1
+"""
+
+
+def test_agents_are_sampled_with_the_recipes_tools(recipe, tmp_path, capsys):
+    """Their prompt offers search, their code calls it, and with another corpus they are sampled anew."""
+    recipe.write_text(AGENT.format(folder=tmp_path))
+    corpus = tmp_path / "corpus.jsonl"
+    for n in (5, 6):
+        corpus.write_text(json.dumps({"id": "1", "title": "Apples", "text": f"There are {n} apples."}) + "\n")
+        file = Path(run(capsys, "sample", recipe, "--runs", tmp_path / "runs").strip())
+        trace = read_pools(file)[0].traces[0]
+        assert "search" in trace.prompt[0].content
+        assert f"There are {n} apples." in trace.steps[0].observation.content
+
+
 def test_a_folder_of_verification_alone_is_shown(recipe, tmp_path, capsys):
     runs = ["--runs", tmp_path / "runs"]
     folder = str(tmp_path / "runs" / "small")

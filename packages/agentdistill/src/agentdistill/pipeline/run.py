@@ -251,17 +251,31 @@ class Run:
             "problems": digest(self.problems(split)),
             "style": registry.fingerprint("prompts", self.recipe.prompt),
             **self.scorer_inputs(split),
+            **self._tool_inputs(),
         }
-        if self.retriever is not None:
-            inputs["corpus"] = self.retriever.corpus
+        if not trained and self.recipe.examples is not None:
+            inputs["examples"] = file_digest(Path(self.recipe.examples))
+        return inputs
+
+    def _tool_inputs(self) -> dict[str, str]:
+        """Hashes of the corpus and of functions from outside."""
+        inputs = {} if self.retriever is None else {"corpus": self.retriever.corpus}
         named = self.recipe.tools.named
         if len(named) == 1 and named[0].endswith(".py"):
             inputs["functions"] = digest(Path(named[0]).read_text(encoding="utf-8"))
         elif named:
             inputs["functions"] = digest([registry.fingerprint("tools", name) for name in named])
-        if not trained and self.recipe.examples is not None:
-            inputs["examples"] = file_digest(Path(self.recipe.examples))
         return inputs
+
+    def tool_key(self) -> dict[str, Any]:
+        """What an episode's tools depend on."""
+        return {**self._tools_shown(), **self._tool_inputs()}
+
+    def _tools_shown(self) -> dict[str, Any]:
+        tools = self.recipe.tools
+        retriever = registry.fingerprint("retrievers", tools.retriever)
+        search = [retriever, tools.k, *filter(None, [tools.retriever_settings, tools.passage_chars])]
+        return {"search": [] if self.retriever is None else search, "tools": [t.signature for t in self.tools]}
 
     def scorer_inputs(self, split: str) -> dict[str, str]:
         """The hash of a split's scorers that are plug-ins from outside; empty where all are built in."""
@@ -275,18 +289,14 @@ class Run:
 
     def rollout_key(self, table: RolloutTable, m: Method) -> dict[str, Any]:
         """The settings that a method's episodes depend on."""
-        tools = self.recipe.tools
         rollout = dataclasses.asdict(table)
         for other in _OF_THE_STAGE if m.consistency else (*_OF_THE_STAGE, "consistency"):
             rollout.pop(other, None)
         if table.constrain == "none" or not m.agent:  # as before there was the key
             rollout.pop("constrain")
-        retriever = registry.fingerprint("retrievers", tools.retriever)
-        search = [retriever, tools.k, *filter(None, [tools.retriever_settings, tools.passage_chars])]
         return {
             "rollout": to_dict(rollout),
-            "search": [] if self.retriever is None else search,
-            "tools": [t.signature for t in self.tools],
+            **self._tools_shown(),
             "sandbox": dataclasses.asdict(self.recipe.sandbox),
             "seed": self.recipe.seed,
         }

@@ -157,6 +157,7 @@ def sample(run: Run, split: str, progress: Progress, other: OtherGenerator | Non
     if other is not None:
         settings = replace(settings, n=other.n, temperature=other.temperature)
     table = generator_of(run) if other is None else resolved(other.model, run.folder)
+    agents = settings.loop == "agent"
     with costed(path, GENERATOR, table) as count:
         sample_pools(
             problems_of(run, split),
@@ -164,8 +165,8 @@ def sample(run: Run, split: str, progress: Progress, other: OtherGenerator | Non
             run.template,
             partial(make_model, table),
             path,
-            environment=partial(run.environment, RolloutTable(), ()),
-            identity=model_identity(table),
+            environment=partial(run.environment, RolloutTable(), run.tools if agents else ()),
+            identity=digest([model_identity(table), run.tool_key()]) if agents else model_identity(table),
             seed=run.recipe.seed,
             progress=progress,
             ray=run.recipe.on_ray,
