@@ -173,7 +173,8 @@ def _among(allowed: NDArray[np.bool_], logits: Tensor, row: BatchRow) -> int:
 
 
 def _in_blocks(values: Tensor) -> Tensor:
-    """``[rows, n]`` as ``[rows, blocks, width]``: within short blocks, PyTorch's ``argmax`` and ``cumsum`` are fast."""
+    """``[rows, n]`` as ``[rows, blocks, width]``: in short blocks, PyTorch's ``argmax`` and ``cumsum`` are fast on CPU
+    (findings/argmax_of_logits_slower_than_max.sh)."""
     n = values.shape[-1]
     width = math.gcd(n, 256)
     width = width if width >= 32 else n
