@@ -156,9 +156,13 @@ def adapters(base, tmp_path_factory) -> dict[str, str]:
     return out
 
 
-def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
+@pytest.mark.parametrize("kept", [4 << 30, 0], ids=["added to the weights", "beside them"])
+def test_roles_share_one_base_and_are_switched_in_place(base, adapters, kept, monkeypatch):
     from agentdistill.models import load_model
+    from agentdistill.verify import roles as module
     from agentdistill.verify.roles import load_roles
+
+    monkeypatch.setattr(module, "_KEPT_BYTES", kept)
 
     roles = load_roles(str(base), {"yes": adapters["yes"], "no": adapters["no"], "generator": None}, device="cpu")
     request = Request(tiny.check("genrm", "What is 6 times 7 less 1?", RIGHT), Sampling(max_new_tokens=6))
@@ -171,6 +175,7 @@ def test_roles_share_one_base_and_are_switched_in_place(base, adapters):
         for name, path in {**adapters, "generator": str(base)}.items()
     }
     assert len(set(alone.values())) == 3  # else nothing could be mixed up
+    assert says(roles["generator"]) == alone["generator"]
     for _ in range(2):
         assert {name: says(roles[name]) for name in alone} == alone
     weights = {id(next(m._decoder.model.parameters())) for m in roles.values()}

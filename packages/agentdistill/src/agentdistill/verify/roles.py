@@ -141,20 +141,51 @@ def _role(load: Callable[[str], Mapping[str, Model]], key: str, name: str) -> Mo
     return load(key)[name]
 
 
+_KEPT_BYTES = 4 << 30
+"""Weights of so many bytes at most are kept a second time, so that adapters can be added to them and taken off."""
+
+
 class _Shared:
-    """The weights, and which adapter is on."""
+    """The weights, and which adapter is on.
+
+    An adapter beside a layer makes a small model several times as slow. So it is added to the weights, of which a copy
+    is kept, unless they are large or the head shares the embeddings that an adapter changes.
+    """
 
     def __init__(self, tuned: Any) -> None:
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
         self.tuned = tuned
         self.lock = threading.Lock()
+        self._on: str | None = None
+        layers = [m for m in tuned.modules() if isinstance(m, BaseTunerLayer)]
+        weights = {p: layer for layer in layers for p in layer.get_base_layer().parameters()}
+        head = tuned.get_base_model().get_output_embeddings()
+        tied = head is not None and getattr(head, "weight", None) in weights
+        self._kept: dict[Any, Any] | None = None
+        if not tied and sum(p.numel() * p.element_size() for p in weights) <= _KEPT_BYTES:
+            self._kept = {p: p.detach().clone() for p in weights}
+        self._layers = layers
+        tuned.base_model.disable_adapter_layers()
 
     def switch(self, adapter: str | None) -> None:
         """Put an adapter on; None: the base as it is."""
+        if self._kept is not None:
+            if self._on == adapter:
+                return
+            for weight, kept in self._kept.items():
+                weight.data.copy_(kept)
+            for layer in self._layers:
+                layer.merged_adapters.clear()
+        self._on = adapter
         if adapter is None:
             self.tuned.base_model.disable_adapter_layers()
             return
         self.tuned.base_model.enable_adapter_layers()
         self.tuned.set_adapter(adapter, inference_mode=True)
+        if self._kept is not None:
+            for layer in self._layers:
+                layer.merge(adapter_names=[adapter])
 
 
 class RoleModel(LocalModel):
