@@ -7,8 +7,11 @@ import pytest
 from PIL import Image
 
 from anyrig import creatures
+from anyrig import rotations as rot
+from anyrig.conform import whole
 from anyrig.draw import contact_sheet
 from anyrig.errors import FileError, SettingsError
+from anyrig.skeleton import FREE, Clip, Skeleton
 
 
 def clips():
@@ -46,6 +49,19 @@ def test_the_same_clips_give_the_same_file(tmp_path):
     for name in ("a.png", "b.png"):
         contact_sheet(clips(), tmp_path / name, frames=3, cell=64)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_a_foot_that_hangs_on_a_target_is_drawn_on_its_leg(tmp_path):
+    rest = [[0, 1, 0], [0, -0.5, 0], [0, -0.5, 0.05], [0, 0.0, 0.05], [0.3, 0.5, 0]]
+    skeleton = Skeleton(
+        ("hips", "thigh", "shin", "foot", "pole"), (-1, 0, 1, -1, -1), rest, carriers=(-1, 0, 1, 2, FREE)
+    )
+    moves = np.tile(skeleton.offsets, (12, 1, 1))
+    moves[:, [0, 3], 2] += np.linspace(0, 0.4, 12)[:, None]
+    clip = Clip(skeleton, rot.identity(12, 5), moves, 12)
+    contact_sheet([clip], tmp_path / "forest.png", frames=3, cell=96)
+    contact_sheet([whole(clip)], tmp_path / "tree.png", frames=3, cell=96)
+    assert (tmp_path / "forest.png").read_bytes() == (tmp_path / "tree.png").read_bytes()
 
 
 def test_nothing_to_draw_and_nowhere_to_write_give_one_line(tmp_path):

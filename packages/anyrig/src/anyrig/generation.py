@@ -40,8 +40,8 @@ _SOFT = np.radians(6.0)
 """Least range over which a joint slows down to its limit."""
 _STEM = 3
 """At most so many joints from a root to where limbs branch off turn the whole body."""
-_TURNS, _NEAR = 8, 0.005
-"""Times at most that legs are bent again after joints were limited; sizes by which a foot may then be off."""
+_TRIED, _NEAR = 8, 0.005
+"""Poses at most that are tried to keep feet in place under limits; sizes by which a foot may be off."""
 _OVER = np.radians(150.0)
 """Turns beyond this are reduced towards 0 at 180 degrees, where the nearest turn within the limits is discontinuous."""
 
@@ -110,11 +110,11 @@ def _limited(clip: Clip, limits: JointLimits) -> Clip:
     goals = clip.world()[0][:, stand]
     clip = best = limit_joints(clip, limits)
     least = np.inf
-    for _ in range(_TURNS if stand else 0):
+    for n in range(_TRIED if stand else 0):
         away = np.linalg.norm(clip.world()[0][:, stand] - goals, axis=-1)
         if away.mean() < least:
             best, least = clip, away.mean()
-        if away.max() < _NEAR * size_of(s):
+        if n == _TRIED - 1 or away.max() < _NEAR * size_of(s):
             break
         for k, foot in enumerate(stand):
             clip = bent(clip, leg(s, foot), goals[:, k])

@@ -69,7 +69,7 @@ def lift(clip: Clip) -> Clip:
             at = clip.world()[0][:, list(chain[-2:])]
             depth = np.maximum(-at[..., 1].min(axis=1), 0.0)
             if depth.any():
-                clip = shifted(clip, chain, depth[:, None] * [0.0, 1.0, 0.0])
+                clip = _shifted(clip, chain, depth[:, None] * [0.0, 1.0, 0.0])
     return _raised(clip, -clip.world()[0][:, solid, 1].min(axis=1))
 
 
@@ -144,10 +144,10 @@ def _runs(flags: Bools) -> list[tuple[int, int]]:
 
 
 def _locked(clip: Clip, chain: tuple[int, ...], standing: Bools) -> Clip:
-    return shifted(clip, chain, _corrections(clip.world()[0][:, chain[-1]], standing, clip.fps))
+    return _shifted(clip, chain, _corrections(clip.world()[0][:, chain[-1]], standing, clip.fps))
 
 
-def shifted(clip: Clip, chain: tuple[int, ...], way: Array) -> Clip:
+def _shifted(clip: Clip, chain: tuple[int, ...], way: Array) -> Clip:
     """The clip with the end of a chain moved by ``way`` (T, 3), or as near as it reaches; the end, and in a chain of
     more than two bones the last bone, keep their rotation in the world: a foot does not fold under its ankle."""
     chain = chain[:-1] if len(chain) > 3 else chain

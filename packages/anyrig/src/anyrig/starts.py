@@ -68,7 +68,7 @@ _PACES = (0.6, 1.6)
 """Least and largest ratio of the time that a rig and the nearest body take for the same motion."""
 _FPS = 30.0
 _TURN_S = 4.0
-"""Seconds in which a creature turns as far as it does."""
+"""Seconds that a creature takes to turn, where there is time."""
 _COST = {"leg": 1.0, "wing": 1.5, "arm": 0.5, "tail": 0.25}
 """Cost of a limb more or less, by role."""
 
@@ -205,7 +205,7 @@ class Procedural:
         rng = random.Random(seed_of("start", seed, rig.names))
         pace = float(np.clip((size_of(rig) / size_of(_skeleton(plan))) ** _SCALING, *_PACES))
         n = next((n for word, n in _TIMES.items() if word in words(text)), 1)
-        # A creature turns by what it has time for, so that two turns in the time of one are done faster.
+        # The less time a creature has, the less it turns: two turns in the time of one are whole ones, played faster.
         hurry = min(float(n), max(1.0, n * _TURN_S / seconds)) if action.startswith("turn") else 1.0
         made = [
             self._performed(plan, action, rng, hurry * seconds / n / pace, _FPS * pace / hurry, text) for _ in range(n)

@@ -11,7 +11,7 @@ import torch
 
 from anyrig import creatures
 from anyrig import rotations as rot
-from anyrig.animator import contact, seam, wing_correlation, wing_rate
+from anyrig.animator import contact, seam, turn, wing_correlation, wing_rate
 from anyrig.conform import rehung, whole
 from anyrig.corpus import Selection
 from anyrig.diffusion import Sampling
@@ -167,3 +167,13 @@ def test_a_clip_that_ends_between_two_frames_of_the_model_is_pinned_to_its_end(m
     (clip,) = generate_clips(model, idle.skeleton, [("it walks", idle.seconds)], OPTIONS, pins, start=start)
     assert idle.seconds * model.config.fps % 1 == pytest.approx(0.5)
     np.testing.assert_allclose(clip.world()[0][42], idle.world()[0][42], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["biped", "quadruped"])
+def test_what_is_done_twice_goes_on_for_about_twice_as_far_in_the_same_time(model, kind):
+    once, twice = (
+        turn(generate_clips(model, rig(kind), [(text, 4.0)], OPTIONS, start=Procedural())[0])
+        for text in ("it turns left", "it turns left twice")
+    )
+    assert abs(once) > 60
+    assert 1.5 < twice / once < 2.5

@@ -94,8 +94,8 @@ _TOP = 256  # nucleus candidates looked at before all of the vocabulary is sorte
 class Draw:
     """Chooses tokens, greedily at temperature 0, else by inverting each row's own cumulative distribution.
 
-    Every row brings its own uniform numbers, so what it draws does not depend on its neighbours. With a small model the
-    choice costs as much as a layer or two: the vocabulary is passed over as few times as can be, in kept buffers.
+    Every row brings its own uniform numbers, so what it draws does not depend on its neighbours. Passes over the
+    vocabulary are slow on CPU, and fresh memory too: there are as few as possible, in buffers that are reused.
     """
 
     def __init__(
@@ -153,9 +153,9 @@ def drawn(rows: Sequence[BatchRow], draw: Draw, logits: Tensor) -> tuple[Tensor,
     for i, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
         if row.guide is None or row.stop is not None:
             continue
-        own = logits[i].float()
-        stands = row.guide.choose(token, lambda allowed: _among(allowed, own, row))  # noqa: B023  called at once
+        stands = row.guide.choose(token, lambda allowed: _among(allowed, logits[i].float(), row))  # noqa: B023
         if stands != token:
+            own = logits[i].float()
             tokens[i], logprobs[i] = stands, own[stands] - own.logsumexp(-1)
     return tokens, logprobs
 

@@ -159,9 +159,9 @@ class _Shared:
         self.lock = threading.Lock()
         self._on: str | None = None
         layers = [m for m in tuned.modules() if isinstance(m, BaseTunerLayer)]
-        weights = {p: layer for layer in layers for p in layer.get_base_layer().parameters()}
+        weights = [p for layer in layers for p in layer.get_base_layer().parameters()]
         head = tuned.get_base_model().get_output_embeddings()
-        tied = head is not None and getattr(head, "weight", None) in weights
+        tied = any(p is getattr(head, "weight", None) for p in weights)
         self._kept: dict[Any, Any] | None = None
         if not tied and sum(p.numel() * p.element_size() for p in weights) <= _KEPT_BYTES:
             self._kept = {p: p.detach().clone() for p in weights}
